@@ -1,0 +1,72 @@
+"""The one error tree, split by what the operator must do. Owns names only; it never logs and never exits.
+
+DeskError
+├── RetryLater        the world was not ready (network, database starting): run the step again
+├── DataError         the data is wrong: look at `market.quarantine` and the Data Docs
+│   ├── UnknownSymbol
+│   ├── StaleData
+│   └── BatchRejected
+├── ConfigError       a setting is wrong: change it, then run the step again
+│   └── NoChampion    nothing is registered under the alias yet: train first
+└── StopTrading       go no further with orders until a person has looked
+    ├── RiskLimitBreached
+    └── IllegalTransition
+"""
+
+from __future__ import annotations
+
+from difflib import get_close_matches
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+
+class DeskError(Exception):
+    """Root of every error the desk raises itself."""
+
+
+class RetryLater(DeskError):
+    """Something outside was not ready; the same call may succeed later."""
+
+
+class DataError(DeskError):
+    """The data does not hold what was expected of it."""
+
+
+class UnknownSymbol(DataError):
+    """No bars are known for the symbol."""
+
+    def __init__(self, symbol: str, known: Iterable[str] = ()) -> None:
+        near = get_close_matches(symbol, list(known), n=1)
+        hint = f" Did you mean {near[0]}?" if near else " Load it first: `cli ingest --symbols ...`."
+        super().__init__(f"Unknown symbol {symbol!r}.{hint}")
+        self.symbol = symbol
+
+
+class StaleData(DataError):
+    """The newest data is older than the session it is asked for."""
+
+
+class BatchRejected(DataError):
+    """More rows of a batch failed validation than the set fraction allows."""
+
+
+class ConfigError(DeskError):
+    """A setting is missing or contradicts another."""
+
+
+class NoChampion(ConfigError):
+    """The model registry holds no version under the alias asked for."""
+
+
+class StopTrading(DeskError):
+    """Orders must not go on before a person has looked."""
+
+
+class RiskLimitBreached(StopTrading):
+    """A hard limit is broken."""
+
+
+class IllegalTransition(StopTrading):
+    """An order was asked to move to a state its present state does not allow."""

@@ -1,0 +1,86 @@
+"""Trading sessions and the instants at which they open and close. Owns the calendar; it never reads the clock.
+
+Times are UTC and timezone-aware. XNYS comes from `exchange_calendars` (half days included); crypto pairs trade 24/7.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import re
+from functools import lru_cache
+from typing import cast
+
+import exchange_calendars as xcals
+import pandas as pd
+
+_CRYPTO = re.compile(r"^([A-Z0-9]{2,6})[-/]?(USD|USDT|USDC)$")
+_CRYPTO_BASES = {"BTC", "ETH", "SOL", "LTC", "BCH", "DOGE", "AVAX", "LINK", "UNI", "AAVE", "XRP", "ADA"}
+
+
+def normalise_symbol(symbol: str) -> str:
+    """Bring the spellings of a symbol to one.
+
+    >>> [normalise_symbol(s) for s in ("BTC/USD", "btcusd", "BTC-USD", " aapl ", "BRK.B")]
+    ['BTC-USD', 'BTC-USD', 'BTC-USD', 'AAPL', 'BRK-B']
+    """
+    name = symbol.strip().upper()
+    pair = _CRYPTO.match(name)
+    if pair and pair.group(1) in _CRYPTO_BASES:
+        return f"{pair.group(1)}-{pair.group(2)}"
+    return name.replace(".", "-").replace("/", "-")
+
+
+def calendar_name(symbol: str) -> str:
+    """`24/7` for crypto pairs, else `XNYS`."""
+    pair = _CRYPTO.match(symbol)
+    return "24/7" if pair and pair.group(1) in _CRYPTO_BASES else "XNYS"
+
+
+@lru_cache(maxsize=4)
+def calendar(name: str = "XNYS") -> xcals.ExchangeCalendar:
+    """The exchange calendar from 1990 on, built once a process."""
+    return xcals.get_calendar(name, start="1990-01-02")
+
+
+def sessions_between(start: dt.date, end: dt.date, name: str = "XNYS") -> pd.DatetimeIndex:
+    """Sessions from `start` to `end`, both included, as tz-naive midnights."""
+    first, last = calendar(name).first_session, calendar(name).last_session
+    low, high = max(pd.Timestamp(start), first), min(pd.Timestamp(end), last)
+    if low > high:
+        return pd.DatetimeIndex([])
+    return calendar(name).sessions_in_range(low, high)
+
+
+def is_session(day: dt.date, name: str = "XNYS") -> bool:
+    """Whether the exchange trades on that date."""
+    return bool(calendar(name).is_session(pd.Timestamp(day)))
+
+
+def open_of(session: dt.date, name: str = "XNYS") -> dt.datetime:
+    """The instant (UTC) at which the session opens."""
+    return cast("dt.datetime", calendar(name).session_open(pd.Timestamp(session)).to_pydatetime())
+
+
+def close_of(session: dt.date, name: str = "XNYS") -> dt.datetime:
+    """The instant (UTC) at which the session closes; early on half days."""
+    return cast("dt.datetime", calendar(name).session_close(pd.Timestamp(session)).to_pydatetime())
+
+
+def next_session(session: dt.date, name: str = "XNYS") -> dt.date:
+    """The first session after `session` (which itself need not be one)."""
+    stamp = calendar(name).date_to_session(pd.Timestamp(session) + pd.Timedelta(days=1), direction="next")
+    return cast("dt.date", stamp.date())
+
+
+def last_closed_session(now: dt.datetime, name: str = "XNYS") -> dt.date:
+    """The newest session whose close is at or before `now` (aware, UTC)."""
+    if now.tzinfo is None:
+        raise ValueError("Expected a timezone-aware time, found a naive one. Pass datetime.now(UTC).")
+    stamp = pd.Timestamp(now).tz_convert("UTC")
+    closes = calendar(name).closes
+    return cast("dt.date", closes.index[closes.searchsorted(stamp, side="right") - 1].date())
+
+
+def closes_of(sessions: pd.DatetimeIndex, name: str = "XNYS") -> pd.DatetimeIndex:
+    """The closes (UTC) of many sessions, in the order given."""
+    return pd.DatetimeIndex(calendar(name).closes.loc[sessions].array)

@@ -1,0 +1,96 @@
+"""Every setting of the desk, read once from the environment and `.env`. Never read at import time: call `get_settings()`."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field, SecretStr, field_validator, model_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from typing_extensions import Annotated, Self
+
+from core.sessions import normalise_symbol
+
+PLACEHOLDERS = {"changeme", "change-me", "password", "secret"}
+DEFAULT_UNIVERSE = ("AAPL", "AMZN", "GOOGL", "MSFT", "NVDA", "SPY", "QQQ", "IWM", "XLE", "XLF", "XLK")
+
+
+class Settings(BaseSettings):
+    """Settings with units in their names; `.env.example` documents each."""
+
+    model_config = SettingsConfigDict(env_file=".env", extra="ignore", frozen=True, populate_by_name=True)
+
+    environment: Literal["local", "production"] = "local"
+    data_dir: Path = Path(".local")
+    database_url: SecretStr | None = None
+    database_name: str = "desk"
+    feast_database_name: str = "feast"
+    mlflow_database_name: str = "mlflow"
+    airflow_database_name: str = "airflow"
+
+    provider: Literal["sample", "files", "yfinance"] = "sample"
+    files_dir: Path | None = None
+    universe: Annotated[tuple[str, ...], NoDecode] = ()
+    history_start: str = "2010-01-04"
+    max_bad_fraction: float = Field(0.05, ge=0, le=1)
+    jump_fail_bps: float = Field(1500, gt=0)
+
+    mlflow_tracking_uri: str | None = None
+    model_name: str = "entry-filter"
+    seed: int = 7
+    folds: int = Field(5, ge=2)
+    embargo_sessions: int = Field(5, ge=0)
+
+    commission_bps: float = Field(1.0, ge=0)
+    slippage_bps: float = Field(2.0, ge=0)
+    initial_cash_usd: float = Field(100_000.0, gt=0)
+    risk_per_trade_pct: float = Field(0.25, gt=0, le=5)
+    max_position_pct: float = Field(40.0, gt=0, le=100)
+    max_positions: int = Field(3, ge=1)
+
+    broker: Literal["paper"] = "paper"
+    broker_live: bool = False
+    portfolio: str = "main"
+
+    api_host: str = "127.0.0.1"
+    api_port: int = 8000
+    api_url: str = "http://127.0.0.1:8000"
+    airflow_port: int = 8080
+    mlflow_port: int = 5000
+
+    smtp_host: str | None = None
+    smtp_port: int = 25
+    smtp_user: str | None = None
+    smtp_password: SecretStr | None = None
+    alert_from: str = "desk@localhost"
+    alert_to: Annotated[tuple[str, ...], NoDecode] = ()
+
+    log_level: str = "INFO"
+
+    @field_validator("universe", "alert_to", mode="before")
+    @classmethod
+    def _split_commas(cls, value: object) -> object:
+        return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+
+    @field_validator("universe")
+    @classmethod
+    def _normalise(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(normalise_symbol(symbol) for symbol in value)
+
+    @model_validator(mode="after")
+    def _refuse_contradictions(self) -> Self:
+        if self.provider == "files" and self.files_dir is None:
+            raise ValueError("PROVIDER=files needs FILES_DIR: the folder that holds the CSV or Parquet files.")
+        if self.environment != "local":
+            for name in ("database_url", "smtp_password"):
+                secret: SecretStr | None = getattr(self, name)
+                if secret and any(word in secret.get_secret_value().lower() for word in PLACEHOLDERS):
+                    raise ValueError(f"{name.upper()} still holds a placeholder; set a real secret outside ENVIRONMENT=local.")
+        return self
+
+
+@lru_cache(maxsize=1)
+def get_settings() -> Settings:
+    """Read the settings on first use and keep them for the life of the process."""
+    return Settings()
