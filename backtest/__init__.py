@@ -1,0 +1,1 @@
+"""Fill rules over history: kernel, equity, metrics."""

@@ -1,0 +1,1 @@
+"""Names, schemas, settings and time: what every other package may import."""

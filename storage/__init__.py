@@ -1,0 +1,1 @@
+"""PostgreSQL: engine, tables, bars, ledger, runs. The only place where SQL lives."""

@@ -1,0 +1,1 @@
+"""Decisions, sizes, limits, orders and brokers."""
