@@ -1,0 +1,55 @@
+# Two commands for a new user: `make demo` and `make test`. `make help` lists the rest.
+PYTHON ?= python3
+PROVIDER ?= sample
+BIN := .venv/bin
+CODE := core storage ingestion features trading backtest ml monitoring pipeline serving dags feature_repo tests
+COMPILE := $(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --no-emit-index-url --no-emit-find-links --group dev pyproject.toml
+
+.DEFAULT_GOAL := help
+.PHONY: help install demo up test lint check format lock lock-check clean
+
+help:  ## List the targets
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+install: .venv/installed  ## Create .venv and install the locked, hashed dependencies
+
+.venv/installed: requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(0 if (3, 11) <= sys.version_info < (3, 14) else "Python 3.11 to 3.13 is needed; this is " + sys.version.split()[0] + ". Run: make PYTHON=python3.12 ...")'
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	@awk '/^[A-Za-z0-9]/ {on = /^uv==/} on' requirements.lock > .venv/uv.txt
+	@echo "Installing the locked dependencies into .venv ..."
+	@$(BIN)/python -m pip install -q --disable-pip-version-check --require-hashes --no-deps -r .venv/uv.txt
+	@VIRTUAL_ENV=.venv $(BIN)/uv pip sync -q --require-hashes requirements.lock
+	@VIRTUAL_ENV=.venv $(BIN)/uv pip install -q --no-deps --no-build-isolation -e .
+	@touch $@
+
+demo: install  ## Run the whole pipeline once and print the result (PROVIDER=sample, yfinance or files)
+	@PROVIDER=$(PROVIDER) $(BIN)/cli demo
+
+up: install  ## Start Airflow, MLflow and the API on loopback; Ctrl-C stops everything
+	@PROVIDER=$(PROVIDER) $(BIN)/python -m pipeline.up
+
+test: install  ## The whole test suite, in parallel, with coverage
+	@$(BIN)/python -m pytest -n 2 --dist loadfile --cov --cov-report=term -q
+
+lint: install lock-check  ## Format, lint, types, import rules, lock file
+	@$(BIN)/ruff format --check $(CODE)
+	@$(BIN)/ruff check $(CODE)
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+
+check: lint test  ## Everything CI checks
+
+format: install  ## Format and fix what can be fixed
+	@$(BIN)/ruff format $(CODE)
+	@$(BIN)/ruff check --fix $(CODE)
+
+lock: install  ## Compile requirements.lock anew, upgrading
+	@$(COMPILE) --upgrade -o requirements.lock
+
+lock-check: install
+	@cp requirements.lock .venv/lock.txt && $(COMPILE) -o .venv/lock.txt
+	@cmp -s requirements.lock .venv/lock.txt || { echo "requirements.lock is stale: run 'make lock'"; exit 1; }
+
+clean:  ## Remove the environment and all local data
+	rm -rf .venv .local
