@@ -1,0 +1,112 @@
+"""Bars and VIX into the store: fetch, validate, quarantine, load. Owns the order of these; each part does its own work."""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import TYPE_CHECKING, Any
+
+import structlog
+
+from core.errors import DataError
+from core.sessions import calendar_name, is_session, last_closed_session, sessions_between
+from pipeline.resources import VIX, Resources, live
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+log = structlog.get_logger()
+OVERLAP_SESSIONS = 10  # re-read this many stored sessions, so that a provider's revision is seen
+
+
+def check_session(session: str) -> dict[str, Any]:
+    """Say whether the exchange trades on the date; a run for a weekend or holiday skips and shows this reason."""
+    day = dt.date.fromisoformat(session)
+    trades = is_session(day)
+    return {"session": session, "trades": trades, "reason": "" if trades else f"{day:%A} {session} is not an XNYS session"}
+
+
+def newest_session(resources: Resources | None = None) -> str:
+    """The last session to run for: the newest one that has closed, or the end of a historical provider's data."""
+    found = resources or live()
+    if not found.historical:
+        return last_closed_session(found.clock()).isoformat()
+    start = dt.date.fromisoformat(found.settings.history_start)
+    download = found.provider.fetch([VIX, *found.universe()], start, last_closed_session(found.clock()))
+    ends = download.bars.groupby("symbol")["session"].max()
+    common: dt.date = ends.min().date() if VIX in ends else ends.max().date()
+    return common.isoformat()
+
+
+def universe(session: str, resources: Resources | None = None) -> list[str]:
+    """Symbols to load for the session."""
+    del session  # the universe does not change with time yet
+    return (resources or live()).universe()
+
+
+def fetch_vix(session: str, *, full_history: bool = False, resources: Resources | None = None) -> dict[str, Any]:
+    """Load VIX up to the session."""
+    return fetch_symbols(session, [VIX], full_history=full_history, resources=resources)
+
+
+def fetch_symbols(
+    session: str, symbols: Sequence[str], *, full_history: bool = False, resources: Resources | None = None
+) -> dict[str, Any]:
+    """Fetch, validate and load bars of `symbols` up to `session`; idempotent.
+
+    Bad rows go to `market.quarantine`; good rows go on. Raises `BatchRejected` (after an alert) when more than
+    `max_bad_fraction` of the rows are bad, and `DataError` when no symbol could be fetched at all.
+
+    Returns
+    -------
+    dict
+        Counts: fetched, new, revised, unchanged, quarantined, and the symbols that failed with their reason.
+    """
+    from ingestion.expectations import validate
+
+    found = resources or live()
+    day = dt.date.fromisoformat(session)
+    start = dt.date.fromisoformat(found.settings.history_start) if full_history else _resume_from(found, symbols, day)
+    download = found.provider.fetch(list(symbols), start, day)
+    if download.failed:
+        log.warning("symbols_failed", session=session, failed=download.failed)
+        found.alerts.send(f"Bars missing for {session}", "\n".join(f"{s}: {why}" for s, why in download.failed.items()))
+    if download.bars.empty:
+        raise DataError(f"{session}: no bars for {list(symbols)}: {download.failed}. Check the symbols and the provider.")
+
+    checked = validate(
+        download.bars,
+        session=day,
+        actions=download.actions,
+        max_bad_fraction=found.settings.max_bad_fraction,
+        jump_fail_bps=found.settings.jump_fail_bps,
+    )
+    run_id = found.bars.write_validation_run(checked.results, session=day, passed=checked.passed)
+    found.bars.write_quarantine(checked.quarantined, run_id)
+    if not checked.passed:
+        found.alerts.send(f"Bars for {session} rejected", checked.summary())
+        checked.require()
+    backfilled = full_history or found.historical
+    written = found.bars.write(
+        checked.good, source=found.provider.name, ingested_at=found.clock(), backfilled=backfilled
+    )
+    found.bars.write_actions(download.actions)
+    return {
+        "session": session,
+        "fetched": len(download.bars),
+        "new": written.new,
+        "revised": written.revised,
+        "unchanged": written.unchanged,
+        "quarantined": len(checked.quarantined),
+        "failed": dict(download.failed),
+    }
+
+
+def _resume_from(resources: Resources, symbols: Sequence[str], day: dt.date) -> dt.date:
+    """Some sessions before the newest stored bar of the symbol that lags most; all history when one has none."""
+    stored = resources.bars.last_sessions()
+    if any(symbol not in stored for symbol in symbols):
+        return dt.date.fromisoformat(resources.settings.history_start)
+    oldest = min(min(stored[symbol], day) for symbol in symbols)
+    window = sessions_between(oldest - dt.timedelta(days=3 * OVERLAP_SESSIONS), oldest, calendar_name(symbols[0]))
+    first: dt.date = window[-OVERLAP_SESSIONS:][0].date()
+    return first

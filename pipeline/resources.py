@@ -1,0 +1,151 @@
+"""The one composition root: builds every adapter from the settings, lazily and once a process. Nothing else constructs them."""
+
+from __future__ import annotations
+
+import datetime as dt
+from dataclasses import dataclass, field
+from functools import cached_property, lru_cache
+from typing import TYPE_CHECKING
+
+import structlog
+
+from core.log import configure_logging
+from core.settings import Settings, get_settings
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from sqlalchemy import Engine
+
+    from ingestion.providers.base import Provider
+    from ml.registry import Registry
+    from monitoring.alerts import Alerts
+    from storage.bars import BarStore
+    from storage.feature_store import FeastStore
+    from storage.ledger import Ledger
+    from trading.brokers.paper import PaperBroker
+    from trading.costs import Costs
+    from trading.risk import Limits
+    from trading.strategies.base import Strategy
+
+log = structlog.get_logger()
+VIX = "^VIX"
+
+
+def utc_now() -> dt.datetime:
+    """The wall clock, aware."""
+    return dt.datetime.now(dt.UTC)
+
+
+@dataclass
+class Resources:
+    """The desk's adapters. Tests pass their own settings, clock or parts."""
+
+    settings: Settings
+    clock: Callable[[], dt.datetime] = field(default=utc_now)
+
+    @property
+    def data_dir(self) -> Path:
+        """Where everything local lives, absolute."""
+        return self.settings.data_dir.absolute()
+
+    @property
+    def historical(self) -> bool:
+        """Whether the provider is a finished history, at which nobody could have watched the bars arrive."""
+        return self.settings.provider in {"sample", "files"}
+
+    @cached_property
+    def engine(self) -> Engine:
+        """The `desk` database, migrated."""
+        from storage.engine import open_engine
+
+        return open_engine(self.settings)
+
+    @cached_property
+    def bars(self) -> BarStore:
+        """The bitemporal bar store."""
+        from storage.bars import BarStore
+
+        return BarStore(self.engine)
+
+    @cached_property
+    def ledger(self) -> Ledger:
+        """Intents, orders, fills, positions."""
+        from storage.ledger import Ledger
+
+        return Ledger(self.engine)
+
+    @cached_property
+    def features(self) -> FeastStore:
+        """The Feast feature store, definitions applied."""
+        from storage.feature_store import FeastStore
+
+        return FeastStore(self.settings)
+
+    @cached_property
+    def provider(self) -> Provider:
+        """Where bars come from."""
+        from ingestion.providers.registry import make_provider
+
+        return make_provider(self.settings)
+
+    @cached_property
+    def registry(self) -> Registry:
+        """MLflow: runs, models, aliases."""
+        from ml.registry import Registry
+        from storage.engine import cluster_url
+
+        uri = self.settings.mlflow_tracking_uri or cluster_url(self.settings, self.settings.mlflow_database_name)
+        return Registry(uri, self.data_dir / "mlartifacts", self.settings.model_name)
+
+    @cached_property
+    def alerts(self) -> Alerts:
+        """E-mail to people."""
+        from monitoring.alerts import Alerts
+
+        return Alerts(self.settings)
+
+    @cached_property
+    def strategy(self) -> Strategy:
+        """The strategy that trades: Bollinger reversal behind the VIX gate."""
+        from trading.strategies.registry import make_strategy
+
+        return make_strategy("bollinger", vix_gate=True)
+
+    @property
+    def costs(self) -> Costs:
+        """Commission and slippage."""
+        from trading.costs import Costs
+
+        return Costs(commission_bps=self.settings.commission_bps, slippage_bps=self.settings.slippage_bps)
+
+    @property
+    def limits(self) -> Limits:
+        """Sizing and position limits."""
+        from trading.risk import Limits
+
+        return Limits(
+            risk_per_trade_pct=self.settings.risk_per_trade_pct,
+            max_position_pct=self.settings.max_position_pct,
+            max_positions=self.settings.max_positions,
+        )
+
+    @cached_property
+    def broker(self) -> PaperBroker:
+        """The paper broker over the ledger."""
+        from trading.brokers.paper import PaperBroker
+
+        return PaperBroker(self.ledger, self.costs)
+
+    def universe(self) -> list[str]:
+        """Symbols the desk trades: `UNIVERSE`, else the provider's own."""
+        return list(self.settings.universe or self.provider.default_universe)
+
+
+@lru_cache(maxsize=1)
+def live() -> Resources:
+    """The process's resources from the environment."""
+    settings = get_settings()
+    configure_logging(settings.log_level)
+    return Resources(settings)
