@@ -1,5 +1,6 @@
-"""The schemas of every frame that crosses a package border, named once. Owns names, dtypes, order and NaN policy; no logic
-beyond checking them.
+"""The schema of every frame that crosses a package border, named once.
+
+Owns names, dtypes, order and NaN policy; no logic beyond checking them.
 
 A frame has plain columns and a `RangeIndex`; `session` is a tz-naive midnight, every other instant is UTC and aware.
 """

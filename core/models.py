@@ -5,13 +5,16 @@ Money is USD as `Decimal`; quantities are `Decimal` shares.
 
 from __future__ import annotations
 
-import datetime as dt
 import hashlib
 from dataclasses import dataclass
-from decimal import Decimal
 from enum import StrEnum
+from typing import TYPE_CHECKING
 
 from core.errors import IllegalTransition
+
+if TYPE_CHECKING:
+    import datetime as dt
+    from decimal import Decimal
 
 
 class Side(StrEnum):
@@ -70,7 +73,7 @@ def client_order_id(portfolio: str, strategy: str, symbol: str, session: dt.date
     Parameters are those of the trade; `session` is the one whose open the order is for. At most 48 characters, as Alpaca
     allows 128 and Interactive Brokers fewer.
     """
-    key = "|".join((portfolio, strategy, symbol, session.isoformat(), leg))
+    key = f"{portfolio}|{strategy}|{symbol}|{session.isoformat()}|{leg}"
     return f"{session:%Y%m%d}-{leg}-{symbol}-{hashlib.sha256(key.encode()).hexdigest()[:16]}"[:48]
 
 

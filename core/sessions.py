@@ -5,13 +5,15 @@ Times are UTC and timezone-aware. XNYS comes from `exchange_calendars` (half day
 
 from __future__ import annotations
 
-import datetime as dt
 import re
 from functools import lru_cache
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 import exchange_calendars as xcals
 import pandas as pd
+
+if TYPE_CHECKING:
+    import datetime as dt
 
 _CRYPTO = re.compile(r"^([A-Z0-9]{2,6})[-/]?(USD|USDT|USDC)$")
 _CRYPTO_BASES = {"BTC", "ETH", "SOL", "LTC", "BCH", "DOGE", "AVAX", "LINK", "UNI", "AAVE", "XRP", "ADA"}
@@ -48,7 +50,7 @@ def sessions_between(start: dt.date, end: dt.date, name: str = "XNYS") -> pd.Dat
     low, high = max(pd.Timestamp(start), first), min(pd.Timestamp(end), last)
     if low > high:
         return pd.DatetimeIndex([])
-    return calendar(name).sessions_in_range(low, high)
+    return pd.DatetimeIndex(calendar(name).sessions_in_range(low, high))
 
 
 def is_session(day: dt.date, name: str = "XNYS") -> bool:

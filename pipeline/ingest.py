@@ -86,9 +86,7 @@ def fetch_symbols(
         found.alerts.send(f"Bars for {session} rejected", checked.summary())
         checked.require()
     backfilled = full_history or found.historical
-    written = found.bars.write(
-        checked.good, source=found.provider.name, ingested_at=found.clock(), backfilled=backfilled
-    )
+    written = found.bars.write(checked.good, source=found.provider.name, ingested_at=found.clock(), backfilled=backfilled)
     found.bars.write_actions(download.actions)
     return {
         "session": session,

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import datetime as dt
 from typing import TYPE_CHECKING, Any
 
 from features.regime import with_vix
+
 from pipeline.featurize import load_bars
 from pipeline.resources import Resources, live
 
 if TYPE_CHECKING:
-    import pandas as pd
+    import datetime as dt
 
+    import pandas as pd
     from backtest.engine import Result
 
 

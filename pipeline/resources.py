@@ -16,11 +16,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from sqlalchemy import Engine
-
     from ingestion.providers.base import Provider
     from ml.registry import Registry
-    from monitoring.alerts import Alerts
+    from sqlalchemy import Engine
     from storage.bars import BarStore
     from storage.feature_store import FeastStore
     from storage.ledger import Ledger
@@ -28,6 +26,8 @@ if TYPE_CHECKING:
     from trading.costs import Costs
     from trading.risk import Limits
     from trading.strategies.base import Strategy
+
+    from monitoring.alerts import Alerts
 
 log = structlog.get_logger()
 VIX = "^VIX"

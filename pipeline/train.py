@@ -5,7 +5,6 @@ Reads features only through the feature store's point-in-time join, so that trai
 
 from __future__ import annotations
 
-import datetime as dt
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
@@ -14,6 +13,8 @@ from pipeline.research import bars_by_symbol, run_backtest
 from pipeline.resources import Resources, live
 
 if TYPE_CHECKING:
+    import datetime as dt
+
     from ml.train import TrainResult
 
 

@@ -1,0 +1,19 @@
+"""Messages that say what to do."""
+
+from __future__ import annotations
+
+from core.errors import DataError, DeskError, NoChampion, UnknownSymbol
+
+
+def test_an_unknown_symbol_suggests_the_nearest() -> None:
+    error = UnknownSymbol("APPL", ["AAPL", "MSFT"])
+    assert "Did you mean AAPL?" in str(error)
+    assert isinstance(error, DataError)
+
+
+def test_an_unknown_symbol_without_neighbours_says_how_to_load_it() -> None:
+    assert "cli ingest" in str(UnknownSymbol("ZZZZ"))
+
+
+def test_every_error_has_one_root() -> None:
+    assert issubclass(NoChampion, DeskError)

@@ -1,0 +1,46 @@
+"""Settings: parsing, refusals, and secrets that stay secret."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from pydantic import ValidationError
+
+from core.settings import Settings
+
+
+def settings(**values: object) -> Settings:
+    return Settings(_env_file=None, **values)
+
+
+def test_a_universe_is_split_at_commas_and_normalised() -> None:
+    assert settings(universe="aapl, BTC/USD ,brk.b").universe == ("AAPL", "BTC-USD", "BRK-B")
+
+
+def test_the_environment_sets_a_setting(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MAX_POSITIONS", "2")
+    assert settings().max_positions == 2
+
+
+def test_the_files_provider_needs_a_folder() -> None:
+    with pytest.raises(ValidationError, match="FILES_DIR"):
+        settings(provider="files")
+    assert settings(provider="files", files_dir=Path("x")).provider == "files"
+
+
+def test_a_placeholder_secret_is_refused_outside_local() -> None:
+    url = "postgresql://desk:changeme@db/desk"
+    assert settings(database_url=url).database_url is not None
+    with pytest.raises(ValidationError, match="DATABASE_URL still holds a placeholder"):
+        settings(database_url=url, environment="production")
+
+
+def test_secrets_are_not_shown() -> None:
+    shown = repr(settings(smtp_password="hunter2", database_url="postgresql://u:hunter2@h/d"))
+    assert "hunter2" not in shown
+
+
+def test_an_absurd_risk_is_refused() -> None:
+    with pytest.raises(ValidationError, match="risk_per_trade_pct"):
+        settings(risk_per_trade_pct=50)
