@@ -1,0 +1,89 @@
+"""Alert e-mails to the operator. Owns the message and its delivery; it never decides whether something is worth an alert.
+
+Delivery never raises: an alert is sent while something else has failed, and must not hide it. A mail that was not sent is
+logged with the reason and answered with `False`.
+"""
+
+from __future__ import annotations
+
+import smtplib
+import ssl
+from email.message import EmailMessage
+from email.utils import format_datetime, localtime, make_msgid
+from typing import TYPE_CHECKING, Literal
+
+import structlog
+
+if TYPE_CHECKING:
+    from core.settings import Settings
+
+Severity = Literal["info", "warning", "critical"]
+TIMEOUT_SECONDS = 20.0
+
+log = structlog.get_logger()
+
+
+class Alerts:
+    """Sends alerts to `ALERT_TO` through `SMTP_HOST`.
+
+    Parameters
+    ----------
+    settings
+        `smtp_*`, `alert_from` and `alert_to` are used. Without a host or a recipient every alert is only logged.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+
+    def send(self, subject: str, body: str, severity: Severity = "warning") -> bool:
+        """Mail one alert to every recipient.
+
+        Parameters
+        ----------
+        subject
+            One line; line breaks are replaced by spaces, so that no header can be smuggled in.
+        body
+            Plain text: what happened, where, and what to do.
+        severity
+            Leads the subject; `critical` also marks the mail as urgent.
+
+        Returns
+        -------
+        bool
+            Whether the server took the mail. `False` is logged with its reason.
+        """
+        events = log.bind(subject=subject, severity=severity)
+        missing = [
+            name for name, value in (("SMTP_HOST", self.settings.smtp_host), ("ALERT_TO", self.settings.alert_to)) if not value
+        ]
+        if missing:
+            events.warning("alert_not_sent", reason=f"{' and '.join(missing)} not set", body=body)
+            return False
+        try:
+            self._deliver(self._message(subject, body, severity))
+        except (OSError, smtplib.SMTPException) as error:
+            events.error("alert_not_sent", reason=f"{type(error).__name__}: {error}", body=body)
+            return False
+        events.info("alert_sent", recipients=len(self.settings.alert_to))
+        return True
+
+    def _message(self, subject: str, body: str, severity: Severity) -> EmailMessage:
+        message = EmailMessage()
+        message["Subject"] = f"[{severity.upper()}] {' '.join(subject.split())}"
+        message["From"] = self.settings.alert_from
+        message["To"] = ", ".join(self.settings.alert_to)
+        message["Date"] = format_datetime(localtime())
+        message["Message-ID"] = make_msgid(domain="desk.invalid")
+        if severity == "critical":
+            message["X-Priority"] = "1"
+        message.set_content(body)
+        return message
+
+    def _deliver(self, message: EmailMessage) -> None:
+        host, port = str(self.settings.smtp_host), self.settings.smtp_port
+        with smtplib.SMTP(host, port, timeout=TIMEOUT_SECONDS) as server:
+            if self.settings.smtp_starttls:
+                server.starttls(context=ssl.create_default_context())
+            if self.settings.smtp_user and self.settings.smtp_password:
+                server.login(self.settings.smtp_user, self.settings.smtp_password.get_secret_value())
+            server.send_message(message)
