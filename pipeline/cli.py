@@ -1,0 +1,106 @@
+"""The desk in a terminal: one verb for each step. Parses and prints; every step lives in its module."""
+
+from __future__ import annotations
+
+import datetime as dt
+import sys
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from core.errors import DeskError
+
+cli = typer.Typer(no_args_is_help=True, add_completion=False, help="A daily mean-reversion desk: one verb for each step.")
+console = Console()
+Session = Annotated[str | None, typer.Option(help="Session (YYYY-MM-DD); default: the newest closed one.")]
+
+
+def _session(session: str | None) -> str:
+    """The session asked for, else the newest one."""
+    if session is None:
+        from pipeline.ingest import newest_session
+
+        return newest_session()
+    return dt.date.fromisoformat(session).isoformat()
+
+
+def show(title: str, values: dict[str, Any]) -> None:
+    """Print a small result as a two-column table."""
+    table = Table("", "", title=title, show_header=False)
+    for name, value in values.items():
+        table.add_row(name, f"{value:.4f}" if isinstance(value, float) else str(value))
+    console.print(table)
+
+
+@cli.command()
+def ingest(
+    session: Session = None,
+    symbols: Annotated[str | None, typer.Option(help="Comma-separated; default: the universe.")] = None,
+    full_history: Annotated[bool, typer.Option(help="Load everything from HISTORY_START on.")] = False,
+) -> None:
+    """Load bars and VIX up to a session: fetch, validate, quarantine, store."""
+    from pipeline import ingest as step
+
+    day = _session(session)
+    names = symbols.split(",") if symbols else step.universe(day)
+    show("VIX", step.fetch_vix(day, full_history=full_history))
+    show("Bars", step.fetch_symbols(day, names, full_history=full_history))
+
+
+@cli.command()
+def featurize(session: Session = None) -> None:
+    """Compute features, write the offline store, materialise the online store."""
+    from pipeline import featurize as step
+
+    day = _session(session)
+    show("Features", step.run(day))
+    show("Online store", step.materialise(day))
+
+
+@cli.command()
+def train(session: Session = None) -> None:
+    """Train the entry filter on every candidate up to a session and register the better model."""
+    from pipeline import train as step
+
+    show("Training", step.run(_session(session)))
+
+
+@cli.command()
+def backtest(session: Session = None) -> None:
+    """Backtest the desk's strategy on the stored bars, net of costs."""
+    from pipeline import research
+
+    show("Backtest", research.run(_session(session)))
+
+
+@cli.command()
+def trade(session: Session = None) -> None:
+    """Settle a session, decide at its close, place the orders for the next open. Safe to run twice."""
+    from pipeline import trade as step
+
+    day = _session(session)
+    for name in ("settle", "candidates", "predict", "place", "record"):
+        show(name, getattr(step, name)(day))
+
+
+@cli.command()
+def demo() -> None:
+    """Run the whole pipeline once on the chosen provider and print the result."""
+    from pipeline.demo import run
+
+    run(console)
+
+
+def main() -> None:
+    """Run the CLI; an error of the desk is one readable line and exit code 1."""
+    try:
+        cli()
+    except DeskError as error:
+        Console(stderr=True).print(f"[red]{type(error).__name__}[/red]: {error}")
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()
