@@ -1,0 +1,77 @@
+"""Which session a scheduled or manual run is for. Owns the rule; it loads and trades nothing.
+
+Schedules speak New York time. A logical date at midnight UTC is a date that a person typed (`airflow dags test NAME
+2018-12-31`), since no schedule of the desk falls there.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import TYPE_CHECKING, Any
+from zoneinfo import ZoneInfo
+
+from core.sessions import last_closed_session
+
+from pipeline.ingest import check_session, newest_session
+
+if TYPE_CHECKING:
+    from pipeline.resources import Resources
+
+NEW_YORK = ZoneInfo("America/New_York")
+
+
+def choose_session(
+    given: str | None, logical_date: dt.datetime | None, *, scheduled: bool, resources: Resources | None = None
+) -> dict[str, Any]:
+    """The session of a daily run.
+
+    Parameters
+    ----------
+    given
+        ISO date asked for by a person; it wins.
+    logical_date
+        The run's logical date (aware), None in runs without one.
+    scheduled
+        Whether the schedule made the run. A manual run without a date is for the newest session.
+
+    Returns
+    -------
+    dict
+        session, trades (whether there is something to do), reason (why not).
+    """
+    typed = _typed_date(logical_date)
+    if given or typed:
+        return _open_for_business(given or str(typed), resources)
+    if scheduled and logical_date:
+        return _open_for_business(logical_date.astimezone(NEW_YORK).date().isoformat(), resources)
+    return newest_before(None, logical_date, resources=resources)
+
+
+def newest_before(given: str | None, logical_date: dt.datetime | None, *, resources: Resources | None = None) -> dict[str, Any]:
+    """The session asked for, else the newest one closed at the logical date. Same answer as `choose_session`."""
+    typed = _typed_date(logical_date)
+    if given or typed:
+        return _open_for_business(given or str(typed), resources)
+    newest = newest_session(resources)
+    closed = last_closed_session(logical_date).isoformat() if logical_date else newest
+    return check_session(min(newest, closed))
+
+
+def _typed_date(logical_date: dt.datetime | None) -> str | None:
+    midnight = logical_date is not None and logical_date.astimezone(dt.UTC).time() == dt.time(0)
+    return logical_date.astimezone(dt.UTC).date().isoformat() if logical_date and midnight else None
+
+
+def _open_for_business(session: str, resources: Resources | None) -> dict[str, Any]:
+    """Check that the exchange trades that day, and that its bars can be had by now."""
+    answer = check_session(session)
+    if not answer["trades"]:
+        return answer
+    newest = newest_session(resources)
+    if session > newest:
+        return {
+            "session": session,
+            "trades": False,
+            "reason": f"No bars of {session} yet: the newest session to be had is {newest}",
+        }
+    return answer
