@@ -1,0 +1,1 @@
+"""Where bars come from: one adapter a source, all behind the `Provider` protocol."""

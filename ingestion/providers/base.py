@@ -1,0 +1,81 @@
+"""The port every data source is reached through. Owns the contract of a download; it never fetches, validates or stores."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
+
+import pandas as pd
+
+from core.frames import ACTIONS
+
+if TYPE_CHECKING:
+    import datetime as dt
+    from collections.abc import Sequence
+
+VIX = "^VIX"
+
+
+@dataclass(frozen=True)
+class Download:
+    """What a source delivered.
+
+    Attributes
+    ----------
+    bars
+        Columns, dtypes and sort order of `core.frames.BARS`, not validated yet: missing prices and duplicate rows are still
+        there, so that validation can quarantine them with a reason.
+    actions
+        Splits and dividends, a valid `core.frames.ACTIONS` frame.
+    failed
+        For each symbol that brought no bar, why.
+    """
+
+    bars: pd.DataFrame
+    actions: pd.DataFrame = field(default_factory=ACTIONS.empty)
+    failed: dict[str, str] = field(default_factory=dict)
+
+
+@runtime_checkable
+class Provider(Protocol):
+    """A source of daily bars."""
+
+    @property
+    def name(self) -> str:
+        """Short name, stored beside every bar as its source."""
+
+    @property
+    def default_universe(self) -> tuple[str, ...]:
+        """Symbols to load when the user names none; never includes `^VIX`."""
+
+    def fetch(self, symbols: Sequence[str], start: dt.date, end: dt.date) -> Download:
+        """Bring the daily bars of `symbols` from `start` to `end`, both sessions included.
+
+        A symbol without bars is named in `failed` and does not disturb the others; `^VIX` is fetched like any symbol.
+
+        Raises
+        ------
+        core.errors.RetryLater
+            The source could not be reached at all.
+        core.errors.ConfigError
+            The source is set up wrongly (a folder that does not exist).
+        """
+
+
+def select(table: pd.DataFrame, symbols: Sequence[str], start: dt.date, end: dt.date, *, where: str) -> Download:
+    """Cut a download out of a whole table of bars.
+
+    Rows without a readable session belong to no range and are kept, so that validation can refuse them. `where` names the
+    source in the reasons of `failed`.
+    """
+    known = set(table["symbol"])
+    wanted = table[table["symbol"].isin(symbols)]
+    inside = wanted["session"].between(pd.Timestamp(start), pd.Timestamp(end)) | wanted["session"].isna()
+    bars = wanted[inside].reset_index(drop=True)
+    delivered = set(bars["symbol"])
+    failed = {
+        symbol: f"no bar between {start} and {end} in {where}" if symbol in known else f"unknown to {where}"
+        for symbol in symbols
+        if symbol not in delivered
+    }
+    return Download(bars=bars, failed=failed)
