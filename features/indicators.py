@@ -1,0 +1,131 @@
+"""Technical indicators on arrays of one symbol's bars. Owns which library function stands for which name; it knows no frames.
+
+TA-Lib computes whatever it has, so that the figures are the ones charts and papers show. Every function is causal: element t
+depends on elements 0..t alone, bit for bit, and warm-up is NaN. Wilder's and exponential averages remember their first bar:
+give them the whole history, always from the same first bar.
+"""
+
+from __future__ import annotations
+
+from typing import Literal, NamedTuple, TypeAlias
+
+import numpy as np
+import talib
+from numpy.typing import NDArray
+
+Array: TypeAlias = NDArray[np.float64]
+SESSIONS_A_YEAR = 252
+
+
+class Bands(NamedTuple):
+    """Bollinger bands, in the unit of the price."""
+
+    upper: Array
+    middle: Array
+    lower: Array
+
+
+class Macd(NamedTuple):
+    """MACD line, its signal line and their difference, in the unit of the price."""
+
+    line: Array
+    signal: Array
+    histogram: Array
+
+
+def ratio(numerator: Array, denominator: Array) -> Array:
+    """Divide, giving NaN where the denominator is zero.
+
+    >>> ratio(np.array([1.0, 1.0]), np.array([2.0, 0.0])).tolist()
+    [0.5, nan]
+    """
+    safe = np.where(denominator == 0, np.nan, denominator)
+    quotient: Array = numerator / safe
+    return quotient
+
+
+def above(values: Array | float, threshold: Array | float) -> Array:
+    """1.0 where `values` exceed `threshold`, 0.0 where they do not, NaN where either is NaN.
+
+    >>> above(np.array([2.0, 1.0, np.nan]), 1.0).tolist()
+    [1.0, 0.0, nan]
+    """
+    margin = np.asarray(values, dtype=np.float64) - threshold
+    return np.where(np.isnan(margin), np.nan, (margin > 0).astype(np.float64))
+
+
+def sma(values: Array, sessions: int) -> Array:
+    """Simple moving average.
+
+    >>> sma(np.array([1.0, 2.0, 6.0]), 2).tolist()
+    [nan, 1.5, 4.0]
+    """
+    return talib.SMA(values, sessions)
+
+
+def rsi(close: Array, sessions: int = 14) -> Array:
+    """Relative strength index, 0 to 100 (Wilder 1978)."""
+    return talib.RSI(close, sessions)
+
+
+def macd(close: Array, fast: int = 12, slow: int = 26, signal: int = 9) -> Macd:
+    """Moving average convergence divergence (Appel)."""
+    return Macd(*talib.MACD(close, fast, slow, signal))
+
+
+def adx(high: Array, low: Array, close: Array, sessions: int = 14) -> Array:
+    """Average directional index, 0 to 100 (Wilder 1978)."""
+    return talib.ADX(high, low, close, sessions)
+
+
+def plus_di(high: Array, low: Array, close: Array, sessions: int = 14) -> Array:
+    """Positive directional indicator, 0 to 100 (Wilder 1978)."""
+    return talib.PLUS_DI(high, low, close, sessions)
+
+
+def minus_di(high: Array, low: Array, close: Array, sessions: int = 14) -> Array:
+    """Negative directional indicator, 0 to 100 (Wilder 1978)."""
+    return talib.MINUS_DI(high, low, close, sessions)
+
+
+def atr(high: Array, low: Array, close: Array, sessions: int = 14) -> Array:
+    """Average true range in the unit of the price (Wilder 1978)."""
+    return talib.ATR(high, low, close, sessions)
+
+
+def bollinger(close: Array, sessions: int = 20, deviations: float = 2.0, basis: Literal["sma", "ema"] = "sma") -> Bands:
+    """Bollinger bands: a moving average plus and minus `deviations` population standard deviations of the close.
+
+    The deviation is taken around the simple average for either basis, as TA-Lib and most charts do.
+    """
+    average = getattr(talib.MA_Type, basis.upper())  # type: ignore[attr-defined]  # exported, though not by the stubs
+    return Bands(*talib.BBANDS(close, sessions, deviations, deviations, average))
+
+
+def zscore(close: Array, sessions: int) -> Array:
+    """Distance of the close from its simple average, in population standard deviations; NaN while the price stands still."""
+    return ratio(close - talib.SMA(close, sessions), talib.STDDEV(close, sessions, 1.0))
+
+
+def log_slope(close: Array, sessions: int) -> Array:
+    """Slope of the least-squares line through the last `sessions` log closes: mean growth a session, as a fraction."""
+    return talib.LINEARREG_SLOPE(np.log(close), sessions)
+
+
+def simple_return(close: Array, sessions: int = 1) -> Array:
+    """Fractional change over `sessions` elements.
+
+    >>> simple_return(np.array([100.0, 110.0, 99.0])).round(6).tolist()
+    [nan, 0.1, -0.1]
+    """
+    change = np.full(close.shape, np.nan)
+    change[sessions:] = close[sessions:] / close[:-sessions] - 1
+    return change
+
+
+def volatility(close: Array, sessions: int = 20) -> Array:
+    """Population standard deviation of log returns, annualised with 252 sessions, as a fraction."""
+    log_return = np.full(close.shape, np.nan)
+    log_return[1:] = np.log(close[1:] / close[:-1])
+    annualised: Array = talib.STDDEV(log_return, sessions, 1.0) * np.sqrt(SESSIONS_A_YEAR)
+    return annualised
