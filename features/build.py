@@ -30,7 +30,7 @@ PUBLICATION_LAG: Final = pd.Timedelta(minutes=15)  # bars without `known_at` cou
 VIX_LAG: Final = pd.Timedelta(minutes=15)  # Cboe's last VIX of a session is a quarter of an hour after the shares' close
 
 # Wilder's average over 20 bars weighs a bar 500 bars old by 0.95 ** 500 = 7e-12: a revision that old moves no feature by more
-# than 1e-9 of itself, so it does not make a feature younger.
+# than rounding does, so it does not make a feature younger.
 MEMORY_BARS: Final = 500
 MEMORY_VIX_SESSIONS: Final = 6
 
@@ -105,6 +105,7 @@ def price_features(bars: pd.DataFrame) -> dict[str, Array]:
     first_close = float(bars["close"].iloc[0])
     _, high, low, close = (bars[column].to_numpy(dtype="float64") / first_close for column in PRICES)
     volume = bars["volume"].to_numpy(dtype="float64")
+    direction = ta.directional(high, low, close)
     line = ta.macd(close)
     bands = ta.bollinger(close)
     ema_bands = ta.bollinger(close, basis="ema")
@@ -114,9 +115,9 @@ def price_features(bars: pd.DataFrame) -> dict[str, Array]:
         "macd_pct": ratio(line.line, close),
         "macd_signal_pct": ratio(line.signal, close),
         "macd_hist_pct": ratio(line.histogram, close),
-        "adx_14": ta.adx(high, low, close),
-        "plus_di_14": ta.plus_di(high, low, close),
-        "minus_di_14": ta.minus_di(high, low, close),
+        "adx_14": direction.adx,
+        "plus_di_14": direction.plus_di,
+        "minus_di_14": direction.minus_di,
         "bb_position_20": ratio(close - bands.lower, bands.upper - bands.lower),
         "bb_width_20": ratio(bands.upper - bands.lower, bands.middle),
         "bb_ema_position_20": ratio(close - ema_bands.lower, ema_bands.upper - ema_bands.lower),
@@ -126,7 +127,7 @@ def price_features(bars: pd.DataFrame) -> dict[str, Array]:
         "volatility_20": ta.volatility(close),
         "price_vs_sma_20": ratio(close, ta.sma(close, 20)) - 1,
         "volume_ratio_20": ratio(volume, ta.sma(volume, 20)),
-        "uptrend_50": above(close, ta.sma(close, 50)),
+        "uptrend_50": above(ratio(close, ta.sma(close, 50)), 1 + ta.TIE),
         "slope_3": ta.log_slope(close, 3),
         "slope_5": ta.log_slope(close, 5),
         "slope_9": ta.log_slope(close, 9),
@@ -178,10 +179,14 @@ def _vix_known_at(vix: pd.DataFrame | None) -> pd.Series[int]:
     """When the VIX features of each session became known, as nanoseconds; never before Cboe's last value of the session."""
     if vix is None or vix.empty:
         return pd.Series(dtype="int64", index=pd.DatetimeIndex([]))
-    ordered = vix.sort_values("session")
-    sessions = pd.DatetimeIndex(ordered["session"])
+    on_sessions = vix[vix["session"].isin(vix_by_session(vix).index)].sort_values("session")
+    sessions = pd.DatetimeIndex(on_sessions["session"])
     published = _nanoseconds(closes_of(sessions) + VIX_LAG)
-    known = _nanoseconds(pd.DatetimeIndex(ordered["known_at"])) if "known_at" in ordered else published + PUBLICATION_LAG.value
+    known = (
+        _nanoseconds(pd.DatetimeIndex(on_sessions["known_at"]))
+        if "known_at" in on_sessions
+        else published + PUBLICATION_LAG.value
+    )
     return pd.Series(_newest(np.maximum(known, published), MEMORY_VIX_SESSIONS), index=sessions)
 
 

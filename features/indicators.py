@@ -7,6 +7,8 @@ give them the whole history, always from the same first bar.
 
 from __future__ import annotations
 
+import math
+from itertools import accumulate
 from typing import Literal, NamedTuple, TypeAlias
 
 import numpy as np
@@ -15,6 +17,7 @@ from numpy.typing import NDArray
 
 Array: TypeAlias = NDArray[np.float64]
 SESSIONS_A_YEAR = 252
+TIE = 1e-9  # as a fraction of the price: a smaller difference is rounding, not movement
 
 
 class Bands(NamedTuple):
@@ -31,6 +34,14 @@ class Macd(NamedTuple):
     line: Array
     signal: Array
     histogram: Array
+
+
+class Directional(NamedTuple):
+    """Positive and negative directional indicators and the average directional index, 0 to 100."""
+
+    plus_di: Array
+    minus_di: Array
+    adx: Array
 
 
 def ratio(numerator: Array, denominator: Array) -> Array:
@@ -73,19 +84,24 @@ def macd(close: Array, fast: int = 12, slow: int = 26, signal: int = 9) -> Macd:
     return Macd(*talib.MACD(close, fast, slow, signal))
 
 
-def adx(high: Array, low: Array, close: Array, sessions: int = 14) -> Array:
-    """Average directional index, 0 to 100 (Wilder 1978)."""
-    return talib.ADX(high, low, close, sessions)
+def directional(high: Array, low: Array, close: Array, sessions: int = 14) -> Directional:
+    """Directional movement system (Wilder 1978), as TA-Lib's PLUS_DI, MINUS_DI and ADX, but for ties.
 
-
-def plus_di(high: Array, low: Array, close: Array, sessions: int = 14) -> Array:
-    """Positive directional indicator, 0 to 100 (Wilder 1978)."""
-    return talib.PLUS_DI(high, low, close, sessions)
-
-
-def minus_di(high: Array, low: Array, close: Array, sessions: int = 14) -> Array:
-    """Negative directional indicator, 0 to 100 (Wilder 1978)."""
-    return talib.MINUS_DI(high, low, close, sessions)
+    A bar whose high rises exactly as far as its low falls has no direction. On prices in whole cents such bars are common, and
+    TA-Lib compares the two moves as floats: whether 100.05 - 100.00 exceeds 99.10 - 99.05 is decided by rounding, and decided
+    anew when a split rescales the history. Here moves within `TIE` of the price count as equal.
+    """
+    up, down = np.diff(high), -np.diff(low)
+    tie = TIE * close[1:]
+    ranges = talib.TRANGE(high, low, close)[1:]
+    smooth_range = _wilder_sum(ranges, sessions)
+    plus = 100 * _quotient(_wilder_sum(np.where((up > tie) & (up > down + tie), up, 0.0), sessions), smooth_range)
+    minus = 100 * _quotient(_wilder_sum(np.where((down > tie) & (down > up + tie), down, 0.0), sessions), smooth_range)
+    index = 100 * _quotient(np.abs(plus - minus), plus + minus)
+    average = np.full(index.shape, np.nan)
+    average[sessions - 1 :] = _wilder_mean(index[sessions - 1 :], sessions)
+    missing = np.full(min(len(close), 1), np.nan)  # the first bar has no move
+    return Directional(*(np.concatenate([missing, values]) for values in (plus, minus, average)))
 
 
 def atr(high: Array, low: Array, close: Array, sessions: int = 14) -> Array:
@@ -129,3 +145,31 @@ def volatility(close: Array, sessions: int = 20) -> Array:
     log_return[1:] = np.log(close[1:] / close[:-1])
     annualised: Array = talib.STDDEV(log_return, sessions, 1.0) * np.sqrt(SESSIONS_A_YEAR)
     return annualised
+
+
+def _wilder_sum(values: Array, sessions: int) -> Array:
+    """Wilder's running sum: `sum - sum / sessions + value`, started by the plain sum of `sessions - 1` values."""
+    sums = np.full(values.shape, np.nan)
+    if len(values) >= sessions:
+        start = math.fsum(values[: sessions - 1])
+        tail = accumulate(values[sessions - 1 :].tolist(), lambda total, value: total - total / sessions + value, initial=start)
+        sums[sessions - 1 :] = list(tail)[1:]
+    return sums
+
+
+def _wilder_mean(values: Array, sessions: int) -> Array:
+    """Wilder's running mean, started by the plain mean of `sessions` values."""
+    means = np.full(values.shape, np.nan)
+    if len(values) >= sessions:
+        start = math.fsum(values[:sessions]) / sessions
+        tail = accumulate(
+            values[sessions:].tolist(), lambda mean, value: (mean * (sessions - 1) + value) / sessions, initial=start
+        )
+        means[sessions - 1 :] = list(tail)
+    return means
+
+
+def _quotient(numerator: Array, denominator: Array) -> Array:
+    """Divide, giving zero where the denominator is zero: no range, no direction."""
+    quotient: Array = np.divide(numerator, denominator, out=np.zeros_like(numerator), where=denominator != 0)
+    return quotient

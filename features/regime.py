@@ -41,7 +41,8 @@ def vix_by_session(vix: pd.DataFrame | None) -> pd.Series[float]:
     Parameters
     ----------
     vix
-        Columns session (naive midnight) and close (index points), any order; None or no rows = nothing known.
+        Columns session (naive midnight) and close (index points), any order; None or no rows = nothing known. Values on
+        days without an XNYS session (Cboe has published some) are left out.
 
     Raises
     ------
