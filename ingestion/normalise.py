@@ -89,7 +89,7 @@ def to_bars(raw: pd.DataFrame, symbol: str | None = None) -> pd.DataFrame:
     if missing:
         raise DataError(f"Expected columns symbol, date and close, found {list(raw.columns)}: no {', '.join(missing)}.")
     frame = _fill_columns(frame)
-    names = {name: symbol_name(str(name)) for name in frame["symbol"].unique()}
+    names = {name: symbol_name(str(name)) for name in frame["symbol"].dropna().unique()}
     frame["symbol"] = frame["symbol"].map(names).astype(object)
     frame["session"] = _sessions(frame)
     for column in (*PRICES, "adj_close", "volume"):
@@ -113,7 +113,7 @@ def _fill_columns(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def _sessions(frame: pd.DataFrame) -> pd.Series:
-    exchanges = frame["symbol"].map({name: calendar_name(name) for name in frame["symbol"].unique()})
+    exchanges = frame["symbol"].map({name: calendar_name(name) for name in frame["symbol"].dropna().unique()})
     sessions = pd.Series(pd.NaT, index=frame.index, dtype=SESSION)
     for exchange, rows in frame["session"].groupby(exchanges):
         sessions.loc[rows.index] = sessions_of(rows, str(exchange))

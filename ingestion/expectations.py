@@ -1,0 +1,253 @@
+"""Validation at the door. Owns the verdict on a batch: which rows go on, which are quarantined and why; it stores nothing.
+
+The checks are Great Expectations suites (`ingestion.suites`), run in memory: no telemetry, no files, no network.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections import Counter
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import great_expectations as gx
+import pandas as pd
+from great_expectations.data_context.types.base import ProgressBarsConfig
+from great_expectations.expectations.metadata_types import FailureSeverity
+
+from core.errors import BatchRejected, DataError
+from core.frames import BARS, QUARANTINE
+from ingestion.suites import NO_ACTIONS, coverage, coverage_suite, row_suite, with_row_checks
+
+if TYPE_CHECKING:
+    import datetime as dt
+    from collections.abc import Sequence
+
+    from great_expectations.core import ExpectationSuiteValidationResult, ExpectationValidationResult
+    from great_expectations.expectations.expectation_configuration import ExpectationConfiguration
+
+_BULKY = ("unexpected_list", "unexpected_index_list", "unexpected_index_query")
+_one_at_a_time = threading.Lock()  # Great Expectations keeps its current context in a global
+
+
+@dataclass(frozen=True)
+class Validation:
+    """The verdict on a batch.
+
+    Attributes
+    ----------
+    good
+        Rows that hold every critical expectation, a valid `core.frames.BARS` frame.
+    quarantined
+        One row a refused row and reason, a valid `core.frames.QUARANTINE` frame.
+    results
+        JSON-able account for `market.validation_runs` and the Data Docs: counts, reasons, missing sessions, stale symbols,
+        large moves, and under `suites` what Great Expectations says.
+    bad_fraction
+        Refused rows by all rows, counted once each.
+    max_bad_fraction
+        The most that may be refused.
+    """
+
+    good: pd.DataFrame
+    quarantined: pd.DataFrame
+    results: dict[str, Any]
+    bad_fraction: float
+    max_bad_fraction: float
+
+    @property
+    def passed(self) -> bool:
+        """Whether the good rows may be loaded: there are some, the schema holds and few enough rows are bad."""
+        return bool(not self.good.empty and self.results["schema_ok"] and self.bad_fraction <= self.max_bad_fraction)
+
+    def require(self) -> Validation:
+        """Return self, or raise `BatchRejected` that names the reasons."""
+        if not self.passed:
+            raise BatchRejected(f"{self.summary()} Look at market.quarantine and the Data Docs.")
+        return self
+
+    def summary(self) -> str:
+        """One paragraph for a log line or an alert."""
+        found = self.results
+        text = (
+            f"{found['session']}: {found['bad_rows']} of {found['rows']} rows refused "
+            f"({self.bad_fraction:.1%}, at most {self.max_bad_fraction:.1%} allowed)."
+        )
+        for title in ("reasons", "stale", "missing", "short"):
+            if found[title]:
+                text += f" {title.capitalize()}: {found[title]}."
+        return text
+
+
+def validate(
+    bars: pd.DataFrame,
+    *,
+    session: dt.date,
+    actions: pd.DataFrame | None = None,
+    context: pd.DataFrame | None = None,
+    expected_symbols: Sequence[str] = (),
+    max_bad_fraction: float = 0.05,
+    jump_fail_bps: float = 1500.0,
+    min_history: int = 1,
+) -> Validation:
+    """Judge a batch of bars.
+
+    Parameters
+    ----------
+    bars
+        Columns and dtypes of `core.frames.BARS`; missing values and duplicates are expected to occur.
+    session
+        The newest session that may be in the batch.
+    actions
+        Splits and dividends of the download: a jump over a recorded split is explained.
+    context
+        Stored bars before the batch. They are not judged, but moves, gaps and history are measured against them.
+    expected_symbols
+        Symbols that were asked for: one without bars is reported.
+    max_bad_fraction, jump_fail_bps, min_history
+        Limits: refused rows by rows, the move over which a bar is looked at as an error, bars a symbol should have.
+
+    Raises
+    ------
+    DataError
+        A column is missing or Great Expectations could not evaluate an expectation. Bad rows never raise here: see
+        `Validation.require`.
+    """
+    missing = [column for column in BARS.columns if column not in bars]
+    if missing:
+        raise DataError(f"Expected the columns {list(BARS.columns)}, found none of {missing}.")
+    rows = bars[list(BARS.columns)].sort_values(["symbol", "session"], kind="stable", ignore_index=True)
+    earlier = _before(rows, context)
+    checked = with_row_checks(rows, earlier, NO_ACTIONS if actions is None else actions, jump_fail_bps)
+    judged = _run(checked, row_suite(session, jump_fail_bps))
+    reasons = _reasons(checked, judged)
+    refused = sorted({row for row, _, _ in reasons})
+    good = BARS.coerce(rows.drop(index=refused))
+    covered = coverage(pd.concat([earlier, good]) if len(earlier) else good, expected_symbols, session)
+    suites = (
+        [judged] if covered.empty else [judged, _run(covered.drop(columns=["missing", "last"]), coverage_suite(min_history))]
+    )
+    bad_fraction = len(refused) / len(rows) if len(rows) else 0.0
+    results = {
+        "session": str(session),
+        "symbols": sorted({*rows["symbol"].dropna(), *expected_symbols}),
+        "rows": len(rows),
+        "good_rows": len(good),
+        "bad_rows": len(refused),
+        "bad_fraction": bad_fraction,
+        "schema_ok": _schema_ok(judged),
+        "reasons": dict(Counter(reason for _, reason, _ in reasons)),
+        **_coverage_findings(covered, min_history),
+        "large_moves": _large_moves(checked.drop(index=refused), jump_fail_bps),
+        "suites": [_portable(suite) for suite in suites],
+    }
+    return Validation(good, _quarantine(rows, reasons), results, bad_fraction, max_bad_fraction)
+
+
+def _before(rows: pd.DataFrame, context: pd.DataFrame | None) -> pd.DataFrame:
+    """The bars of `context` that are older than the batch's first bar of the same symbol."""
+    if context is None or context.empty:
+        return BARS.empty()
+    first = context["symbol"].map(rows.groupby("symbol")["session"].min())
+    return context.loc[context["session"] < first, list(BARS.columns)]
+
+
+def _run(frame: pd.DataFrame, suite: gx.ExpectationSuite) -> ExpectationSuiteValidationResult:
+    with _one_at_a_time:
+        context = gx.get_context(mode="ephemeral")
+        context.enable_analytics(enable=False)
+        context.variables.progress_bars = ProgressBarsConfig(globally=False, metric_calculations=False)
+        asset = context.data_sources.add_pandas("bars").add_dataframe_asset(suite.name)
+        batch = asset.add_batch_definition_whole_dataframe("batch").get_batch({"dataframe": frame})
+        judged: ExpectationSuiteValidationResult = batch.validate(suite, result_format={"result_format": "COMPLETE"})
+    for result in judged.results:
+        raised = result.exception_info or {}
+        if raised.get("raised_exception", bool(set(raised) - {"raised_exception", "exception_traceback", "exception_message"})):
+            raise DataError(f"Expectation {_name(result)} could not be evaluated: {raised}")
+    return judged
+
+
+def _name(result: ExpectationValidationResult) -> str:
+    """Name of an expectation with its columns, unique within a suite."""
+    config = _config(result)
+    wanted = config.kwargs
+    pair = [wanted[key] for key in ("column", "column_A", "column_B") if key in wanted]
+    return ":".join([config.type, *(pair or wanted.get("column_list", []))])
+
+
+def _critical(result: ExpectationValidationResult) -> bool:
+    return _config(result).severity == FailureSeverity.CRITICAL
+
+
+def _config(result: ExpectationValidationResult) -> ExpectationConfiguration:
+    if result.expectation_config is None:
+        raise DataError(f"Expected every result to name its expectation, found {result}.")
+    return result.expectation_config
+
+
+def _reasons(checked: pd.DataFrame, judged: ExpectationSuiteValidationResult) -> list[tuple[int, str, str]]:
+    """(row, expectation, detail) for each row that breaks a critical expectation."""
+    reasons = []
+    for result in judged.results:
+        if not _critical(result):
+            continue
+        name, says = _name(result), (_config(result).meta or {})["says"]
+        columns = [column for column in name.split(":")[1:] if column in checked]
+        for row in result.result.get("unexpected_index_list") or []:
+            found = ", ".join(f"{column}={checked.loc[row, column]}" for column in columns)
+            reasons.append((int(row), name, f"Expected: {says}; found {found}."))
+    return reasons
+
+
+def _schema_ok(judged: ExpectationSuiteValidationResult) -> bool:
+    """Whether expectations on the table as a whole hold (they name no rows)."""
+    return all(result.success for result in judged.results if _critical(result) and "unexpected_count" not in result.result)
+
+
+def _quarantine(rows: pd.DataFrame, reasons: list[tuple[int, str, str]]) -> pd.DataFrame:
+    """One row a symbol, session and reason; the payload of several equal keys (duplicates) is the list of their rows."""
+    if not reasons:
+        return QUARANTINE.empty()
+    found = pd.DataFrame(reasons, columns=["row", "reason", "detail"])
+    table = rows.loc[found["row"]].reset_index(drop=True).assign(reason=found["reason"], detail=found["detail"])
+    table["payload"] = table[list(BARS.columns)].to_json(orient="records", lines=True, date_format="iso").splitlines()
+    table["symbol"] = table["symbol"].fillna("").astype(object)
+    kept = table.groupby(["symbol", "session", "reason"], dropna=False, sort=False)
+    merged = kept.agg({"detail": "first", "payload": _one_payload})
+    return QUARANTINE.coerce(merged.reset_index())
+
+
+def _one_payload(texts: pd.Series) -> str:
+    return str(texts.iloc[0]) if len(texts) == 1 else f"[{','.join(texts)}]"
+
+
+def _coverage_findings(covered: pd.DataFrame, min_history: int) -> dict[str, dict[str, Any]]:
+    """Stale symbols with their last bar, missing sessions and symbols of too few bars."""
+    if covered.empty:
+        return {"stale": {}, "missing": {}, "short": {}}
+    return {
+        "stale": _by_symbol(covered[covered["sessions_behind"] > 0], "last"),
+        "missing": _by_symbol(covered[covered["missing_sessions"] > 0], "missing"),
+        "short": _by_symbol(covered[covered["bars"] < max(min_history, 1)], "bars"),
+    }
+
+
+def _by_symbol(covered: pd.DataFrame, column: str) -> dict[str, Any]:
+    return dict(zip(covered["symbol"], covered[column].tolist(), strict=True))
+
+
+def _large_moves(good: pd.DataFrame, fail_bps: float) -> list[dict[str, Any]]:
+    large = good[good["move_bps"].abs() > fail_bps]
+    moves = zip(large["symbol"], large["session"].dt.date.astype(str), large["move_bps"].round(1), strict=True)
+    return [{"symbol": symbol, "session": day, "move_bps": float(move)} for symbol, day, move in moves]
+
+
+def _portable(judged: ExpectationSuiteValidationResult) -> dict[str, Any]:
+    """The result as strict JSON: row lists are in the quarantine already, NaN becomes null."""
+    plain: dict[str, Any] = judged.to_json_dict()  # type: ignore[no-untyped-call]
+    for result in plain["results"]:
+        for key in _BULKY:
+            result["result"].pop(key, None)
+    portable: dict[str, Any] = json.loads(json.dumps(plain, default=str), parse_constant=lambda _: None)
+    return portable

@@ -1,0 +1,120 @@
+"""Which price moves no market made. Owns the rules that tell a missed split or wrong tick from a violent day; drops nothing.
+
+A fixed limit cannot do it: 78 real days of 19 liquid US symbols in 2010-2021 move more than 15 % (AMD +52 % on results,
+three-times funds -35 % in March 2020). A move beyond the limit is refused only when it also looks like an error:
+
+split
+    The ratio to the last accepted close is that of a usual split (1/2, 1/3, ... or 2, 3, ...), within 2.5 daily volatilities
+    (2 % to 10 %), and no split is recorded for it. For 3-for-2, which three-times funds have come near, the move must also be
+    over 8 volatilities. No real day of those 19 symbols halves or doubles a price.
+spike
+    Over 8 volatilities, and the next close gives three quarters of it back.
+
+Each close is compared with the last *accepted* one, so after a missed split every later bar is refused too: they are on another
+scale than the stored history, and mixing the scales would show as a crash. A single wrong tick costs that bar alone. A large
+move that is neither is accepted and reported.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+EXEMPT = frozenset({"^VIX"})  # the VIX has no splits and doubled in a day (2018-02-05)
+BPS = 10_000.0
+
+_FACTORS = np.log([2, 3, 4, 5, 6, 7, 8, 10, 12, 15, 20, 25, 30, 40, 50, 100])
+_THREE_FOR_TWO = float(np.log(1.5))
+_VIOLENT = 8.0
+_WINDOW, _ENOUGH, _UNKNOWN_VOLATILITY, _LEAST_VOLATILITY = 60, 20, 0.03, 0.005
+_NEW_BEGINNING = np.timedelta64(30, "D")
+
+
+def moves_bps(bars: pd.DataFrame) -> pd.Series:
+    """Close-to-close move of each bar in basis points; 0 for the first bar of a symbol and for exempt symbols."""
+    usable = bars["close"].where(bars["close"] > 0)
+    move = usable / usable.groupby(bars["symbol"]).shift() - 1
+    return (move * BPS).fillna(0.0).where(~bars["symbol"].isin(EXEMPT), 0.0)
+
+
+def unexplained_bps(bars: pd.DataFrame, splits: pd.DataFrame, *, fail_bps: float) -> pd.Series:
+    """Move (basis points, against the last accepted close) of each bar that looks like an error; 0 for every other bar.
+
+    Parameters
+    ----------
+    bars
+        Columns symbol, session and close, sorted by symbol and session; unusable closes are passed over.
+    splits
+        `core.frames.ACTIONS`; a move over a recorded split is explained.
+    fail_bps
+        Moves up to this size are never refused.
+    """
+    recorded = splits[splits["kind"] == "split"]
+    refused = pd.Series(0.0, index=bars.index)
+    large = moves_bps(bars).abs() > fail_bps
+    for symbol in bars.loc[large, "symbol"].unique():
+        rows = bars[bars["symbol"] == symbol]
+        dates = recorded.loc[recorded["symbol"] == symbol, "session"].to_numpy()
+        refused[rows.index] = _refused(rows["close"].to_numpy(), rows["session"].to_numpy(), dates, fail_bps / BPS) * BPS
+    return refused
+
+
+def rescaled_symbols(fetched: pd.DataFrame, stored: pd.DataFrame) -> tuple[str, ...]:
+    """Symbols whose fetched closes are all one split factor away from the stored closes of the same sessions.
+
+    The source has adjusted its history for a split since: the stored history of these symbols must be loaded anew, whole.
+    """
+    both = fetched.merge(stored, on=["symbol", "session"], suffixes=("", "_stored"))
+    both = both[(both["close"] > 0) & (both["close_stored"] > 0)]
+    ratio = (both["close"] / both["close_stored"]).groupby(both["symbol"])
+    scale = ratio.median()
+    constant = ratio.max() / ratio.min() < 1.01  # noqa: PLR2004 - prices are rounded, splits are far larger
+    return tuple(scale.index[constant & ~scale.between(0.95, 1.05)])
+
+
+def _refused(
+    close: NDArray[np.float64], sessions: NDArray[np.datetime64], splits: NDArray[np.datetime64], limit: float
+) -> NDArray[np.float64]:
+    """One symbol's unexplained moves as fractions, 0 where the bar is accepted."""
+    refused = np.zeros(len(close))
+    usable = np.flatnonzero(close > 0).tolist()
+    returns: list[float] = []
+    reference = previous = -1
+    for position, row in enumerate(usable):
+        following = close[usable[position + 1]] if position + 1 < len(usable) else np.nan
+        if reference < 0 or sessions[row] - sessions[previous] > _NEW_BEGINNING:
+            reference = previous = row
+            continue
+        previous = row
+        move = float(np.log(close[row] / close[reference]))
+        explained = bool(((splits > sessions[reference]) & (splits <= sessions[row])).any())
+        if abs(np.expm1(move)) > limit and not explained:
+            volatility = _volatility(returns)
+            if _split_like(move, volatility) or _spike(move, float(np.log(following / close[reference])), volatility):
+                refused[row] = np.expm1(move)
+                continue
+        returns.append(0.0 if explained else move)
+        reference = row
+    return refused
+
+
+def _volatility(returns: list[float]) -> float:
+    recent = returns[-_WINDOW:]
+    return max(float(np.std(recent)), _LEAST_VOLATILITY) if len(recent) >= _ENOUGH else _UNKNOWN_VOLATILITY
+
+
+def _split_like(move: float, volatility: float) -> bool:
+    tolerance = min(max(2.5 * volatility, 0.02), 0.10)
+    if move < 0 and abs(-move - _THREE_FOR_TWO) <= tolerance and -move > _VIOLENT * volatility:
+        return True
+    return bool((np.abs(abs(move) - _FACTORS) <= tolerance).any())
+
+
+def _spike(move: float, left: float, volatility: float) -> bool:
+    """`left` is what remains of the move at the next close; NaN (no next close) is not a spike."""
+    return abs(move) > _VIOLENT * volatility and abs(left) < abs(move) / 4
