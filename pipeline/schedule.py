@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
 from core.sessions import last_closed_session
-
 from pipeline.ingest import check_session, newest_session
 
 if TYPE_CHECKING:

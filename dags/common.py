@@ -1,0 +1,105 @@
+"""What the DAGs share: the asset between them, default arguments, run parameters, and the mail about a failed task.
+
+Owns no step of the pipeline; imports nothing heavy, because the DAG processor reads it again and again.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import os
+from typing import TYPE_CHECKING, Any
+
+import structlog
+from airflow.sdk import Asset, ExceptionRetryPolicy, Param, RetryAction, RetryRule
+
+if TYPE_CHECKING:
+    from collections.abc import MutableMapping
+
+log = structlog.get_logger()
+
+TIMEZONE = "America/New_York"
+START = dt.datetime(2020, 1, 1, tzinfo=dt.UTC)
+
+# Emitted when the features of a session are in the online store; its events carry {"session": "YYYY-MM-DD"}.
+DAILY_FEATURES = Asset(
+    name="daily_features",
+    uri="desk://features/market_features",
+    group="desk",
+    extra={"content": "features of one session, offline and online"},
+)
+
+SESSION_PARAM = Param(
+    None,
+    type=["null", "string"],
+    format="date",
+    title="Session",
+    description="Trading session (YYYY-MM-DD). Empty: the session of the schedule, or the newest one in a manual run.",
+)
+FULL_HISTORY_PARAM = Param(
+    False,
+    type="boolean",
+    title="Load the whole history",
+    description="Fetch every bar since HISTORY_START again; bars already stored are not written twice.",
+)
+
+# The error tree says what the operator must do; only `RetryLater` and errors from outside are worth another try.
+RETRY_POLICY = ExceptionRetryPolicy(
+    rules=[
+        RetryRule("core.errors.DataError", RetryAction.FAIL, reason="The same data would fail again: look at the quarantine"),
+        RetryRule("core.errors.ConfigError", RetryAction.FAIL, reason="A setting is wrong: change it, then clear the task"),
+        RetryRule("core.errors.StopTrading", RetryAction.FAIL, reason="No further orders until a person has looked"),
+    ]
+)
+
+MAIL_SUBJECT = "[desk] {{ dag.dag_id }}.{{ ti.task_id }} failed for session {{ failed_session }}"
+MAIL_BODY = """\
+<p>The task <b>{{ ti.task_id }}</b> of the DAG <b>{{ dag.dag_id }}</b> failed.</p>
+<table>
+<tr><td>Session</td><td>{{ failed_session }}</td></tr>
+<tr><td>Run</td><td>{{ ti.run_id }}, try {{ ti.try_number }}</td></tr>
+<tr><td>Error</td><td>{{ exception.__class__.__name__ if exception else "" }}: {{ exception | e }}</td></tr>
+<tr><td>Log</td><td><a href="{{ ti.log_url }}">{{ ti.log_url }}</a></td></tr>
+</table>
+<p>Later tasks of this run did not start. When the cause is gone, clear the task in Airflow: every step may run twice.</p>
+"""
+
+
+def mail_failure(context: MutableMapping[str, Any]) -> None:
+    """Mail the operator that a task has failed for good; without a server or a recipient, log that no mail was sent."""
+    from pipeline.failure_mail import failure_mail
+
+    mail = failure_mail()
+    if mail is None:
+        log.error("failure_mail_not_sent", reason="SMTP_HOST and ALERT_TO are not both set", task=str(context.get("ti")))
+        return
+
+    from airflow.providers.smtp.notifications.smtp import SmtpNotifier
+
+    os.environ["AIRFLOW_CONN_SMTP_DEFAULT"] = mail.connection
+    notify = SmtpNotifier(
+        to=list(mail.to), from_email=mail.sender, subject=MAIL_SUBJECT, html_content=MAIL_BODY, smtp_conn_id="smtp_default"
+    )
+    notify({**context, "failed_session": session_of(context)})
+    log.info("failure_mail_sent", recipients=len(mail.to))
+
+
+def session_of(context: MutableMapping[str, Any]) -> str:
+    """The session a task worked on: its own argument, else the run's parameter, else the run's name."""
+    candidates = (
+        getattr(context.get("task"), "op_kwargs", {}).get("session"),
+        (context.get("params") or {}).get("session"),
+        getattr(context.get("ti"), "run_id", None),
+    )
+    return next((value for value in candidates if isinstance(value, str) and value), "unknown")
+
+
+DEFAULT_ARGS: dict[str, Any] = {
+    "owner": "desk",
+    "retries": 3,
+    "retry_delay": dt.timedelta(seconds=30),
+    "retry_exponential_backoff": 2,
+    "max_retry_delay": dt.timedelta(minutes=15),
+    "retry_policy": RETRY_POLICY,
+    "execution_timeout": dt.timedelta(minutes=15),
+    "on_failure_callback": mail_failure,
+}

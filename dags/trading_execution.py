@@ -1,0 +1,92 @@
+"""Orders for the next open.
+
+Starts when `daily_market_data` announces the features of a session: settle what is open on that session's bar, find the
+strategy's candidates, ask the prediction API for each, decide, size and check the limits, place the orders, record the day.
+
+* **Broker:** paper, unless `BROKER` and `BROKER_LIVE` both say otherwise.
+* **Run again:** an intent has one client order id, written before anything is sent; a second run places nothing twice.
+* **The API must answer** at `API_URL`; without a champion model `predict` fails and says to run `model_training` first.
+* **Manual run:** set `session`, or leave it empty for the newest.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import Any
+
+from airflow.sdk import chain, dag, task
+
+from common import DAILY_FEATURES, DEFAULT_ARGS, SESSION_PARAM, START
+
+
+@dag(
+    schedule=[DAILY_FEATURES],
+    start_date=START,
+    catchup=False,
+    max_active_runs=1,
+    dagrun_timeout=dt.timedelta(hours=1),
+    default_args=DEFAULT_ARGS,
+    params={"session": SESSION_PARAM},
+    tags=["desk", "trading", "daily"],
+    doc_md=__doc__,
+)
+def trading_execution() -> None:
+    @task
+    def choose_session(dag_run: Any = None, params: Any = None, triggering_asset_events: Any = None) -> str:
+        """The newest session announced, or the one asked for."""
+        from airflow.sdk.exceptions import AirflowSkipException
+        from pipeline import schedule
+
+        announced = [event.extra["session"] for event in (triggering_asset_events or {}).get(DAILY_FEATURES, [])]
+        given = params["session"] or max(announced, default=None)
+        chosen = schedule.newest_before(given, dag_run.logical_date)
+        if not chosen["trades"]:
+            raise AirflowSkipException(chosen["reason"])
+        return chosen["session"]
+
+    @task
+    def settle(session: str) -> dict[str, Any]:
+        """Fill pending orders, stops, targets and time exits on that session's bar."""
+        from pipeline import trade
+
+        return trade.settle(session)
+
+    @task
+    def find_candidates(session: str) -> dict[str, Any]:
+        """Entries the strategy proposes at the close of the session."""
+        from pipeline import trade
+
+        return trade.candidates(session)
+
+    @task
+    def predict(session: str) -> dict[str, Any]:
+        """Ask the prediction API about each candidate."""
+        from pipeline import trade
+
+        return trade.predict(session)
+
+    @task
+    def place(session: str) -> dict[str, Any]:
+        """Decide, size, check the limits, write the intents, then send them."""
+        from pipeline import trade
+
+        return trade.place(session)
+
+    @task
+    def record(session: str) -> dict[str, Any]:
+        """Mark the portfolio to market and store the day."""
+        from pipeline import trade
+
+        return trade.record(session)
+
+    session = choose_session()
+    chain(
+        settle(session=session),
+        find_candidates(session=session),
+        predict(session=session),
+        place(session=session),
+        record(session=session),
+    )
+
+
+trading_execution()

@@ -1,0 +1,62 @@
+"""Reads the DAGs folder as Airflow does and writes what it found as JSON. Run in a process of its own: `FOLDER ANSWER`."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from airflow.dag_processing.dagbag import BundleDagBag
+from airflow.serialization.serialized_objects import DagSerialization
+
+
+def as_list(value: Any) -> list[Any]:
+    """A mapped task keeps its callback as given, a plain one in a list."""
+    return list(value) if isinstance(value, (list, tuple)) else [value]
+
+
+def task_facts(task: Any) -> dict[str, Any]:
+    return {
+        "upstream": sorted(task.upstream_task_ids),
+        "mapped": task.is_mapped,
+        "owner": task.owner,
+        "retries": task.retries,
+        "backoff": task.retry_exponential_backoff,
+        "timeout": task.execution_timeout.total_seconds(),
+        "trigger_rule": task.trigger_rule.value,
+        "doc": task.doc_md,
+        "callbacks": [callback.__name__ for callback in as_list(task.on_failure_callback)],
+        "policy": type(task.retry_policy).__name__,
+        "outlets": [asset.name for asset in task.outlets or []],
+    }
+
+
+def dag_facts(dag: Any) -> dict[str, Any]:
+    return {
+        "tags": sorted(dag.tags),
+        "doc": dag.doc_md,
+        "params": dag.params.dump(),
+        "catchup": dag.catchup,
+        "max_active_runs": dag.max_active_runs,
+        "schedule": getattr(dag.timetable, "expression", None) or type(dag.timetable).__name__,
+        "timezone": str(getattr(dag.timetable, "timezone", None)),
+        "serialised": DagSerialization.from_dict(DagSerialization.to_dict(dag)).dag_id,
+        "tasks": {task.task_id: task_facts(task) for task in dag.tasks},
+    }
+
+
+def main(folder: Path, answer: Path) -> None:
+    loaded = set(sys.modules)
+    bag = BundleDagBag(dag_folder=folder, bundle_path=folder, bundle_name="desk")
+    facts = {
+        "errors": bag.import_errors,
+        "imported": sorted({name.partition(".")[0] for name in set(sys.modules) - loaded}),
+        "seconds": max(stat.duration.total_seconds() for stat in bag.dagbag_stats),
+        "dags": {name: dag_facts(dag) for name, dag in bag.dags.items()},
+    }
+    answer.write_text(json.dumps(facts))
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), Path(sys.argv[2]))

@@ -1,0 +1,115 @@
+"""The DAGs as Airflow's own DagBag reads them."""
+
+from __future__ import annotations
+
+import ast
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+DAGS = ROOT / "dags"
+HEAVY = {"pandas", "numpy", "sklearn", "lightgbm", "mlflow", "feast", "great_expectations", "yfinance", "pipeline"}
+
+
+@pytest.fixture(scope="module")
+def facts(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """What a fresh process, with an Airflow of its own, sees in the DAGs folder."""
+    home = tmp_path_factory.mktemp("airflow")
+    environment = {
+        **{name: value for name, value in os.environ.items() if not name.startswith("AIRFLOW")},
+        "AIRFLOW_HOME": str(home),
+        "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+        "AIRFLOW__CORE__DAGS_FOLDER": str(DAGS),
+        "PYTHONPATH": str(ROOT),
+    }
+    answer = home / "facts.json"
+    script = Path(__file__).with_name("read_dags.py")
+    subprocess.run([sys.executable, script, DAGS, answer], env=environment, check=True)
+    found: dict[str, Any] = json.loads(answer.read_text())
+    return found
+
+
+def every_task(facts: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
+    return [(f"{name}.{task}", about) for name, dag in facts["dags"].items() for task, about in dag["tasks"].items()]
+
+
+def test_the_three_dags_are_read_without_an_error_and_survive_serialisation(facts: dict[str, Any]) -> None:
+    assert facts["errors"] == {}
+    assert {name: dag["serialised"] for name, dag in facts["dags"].items()} == {
+        "daily_market_data": "daily_market_data",
+        "model_training": "model_training",
+        "trading_execution": "trading_execution",
+    }
+
+
+def test_reading_a_dag_file_is_quick_and_imports_nothing_heavy(facts: dict[str, Any]) -> None:
+    assert facts["seconds"] < 1.0
+    assert set(facts["imported"]) & HEAVY == set()
+
+
+def test_schedules_are_new_yorks_and_never_catch_up(facts: dict[str, Any]) -> None:
+    dags = facts["dags"]
+    assert (dags["daily_market_data"]["schedule"], dags["daily_market_data"]["timezone"]) == (
+        "0 17 * * 1-5",
+        "America/New_York",
+    )
+    assert (dags["model_training"]["schedule"], dags["model_training"]["timezone"]) == ("0 6 1 * *", "America/New_York")
+    assert dags["trading_execution"]["schedule"] == "AssetTriggeredTimetable"
+    assert {(dag["catchup"], dag["max_active_runs"]) for dag in dags.values()} == {(False, 1)}
+
+
+def test_the_daily_graph_is_load_count_build_materialise(facts: dict[str, Any]) -> None:
+    tasks = facts["dags"]["daily_market_data"]["tasks"]
+    assert {name: task["upstream"] for name, task in tasks.items()} == {
+        "choose_session": [],
+        "list_symbols": ["choose_session"],
+        "load_vix": ["choose_session"],
+        "load_bars": ["choose_session", "list_symbols"],
+        "count_loaded": ["load_bars", "load_vix"],
+        "build_features": ["choose_session", "count_loaded"],
+        "materialise": ["build_features", "choose_session"],
+    }
+    assert [name for name, task in tasks.items() if task["mapped"]] == ["load_bars"]
+    assert tasks["count_loaded"]["trigger_rule"] == "all_done_min_one_success"
+    assert tasks["materialise"]["outlets"] == ["daily_features"]
+
+
+def test_trading_runs_in_one_line_from_settling_to_recording(facts: dict[str, Any]) -> None:
+    tasks = facts["dags"]["trading_execution"]["tasks"]
+    line = ["settle", "find_candidates", "predict", "place", "record"]
+    assert [set(tasks[step]["upstream"]) - {"choose_session"} for step in line] == [set(), *({step} for step in line[:-1])]
+
+
+def test_every_dag_is_described_tagged_and_takes_a_session(facts: dict[str, Any]) -> None:
+    for dag in facts["dags"].values():
+        assert "Manual run" in dag["doc"]
+        assert "desk" in dag["tags"]
+        assert dag["params"]["session"] is None
+    assert facts["dags"]["daily_market_data"]["params"]["full_history"] is False
+
+
+def test_every_task_has_an_owner_retries_backoff_a_timeout_a_doc_and_a_failure_mail(facts: dict[str, Any]) -> None:
+    for name, task in every_task(facts):
+        assert task["owner"] == "desk", name
+        assert task["retries"] >= 1, name
+        assert task["backoff"] == 2, name
+        assert 0 < task["timeout"] <= 4 * 3600, name
+        assert task["callbacks"] == ["mail_failure"], name
+        assert task["policy"] == "ExceptionRetryPolicy", name
+        assert task["doc"], name
+
+
+def test_a_dag_file_names_no_module_of_the_desk_but_pipeline() -> None:
+    desk = {"core", "storage", "ingestion", "features", "trading", "backtest", "ml", "monitoring", "serving"}
+    for file in DAGS.glob("*.py"):
+        for node in ast.walk(ast.parse(file.read_text())):
+            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            if isinstance(node, ast.ImportFrom):
+                names = [str(node.module)]
+            assert {name.partition(".")[0] for name in names} & (desk | HEAVY) <= {"pipeline"}, file.name
