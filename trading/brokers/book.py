@@ -1,0 +1,65 @@
+"""The port to the desk's own record of orders, fills and positions. Owns the protocol; it stores nothing.
+
+`storage.ledger.Ledger` implements it on PostgreSQL, tests in memory. Its methods speak only the nouns of `core.models`, so that
+storage needs no import from here. Every method commits before it returns: what it says has happened survives a crash.
+
+Prices, quantities and money are exact `Decimal`; a store must give back every digit it was given (PostgreSQL `numeric` without
+a scale), or a stop would move by a rounding and the daily path would part from the backtest.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from decimal import Decimal
+
+    from core.models import Fill, OrderIntent, OrderState, Position
+
+
+class Book(Protocol):
+    """Orders, fills and positions of every portfolio."""
+
+    def record_intents(self, intents: Sequence[OrderIntent]) -> int:
+        """Store the intents whose `client_order_id` is not known yet, in state INTENT; return how many were new."""
+        ...
+
+    def order(self, client_order_id: str) -> tuple[OrderIntent, OrderState] | None:
+        """The intent and its present state, or None when no such order was ever recorded."""
+        ...
+
+    def open_orders(self, portfolio: str) -> list[tuple[OrderIntent, OrderState]]:
+        """Orders not yet filled, cancelled or rejected, sorted by (session, client_order_id)."""
+        ...
+
+    def transition(self, client_order_id: str, state: OrderState, reason: str = "") -> None:
+        """Append the event and move the order; a move to the state it is in already does nothing.
+
+        Raises
+        ------
+        core.errors.IllegalTransition
+            When `core.models.TRANSITIONS` does not allow the move.
+        """
+        ...
+
+    def record_fill(self, fill: Fill, order: OrderIntent, position: Position | None) -> bool:
+        """Record an execution and its consequences in one transaction.
+
+        Stores `order` if it is not known yet (a stop or target the broker executed by itself; it goes INTENT, SUBMITTED, FILLED),
+        moves it to FILLED, stores `fill`, and puts `position` in the place of the position of the order's (portfolio, strategy,
+        symbol); None closes it. Returns False, and changes nothing, when the `fill_id` is known already.
+        """
+        ...
+
+    def fills(self, portfolio: str) -> list[tuple[OrderIntent, Fill]]:
+        """Every fill with its order, in the order of `filled_at`, then `fill_id`."""
+        ...
+
+    def positions(self, portfolio: str) -> list[Position]:
+        """Open positions, sorted by (strategy, symbol)."""
+        ...
+
+    def cash_flow_usd(self, portfolio: str) -> Decimal:
+        """Cash the fills have brought: sales minus purchases minus commissions; zero before the first."""
+        ...
