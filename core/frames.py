@@ -40,7 +40,8 @@ class Schema:
                 raise DataError(f"{self.name}.{column}: expected {dtype}, found {frame[column].dtype}. Convert it at the door.")
             if column not in self.nullable and frame[column].isna().any():
                 raise DataError(f"{self.name}.{column}: expected no missing value, found {int(frame[column].isna().sum())}.")
-        keys = pd.MultiIndex.from_frame(frame[list(self.key)])
+        keyed = frame[list(self.key)].dropna()  # a key that may be missing (a quarantined row without a session) has no order
+        keys = pd.MultiIndex.from_frame(keyed)
         if not (keys.is_monotonic_increasing and keys.is_unique):
             raise DataError(f"{self.name}: expected unique rows sorted by {self.key}. Sort and de-duplicate first.")
         return frame

@@ -124,14 +124,15 @@ def validate(
     reasons = _reasons(checked, judged)
     refused = sorted({row for row, _, _ in reasons})
     good = BARS.coerce(rows.drop(index=refused))
-    covered = coverage(pd.concat([earlier, good]) if len(earlier) else good, expected_symbols, session)
+    symbols = sorted({*rows["symbol"].dropna(), *expected_symbols})
+    covered = coverage(pd.concat([earlier, good]) if len(earlier) else good, symbols, session)
     suites = (
         [judged] if covered.empty else [judged, _run(covered.drop(columns=["missing", "last"]), coverage_suite(min_history))]
     )
     bad_fraction = len(refused) / len(rows) if len(rows) else 0.0
     results = {
         "session": str(session),
-        "symbols": sorted({*rows["symbol"].dropna(), *expected_symbols}),
+        "symbols": symbols,
         "rows": len(rows),
         "good_rows": len(good),
         "bad_rows": len(refused),

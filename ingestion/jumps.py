@@ -4,14 +4,14 @@ A fixed limit cannot do it: 78 real days of 19 liquid US symbols in 2010-2021 mo
 three-times funds -35 % in March 2020). A move beyond the limit is refused only when it also looks like an error:
 
 split
-    The ratio to the last accepted close is that of a usual split (1/2, 1/3, ... or 2, 3, ...), within 2.5 daily volatilities
-    (2 % to 10 %), and no split is recorded for it. For 3-for-2, which three-times funds have come near, the move must also be
-    over 8 volatilities. No real day of those 19 symbols halves or doubles a price.
+    The ratio to the last accepted close is that of a usual split (1/2, 1/3, ... or 2, 3, ...), within 4 daily volatilities
+    (3 % to 15 %), and no split is recorded for it. No real day of those 19 symbols halves or doubles a price. 3-for-2, which
+    three-times funds have come near, must be met within 2.5 volatilities and be a move of over 8.
 spike
     Over 8 volatilities, and the next close gives three quarters of it back.
 
-Each close is compared with the last *accepted* one, so after a missed split every later bar is refused too: they are on another
-scale than the stored history, and mixing the scales would show as a crash. A single wrong tick costs that bar alone. A large
+Each close is compared with the last *accepted* one. After a missed split every bar nearer to the refused scale is refused too:
+mixed with the stored history it would show as a crash. A single wrong tick costs that bar alone. A large
 move that is neither is accepted and reported.
 """
 
@@ -84,22 +84,25 @@ def _refused(
     refused = np.zeros(len(close))
     usable = np.flatnonzero(close > 0).tolist()
     returns: list[float] = []
-    reference = previous = -1
+    reference = previous = -1  # rows of the last accepted and of the last usable close
+    other_scale = np.nan  # last close refused as a missed split
     for position, row in enumerate(usable):
-        following = close[usable[position + 1]] if position + 1 < len(usable) else np.nan
         if reference < 0 or sessions[row] - sessions[previous] > _NEW_BEGINNING:
             reference = previous = row
             continue
         previous = row
         move = float(np.log(close[row] / close[reference]))
+        following = close[usable[position + 1]] if position + 1 < len(usable) else np.nan
         explained = bool(((splits > sessions[reference]) & (splits <= sessions[row])).any())
         if abs(np.expm1(move)) > limit and not explained:
             volatility = _volatility(returns)
-            if _split_like(move, volatility) or _spike(move, float(np.log(following / close[reference])), volatility):
+            split_like = _split_like(move, volatility) or abs(np.log(close[row] / other_scale)) < abs(move)
+            if split_like or _spike(move, float(np.log(following / close[reference])), volatility):
                 refused[row] = np.expm1(move)
+                other_scale = close[row] if split_like else other_scale
                 continue
         returns.append(0.0 if explained else move)
-        reference = row
+        reference, other_scale = row, np.nan
     return refused
 
 
@@ -109,10 +112,8 @@ def _volatility(returns: list[float]) -> float:
 
 
 def _split_like(move: float, volatility: float) -> bool:
-    tolerance = min(max(2.5 * volatility, 0.02), 0.10)
-    if move < 0 and abs(-move - _THREE_FOR_TWO) <= tolerance and -move > _VIOLENT * volatility:
-        return True
-    return bool((np.abs(abs(move) - _FACTORS) <= tolerance).any())
+    three_for_two = abs(-move - _THREE_FOR_TWO) <= min(2.5 * volatility, 0.10) and -move > _VIOLENT * volatility
+    return three_for_two or bool((np.abs(abs(move) - _FACTORS) <= min(max(4 * volatility, 0.03), 0.15)).any())
 
 
 def _spike(move: float, left: float, volatility: float) -> bool:
