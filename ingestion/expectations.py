@@ -126,9 +126,9 @@ def validate(
     good = BARS.coerce(rows.drop(index=refused))
     symbols = sorted({*rows["symbol"].dropna(), *expected_symbols})
     covered = coverage(pd.concat([earlier, good]) if len(earlier) else good, symbols, session)
-    suites = (
-        [judged] if covered.empty else [judged, _run(covered.drop(columns=["missing", "last"]), coverage_suite(min_history))]
-    )
+    suites = [judged]
+    if not covered.empty:
+        suites.append(_run(covered.drop(columns=["missing", "last"]), coverage_suite(min_history)))
     bad_fraction = len(refused) / len(rows) if len(rows) else 0.0
     results = {
         "session": str(session),

@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from great_expectations.expectations.expectation import Expectation
 
 ROWS, COVERAGE = "daily_bars", "coverage"
-COVERAGE_COUNTS = ("bars", "missing_sessions", "sessions_behind")
 NO_ACTIONS = ACTIONS.empty()
 ROUNDING = 1e-6  # sources publish prices as 32-bit floats: a high may be under its close in the eighth digit
 
