@@ -46,7 +46,7 @@ class Book(Protocol):
     def record_fill(self, fill: Fill, order: OrderIntent, position: Position | None) -> bool:
         """Record an execution and its consequences in one transaction.
 
-        Stores `order` if it is not known yet (a stop or target the broker executed by itself; it goes INTENT, SUBMITTED, FILLED),
+        Stores `order` if it is not known yet (a stop or target that the broker executed by itself: INTENT, SUBMITTED, FILLED),
         moves it to FILLED, stores `fill`, and puts `position` in the place of the position of the order's (portfolio, strategy,
         symbol); None closes it. Returns False, and changes nothing, when the `fill_id` is known already.
         """

@@ -1,0 +1,40 @@
+"""How many shares: fixed when the decision is made, from the decision price and the equity at that moment.
+
+Owns the formula; it counts no positions and knows no account. Quantities are fractional, rounded down to a millionth of a
+share: a small account can then hold what the risk rule asks for, and Alpaca takes nine decimals. A broker that takes whole
+shares only rounds down again in its adapter.
+"""
+
+from __future__ import annotations
+
+import math
+
+from trading.compiled import compiled
+
+QUANTITY_STEP = 1e-6
+
+
+@compiled
+def quantity(  # noqa: PLR0917  # numba kernels take positions
+    price: float, stop_pct: float, equity_usd: float, available_usd: float, risk_per_trade_pct: float, max_position_pct: float
+) -> float:
+    """Shares to trade, 0 when there is nothing to trade with.
+
+    The notional is `equity * risk_per_trade_pct / stop_pct`, so that a stop filled at its price loses `risk_per_trade_pct` of
+    equity; it is at most `equity * max_position_pct / 100`, which is also the size of a trade without a stop, and at most
+    `available_usd`, the part of equity that no other position uses.
+
+    Parameters
+    ----------
+    price
+        Decision price: the close (or the open) at which the decision is made.
+    stop_pct
+        Distance of the stop in percent of the price; NaN = no stop.
+    """
+    if not (price > 0 and equity_usd > 0):
+        return 0.0
+    notional = equity_usd * max_position_pct / 100
+    if stop_pct > 0:
+        notional = min(notional, equity_usd * risk_per_trade_pct / stop_pct)
+    notional = min(notional, available_usd)
+    return max(0.0, math.floor(notional / price / QUANTITY_STEP) * QUANTITY_STEP)

@@ -1,0 +1,56 @@
+"""The VIX gate: lets a strategy's entries through in the regimes it is meant for. It adds no entry and touches no exit."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from features.regime import vix_regime
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from trading.strategies.base import Entry, Exit, Strategy
+
+
+@dataclass(frozen=True)
+class VixGate:
+    """A strategy that enters only when the VIX regime of the decision is one of `regimes`.
+
+    Where VIX is unknown nothing is entered: not knowing the regime is not the same as being in it.
+    """
+
+    strategy: Strategy
+    regimes: tuple[str, ...] = ("medium", "high")
+
+    @property
+    def name(self) -> str:
+        """The gated strategy's name with `_vix`."""
+        return f"{self.strategy.name}_vix"
+
+    @property
+    def entry(self) -> Entry:
+        """As the gated strategy."""
+        return self.strategy.entry
+
+    @property
+    def exit(self) -> Exit:
+        """As the gated strategy."""
+        return self.strategy.exit
+
+    @property
+    def max_sessions(self) -> int | None:
+        """As the gated strategy."""
+        return self.strategy.max_sessions
+
+    def signals(self, bars: pd.DataFrame) -> pd.DataFrame:
+        """SIGNALS of the gated strategy with the entries of other regimes taken out."""
+        vix = bars["vix"].reset_index(drop=True)
+        if self.entry == "open":
+            vix = vix.shift(1)  # at an open, the newest VIX known is the close of the session before
+        signals = self.strategy.signals(bars)
+        return signals.assign(entry=signals["entry"].where(vix_regime(vix).isin(self.regimes), 0).astype("int8"))
+
+    def describe(self) -> dict[str, Any]:
+        """The gated strategy's parameters and the regimes."""
+        return {**self.strategy.describe(), "vix_regimes": list(self.regimes)}
