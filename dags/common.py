@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 log = structlog.get_logger()
 
 TIMEZONE = "America/New_York"
-START = dt.datetime(2020, 1, 1, tzinfo=dt.UTC)
 
 # Emitted when the features of a session are in the online store; its events carry {"session": "YYYY-MM-DD"}.
 DAILY_FEATURES = Asset(

@@ -16,12 +16,11 @@ from typing import Any
 
 from airflow.sdk import CronTriggerTimetable, TriggerRule, dag, task
 
-from common import DAILY_FEATURES, DEFAULT_ARGS, FULL_HISTORY_PARAM, SESSION_PARAM, START, TIMEZONE
+from common import DAILY_FEATURES, DEFAULT_ARGS, FULL_HISTORY_PARAM, SESSION_PARAM, TIMEZONE
 
 
 @dag(
     schedule=CronTriggerTimetable("0 17 * * 1-5", timezone=TIMEZONE),
-    start_date=START,
     catchup=False,
     max_active_runs=1,
     dagrun_timeout=dt.timedelta(hours=3),

@@ -15,12 +15,11 @@ from typing import Any
 
 from airflow.sdk import CronTriggerTimetable, dag, task
 
-from common import DEFAULT_ARGS, SESSION_PARAM, START, TIMEZONE
+from common import DEFAULT_ARGS, SESSION_PARAM, TIMEZONE
 
 
 @dag(
     schedule=CronTriggerTimetable("0 6 1 * *", timezone=TIMEZONE),
-    start_date=START,
     catchup=False,
     max_active_runs=1,
     dagrun_timeout=dt.timedelta(hours=6),

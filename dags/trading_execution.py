@@ -16,12 +16,11 @@ from typing import Any
 
 from airflow.sdk import chain, dag, task
 
-from common import DAILY_FEATURES, DEFAULT_ARGS, SESSION_PARAM, START
+from common import DAILY_FEATURES, DEFAULT_ARGS, SESSION_PARAM
 
 
 @dag(
     schedule=[DAILY_FEATURES],
-    start_date=START,
     catchup=False,
     max_active_runs=1,
     dagrun_timeout=dt.timedelta(hours=1),

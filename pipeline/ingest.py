@@ -14,7 +14,10 @@ from pipeline.resources import VIX, Resources, live
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    import pandas as pd
+
 log = structlog.get_logger()
+CONTEXT_DAYS = 120
 OVERLAP_SESSIONS = 10  # re-read this many stored sessions, so that a provider's revision is seen
 
 
@@ -62,6 +65,7 @@ def fetch_symbols(
         Counts: fetched, new, revised, unchanged, quarantined, and the symbols that failed with their reason.
     """
     from ingestion.expectations import validate
+    from ingestion.jumps import rescaled_symbols
 
     found = resources or live()
     day = dt.date.fromisoformat(session)
@@ -73,10 +77,17 @@ def fetch_symbols(
     if download.bars.empty:
         raise DataError(f"{session}: no bars for {list(symbols)}: {download.failed}. Check the symbols and the provider.")
 
+    context = _stored_context(found, symbols, day)
+    rescaled = [] if full_history else rescaled_symbols(download.bars, context)
+    if rescaled:
+        log.warning("history_rescaled", session=session, symbols=rescaled, remedy="the whole history is loaded again")
+        return fetch_symbols(session, symbols, full_history=True, resources=found)
     checked = validate(
         download.bars,
         session=day,
         actions=download.actions,
+        context=context,
+        expected_symbols=tuple(symbols),
         max_bad_fraction=found.settings.max_bad_fraction,
         jump_fail_bps=found.settings.jump_fail_bps,
     )
@@ -97,6 +108,12 @@ def fetch_symbols(
         "quarantined": len(checked.quarantined),
         "failed": dict(download.failed),
     }
+
+
+def _stored_context(resources: Resources, symbols: Sequence[str], day: dt.date) -> pd.DataFrame:
+    """The stored bars just before the batch, against which a first bar's jump is judged."""
+    start = day - dt.timedelta(days=CONTEXT_DAYS)
+    return resources.bars.read(list(symbols), start=start, end=day)
 
 
 def _resume_from(resources: Resources, symbols: Sequence[str], day: dt.date) -> dt.date:

@@ -11,7 +11,7 @@ import math
 
 from trading.compiled import compiled
 
-QUANTITY_STEP = 1e-6
+STEPS_A_SHARE = 1e6
 
 
 @compiled
@@ -37,4 +37,4 @@ def quantity(  # noqa: PLR0917  # numba kernels take positions
     if stop_pct > 0:
         notional = min(notional, equity_usd * risk_per_trade_pct / stop_pct)
     notional = min(notional, available_usd)
-    return max(0.0, math.floor(notional / price / QUANTITY_STEP) * QUANTITY_STEP)
+    return max(0.0, math.floor(notional / price * STEPS_A_SHARE) / STEPS_A_SHARE)

@@ -134,7 +134,8 @@ def test_every_variable_is_a_setting_of_the_desk_of_airflow_or_of_mlflow(compose
     from mlflow import environment_variables
 
     airflow = importlib.util.find_spec("airflow")  # importing it would make an AIRFLOW_HOME
-    assert airflow and airflow.origin
+    assert airflow
+    assert airflow.origin
     options = yaml.safe_load((Path(airflow.origin).parent / "config_templates/config.yml").read_text())
     celery = {"BROKER_URL", "RESULT_BACKEND"}
     for name in {name for service in ours(compose).values() for name in service["environment"]}:

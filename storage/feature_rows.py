@@ -1,0 +1,105 @@
+"""Feature rows in PostgreSQL, the offline store's table: every version that was ever known. Owns how versions are added; it
+computes no feature and knows nothing of Feast.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import io
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+import pyarrow.csv
+import sqlalchemy as sa
+
+from core.frames import FEATURE_FRAME, FEATURES
+from storage.tables import market_features as stored
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+COLUMNS = tuple(FEATURE_FRAME.columns)
+# A difference below this (relative above 1, absolute below) is arithmetic of another machine or library version, not news.
+SAME_WITHIN = 1e-9
+_TICK = sa.literal_column("interval '1 microsecond'")
+
+
+def write_versions(engine: sa.Engine, frame: pd.DataFrame, written_at: dt.datetime) -> int:
+    """Add the rows that are new or whose values differ from the newest stored version; one transaction.
+
+    A new row keeps its `created_timestamp`. A changed one became known no earlier than the version it replaces, and when its
+    own `created_timestamp` does not say when, it counts from `written_at`: it never hides what was known before.
+
+    Parameters
+    ----------
+    frame
+        `FEATURE_FRAME`.
+    written_at
+        The present moment, aware.
+
+    Returns
+    -------
+    int
+        Rows added.
+    """
+    with engine.begin() as connection:
+        connection.execute(sa.text("LOCK TABLE features.market_features IN SHARE ROW EXCLUSIVE MODE"))  # one writer at a time
+        connection.execute(sa.text("CREATE TEMP TABLE incoming (LIKE features.market_features) ON COMMIT DROP"))
+        _copy(connection, frame, "incoming")
+        connection.execute(sa.text("ANALYZE incoming"))
+        return connection.execute(_insert_changes(written_at)).rowcount
+
+
+def last_event(engine: sa.Engine, until: dt.datetime | None = None) -> dt.datetime | None:
+    """Newest stored event timestamp, up to `until` if given; None when there is none."""
+    query = sa.select(sa.func.max(stored.c.event_timestamp))
+    if until is not None:
+        query = query.where(stored.c.event_timestamp <= until)
+    with engine.connect() as connection:
+        found: dt.datetime | None = connection.execute(query).scalar()
+        return found
+
+
+def _copy(connection: sa.Connection, frame: pd.DataFrame, table: str) -> None:
+    """Send the frame through COPY; NaN becomes NULL, floats keep every bit."""
+    sheet = io.BytesIO()
+    rows = pa.Table.from_pandas(frame[list(COLUMNS)], preserve_index=False)
+    pyarrow.csv.write_csv(rows, sheet, pyarrow.csv.WriteOptions(include_header=False))
+    sheet.seek(0)
+    cursor = connection.connection.cursor()
+    columns = ", ".join(COLUMNS)
+    cursor.copy_expert(f"COPY {table} ({columns}) FROM STDIN WITH (FORMAT csv)", sheet)
+
+
+def _insert_changes(written_at: dt.datetime) -> sa.Insert:
+    """Compare incoming rows with the newest version of each and insert what differs."""
+    incoming = sa.table("incoming", *(sa.column(name, stored.c[name].type) for name in COLUMNS))
+    newest = (
+        sa.select(stored)
+        .where(stored.c.symbol.in_(sa.select(incoming.c.symbol).distinct()))
+        .distinct(stored.c.symbol, stored.c.event_timestamp)
+        .order_by(stored.c.symbol, stored.c.event_timestamp, stored.c.created_timestamp.desc())
+        .subquery("newest")
+    )
+    is_new = newest.c.symbol.is_(None)
+    created = sa.case(
+        (is_new | (incoming.c.created_timestamp > newest.c.created_timestamp), incoming.c.created_timestamp),
+        else_=sa.func.greatest(sa.literal(written_at, sa.DateTime(timezone=True)), newest.c.created_timestamp + _TICK),
+    )
+    values = [created if name == "created_timestamp" else incoming.c[name] for name in COLUMNS]
+    changes = (
+        sa.select(*values)
+        .select_from(
+            incoming.outerjoin(
+                newest, (incoming.c.symbol == newest.c.symbol) & (incoming.c.event_timestamp == newest.c.event_timestamp)
+            )
+        )
+        .where(is_new | sa.or_(*(_differs(incoming.c[name], newest.c[name]) for name in FEATURES)))
+    )
+    return sa.insert(stored).from_select(list(COLUMNS), changes)
+
+
+def _differs(new: sa.ColumnElement[Any], old: sa.ColumnElement[Any]) -> sa.ColumnElement[bool]:
+    """Whether one is NULL and the other not, or they are further apart than `SAME_WITHIN`."""
+    apart = sa.func.abs(new - old) > SAME_WITHIN * sa.func.greatest(1.0, sa.func.abs(old))
+    return new.is_(None).is_distinct_from(old.is_(None)) | sa.func.coalesce(apart, sa.false())

@@ -1,0 +1,67 @@
+"""Order intents: what a decision becomes on paper before anything is sent. Owns their ids and sides; it sends nothing."""
+
+from __future__ import annotations
+
+import math
+from decimal import Decimal
+from typing import TYPE_CHECKING
+
+from core.models import Leg, OrderIntent, Side, client_order_id
+
+if TYPE_CHECKING:
+    import datetime as dt
+
+    from core.models import Position
+
+
+def exact(value: float) -> Decimal:
+    """The decimal that a float prints as, so that `float(exact(x)) == x`."""
+    return Decimal(repr(float(value)))
+
+
+def entry_order(
+    portfolio: str,
+    strategy: str,
+    symbol: str,
+    *,
+    decision_session: dt.date,
+    session: dt.date,
+    signed_quantity: float,
+    stop_pct: float,
+    target_pct: float,
+    max_sessions: int | None,
+) -> OrderIntent:
+    """A market order at the open of `session`, good for that session; NaN stop or target is none."""
+    return OrderIntent(
+        client_order_id=client_order_id(portfolio, strategy, symbol, session, Leg.ENTRY),
+        portfolio=portfolio,
+        strategy=strategy,
+        symbol=symbol,
+        session=session,
+        decision_session=decision_session,
+        leg=Leg.ENTRY,
+        side=Side.BUY if signed_quantity > 0 else Side.SELL,
+        quantity=exact(abs(signed_quantity)),
+        stop_pct=None if math.isnan(stop_pct) else float(stop_pct),
+        target_pct=None if math.isnan(target_pct) else float(target_pct),
+        max_sessions=max_sessions,
+    )
+
+
+def exit_order(position: Position, *, decision_session: dt.date, session: dt.date) -> OrderIntent:
+    """A market order that closes the position, good until filled.
+
+    At the open of `session` when the decision came before; at its close when it was decided there, which is also how a stop or
+    target that the broker executes by itself is written down.
+    """
+    return OrderIntent(
+        client_order_id=client_order_id(position.portfolio, position.strategy, position.symbol, session, Leg.EXIT),
+        portfolio=position.portfolio,
+        strategy=position.strategy,
+        symbol=position.symbol,
+        session=session,
+        decision_session=decision_session,
+        leg=Leg.EXIT,
+        side=Side.SELL if position.quantity > 0 else Side.BUY,
+        quantity=abs(position.quantity),
+    )

@@ -1,0 +1,92 @@
+"""What the desk holds and what it is worth, from fills and positions. Pure arithmetic; it stores and decides nothing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+from core.errors import DataError
+from core.frames import TRADES
+from core.models import Leg, Side
+from core.sessions import calendar_name, sessions_between
+
+if TYPE_CHECKING:
+    import datetime as dt
+    from collections.abc import Iterable, Mapping, Sequence
+    from decimal import Decimal
+
+    from core.models import Fill, OrderIntent, Position
+
+
+@dataclass(frozen=True)
+class Account:
+    """Value of a portfolio at one moment; `exposure_usd` is the gross notional of its positions."""
+
+    cash_usd: float
+    equity_usd: float
+    exposure_usd: float
+
+
+def account(cash_usd: Decimal | float, positions: Iterable[Position], prices: Mapping[str, float]) -> Account:
+    """Mark the positions to `prices`, the last known ones.
+
+    Raises
+    ------
+    DataError
+        When a position's symbol has no price.
+    """
+    cash, value, exposure = float(cash_usd), 0.0, 0.0
+    for position in positions:
+        if position.symbol not in prices:
+            raise DataError(f"No price for {position.symbol}, which is held. Load its bars before deciding.")
+        notional = float(position.quantity) * prices[position.symbol]
+        value += notional
+        exposure += abs(notional)
+    return Account(cash, cash + value, exposure)
+
+
+def sessions_held(symbol: str, entry_session: dt.date, session: dt.date) -> int:
+    """Sessions of the symbol's exchange from entry to `session`, both counted."""
+    return len(sessions_between(entry_session, session, calendar_name(symbol)))
+
+
+def trades_of(fills: Sequence[tuple[OrderIntent, Fill]]) -> pd.DataFrame:
+    """TRADES from fills in time order: each exit closes the entry before it in the same strategy and symbol.
+
+    The definitions are those of `backtest.engine.trades_of`; a position still open is not a trade yet.
+    """
+    opened: dict[tuple[str, str, str], tuple[OrderIntent, Fill]] = {}
+    rows = []
+    for order, fill in fills:
+        key = (order.portfolio, order.strategy, order.symbol)
+        if order.leg is Leg.ENTRY:
+            opened[key] = (order, fill)
+        else:
+            rows.append(_trade(*opened.pop(key), fill))
+    return TRADES.coerce(pd.DataFrame(rows)) if rows else TRADES.empty()
+
+
+def _trade(order: OrderIntent, entry: Fill, exit_: Fill) -> dict[str, object]:
+    side = 1 if entry.side is Side.BUY else -1
+    quantity, paid, raw_paid = float(entry.quantity), float(entry.price), float(entry.raw_price)
+    got, raw_got = float(exit_.price), float(exit_.raw_price)
+    pnl = side * quantity * (got - paid) - float(entry.commission_usd) - float(exit_.commission_usd)
+    return {
+        "symbol": order.symbol,
+        "strategy": order.strategy,
+        "side": side,
+        "decision_session": pd.Timestamp(order.decision_session),
+        "entry_session": pd.Timestamp(entry.session),
+        "exit_session": pd.Timestamp(exit_.session),
+        "entry_price": paid,
+        "exit_price": got,
+        "quantity": quantity,
+        "gross_return": side * (raw_got / raw_paid - 1),
+        "net_return": pnl / (quantity * paid),
+        "pnl_usd": pnl,
+        "cost_usd": side * quantity * (raw_got - raw_paid) - pnl,
+        "holding_sessions": sessions_held(order.symbol, entry.session, exit_.session) - 1,
+        "reason": exit_.reason,
+    }
