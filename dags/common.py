@@ -46,6 +46,9 @@ RETRY_POLICY = ExceptionRetryPolicy(
     rules=[
         RetryRule("core.errors.DataError", RetryAction.FAIL, reason="The same data would fail again: look at the quarantine"),
         RetryRule("core.errors.ConfigError", RetryAction.FAIL, reason="A setting is wrong: change it, then clear the task"),
+        RetryRule(
+            "pydantic_core.ValidationError", RetryAction.FAIL, reason="A setting is wrong: change it, then clear the task"
+        ),
         RetryRule("core.errors.StopTrading", RetryAction.FAIL, reason="No further orders until a person has looked"),
     ]
 )
@@ -56,7 +59,7 @@ MAIL_BODY = """\
 <table>
 <tr><td>Session</td><td>{{ failed_session }}</td></tr>
 <tr><td>Run</td><td>{{ ti.run_id }}, try {{ ti.try_number }}</td></tr>
-<tr><td>Error</td><td>{{ exception.__class__.__name__ if exception else "" }}: {{ exception | e }}</td></tr>
+<tr><td>Error</td><td>{{ failed_error | e }}</td></tr>
 <tr><td>Log</td><td><a href="{{ ti.log_url }}">{{ ti.log_url }}</a></td></tr>
 </table>
 <p>Later tasks of this run did not start. When the cause is gone, clear the task in Airflow: every step may run twice.</p>
@@ -78,7 +81,8 @@ def mail_failure(context: MutableMapping[str, Any]) -> None:
     notify = SmtpNotifier(
         to=list(mail.to), from_email=mail.sender, subject=MAIL_SUBJECT, html_content=MAIL_BODY, smtp_conn_id="smtp_default"
     )
-    notify({**context, "failed_session": session_of(context)})
+    error = context.get("exception")
+    notify({**context, "failed_session": session_of(context), "failed_error": f"{type(error).__name__}: {error}"})
     log.info("failure_mail_sent", recipients=len(mail.to))
 
 

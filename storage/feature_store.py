@@ -82,8 +82,9 @@ class FeastStore:
 
     def apply(self) -> None:
         """Register entity, view and service, and create the online table; safe to repeat and to run twice at once."""
+        store = self._feast  # before the lock: creating it takes the same one
         with self._one_at_a_time():
-            self._feast.apply(_definitions().DEFINITIONS)
+            store.apply(_definitions().DEFINITIONS)
 
     def write_offline(self, frame: pd.DataFrame) -> int:
         """Add new and changed feature rows (`FEATURE_FRAME`) to the offline store; returns how many were added."""

@@ -1,4 +1,4 @@
-"""The decision of one session: what to leave, what to enter and how much, from signals, positions and the account.
+"""The decision of one session: what to leave, what to enter and how much, from signals, positions and cash.
 
 Pure: state comes in, intents and refusals go out; nothing is sent or stored. The rules it applies (`exit_due`, `allocate`) are
 the ones the backtest kernel applies, so that both make the same trades.
@@ -16,17 +16,18 @@ from core.models import Leg
 from core.sessions import calendar_name, next_session
 from trading.fills import HELD, exit_due
 from trading.orders import entry_order, exit_order
-from trading.portfolio import sessions_held
+from trading.portfolio import account, sessions_held
 from trading.risk import VERDICTS, allocate
 
 if TYPE_CHECKING:
     import datetime as dt
     from collections.abc import Mapping, Sequence
+    from decimal import Decimal
 
     import pandas as pd
+    from numpy.typing import NDArray
 
     from core.models import OrderIntent, Position
-    from trading.portfolio import Account
     from trading.risk import Limits
     from trading.strategies.base import Strategy
 
@@ -48,49 +49,131 @@ class Decisions:
     refusals: tuple[Refusal, ...]
 
 
+@dataclass(frozen=True)
+class Holdings:
+    """What the portfolio has at the decision: all its positions, its open orders, its cash, and the last price of each symbol.
+
+    `prices` are the closes of the session, or for a decision at the open the closes before it.
+    """
+
+    portfolio: str
+    positions: Sequence[Position]
+    open_orders: Sequence[OrderIntent]
+    cash_usd: Decimal | float
+    prices: Mapping[str, float]
+
+
 def decide(
     session: dt.date,
     signals: pd.DataFrame,
     strategy: Strategy,
-    *,
-    portfolio: str,
-    positions: Sequence[Position],
-    open_orders: Sequence[OrderIntent],
-    account: Account,
+    holdings: Holdings,
     limits: Limits,
+    *,
     accept: Mapping[str, bool] | None = None,
     moment: Literal["open", "close"] = "close",
 ) -> Decisions:
     """Decide at the close of `session`, or at its open for a strategy that enters there.
 
+    Orders decided at this very session count as not there, so that deciding again gives the same answer.
+
     Parameters
     ----------
     signals
-        One row for each symbol with a bar that session: SIGNALS with columns symbol and close (the decision price; `open`
-        instead at the open).
-    positions, open_orders
-        The whole portfolio's. Orders decided at this very session are left out of account, so that deciding again gives the
-        same answer.
-    account
-        Marked to the closes of `session`, or of the session before for a decision at the open.
+        One row for each symbol with a bar that session: SIGNALS with the columns symbol and close, the decision price (open,
+        for a decision at the open).
     accept
         The entry filter's answer for each candidate's symbol; None when there is no filter.
 
     Raises
     ------
     StopTrading
-        When the portfolio holds a position entered after `session`: that day's decision lies in the past.
+        When a position was entered after `session`, or the signals are another session's.
+    DataError
+        When a symbol held or ordered has no price.
     """
-    late = [position.symbol for position in positions if position.entry_session > session]
+    late = [position.symbol for position in holdings.positions if position.entry_session > session]
     if late:
         raise StopTrading(f"Deciding for {session}, but {late[0]} was entered later. Decide for the newest session only.")
     if not (signals["session"].dt.date == session).all():
         raise StopTrading(f"Deciding for {session} on signals of another session. Compute the signals of that session.")
     rows = signals.sort_values("symbol", ignore_index=True)
-    earlier = [order for order in open_orders if (order.decision_session, moment) < (session, "close")]
-    exits = _exits(session, rows, strategy, positions, earlier) if moment == "close" else []
-    enters_now = strategy.entry == ("open" if moment == "open" else "next_open")
-    if not enters_now:
+    orders = [order for order in holdings.open_orders if order.decision_session < session]
+    exits = _exits(session, rows, strategy, holdings, orders) if moment == "close" else []
+    if strategy.entry != ("open" if moment == "open" else "next_open"):
         return Decisions(tuple(exits), ())
-    entries, refusals = _entries(session, rows, strategy, portfolio, positions, earlier, account, limits, accept)
+    price = rows["open" if moment == "open" else "close"].to_numpy(dtype=np.float64)
+    wanted, refusals = _candidates(session, rows, strategy, holdings, orders, accept)
+    worth = account(holdings.cash_usd, holdings.positions, orders, holdings.prices)
+    signed, verdict = allocate(
+        wanted,
+        price,
+        rows["stop_pct"].to_numpy(dtype=np.float64),
+        rows["strength"].to_numpy(dtype=np.float64),
+        worth.equity_usd,
+        worth.exposure_usd,
+        len(holdings.positions) + sum(order.leg is Leg.ENTRY for order in orders),
+        float(limits.risk_per_trade_pct),
+        float(limits.max_position_pct),
+        limits.max_positions,
+    )
+    refusals += [Refusal(rows["symbol"][i], session, VERDICTS[verdict[i]]) for i in np.flatnonzero(verdict)]
+    entries = [
+        entry_order(
+            holdings.portfolio,
+            strategy.name,
+            rows["symbol"][i],
+            decision_session=session,
+            session=session if moment == "open" else next_session(session, calendar_name(rows["symbol"][i])),
+            signed_quantity=float(signed[i]),
+            stop_pct=float(rows["stop_pct"][i]),
+            target_pct=float(rows["target_pct"][i]),
+            max_sessions=strategy.max_sessions,
+        )
+        for i in np.flatnonzero(signed)
+    ]
     return Decisions((*exits, *entries), tuple(refusals))
+
+
+def _exits(
+    session: dt.date, rows: pd.DataFrame, strategy: Strategy, holdings: Holdings, orders: Sequence[OrderIntent]
+) -> list[OrderIntent]:
+    """Rule and time exits at this close. No bar, no decision; an exit already ordered waits for its fill."""
+    leaving = {(order.strategy, order.symbol) for order in orders if order.leg is Leg.EXIT}
+    by_symbol = {row.symbol: row for row in rows.itertuples()}
+    exits = []
+    for position in holdings.positions:
+        symbol, row = position.symbol, by_symbol.get(position.symbol)
+        if position.strategy != strategy.name or row is None or (strategy.name, symbol) in leaving:
+            continue
+        rule = bool(row.exit_long if position.quantity > 0 else row.exit_short)
+        held = sessions_held(symbol, position.entry_session, session)
+        if exit_due(rule, held, position.max_sessions or 0) != HELD:
+            at = session if strategy.exit == "close" else next_session(session, calendar_name(symbol))
+            exits.append(exit_order(position, decision_session=session, session=at))
+    return exits
+
+
+def _candidates(
+    session: dt.date,
+    rows: pd.DataFrame,
+    strategy: Strategy,
+    holdings: Holdings,
+    orders: Sequence[OrderIntent],
+    accept: Mapping[str, bool] | None,
+) -> tuple[NDArray[np.int8], list[Refusal]]:
+    """Entries that compete for capital: +1, -1 or 0 for each row; and those refused before that."""
+    taken = {(held.strategy, held.symbol) for held in (*holdings.positions, *orders)}
+    wanted = rows["entry"].to_numpy(dtype=np.int8, copy=True)
+    refusals = []
+    for i in np.flatnonzero(wanted):
+        symbol = rows["symbol"][i]
+        if (strategy.name, symbol) in taken:
+            reason = "held"
+        elif accept is not None and not accept.get(symbol, False):
+            reason = "filter" if symbol in accept else "no_prediction"
+        else:
+            continue
+        wanted[i] = 0
+        refusals.append(Refusal(symbol, session, reason))
+    return wanted, refusals

@@ -64,15 +64,13 @@ def exit_at_bar(  # noqa: PLR0917  # numba kernels take positions
 
 @compiled
 def exit_due(rule_exit: bool, sessions_held: int, max_sessions: int) -> int:
-    """What the close of a bar still held decides: `RULE`, `TIME` or `HELD`.
+    """What the close of a bar still held decides: `TIME`, else `RULE`, else `HELD`.
 
     `sessions_held` counts the entry session as the first; `max_sessions` of 0 is no time limit.
     """
-    if rule_exit:
-        return RULE
     if 0 < max_sessions <= sessions_held:
         return TIME
-    return HELD
+    return RULE if rule_exit else HELD
 
 
 @compiled

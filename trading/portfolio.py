@@ -22,29 +22,31 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Account:
-    """Value of a portfolio at one moment; `exposure_usd` is the gross notional of its positions."""
+    """Value of a portfolio at one moment; `exposure_usd` is the gross notional of its positions and entry orders."""
 
     cash_usd: float
     equity_usd: float
     exposure_usd: float
 
 
-def account(cash_usd: Decimal | float, positions: Iterable[Position], prices: Mapping[str, float]) -> Account:
-    """Mark the positions to `prices`, the last known ones.
+def account(
+    cash_usd: Decimal | float, positions: Iterable[Position], orders: Iterable[OrderIntent], prices: Mapping[str, float]
+) -> Account:
+    """Mark positions, and the entries ordered but not filled, to `prices`, the last known ones.
 
     Raises
     ------
     DataError
-        When a position's symbol has no price.
+        When a symbol held or ordered has no price.
     """
-    cash, value, exposure = float(cash_usd), 0.0, 0.0
-    for position in positions:
-        if position.symbol not in prices:
-            raise DataError(f"No price for {position.symbol}, which is held. Load its bars before deciding.")
-        notional = float(position.quantity) * prices[position.symbol]
-        value += notional
-        exposure += abs(notional)
-    return Account(cash, cash + value, exposure)
+    held = [(position.symbol, float(position.quantity)) for position in positions]
+    ordered = [(order.symbol, float(order.quantity)) for order in orders if order.leg is Leg.ENTRY]
+    unknown = [symbol for symbol, _ in (*held, *ordered) if symbol not in prices]
+    if unknown:
+        raise DataError(f"No price for {unknown[0]}, which is held or ordered. Load its bars before deciding.")
+    value = sum(quantity * prices[symbol] for symbol, quantity in held)
+    exposure = sum(abs(quantity) * prices[symbol] for symbol, quantity in (*held, *ordered))
+    return Account(float(cash_usd), float(cash_usd) + value, exposure)
 
 
 def sessions_held(symbol: str, entry_session: dt.date, session: dt.date) -> int:

@@ -46,11 +46,28 @@ def dag_facts(dag: Any) -> dict[str, Any]:
     }
 
 
+def retry_decisions() -> dict[str, str]:
+    """What the retry policy of every task says to each error of the desk."""
+    from common import RETRY_POLICY
+
+    from core import errors
+
+    raised = [
+        errors.RetryLater("x"),
+        errors.BatchRejected("x"),
+        errors.NoChampion("x"),
+        errors.RiskLimitBreached("x"),
+        OSError(),
+    ]
+    return {type(error).__name__: RETRY_POLICY.evaluate(error, 1, 3).action.value for error in raised}
+
+
 def main(folder: Path, answer: Path) -> None:
     loaded = set(sys.modules)
     bag = BundleDagBag(dag_folder=folder, bundle_path=folder, bundle_name="desk")
     facts = {
         "errors": bag.import_errors,
+        "retries": retry_decisions(),
         "imported": sorted({name.partition(".")[0] for name in set(sys.modules) - loaded}),
         "seconds": max(stat.duration.total_seconds() for stat in bag.dagbag_stats),
         "dags": {name: dag_facts(dag) for name, dag in bag.dags.items()},

@@ -105,6 +105,16 @@ def test_every_task_has_an_owner_retries_backoff_a_timeout_a_doc_and_a_failure_m
         assert task["doc"], name
 
 
+def test_only_what_may_pass_by_itself_is_tried_again(facts: dict[str, Any]) -> None:
+    assert facts["retries"] == {
+        "RetryLater": "default",
+        "OSError": "default",
+        "BatchRejected": "fail",
+        "NoChampion": "fail",
+        "RiskLimitBreached": "fail",
+    }
+
+
 def test_a_dag_file_names_no_module_of_the_desk_but_pipeline() -> None:
     desk = {"core", "storage", "ingestion", "features", "trading", "backtest", "ml", "monitoring", "serving"}
     for file in DAGS.glob("*.py"):
