@@ -8,7 +8,7 @@ A frame has plain columns and a `RangeIndex`; `session` is a tz-naive midnight, 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import pandas as pd
 
@@ -17,8 +17,8 @@ from core.errors import DataError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-SESSION = "datetime64[ns]"
-INSTANT = "datetime64[ns, UTC]"
+SESSION: Final = "datetime64[ns]"
+INSTANT: Final = "datetime64[ns, UTC]"
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ from sqlalchemy.dialects.postgresql import insert
 
 from core.frames import ACTIONS, BARS, INSTANT, PRICES, QUARANTINE, SESSION
 from core.sessions import calendar_name, closes_of
-from storage.engine import copy_in
+from storage.engine import copy_in, records
 from storage.tables import corporate_actions, normalized_prices, quarantine, raw_prices, validation_runs
 
 if TYPE_CHECKING:
@@ -142,7 +142,7 @@ class BarStore:
         known = self.actions().set_index(list(ACTIONS.key))["value"].to_dict()
         rows = [
             {**row, "session": row["session"].date(), "recorded_at": recorded_at}
-            for row in ACTIONS.check(actions).to_dict("records")
+            for row in records(ACTIONS.check(actions))
             if not np.isclose(known.get((row["symbol"], row["session"], row["kind"]), np.nan), row["value"], rtol=SAME_WITHIN)
         ]
         if rows:
@@ -170,12 +170,12 @@ class BarStore:
             return int(connection.execute(query).scalar_one())
 
     def write_quarantine(self, frame: pd.DataFrame, validation_run_id: int) -> int:
-        """Store refused rows (QUARANTINE); a row refused before for the same reason is not stored again. Returns the new ones."""
+        """Store refused rows (QUARANTINE), each once for the same reason; returns how many were new."""
         rows = [
             {
                 "validation_run_id": validation_run_id,
                 "symbol": row["symbol"],
-                "session": None if pd.isna(row["session"]) else row["session"].date(),
+                "session": row["session"] and row["session"].date(),
                 "reason": row["reason"],
                 "detail": row["detail"],
                 "payload": json.loads(row["payload"].replace("NaN", "null")),
@@ -183,7 +183,7 @@ class BarStore:
                     f"{row['symbol']}|{row['session']}|{row['reason']}|{row['payload']}".encode()
                 ).hexdigest(),
             }
-            for row in frame.to_dict("records")
+            for row in records(frame)
         ]
         if not rows:
             return 0
@@ -244,7 +244,7 @@ def _versions(
 
 
 _incoming = sa.table("incoming", *(sa.column(name, raw_prices.c[name].type) for name in INCOMING))
-_TICK = sa.literal_column("interval '1 microsecond'")
+_TICK: sa.ColumnElement[Any] = sa.literal_column("interval '1 microsecond'")
 
 
 def _newest() -> sa.Subquery:

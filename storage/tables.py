@@ -6,22 +6,25 @@ meant, did and holds. Tables that are evidence only grow.
 
 from __future__ import annotations
 
+from typing import Any
+
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import JSONB
 
 from core.frames import FEATURES, PRICES, TRADES
 
+Kind = sa.types.TypeEngine[Any] | type[sa.types.TypeEngine[Any]]
 metadata = sa.MetaData()
 SCHEMAS = ("market", "features", "research", "trading")
 INSTANT = sa.DateTime(timezone=True)
 NOW = sa.func.now()
 
 
-def _column(name: str, kind: sa.types.TypeEngine[object] | type, **options: object) -> sa.Column[object]:
-    return sa.Column(name, kind, nullable=False, **options)  # type: ignore[arg-type]
+def _column(name: str, kind: Kind, **options: Any) -> sa.Column[Any]:  # noqa: ANN401  # passed on
+    return sa.Column(name, kind, nullable=False, **options)
 
 
-def _key(name: str, kind: sa.types.TypeEngine[object] | type) -> sa.Column[object]:
+def _key(name: str, kind: Kind) -> sa.Column[Any]:
     return sa.Column(name, kind, primary_key=True)
 
 

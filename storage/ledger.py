@@ -1,0 +1,249 @@
+"""The desk's record of what it meant, asked, did and holds. Owns its durability; it decides nothing.
+
+Every method commits before it returns. Orders implement `trading.brokers.book.Book`: an intent is written once under its client
+order id, and an execution with all its consequences is one transaction.
+"""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import insert
+
+from core.errors import IllegalTransition
+from core.frames import SESSION, SIGNALS, TRADES
+from core.models import OrderState, require_transition
+from storage.engine import records
+from storage.orders import to_fill, to_intent, to_position, to_row
+from storage.tables import (
+    TRADE_COLUMNS,
+    equity,
+    fills,
+    order_events,
+    order_intents,
+    orders,
+    positions,
+    predictions,
+    risk_events,
+    signals,
+    trades,
+)
+
+if TYPE_CHECKING:
+    import datetime as dt
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from core.models import Fill, OrderIntent, Position
+
+FINAL = (OrderState.FILLED, OrderState.CANCELLED, OrderState.REJECTED)
+SIGNAL_COLUMNS = ("strategy", "symbol", *SIGNALS.columns, "close")
+PREDICTION_COLUMNS = ("symbol", "model_version", "model_name", "probability", "predicted_return", "signal", "feature_timestamp")
+
+
+class Ledger:
+    """Signals, predictions, orders, fills, positions, trades and equity in the schema `trading`."""
+
+    def __init__(self, engine: sa.Engine) -> None:
+        self._engine = engine
+
+    # Orders: the port `trading.brokers.book.Book`.
+
+    def record_intents(self, intents: Sequence[OrderIntent]) -> int:
+        """Store the intents not known yet, in state INTENT; return how many were new."""
+        with self._engine.begin() as connection:
+            return sum(_record(connection, intent) for intent in intents)
+
+    def order(self, client_order_id: str) -> tuple[OrderIntent, OrderState] | None:
+        """The intent and its present state, or None."""
+        found = self._orders(order_intents.c.client_order_id == client_order_id)
+        return found[0] if found else None
+
+    def open_orders(self, portfolio: str) -> list[tuple[OrderIntent, OrderState]]:
+        """Orders not yet filled, cancelled or rejected, sorted by (session, client_order_id)."""
+        return self._orders((order_intents.c.portfolio == portfolio) & orders.c.state.not_in(FINAL))
+
+    def orders_decided(self, portfolio: str, decision_session: dt.date) -> list[tuple[OrderIntent, OrderState]]:
+        """Orders decided at a session, whatever became of them, sorted by (session, client_order_id)."""
+        return self._orders((order_intents.c.portfolio == portfolio) & (order_intents.c.decision_session == decision_session))
+
+    def transition(self, client_order_id: str, state: OrderState, reason: str = "") -> None:
+        """Move the order and append the event; a move to the state it is in already does nothing.
+
+        Raises
+        ------
+        core.errors.IllegalTransition
+            When the move is not allowed or there is no such order.
+        """
+        with self._engine.begin() as connection:
+            _move(connection, client_order_id, state, reason)
+
+    def record_fill(self, fill: Fill, order: OrderIntent, position: Position | None) -> bool:
+        """Record an execution, its order's move to FILLED and the position after it; False when the fill is known already."""
+        with self._engine.begin() as connection:
+            if _record(connection, order):
+                _move(connection, order.client_order_id, OrderState.SUBMITTED, "executed by the broker itself")
+            stored = insert(fills).values(to_row(fill)).on_conflict_do_nothing().returning(fills.c.fill_id)
+            if connection.execute(stored).first() is None:
+                return False
+            _move(connection, order.client_order_id, OrderState.FILLED, fill.reason)
+            connection.execute(
+                sa.delete(positions).where(
+                    positions.c.portfolio == order.portfolio,
+                    positions.c.strategy == order.strategy,
+                    positions.c.symbol == order.symbol,
+                )
+            )
+            if position is not None:
+                connection.execute(sa.insert(positions).values(to_row(position)))
+            return True
+
+    def fills(self, portfolio: str) -> list[tuple[OrderIntent, Fill]]:
+        """Every fill with its order, in the order of `filled_at`, then `fill_id`."""
+        intents = [column.label(f"intent_{column.name}") for column in order_intents.c]
+        query = (
+            sa.select(fills, *intents)
+            .join(order_intents, order_intents.c.client_order_id == fills.c.client_order_id)
+            .where(order_intents.c.portfolio == portfolio)
+            .order_by(fills.c.filled_at, fills.c.fill_id)
+        )
+        return [
+            (to_intent({column.name: row[f"intent_{column.name}"] for column in order_intents.c}), to_fill(row))
+            for row in self._rows(query)
+        ]
+
+    def positions(self, portfolio: str) -> list[Position]:
+        """Open positions, sorted by (strategy, symbol)."""
+        query = sa.select(positions).where(positions.c.portfolio == portfolio)
+        return sorted((to_position(row) for row in self._rows(query)), key=lambda held: (held.strategy, held.symbol))
+
+    def cash_flow_usd(self, portfolio: str) -> Decimal:
+        """Cash the fills have brought: sales minus purchases minus commissions; zero before the first."""
+        signed = sa.case((fills.c.side == "sell", fills.c.quantity), else_=-fills.c.quantity)
+        query = (
+            sa.select(sa.func.sum(signed * fills.c.price - fills.c.commission_usd))
+            .join(order_intents, order_intents.c.client_order_id == fills.c.client_order_id)
+            .where(order_intents.c.portfolio == portfolio)
+        )
+        with self._engine.connect() as connection:
+            return connection.execute(query).scalar() or Decimal(0)
+
+    # What the daily trade leaves behind.
+
+    def save_signals(self, frame: pd.DataFrame) -> None:
+        """Upsert SIGNALS rows with the columns strategy, symbol and close."""
+        rows = [{**row, "session": row["session"].date()} for row in records(frame[list(SIGNAL_COLUMNS)])]
+        self._upsert(signals, rows, ("strategy", "symbol", "session"))
+
+    def signals(self, session: dt.date, strategy: str | None = None) -> pd.DataFrame:
+        """SIGNALS of a session with strategy, symbol and close, sorted by symbol."""
+        query = sa.select(*(signals.c[name] for name in SIGNAL_COLUMNS)).where(signals.c.session == session)
+        if strategy is not None:
+            query = query.where(signals.c.strategy == strategy)
+        frame = pd.DataFrame(self._rows(query), columns=list(SIGNAL_COLUMNS))
+        frame["session"] = pd.to_datetime(frame["session"]).astype(SESSION)
+        kinds = {name: kind for name, kind in SIGNALS.columns.items() if name != "session"}
+        return frame.astype({**kinds, "close": "float64"}).sort_values("symbol", ignore_index=True)
+
+    def save_predictions(self, session: dt.date, strategy: str, answers: Iterable[Mapping[str, Any]]) -> None:
+        """Upsert the prediction API's answers about the candidates of a session."""
+        rows = [{"strategy": strategy, "session": session, **{n: answer[n] for n in PREDICTION_COLUMNS}} for answer in answers]
+        self._upsert(predictions, rows, ("strategy", "symbol", "session", "model_version"))
+
+    def predictions(self, session: dt.date, strategy: str) -> pd.DataFrame:
+        """Newest prediction of each symbol for a session: symbol, model_version, probability, predicted_return, signal."""
+        wanted = predictions.c
+        query = (
+            sa.select(wanted.symbol, wanted.model_version, wanted.probability, wanted.predicted_return, wanted.signal)
+            .distinct(wanted.symbol)
+            .where(wanted.session == session, wanted.strategy == strategy)
+            .order_by(wanted.symbol, wanted.created_at.desc())
+        )
+        columns = ["symbol", "model_version", "probability", "predicted_return", "signal"]
+        return pd.DataFrame(self._rows(query), columns=columns)
+
+    def save_risk_events(self, events: Iterable[Mapping[str, Any]]) -> None:
+        """Store refusals: portfolio, strategy, symbol, session, reason. Known ones are left alone."""
+        rows = [dict(event) for event in events]
+        if rows:
+            with self._engine.begin() as connection:
+                connection.execute(insert(risk_events).on_conflict_do_nothing(), rows)
+
+    def risk_events(self, portfolio: str) -> pd.DataFrame:
+        """Every refusal of a portfolio: strategy, symbol, session, reason."""
+        wanted = risk_events.c
+        query = sa.select(wanted.strategy, wanted.symbol, wanted.session, wanted.reason).where(wanted.portfolio == portfolio)
+        frame = pd.DataFrame(self._rows(query), columns=["strategy", "symbol", "session", "reason"])
+        return frame.sort_values(["session", "symbol"], ignore_index=True)
+
+    def save_trades(self, portfolio: str, frame: pd.DataFrame) -> None:
+        """Upsert closed trades (TRADES)."""
+        days = [name for name, kind in TRADES.columns.items() if kind == SESSION]
+        rows = [
+            {"portfolio": portfolio, **row, **{name: row[name].date() for name in days}}
+            for row in records(frame[list(TRADE_COLUMNS)])
+        ]
+        self._upsert(trades, rows, ("portfolio", *TRADES.key))
+
+    def trades(self, portfolio: str) -> pd.DataFrame:
+        """TRADES of a portfolio."""
+        query = sa.select(*(trades.c[name] for name in TRADE_COLUMNS)).where(trades.c.portfolio == portfolio)
+        return TRADES.coerce(pd.DataFrame(self._rows(query), columns=list(TRADE_COLUMNS)))
+
+    def save_equity(self, row: Mapping[str, Any]) -> None:
+        """Upsert the portfolio's value at a close: portfolio, session, cash_usd, equity_usd, exposure_usd, positions."""
+        self._upsert(equity, [dict(row)], ("portfolio", "session"))
+
+    def equity(self, portfolio: str) -> pd.DataFrame:
+        """Value of a portfolio at each close: session, cash_usd, equity_usd, exposure_usd, positions."""
+        columns = ["session", "cash_usd", "equity_usd", "exposure_usd", "positions"]
+        query = sa.select(*(equity.c[name] for name in columns)).where(equity.c.portfolio == portfolio)
+        frame = pd.DataFrame(self._rows(query.order_by(equity.c.session)), columns=columns)
+        frame["session"] = pd.to_datetime(frame["session"]).astype(SESSION)
+        return frame
+
+    def _orders(self, condition: sa.ColumnElement[bool]) -> list[tuple[OrderIntent, OrderState]]:
+        query = sa.select(order_intents, orders.c.state).join(orders).where(condition)
+        found = [(to_intent(row), OrderState(row["state"])) for row in self._rows(query)]
+        return sorted(found, key=lambda pair: (pair[0].session, pair[0].client_order_id))
+
+    def _rows(self, query: sa.Select[Any]) -> list[dict[str, Any]]:
+        with self._engine.connect() as connection:
+            return [dict(row) for row in connection.execute(query).mappings()]
+
+    def _upsert(self, table: sa.Table, rows: list[dict[str, Any]], key: tuple[str, ...]) -> None:
+        if not rows:
+            return
+        query = insert(table)
+        changed = {name: query.excluded[name] for name in rows[0] if name not in key}
+        with self._engine.begin() as connection:
+            connection.execute(query.on_conflict_do_update(index_elements=list(key), set_=changed), rows)
+
+
+def _record(connection: sa.Connection, intent: OrderIntent) -> bool:
+    """Store an intent and its first event, unless its id is known."""
+    query = insert(order_intents).values(to_row(intent)).on_conflict_do_nothing().returning(order_intents.c.client_order_id)
+    if connection.execute(query).first() is None:
+        return False
+    connection.execute(sa.insert(orders).values(client_order_id=intent.client_order_id, state=OrderState.INTENT))
+    _event(connection, intent.client_order_id, OrderState.INTENT, "decided")
+    return True
+
+
+def _move(connection: sa.Connection, client_order_id: str, state: OrderState, reason: str) -> None:
+    query = sa.select(orders.c.state).where(orders.c.client_order_id == client_order_id).with_for_update()
+    present = connection.execute(query).scalar()
+    if present is None:
+        raise IllegalTransition(f"Order {client_order_id} is not in the book; record its intent first.")
+    if present == state:
+        return
+    require_transition(OrderState(present), state)
+    moved = sa.update(orders).where(orders.c.client_order_id == client_order_id)
+    connection.execute(moved.values(state=state, updated_at=sa.func.now()))
+    _event(connection, client_order_id, state, reason)
+
+
+def _event(connection: sa.Connection, client_order_id: str, state: OrderState, reason: str) -> None:
+    connection.execute(sa.insert(order_events).values(client_order_id=client_order_id, state=state, reason=reason))

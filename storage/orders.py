@@ -1,0 +1,38 @@
+"""Rows to order nouns and back. Owns the mapping between `core.models` and the tables of `trading`; it runs no query."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, fields
+from typing import TYPE_CHECKING, Any
+
+from core.models import Fill, Leg, OrderIntent, OrderType, Position, Side
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+INTENT_FIELDS = tuple(field.name for field in fields(OrderIntent))
+FILL_FIELDS = tuple(field.name for field in fields(Fill))
+POSITION_FIELDS = tuple(field.name for field in fields(Position))
+
+
+def to_row(noun: OrderIntent | Fill | Position) -> dict[str, Any]:
+    """Columns of the noun's table."""
+    return asdict(noun)
+
+
+def to_intent(row: Mapping[str, Any]) -> OrderIntent:
+    """Read an order intent."""
+    values = {name: row[name] for name in INTENT_FIELDS}
+    return OrderIntent(
+        **values | {"leg": Leg(row["leg"]), "side": Side(row["side"]), "order_type": OrderType(row["order_type"])}
+    )
+
+
+def to_fill(row: Mapping[str, Any]) -> Fill:
+    """Read a fill."""
+    return Fill(**{name: row[name] for name in FILL_FIELDS} | {"side": Side(row["side"])})
+
+
+def to_position(row: Mapping[str, Any]) -> Position:
+    """Read a position."""
+    return Position(**{name: row[name] for name in POSITION_FIELDS})

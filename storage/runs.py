@@ -1,0 +1,85 @@
+"""Backtest runs: figures, trades and equity curve, in the database and as files. Owns where they lie; it computes none."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import uuid
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import sqlalchemy as sa
+
+from storage.engine import copy_in
+from storage.tables import TRADE_COLUMNS, backtest_equity, backtest_runs, backtest_trades
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import pandas as pd
+
+EQUITY_COLUMNS = ("session", "equity_usd", "drawdown")
+
+
+@dataclass(frozen=True)
+class Run:
+    """A stored run without its trades; `metrics` holds None where a figure is not defined."""
+
+    run_id: str
+    kind: str
+    created_at: dt.datetime
+    meta: dict[str, Any]
+    metrics: dict[str, Any]
+
+
+def save_run(
+    engine: sa.Engine,
+    *,
+    kind: str,
+    meta: dict[str, Any],
+    metrics: dict[str, Any],
+    trades: pd.DataFrame,
+    equity: pd.DataFrame,
+    directory: Path,
+) -> str:
+    """Store a run in one transaction and write `meta.json`, `trades.parquet` and `equity.parquet` under `directory/run_id`.
+
+    Parameters
+    ----------
+    trades
+        TRADES.
+    equity
+        Columns session, equity_usd, drawdown.
+
+    Returns
+    -------
+    str
+        The run's id, which starts with the moment it was stored (UTC).
+    """
+    run_id = f"{dt.datetime.now(dt.UTC):%Y%m%dT%H%M%S}-{uuid.uuid4().hex[:8]}"
+    folder = directory / run_id
+    folder.mkdir(parents=True)
+    (folder / "meta.json").write_text(json.dumps({"run_id": run_id, "kind": kind, **meta, "metrics": metrics}, indent=2))
+    trades.to_parquet(folder / "trades.parquet", index=False)
+    equity.to_parquet(folder / "equity.parquet", index=False)
+    with engine.begin() as connection:
+        connection.execute(sa.insert(backtest_runs).values(run_id=run_id, kind=kind, meta=meta, metrics=metrics))
+        copy_in(connection, trades.assign(run_id=run_id), backtest_trades.fullname, ("run_id", *TRADE_COLUMNS))
+        copy_in(connection, equity.assign(run_id=run_id), backtest_equity.fullname, ("run_id", *EQUITY_COLUMNS))
+    return run_id
+
+
+def latest_run(engine: sa.Engine, kind: str | None = None) -> Run | None:
+    """The run stored last, of one kind if given; None when there is none."""
+    found = list_runs(engine, kind, limit=1)
+    return found[0] if found else None
+
+
+def list_runs(engine: sa.Engine, kind: str | None = None, limit: int = 100) -> list[Run]:
+    """Runs, the newest first."""
+    columns = backtest_runs.c
+    query = sa.select(columns.run_id, columns.kind, columns.created_at, columns.meta, columns.metrics)
+    if kind is not None:
+        query = query.where(columns.kind == kind)
+    with engine.connect() as connection:
+        return [Run(*row) for row in connection.execute(query.order_by(columns.created_at.desc()).limit(limit))]

@@ -1,0 +1,56 @@
+"""A real PostgreSQL for tests: one embedded cluster a test run, a fresh migrated database a test."""
+
+from __future__ import annotations
+
+import tempfile
+import uuid
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+import sqlalchemy as sa
+
+from core.settings import Settings
+from storage.engine import cluster_url, open_engine
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+@pytest.fixture(scope="session")
+def cluster_dir(request: pytest.FixtureRequest) -> Path:
+    """The folder of the run's cluster, shared by all workers."""
+    run = getattr(request.config, "workerinput", {}).get("testrunuid", uuid.uuid4().hex)
+    folder = Path(tempfile.gettempdir()) / f"desk-tests-{run[:12]}"
+    folder.mkdir(exist_ok=True)
+    folder.chmod(0o755)
+    return folder
+
+
+@pytest.fixture
+def database_settings(cluster_dir: Path, tmp_path: Path) -> Iterator[Settings]:
+    """Settings of a desk with databases of its own and a data folder of its own."""
+    name = f"t{uuid.uuid4().hex[:12]}"
+    server = cluster_url(Settings(_env_file=None, data_dir=cluster_dir, database_url=None), name)
+    settings = Settings(
+        _env_file=None,
+        data_dir=tmp_path,
+        database_url=server,
+        database_name=name,
+        feast_database_name=f"{name}_feast",
+        mlflow_database_name=f"{name}_mlflow",
+        airflow_database_name=f"{name}_airflow",
+    )
+    yield settings
+    admin = sa.create_engine(sa.make_url(server).set(database="postgres"), isolation_level="AUTOCOMMIT", poolclass=sa.NullPool)
+    with admin.connect() as connection:
+        for suffix in ("", "_feast", "_mlflow", "_airflow"):
+            connection.execute(sa.text(f'DROP DATABASE IF EXISTS "{name}{suffix}" WITH (FORCE)'))
+
+
+@pytest.fixture
+def database(database_settings: Settings) -> Iterator[sa.Engine]:
+    """An engine on a fresh, migrated desk database."""
+    engine = open_engine(database_settings)
+    yield engine
+    engine.dispose()
