@@ -11,7 +11,7 @@ import subprocess
 import sys
 import time
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import httpx
 from rich.table import Table
@@ -21,11 +21,12 @@ from pipeline import featurize, ingest, trade, train
 from pipeline.resources import Resources, live
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from rich.console import Console
 
 API_START_SECONDS = 60.0
+T = TypeVar("T")
 
 
 def run(console: Console, resources: Resources | None = None) -> dict[str, Any]:
@@ -34,7 +35,7 @@ def run(console: Console, resources: Resources | None = None) -> dict[str, Any]:
     results: dict[str, Any] = {}
     with prediction_api(found) as url:
         served = Resources(found.settings.model_copy(update={"api_url": url}), found.clock)
-        session = stage(console, results, "Newest session", ingest.newest_session, served)
+        session = stage(console, results, "Newest session", lambda: ingest.newest_session(served))
         for name, step in (
             ("VIX", lambda: ingest.fetch_vix(session, full_history=True, resources=served)),
             ("Bars", lambda: ingest.fetch_symbols(session, served.universe(), full_history=True, resources=served)),
@@ -54,13 +55,13 @@ def run(console: Console, resources: Resources | None = None) -> dict[str, Any]:
     return results
 
 
-def stage(console: Console, results: dict[str, Any], name: str, step: Any, *args: Any) -> Any:
+def stage(console: Console, results: dict[str, Any], name: str, step: Callable[[], T]) -> T:
     """Run one stage under a spinner, print its time, keep its result."""
     started = time.perf_counter()
     with console.status(f"{name} ..."):
-        results[name] = step(*args)
+        results[name] = outcome = step()
     console.print(f"[green]✓[/green] {name:<16}{time.perf_counter() - started:6.1f} s")
-    return results[name]
+    return outcome
 
 
 @contextmanager

@@ -24,13 +24,14 @@ def run(session: str, *, resources: Resources | None = None) -> dict[str, Any]:
     All history, because the recursive indicators (RSI, ADX, EMA) depend on where they start; the store keeps only changes.
     """
     from features.build import build_features
+    from features.normalise import normalise
 
     found = resources or live()
     bars, vix = load_bars(found, session)
     frame = build_features(bars, vix)
     found.features.apply()
     written = found.features.write_offline(frame)
-    found.bars.write_normalized(bars)
+    found.bars.write_normalized(normalise(bars))
     return {"session": session, "rows": len(frame), "written": written}
 
 

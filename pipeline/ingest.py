@@ -64,6 +64,7 @@ def fetch_symbols(
     dict
         Counts: fetched, new, revised, unchanged, quarantined, and the symbols that failed with their reason.
     """
+    from ingestion.data_docs import build_data_docs
     from ingestion.expectations import validate
     from ingestion.jumps import rescaled_symbols
 
@@ -93,12 +94,13 @@ def fetch_symbols(
     )
     run_id = found.bars.write_validation_run(checked.results, session=day, passed=checked.passed)
     found.bars.write_quarantine(checked.quarantined, run_id)
+    build_data_docs(found.bars.validation_results(day), found.data_dir / "data_docs")
     if not checked.passed:
         found.alerts.send(f"Bars for {session} rejected", checked.summary())
         checked.require()
     backfilled = full_history or found.historical
     written = found.bars.write(checked.good, source=found.provider.name, ingested_at=found.clock(), backfilled=backfilled)
-    found.bars.write_actions(download.actions)
+    found.bars.write_actions(download.actions, found.clock())
     return {
         "session": session,
         "fetched": len(download.bars),

@@ -16,9 +16,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from ingestion.providers.base import Provider
     from ml.registry import Registry
     from sqlalchemy import Engine
+
+    from ingestion.providers.base import Provider
+    from monitoring.alerts import Alerts
     from storage.bars import BarStore
     from storage.feature_store import FeastStore
     from storage.ledger import Ledger
@@ -26,8 +28,6 @@ if TYPE_CHECKING:
     from trading.costs import Costs
     from trading.risk import Limits
     from trading.strategies.base import Strategy
-
-    from monitoring.alerts import Alerts
 
 log = structlog.get_logger()
 VIX = "^VIX"
@@ -81,7 +81,7 @@ class Resources:
         """The Feast feature store, definitions applied."""
         from storage.feature_store import FeastStore
 
-        return FeastStore(self.settings)
+        return FeastStore(self.settings, self.clock)
 
     @cached_property
     def provider(self) -> Provider:
@@ -94,6 +94,7 @@ class Resources:
     def registry(self) -> Registry:
         """MLflow: runs, models, aliases."""
         from ml.registry import Registry
+
         from storage.engine import cluster_url
 
         uri = self.settings.mlflow_tracking_uri or cluster_url(self.settings, self.settings.mlflow_database_name)
@@ -136,7 +137,12 @@ class Resources:
         """The paper broker over the ledger."""
         from trading.brokers.paper import PaperBroker
 
-        return PaperBroker(self.ledger, self.costs)
+        return PaperBroker(
+            self.ledger,
+            self.costs,
+            portfolio=self.settings.portfolio,
+            initial_cash_usd=self.settings.initial_cash_usd,
+        )
 
     def universe(self) -> list[str]:
         """Symbols the desk trades: `UNIVERSE`, else the provider's own."""

@@ -7,6 +7,8 @@ committed before anything is sent. A newcomer reads this file, then `trading/dec
 from __future__ import annotations
 
 import datetime as dt
+from collections import Counter
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import httpx
@@ -15,47 +17,128 @@ import structlog
 from tenacity import retry, retry_if_exception_type, stop_after_attempt, wait_exponential_jitter
 
 from core.errors import RetryLater
-from core.sessions import next_session
+from core.models import OrderState
+from core.sessions import next_session, open_of, sessions_between
 from pipeline.research import bars_by_symbol
-from pipeline.resources import Resources, live
+from pipeline.resources import VIX, Resources, live
+from trading.brokers.base import place as send
+from trading.decide import Decisions, Holdings, decide
+from trading.portfolio import trades_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
 log = structlog.get_logger()
+ENTER = "enter"  # the API's word for an accepted candidate
+MARK_WITHIN_DAYS = 30
 
 
 def settle(session: str, *, resources: Resources | None = None) -> dict[str, Any]:
-    """Let the paper broker live through the session: pending orders fill at its open, stops and targets on its bar."""
+    """Let the paper broker live through every session since the last recorded one: fills at the open, stops, targets."""
     found = resources or live()
     day = dt.date.fromisoformat(session)
-    bars = found.bars.read(found.universe(), start=day, end=day)
-    fills = found.broker.advance(day, bars)
-    return {"session": session, "fills": len(fills)}
+    fills = 0
+    for missed in _unsettled(found, day):
+        bars = found.bars.read(start=missed, end=missed)
+        fills += len(found.broker.advance(missed, bars[bars["symbol"] != VIX]))
+    return {"session": session, "fills": fills}
 
 
 def candidates(session: str, *, resources: Resources | None = None) -> dict[str, Any]:
     """Signals of the strategy at the close of the session, stored."""
     found = resources or live()
     signals = _signals(found, session)
-    found.ledger.save_signals(signals)
-    return {"session": session, "symbols": len(signals), "entries": int((signals["entry"] != 0).sum())}
+    if not signals.empty:
+        found.ledger.save_signals(signals)
+    entries = int((signals["entry"] != 0).sum()) if len(signals) else 0
+    return {"session": session, "symbols": len(signals), "entries": entries}
 
 
 def predict(session: str, *, resources: Resources | None = None) -> dict[str, Any]:
-    """Ask the prediction API about every candidate of the session and store the answers."""
+    """Ask the prediction API about every candidate of the session and store the answers.
+
+    A candidate whose features are not of this very session gets no prediction, and is refused when orders are placed.
+    """
     found = resources or live()
-    signals = found.ledger.signals(dt.date.fromisoformat(session))
+    day = dt.date.fromisoformat(session)
+    signals = found.ledger.signals(day, found.strategy.name)
     answers = ask_api(found.settings.api_url, signals.loc[signals["entry"] != 0, "symbol"])
-    found.ledger.save_predictions(dt.date.fromisoformat(session), found.strategy.name, answers)
-    return {"session": session, "predictions": len(answers)}
+    usable = [answer for answer in answers if answer["session"] == session]
+    for answer in answers:
+        if answer["session"] != session:
+            log.warning("prediction_of_another_session", symbol=answer["symbol"], session=session, found=answer["session"])
+    found.ledger.save_predictions(day, found.strategy.name, usable)
+    return {"session": session, "predictions": len(usable), "accepted": sum(a["signal"] == ENTER for a in usable)}
+
+
+def place(session: str, *, resources: Resources | None = None) -> dict[str, Any]:
+    """Decide, size, check the limits, write the intents down, then send them; a second run sends nothing twice.
+
+    An order that could reach its open no more is not sent: once the next session has opened, or a later session is on record,
+    only what was written down before goes on.
+
+    Returns
+    -------
+    dict
+        `for` (the session of the orders), `orders`, `placed` (sent by this call), `refused` and `refusals` by reason.
+    """
+    found = resources or live()
+    day, opens = dt.date.fromisoformat(session), next_open(session)
+    outcome = {"session": session, "for": opens.isoformat(), "orders": 0, "placed": 0, "refused": 0, "refusals": {}}
+    if _is_past(found, day):
+        return outcome | {"reason": "a later session is on record"}
+    decisions = _decide(found, day)
+    known = {order.client_order_id: state for order, state in found.ledger.orders_decided(found.settings.portfolio, day)}
+    intents = decisions.intents
+    if not found.historical and found.clock() >= open_of(opens):
+        intents = tuple(intent for intent in intents if intent.client_order_id in known)
+        late = len(decisions.intents) - len(intents)
+        if late:
+            found.alerts.send(f"{late} orders for {opens} came too late", "The session has opened; nothing new was sent.")
+    states = send(found.ledger, found.broker, intents)
+    found.ledger.save_risk_events(
+        {
+            "portfolio": found.settings.portfolio,
+            "strategy": found.strategy.name,
+            "symbol": refusal.symbol,
+            "session": refusal.session,
+            "reason": refusal.reason,
+        }
+        for refusal in decisions.refusals
+    )
+    return outcome | {
+        "orders": len(states),
+        "placed": sum(known.get(order_id, OrderState.INTENT) is OrderState.INTENT for order_id in states),
+        "refused": len(decisions.refusals),
+        "refusals": dict(Counter(refusal.reason for refusal in decisions.refusals)),
+    }
+
+
+def record(session: str, *, resources: Resources | None = None) -> dict[str, Any]:
+    """Mark the portfolio to the session's closes and store its value and its closed trades."""
+    found = resources or live()
+    day, portfolio = dt.date.fromisoformat(session), found.settings.portfolio
+    trades = trades_of(found.ledger.fills(portfolio))
+    found.ledger.save_trades(portfolio, trades)
+    if _is_past(found, day):
+        return {"session": session, "trades": len(trades), "reason": "a later session is on record"}
+    positions = found.broker.positions()
+    value = found.broker.account(_closes(found, day, {held.symbol for held in positions}))
+    found.ledger.save_equity({"portfolio": portfolio, "session": day, **asdict(value), "positions": len(positions)})
+    return {"session": session, "equity_usd": value.equity_usd, "positions": len(positions), "trades": len(trades)}
 
 
 @retry(
     retry=retry_if_exception_type(RetryLater), stop=stop_after_attempt(4), wait=wait_exponential_jitter(0.5, 8), reraise=True
 )
 def ask_api(url: str, symbols: Iterable[str]) -> list[dict[str, Any]]:
-    """POST each symbol to `/predict-next-day`. Raises `RetryLater` when the API cannot be reached or is not ready."""
+    """POST each symbol to `/predict-next-day`; a symbol that is unknown or stale there is logged and left out.
+
+    Raises
+    ------
+    RetryLater
+        When the API cannot be reached or is not ready.
+    """
     answers = []
     with httpx.Client(base_url=url, timeout=10.0) as client:
         for symbol in symbols:
@@ -65,24 +148,67 @@ def ask_api(url: str, symbols: Iterable[str]) -> list[dict[str, Any]]:
                 raise RetryLater(f"The prediction API at {url} does not answer ({error}). Is it running? `make up`.") from error
             if response.status_code >= httpx.codes.INTERNAL_SERVER_ERROR:
                 raise RetryLater(f"The prediction API answered {response.status_code}: {response.text}")
+            if response.status_code in {httpx.codes.NOT_FOUND, httpx.codes.CONFLICT}:
+                log.warning("no_prediction", symbol=symbol, answer=response.text)
+                continue
             response.raise_for_status()
             answers.append(response.json())
     return answers
 
 
-def _signals(resources: Resources, session: str) -> pd.DataFrame:
-    """The strategy's last row for each symbol that has a bar for the session."""
-    day = pd.Timestamp(session)
-    rows = []
-    for symbol, bars in bars_by_symbol(resources, session).items():
-        if bars["session"].iloc[-1] != day:
-            log.warning("stale_symbol", symbol=symbol, session=session, last=str(bars["session"].iloc[-1].date()))
-            continue
-        last = resources.strategy.signals(bars).iloc[[-1]]
-        rows.append(last.assign(symbol=symbol, strategy=resources.strategy.name, close=bars["close"].iloc[-1]))
-    return pd.concat(rows, ignore_index=True) if rows else pd.DataFrame()
-
-
 def next_open(session: str) -> dt.date:
     """The session at whose open today's decisions are filled."""
     return next_session(dt.date.fromisoformat(session))
+
+
+def _decide(found: Resources, day: dt.date) -> Decisions:
+    """Today's decisions from the stored signals and predictions and from what the portfolio holds."""
+    portfolio, strategy = found.settings.portfolio, found.strategy
+    signals = found.ledger.signals(day, strategy.name)
+    predictions = found.ledger.predictions(day, strategy.name)
+    positions = found.broker.positions()
+    orders = [order for order, _ in found.ledger.open_orders(portfolio)]
+    symbols = {*signals["symbol"], *(held.symbol for held in positions), *(order.symbol for order in orders)}
+    holdings = Holdings(portfolio, positions, orders, found.broker.cash_usd(), _closes(found, day, symbols))
+    accept = dict(zip(predictions["symbol"], predictions["signal"] == ENTER, strict=True))
+    return decide(day, signals, strategy, holdings, found.limits, accept=accept)
+
+
+def _closes(found: Resources, day: dt.date, symbols: set[str]) -> dict[str, float]:
+    """Last close of each symbol at or before `day`."""
+    if not symbols:
+        return {}
+    bars = found.bars.read(sorted(symbols), start=day - dt.timedelta(days=MARK_WITHIN_DAYS), end=day)
+    return {str(symbol): float(close) for symbol, close in bars.groupby("symbol")["close"].last().items()}
+
+
+def _recorded(found: Resources) -> dt.date | None:
+    """Newest session on record."""
+    sessions = found.ledger.equity(found.settings.portfolio)["session"]
+    return None if sessions.empty else sessions.max().date()
+
+
+def _is_past(found: Resources, day: dt.date) -> bool:
+    newest = _recorded(found)
+    return newest is not None and day < newest
+
+
+def _unsettled(found: Resources, day: dt.date) -> list[dt.date]:
+    """Sessions the paper broker has yet to live through, oldest first; one on record is settled again and adds nothing."""
+    newest = _recorded(found)
+    if newest is None or newest >= day:
+        return [day]
+    return [stamp.date() for stamp in sessions_between(newest + dt.timedelta(days=1), day)]
+
+
+def _signals(found: Resources, session: str) -> pd.DataFrame:
+    """The strategy's last row for each symbol that has a bar for the session."""
+    day = pd.Timestamp(session)
+    rows = []
+    for symbol, bars in bars_by_symbol(found, session).items():
+        if bars["session"].iloc[-1] != day:
+            log.warning("stale_symbol", symbol=symbol, session=session, last=str(bars["session"].iloc[-1].date()))
+            continue
+        last = found.strategy.signals(bars).iloc[[-1]]
+        rows.append(last.assign(symbol=symbol, strategy=found.strategy.name, close=bars["close"].iloc[-1]))
+    return pd.concat(rows, ignore_index=True) if rows else pd.DataFrame()

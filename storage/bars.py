@@ -169,6 +169,13 @@ class BarStore:
         with self._engine.begin() as connection:
             return int(connection.execute(query).scalar_one())
 
+    def validation_results(self, session: dt.date) -> list[dict[str, Any]]:
+        """Accounts of a session's validations, the newest of each batch of symbols, oldest first."""
+        query = sa.select(validation_runs.c.results).where(validation_runs.c.session == session).order_by(validation_runs.c.id)
+        with self._engine.connect() as connection:
+            found = connection.execute(query).scalars().all()
+        return list({tuple(results["symbols"]): results for results in found}.values())
+
     def write_quarantine(self, frame: pd.DataFrame, validation_run_id: int) -> int:
         """Store refused rows (QUARANTINE), each once for the same reason; returns how many were new."""
         rows = [

@@ -1,0 +1,32 @@
+"""Normalised prices: the close with its moving average, standard deviation and z-score. For people and charts, not for models.
+
+Owns these columns; models read the scale-free features of `features.build`.
+"""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from features import indicators as ta
+
+SESSIONS = 20
+
+
+def normalise(bars: pd.DataFrame) -> pd.DataFrame:
+    """Columns symbol, session, close, sma_20, std_20 (population) and zscore_20 of each bar; NaN in the first 19 of a symbol.
+
+    Parameters
+    ----------
+    bars
+        BARS; prices and results are in the symbol's currency.
+    """
+    parts = [_one_symbol(group) for _, group in bars.groupby("symbol", sort=True)]
+    return pd.concat(parts, ignore_index=True)
+
+
+def _one_symbol(bars: pd.DataFrame) -> pd.DataFrame:
+    close = bars["close"].to_numpy(dtype="float64")
+    bands = ta.bollinger(close)
+    return bars[["symbol", "session", "close"]].assign(
+        sma_20=bands.middle, std_20=(bands.upper - bands.middle) / 2, zscore_20=ta.zscore(close, SESSIONS)
+    )
