@@ -11,7 +11,6 @@ context.configure(
     target_metadata=metadata,
     include_schemas=True,
     version_table="alembic_version",
-    version_table_schema="public",
     compare_type=True,
 )
 context.run_migrations()

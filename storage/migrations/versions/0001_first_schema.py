@@ -338,7 +338,6 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("client_order_id"),
         schema="trading",
     )
-    op.drop_table("alembic_version")
     op.execute(HISTORICAL_PRICES)
 
 
