@@ -31,7 +31,7 @@ class Settings(BaseSettings):
     provider: Literal["sample", "files", "yfinance"] = "sample"
     files_dir: Path | None = None
     universe: Annotated[tuple[str, ...], NoDecode] = ()
-    history_start: str = "2010-01-04"
+    history_start: str = "1999-01-04"
     max_bad_fraction: float = Field(0.05, ge=0, le=1)
     jump_fail_bps: float = Field(1500, gt=0)
 

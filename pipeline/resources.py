@@ -114,6 +114,13 @@ class Resources:
 
         return make_strategy("bollinger", vix_gate=True)
 
+    @cached_property
+    def candidate_strategy(self) -> Strategy:
+        """The same rule without the gate: what the entry filter learns from, in every regime and before VIX is known."""
+        from trading.strategies.registry import make_strategy
+
+        return make_strategy("bollinger")
+
     @property
     def costs(self) -> Costs:
         """Commission and slippage."""

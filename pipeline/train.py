@@ -56,11 +56,11 @@ def run(session: str, *, resources: Resources | None = None) -> dict[str, Any]:
 
 
 def build_dataset(resources: Resources, bars: dict[str, pd.DataFrame]) -> pd.DataFrame:
-    """Candidates of the strategy with the features known at each decision."""
+    """Candidates of the strategy, with or without its gate open, and the features known at each decision."""
     from backtest.engine import label_candidates
 
     candidates = pd.concat(
-        [label_candidates(frame, resources.strategy, resources.costs) for frame in bars.values()], ignore_index=True
+        [label_candidates(frame, resources.candidate_strategy, resources.costs) for frame in bars.values()], ignore_index=True
     ).sort_values(["event_timestamp", "symbol"], ignore_index=True)
     features = resources.features.training_frame(candidates[["symbol", "event_timestamp"]])
     return candidates.merge(features, on=["symbol", "event_timestamp"], how="left", validate="one_to_one")

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 import sqlalchemy as sa
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.dialects.postgresql import distinct_on, insert
 
 from core.frames import ACTIONS, BARS, INSTANT, PRICES, QUARANTINE, SESSION
 from core.sessions import calendar_name, closes_of
@@ -103,7 +103,7 @@ class BarStore:
         table = raw_prices.c
         query = (
             sa.select(table.symbol, table.ts, *(table[name] for name in VALUES), table.known_at)
-            .distinct(table.symbol, table.ts)
+            .ext(distinct_on(table.symbol, table.ts))
             .where(table.timeframe == timeframe)
             .order_by(table.symbol, table.ts, table.ingested_at.desc())
         )
@@ -155,7 +155,7 @@ class BarStore:
         table = corporate_actions.c
         query = (
             sa.select(table.symbol, table.session, table.kind, table.value)
-            .distinct(table.symbol, table.session, table.kind)
+            .ext(distinct_on(table.symbol, table.session, table.kind))
             .order_by(table.symbol, table.session, table.kind, table.recorded_at.desc())
         )
         if symbols is not None:
@@ -260,7 +260,7 @@ def _newest() -> sa.Subquery:
     return (
         sa.select(raw_prices)
         .where(table.symbol.in_(sa.select(_incoming.c.symbol).distinct()))
-        .distinct(table.symbol, table.timeframe, table.ts)
+        .ext(distinct_on(table.symbol, table.timeframe, table.ts))
         .order_by(table.symbol, table.timeframe, table.ts, table.ingested_at.desc())
         .subquery("newest")
     )

@@ -13,6 +13,7 @@ import hashlib
 import io
 import os
 import shutil
+import subprocess
 import warnings
 from functools import lru_cache
 from pathlib import Path
@@ -27,6 +28,7 @@ import sqlalchemy as sa
 import structlog
 from alembic import command
 from alembic.config import Config
+from tenacity import retry, retry_if_exception_type, stop_after_attempt, wait_fixed
 
 from core.errors import ConfigError, RetryLater
 
@@ -135,10 +137,15 @@ def _embedded(data_dir: str) -> str:
     cluster, whole = place / "postgres", place / "postgres.initialised"
     with fasteners.InterProcessLock(place / "postgres.lock"):
         _repair(cluster, whole)
-        server = _package().get_server(cluster)
+        server = _start(cluster)
         whole.touch()
-    log.debug("embedded_postgresql", folder=str(cluster))
     return str(server.get_uri(driver="psycopg2"))
+
+
+@retry(retry=retry_if_exception_type(subprocess.SubprocessError), stop=stop_after_attempt(5), wait=wait_fixed(1), reraise=True)
+def _start(cluster: Path) -> Any:  # noqa: ANN401  # an untyped package's server
+    """Start the server; the children of one that was killed may hold its memory for a moment."""
+    return _package().get_server(cluster)
 
 
 def _package() -> ModuleType:
@@ -189,7 +196,8 @@ def _runs_postgres(pid_file: Path) -> bool:
     if len(lines) < POSTMASTER_LINES:
         return False
     try:
-        return "postgres" in psutil.Process(int(lines[0])).name()
+        process = psutil.Process(int(lines[0]))
+        return "postgres" in process.name() and process.status() != psutil.STATUS_ZOMBIE
     except (psutil.Error, ValueError):
         return False
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import distinct_on
 
 from core.frames import FEATURE_FRAME, FEATURES
 from storage.engine import copy_in
@@ -66,7 +67,7 @@ def _insert_changes(written_at: dt.datetime) -> sa.Insert:
     newest = (
         sa.select(stored)
         .where(stored.c.symbol.in_(sa.select(incoming.c.symbol).distinct()))
-        .distinct(stored.c.symbol, stored.c.event_timestamp)
+        .ext(distinct_on(stored.c.symbol, stored.c.event_timestamp))
         .order_by(stored.c.symbol, stored.c.event_timestamp, stored.c.created_timestamp.desc())
         .subquery("newest")
     )

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 import sqlalchemy as sa
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.dialects.postgresql import distinct_on, insert
 
 from core.errors import IllegalTransition
 from core.frames import SESSION, SIGNALS, TRADES
@@ -157,7 +157,7 @@ class Ledger:
         wanted = predictions.c
         query = (
             sa.select(wanted.symbol, wanted.model_version, wanted.probability, wanted.predicted_return, wanted.signal)
-            .distinct(wanted.symbol)
+            .ext(distinct_on(wanted.symbol))
             .where(wanted.session == session, wanted.strategy == strategy)
             .order_by(wanted.symbol, wanted.created_at.desc())
         )
