@@ -145,7 +145,9 @@ def _embedded(data_dir: str) -> str:
 @retry(retry=retry_if_exception_type(subprocess.SubprocessError), stop=stop_after_attempt(5), wait=wait_fixed(1), reraise=True)
 def _start(cluster: Path) -> Any:  # noqa: ANN401  # an untyped package's server
     """Start the server; the children of one that was killed may hold its memory for a moment."""
-    return _package().get_server(cluster)
+    server = _package().get_server(cluster, start=False)
+    server.start()
+    return server
 
 
 def _package() -> ModuleType:
@@ -185,10 +187,17 @@ def _repair(cluster: Path, whole: Path) -> None:
     pid_file = cluster / "postmaster.pid"
     if pid_file.exists() and not _runs_postgres(pid_file):
         log.warning("postmaster_pid_removed", reason="its process is gone or is not PostgreSQL")
-        pid_file.unlink()
+        for lock in (*_socket_locks(pid_file), pid_file):
+            lock.unlink(missing_ok=True)
     if cluster.exists() and not whole.exists() and not pid_file.exists():
         log.warning("half_made_cluster_removed", folder=str(cluster))
         shutil.rmtree(cluster)
+
+
+def _socket_locks(pid_file: Path) -> list[Path]:
+    """The lock files beside the server's sockets; the fifth line of its pid file names their folder."""
+    lines = pid_file.read_text().splitlines()
+    return sorted(Path(lines[4]).glob(".s.PGSQL.*.lock")) if len(lines) > 4 and lines[4] else []  # noqa: PLR2004
 
 
 def _runs_postgres(pid_file: Path) -> bool:
