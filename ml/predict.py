@@ -1,0 +1,62 @@
+"""The entry filter at work: features in, probability and expected return out. Owns the acceptance rule; it loads nothing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from ml.dataset import inputs
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from numpy.typing import NDArray
+
+
+@dataclass(frozen=True)
+class Payoff:
+    """Mean net returns (fractions) of the winners and of the losers that a filter was trained on."""
+
+    mean_win: float
+    mean_loss: float
+
+    @classmethod
+    def of(cls, candidates: pd.DataFrame) -> Payoff:
+        """Measure it on candidates with columns win and net_return."""
+        won = candidates["win"] == 1
+        return cls(float(candidates.loc[won, "net_return"].mean()), float(candidates.loc[~won, "net_return"].mean()))
+
+    def judge(self, probability: NDArray[np.float64]) -> pd.DataFrame:
+        """Columns probability, predicted_return, accept, confidence.
+
+        The expected net return of a candidate is `p * mean_win + (1 - p) * mean_loss`; it is accepted when that is above
+        zero. No threshold is tuned. Confidence is `|2p - 1|`.
+        """
+        expected = probability * self.mean_win + (1 - probability) * self.mean_loss
+        return pd.DataFrame(
+            {
+                "probability": probability,
+                "predicted_return": expected,
+                "accept": expected > 0,
+                "confidence": np.abs(2 * probability - 1),
+            }
+        )
+
+
+@dataclass(frozen=True)
+class EntryFilter:
+    """A fitted filter under its registered name and version; `trained_through` is the last decision it learnt from (ISO)."""
+
+    name: str
+    version: str
+    score: Callable[[pd.DataFrame], NDArray[np.float64]]
+    payoff: Payoff
+    features: tuple[str, ...]
+    trained_through: str
+
+    def predict(self, features: pd.DataFrame) -> pd.DataFrame:
+        """Judge candidates by their features (FEATURES, NaN allowed); see `Payoff.judge` for the columns."""
+        return self.payoff.judge(np.asarray(self.score(inputs(features)), dtype=np.float64))

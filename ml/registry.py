@@ -1,0 +1,205 @@
+"""MLflow: what every training was made of and came to, the registered filter and its alias. Owns the way in and out of it.
+
+Models are stored in formats that hold no code: LightGBM's text, scikit-learn's estimators as skops. Nothing is unpickled.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import warnings
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import structlog
+
+from core.errors import NoChampion
+from core.frames import FEATURES
+from ml.dataset import fingerprint, inputs
+from ml.evaluate import confusion_figure, roc_figure
+from ml.models import LIGHTGBM, model_digest
+from ml.predict import EntryFilter, Payoff
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from pathlib import Path
+
+    import numpy as np
+    import pandas as pd
+    from mlflow import MlflowClient
+    from numpy.typing import NDArray
+
+    from ml.train import Fit, TrainResult
+
+log = structlog.get_logger()
+ALIAS = "champion"
+KIND, PAYOFF, THROUGH = "kind", "payoff", "trained_through"
+
+
+class Registry:
+    """Runs and models of one registered name.
+
+    Parameters
+    ----------
+    tracking_uri
+        A database URL or the address of an MLflow server.
+    artifact_dir
+        Where the experiment keeps its files.
+    model_name
+        Registered name, and name of the experiment.
+    """
+
+    def __init__(self, tracking_uri: str, artifact_dir: Path, model_name: str) -> None:
+        self._uri = tracking_uri
+        self._artifact_dir = artifact_dir
+        self.model_name = model_name
+
+    def register(
+        self, result: TrainResult, dataset: pd.DataFrame, *, tags: Mapping[str, str], metrics: Mapping[str, float]
+    ) -> str:
+        """Log a training and both its models, register the chosen one and point the alias at it; returns the version.
+
+        Parameters
+        ----------
+        dataset
+            What `result` was trained on; its fingerprint, size and span are the run's lineage.
+        tags, metrics
+            Of the training as a whole: strategy, universe, backtests.
+        """
+        mlflow = self._mlflow
+        with mlflow.start_run(experiment_id=self._experiment(), run_name=f"training {result.trained_through}"):
+            mlflow.set_tags({**tags, "chosen": result.chosen, "trained_through": result.trained_through})
+            mlflow.log_params({**result.settings, "candidates": len(dataset), "features": len(FEATURES)})
+            mlflow.log_metrics(dict(metrics))
+            shown = dataset.astype({"win": "float64"})  # MLflow warns about integers, which could not hold a missing value
+            source = mlflow.data.from_pandas(shown, name="candidates", targets="win", digest=fingerprint(dataset)[:36])
+            mlflow.log_input(source, context="training")
+            mlflow.set_tag("dataset_sha256", fingerprint(dataset))
+            models = {name: self._log(fit, result, dataset, source) for name, fit in result.models.items()}
+        return self._promote(models[result.chosen])
+
+    def champion(self) -> EntryFilter:
+        """Load the filter under the alias.
+
+        Raises
+        ------
+        NoChampion
+            When nothing is registered under it.
+        """
+        version = self.champion_version()
+        if version is None:
+            raise NoChampion(f"No {ALIAS} of {self.model_name!r} is registered. Train one: `cli train`, or run model_training.")
+        uri = f"models:/{self.model_name}/{version}"
+        metadata = self._mlflow.models.get_model_info(uri).metadata
+        return EntryFilter(
+            name=self.model_name,
+            version=version,
+            score=self._scorer(uri, metadata[KIND]),
+            payoff=Payoff(*metadata[PAYOFF]),
+            features=FEATURES,
+            trained_through=metadata[THROUGH],
+        )
+
+    def champion_version(self) -> str | None:
+        """Version under the alias now; None when there is none. One small query."""
+        from mlflow.exceptions import MlflowException
+
+        try:
+            return str(self._client.get_model_version_by_alias(self.model_name, ALIAS).version)
+        except MlflowException as error:
+            if error.error_code in {"RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"}:
+                return None
+            raise
+
+    @cached_property
+    def _mlflow(self) -> Any:  # noqa: ANN401  # a module imported on use
+        """MLflow, told to be quiet, to send no usage data and to keep its hands off the terminal."""
+        os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+        os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+        import mlflow
+        from mlflow.utils.logging_utils import disable_logging
+
+        disable_logging()
+        logging.getLogger("alembic").setLevel(logging.ERROR)
+        mlflow.set_tracking_uri(self._uri)
+        mlflow.set_registry_uri(self._uri)
+        return mlflow
+
+    @cached_property
+    def _client(self) -> MlflowClient:
+        client: MlflowClient = self._mlflow.MlflowClient(self._uri, self._uri)
+        return client
+
+    def _experiment(self) -> str:
+        known = self._client.get_experiment_by_name(self.model_name)
+        if known is not None:
+            return str(known.experiment_id)
+        self._artifact_dir.mkdir(parents=True, exist_ok=True)
+        location = None if self._uri.startswith("http") else self._artifact_dir.absolute().as_uri()
+        return str(self._client.create_experiment(self.model_name, artifact_location=location))
+
+    def _log(self, fit: Fit, result: TrainResult, dataset: pd.DataFrame, source: Any) -> str:  # noqa: ANN401
+        """Log one model as a nested run; returns the model's id."""
+        mlflow = self._mlflow
+        with mlflow.start_run(experiment_id=self._experiment(), run_name=fit.name, nested=True):
+            mlflow.set_tags({"model_sha256": model_digest(fit.estimator), "trained_through": result.trained_through})
+            mlflow.log_params({**result.settings, **_settings(fit)})
+            mlflow.log_metrics({"auc": fit.auc, "auc_low": fit.auc_low, "auc_high": fit.auc_high})
+            for fold, figures in enumerate(fit.fold_figures, start=1):
+                mlflow.log_metrics({f"fold_{name}": value for name, value in figures.items()}, step=fold)
+            mlflow.log_figure(roc_figure(fit.out_of_sample, f"{fit.name}, out of sample"), "roc.png")
+            mlflow.log_figure(confusion_figure(fit.out_of_sample, f"{fit.name}, out of sample"), "confusion_matrix.png")
+            mlflow.log_input(source, context="training")
+            return self._log_model(fit, result, inputs(dataset))
+
+    def _log_model(self, fit: Fit, result: TrainResult, X: pd.DataFrame) -> str:
+        mlflow = self._mlflow
+        example = X.head(3)
+        about = {
+            "name": fit.name,
+            "metadata": {
+                KIND: fit.name,
+                PAYOFF: [fit.payoff.mean_win, fit.payoff.mean_loss],
+                THROUGH: result.trained_through,
+            },
+            "signature": mlflow.models.infer_signature(example, fit.estimator.predict_proba(example)[:, 1]),
+            "input_example": example,
+        }
+        with warnings.catch_warnings(action="ignore"):  # about versions in the environment, which the lock file fixes
+            if fit.name == LIGHTGBM:
+                packages = ["lightgbm"]
+                logged = mlflow.lightgbm.log_model(fit.estimator.booster_, pip_requirements=packages, **about)
+            else:
+                packages = ["scikit-learn", "skops"]
+                logged = mlflow.sklearn.log_model(
+                    fit.estimator,
+                    serialization_format="skops",
+                    skops_trusted_types=["numpy.dtype"],
+                    pyfunc_predict_fn="predict_proba",
+                    pip_requirements=packages,
+                    **about,
+                )
+        return str(logged.model_id)
+
+    def _promote(self, model_id: str) -> str:
+        version = self._mlflow.register_model(f"models:/{model_id}", self.model_name)
+        self._client.set_registered_model_alias(self.model_name, ALIAS, version.version)
+        log.info("champion", model=self.model_name, version=str(version.version))
+        return str(version.version)
+
+    def _scorer(self, uri: str, kind: str) -> Callable[[pd.DataFrame], NDArray[np.float64]]:
+        """Load the model behind `uri` and return what computes its probability of a win."""
+        if kind == LIGHTGBM:
+            booster = self._mlflow.lightgbm.load_model(uri)
+            return lambda X: booster.predict(X, num_threads=1)
+        estimator = self._mlflow.sklearn.load_model(uri)
+        return lambda X: estimator.predict_proba(X)[:, 1]
+
+
+def _settings(fit: Fit) -> dict[str, object]:
+    """Parameters of the estimator that are plain values."""
+    return {
+        name: value
+        for name, value in fit.estimator.get_params().items()
+        if isinstance(value, (int, float, str, bool)) and name not in {"seed", "verbose"}
+    }
