@@ -5,6 +5,7 @@ Models are stored in formats that hold no code: LightGBM's text, scikit-learn's 
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import warnings
@@ -117,10 +118,9 @@ class Registry:
         os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
         os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
         import mlflow
-        from mlflow.utils.logging_utils import disable_logging
 
-        disable_logging()
-        logging.getLogger("alembic").setLevel(logging.ERROR)
+        for name in ("mlflow", "alembic"):
+            logging.getLogger(name).setLevel(logging.ERROR)
         mlflow.set_tracking_uri(self._uri)
         mlflow.set_registry_uri(self._uri)
         return mlflow
@@ -182,7 +182,14 @@ class Registry:
         return str(logged.model_id)
 
     def _promote(self, model_id: str) -> str:
-        version = self._mlflow.register_model(f"models:/{model_id}", self.model_name)
+        from mlflow.exceptions import MlflowException
+
+        with contextlib.suppress(MlflowException):  # it exists; creating the version below fails if it does not
+            self._client.create_registered_model(self.model_name)
+        model = self._mlflow.get_logged_model(model_id)
+        version = self._client.create_model_version(
+            self.model_name, model.artifact_location, model.source_run_id, model_id=model_id
+        )
         self._client.set_registered_model_alias(self.model_name, ALIAS, version.version)
         log.info("champion", model=self.model_name, version=str(version.version))
         return str(version.version)
