@@ -55,6 +55,8 @@ class Settings(BaseSettings):
     api_host: str = "127.0.0.1"
     api_port: int = 8000
     api_url: str = "http://127.0.0.1:8000"
+    max_feature_age_sessions: int = Field(3, ge=0)
+    champion_poll_seconds: float = Field(2.0, gt=0)
     airflow_port: int = 8080
     mlflow_port: int = 5000
 
