@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from features.regime import with_vix
-
 from pipeline.featurize import load_bars
 from pipeline.resources import Resources, live
 
@@ -13,6 +12,7 @@ if TYPE_CHECKING:
     import datetime as dt
 
     import pandas as pd
+
     from backtest.engine import Result
 
 

@@ -16,10 +16,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from ml.registry import Registry
     from sqlalchemy import Engine
 
     from ingestion.providers.base import Provider
+    from ml.registry import Registry
     from monitoring.alerts import Alerts
     from storage.bars import BarStore
     from storage.feature_store import FeastStore
@@ -94,7 +94,6 @@ class Resources:
     def registry(self) -> Registry:
         """MLflow: runs, models, aliases."""
         from ml.registry import Registry
-
         from storage.engine import cluster_url
 
         uri = self.settings.mlflow_tracking_uri or cluster_url(self.settings, self.settings.mlflow_database_name)

@@ -173,7 +173,7 @@ class Supervisor:
 
     def _is_ours(self, process: psutil.Process) -> bool:
         try:
-            return process.pid != os.getpid() and process.environ().get(MARK) == self.mark
+            return process.pid != os.getpid() and str(process.environ().get(MARK)) == self.mark
         except (psutil.Error, OSError):
             return False  # another user's, or already gone
 

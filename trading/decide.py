@@ -154,7 +154,7 @@ def _exits(
     return exits
 
 
-def _candidates(
+def _candidates(  # noqa: PLR0917  # private, each named at its one call
     session: dt.date,
     rows: pd.DataFrame,
     strategy: Strategy,
@@ -163,7 +163,7 @@ def _candidates(
     accept: Mapping[str, bool] | None,
 ) -> tuple[NDArray[np.int8], list[Refusal]]:
     """Entries that compete for capital: +1, -1 or 0 for each row; and those refused before that."""
-    taken = {(held.strategy, held.symbol) for held in (*holdings.positions, *orders)}
+    taken = {(held.strategy, held.symbol) for held in holdings.positions} | {(order.strategy, order.symbol) for order in orders}
     wanted = rows["entry"].to_numpy(dtype=np.int8, copy=True)
     refusals = []
     for i in np.flatnonzero(wanted):

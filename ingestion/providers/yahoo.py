@@ -12,6 +12,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
+import peewee
 import structlog
 import tenacity
 import yfinance as yf
@@ -37,7 +38,8 @@ class ServerFault(OSError):
     """Yahoo answered 5xx. An `OSError`, so that yfinance treats it as passing and not as a delisted symbol."""
 
 
-TRANSIENT = (OSError, YFRateLimitError, YFDataException, ValueError)  # ValueError: a page where JSON was expected
+# ValueError: a page where JSON was expected. OperationalError: yfinance's cache file, busy in another process.
+TRANSIENT = (OSError, YFRateLimitError, YFDataException, ValueError, peewee.OperationalError)
 MALFORMED = (YFException, LookupError, TypeError, AttributeError)
 
 
@@ -115,6 +117,7 @@ class YahooProvider:
         if self.cache_dir is not None:
             self.cache_dir.mkdir(parents=True, exist_ok=True)
             yf.set_tz_cache_location(str(self.cache_dir))
+            yf.cache.get_tz_cache().lookup("")  # opens the cache's file before the threads would all at once
         yf.config.debug.hide_exceptions = False
         YfData(session=_Session(impersonate="chrome"))
         YfData.cache_get.cache_clear()  # else a rerun in this process would be answered from memory, revisions unseen
