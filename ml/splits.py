@@ -72,8 +72,8 @@ class PurgedWalkForward:
         block = self._blocks(decided, moments)
         for k in range(1, self.n_splits + 1):
             test = np.flatnonzero(block == k)
-            cutoff = self._cutoff(decided[test].min())
-            train = np.flatnonzero((block < k) & (known < cutoff))
+            first = decided[test].min() if len(test) else moments[0]
+            train = np.flatnonzero((block < k) & (known < self._cutoff(first)))
             if len(train) == 0 or len(test) == 0:
                 raise DataError(
                     f"Walk-forward: fold {k} has {len(train)} training and {len(test)} test samples. Use fewer folds."

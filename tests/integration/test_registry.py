@@ -1,0 +1,83 @@
+"""The registry on a real MLflow store."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+
+from core.errors import NoChampion
+from ml.dataset import fingerprint, inputs
+from ml.models import LIGHTGBM, LOGISTIC, model_digest
+from ml.registry import Registry
+from ml.train import TrainResult, score, train
+from storage.engine import cluster_url
+from tests.unit.ml.conftest import make_candidates
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import pandas as pd
+
+    from core.settings import Settings
+
+pytestmark = pytest.mark.integration
+
+
+@pytest.fixture(scope="module")
+def dataset() -> pd.DataFrame:
+    return make_candidates(200)
+
+
+@pytest.fixture(scope="module")
+def result(dataset: pd.DataFrame) -> TrainResult:
+    return train(dataset)
+
+
+@pytest.fixture
+def registry(database_settings: Settings, tmp_path: Path) -> Registry:
+    return Registry(cluster_url(database_settings, database_settings.mlflow_database_name), tmp_path / "art", "entry-filter")
+
+
+def test_the_registered_filter_predicts_what_the_trained_one_did(
+    registry: Registry, result: TrainResult, dataset: pd.DataFrame, tmp_path: Path
+) -> None:
+    assert registry.champion_version() is None
+    with pytest.raises(NoChampion, match="cli train"):
+        registry.champion()
+
+    for version, chosen in enumerate((LIGHTGBM, LOGISTIC), start=1):
+        trained = TrainResult(result.models, chosen, result.settings, result.trained_through)
+        assert registry.register(trained, dataset, tags={"strategy": "s"}, metrics={"filtered_sharpe": 0.5}) == str(version)
+        assert registry.champion_version() == str(version)
+
+        champion = registry.champion()
+        predicted = champion.predict(dataset)
+
+        np.testing.assert_array_equal(predicted["probability"], score(result.models[chosen].estimator, inputs(dataset)))
+        assert champion.payoff == result.models[chosen].payoff
+        assert (champion.name, champion.version) == ("entry-filter", str(version))
+        assert champion.trained_through == result.trained_through
+
+    files = {path.name for path in (tmp_path / "art").rglob("*") if path.is_file()}
+    assert {"model.lgb", "model.skops", "roc.png", "confusion_matrix.png", "input_example.json"} <= files
+    assert not [name for name in files if name.endswith((".pkl", ".pickle", ".cloudpickle"))]
+    _check_runs(registry, result, dataset)
+
+
+def _check_runs(registry: Registry, result: TrainResult, dataset: pd.DataFrame) -> None:
+    client = registry._client
+    experiment = client.get_experiment_by_name("entry-filter")
+    runs = client.search_runs([experiment.experiment_id])
+    assert len(runs) == 6, "two trainings, each a parent and a run a model"
+    parent = next(run for run in runs if "mlflow.parentRunId" not in run.data.tags)
+    assert parent.data.tags["dataset_sha256"] == fingerprint(dataset)
+    assert parent.data.metrics["filtered_sharpe"] == 0.5
+    assert parent.inputs.dataset_inputs[0].dataset.name == "candidates"
+    child = next(run for run in runs if run.info.run_name == LOGISTIC)
+    assert child.data.tags["model_sha256"] == model_digest(result.models[LOGISTIC].estimator)
+    assert child.data.metrics["auc"] == pytest.approx(result.models[LOGISTIC].auc)
+    assert child.data.params["folds"] == "5"
+    assert len(client.get_metric_history(child.info.run_id, "fold_auc")) == 5
+    assert registry._mlflow.models.get_model_info("models:/entry-filter/1").signature is not None
