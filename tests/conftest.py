@@ -1,7 +1,8 @@
-"""A real PostgreSQL for tests: one embedded cluster a test run, a fresh migrated database a test."""
+"""A real PostgreSQL for tests: one embedded cluster a test run, fresh databases for each test or module."""
 
 from __future__ import annotations
 
+import contextlib
 import tempfile
 import uuid
 from pathlib import Path
@@ -27,25 +28,38 @@ def cluster_dir(request: pytest.FixtureRequest) -> Path:
     return folder
 
 
-@pytest.fixture
-def database_settings(cluster_dir: Path, tmp_path: Path) -> Iterator[Settings]:
-    """Settings of a desk with databases of its own and a data folder of its own."""
+@contextlib.contextmanager
+def fresh_databases(cluster_dir: Path, data_dir: Path) -> Iterator[Settings]:
+    """Settings of a desk with databases of its own, dropped afterwards, and the data folder given."""
     name = f"t{uuid.uuid4().hex[:12]}"
     server = cluster_url(Settings(_env_file=None, data_dir=cluster_dir, database_url=None), name)
-    settings = Settings(
+    yield Settings(
         _env_file=None,
-        data_dir=tmp_path,
+        data_dir=data_dir,
         database_url=server,
         database_name=name,
         feast_database_name=f"{name}_feast",
         mlflow_database_name=f"{name}_mlflow",
         airflow_database_name=f"{name}_airflow",
     )
-    yield settings
     admin = sa.create_engine(sa.make_url(server).set(database="postgres"), isolation_level="AUTOCOMMIT", poolclass=sa.NullPool)
     with admin.connect() as connection:
         for suffix in ("", "_feast", "_mlflow", "_airflow"):
             connection.execute(sa.text(f'DROP DATABASE IF EXISTS "{name}{suffix}" WITH (FORCE)'))
+
+
+@pytest.fixture
+def database_settings(cluster_dir: Path, tmp_path: Path) -> Iterator[Settings]:
+    """Settings on fresh databases, for one test."""
+    with fresh_databases(cluster_dir, tmp_path) as settings:
+        yield settings
+
+
+@pytest.fixture(scope="module")
+def module_settings(cluster_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
+    """Settings on fresh databases, shared by a module's tests."""
+    with fresh_databases(cluster_dir, tmp_path_factory.mktemp("desk")) as settings:
+        yield settings
 
 
 @pytest.fixture
