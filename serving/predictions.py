@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from typing import TYPE_CHECKING
 
 import pandas as pd
@@ -12,8 +13,6 @@ from core.sessions import calendar_name, last_closed_session, next_session, sess
 from serving.schemas import Prediction
 
 if TYPE_CHECKING:
-    import datetime as dt
-
     from ml.predict import EntryFilter
     from pipeline.resources import Resources
     from serving.schemas import PredictionRequest
@@ -31,7 +30,7 @@ def predict(request: PredictionRequest, model: EntryFilter, resources: Resources
     """
     if request.features is None:
         row, seen = _stored(request.symbol, resources)
-        session = seen.date()  # every close of XNYS and 24/7 falls on its session's UTC date
+        session = _session_of(seen)
     else:
         row, seen = pd.DataFrame([request.features]), None
         session = reference_session(resources, request.symbol)
@@ -64,7 +63,7 @@ def _stored(symbol: str, resources: Resources) -> tuple[pd.DataFrame, dt.datetim
     seen = found["event_timestamp"].iloc[0]
     if pd.isna(seen):
         raise UnknownSymbol(symbol, resources.bars.symbols())
-    session, newest = seen.date(), reference_session(resources, symbol)
+    session, newest = _session_of(seen), reference_session(resources, symbol)
     age = max(len(sessions_between(session, newest, calendar_name(symbol))) - 1, 0)
     limit = resources.settings.max_feature_age_sessions
     if age > limit:
@@ -73,3 +72,8 @@ def _stored(symbol: str, resources: Resources) -> tuple[pd.DataFrame, dt.datetim
     if row.isna().all(axis=None):
         raise StaleData(f"Features of {symbol} at {session} are all unknown: its history is shorter than their warm-up.")
     return row, seen.to_pydatetime()
+
+
+def _session_of(close: dt.datetime) -> dt.date:
+    """The session that ended at a close; around the clock that is midnight of the day after."""
+    return (close - dt.timedelta(microseconds=1)).date()
