@@ -20,9 +20,12 @@ class Metrics:
         )
         self.predictions = Counter("desk_predictions_total", "Predictions", ["signal"], registry=self.registry)
         self.reloads = Counter("desk_model_loads_total", "Loads of the champion", ["outcome"], registry=self.registry)
-        self.model = Gauge("desk_model_info", "The model that serves", ["name", "version"], registry=self.registry)
+        self.model = Gauge("desk_model_info", "1 for the model that serves", ["name", "version"], registry=self.registry)
+        self._serving: tuple[str, str] | None = None
 
     def serve_model(self, name: str, version: str) -> None:
         """Note which model serves now."""
-        self.model.clear()
+        if self._serving is not None:
+            self.model.labels(*self._serving).set(0)
+        self._serving = (name, version)
         self.model.labels(name, version).set(1)
