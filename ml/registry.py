@@ -79,6 +79,33 @@ class Registry:
             models = {name: self._log(fit, result, dataset, source) for name, fit in result.models.items()}
         return self._promote(models[result.chosen])
 
+    def latest_training(self) -> dict[str, Any]:
+        """What the last training came to: candidates, chosen, trained_through, and the AUC of each model with its interval.
+
+        Raises
+        ------
+        NoChampion
+            When nothing has been trained.
+        """
+        self._mlflow  # noqa: B018  # quiet before the first query
+        order = ["attributes.start_time DESC"]
+        found = self._client.search_runs([self._experiment()], "tags.chosen != ''", max_results=1, order_by=order)
+        if not found:
+            raise NoChampion(
+                f"No training of {self.model_name!r} is on record. Train first: `cli train`, or run model_training."
+            )
+        parent = found[0]
+        children = self._client.search_runs([self._experiment()], f"tags.mlflow.parentRunId = '{parent.info.run_id}'")
+        return {
+            "candidates": int(parent.data.params["candidates"]),
+            "chosen": parent.data.tags["chosen"],
+            "trained_through": parent.data.tags["trained_through"],
+            "models": {
+                str(child.info.run_name): {name: child.data.metrics[name] for name in ("auc", "auc_low", "auc_high")}
+                for child in sorted(children, key=lambda child: str(child.info.run_name), reverse=True)
+            },
+        }
+
     def champion(self) -> EntryFilter:
         """Load the filter under the alias.
 

@@ -1,67 +1,95 @@
-"""The first run: every stage of the daily pipeline once, with real bars, and a table of what came out.
+"""The first run: the desk's three DAGs once, through Airflow, on real bars, and a table of what they left in the stores.
 
-Owns the order of the stages and the printing; each stage is the same step that Airflow runs.
+Owns the order and the printing; every step is the one that the scheduler runs, and every figure is read back from where it
+was stored.
 """
 
 from __future__ import annotations
 
+import datetime as dt
 import os
+import re
 import socket
 import subprocess
 import sys
 import time
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import httpx
+import sqlalchemy as sa
 from rich.table import Table
 
-from core.errors import RetryLater
-from pipeline import featurize, ingest, trade, train
+from core.errors import DeskError, RetryLater
+from pipeline import ingest, trade
+from pipeline.orchestrator import ROOT, airflow_environment, migrate
 from pipeline.resources import Resources, live
+from storage.runs import latest_run
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator, Mapping
+    from pathlib import Path
 
     from rich.console import Console
 
 API_START_SECONDS = 60.0
-T = TypeVar("T")
+DAGS = (("daily_market_data", '{"full_history": true}'), ("model_training", "{}"), ("trading_execution", "{}"))
+TASK_ENDED = re.compile(r"\[DAG TEST\] end task task_id=(\w+) map_index=(-?\d+)")
+FAILED = re.compile(r"DagRun Finished: .*state=failed|Marking run .* failed")
 
 
-def run(console: Console, resources: Resources | None = None) -> dict[str, Any]:
-    """Run ingest, features, training, backtest, prediction and paper orders; print and return the results."""
+def run(console: Console, resources: Resources | None = None) -> None:
+    """Run the three DAGs for the newest session and print what came out.
+
+    Raises
+    ------
+    DeskError
+        When a DAG failed; names its log.
+    """
     found = resources or live()
-    results: dict[str, Any] = {}
-    with prediction_api(found) as url:
-        served = Resources(found.settings.model_copy(update={"api_url": url}), found.clock)
-        session = stage(console, results, "Newest session", lambda: ingest.newest_session(served))
-        for name, step in (
-            ("VIX", lambda: ingest.fetch_vix(session, full_history=True, resources=served)),
-            ("Bars", lambda: ingest.fetch_symbols(session, served.universe(), full_history=True, resources=served)),
-            ("Features", lambda: featurize.run(session, resources=served)),
-            ("Online store", lambda: featurize.materialise(session, resources=served)),
-            ("Training", lambda: train.run(session, resources=served)),
-            ("Prediction", lambda: predict_all(served, url)),
-            ("Settlement", lambda: trade.settle(session, resources=served)),
-            ("Candidates", lambda: trade.candidates(session, resources=served)),
-            ("Filter", lambda: trade.predict(session, resources=served)),
-            ("Orders", lambda: trade.place(session, resources=served)),
-            ("Record", lambda: trade.record(session, resources=served)),
-        ):
-            stage(console, results, name, step)
-    console.print(summary(results, session))
-    console.print(where_next(served))
-    return results
-
-
-def stage(console: Console, results: dict[str, Any], name: str, step: Callable[[], T]) -> T:
-    """Run one stage under a spinner, print its time, keep its result."""
     started = time.perf_counter()
-    with console.status(f"{name} ..."):
-        results[name] = outcome = step()
-    console.print(f"[green]✓[/green] {name:<16}{time.perf_counter() - started:6.1f} s")
-    return outcome
+    with console.status("Starting PostgreSQL ..."):
+        found.engine.connect().close()
+    with prediction_api(found) as url:
+        with console.status("Looking for the newest session ..."):
+            session = ingest.newest_session(found)
+        with console.status("Preparing Airflow's database ..."):
+            environment = airflow_environment(found.settings) | {"API_URL": url}
+            migrate(environment)
+        console.print(f"Session [bold]{session}[/bold], {len(found.universe())} symbols and VIX from {found.provider.name}")
+        for dag_id, conf in DAGS:
+            command = [sys.executable, "-m", "airflow", "dags", "test", dag_id, session, "--conf", conf]
+            run_dag(console, dag_id, command, environment, found.data_dir / "logs")
+            if dag_id == "model_training":
+                wait_for_model(url, found.data_dir / "logs" / "demo-api.log")
+        predictions = trade.ask_api(url, found.universe())
+    console.print(summary(found, session, predictions))
+    console.print(where_next(found, time.perf_counter() - started))
+
+
+def run_dag(console: Console, dag_id: str, command: list[str], environment: Mapping[str, str], logs: Path) -> None:
+    """Run one DAG by its command to its end and show the tasks as they end."""
+    started = time.perf_counter()
+    path = logs / f"demo-{dag_id}.log"
+    ended: dict[str, int] = {}
+    failed = False
+    with (
+        path.open("w") as log,
+        console.status(f"{dag_id} ...") as status,
+        subprocess.Popen(  # noqa: S603  # our own command
+            command, env={**os.environ, **environment}, cwd=ROOT, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+        ) as process,
+    ):
+        for line in process.stdout or ():
+            log.write(line)
+            failed = failed or FAILED.search(line) is not None
+            if task := TASK_ENDED.search(line):
+                ended[task[1]] = ended.get(task[1], 0) + 1
+                status.update(f"{dag_id}: {', '.join(ended)} done ...")
+    if process.returncode or failed:
+        raise DeskError(f"The DAG {dag_id} failed; its log is {path}.")
+    steps = ", ".join(f"{name} x {count}" if count > 1 else name for name, count in ended.items())
+    console.print(f"[green]✓[/green] [bold]{dag_id}[/bold] {time.perf_counter() - started:.0f} s: {steps}")
 
 
 @contextmanager
@@ -70,12 +98,12 @@ def prediction_api(resources: Resources) -> Iterator[str]:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    resources.data_dir.mkdir(parents=True, exist_ok=True)
-    resources.engine.connect().close()  # the database is up and migrated before a second process asks for it
+    logs = resources.data_dir / "logs"
+    logs.mkdir(parents=True, exist_ok=True)
     command = [sys.executable, "-m", "uvicorn", "serving.app:create_app", "--factory", "--port", str(port)]
     with (
-        (resources.data_dir / "demo-api.log").open("w") as log,
-        subprocess.Popen(command, stdout=log, stderr=log, env=os.environ.copy()) as process,  # noqa: S603 our own module
+        (logs / "demo-api.log").open("w") as log,
+        subprocess.Popen(command, stdout=log, stderr=log, env=os.environ.copy(), cwd=ROOT) as process,  # noqa: S603
     ):
         try:
             yield f"http://127.0.0.1:{port}"
@@ -83,47 +111,56 @@ def prediction_api(resources: Resources) -> Iterator[str]:
             process.terminate()
 
 
-def predict_all(resources: Resources, url: str) -> dict[str, Any]:
-    """Ask the API for every symbol's prediction, once it has picked up the model."""
+def wait_for_model(url: str, log: Path) -> None:
+    """Wait until the API has picked up the champion."""
     deadline = time.monotonic() + API_START_SECONDS
-    while True:
+    while time.monotonic() < deadline:
         try:
             if httpx.get(f"{url}/readyz", timeout=5.0).status_code == httpx.codes.OK:
-                break
+                return
         except httpx.TransportError:
-            pass  # still starting; the deadline below says when to give up
-        if time.monotonic() > deadline:
-            raise RetryLater(f"The prediction API was not ready in time; see {resources.data_dir / 'demo-api.log'}.")
+            pass  # still starting; the deadline says when to give up
         time.sleep(0.2)
-    return {answer["symbol"]: answer for answer in trade.ask_api(url, resources.universe())}
+    raise RetryLater(f"The prediction API was not ready in time; its log is {log}.")
 
 
-def summary(results: dict[str, Any], session: str) -> Table:
-    """What a person wants to know, a line each."""
-    table = Table(title=f"Daily pipeline, session {session}", show_header=False)
-    bars, vix, training = results["Bars"], results["VIX"], results["Training"]
-    loaded = sum(part["new"] + part["revised"] + part["unchanged"] for part in (bars, vix))
-    table.add_row("Bars in the store", f"{loaded:,} ({bars['new'] + vix['new']:,} new)")
-    table.add_row("Rows quarantined", f"{bars['quarantined'] + vix['quarantined']:,}")
-    table.add_row("Feature rows", f"{results['Features']['rows']:,} ({results['Features']['written']:,} written)")
+def summary(found: Resources, session: str, predictions: list[dict[str, Any]]) -> Table:
+    """What a person wants to know, a line each, read from the stores."""
+    table = Table(title=f"The desk at the close of {session}", show_header=False)
+    bars, symbols, refused, features = _counts(found)
+    table.add_row("Bars loaded", f"{bars:,} of {symbols} symbols, VIX among them")
+    table.add_row("Rows quarantined", f"{refused:,}")
+    table.add_row("Feature rows", f"{features:,}")
+    training = found.registry.latest_training()
     table.add_row("Candidate trades", f"{training['candidates']:,}")
-    for name, auc in training["auc"].items():
-        table.add_row(f"Walk-forward AUC, {name}", f"{auc:.3f}")
-    table.add_row("Champion", f"{training['chosen']}, version {training['model_version']}")
+    for name, figures in training["models"].items():
+        interval = f"95 % interval {figures['auc_low']:.3f} to {figures['auc_high']:.3f}"
+        table.add_row(f"Walk-forward AUC, {name}", f"{figures['auc']:.3f}, {interval}; 0.5 is no skill")
+    table.add_row("Champion", f"{training['chosen']}, version {found.registry.champion_version()}")
     for kind in ("unfiltered", "filtered"):
-        table.add_row(f"Backtest {kind}, net", _backtest_line(training[kind]))
-    table.add_row("", f"out of sample from {training['out_of_sample_from']}, after commission and slippage")
-    for symbol, answer in results["Prediction"].items():
-        table.add_row(
-            f"Prediction {symbol}",
-            f"{answer['signal']}: probability {answer['probability']:.3f}, expected {answer['predicted_return']:+.2%}",
-        )
-    orders = results["Orders"]
-    table.add_row("Paper orders", f"{orders['placed']} placed, {orders['refused']} refused, for the open of {orders['for']}")
+        stored = latest_run(found.engine, kind)
+        table.add_row(f"Backtest, {kind}", backtest_line(stored.metrics) if stored else "-")
+    if stored:
+        table.add_row("", f"out of sample from {stored.meta['first_session']}, net of commission and slippage")
+    for answer in predictions:
+        opinion = f"probability {answer['probability']:.3f}, expected {answer['predicted_return']:+.2%}"
+        table.add_row(f"Prediction {answer['symbol']}", f"{answer['signal']} on {answer['for_session']}: {opinion}")
+    table.add_row("Paper orders", orders_line(found, session))
     return table
 
 
-def _backtest_line(metrics: dict[str, Any]) -> str:
+def _counts(found: Resources) -> tuple[int, int, int, int]:
+    """Bars, their symbols, quarantined rows and feature rows in the database."""
+    query = sa.text(
+        "SELECT (SELECT count(*) FROM research.historical_prices), (SELECT count(DISTINCT symbol) FROM market.raw_prices),"
+        " (SELECT count(*) FROM market.quarantine), (SELECT count(*) FROM features.market_features)"
+    )
+    with found.engine.connect() as connection:
+        bars, symbols, refused, features = connection.execute(query).one()
+        return bars, symbols, refused, features
+
+
+def backtest_line(metrics: Mapping[str, Any]) -> str:
     """The few figures that matter, undefined ones as a dash."""
 
     def show(name: str, form: str) -> str:
@@ -135,11 +172,22 @@ def _backtest_line(metrics: dict[str, Any]) -> str:
     )
 
 
-def where_next(resources: Resources) -> str:
+def orders_line(found: Resources, session: str) -> str:
+    """Orders decided at the session, and candidates refused with their reasons."""
+    day, portfolio = dt.date.fromisoformat(session), found.settings.portfolio
+    orders = [f"{order.side} {order.quantity} {order.symbol}" for order, _ in found.ledger.orders_decided(portfolio, day)]
+    events = found.ledger.risk_events(portfolio)
+    refused = events[events["session"] == day]
+    reasons = ", ".join(f"{row.symbol} refused ({row.reason})" for row in refused.itertuples())
+    placed = f"{len(orders)} for the open of {trade.next_open(session)}" + (f": {', '.join(orders)}" if orders else "")
+    return "; ".join(filter(None, [placed, reasons or ("" if orders else "the strategy saw no entry")]))
+
+
+def where_next(found: Resources, seconds: float) -> str:
     """Where to look after the table."""
-    settings = resources.settings
+    settings = found.settings
     return (
-        f"\nNext: [bold]make up[/bold], then Airflow http://127.0.0.1:{settings.airflow_port}, MLflow "
-        f"http://127.0.0.1:{settings.mlflow_port}, API http://127.0.0.1:{settings.api_port}/docs. "
-        f"Data Docs and stored runs are in {settings.data_dir}/."
+        f"\nDone in {seconds:.0f} s. Next: [bold]make up[/bold], then Airflow http://127.0.0.1:{settings.airflow_port}, "
+        f"MLflow http://127.0.0.1:{settings.mlflow_port}, API http://127.0.0.1:{settings.api_port}/docs. "
+        f"Data Docs: {found.data_dir}/data_docs/index.html; backtests: {found.data_dir}/runs; logs: {found.data_dir}/logs."
     )
