@@ -52,7 +52,6 @@ class Settings(BaseSettings):
     broker_live: bool = False
     portfolio: str = "main"
 
-    api_host: str = "127.0.0.1"
     api_port: int = 8000
     api_url: str = "http://127.0.0.1:8000"
     max_feature_age_sessions: int = Field(3, ge=0)

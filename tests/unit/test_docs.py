@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import tomllib
 from pathlib import Path
+from typing import Any
 
 import pytest
 from packaging.requirements import Requirement
@@ -87,7 +88,8 @@ def test_the_settings_in_the_readme_exist_with_the_default_it_names() -> None:
             if text in {"", "the provider's own"}:
                 assert default in (None, ()), name
             else:
-                given = Settings(_env_file=None, **{name.lower(): text})
+                values: dict[str, Any] = {name.lower(): text}
+                given = Settings(_env_file=None, **values)
                 assert getattr(given, name.lower()) == default, name
 
 
