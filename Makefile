@@ -18,7 +18,7 @@ install: .venv/installed  ## Create .venv and install the locked, hashed depende
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	@awk '/^[A-Za-z0-9]/ {on = /^uv==/} on' requirements.lock > .venv/uv.txt
 	@echo "Installing the locked dependencies into .venv ..."
-	@$(BIN)/python -m pip install -q --disable-pip-version-check --require-hashes --no-deps -r .venv/uv.txt
+	@test -x $(BIN)/uv || $(BIN)/python -m pip install -q --disable-pip-version-check --require-hashes --no-deps -r .venv/uv.txt
 	@VIRTUAL_ENV=.venv $(BIN)/uv pip sync -q --compile-bytecode --require-hashes requirements.lock
 	@VIRTUAL_ENV=.venv $(BIN)/uv pip install -q --no-deps --no-build-isolation -e .
 	@touch $@

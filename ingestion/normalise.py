@@ -108,7 +108,7 @@ def _fill_columns(frame: pd.DataFrame) -> pd.DataFrame:
     absent = [column for column in (*PRICES, "adj_close", "volume") if column not in frame]
     if absent:
         symbols = sorted(map(str, frame["symbol"].unique()))
-        log.info("columns_filled", symbols=symbols, columns=absent, source="close, volume 0")
+        log.debug("columns_filled", symbols=symbols, columns=absent, source="close, volume 0")
     return frame.assign(**{column: 0.0 if column == "volume" else frame["close"] for column in absent})
 
 

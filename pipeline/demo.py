@@ -22,7 +22,7 @@ from rich.table import Table
 
 from core.errors import DeskError, RetryLater
 from pipeline import ingest, trade
-from pipeline.orchestrator import ROOT, airflow_environment, migrate
+from pipeline.orchestrator import ROOT, airflow_environment, desk_environment, migrate
 from pipeline.resources import Resources, live
 from storage.runs import latest_run
 
@@ -100,10 +100,11 @@ def prediction_api(resources: Resources) -> Iterator[str]:
         port = probe.getsockname()[1]
     logs = resources.data_dir / "logs"
     logs.mkdir(parents=True, exist_ok=True)
+    environment = {**os.environ, **desk_environment(resources.settings)}
     command = [sys.executable, "-m", "uvicorn", "serving.app:create_app", "--factory", "--port", str(port)]
     with (
         (logs / "demo-api.log").open("w") as log,
-        subprocess.Popen(command, stdout=log, stderr=log, env=os.environ.copy(), cwd=ROOT) as process,  # noqa: S603
+        subprocess.Popen(command, stdout=log, stderr=log, env=environment, cwd=ROOT) as process,  # noqa: S603
     ):
         try:
             yield f"http://127.0.0.1:{port}"

@@ -8,6 +8,7 @@ import time
 from typing import TYPE_CHECKING
 
 from fastapi import FastAPI, Request, Response
+from fastapi_offline import FastAPIOffline
 
 from pipeline.resources import Resources, live
 from serving.champion import Champion
@@ -32,7 +33,7 @@ def create_app(resources: Resources | None = None) -> FastAPI:
         yield
         watcher.cancel()
 
-    app = FastAPI(
+    app = FastAPIOffline(  # /docs without a content delivery network
         title="Reversion desk",
         summary="The entry filter's predictions and the latest backtest.",
         version="0.1.0",

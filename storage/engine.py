@@ -8,9 +8,11 @@ one. Processes may ask at the same time, and one that is killed leaves a folder 
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import hashlib
 import io
+import json
 import os
 import shutil
 import subprocess
@@ -138,6 +140,7 @@ def _embedded(data_dir: str) -> str:
     with fasteners.InterProcessLock(place / "postgres.lock"):
         _repair(cluster, whole)
         server = _start(cluster)
+        atexit.register(_forget_the_dead, cluster)  # runs before the package's own, which stops the server with its last user
         whole.touch()
     return str(server.get_uri(driver="psycopg2"))
 
@@ -180,6 +183,13 @@ def _place(data_dir: Path) -> Path:
 
 def _is_open(folder: Path) -> bool:
     return folder.stat().st_mode & OPEN_TO_OTHERS == OPEN_TO_OTHERS
+
+
+def _forget_the_dead(cluster: Path) -> None:
+    """Strike killed processes off the list of the server's users; they would keep it running for ever."""
+    path = cluster / ".handle_pids.json"
+    with contextlib.suppress(OSError, ValueError):  # the folder may be gone, the list half written: then nothing is struck
+        path.write_text(json.dumps([pid for pid in json.loads(path.read_text()) if psutil.pid_exists(pid)]))
 
 
 def _repair(cluster: Path, whole: Path) -> None:
