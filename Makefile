@@ -1,7 +1,7 @@
 # Two commands for a new user: `make demo` and `make test`. `make help` lists the rest.
 PYTHON ?= python3
-PROVIDER ?= sample
 BIN := .venv/bin
+ENV := $(if $(PROVIDER),PROVIDER=$(PROVIDER))
 CODE := core storage ingestion features trading backtest ml monitoring pipeline serving dags feature_repo tests
 COMPILE := $(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --no-emit-index-url --no-emit-find-links --group dev pyproject.toml
 
@@ -24,10 +24,10 @@ install: .venv/installed  ## Create .venv and install the locked, hashed depende
 	@touch $@
 
 demo: install  ## Run the whole pipeline once and print the result (PROVIDER=sample, yfinance or files)
-	@PROVIDER=$(PROVIDER) $(BIN)/cli demo
+	@$(ENV) $(BIN)/cli demo
 
 up: install  ## Start Airflow, MLflow and the API on loopback; Ctrl-C stops everything
-	@PROVIDER=$(PROVIDER) $(BIN)/python -m pipeline.up
+	@$(ENV) $(BIN)/python -m pipeline.up
 
 test: install  ## The whole test suite, in parallel, with coverage
 	@$(BIN)/python -m pytest -n 2 --dist loadfile --cov --cov-report=term -q

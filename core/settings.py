@@ -15,13 +15,19 @@ PLACEHOLDERS = {"changeme", "change-me", "password", "secret"}
 DEFAULT_UNIVERSE = ("AAPL", "AMZN", "GOOGL", "MSFT", "NVDA", "SPY", "QQQ", "IWM", "XLE", "XLF", "XLK")
 
 
+def _own_folder(provider: str) -> Path:
+    """A data folder for each provider: in one folder two sources would revise each other's bars."""
+    return Path(".local") if provider == "sample" else Path(".local") / provider
+
+
 class Settings(BaseSettings):
     """Settings with units in their names; `.env.example` documents each."""
 
-    model_config = SettingsConfigDict(env_file=".env", extra="ignore", frozen=True, populate_by_name=True)
+    model_config = SettingsConfigDict(
+        env_file=".env", env_ignore_empty=True, extra="ignore", frozen=True, populate_by_name=True
+    )
 
     environment: Literal["local", "production"] = "local"
-    data_dir: Path = Path(".local")
     database_url: SecretStr | None = None
     database_name: str = "desk"
     feast_database_name: str = "feast"
@@ -29,6 +35,7 @@ class Settings(BaseSettings):
     airflow_database_name: str = "airflow"
 
     provider: Literal["sample", "files", "yfinance"] = "sample"
+    data_dir: Path = Field(default_factory=lambda known: _own_folder(known["provider"]))
     files_dir: Path | None = None
     universe: Annotated[tuple[str, ...], NoDecode] = ()
     history_start: str = "1999-01-04"
@@ -83,6 +90,8 @@ class Settings(BaseSettings):
     def _refuse_contradictions(self) -> Self:
         if self.provider == "files" and self.files_dir is None:
             raise ValueError("PROVIDER=files needs FILES_DIR: the folder that holds the CSV or Parquet files.")
+        if self.broker_live and self.broker == "paper":
+            raise ValueError("BROKER_LIVE=1 asks for real money, and BROKER=paper has none. Set BROKER as well, or neither.")
         if self.environment != "local":
             for name in ("database_url", "smtp_password"):
                 secret: SecretStr | None = getattr(self, name)

@@ -3,7 +3,7 @@
 Starts when `daily_market_data` announces the features of a session: settle what is open on that session's bar, find the
 strategy's candidates, ask the prediction API for each, decide, size and check the limits, place the orders, record the day.
 
-* **Broker:** paper, unless `BROKER` and `BROKER_LIVE` both say otherwise.
+* **Broker:** paper, on the session's real bars; no money moves.
 * **Run again:** an intent has one client order id, written before anything is sent; a second run places nothing twice.
 * **The API must answer** at `API_URL`; without a champion model `predict` fails and says to run `model_training` first.
 * **Manual run:** set `session`, or leave it empty for the newest.

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from ml.dataset import inputs
+from core.errors import DataError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -58,5 +58,17 @@ class EntryFilter:
     trained_through: str
 
     def predict(self, features: pd.DataFrame) -> pd.DataFrame:
-        """Judge candidates by their features (FEATURES, NaN allowed); see `Payoff.judge` for the columns."""
-        return self.payoff.judge(np.asarray(self.score(inputs(features)), dtype=np.float64))
+        """Judge candidates by their features (NaN allowed); see `Payoff.judge` for the columns.
+
+        Raises
+        ------
+        DataError
+            When a feature that the filter was trained on is not there.
+        """
+        missing = [name for name in self.features if name not in features]
+        if missing:
+            raise DataError(
+                f"{self.name} {self.version} needs the feature {missing[0]!r}, which is no longer made. Train anew."
+            )
+        X = features[list(self.features)].astype("float64")
+        return self.payoff.judge(np.asarray(self.score(X), dtype=np.float64))

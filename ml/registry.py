@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger()
 ALIAS = "champion"
-KIND, PAYOFF, THROUGH = "kind", "payoff", "trained_through"
+KIND, PAYOFF, THROUGH, INPUTS = "kind", "payoff", "trained_through", "inputs"
 
 
 class Registry:
@@ -124,7 +124,7 @@ class Registry:
             version=version,
             score=self._scorer(uri, metadata[KIND]),
             payoff=Payoff(*metadata[PAYOFF]),
-            features=FEATURES,
+            features=tuple(metadata[INPUTS]),
             trained_through=metadata[THROUGH],
         )
 
@@ -188,6 +188,7 @@ class Registry:
                 KIND: fit.name,
                 PAYOFF: [fit.payoff.mean_win, fit.payoff.mean_loss],
                 THROUGH: result.trained_through,
+                INPUTS: list(FEATURES),
             },
             "signature": mlflow.models.infer_signature(example, fit.estimator.predict_proba(example)[:, 1]),
             "input_example": example,

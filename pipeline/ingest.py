@@ -16,8 +16,12 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
+    from ingestion.expectations import Validation
+    from storage.bars import WriteResult
+
 log = structlog.get_logger()
 CONTEXT_DAYS = 120
+MIN_HISTORY = 60  # sessions until the slowest feature has warmed up
 OVERLAP_SESSIONS = 10  # re-read this many stored sessions, so that a provider's revision is seen
 
 
@@ -91,6 +95,7 @@ def fetch_symbols(
         expected_symbols=tuple(symbols),
         max_bad_fraction=found.settings.max_bad_fraction,
         jump_fail_bps=found.settings.jump_fail_bps,
+        min_history=MIN_HISTORY,
     )
     run_id = found.bars.write_validation_run(checked.results, session=day, passed=checked.passed)
     found.bars.write_quarantine(checked.quarantined, run_id)
@@ -98,8 +103,8 @@ def fetch_symbols(
     if not checked.passed:
         found.alerts.send(f"Bars for {session} rejected", checked.summary())
         checked.require()
-    backfilled = full_history or found.historical
-    written = found.bars.write(checked.good, source=found.provider.name, ingested_at=found.clock(), backfilled=backfilled)
+    _warn(found, checked)
+    written = _store(found, checked.good, known=set(context["symbol"]) if not full_history else set())
     found.bars.write_actions(download.actions, found.clock())
     return {
         "session": session,
@@ -110,6 +115,24 @@ def fetch_symbols(
         "quarantined": len(checked.quarantined),
         "failed": dict(download.failed),
     }
+
+
+def _store(found: Resources, bars: pd.DataFrame, known: set[str]) -> WriteResult:
+    """Write the bars; those of a finished history, or of a symbol whose arrival nobody watched, count as backfilled."""
+    watched = bars["symbol"].isin(known) & (not found.historical)
+    parts = [
+        found.bars.write(
+            bars[rows].reset_index(drop=True), source=found.provider.name, ingested_at=found.clock(), backfilled=backfilled
+        )
+        for rows, backfilled in ((watched, False), (~watched, True))
+    ]
+    return parts[0] + parts[1]
+
+
+def _warn(found: Resources, checked: Validation) -> None:
+    """Mail what does not stop the load and yet needs a look: symbols missing, stale or short of history."""
+    if not found.historical and any(checked.results[kind] for kind in ("missing", "stale", "short")):
+        found.alerts.send(f"Bars for {checked.results['session']} are loaded and need a look", checked.summary())
 
 
 def _stored_context(resources: Resources, symbols: Sequence[str], day: dt.date) -> pd.DataFrame:

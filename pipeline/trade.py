@@ -16,7 +16,7 @@ import pandas as pd
 import structlog
 from tenacity import retry, retry_if_exception_type, stop_after_attempt, wait_exponential_jitter
 
-from core.errors import RetryLater
+from core.errors import NoChampion, RetryLater
 from core.models import OrderState
 from core.sessions import next_session, open_of, sessions_between
 from pipeline.research import bars_by_symbol
@@ -137,7 +137,9 @@ def ask_api(url: str, symbols: Iterable[str]) -> list[dict[str, Any]]:
     Raises
     ------
     RetryLater
-        When the API cannot be reached or is not ready.
+        When the API cannot be reached or its stores are not.
+    NoChampion
+        When it has no model yet: waiting would not help.
     """
     answers = []
     with httpx.Client(base_url=url, timeout=10.0) as client:
@@ -146,6 +148,8 @@ def ask_api(url: str, symbols: Iterable[str]) -> list[dict[str, Any]]:
                 response = client.post("/predict-next-day", json={"symbol": symbol})
             except httpx.TransportError as error:
                 raise RetryLater(f"The prediction API at {url} does not answer ({error}). Is it running? `make up`.") from error
+            if NoChampion.__name__ in response.text and response.status_code == httpx.codes.SERVICE_UNAVAILABLE:
+                raise NoChampion(f"{response.json()['detail']} {response.json()['remedy']}")
             if response.status_code >= httpx.codes.INTERNAL_SERVER_ERROR:
                 raise RetryLater(f"The prediction API answered {response.status_code}: {response.text}")
             if response.status_code in {httpx.codes.NOT_FOUND, httpx.codes.CONFLICT}:

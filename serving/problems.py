@@ -45,9 +45,9 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(Exception, _unexpected)
 
 
-def problem(request: Request, status: HTTPStatus, detail: str, remedy: str) -> JSONResponse:
-    """Build the answer."""
-    body = Problem(title=status.phrase, status=status, detail=detail, remedy=remedy, instance=request.url.path)
+def problem(request: Request, status: HTTPStatus, detail: str, remedy: str, kind: str = "about:blank") -> JSONResponse:
+    """Build the answer; `kind` tells programs apart what people read in `detail`."""
+    body = Problem(type=kind, title=status.phrase, status=status, detail=detail, remedy=remedy, instance=request.url.path)
     return JSONResponse(body.model_dump(), status_code=status, media_type="application/problem+json")
 
 
@@ -55,7 +55,7 @@ async def _known(request: Request, error: Exception) -> JSONResponse:
     status, remedy = next((status, remedy) for kind, status, remedy in ANSWERS if isinstance(error, kind))
     detail = "The database does not answer." if isinstance(error, OperationalError) else str(error)
     log.warning("request_failed", path=request.url.path, status=int(status), error=type(error).__name__, detail=detail)
-    return problem(request, status, detail, remedy)
+    return problem(request, status, detail, remedy, kind=f"urn:desk:{type(error).__name__}")
 
 
 async def _no_run(request: Request, error: Exception) -> JSONResponse:

@@ -41,6 +41,9 @@ class WriteResult:
     revised: int
     unchanged: int
 
+    def __add__(self, other: WriteResult) -> WriteResult:
+        return WriteResult(self.new + other.new, self.revised + other.revised, self.unchanged + other.unchanged)
+
 
 class BarStore:
     """Bars in `market.raw_prices`. Each write is one transaction: a killed load leaves nothing of itself."""

@@ -44,3 +44,22 @@ def test_secrets_are_not_shown() -> None:
 def test_an_absurd_risk_is_refused() -> None:
     with pytest.raises(ValidationError, match="risk_per_trade_pct"):
         settings(risk_per_trade_pct=50)
+
+
+def test_each_provider_has_a_data_folder_of_its_own() -> None:
+    assert Settings(_env_file=None).data_dir == Path(".local")
+    assert Settings(_env_file=None, provider="yfinance").data_dir == Path(".local/yfinance")
+    assert Settings(_env_file=None, provider="yfinance", data_dir="here").data_dir == Path("here")
+
+
+def test_an_empty_variable_is_no_setting(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DATABASE_URL", "")
+    monkeypatch.setenv("UNIVERSE", "")
+
+    assert Settings(_env_file=None).database_url is None
+    assert Settings(_env_file=None).universe == ()
+
+
+def test_real_money_on_the_paper_broker_is_a_contradiction() -> None:
+    with pytest.raises(ValidationError, match="BROKER_LIVE=1"):
+        Settings(_env_file=None, broker_live=True)
