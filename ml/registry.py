@@ -148,8 +148,12 @@ class Registry:
 
         for name in ("mlflow", "alembic"):
             logging.getLogger(name).setLevel(logging.ERROR)
+        before = dict(os.environ)
         mlflow.set_tracking_uri(self._uri)
         mlflow.set_registry_uri(self._uri)
+        for name in ("MLFLOW_TRACKING_URI", "MLFLOW_REGISTRY_URI"):  # MLflow writes the address, password and all, into them
+            os.environ.pop(name, None)
+            os.environ.update({name: before[name]} if name in before else {})
         return mlflow
 
     @cached_property

@@ -1,0 +1,143 @@
+"""The command line, verb by verb, on a real database; and the demo's table from what the verbs left behind."""
+
+from __future__ import annotations
+
+import io
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+from rich.console import Console
+from typer.testing import CliRunner
+
+from core.errors import DeskError, NoChampion, RetryLater
+from core.settings import Settings, get_settings
+from pipeline import cli, demo, prepare
+from pipeline.resources import live
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+pytestmark = pytest.mark.integration
+LAST = "2018-12-31"
+
+
+@pytest.fixture(scope="module", autouse=True)
+def environment(module_settings: Settings) -> Iterator[Settings]:
+    """The process's environment names the module's databases."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(module_settings.data_dir)
+        for name in ("data_dir", "database_name", "feast_database_name", "mlflow_database_name", "airflow_database_name"):
+            patch.setenv(name.upper(), str(getattr(module_settings, name)))
+        patch.setenv("DATABASE_URL", module_settings.database_url.get_secret_value())  # type: ignore[union-attr]
+        patch.setenv("PROVIDER", "sample")
+        patch.setenv("HISTORY_START", "2010-01-04")
+        patch.setenv("API_URL", "http://127.0.0.1:9")
+        patch.setenv("COLUMNS", "200")
+        get_settings.cache_clear()
+        live.cache_clear()
+        yield get_settings()
+    get_settings.cache_clear()
+    live.cache_clear()
+
+
+def call(*arguments: str) -> str:
+    result = CliRunner().invoke(cli.cli, list(arguments), catch_exceptions=False)
+    assert result.exit_code == 0, result.output
+    return result.output
+
+
+def test_without_a_verb_the_verbs_are_listed() -> None:
+    output = CliRunner().invoke(cli.cli, ["--help"]).output
+
+    for verb in ("ingest", "featurize", "train", "backtest", "trade", "demo"):
+        assert verb in output
+
+
+def test_an_error_of_the_desk_is_one_readable_line(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr(sys, "argv", ["cli", "train", "--session", LAST])
+    monkeypatch.setattr("pipeline.train.run", lambda *_: (_ for _ in ()).throw(NoChampion("nothing there")))
+
+    with pytest.raises(SystemExit) as stop:
+        cli.main()
+
+    assert stop.value.code == 1
+    assert capsys.readouterr().err.strip() == "NoChampion: nothing there"
+
+
+def test_the_demo_reports_nothing_before_a_training() -> None:
+    with pytest.raises(NoChampion, match="cli train"):
+        demo.summary(live(), LAST, [])
+
+
+def test_the_verbs_build_on_each_other() -> None:
+    assert "2018-12-31" in call("ingest", "--full-history")
+    assert "unchanged" in call("ingest", "--session", LAST, "--symbols", "^GSPC")
+    assert "4528" in call("featurize")
+    assert "model_version" in call("train")
+    assert "trade_count" in call("backtest")
+
+
+def test_a_day_without_entries_needs_no_prediction() -> None:
+    output = call("trade", "--session", LAST)
+
+    assert "equity_usd" in output
+    assert "100000" in output
+
+
+def test_the_demo_shows_what_the_stores_hold() -> None:
+    prediction = {
+        "symbol": "^GSPC",
+        "signal": "skip",
+        "for_session": "2019-01-02",
+        "probability": 0.367,
+        "predicted_return": -0.0007,
+    }
+    shown = Console(file=io.StringIO(), width=160)
+
+    shown.print(demo.summary(live(), LAST, [prediction]))
+    shown.print(demo.where_next(live(), 66))
+
+    text = shown.file.getvalue()  # type: ignore[attr-defined]
+    assert "5,785 of 3 symbols" in text
+    assert "skip on 2019-01-02: probability 0.367, expected -0.07%" in text
+    assert "0 for the open of 2019-01-02; the strategy saw no entry" in text
+    assert "95 % interval" in text
+    assert "out of sample from" in text
+    assert "make up" in text
+
+
+def test_an_undefined_figure_is_a_dash() -> None:
+    line = demo.backtest_line({"trade_count": 0, "profit_per_trade": None, "max_drawdown": 0.0})
+
+    assert line == "0 trades, - a trade, - winners, Sharpe -, drawdown 0.0%"
+
+
+def test_a_dag_that_fails_names_its_log(tmp_path: Path) -> None:
+    console = Console(file=io.StringIO(), width=160)
+    ended = "print('[DAG TEST] end task task_id=load_bars map_index=0')\n" * 2
+
+    demo.run_dag(console, "good", [sys.executable, "-c", ended], {}, tmp_path)
+    assert "load_bars x 2" in console.file.getvalue()  # type: ignore[attr-defined]
+    assert (tmp_path / "demo-good.log").read_text().count("end task") == 2
+    for code in ("raise SystemExit(1)", "print('DagRun Finished: dag_id=bad, state=failed')"):
+        with pytest.raises(DeskError, match=r"bad failed; its log is .*demo-bad\.log"):
+            demo.run_dag(console, "bad", [sys.executable, "-c", code], {}, tmp_path)
+
+
+def test_the_demo_starts_the_real_api_and_waits_for_its_model(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    with demo.prediction_api(live()) as url:
+        demo.wait_for_model(url, tmp_path)
+        from pipeline.trade import ask_api
+
+        assert [answer["symbol"] for answer in ask_api(url, ["^GSPC"])] == ["^GSPC"]
+        assert ask_api(url, ["NOWHERE"]) == []
+
+    monkeypatch.setattr(demo, "API_START_SECONDS", 0.3)
+    with pytest.raises(RetryLater, match="not ready in time"):
+        demo.wait_for_model("http://127.0.0.1:9", tmp_path / "api.log")
+
+
+def test_a_deployment_is_prepared_as_often_as_one_likes(environment: Settings) -> None:
+    assert prepare.prepare(environment) == prepare.prepare(environment)
