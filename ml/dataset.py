@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 
+import numpy as np
 import pandas as pd
 
 from core.errors import DataError
@@ -18,17 +19,24 @@ def check_dataset(dataset: pd.DataFrame, minimum: int = MIN_CANDIDATES) -> pd.Da
     Parameters
     ----------
     dataset
-        CANDIDATES columns and FEATURES (NaN allowed).
+        CANDIDATES columns, one row a symbol and session, and FEATURES (NaN allowed, infinite not).
 
     Raises
     ------
     DataError
-        When columns are missing, candidates are few or all ended the same way.
+        When columns are missing, a row is there twice, a feature is infinite, candidates are few or all ended the same way.
     """
     missing = [name for name in (*CANDIDATES.columns, *FEATURES) if name not in dataset]
     if missing:
         raise DataError(
             f"Training: expected candidates with features, found no column {missing[0]!r}. Run `cli featurize` first."
+        )
+    CANDIDATES.check(dataset.sort_values(list(CANDIDATES.key), kind="stable"))
+    endless = np.isinf(inputs(dataset)).sum()
+    if endless.any():
+        raise DataError(
+            f"Training: expected finite features, found {int(endless.max())} infinite values of {endless.idxmax()!r}. "
+            "Look at its bars: a price of zero does that."
         )
     if len(dataset) < minimum:
         raise DataError(f"Training: expected {minimum} candidates or more, found {len(dataset)}. Load more history or symbols.")

@@ -1,6 +1,7 @@
 """MLflow: what every training was made of and came to, the registered filter and its alias. Owns the way in and out of it.
 
-Models are stored in formats that hold no code: LightGBM's text, scikit-learn's estimators as skops. Nothing is unpickled.
+Models are stored in formats that hold no code: LightGBM's text, scikit-learn's estimators as skops. Loading reads these two
+files and nothing else: MLflow's own loaders let the stored model say whether it is a pickle and which types to trust.
 """
 
 from __future__ import annotations
@@ -8,22 +9,24 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import tempfile
 import warnings
-from functools import cached_property
+from functools import cache, cached_property
+from importlib.metadata import version as installed
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import structlog
 
-from core.errors import NoChampion
+from core.errors import ConfigError, NoChampion
 from core.frames import FEATURES
 from ml.dataset import fingerprint, inputs
 from ml.evaluate import confusion_figure, roc_figure
-from ml.models import LIGHTGBM, model_digest
+from ml.models import LIGHTGBM, LOGISTIC, model_digest
 from ml.predict import EntryFilter, Payoff
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
-    from pathlib import Path
 
     import numpy as np
     import pandas as pd
@@ -35,6 +38,13 @@ if TYPE_CHECKING:
 log = structlog.get_logger()
 ALIAS = "champion"
 KIND, PAYOFF, THROUGH, INPUTS = "kind", "payoff", "trained_through", "inputs"
+MODEL_FILES = {LIGHTGBM: "model.lgb", LOGISTIC: "model.skops"}
+TRUSTED_TYPES = ["numpy.dtype"]  # beyond those that skops itself knows to be harmless
+QUIET = {
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
+}
 
 
 class Registry:
@@ -67,29 +77,28 @@ class Registry:
         tags, metrics
             Of the training as a whole: strategy, universe, backtests.
         """
-        mlflow = self._mlflow
+        mlflow, sha256 = self._mlflow, fingerprint(dataset)
         with mlflow.start_run(experiment_id=self._experiment(), run_name=f"training {result.trained_through}"):
             mlflow.set_tags({**tags, "chosen": result.chosen, "trained_through": result.trained_through})
             mlflow.log_params({**result.settings, "candidates": len(dataset), "features": len(FEATURES)})
             mlflow.log_metrics(dict(metrics))
             shown = dataset.astype({"win": "float64"})  # MLflow warns about integers, which could not hold a missing value
-            source = mlflow.data.from_pandas(shown, name="candidates", targets="win", digest=fingerprint(dataset)[:36])
+            source = mlflow.data.from_pandas(shown, name="candidates", targets="win", digest=sha256[:36])
             mlflow.log_input(source, context="training")
-            mlflow.set_tag("dataset_sha256", fingerprint(dataset))
+            mlflow.set_tag("dataset_sha256", sha256)
             models = {name: self._log(fit, result, dataset, source) for name, fit in result.models.items()}
         return self._promote(models[result.chosen])
 
     def latest_training(self) -> dict[str, Any]:
-        """What the last training came to: candidates, chosen, trained_through, and the AUC of each model with its interval.
+        """What the last finished training came to: candidates, chosen, trained_through, each model's AUC with its interval.
 
         Raises
         ------
         NoChampion
             When nothing has been trained.
         """
-        self._mlflow  # noqa: B018  # quiet before the first query
-        order = ["attributes.start_time DESC"]
-        found = self._client.search_runs([self._experiment()], "tags.chosen != ''", max_results=1, order_by=order)
+        wanted, order = "tags.chosen != '' and attributes.status = 'FINISHED'", ["attributes.start_time DESC"]
+        found = self._client.search_runs([self._experiment()], wanted, max_results=1, order_by=order)
         if not found:
             raise NoChampion(
                 f"No training of {self.model_name!r} is on record. Train first: `cli train`, or run model_training."
@@ -113,19 +122,28 @@ class Registry:
         ------
         NoChampion
             When nothing is registered under it.
+        ConfigError
+            When what is registered was not made by `register`, or holds types that are not trusted.
         """
         version = self.champion_version()
         if version is None:
             raise NoChampion(f"No {ALIAS} of {self.model_name!r} is registered. Train one: `cli train`, or run model_training.")
-        uri = f"models:/{self.model_name}/{version}"
-        metadata = self._mlflow.models.get_model_info(uri).metadata
+        with tempfile.TemporaryDirectory() as folder:
+            found = self._mlflow.artifacts.download_artifacts(f"models:/{self.model_name}/{version}", dst_path=folder)
+            about = self._mlflow.models.Model.load(found).metadata or {}
+            if about.get(KIND) not in MODEL_FILES or {PAYOFF, THROUGH, INPUTS} - about.keys():
+                raise ConfigError(
+                    f"Version {version} of {self.model_name!r} is no model of this desk. Move the alias {ALIAS!r} to another "
+                    "version, or train anew: `cli train`."
+                )
+            score = load_scorer(about[KIND], Path(found) / MODEL_FILES[about[KIND]])
         return EntryFilter(
             name=self.model_name,
             version=version,
-            score=self._scorer(uri, metadata[KIND]),
-            payoff=Payoff(*metadata[PAYOFF]),
-            features=tuple(metadata[INPUTS]),
-            trained_through=metadata[THROUGH],
+            score=score,
+            payoff=Payoff(*about[PAYOFF]),
+            features=tuple(about[INPUTS]),
+            trained_through=about[THROUGH],
         )
 
     def champion_version(self) -> str | None:
@@ -139,15 +157,10 @@ class Registry:
                 return None
             raise
 
-    @cached_property
+    @property
     def _mlflow(self) -> Any:  # noqa: ANN401  # a module imported on use
-        """MLflow, told to be quiet, to send no usage data and to keep its hands off the terminal."""
-        os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
-        os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
-        import mlflow
-
-        for name in ("mlflow", "alembic"):
-            logging.getLogger(name).setLevel(logging.ERROR)
+        """MLflow, pointed at this registry."""
+        mlflow = quiet_mlflow()
         before = dict(os.environ)
         mlflow.set_tracking_uri(self._uri)
         mlflow.set_registry_uri(self._uri)
@@ -194,21 +207,25 @@ class Registry:
                 THROUGH: result.trained_through,
                 INPUTS: list(FEATURES),
             },
-            "signature": mlflow.models.infer_signature(example, fit.estimator.predict_proba(example)[:, 1]),
             "input_example": example,
         }
+        judged = fit.estimator.predict_proba(example)
         with warnings.catch_warnings(action="ignore"):  # about versions in the environment, which the lock file fixes
             if fit.name == LIGHTGBM:
-                packages = ["lightgbm"]
-                logged = mlflow.lightgbm.log_model(fit.estimator.booster_, pip_requirements=packages, **about)
+                logged = mlflow.lightgbm.log_model(
+                    fit.estimator.booster_,
+                    signature=mlflow.models.infer_signature(example, judged[:, 1]),
+                    pip_requirements=_pinned("lightgbm"),
+                    **about,
+                )
             else:
-                packages = ["scikit-learn", "skops"]
                 logged = mlflow.sklearn.log_model(
                     fit.estimator,
                     serialization_format="skops",
-                    skops_trusted_types=["numpy.dtype"],
+                    skops_trusted_types=TRUSTED_TYPES,
                     pyfunc_predict_fn="predict_proba",
-                    pip_requirements=packages,
+                    signature=mlflow.models.infer_signature(example, judged),
+                    pip_requirements=_pinned("scikit-learn", "skops"),
                     **about,
                 )
         return str(logged.model_id)
@@ -226,13 +243,44 @@ class Registry:
         log.info("champion", model=self.model_name, version=str(version.version))
         return str(version.version)
 
-    def _scorer(self, uri: str, kind: str) -> Callable[[pd.DataFrame], NDArray[np.float64]]:
-        """Load the model behind `uri` and return what computes its probability of a win."""
+
+def load_scorer(kind: str, path: Path) -> Callable[[pd.DataFrame], NDArray[np.float64]]:
+    """Read a stored model and return what computes its probability of a win.
+
+    Raises
+    ------
+    ConfigError
+        When the file is not of its format, or names types that are not trusted.
+    """
+    try:
         if kind == LIGHTGBM:
-            booster = self._mlflow.lightgbm.load_model(uri)
+            from lightgbm import Booster
+
+            booster = Booster(model_str=path.read_text())
             return lambda X: booster.predict(X, num_threads=1)
-        estimator = self._mlflow.sklearn.load_model(uri)
-        return lambda X: estimator.predict_proba(X)[:, 1]
+        import skops.io
+
+        estimator = skops.io.load(path, trusted=TRUSTED_TYPES)
+    except Exception as error:  # every library has its own
+        raise ConfigError(f"The stored model {path.name} cannot be read safely: {error}. Train anew: `cli train`.") from error
+    return lambda X: estimator.predict_proba(X)[:, 1]
+
+
+@cache
+def quiet_mlflow() -> Any:  # noqa: ANN401  # a module imported on use
+    """MLflow, told to send no usage data and to keep off the terminal."""
+    for name, value in QUIET.items():
+        os.environ.setdefault(name, value)
+    import mlflow
+
+    for name in ("mlflow", "alembic"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+    return mlflow
+
+
+def _pinned(*packages: str) -> list[str]:
+    """Requirements of exactly what is installed."""
+    return [f"{package}=={installed(package)}" for package in packages]
 
 
 def _settings(fit: Fit) -> dict[str, object]:

@@ -21,8 +21,8 @@ INTERVAL = ["event_timestamp", "label_end"]
 class PurgedWalkForward:
     """Expanding walk-forward over time, purged and embargoed; follows scikit-learn's splitter contract.
 
-    Time is cut into `n_splits + 1` blocks of about equal numbers of samples. Fold k trains on the blocks before block k and
-    tests on it. A training sample whose label was not known `embargo_sessions` sessions before the first decision of the test
+    Time is cut into a first training block and `n_splits` test blocks of about equal numbers of samples. Fold k trains on all
+    blocks before test block k and tests on it. A training sample whose label was not known `embargo_sessions` sessions before the first decision of the test
     block is left out (purged). Samples of one moment are never divided. López de Prado, Advances in Financial Machine
     Learning (2018), sections 7.4.1 and 7.4.2.
 
@@ -32,11 +32,14 @@ class PurgedWalkForward:
         Test blocks.
     embargo_sessions
         XNYS sessions between the last training label and the first test decision.
+    min_train_fraction
+        Share of the samples in the first training block; as large as a test block unless given.
     """
 
-    def __init__(self, n_splits: int = 5, embargo_sessions: int = 5) -> None:
+    def __init__(self, n_splits: int = 5, embargo_sessions: int = 5, min_train_fraction: float | None = None) -> None:
         self.n_splits = n_splits
         self.embargo_sessions = embargo_sessions
+        self.min_train_fraction = min_train_fraction
 
     def get_n_splits(self, X: Any = None, y: Any = None, groups: Any = None) -> int:  # noqa: ANN401, ARG002  # scikit-learn's contract
         """Number of folds."""
@@ -83,7 +86,9 @@ class PurgedWalkForward:
     def _blocks(self, decided: NDArray[Any], moments: NDArray[Any]) -> NDArray[np.int64]:
         """Block of each sample, such that blocks hold about as many samples each and moments stay whole."""
         before = np.searchsorted(np.sort(decided), moments)  # samples before each moment
-        of_moment = before * (self.n_splits + 1) // len(decided)
+        share = 1 / (self.n_splits + 1) if self.min_train_fraction is None else self.min_train_fraction
+        start = int(np.ceil(len(decided) * share))
+        of_moment = np.where(before < start, 0, 1 + (before - start) * self.n_splits // max(len(decided) - start, 1))
         blocks: NDArray[np.int64] = of_moment[np.searchsorted(moments, decided)]
         return blocks
 

@@ -76,7 +76,7 @@ def train(dataset: pd.DataFrame, *, folds: int = 5, embargo_sessions: int = 5, s
     Raises
     ------
     DataError
-        When there is too little to learn from, or a fold's training part holds winners or losers alone.
+        When there is too little to learn from, or a fold's training part or all test parts hold winners or losers alone.
     """
     ordered = check_dataset(dataset)
     splitter = PurgedWalkForward(folds, embargo_sessions)
@@ -103,6 +103,8 @@ def _fit(name: str, model: Any, dataset: pd.DataFrame, splitter: PurgedWalkForwa
         keys = dataset.iloc[test][KEYS].reset_index(drop=True)
         parts.append(pd.concat([keys.assign(fold=fold), judged], axis=1))
     pooled = pd.concat(parts, ignore_index=True)
+    if pooled["win"].nunique() < 2:  # noqa: PLR2004
+        raise DataError(f"Walk-forward: all {len(pooled)} tested candidates ended the same way. Load more history or symbols.")
     low, high = auc_interval(pooled, seed)
     return Fit(
         name=name,

@@ -38,10 +38,13 @@ def newest_session(resources: Resources | None = None) -> str:
     if not found.historical:
         return last_closed_session(found.clock()).isoformat()
     start = dt.date.fromisoformat(found.settings.history_start)
-    download = found.provider.fetch([VIX, *found.universe()], start, last_closed_session(found.clock()))
-    ends = download.bars.groupby("symbol")["session"].max()
-    common: dt.date = ends.min().date() if VIX in ends else ends.max().date()
-    return common.isoformat()
+    download = found.provider.fetch(found.universe(), start, last_closed_session(found.clock()))
+    if download.bars.empty:
+        raise DataError(
+            f"{found.provider.name}: no bars for {found.universe()}: {download.failed}. Check UNIVERSE and the source."
+        )
+    newest: dt.date = download.bars["session"].max().date()
+    return newest.isoformat()
 
 
 def universe(session: str, resources: Resources | None = None) -> list[str]:
