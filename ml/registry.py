@@ -256,11 +256,11 @@ def load_scorer(kind: str, path: Path) -> Callable[[pd.DataFrame], NDArray[np.fl
         if kind == LIGHTGBM:
             from lightgbm import Booster
 
-            booster = Booster(model_str=path.read_text())
+            booster: Any = Booster(model_str=path.read_text())
             return lambda X: booster.predict(X, num_threads=1)
-        import skops.io
+        from skops.io import load  # type: ignore[import-untyped]
 
-        estimator = skops.io.load(path, trusted=TRUSTED_TYPES)
+        estimator = load(path, trusted=TRUSTED_TYPES)
     except Exception as error:  # every library has its own
         raise ConfigError(f"The stored model {path.name} cannot be read safely: {error}. Train anew: `cli train`.") from error
     return lambda X: estimator.predict_proba(X)[:, 1]

@@ -22,9 +22,9 @@ class PurgedWalkForward:
     """Expanding walk-forward over time, purged and embargoed; follows scikit-learn's splitter contract.
 
     Time is cut into a first training block and `n_splits` test blocks of about equal numbers of samples. Fold k trains on all
-    blocks before test block k and tests on it. A training sample whose label was not known `embargo_sessions` sessions before the first decision of the test
-    block is left out (purged). Samples of one moment are never divided. López de Prado, Advances in Financial Machine
-    Learning (2018), sections 7.4.1 and 7.4.2.
+    blocks before test block k and tests on it. A training sample whose label was not known `embargo_sessions` sessions before
+    the first decision of the test block is left out (purged). Samples of one moment are never divided. López de Prado,
+    Advances in Financial Machine Learning (2018), sections 7.4.1 and 7.4.2.
 
     Parameters
     ----------
