@@ -2,8 +2,10 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+import re
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
+from urllib.parse import unquote
 
 import pandas as pd
 
@@ -32,6 +34,11 @@ def test_the_site_has_a_page_for_each_suite_of_each_batch(tmp_path: Path) -> Non
     pages = sorted(path.name for path in (tmp_path / "docs" / "validations").rglob("*.html"))
     assert pages == ["AAA-0.html", "AAA-0.html", "BBB-1.html", "BBB-1.html"]
     assert "daily_bars" in index.read_text()
+    overview = index.read_text().split("<caption>Batches</caption>")[1]
+    assert "<td>AAA</td>" in overview
+    assert re.search(r"\d of \d rows refused", overview)
+    for link in re.findall(r'href="(validations[^"]+)"', overview):
+        assert (tmp_path / "docs" / unquote(link)).is_file(), "every link leads somewhere"
 
 
 def test_a_rebuild_replaces_the_site_and_leaves_nothing_behind(tmp_path: Path) -> None:
