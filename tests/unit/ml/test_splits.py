@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
+from hypothesis import given, reject, settings
 from hypothesis import strategies as st
 from sklearn.dummy import DummyClassifier
 from sklearn.model_selection import cross_val_score
@@ -39,16 +39,17 @@ def test_no_training_label_reaches_the_test_block_or_its_embargo(
     try:
         parts = list(splitter.split(samples))
     except DataError:
-        return  # too bunched for so many folds, and says so
+        reject()  # too bunched for so many folds, and says so
 
     assert len(parts) == splitter.get_n_splits() == folds
     tested = np.concatenate([test for _, test in parts])
-    assert len(np.unique(tested)) == len(tested), "each sample is tested once at most"
+    assert len(np.unique(tested)) == len(tested), "no sample is tested twice"
+    earliest = min(decided[i] for i in tested)
+    assert set(tested) == {i for i, at in enumerate(decided) if at >= earliest}, "from the first block on, all are tested"
     last_decision = -1
     for train, test in parts:
         first = min(decided[i] for i in test)
-        assert all(decided[i] + held[i] < first - embargo or embargo == 0 for i in train)
-        assert all(decided[i] + held[i] < first for i in train)
+        assert all(decided[i] + held[i] < first - embargo for i in train)
         assert first > last_decision, "blocks follow each other, moments stay whole"
         last_decision = max(decided[i] for i in test)
         assert not set(train) & set(test)
@@ -61,6 +62,15 @@ def test_training_grows_from_fold_to_fold() -> None:
 
     assert sizes == sorted(sizes)
     assert sizes[0] == 40 - 3, "the last three of the first block have labels within five sessions of the first test"
+
+
+def test_the_first_training_block_is_as_large_as_asked() -> None:
+    samples = intervals(list(range(0, 400, 2)), [1] * 200)
+
+    parts = list(PurgedWalkForward(4, 0, min_train_fraction=0.6).split(samples))
+
+    assert [(min(test), len(test)) for _, test in parts] == [(120, 20), (140, 20), (160, 20), (180, 20)]
+    assert len(parts[0][0]) == 120
 
 
 def test_the_embargo_counts_sessions_not_days() -> None:
@@ -76,13 +86,9 @@ def test_it_works_as_a_scikit_learn_splitter() -> None:
     samples = intervals(list(range(0, 400, 2)), [2] * 200)
     y = np.arange(200) % 2
 
-    scores = cross_val_score(DummyClassifier(), np.zeros((200, 1)), y, groups=samples, cv=_Grouped(3))
+    scores = cross_val_score(DummyClassifier(), np.zeros((200, 1)), y, groups=samples, cv=PurgedWalkForward(3))
 
     assert len(scores) == 3
-
-
-class _Grouped(PurgedWalkForward):
-    """scikit-learn hands `groups` over as they are; X is then a bare array."""
 
 
 def test_too_little_history_says_what_to_do() -> None:
