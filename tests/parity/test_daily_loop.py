@@ -1,0 +1,141 @@
+"""The desk's promise: the daily path with the paper broker makes the backtest's trades and equity, to the cent.
+
+Each strategy lives through its sessions one by one, sees no bar after the present one, and is then compared with the backtest.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from backtest.engine import backtest
+from core.sessions import sessions_between
+from tests.standins.feed import walk
+from tests.standins.memory_book import MemoryBook
+from trading.brokers.base import place
+from trading.brokers.paper import PaperBroker
+from trading.costs import Costs
+from trading.decide import Holdings, decide
+from trading.portfolio import trades_of
+from trading.risk import Limits
+from trading.strategies.base import to_signals
+from trading.strategies.registry import make_strategy
+
+if TYPE_CHECKING:
+    from trading.strategies.base import Strategy
+
+START, END = dt.date(2016, 1, 4), dt.date(2018, 12, 31)
+COSTS, CASH = Costs(1.0, 2.0), 100_000.0
+
+
+@dataclass(frozen=True)
+class GapFade:
+    """Fades a gap at the open towards the close before, long and short, and leaves at the close."""
+
+    name: ClassVar[str] = "gap"
+    entry: ClassVar[Literal["open"]] = "open"
+    exit: ClassVar[Literal["close"]] = "close"
+    max_sessions: ClassVar[int | None] = 2
+
+    def signals(self, bars: pd.DataFrame) -> pd.DataFrame:
+        before = bars["close"].shift(1)
+        gap = (bars["open"] / before - 1).fillna(0.0).to_numpy()
+        entry = np.where(np.abs(gap) > 0.004, -np.sign(gap), 0)
+        target = np.where(entry != 0, np.abs(gap) * 100, np.nan)  # each trade has its own
+        up = (bars["close"] > bars["open"]).to_numpy()
+        return to_signals(
+            bars, entry=entry, exit_long=up, exit_short=~up, stop_pct=1.0, target_pct=target, strength=np.abs(gap)
+        )
+
+    def describe(self) -> dict[str, Any]:
+        return {}
+
+
+def market() -> dict[str, pd.DataFrame]:
+    """Four symbols, one listed late, one with a session missing, and VIX beside them."""
+    bars = {name: walk(name, START, END, seed=3).assign(vix=20.0) for name in ("AAA", "BBB", "CCC", "DDD")}
+    bars["CCC"] = bars["CCC"].iloc[200:].reset_index(drop=True)
+    bars["DDD"] = bars["DDD"].drop(index=[150, 151, 400]).reset_index(drop=True)
+    bars["AAA"].loc[::11, "vix"] = np.nan
+    return bars
+
+
+def live_through(
+    bars: dict[str, pd.DataFrame], strategy: Strategy, limits: Limits, accept: pd.DataFrame | None
+) -> tuple[pd.DataFrame, list[float]]:
+    """Every session once: orders decided before fill, then the desk decides again."""
+    book = MemoryBook()
+    broker = PaperBroker(book, COSTS, initial_cash_usd=CASH)
+    signals = {symbol: strategy.signals(frame) for symbol, frame in bars.items()}
+    whole = pd.concat(bars.values(), ignore_index=True)
+    closes: dict[str, float] = {}
+    equity = []
+
+    def act(day: dt.date, rows: pd.DataFrame, yes: dict[str, bool] | None, moment: Literal["open", "close"]) -> None:
+        orders = [order for order, _ in book.open_orders("main")]
+        holdings = Holdings("main", broker.positions(), orders, broker.cash_usd(), closes)
+        place(book, broker, decide(day, rows, strategy, holdings, limits, accept=yes, moment=moment).intents)
+
+    for stamp in sessions_between(START, END):
+        today = whole[whole["session"] == stamp]
+        rows = pd.concat([part[part["session"] == stamp].assign(symbol=symbol) for symbol, part in signals.items()])
+        rows = rows.merge(today[["symbol", "open", "close"]], on="symbol")
+        yes = None if accept is None else accept[accept["session"] == stamp].set_index("symbol")["accept"].to_dict()
+
+        if strategy.entry == "open":
+            act(stamp.date(), rows, yes, "open")
+        broker.advance(stamp.date(), today)
+        closes |= dict(zip(today["symbol"], today["close"], strict=True))
+        act(stamp.date(), rows, yes, "close")
+        broker.advance(stamp.date(), today)
+        equity.append(broker.account(closes).equity_usd)
+    return trades_of(book.fills("main")), equity
+
+
+CASES: dict[str, tuple[Any, Limits]] = {
+    "bollinger": (make_strategy("bollinger"), Limits()),
+    "bollinger behind the gate": (make_strategy("bollinger", vix_gate=True), Limits()),
+    "rule exits alone": (make_strategy("bollinger", {"stop_pct": None, "target_pct": None, "max_sessions": None}), Limits()),
+    "tight slots": (make_strategy("bollinger", {"deviations": 1.0, "stop_pct": 0.4}), Limits(2.0, 40.0, 2)),
+    "open to close": (GapFade(), Limits(1.0, 30.0, 3)),
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_the_daily_path_makes_the_backtests_trades_to_the_cent(case: str) -> None:
+    strategy, limits = CASES[case]
+    bars = market()
+
+    expected = backtest(bars, strategy, COSTS, limits=limits, initial_cash_usd=CASH)
+    made, equity = live_through(bars, strategy, limits, None)
+
+    finished = expected.trades[expected.trades["reason"] != "end_of_data"].reset_index(drop=True)
+    assert len(finished) > 20, "too few trades to prove anything"
+    pd.testing.assert_frame_equal(made, finished, rtol=1e-10)
+    # A position open at the end is worth its last close to the desk; the backtest has sold it there, costs paid.
+    still_open = len(expected.trades) - len(finished)
+    np.testing.assert_allclose(
+        equity[: len(equity) - bool(still_open)], expected.equity["equity_usd"][: len(equity) - bool(still_open)], atol=0.005
+    )
+
+
+def test_the_filter_refuses_in_both_worlds_alike() -> None:
+    strategy, limits = CASES["bollinger"]
+    bars = market()
+    rng = np.random.default_rng(5)
+    keys = pd.concat([frame[["symbol", "session"]] for frame in bars.values()], ignore_index=True)
+    accept = keys.assign(accept=rng.random(len(keys)) < 0.5)
+
+    expected = backtest(bars, strategy, COSTS, limits=limits, initial_cash_usd=CASH, accept=accept)
+    made, _ = live_through(bars, strategy, limits, accept)
+
+    everything = backtest(bars, strategy, COSTS, limits=limits, initial_cash_usd=CASH)
+    assert 0 < len(expected.trades) < len(everything.trades)
+    assert expected.metrics["refused_filter"] > 0
+    finished = expected.trades[expected.trades["reason"] != "end_of_data"].reset_index(drop=True)
+    pd.testing.assert_frame_equal(made, finished, rtol=1e-10)

@@ -1,0 +1,176 @@
+"""The rules of the backtest a second time, in plain Python and written for reading. The kernel must agree with it.
+
+One portfolio lives through the sessions one by one; nothing here looks ahead, except to know that a symbol's data have ended.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from backtest.kernel import Market, Rules, Terms
+
+
+@dataclass
+class Trade:
+    """An entry and, once it is over, its exit."""
+
+    symbol: int
+    side: int
+    decision: int
+    entry: int
+    quantity: float
+    raw_entry: float
+    paid: float
+    exit: int = -1
+    reason: str = ""
+    raw_exit: float = math.nan
+    got: float = math.nan
+    leaving: str = ""  # an exit decided at a close, to be filled at the next open
+
+
+@dataclass
+class Portfolio:
+    """Cash, what is held, what is ordered, what is over, and the account at each close."""
+
+    cash: float
+    held: dict[int, Trade] = field(default_factory=dict)
+    orders: dict[int, tuple[int, int, float]] = field(default_factory=dict)  # symbol -> decision, side, quantity
+    marks: dict[int, float] = field(default_factory=dict)
+    done: list[Trade] = field(default_factory=list)
+    equity: list[float] = field(default_factory=list)
+    refused: dict[str, int] = field(default_factory=lambda: {"max_positions": 0, "no_capital": 0})
+
+    def worth(self) -> float:
+        """Cash and positions at their last closes."""
+        return self.cash + sum(trade.side * trade.quantity * self.marks[s] for s, trade in self.held.items())
+
+
+def run(market: Market, rules: Rules, terms: Terms, cash: float) -> Portfolio:
+    """Live through every session."""
+    book = Portfolio(cash)
+    for t in range(market.open.shape[1]):
+        if rules.enters_at_open:
+            decide(book, market, rules, terms, t)
+        enter(book, market, terms, t)
+        for symbol in sorted(book.held):
+            leave_on_the_bar(book, market, rules, terms, symbol, t)
+        for symbol in range(market.open.shape[0]):
+            if tradable(market, symbol, t):
+                book.marks[symbol] = market.close[symbol, t]
+        if not rules.enters_at_open:
+            decide(book, market, rules, terms, t)
+        for symbol in sorted(book.held):
+            leave_at_the_close(book, market, rules, terms, symbol, t)
+        book.equity.append(book.worth())
+    return book
+
+
+def tradable(market: Market, s: int, t: int) -> bool:
+    """Rule 6: a bar with a missing or non-positive price fills nothing."""
+    return all(prices[s, t] > 0 for prices in (market.open, market.high, market.low, market.close))
+
+
+def decide(book: Portfolio, market: Market, rules: Rules, terms: Terms, t: int) -> None:
+    """Rules 1 and 5: flat symbols with a signal compete for slots and capital, the strongest first."""
+    price = market.open if rules.enters_at_open else market.close
+    wanting = [
+        s
+        for s in range(market.open.shape[0])
+        if rules.entry[s, t] != 0 and s not in book.held and s not in book.orders and tradable(market, s, t)
+    ]
+    equity = book.worth()
+    used = sum(trade.quantity * book.marks[s] for s, trade in book.held.items())
+    used += sum(quantity * book.marks[s] for s, (_, _, quantity) in book.orders.items())
+    slots = terms.max_positions - len(book.held) - len(book.orders)
+
+    def weakness(s: int) -> float:
+        return math.inf if math.isnan(rules.strength[s, t]) else -rules.strength[s, t]
+
+    for s in sorted(wanting, key=weakness):
+        if slots <= 0:
+            book.refused["max_positions"] += 1
+            continue
+        notional = min(equity * terms.max_position_pct / 100, equity - used)
+        stop = rules.stop_pct[s, t]
+        if stop > 0:
+            notional = min(notional, equity * terms.risk_per_trade_pct / stop)
+        quantity = math.floor(notional / price[s, t] * 1e6) / 1e6 if equity > 0 else 0.0
+        if quantity <= 0:
+            book.refused["no_capital"] += 1
+            continue
+        book.orders[s] = (t, int(rules.entry[s, t]), quantity)
+        used += quantity * price[s, t]
+        slots -= 1
+
+
+def enter(book: Portfolio, market: Market, terms: Terms, t: int) -> None:
+    """Rule 1: an order fills at the open of the symbol's next session (of this one when decided at the open), or lapses."""
+    for s, (decision, side, quantity) in sorted(book.orders.items()):
+        if market.session_no[s, t] < 0 and (market.session_no[s, t:] >= 0).any():
+            continue  # the exchange is shut today
+        del book.orders[s]
+        if not tradable(market, s, t):
+            continue
+        raw = market.open[s, t]
+        paid = raw * (1 + side * terms.slippage_bps / 10_000)
+        book.held[s] = Trade(s, side, decision, t, quantity, raw, paid)
+        book.marks[s] = raw
+        book.cash -= side * quantity * paid + quantity * paid * terms.commission_bps / 10_000
+
+
+def leave_on_the_bar(book: Portfolio, market: Market, rules: Rules, terms: Terms, s: int, t: int) -> None:
+    """Rules 2 and 3: what was decided at a close leaves at this open; then the stop and the target, the stop first."""
+    trade = book.held[s]
+    if not tradable(market, s, t):
+        return
+    open_, high, low = market.open[s, t], market.high[s, t], market.low[s, t]
+    if trade.leaving:
+        close_trade(book, terms, trade, t, open_, trade.leaving)
+        return
+    stop = trade.raw_entry * (1 - trade.side * rules.stop_pct[s, trade.decision] / 100)
+    target = trade.raw_entry * (1 + trade.side * rules.target_pct[s, trade.decision] / 100)
+    long = trade.side > 0
+
+    def beyond_stop(price: float) -> bool:
+        return price <= stop if long else price >= stop
+
+    def beyond_target(price: float) -> bool:
+        return price >= target if long else price <= target
+
+    if t > trade.entry and beyond_stop(open_):
+        close_trade(book, terms, trade, t, open_, "stop_gap")
+    elif t > trade.entry and beyond_target(open_):
+        close_trade(book, terms, trade, t, open_, "target_gap")
+    elif beyond_stop(low if long else high):
+        close_trade(book, terms, trade, t, stop, "stop")
+    elif beyond_target(high if long else low):
+        close_trade(book, terms, trade, t, target, "target")
+
+
+def leave_at_the_close(book: Portfolio, market: Market, rules: Rules, terms: Terms, s: int, t: int) -> None:
+    """Rules 3 and 6: the time exit, the rule exit, and the end of the data."""
+    trade = book.held[s]
+    if not tradable(market, s, t):
+        return
+    sessions = market.session_no[s, t] - market.session_no[s, trade.entry] + 1
+    wanted = rules.exit_long[s, t] if trade.side > 0 else rules.exit_short[s, t]
+    if rules.max_sessions and sessions >= rules.max_sessions:
+        trade.leaving = "time"
+    elif wanted:
+        trade.leaving = "rule"
+    if trade.leaving and rules.exits_at_close:
+        close_trade(book, terms, trade, t, market.close[s, t], trade.leaving)
+    elif not any(tradable(market, s, later) for later in range(t + 1, market.open.shape[1])):
+        close_trade(book, terms, trade, t, market.close[s, t], "end_of_data")
+
+
+def close_trade(book: Portfolio, terms: Terms, trade: Trade, t: int, raw: float, reason: str) -> None:
+    """Rule 4: slippage on everything but targets, commission on everything."""
+    slip = 0.0 if reason in {"target", "target_gap"} else terms.slippage_bps
+    trade.exit, trade.reason, trade.raw_exit = t, reason, raw
+    trade.got = raw * (1 - trade.side * slip / 10_000)
+    book.cash += trade.side * trade.quantity * trade.got - trade.quantity * trade.got * terms.commission_bps / 10_000
+    book.done.append(book.held.pop(trade.symbol))
