@@ -71,7 +71,8 @@ def test_each_candidate_is_judged_by_a_model_that_never_saw_its_future(noise: pd
         before, after = result.models[name].out_of_sample, again.models[name].out_of_sample
         known = before["session"] <= cut
         assert known.sum() > 50
-        np.testing.assert_array_equal(before.loc[known, "probability"], after.loc[known, "probability"])
+        judged = ["probability", "predicted_return", "accept"]
+        pd.testing.assert_frame_equal(before.loc[known, judged], after.loc[known, judged])
         assert (before.loc[~known, "probability"] != after.loc[~known, "probability"]).any()
 
 
@@ -126,6 +127,7 @@ def test_a_candidate_is_accepted_when_its_expected_return_is_above_zero() -> Non
     assert judged["predicted_return"].round(12).tolist() == [-0.01, 0.0, 0.005, 0.02]
     assert judged["accept"].tolist() == [False, False, True, True]
     assert judged["confidence"].round(12).tolist() == [1.0, round(1 / 3, 12), 0.0, 1.0]
+    assert not Payoff(0.01, -0.01).judge(np.array([0.5]))["accept"].any(), "nothing to gain is not enough"
 
 
 def test_a_filter_judges_rows_together_as_it_does_one_by_one(noise: pd.DataFrame) -> None:
