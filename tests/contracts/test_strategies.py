@@ -17,7 +17,7 @@ from trading.strategies.registry import STRATEGIES, make_strategy
 if TYPE_CHECKING:
     from trading.strategies.base import Strategy
 
-BARS = walk("AAA", dt.date(2016, 1, 4), dt.date(2017, 12, 29)).assign(vix=lambda rows: 12 + np.arange(len(rows)) % 20)
+BARS = walk("AAA", dt.date(2016, 1, 4), dt.date(2017, 12, 29)).assign(vix=lambda rows: 12.0 + np.arange(len(rows)) % 20)
 
 
 @pytest.fixture(params=[(name, gate) for name in STRATEGIES for gate in (False, True)], ids=str)
