@@ -6,7 +6,7 @@ CODE := core storage ingestion features trading backtest ml monitoring pipeline 
 COMPILE := $(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --no-emit-index-url --no-emit-find-links --group dev pyproject.toml
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo up test lint check format lock lock-check clean
+.PHONY: help install demo up test bench lint check format lock lock-check clean
 
 help:  ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -31,6 +31,9 @@ up: install  ## Start Airflow, MLflow and the API on loopback; Ctrl-C stops ever
 
 test: install  ## The whole test suite, in parallel, with coverage
 	@$(BIN)/python -m pytest -n 2 --dist loadfile --cov --cov-report=term -q
+
+bench: install  ## Time loading, reading and computing 55,000 bars
+	@$(BIN)/python -m tests.bench.bars
 
 lint: install lock-check  ## Format, lint, types, import rules, lock file
 	@$(BIN)/ruff format --check $(CODE)
