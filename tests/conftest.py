@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 import sqlalchemy as sa
+import structlog
 
 from core.settings import Settings
 from storage.engine import cluster_url, open_engine
@@ -26,6 +27,13 @@ def cluster_dir(request: pytest.FixtureRequest) -> Path:
     folder.mkdir(exist_ok=True)
     folder.chmod(0o755)
     return folder
+
+
+@pytest.fixture(autouse=True)
+def fresh_logging() -> Iterator[None]:
+    """A test that configures logging does so for itself alone."""
+    yield
+    structlog.reset_defaults()
 
 
 @contextlib.contextmanager

@@ -35,7 +35,8 @@ from storage.engine import open_engine
 engine = open_engine(Settings(_env_file=None, data_dir=Path(sys.argv[1]), database_url=None))
 with engine.begin() as connection:
     connection.execute(sa.text("INSERT INTO market.validation_runs (session, passed, results) VALUES (now(), true, '{}')"))
-    print(connection.execute(sa.text("SELECT count(*) FROM market.validation_runs")).scalar(), flush=True)
+    count = connection.execute(sa.text("SELECT count(*) FROM market.validation_runs")).scalar()
+print(count, flush=True)  # committed by now
 if len(sys.argv) > 2:
     sys.stdin.read()
 """
