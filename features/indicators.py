@@ -74,6 +74,11 @@ def sma(values: Array, sessions: int) -> Array:
     return talib.SMA(values, sessions)
 
 
+def ema(values: Array, sessions: int) -> Array:
+    """Exponential moving average with smoothing 2 / (sessions + 1), started by the simple average."""
+    return talib.EMA(values, sessions)
+
+
 def rsi(close: Array, sessions: int = 14) -> Array:
     """Relative strength index, 0 to 100 (Wilder 1978)."""
     return talib.RSI(close, sessions)

@@ -17,7 +17,21 @@ from trading.strategies.registry import STRATEGIES, make_strategy
 if TYPE_CHECKING:
     from trading.strategies.base import Strategy
 
-BARS = walk("AAA", dt.date(2016, 1, 4), dt.date(2017, 12, 29)).assign(vix=lambda rows: 12.0 + np.arange(len(rows)) % 20)
+
+def changeable_market() -> pd.DataFrame:
+    """Bars with calm and stormy spells, slides and gaps, so that every rule has something to say."""
+    bars = walk("AAA", dt.date(2015, 1, 2), dt.date(2017, 12, 29)).assign(vix=lambda rows: 12.0 + np.arange(len(rows)) % 20)
+    at = np.arange(len(bars))
+    rng = np.random.default_rng(4)
+    storm = np.where(at // 40 % 2, 0.025, 0.003)
+    slide = np.where(at % 97 < 12, -0.012, 0.002)
+    close = 100 * np.exp(np.cumsum(rng.normal(slide, storm)))
+    open_ = np.concatenate([[100.0], close[:-1]]) * np.exp(rng.normal(0, storm * 0.7))
+    high, low = np.maximum(open_, close) * (1 + storm / 3), np.minimum(open_, close) * (1 - storm / 3)
+    return bars.assign(open=open_, high=high, low=low, close=close, adj_close=close)
+
+
+BARS = changeable_market()
 
 
 @pytest.fixture(params=[(name, gate) for name in STRATEGIES for gate in (False, True)], ids=str)
@@ -80,16 +94,16 @@ def test_bars_are_not_changed(strategy: Strategy) -> None:
 def test_parameters_are_typed_and_frozen_and_unknown_ones_refused(name: str) -> None:
     with pytest.raises(ConfigError, match="mood"):
         make_strategy(name, {"mood": 1})
-    with pytest.raises(ConfigError, match="stop_pct"):
-        make_strategy(name, {"stop_pct": -1})
+    with pytest.raises(ConfigError, match="max_sessions"):
+        make_strategy(name, {"max_sessions": 0})
     with pytest.raises(Exception, match="frozen"):
-        make_strategy(name).stop_pct = 3  # type: ignore[attr-defined]
+        make_strategy(name).max_sessions = 3  # type: ignore[attr-defined]
 
 
 def test_an_unknown_strategy_gets_a_suggestion() -> None:
     with pytest.raises(ConfigError, match="Did you mean 'bollinger'"):
         make_strategy("bolinger")
-    with pytest.raises(ConfigError, match="Known: bollinger"):
+    with pytest.raises(ConfigError, match="Known: bollinger, rsi, gap"):
         make_strategy("astrology")
 
 

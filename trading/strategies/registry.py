@@ -3,20 +3,27 @@
 from __future__ import annotations
 
 from difflib import get_close_matches
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from pydantic import ValidationError
 
 from core.errors import ConfigError
 from trading.strategies.bollinger import BollingerReversal
+from trading.strategies.compression import VolatilityCompression
+from trading.strategies.gap import GapFade
 from trading.strategies.gate import VixGate
+from trading.strategies.rsi import RsiReversion
+from trading.strategies.trend import EmaAdxTrend
+from trading.strategies.zscore import ZScoreReversion
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from trading.strategies.base import Strategy
+    from trading.strategies.base import Parameters, Strategy
 
-STRATEGIES: dict[str, type[BollingerReversal]] = {BollingerReversal.name: BollingerReversal}
+STRATEGIES: dict[str, type[Parameters]] = {
+    kind.name: kind for kind in (BollingerReversal, RsiReversion, GapFade, VolatilityCompression, ZScoreReversion, EmaAdxTrend)
+}
 
 
 def make_strategy(name: str, params: Mapping[str, Any] | None = None, *, vix_gate: bool = False) -> Strategy:
@@ -35,7 +42,7 @@ def make_strategy(name: str, params: Mapping[str, Any] | None = None, *, vix_gat
         hint = f"Did you mean {near[0]!r}?" if near else f"Known: {', '.join(STRATEGIES)}."
         raise ConfigError(f"Unknown strategy {name!r}. {hint}")
     try:
-        strategy: Strategy = STRATEGIES[name](**(params or {}))
+        strategy = cast("Strategy", STRATEGIES[name](**(params or {})))
     except ValidationError as error:
         raise ConfigError(f"Parameters of {name!r}: {error}") from error
     return VixGate(strategy) if vix_gate else strategy
