@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import json
 import sys
 from typing import Annotated, Any
 
@@ -10,11 +11,27 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from core.errors import DeskError
+from core.errors import ConfigError, DeskError
 
 cli = typer.Typer(no_args_is_help=True, add_completion=False, help="A daily mean-reversion desk: one verb for each step.")
 console = Console()
 Session = Annotated[str | None, typer.Option(help="Session (YYYY-MM-DD); default: the newest closed one.")]
+
+
+StrategyName = Annotated[str | None, typer.Option(help="Name of a strategy, or path/to/file.py:Class of your own.")]
+
+
+def _strategy(name: str | None, params: str, *, gate: bool) -> Any:  # noqa: ANN401  # a `Strategy`, imported on use
+    """The strategy named, with its parameters; None for the desk's own."""
+    from trading.strategies.registry import make_strategy
+
+    if name is None and params == "{}":
+        return None
+    try:
+        values = json.loads(params)
+    except json.JSONDecodeError as error:
+        raise ConfigError(f"--params: expected JSON, found {params!r} ({error}).") from error
+    return make_strategy(name or "bollinger", values, vix_gate=gate)
 
 
 def _session(session: str | None) -> str:
@@ -68,11 +85,52 @@ def train(session: Session = None) -> None:
 
 
 @cli.command()
-def backtest(session: Session = None) -> None:
-    """Backtest the desk's strategy on the stored bars, net of costs."""
+def backtest(
+    session: Session = None,
+    strategy: StrategyName = None,
+    params: Annotated[str, typer.Option(help="Parameters as JSON, e.g. '{\"stop_pct\": null}'.")] = "{}",
+    gate: Annotated[bool, typer.Option(help="Behind the VIX gate.")] = True,
+) -> None:
+    """Backtest a strategy on the stored bars, net of costs; the desk's own when none is named."""
     from pipeline import research
 
-    show("Backtest", research.run(_session(session)))
+    show("Backtest", research.run(_session(session), strategy=_strategy(strategy, params, gate=gate)))
+
+
+@cli.command()
+def strategies() -> None:
+    """List the strategies with their rules and parameters."""
+    from trading.strategies.registry import STRATEGIES
+
+    table = Table("Name", "Rule", "Defaults", title="Strategies")
+    for name, kind in STRATEGIES.items():
+        rule = (kind.__doc__ or "").split("\n\n")[0]
+        table.add_row(name, " ".join(rule.split()), ", ".join(f"{field}={value}" for field, value in kind().describe().items()))
+    console.print(table)
+
+
+@cli.command()
+def check_leakage(
+    session: Session = None,
+    strategy: StrategyName = None,
+    features: Annotated[bool, typer.Option(help="Check every feature instead of a strategy.")] = False,
+    cuts: Annotated[int, typer.Option(min=1, help="Random (symbol, session) pairs, each tried several ways.")] = 1000,
+) -> None:
+    """Look for look-ahead: recompute on cut-off and falsified futures, compare bit for bit. Exit code 1 when one is found."""
+    from pipeline import research
+
+    checked = None if features else _strategy(strategy or "bollinger", "{}", gate=False)
+    with console.status(f"Recomputing at {cuts:,} cuts ..."):
+        leaks = research.check_leakage(_session(session), checked, cuts=cuts)
+    subject = "features" if checked is None else checked.name
+    if not leaks:
+        console.print(f"[green]No look-ahead found[/green] in {subject} at {cuts:,} cuts.")
+        return
+    table = Table("Column", "Symbol", "First session that changed", "Bars known until", "How", title=f"Look-ahead in {subject}")
+    for leak in leaks:
+        table.add_row(leak.column, leak.symbol, str(leak.session.date()), str(leak.known_until.date()), leak.how)
+    console.print(table)
+    raise typer.Exit(1)
 
 
 @cli.command()

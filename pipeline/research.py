@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from backtest.engine import Result
+    from backtest.leakage import Leak
+    from trading.strategies.base import Strategy
 
 
 def bars_by_symbol(resources: Resources, session: str) -> dict[str, pd.DataFrame]:
@@ -29,8 +31,9 @@ def run_backtest(
     kind: str,
     accept: pd.DataFrame | None = None,
     start: dt.date | None = None,
+    strategy: Strategy | None = None,
 ) -> Result:
-    """Backtest the desk's strategy and store the run.
+    """Backtest a strategy, the desk's own unless given, and store the run.
 
     Parameters
     ----------
@@ -44,9 +47,10 @@ def run_backtest(
     from backtest.engine import backtest
     from storage.runs import save_run
 
+    traded = strategy or resources.strategy
     result = backtest(
         bars,
-        resources.strategy,
+        traded,
         resources.costs,
         limits=resources.limits,
         initial_cash_usd=resources.settings.initial_cash_usd,
@@ -54,8 +58,8 @@ def run_backtest(
         start=start,
     )
     meta = {
-        "strategy": resources.strategy.name,
-        "params": resources.strategy.describe(),
+        "strategy": traded.name,
+        "params": traded.describe(),
         "symbols": sorted(bars),
         "first_session": str(start or min(frame["session"].iloc[0] for frame in bars.values()).date()),
         "last_session": str(max(frame["session"].iloc[-1] for frame in bars.values()).date()),
@@ -75,7 +79,28 @@ def run_backtest(
     return result
 
 
-def run(session: str, *, resources: Resources | None = None) -> dict[str, Any]:
-    """Backtest the unfiltered strategy on everything up to `session`."""
+def run(session: str, *, resources: Resources | None = None, strategy: Strategy | None = None) -> dict[str, Any]:
+    """Backtest a strategy, the desk's own unless given, without the filter on everything up to `session`."""
     found = resources or live()
-    return run_backtest(found, bars_by_symbol(found, session), kind="unfiltered").metrics
+    return run_backtest(found, bars_by_symbol(found, session), kind="unfiltered", strategy=strategy).metrics
+
+
+def check_leakage(
+    session: str, strategy: Strategy | None, *, cuts: int = 1000, resources: Resources | None = None
+) -> list[Leak]:
+    """Look for look-ahead in a strategy, or in every feature when None is given, on the stored bars up to `session`."""
+    from backtest.leakage import DECIDED_AT_OPEN, find_leaks
+    from core.frames import BARS, FEATURES
+    from features.build import build_features
+
+    found = resources or live()
+    bars = bars_by_symbol(found, session)
+    if strategy is not None:
+        at_open = DECIDED_AT_OPEN if strategy.entry == "open" else ()
+        return find_leaks(strategy.signals, bars, cuts=cuts, decided_at_open=at_open)
+
+    def compute(frame: pd.DataFrame) -> pd.DataFrame:
+        vix = frame[["session", "vix"]].rename(columns={"vix": "close"})
+        return build_features(frame[list(BARS.columns)], vix)[list(FEATURES)]
+
+    return find_leaks(compute, bars, cuts=cuts)

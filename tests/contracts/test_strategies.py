@@ -15,6 +15,8 @@ from tests.standins.feed import walk
 from trading.strategies.registry import STRATEGIES, make_strategy
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from trading.strategies.base import Strategy
 
 
@@ -115,3 +117,44 @@ def test_the_gate_lets_entries_pass_in_medium_and_high_regimes_alone() -> None:
         bars = BARS.assign(vix=vix)
         assert (gated.signals(bars)["entry"] != 0).any() == allowed
         pd.testing.assert_series_equal(gated.signals(bars)["exit_long"], plain.signals(bars)["exit_long"])
+
+
+OWN = """
+import numpy as np
+from trading.strategies.base import Parameters, to_signals
+
+class Mondays(Parameters):
+    name = "mondays"
+    entry = "next_open"
+    exit = "next_open"
+    max_sessions: int | None = 1
+
+    def signals(self, bars):
+        return to_signals(bars, entry=(bars["session"].dt.dayofweek == 0).to_numpy())
+"""
+
+
+def test_a_users_own_file_works_like_a_built_in(tmp_path: Path) -> None:
+    (tmp_path / "own.py").write_text(OWN)
+
+    strategy = make_strategy(f"{tmp_path}/own.py:Mondays", {"max_sessions": 3}, vix_gate=True)
+
+    assert strategy.name == "mondays_vix"
+    assert strategy.max_sessions == 3
+    assert (strategy.signals(BARS)["entry"] != 0).any()
+
+
+@pytest.mark.parametrize(
+    ("text", "wanted", "words"),
+    [
+        (None, "Mondays", "no file"),
+        ("import nowhere_at_all", "Mondays", "does not import: ModuleNotFoundError"),
+        (OWN, "Monday", "Did you mean Mondays"),
+    ],
+)
+def test_a_file_that_does_not_serve_says_why(tmp_path: Path, text: str | None, wanted: str, words: str) -> None:
+    if text:
+        (tmp_path / "own.py").write_text(text)
+
+    with pytest.raises(ConfigError, match=words):
+        make_strategy(f"{tmp_path}/own.py:{wanted}")

@@ -10,7 +10,7 @@ import pytest
 from rich.console import Console
 from typer.testing import CliRunner
 
-from core.errors import DeskError, NoChampion, RetryLater
+from core.errors import ConfigError, DeskError, NoChampion, RetryLater
 from core.settings import Settings, get_settings
 from pipeline import cli, demo, prepare
 from pipeline.resources import live
@@ -77,6 +77,37 @@ def test_the_verbs_build_on_each_other() -> None:
     assert "4528" in call("featurize")
     assert "model_version" in call("train")
     assert "trade_count" in call("backtest")
+    assert "trade_count" in call("backtest", "--strategy", "rsi", "--params", '{"oversold": 30}', "--no-gate")
+
+
+def test_the_strategies_are_listed_with_their_rules() -> None:
+    output = call("strategies")
+
+    assert "zscore" in output
+    assert "oversold=25.0" in output
+
+
+def test_a_leak_is_named_and_ends_with_an_error(tmp_path: Path) -> None:
+    assert "No look-ahead found in features" in call("check-leakage", "--features", "--cuts", "20")
+    assert "No look-ahead found in gap" in call("check-leakage", "--strategy", "gap", "--cuts", "20")
+    (tmp_path / "own.py").write_text(
+        "from trading.strategies.base import Parameters, to_signals\n"
+        "class Prophet(Parameters):\n"
+        "    name, entry, exit = 'prophet', 'next_open', 'next_open'; max_sessions: None = None\n"
+        "    def signals(self, bars):\n"
+        "        return to_signals(bars, entry=(bars['close'].shift(-1) > bars['close']).to_numpy())\n"
+    )
+
+    result = CliRunner().invoke(cli.cli, ["check-leakage", "--strategy", f"{tmp_path}/own.py:Prophet", "--cuts", "50"])
+
+    assert result.exit_code == 1
+    assert "entry" in result.output
+    assert "Look-ahead in prophet" in result.output
+
+
+def test_parameters_that_are_no_json_are_refused() -> None:
+    with pytest.raises(ConfigError, match="expected JSON"):
+        call("backtest", "--params", "{stop: 1}")
 
 
 def test_a_day_without_entries_needs_no_prediction() -> None:

@@ -58,7 +58,7 @@ class Strategy(Protocol):
 class Parameters(BaseModel):
     """Base of a strategy's parameters: frozen, unknown fields refused, ranges in the types."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", ignored_types=(str,))  # name, entry and exit need no annotation
 
     def describe(self) -> dict[str, Any]:
         """Every parameter, as JSON values."""
