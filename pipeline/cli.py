@@ -5,13 +5,18 @@ from __future__ import annotations
 import datetime as dt
 import json
 import sys
-from typing import Annotated, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
 from rich.table import Table
 
 from core.errors import ConfigError, DeskError
+from core.sessions import normalise_symbol
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 cli = typer.Typer(no_args_is_help=True, add_completion=False, help="A daily mean-reversion desk: one verb for each step.")
 console = Console()
@@ -49,6 +54,20 @@ def show(title: str, values: dict[str, Any]) -> None:
     for name, value in values.items():
         table.add_row(name, f"{value:.4f}" if isinstance(value, float) else str(value))
     console.print(table)
+
+
+def show_frame(title: str, frame: pd.DataFrame) -> None:
+    """Print a frame; an undefined figure is a dash."""
+    table = Table(*(str(column) for column in frame), title=title)
+    for row in frame.astype(object).itertuples(index=False):
+        table.add_row(
+            *("-" if _missing(value) else f"{value:.4f}" if isinstance(value, float) else str(value) for value in row)
+        )
+    console.print(table)
+
+
+def _missing(value: object) -> bool:
+    return value is None or value != value  # noqa: PLR0124  # NaN alone differs from itself
 
 
 @cli.command()
@@ -107,6 +126,44 @@ def strategies() -> None:
         rule = (kind.__doc__ or "").split("\n\n")[0]
         table.add_row(name, " ".join(rule.split()), ", ".join(f"{field}={value}" for field, value in kind().describe().items()))
     console.print(table)
+
+
+@cli.command()
+def sweep(  # noqa: PLR0917  # typer turns each into an option
+    session: Session = None,
+    strategies: Annotated[
+        str, typer.Option(help="Comma-separated names or path/to/file.py:Class; all built-ins unless given.")
+    ] = "",
+    symbols: Annotated[str, typer.Option(help="Comma-separated; the universe unless given.")] = "",
+    gate: Annotated[bool, typer.Option(help="Behind the VIX gate.")] = False,
+    jobs: Annotated[int, typer.Option(help="Threads; -1 is one a core.")] = -1,
+    csv: Annotated[Path | None, typer.Option(help="Also write the table there.")] = None,
+) -> None:
+    """Backtest every strategy on every symbol, net of costs. Cells already on record are not run again."""
+    from rich.progress import Progress
+
+    from pipeline import sweep as step
+    from trading.strategies.registry import STRATEGIES
+
+    names = strategies.split(",") if strategies else list(STRATEGIES)
+    wanted = [normalise_symbol(symbol) for symbol in symbols.split(",") if symbol]
+    with Progress(console=console, transient=True) as bar:
+        task = bar.add_task("Backtests", total=None)
+        table = step.run(
+            _session(session),
+            names,
+            wanted,
+            vix_gate=gate,
+            jobs=jobs,
+            on_progress=lambda done, of: bar.update(task, completed=done, total=of),
+        )
+    failed = table[table["error"].notna()]
+    shown = table.drop(columns="error").sort_values("profit_per_trade", ascending=False, na_position="last")
+    show_frame(f"{len(table)} backtests, net of costs", shown)
+    for cell in failed.to_dict("records"):
+        console.print(f"[red]{cell['strategy']} on {cell['symbol']} failed[/red]: {cell['error']}")
+    if csv is not None:
+        table.to_csv(csv, index=False)
 
 
 @cli.command()

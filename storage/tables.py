@@ -136,6 +136,24 @@ backtest_equity = sa.Table(
     schema="research",
 )
 
+# Every backtest that was ever tried, of a sweep or an optimisation too; the count deflates what was found.
+trials = sa.Table(
+    "trials",
+    metadata,
+    sa.Column("id", sa.BigInteger, sa.Identity(), primary_key=True),
+    _column("key", sa.Text, index=True),
+    _column("strategy", sa.Text, index=True),
+    _column("symbol", sa.Text),
+    _column("params", JSONB),
+    _column("kind", sa.Text),
+    _column("first_session", sa.Date),
+    _column("last_session", sa.Date),
+    sa.Column("metrics", JSONB(none_as_null=True)),
+    sa.Column("error", sa.Text),
+    _column("created_at", INSTANT, server_default=NOW),
+    schema="research",
+)
+
 signals = sa.Table(
     "signals",
     metadata,
