@@ -46,7 +46,9 @@ def test_every_strategy_runs_on_every_symbol_and_says_what_the_engine_says(desk:
     assert len(table) == 2 * len(STRATEGIES)
     assert steps[-1] == (len(table), len(table))
     assert table["error"].isna().all()
-    alone = backtest({"AAA": walk("AAA", START, END).assign(vix=20.0)}, make_strategy("bollinger"), desk.costs, limits=desk.limits)
+    alone = backtest(
+        {"AAA": walk("AAA", START, END).assign(vix=20.0)}, make_strategy("bollinger"), desk.costs, limits=desk.limits
+    )
     row = table[(table["strategy"] == "bollinger") & (table["symbol"] == "AAA")].iloc[0]
     assert row["trade_count"] == alone.metrics["trade_count"]
     assert row["profit_per_trade"] == pytest.approx(alone.metrics["profit_per_trade"])
