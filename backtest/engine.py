@@ -217,16 +217,17 @@ def trades_of(aligned: Aligned, log: Log, strategy: str) -> pd.DataFrame:
     `cost_usd` is what the two differ by in money; `holding_sessions` is 0 for a trade left in its entry session.
     """
     n = int(log.used[0])
-    symbol, side, decision, entry, exit_, reason = log.rows[:n].T
-    quantity, raw_entry, raw_exit = log.quantity[:n], log.raw_entry[:n], log.raw_exit[:n]
-    entry_price, exit_price = log.entry_price[:n], log.exit_price[:n]
-    pnl = side * quantity * (exit_price - entry_price) - log.entry_fee_usd[:n] - log.exit_fee_usd[:n]
+    order = np.lexsort((log.rows[:n, 3], log.rows[:n, 0]))  # by symbol, then entry, as TRADES wants them
+    symbol, side, decision, entry, exit_, reason = log.rows[order].T
+    quantity, raw_entry, raw_exit = log.quantity[order], log.raw_entry[order], log.raw_exit[order]
+    entry_price, exit_price = log.entry_price[order], log.exit_price[order]
+    pnl = side * quantity * (exit_price - entry_price) - log.entry_fee_usd[order] - log.exit_fee_usd[order]
     number = aligned.market.session_no
     frame = pd.DataFrame(
         {
             "symbol": np.asarray(aligned.symbols, dtype=object)[symbol],
-            "strategy": strategy,
-            "side": side,
+            "strategy": np.full(n, strategy, dtype=object),
+            "side": side.astype(np.int8),
             "decision_session": aligned.sessions[decision],
             "entry_session": aligned.sessions[entry],
             "exit_session": aligned.sessions[exit_],
@@ -241,4 +242,4 @@ def trades_of(aligned: Aligned, log: Log, strategy: str) -> pd.DataFrame:
             "reason": np.asarray(REASONS, dtype=object)[reason],
         }
     )
-    return TRADES.coerce(frame)
+    return TRADES.check(frame)

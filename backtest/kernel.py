@@ -167,13 +167,15 @@ def simulate(
             _order(state, market, rules, terms, t, refused)
         _fill_exits(state, log, rules, t, True)
         equity_usd[t] = _equity(state)
-        exposure_usd[t] = np.sum(np.abs(state.quantity) * state.mark)
+        exposure_usd[t] = _exposure(state)
     return log, equity_usd, exposure_usd, refused
 
 
 @compiled
 def _order(state: State, market: Market, rules: Rules, terms: Terms, t: int, refused: NDArray[np.int64]) -> None:  # noqa: PLR0917
     """Decide the entries of one moment: candidates that are flat, by strength, within capital and slots."""
+    if not rules.entry[:, t].any():
+        return
     candidate = rules.entry[:, t].copy()
     for s in range(len(candidate)):
         if state.quantity[s] != 0 or state.ordered[s] != 0 or not _tradable(market, s, t):
@@ -238,7 +240,19 @@ def _mark(state: State, market: Market, t: int) -> None:
 
 @compiled
 def _equity(state: State) -> float:
-    return float(state.cash_usd[0] + np.sum(state.quantity * state.mark))
+    equity = state.cash_usd[0]
+    for s in range(len(state.mark)):  # a loop, for an array a session would cost more than the session
+        equity += state.quantity[s] * state.mark[s]
+    return float(equity)
+
+
+@compiled
+def _exposure(state: State) -> float:
+    """Gross notional of what is held."""
+    exposure = 0.0
+    for s in range(len(state.mark)):
+        exposure += abs(state.quantity[s]) * state.mark[s]
+    return exposure
 
 
 @compiled
