@@ -1,0 +1,101 @@
+"""Research in a terminal: backtest, sweep, look for leaks. Parses and prints; every step lives in its module."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.table import Table
+
+from core.sessions import normalise_symbol
+from pipeline.terminal import Params, Session, StrategyName, console, session_of, show, show_frame, strategy_of
+
+verbs = typer.Typer()
+
+
+@verbs.command()
+def backtest(
+    session: Session = None,
+    strategy: StrategyName = None,
+    params: Params = "{}",
+    gate: Annotated[bool, typer.Option(help="Behind the VIX gate.")] = True,
+) -> None:
+    """Backtest a strategy on the stored bars, net of costs; the desk's own when none is named."""
+    from pipeline import research
+
+    show("Backtest", research.run(session_of(session), strategy=strategy_of(strategy, params, gate=gate)))
+
+
+@verbs.command()
+def strategies() -> None:
+    """List the strategies with their rules and parameters."""
+    from trading.strategies.registry import STRATEGIES
+
+    table = Table("Name", "Rule", "Defaults", title="Strategies")
+    for name, kind in STRATEGIES.items():
+        rule = (kind.__doc__ or "").split("\n\n")[0]
+        table.add_row(name, " ".join(rule.split()), ", ".join(f"{field}={value}" for field, value in kind().describe().items()))
+    console.print(table)
+
+
+@verbs.command()
+def sweep(  # noqa: PLR0917  # typer turns each into an option
+    session: Session = None,
+    strategies: Annotated[
+        str, typer.Option(help="Comma-separated names or path/to/file.py:Class; all built-ins unless given.")
+    ] = "",
+    symbols: Annotated[str, typer.Option(help="Comma-separated; the universe unless given.")] = "",
+    gate: Annotated[bool, typer.Option(help="Behind the VIX gate.")] = False,
+    jobs: Annotated[int, typer.Option(help="Threads; -1 is one a core.")] = -1,
+    csv: Annotated[Path | None, typer.Option(help="Also write the table there.")] = None,
+) -> None:
+    """Backtest every strategy on every symbol, net of costs. Cells already on record are not run again."""
+    from rich.progress import Progress
+
+    from pipeline import sweep as step
+    from trading.strategies.registry import STRATEGIES
+
+    names = strategies.split(",") if strategies else list(STRATEGIES)
+    wanted = [normalise_symbol(symbol) for symbol in symbols.split(",") if symbol]
+    with Progress(console=console, transient=True) as bar:
+        task = bar.add_task("Backtests", total=None)
+        table = step.run(
+            session_of(session),
+            names,
+            wanted,
+            vix_gate=gate,
+            jobs=jobs,
+            on_progress=lambda done, of: bar.update(task, completed=done, total=of),
+        )
+    failed = table[table["error"].notna()]
+    shown = table.drop(columns="error").sort_values("profit_per_trade", ascending=False, na_position="last")
+    show_frame(f"{len(table)} backtests, net of costs", shown)
+    for cell in failed.to_dict("records"):
+        console.print(f"[red]{cell['strategy']} on {cell['symbol']} failed[/red]: {cell['error']}")
+    if csv is not None:
+        table.to_csv(csv, index=False)
+
+
+@verbs.command()
+def check_leakage(
+    session: Session = None,
+    strategy: StrategyName = None,
+    features: Annotated[bool, typer.Option(help="Check every feature instead of a strategy.")] = False,
+    cuts: Annotated[int, typer.Option(min=1, help="Random (symbol, session) pairs, each tried several ways.")] = 1000,
+) -> None:
+    """Look for look-ahead: recompute on cut-off and falsified futures, compare bit for bit. Exit code 1 when one is found."""
+    from pipeline import research
+
+    checked = None if features else strategy_of(strategy or "bollinger", "{}", gate=False)
+    with console.status(f"Recomputing at {cuts:,} cuts ..."):
+        leaks = research.check_leakage(session_of(session), checked, cuts=cuts)
+    subject = "features" if checked is None else checked.name
+    if not leaks:
+        console.print(f"[green]No look-ahead found[/green] in {subject} at {cuts:,} cuts.")
+        return
+    table = Table("Column", "Symbol", "First session that changed", "Bars known until", "How", title=f"Look-ahead in {subject}")
+    for leak in leaks:
+        table.add_row(leak.column, leak.symbol, str(leak.session.date()), str(leak.known_until.date()), leak.how)
+    console.print(table)
+    raise typer.Exit(1)
