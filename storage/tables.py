@@ -93,6 +93,17 @@ quarantine = sa.Table(
     schema="market",
 )
 
+# Dates on which companies announce results. `ingested_at` is when a date was first known here; a date is never updated.
+earnings = sa.Table(
+    "earnings",
+    metadata,
+    _key("symbol", sa.Text),
+    _key("announced", sa.Date),
+    _column("source", sa.Text),
+    _column("ingested_at", INSTANT, server_default=NOW),
+    schema="market",
+)
+
 market_features = sa.Table(
     "market_features",
     metadata,
@@ -291,5 +302,30 @@ risk_events = sa.Table(
     _key("session", sa.Date),
     _key("reason", sa.Text),
     _column("created_at", INSTANT, server_default=NOW),
+    schema="trading",
+)
+
+# Every version of a strategy's parameters; symbol NULL = all symbols. A change is a new row, never an update. The clock, not
+# the start of the transaction, dates a row: a writer that waited for another comes after it.
+strategy_params = sa.Table(
+    "strategy_params",
+    metadata,
+    sa.Column("id", sa.BigInteger, sa.Identity(), primary_key=True),
+    _column("strategy", sa.Text),
+    sa.Column("symbol", sa.Text),
+    _column("version", sa.Integer),
+    _column("params", JSONB),
+    _column("enabled", sa.Boolean),
+    sa.Column("preset", sa.Text),
+    _column("author", sa.Text),
+    _column("reason", sa.Text),
+    _column("created_at", INSTANT, server_default=sa.func.clock_timestamp()),
+    sa.UniqueConstraint(
+        "strategy",
+        "symbol",
+        "version",
+        name="strategy_params_strategy_symbol_version_key",
+        postgresql_nulls_not_distinct=True,
+    ),
     schema="trading",
 )
