@@ -12,6 +12,7 @@ import pytest
 from core.errors import ConfigError
 from core.frames import PRICES, SIGNALS
 from tests.standins.feed import walk
+from trading.strategies.per_symbol import PerSymbol
 from trading.strategies.registry import STRATEGIES, make_strategy
 
 if TYPE_CHECKING:
@@ -36,10 +37,15 @@ def changeable_market() -> pd.DataFrame:
 BARS = changeable_market()
 
 
-@pytest.fixture(params=[(name, gate) for name in STRATEGIES for gate in (False, True)], ids=str)
+ANNOUNCED = {"AAA": [day.date() for day in BARS["session"].iloc[::63]], "BBB": [dt.date(2016, 6, 1)]}
+
+
+@pytest.fixture(params=[(name, kind) for name in STRATEGIES for kind in ("plain", "vix", "earnings", "per symbol")], ids=str)
 def strategy(request: pytest.FixtureRequest) -> Strategy:
-    name, gate = request.param
-    return make_strategy(name, vix_gate=gate)
+    name, kind = request.param
+    if kind == "per symbol":
+        return PerSymbol({"BBB": make_strategy(name)}, make_strategy(name))
+    return make_strategy(name, vix_gate=kind == "vix", earnings=ANNOUNCED if kind == "earnings" else None)
 
 
 def test_it_declares_what_the_engine_needs_to_know(strategy: Strategy) -> None:

@@ -7,19 +7,22 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from core.errors import ConfigError
 from trading.strategies.bollinger import BollingerReversal
 from trading.strategies.compression import VolatilityCompression
+from trading.strategies.earnings import EarningsGate
 from trading.strategies.gap import GapFade
 from trading.strategies.gate import VixGate
+from trading.strategies.presets import PRESETS
 from trading.strategies.rsi import RsiReversion
 from trading.strategies.trend import EmaAdxTrend
 from trading.strategies.zscore import ZScoreReversion
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    import datetime as dt
+    from collections.abc import Collection, Iterable, Mapping
 
     from trading.strategies.base import Parameters, Strategy
 
@@ -28,35 +31,88 @@ STRATEGIES: dict[str, type[Parameters]] = {
 }
 
 
-def make_strategy(name: str, params: Mapping[str, Any] | None = None, *, vix_gate: bool = False) -> Strategy:
-    """Build a strategy, behind the VIX gate when asked.
+def make_strategy(
+    name: str,
+    params: Mapping[str, Any] | None = None,
+    *,
+    vix_gate: bool = False,
+    earnings: Mapping[str, Collection[dt.date]] | None = None,
+) -> Strategy:
+    """Build a strategy, behind the VIX gate and the earnings gate when asked.
 
     Parameters
     ----------
     name
-        One of `STRATEGIES`, or `path/to/file.py:Class` for a strategy of the user's own; that file is executed.
+        One of `STRATEGIES`; `name:preset` starts from one of its `PRESETS`; `path/to/file.py:Class` is a strategy of the user's
+        own, and that file is executed.
+    params
+        Parameters that differ from the defaults, or from the preset.
+    earnings
+        Announcement dates by symbol, for the earnings gate; None leaves the gate out.
 
     Raises
     ------
     ConfigError
-        When the name is unknown, the file does not hold it, or a parameter is unknown or out of range.
+        When the name or preset is unknown, the file does not hold it, or a parameter is unknown or out of range.
 
-    >>> make_strategy("bollinger", {"stop_pct": 0.5}, vix_gate=True).name
+    >>> make_strategy("bollinger:as_specified", {"stop_pct": 0.5}, vix_gate=True).name
     'bollinger_vix'
     """
-    if ".py:" in name:
-        kind: Any = _from_file(name)
-    elif name in STRATEGIES:
-        kind = STRATEGIES[name]
-    else:
-        near = get_close_matches(name, list(STRATEGIES), n=1)
-        hint = f"Did you mean {near[0]!r}?" if near else f"Known: {', '.join(STRATEGIES)}."
-        raise ConfigError(f"Unknown strategy {name!r}. {hint}")
+    kind, values = _named(name)
     try:
-        strategy = cast("Strategy", kind(**(params or {})))
+        strategy = cast("Strategy", kind(**{**values, **(params or {})}))
     except ValidationError as error:
-        raise ConfigError(f"Parameters of {name!r}: {error}") from error
-    return VixGate(strategy) if vix_gate else strategy
+        raise ConfigError(f"Parameters of {name!r}: {_explained(kind, error)}") from error
+    if vix_gate:
+        strategy = VixGate(strategy)
+    return strategy if earnings is None else EarningsGate(strategy, earnings)
+
+
+def split_preset(name: str) -> tuple[str, str | None]:
+    """The strategy and the preset that a name asks for.
+
+    >>> split_preset("bollinger:as_specified"), split_preset("rsi"), split_preset("own.py:Mondays")
+    (('bollinger', 'as_specified'), ('rsi', None), ('own.py:Mondays', None))
+    """
+    if ".py:" in name or ":" not in name:
+        return name, None
+    strategy, _, preset = name.partition(":")
+    return strategy, preset
+
+
+def _named(name: str) -> tuple[Any, Mapping[str, Any]]:
+    """The class that a name stands for, and the parameters of its preset."""
+    if ".py:" in name:
+        return _from_file(name), {}
+    strategy, preset = split_preset(name)
+    if strategy not in STRATEGIES:
+        raise ConfigError(f"Unknown strategy {strategy!r}. {_suggestion(strategy, STRATEGIES)}")
+    if preset is None:
+        return STRATEGIES[strategy], {}
+    presets = PRESETS.get(strategy, {})
+    if preset not in presets:
+        raise ConfigError(f"Unknown preset {preset!r} of {strategy!r}. {_suggestion(preset, presets)}")
+    return STRATEGIES[strategy], presets[preset]
+
+
+def _suggestion(name: str, known: Iterable[str]) -> str:
+    near = get_close_matches(name, known := list(known), n=1)
+    return f"Did you mean {near[0]!r}?" if near else f"Known: {', '.join(known) or 'none'}."
+
+
+def _explained(kind: type[BaseModel], error: ValidationError) -> str:
+    """What is wrong with each parameter: its name, what was expected, what was found."""
+    parts = []
+    for problem in error.errors():
+        field = ".".join(str(part) for part in problem["loc"]) or "together"
+        if problem["type"] == "extra_forbidden":
+            parts.append(f"there is no {field!r}. {_suggestion(field, kind.model_fields)}")
+        elif problem["type"] == "missing":
+            parts.append(f"{field}: expected a value, found none.")
+        else:
+            expected = problem["msg"].removeprefix("Value error, ").replace("Input should be", "expected")
+            parts.append(f"{field}: {expected}, found {problem['input']!r}.")
+    return " ".join(parts)
 
 
 def _from_file(place: str) -> Any:  # noqa: ANN401  # the user's class
