@@ -1,18 +1,21 @@
-"""Backtests and labels: frames in, frames out. Owns the alignment of bars and signals to sessions; it loops over none."""
+"""Backtests and labels: frames in, frames out. Owns what a result is; it loops over no session."""
 
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from functools import cached_property
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
-from backtest.kernel import Log, Market, Rules, Terms, simulate, simulate_each
-from backtest.metrics import Figures, drawdown, summarise
-from core.errors import DataError
-from core.frames import CANDIDATES, PRICES, SIGNALS, TRADES
+from backtest import kernel, single
+from backtest.kernel import Log, Terms
+from backtest.metrics import Figures, as_figures, drawdown, measure_equity, measure_trades
+from backtest.panel import Panel, line_of, prepare, rules_of
+from core.frames import CANDIDATES, TRADES
 from core.sessions import calendar_name, closes_of, sessions_between
 from trading.fills import REASONS
 from trading.risk import VERDICTS, Limits
@@ -22,44 +25,50 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from backtest.kernel import Rules
     from trading.costs import Costs
     from trading.strategies.base import Strategy
-
-LEVELS = ("stop_pct", "target_pct", "strength")
 
 
 @dataclass(frozen=True)
 class Result:
-    """Outcome of a backtest.
+    """Outcome of a backtest; the frames are made when they are asked for.
 
     Attributes
     ----------
-    trades
-        TRADES.
-    equity
-        Columns session, equity_usd (marked at each close), drawdown (fraction below the peak, 0 or negative).
     metrics
         Figures of `backtest.metrics`, and `refused_<verdict>` counts of candidates that were not traded.
+    log
+        The kernel's trades, in the order of their entries.
+    equity_usd, exposure_usd
+        At the close of each of the panel's sessions from column `first` on: cash and positions marked to it; gross notional.
     """
 
-    trades: pd.DataFrame
-    equity: pd.DataFrame
     metrics: Figures
+    log: Log
+    equity_usd: NDArray[np.float64]
+    exposure_usd: NDArray[np.float64]
+    initial_cash_usd: float
+    panel: Panel
+    strategies: tuple[str, ...]
+    first: int
+
+    @cached_property
+    def trades(self) -> pd.DataFrame:
+        """TRADES."""
+        return trades_of(self.panel, self.log, self.strategies)
+
+    @cached_property
+    def equity(self) -> pd.DataFrame:
+        """Columns session, equity_usd (marked at each close), drawdown (fraction below the peak, 0 or negative)."""
+        below_peak = drawdown(np.concatenate([[self.initial_cash_usd], self.equity_usd]))[1:]
+        sessions = self.panel.sessions[self.first :]
+        return pd.DataFrame({"session": sessions, "equity_usd": self.equity_usd, "drawdown": below_peak})
 
 
-@dataclass(frozen=True)
-class Aligned:
-    """Bars and signals as arrays: one row a symbol, one column a session."""
-
-    symbols: list[str]
-    sessions: pd.DatetimeIndex
-    market: Market
-    rules: Rules
-
-
-def backtest(
-    bars: Mapping[str, pd.DataFrame],
-    strategy: Strategy,
+def backtest(  # the first three are the question
+    bars: Mapping[str, pd.DataFrame] | Panel,
+    strategy: Strategy | Sequence[Strategy],
     costs: Costs,
     *,
     limits: Limits | None = None,
@@ -67,15 +76,17 @@ def backtest(
     accept: pd.DataFrame | None = None,
     start: dt.date | None = None,
 ) -> Result:
-    """Run a strategy over symbols that share cash and position slots.
+    """Run one strategy or several over symbols that share cash and position slots.
 
     Parameters
     ----------
     bars
-        BARS of each symbol with a column `vix` (NaN where unknown).
+        BARS of each symbol with a column `vix` (NaN where unknown), or a `Panel` of them, which saves aligning them again.
+    strategy
+        Several must have different names. Each holds at most one position a symbol.
     accept
-        Columns symbol, session, accept (bool): an entry decided on a session without an accepting row is not traded.
-        None trades every entry.
+        Columns symbol, session, accept (bool) and optionally probability: an entry decided on a session without an accepting
+        row is not traded, and candidates are ranked by probability if it is there, else by strength. None trades every entry.
     start
         First session on which an entry may be decided, and of the equity curve. Earlier bars warm the strategy up.
 
@@ -84,19 +95,49 @@ def backtest(
     DataError
         When there are no bars, or a bar falls on a day that is no session.
     """
-    limits = limits or Limits()
-    aligned = align(bars, strategy)
-    refused_by_filter = _apply_filter(aligned, accept, start)
-    terms = _terms(costs, limits)
-    log, equity_usd, exposure_usd, refused = simulate(aligned.market, aligned.rules, terms, float(initial_cash_usd))
-    shown = np.asarray(aligned.sessions >= pd.Timestamp(start or aligned.sessions[0]))
-    trades = trades_of(aligned, log, strategy.name)
-    metrics = summarise(trades, equity_usd[shown], exposure_usd[shown], initial_cash_usd)
+    panel = bars if isinstance(bars, Panel) else prepare(bars)
+    strategies = list(strategy) if isinstance(strategy, Sequence) else [strategy]
+    terms, cash = terms_of(costs, limits or Limits()), float(initial_cash_usd)
+    first = int(panel.sessions.searchsorted(pd.Timestamp(start))) if start else 0
+    if len(strategies) == len(panel.symbols) == 1 and accept is None:
+        log, equity_usd, exposure_usd, refused = _alone(panel, strategies[0], terms, cash, first)
+        refused_by_filter = 0
+    else:
+        rules = rules_of(panel, strategies)
+        refused_by_filter = _apply_filter(panel, rules, accept, first)
+        log, equity_usd, exposure_usd, refused = kernel.simulate(panel.market, rules, terms, cash)
+    equity_usd, exposure_usd = equity_usd[first:], exposure_usd[first:]
+    metrics = _figures(log, equity_usd, exposure_usd, cash, panel.bars_a_year)
     metrics["refused_filter"] = refused_by_filter
     metrics |= {f"refused_{verdict}": int(refused[i]) for i, verdict in enumerate(VERDICTS) if i}
-    below_peak = drawdown(np.concatenate([[initial_cash_usd], equity_usd[shown]]))[1:]
-    equity = pd.DataFrame({"session": aligned.sessions[shown], "equity_usd": equity_usd[shown], "drawdown": below_peak})
-    return Result(trades, equity, metrics)
+    names = tuple(sorted(each.name for each in strategies))
+    return Result(metrics, log, equity_usd, exposure_usd, cash, panel, names, first)
+
+
+def _alone(
+    panel: Panel, strategy: Strategy, terms: Terms, cash_usd: float, first: int
+) -> tuple[Log, NDArray[np.float64], NDArray[np.float64], NDArray[np.int64]]:
+    """One strategy on one symbol: the same trades by the kernel that jumps from signal to signal."""
+    line, signals = line_of(panel, strategy, 0, first)
+    log = kernel.empty_log(int(np.count_nonzero(line.entry)))
+    equity_usd, exposure_usd = np.empty(len(panel.sessions)), np.empty(len(panel.sessions))
+    refused = np.empty(len(VERDICTS), np.int64)
+    single.run(
+        line, signals.stop_pct, signals.target_pct, strategy.max_sessions or 0, terms, cash_usd, log, equity_usd, exposure_usd,
+        refused,
+    )  # fmt: skip
+    return log, equity_usd, exposure_usd, refused
+
+
+def _figures(
+    log: Log, equity_usd: NDArray[np.float64], exposure_usd: NDArray[np.float64], cash_usd: float, bars_a_year: float
+) -> Figures:
+    n = int(log.used[0])
+    trades = measure_trades(
+        log.values[kernel.NET, :n], log.values[kernel.PNL, :n], log.values[kernel.COST, :n], log.values[kernel.HOLDING, :n],
+        len(equity_usd), bars_a_year,
+    )  # fmt: skip
+    return as_figures(measure_equity(equity_usd, exposure_usd, cash_usd, bars_a_year), trades)
 
 
 def label_candidates(bars: pd.DataFrame, strategy: Strategy, costs: Costs) -> pd.DataFrame:
@@ -107,9 +148,9 @@ def label_candidates(bars: pd.DataFrame, strategy: Strategy, costs: Costs) -> pd
     known, because the data end first or no bar followed, are left out.
     """
     symbol = str(bars["symbol"].iloc[0])
-    aligned = align({symbol: bars}, strategy)
-    log = simulate_each(aligned.market, aligned.rules, _terms(costs, Limits()))
-    trades = trades_of(aligned, log, strategy.name).query("reason != 'end_of_data'")
+    panel = prepare({symbol: bars})
+    log = kernel.simulate_each(panel.market, rules_of(panel, [strategy]), terms_of(costs, Limits()))
+    trades = trades_of(panel, log, (strategy.name,)).query("reason != 'end_of_data'")
     known = pd.DatetimeIndex(trades["decision_session"])
     if strategy.entry == "open":  # nothing but the open is known of the decision's own bar
         known = _sessions_before(known, calendar_name(symbol))
@@ -128,14 +169,9 @@ def label_candidates(bars: pd.DataFrame, strategy: Strategy, costs: Costs) -> pd
     )
 
 
-def _terms(costs: Costs, limits: Limits) -> Terms:
-    return Terms(
-        float(costs.commission_bps),
-        float(costs.slippage_bps),
-        float(limits.risk_per_trade_pct),
-        float(limits.max_position_pct),
-        limits.max_positions,
-    )
+def terms_of(costs: Costs, limits: Limits) -> Terms:
+    """Costs and limits as the kernels take them."""
+    return Terms(float(costs.commission_bps), float(costs.slippage_bps), limits.terms())
 
 
 def _sessions_before(days: pd.DatetimeIndex, calendar: str) -> pd.DatetimeIndex:
@@ -146,99 +182,55 @@ def _sessions_before(days: pd.DatetimeIndex, calendar: str) -> pd.DatetimeIndex:
     return pd.DatetimeIndex(sessions[sessions.get_indexer(days) - 1])
 
 
-def align(bars: Mapping[str, pd.DataFrame], strategy: Strategy) -> Aligned:
-    """Put every symbol's bars and signals on the sessions of its own exchange, and those on one joint axis."""
-    if not bars:
-        raise DataError("Backtest: expected bars of one symbol or more, found none. Load some first: `cli ingest`.")
-    symbols = sorted(bars)
-    own = {symbol: _own_sessions(symbol, bars[symbol]) for symbol in symbols}
-    sessions = pd.DatetimeIndex(np.unique(np.concatenate([days.to_numpy() for days in own.values()])))
-    shape = (len(symbols), len(sessions))
-    session_no = np.full(shape, -1, dtype=np.int64)
-    columns: dict[str, NDArray[Any]] = {
-        name: np.full(shape, np.nan) for name in (*PRICES, "stop_pct", "target_pct", "strength")
-    }
-    columns |= {
-        "entry": np.zeros(shape, np.int8),
-        "exit_long": np.zeros(shape, np.bool_),
-        "exit_short": np.zeros(shape, np.bool_),
-    }
-    for s, symbol in enumerate(symbols):
-        session_no[s, sessions.get_indexer(own[symbol])] = np.arange(len(own[symbol]))
-        at = sessions.get_indexer(pd.DatetimeIndex(bars[symbol]["session"]))
-        signals = SIGNALS.check(strategy.signals(bars[symbol]))
-        for name, values in columns.items():
-            source = bars[symbol] if name in PRICES else signals
-            values[s, at] = source[name].to_numpy()
-    prices = {name: columns.pop(name) for name in PRICES}
-    market = Market(**prices, session_no=session_no)
-    rules = Rules(
-        **columns,
-        max_sessions=strategy.max_sessions or 0,
-        enters_at_open=strategy.entry == "open",
-        exits_at_close=strategy.exit == "close",
-    )
-    return Aligned(symbols, sessions, market, rules)
+def _apply_filter(panel: Panel, rules: Rules, accept: pd.DataFrame | None, first: int) -> int:
+    """Take out, in place, entries before column `first` and entries not accepted; rank by probability where there is one.
 
-
-def _own_sessions(symbol: str, bars: pd.DataFrame) -> pd.DatetimeIndex:
-    """Sessions of the symbol's exchange from its first bar to its last."""
-    days = pd.DatetimeIndex(bars["session"])
-    sessions = sessions_between(days[0].date(), days[-1].date(), calendar_name(symbol))
-    strays = days.difference(sessions)
-    if len(strays):
-        raise DataError(
-            f"Bars of {symbol}: expected sessions of {calendar_name(symbol)}, found {strays[0].date()}. Validate first."
-        )
-    return sessions
-
-
-def _apply_filter(aligned: Aligned, accept: pd.DataFrame | None, start: dt.date | None) -> int:
-    """Take out, in place, entries before `start` and entries not accepted; return how many the filter refused."""
-    entry = aligned.rules.entry
-    if start is not None:
-        entry[:, np.asarray(aligned.sessions < pd.Timestamp(start))] = 0
+    Returns how many entries the filter refused.
+    """
+    rules.entry[:, :first] = 0
     if accept is None:
         return 0
-    wanted = np.zeros(entry.shape, dtype=np.bool_)
-    yes = accept[accept["accept"].astype(bool)]
-    s = pd.Index(aligned.symbols).get_indexer(pd.Index(yes["symbol"]))
-    t = aligned.sessions.get_indexer(pd.DatetimeIndex(yes["session"]))
-    wanted[s[(s >= 0) & (t >= 0)], t[(s >= 0) & (t >= 0)]] = True
-    refused = int(((entry != 0) & ~wanted).sum())
-    entry[~wanted] = 0
+    s = pd.Index(panel.symbols).get_indexer(pd.Index(accept["symbol"]))
+    t = panel.sessions.get_indexer(pd.DatetimeIndex(accept["session"]))
+    known = (s >= 0) & (t >= 0)
+    wanted = np.zeros(panel.market.open.shape, dtype=np.bool_)
+    wanted[s[known], t[known]] = accept["accept"].to_numpy(dtype=np.bool_)[known]
+    by_line = wanted[rules.symbol]
+    if "probability" in accept:
+        probability = np.full(wanted.shape, np.nan)
+        probability[s[known], t[known]] = accept["probability"].to_numpy(dtype=np.float64)[known]
+        rules.strength[:] = probability[rules.symbol]
+    refused = int(((rules.entry != 0) & ~by_line).sum())
+    rules.entry[~by_line] = 0
     return refused
 
 
-def trades_of(aligned: Aligned, log: Log, strategy: str) -> pd.DataFrame:
-    """The kernel's log as TRADES.
+def trades_of(panel: Panel, log: Log, strategies: Sequence[str]) -> pd.DataFrame:
+    """The kernel's log as TRADES; `strategies` are the sorted names behind its lines.
 
-    `gross_return` is the raw move; `net_return` is `pnl_usd` to the entry's notional, after slippage and both commissions;
-    `cost_usd` is what the two differ by in money; `holding_sessions` is 0 for a trade left in its entry session.
+    `gross_return`, `net_return`, `pnl_usd` and `cost_usd` are those of `trading.costs.outcome`; `holding_sessions` is 0 for a
+    trade left in its entry session.
     """
     n = int(log.used[0])
-    order = np.lexsort((log.rows[:n, 3], log.rows[:n, 0]))  # by symbol, then entry, as TRADES wants them
-    symbol, side, decision, entry, exit_, reason = log.rows[order].T
-    quantity, raw_entry, raw_exit = log.quantity[order], log.raw_entry[order], log.raw_exit[order]
-    entry_price, exit_price = log.entry_price[order], log.exit_price[order]
-    pnl = side * quantity * (exit_price - entry_price) - log.entry_fee_usd[order] - log.exit_fee_usd[order]
-    number = aligned.market.session_no
+    order = np.lexsort((log.rows[kernel.ENTRY, :n], log.rows[kernel.LINE, :n]))  # by line, then entry, as TRADES wants them
+    line, side, decision, entry, exit_, reason = log.rows[:, :n][:, order]
+    value = log.values[:, :n][:, order]
     frame = pd.DataFrame(
         {
-            "symbol": np.asarray(aligned.symbols, dtype=object)[symbol],
-            "strategy": np.full(n, strategy, dtype=object),
+            "symbol": np.asarray(panel.symbols, dtype=object)[line % len(panel.symbols)],
+            "strategy": np.asarray(strategies, dtype=object)[line // len(panel.symbols)],
             "side": side.astype(np.int8),
-            "decision_session": aligned.sessions[decision],
-            "entry_session": aligned.sessions[entry],
-            "exit_session": aligned.sessions[exit_],
-            "entry_price": entry_price,
-            "exit_price": exit_price,
-            "quantity": quantity,
-            "gross_return": side * (raw_exit / raw_entry - 1),
-            "net_return": pnl / (quantity * entry_price),
-            "pnl_usd": pnl,
-            "cost_usd": side * quantity * (raw_exit - raw_entry) - pnl,
-            "holding_sessions": number[symbol, exit_] - number[symbol, entry],
+            "decision_session": panel.sessions[decision],
+            "entry_session": panel.sessions[entry],
+            "exit_session": panel.sessions[exit_],
+            "entry_price": value[kernel.PAID],
+            "exit_price": value[kernel.GOT],
+            "quantity": value[kernel.QUANTITY],
+            "gross_return": value[kernel.GROSS],
+            "net_return": value[kernel.NET],
+            "pnl_usd": value[kernel.PNL],
+            "cost_usd": value[kernel.COST],
+            "holding_sessions": value[kernel.HOLDING].astype(np.int64),
             "reason": np.asarray(REASONS, dtype=object)[reason],
         }
     )

@@ -1,7 +1,8 @@
 """The backtest's loops, compiled: follow a trade from entry to exit, and run a portfolio through its sessions.
 
 Owns the order of events; the rules of a fill, a size and a limit are those of `trading`, which the daily path calls as well.
-It knows no frames and no dates. Arrays have one row a symbol (sorted by name) and one column a session of the joint calendar.
+It knows no frames and no dates. Prices have one row a symbol and one column a session of the joint calendar; signals have one
+row a line, which is one strategy on one symbol. Lines are sorted by strategy and symbol, so that no order of input matters.
 """
 
 from __future__ import annotations
@@ -10,13 +11,16 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from trading.compiled import compiled
-from trading.costs import commission_usd, exit_price, slipped
+from core.compiled import compiled
+from trading.costs import commission_usd, exit_price, outcome, slipped
 from trading.fills import END_OF_DATA, HELD, RULE, brackets, exit_at_bar, exit_due, is_tradable
-from trading.risk import VERDICTS, allocate
+from trading.risk import VERDICTS, LimitTerms, allocate
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+    Array = NDArray[np.float64]
+    Masks = NDArray[np.bool_]
 
 
 class Market(NamedTuple):
@@ -34,7 +38,10 @@ class Market(NamedTuple):
 
 
 class Rules(NamedTuple):
-    """A strategy's signals, each (symbols, sessions), and what it declares. `max_sessions` of 0 is no time limit."""
+    """Signals, each (lines, sessions), and one element a line: its symbol and what its strategy declares.
+
+    `max_sessions` of 0 is no time limit.
+    """
 
     entry: NDArray[np.int8]
     exit_long: NDArray[np.bool_]
@@ -42,9 +49,10 @@ class Rules(NamedTuple):
     stop_pct: NDArray[np.float64]
     target_pct: NDArray[np.float64]
     strength: NDArray[np.float64]
-    max_sessions: int
-    enters_at_open: bool
-    exits_at_close: bool
+    symbol: NDArray[np.int64]
+    max_sessions: NDArray[np.int64]
+    enters_at_open: NDArray[np.bool_]
+    exits_at_close: NDArray[np.bool_]
 
 
 class Terms(NamedTuple):
@@ -52,89 +60,129 @@ class Terms(NamedTuple):
 
     commission_bps: float
     slippage_bps: float
-    risk_per_trade_pct: float
-    max_position_pct: float
-    max_positions: int
+    limits: LimitTerms
 
 
 class Log(NamedTuple):
-    """Trades in the order of their entries, `used[0]` of them.
+    """Trades in the order of their entries, a column each, `used[0]` of them.
 
-    `rows` holds symbol, side, decision, entry, exit (columns of the market) and reason; prices are with and without slippage.
+    `rows`: line, side, columns of decision, entry and exit, reason. `values`: quantity; raw entry and exit price;
+    the prices paid and got, after slippage; gross and net return, profit and cost in USD as `trading.costs.outcome`; both
+    commissions in USD; sessions held.
     """
 
     rows: NDArray[np.int64]
-    quantity: NDArray[np.float64]
-    raw_entry: NDArray[np.float64]
-    raw_exit: NDArray[np.float64]
-    entry_price: NDArray[np.float64]
-    exit_price: NDArray[np.float64]
-    entry_fee_usd: NDArray[np.float64]
-    exit_fee_usd: NDArray[np.float64]
+    values: NDArray[np.float64]
     used: NDArray[np.int64]
 
 
+LINE, SIDE, DECISION, ENTRY, EXIT, REASON = range(6)
+QUANTITY, RAW_ENTRY, RAW_EXIT, PAID, GOT, GROSS, NET, PNL, COST, ENTRY_FEE, EXIT_FEE, HOLDING = range(12)
+
+
 class State(NamedTuple):
-    """What the portfolio holds, one element a symbol. `ordered` shares wait for the next open; `trade` indexes the log."""
+    """What the portfolio has, one element a line; `lines` lists the lines that hold or have ordered, `many[0]` of them.
+
+    `shares` are held; `ordered` wait for column `due`, decided at column `decided`; `trade` indexes the log.
+    """
 
     cash_usd: NDArray[np.float64]
-    quantity: NDArray[np.float64]
+    shares: NDArray[np.float64]
     mark: NDArray[np.float64]
     ordered: NDArray[np.float64]
-    ordered_at: NDArray[np.int64]
+    decided: NDArray[np.int64]
+    due: NDArray[np.int64]
     trade: NDArray[np.int64]
+    lines: NDArray[np.int64]
+    many: NDArray[np.int64]
 
 
 @compiled
-def follow(market: Market, rules: Rules, s: int, entry: int, decision: int, side: int) -> tuple[int, float, int]:  # noqa: PLR0917
-    """Hold a position from the open of column `entry` until a rule ends it.
+def follow(  # noqa: PLR0917  # numba kernels take positions
+    open_: Array,
+    high: Array,
+    low: Array,
+    close: Array,
+    session_no: NDArray[np.int64],
+    leave: Masks,
+    entry: int,
+    side: int,
+    stop_pct: float,
+    target_pct: float,
+    max_sessions: int,
+    exits_at_close: bool,
+) -> tuple[int, float, int]:
+    """Hold one symbol's position from the open of column `entry` until a rule ends it.
 
     Returns
     -------
     column, raw price, reason
         Of the exit. A position the data end on leaves at its last close, as `END_OF_DATA`.
     """
-    raw_entry = market.open[s, entry]
-    stop, target = brackets(side, raw_entry, rules.stop_pct[s, decision], rules.target_pct[s, decision])
+    stop, target = brackets(side, open_[entry], stop_pct, target_pct)
     due, last = HELD, entry
-    for t in range(entry, market.open.shape[1]):
-        open_, high, low, close = market.open[s, t], market.high[s, t], market.low[s, t], market.close[s, t]
-        if not is_tradable(open_, high, low, close):
+    for t in range(entry, len(open_)):
+        if not is_tradable(open_[t], high[t], low[t], close[t]):
             continue
         if due != HELD:
-            return t, open_, due
-        reason, price = exit_at_bar(side, t == entry, open_, high, low, stop, target)
+            return t, open_[t], due
+        reason, price = exit_at_bar(side, t == entry, open_[t], high[t], low[t], stop, target)
         if reason != HELD:
             return t, price, reason
-        wanted = rules.exit_long[s, t] if side > 0 else rules.exit_short[s, t]
-        due = exit_due(wanted, market.session_no[s, t] - market.session_no[s, entry] + 1, rules.max_sessions)
-        if due != HELD and rules.exits_at_close:
-            return t, close, due
+        due = exit_due(leave[t], session_no[t] - session_no[entry] + 1, max_sessions)
+        if due != HELD and exits_at_close:
+            return t, close[t], due
         last = t
-    return last, market.close[s, last], END_OF_DATA
+    return last, close[last], END_OF_DATA
 
 
 @compiled
-def simulate_each(market: Market, rules: Rules, terms: Terms) -> Log:
-    """Trade every candidate of every symbol on its own, one share each, whatever the others do.
+def write(  # noqa: PLR0917  # numba kernels take positions
+    log: Log, line: int, side: int, decision: int, entry: int, out: tuple[int, float, int], held: int, shares: float,
+    raw_entry: float, commission_bps: float, slippage_bps: float,
+) -> int:  # fmt: skip
+    """Append the trade that `shares`, entered at column `entry`, turn out to be; `out` is what `follow` returned."""
+    column, raw_exit, reason = out
+    paid, got = slipped(raw_entry, side, slippage_bps), exit_price(raw_exit, reason, side, slippage_bps)
+    entry_fee, exit_fee = commission_usd(shares, paid, commission_bps), commission_usd(shares, got, commission_bps)
+    gross, net, pnl, cost = outcome(side, abs(shares), raw_entry, raw_exit, paid, got, entry_fee + exit_fee)
+    n = log.used[0]
+    rows, values = log.rows[:, n], log.values[:, n]
+    rows[LINE], rows[SIDE], rows[DECISION], rows[ENTRY], rows[EXIT], rows[REASON] = line, side, decision, entry, column, reason
+    values[QUANTITY], values[HOLDING] = abs(shares), held
+    values[RAW_ENTRY], values[RAW_EXIT], values[PAID], values[GOT] = raw_entry, raw_exit, paid, got
+    values[GROSS], values[NET], values[PNL], values[COST] = gross, net, pnl, cost
+    values[ENTRY_FEE], values[EXIT_FEE] = entry_fee, exit_fee
+    log.used[0] = n + 1
+    return int(n)
 
-    A candidate whose entry bar does not exist or cannot be traded is left out.
-    """
-    log = _empty_log(rules.entry)
-    for s in range(rules.entry.shape[0]):
-        for t in range(rules.entry.shape[1]):
-            if rules.entry[s, t] != 0 and _tradable(market, s, t):
-                entry = t if rules.enters_at_open else _next_session(market, s, t)
-                if entry >= 0 and _tradable(market, s, entry):
-                    _write(log, market, rules, terms, s, t, entry, 1.0)
-    return log
+
+@compiled
+def leaves_at_close(reason: int, exits_at_close: bool) -> bool:
+    """Whether an exit takes place at a close, after the entries of that close were decided."""
+    return reason == END_OF_DATA or (reason >= RULE and exits_at_close)
+
+
+@compiled
+def next_session(session_no: NDArray[np.int64], t: int) -> int:
+    """A symbol's first session after column `t`; the next column when its data end there, where nothing can fill."""
+    for later in range(t + 1, len(session_no)):
+        if session_no[later] >= 0:
+            return later
+    return t + 1
+
+
+@compiled
+def empty_log(size: int) -> Log:
+    """Room for `size` trades."""
+    return Log(np.zeros((6, size), np.int64), np.zeros((12, size)), np.zeros(1, np.int64))
 
 
 @compiled
 def simulate(
     market: Market, rules: Rules, terms: Terms, initial_cash_usd: float
 ) -> tuple[Log, NDArray[np.float64], NDArray[np.float64], NDArray[np.int64]]:
-    """Run one strategy over a portfolio that shares cash and slots.
+    """Run every line in one portfolio that shares cash and slots.
 
     Returns
     -------
@@ -145,113 +193,163 @@ def simulate(
     refused
         How many candidates met each verdict of `trading.risk.VERDICTS`.
     """
-    symbols, sessions = rules.entry.shape
-    log = _empty_log(rules.entry)
-    state = State(
-        np.full(1, initial_cash_usd),
-        np.zeros(symbols),
-        np.zeros(symbols),
-        np.zeros(symbols),
-        np.zeros(symbols, np.int64),
-        np.zeros(symbols, np.int64),
-    )
+    lines, sessions = rules.entry.shape
+    log = empty_log(int(np.count_nonzero(rules.entry)))
+    state = _flat(lines, initial_cash_usd)
     equity_usd, exposure_usd = np.zeros(sessions), np.zeros(sessions)
     refused = np.zeros(len(VERDICTS), np.int64)
+    candidates, first = _by_session(rules.entry)
+    peak_usd = initial_cash_usd
     for t in range(sessions):
-        if rules.enters_at_open:
-            _order(state, market, rules, terms, t, refused)
+        now = candidates[first[t] : first[t + 1]]
+        if len(now) == 0 and state.many[0] == 0:
+            equity_usd[t] = state.cash_usd[0]
+            continue
+        _order(state, market, rules, terms.limits, t, now, True, peak_usd, refused)
         _fill_entries(state, log, market, rules, terms, t)
         _fill_exits(state, log, rules, t, False)
-        _mark(state, market, t)
-        if not rules.enters_at_open:
-            _order(state, market, rules, terms, t, refused)
+        _mark(state, market, rules, t)
+        _order(state, market, rules, terms.limits, t, now, False, peak_usd, refused)
         _fill_exits(state, log, rules, t, True)
-        equity_usd[t] = _equity(state)
-        exposure_usd[t] = _exposure(state)
+        _forget(state)
+        equity_usd[t], exposure_usd[t] = _equity(state), _exposure(state, False)
+        peak_usd = max(peak_usd, equity_usd[t])
     return log, equity_usd, exposure_usd, refused
 
 
 @compiled
-def _order(state: State, market: Market, rules: Rules, terms: Terms, t: int, refused: NDArray[np.int64]) -> None:  # noqa: PLR0917
+def _flat(lines: int, cash_usd: float) -> State:
+    whole = np.zeros((4, lines), np.int64)
+    return State(
+        np.full(1, cash_usd), np.zeros(lines), np.zeros(lines), np.zeros(lines), whole[0], whole[1], whole[2], whole[3],
+        np.zeros(1, np.int64),
+    )  # fmt: skip
+
+
+@compiled
+def _by_session(entry: NDArray[np.int8]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Lines with an entry signal, session after session, and where each session's begin."""
+    lines, sessions = entry.shape
+    first = np.zeros(sessions + 2, np.int64)
+    for line in range(lines):
+        for t in range(sessions):
+            first[t + 2] += entry[line, t] != 0
+    first = np.cumsum(first)
+    found = np.zeros(first[-1], np.int64)
+    for line in range(lines):
+        for t in range(sessions):
+            if entry[line, t] != 0:
+                found[first[t + 1]] = line
+                first[t + 1] += 1
+    return found, first[:-1]
+
+
+@compiled
+def _order(  # noqa: PLR0917  # numba kernels take positions
+    state: State, market: Market, rules: Rules, limits: LimitTerms, t: int, candidates: NDArray[np.int64], at_open: bool,
+    peak_usd: float, refused: NDArray[np.int64],
+) -> None:  # fmt: skip
     """Decide the entries of one moment: candidates that are flat, by strength, within capital and slots."""
-    if not rules.entry[:, t].any():
+    lines = np.empty(len(candidates), np.int64)
+    n = 0
+    for line in candidates:
+        flat = state.shares[line] == 0 and state.ordered[line] == 0
+        if rules.enters_at_open[line] == at_open and flat and _tradable(market, rules.symbol[line], t):
+            lines[n] = line
+            n += 1
+    if n == 0:
         return
-    candidate = rules.entry[:, t].copy()
-    for s in range(len(candidate)):
-        if state.quantity[s] != 0 or state.ordered[s] != 0 or not _tradable(market, s, t):
-            candidate[s] = 0
-    if not candidate.any():
-        return
-    price = market.open[:, t].copy() if rules.enters_at_open else market.close[:, t].copy()
+    side, price, stop_pct, strength = np.empty(n, np.int8), np.empty(n), np.empty(n), np.empty(n)
+    for i in range(n):
+        line = lines[i]
+        price[i] = (market.open if at_open else market.close)[rules.symbol[line], t]
+        side[i], stop_pct[i], strength[i] = rules.entry[line, t], rules.stop_pct[line, t], rules.strength[line, t]
     signed, verdict = allocate(
-        candidate,
-        price,
-        rules.stop_pct[:, t].copy(),
-        rules.strength[:, t].copy(),
-        _equity(state),
-        np.sum(np.abs(state.quantity + state.ordered) * state.mark),
-        np.sum(state.quantity + state.ordered != 0),
-        terms.risk_per_trade_pct,
-        terms.max_position_pct,
-        terms.max_positions,
-    )
-    for s in range(len(candidate)):
-        if candidate[s] != 0:
-            refused[verdict[s]] += 1
-            state.ordered[s] = signed[s]
-            state.ordered_at[s] = t
+        side, price, stop_pct, strength, _equity(state), _exposure(state, True), state.many[0], peak_usd, limits
+    )  # fmt: skip
+    for i in range(n):
+        refused[verdict[i]] += 1
+        if signed[i] != 0:
+            line = lines[i]
+            session_no = market.session_no[rules.symbol[line]]
+            state.ordered[line], state.mark[line] = signed[i], price[i]
+            state.decided[line], state.due[line] = t, t if at_open else next_session(session_no, t)
+            state.lines[state.many[0]] = line
+            state.many[0] += 1
 
 
 @compiled
 def _fill_entries(state: State, log: Log, market: Market, rules: Rules, terms: Terms, t: int) -> None:  # noqa: PLR0917
-    """Fill what was ordered at this open; an order is good for one session of its symbol and lapses where no bar trades."""
-    for s in range(len(state.ordered)):
-        if state.ordered[s] == 0 or _next_session(market, s, state.ordered_at[s] - rules.enters_at_open) > t:
+    """Fill what was ordered for this open; an order is good for one session of its symbol and lapses where no bar trades."""
+    for line in state.lines[: state.many[0]]:
+        if state.ordered[line] == 0 or state.due[line] > t:
             continue
-        shares, state.ordered[s] = state.ordered[s], 0.0
-        if _tradable(market, s, t):
-            n = _write(log, market, rules, terms, s, state.ordered_at[s], t, shares)
-            state.trade[s] = n
-            state.cash_usd[0] -= shares * log.entry_price[n] + log.entry_fee_usd[n]
-            state.quantity[s] = shares
-            state.mark[s] = market.open[s, t]
+        shares, state.ordered[line] = state.ordered[line], 0.0
+        s, decision = rules.symbol[line], state.decided[line]
+        if not _tradable(market, s, t):
+            continue
+        side, number = int(rules.entry[line, decision]), market.session_no[s]
+        out = follow(
+            market.open[s], market.high[s], market.low[s], market.close[s], number,
+            rules.exit_long[line] if side > 0 else rules.exit_short[line], t, side, rules.stop_pct[line, decision],
+            rules.target_pct[line, decision], rules.max_sessions[line], rules.exits_at_close[line],
+        )  # fmt: skip
+        n = write(
+            log, line, side, decision, t, out, number[out[0]] - number[t], shares, market.open[s, t],
+            terms.commission_bps, terms.slippage_bps,
+        )  # fmt: skip
+        state.trade[line], state.shares[line], state.mark[line] = n, shares, market.open[s, t]
+        state.cash_usd[0] -= shares * log.values[PAID, n] + log.values[ENTRY_FEE, n]
 
 
 @compiled
 def _fill_exits(state: State, log: Log, rules: Rules, t: int, at_close: bool) -> None:
     """Book this session's exits: those at the open and within the bar; then, entries being decided, those at the close."""
-    for s in range(len(state.quantity)):
-        n = state.trade[s]
-        if state.quantity[s] == 0 or log.rows[n, 4] != t:
+    for line in state.lines[: state.many[0]]:
+        n = state.trade[line]
+        if state.shares[line] == 0 or log.rows[EXIT, n] != t:
             continue
-        reason = log.rows[n, 5]
-        leaves_at_close = reason == END_OF_DATA or (reason >= RULE and rules.exits_at_close)
-        if leaves_at_close == at_close:
-            state.cash_usd[0] += state.quantity[s] * log.exit_price[n] - log.exit_fee_usd[n]
-            state.quantity[s] = 0.0
+        if leaves_at_close(log.rows[REASON, n], rules.exits_at_close[line]) == at_close:
+            state.cash_usd[0] += state.shares[line] * log.values[GOT, n] - log.values[EXIT_FEE, n]
+            state.shares[line] = 0.0
+    if not at_close:
+        _forget(state)
 
 
 @compiled
-def _mark(state: State, market: Market, t: int) -> None:
-    for s in range(len(state.mark)):
+def _forget(state: State) -> None:
+    """Take lines that neither hold nor have ordered off the list, the others keeping their order."""
+    kept = 0
+    for i in range(state.many[0]):
+        line = state.lines[i]
+        if state.shares[line] != 0 or state.ordered[line] != 0:
+            state.lines[kept] = line
+            kept += 1
+    state.many[0] = kept
+
+
+@compiled
+def _mark(state: State, market: Market, rules: Rules, t: int) -> None:
+    for line in state.lines[: state.many[0]]:
+        s = rules.symbol[line]
         if _tradable(market, s, t):
-            state.mark[s] = market.close[s, t]
+            state.mark[line] = market.close[s, t]
 
 
 @compiled
 def _equity(state: State) -> float:
     equity = state.cash_usd[0]
-    for s in range(len(state.mark)):  # a loop, for an array a session would cost more than the session
-        equity += state.quantity[s] * state.mark[s]
+    for line in state.lines[: state.many[0]]:
+        equity += state.shares[line] * state.mark[line]
     return float(equity)
 
 
 @compiled
-def _exposure(state: State) -> float:
-    """Gross notional of what is held."""
+def _exposure(state: State, with_orders: bool) -> float:
+    """Gross notional of what is held, and of what is ordered if asked for."""
     exposure = 0.0
-    for s in range(len(state.mark)):
-        exposure += abs(state.quantity[s]) * state.mark[s]
+    for line in state.lines[: state.many[0]]:
+        exposure += abs(state.shares[line] + (state.ordered[line] if with_orders else 0.0)) * state.mark[line]
     return exposure
 
 
@@ -261,42 +359,29 @@ def _tradable(market: Market, s: int, t: int) -> bool:
 
 
 @compiled
-def _next_session(market: Market, s: int, t: int) -> int:
-    """The symbol's first session after column `t`; -1 when its data end there."""
-    for later in range(t + 1, market.session_no.shape[1]):
-        if market.session_no[s, later] >= 0:
-            return later
-    return -1
+def simulate_each(market: Market, rules: Rules, terms: Terms) -> Log:
+    """Trade every candidate of every line on its own, one share each, whatever the others do.
 
-
-@compiled
-def _empty_log(entry: NDArray[np.int8]) -> Log:
-    """Room for as many trades as there are entry signals."""
-    size = np.count_nonzero(entry)
-    return Log(
-        np.zeros((size, 6), np.int64),
-        np.zeros(size),
-        np.zeros(size),
-        np.zeros(size),
-        np.zeros(size),
-        np.zeros(size),
-        np.zeros(size),
-        np.zeros(size),
-        np.zeros(1, np.int64),
-    )
-
-
-@compiled
-def _write(log: Log, market: Market, rules: Rules, terms: Terms, s: int, decision: int, entry: int, shares: float) -> int:  # noqa: PLR0917
-    """Append the trade that `shares`, entered at column `entry`, will turn out to be; its exit is booked when it comes."""
-    side = int(rules.entry[s, decision])
-    column, raw_exit, reason = follow(market, rules, s, entry, decision, side)
-    n = int(log.used[0])
-    log.rows[n] = np.array((s, side, decision, entry, column, reason))
-    log.quantity[n], log.raw_entry[n], log.raw_exit[n] = abs(shares), market.open[s, entry], raw_exit
-    log.entry_price[n] = slipped(market.open[s, entry], side, terms.slippage_bps)
-    log.exit_price[n] = exit_price(raw_exit, reason, side, terms.slippage_bps)
-    log.entry_fee_usd[n] = commission_usd(shares, log.entry_price[n], terms.commission_bps)
-    log.exit_fee_usd[n] = commission_usd(shares, log.exit_price[n], terms.commission_bps)
-    log.used[0] = n + 1
-    return n
+    A candidate whose entry bar does not exist or cannot be traded is left out.
+    """
+    log = empty_log(int(np.count_nonzero(rules.entry)))
+    for line in range(rules.entry.shape[0]):
+        s = rules.symbol[line]
+        number = market.session_no[s]
+        for t in range(rules.entry.shape[1]):
+            if rules.entry[line, t] == 0:
+                continue
+            entry = t if rules.enters_at_open[line] else next_session(number, t)
+            if not _tradable(market, s, t) or entry >= len(number) or not _tradable(market, s, entry):
+                continue
+            side = int(rules.entry[line, t])
+            out = follow(
+                market.open[s], market.high[s], market.low[s], market.close[s], number,
+                rules.exit_long[line] if side > 0 else rules.exit_short[line], entry, side, rules.stop_pct[line, t],
+                rules.target_pct[line, t], rules.max_sessions[line], rules.exits_at_close[line],
+            )  # fmt: skip
+            write(
+                log, line, side, t, entry, out, number[out[0]] - number[entry], 1.0, market.open[s, entry],
+                terms.commission_bps, terms.slippage_bps,
+            )  # fmt: skip
+    return log

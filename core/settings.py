@@ -54,6 +54,8 @@ class Settings(BaseSettings):
     risk_per_trade_pct: float = Field(0.25, gt=0, le=5)
     max_position_pct: float = Field(40.0, gt=0, le=100)
     max_positions: int = Field(3, ge=1)
+    max_exposure_pct: float = Field(100.0, gt=0, le=100)
+    max_drawdown_pct: float | None = Field(None, gt=0, le=100)
 
     broker: Literal["paper"] = "paper"
     broker_live: bool = False

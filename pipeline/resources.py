@@ -136,6 +136,8 @@ class Resources:
             risk_per_trade_pct=self.settings.risk_per_trade_pct,
             max_position_pct=self.settings.max_position_pct,
             max_positions=self.settings.max_positions,
+            max_exposure_pct=self.settings.max_exposure_pct,
+            max_drawdown_pct=self.settings.max_drawdown_pct,
         )
 
     @cached_property

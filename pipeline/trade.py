@@ -173,9 +173,11 @@ def _decide(found: Resources, day: dt.date) -> Decisions:
     positions = found.broker.positions()
     orders = [order for order, _ in found.ledger.open_orders(portfolio)]
     symbols = {*signals["symbol"], *(held.symbol for held in positions), *(order.symbol for order in orders)}
-    holdings = Holdings(portfolio, positions, orders, found.broker.cash_usd(), _closes(found, day, symbols))
+    closes, peak_usd = _closes(found, day, symbols), _peak_usd(found, day)
+    holdings = Holdings(portfolio, positions, orders, found.broker.cash_usd(), closes, peak_usd)
     accept = dict(zip(predictions["symbol"], predictions["signal"] == ENTER, strict=True))
-    return decide(day, signals, strategy, holdings, found.limits, accept=accept)
+    probability = dict(zip(predictions["symbol"], predictions["probability"], strict=True))
+    return decide(day, signals, strategy, holdings, found.limits, accept=accept, probability=probability)
 
 
 def _closes(found: Resources, day: dt.date, symbols: set[str]) -> dict[str, float]:
@@ -184,6 +186,13 @@ def _closes(found: Resources, day: dt.date, symbols: set[str]) -> dict[str, floa
         return {}
     bars = found.bars.read(sorted(symbols), start=day - dt.timedelta(days=MARK_WITHIN_DAYS), end=day)
     return {str(symbol): float(close) for symbol, close in bars.groupby("symbol")["close"].last().items()}
+
+
+def _peak_usd(found: Resources, day: dt.date) -> float:
+    """Highest equity at a close before `day`, the initial cash included."""
+    history = found.ledger.equity(found.settings.portfolio)
+    before = history.loc[history["session"] < pd.Timestamp(day), "equity_usd"]
+    return max(float(found.settings.initial_cash_usd), float(before.max()) if len(before) else 0.0)
 
 
 def _recorded(found: Resources) -> dt.date | None:

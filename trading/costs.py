@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from core.compiled import compiled
 from core.errors import ConfigError
-from trading.compiled import compiled
 from trading.fills import is_limit_fill
 
 
@@ -46,3 +46,28 @@ def exit_price(raw_price: float, reason: int, side: int, slippage_bps: float) ->
 def commission_usd(quantity: float, price: float, commission_bps: float) -> float:
     """Commission of one fill: `|quantity| * price * bps / 10000`."""
     return abs(quantity) * price * commission_bps / 10_000
+
+
+@compiled
+def outcome(  # noqa: PLR0917  # numba kernels take positions
+    side: int, quantity: float, raw_entry: float, raw_exit: float, paid: float, got: float, fees_usd: float
+) -> tuple[float, float, float, float]:
+    """What a finished trade came to.
+
+    Parameters
+    ----------
+    raw_entry, raw_exit
+        Prices before slippage.
+    paid, got
+        Prices of the two fills.
+    fees_usd
+        Both commissions.
+
+    Returns
+    -------
+    gross_return, net_return, pnl_usd, cost_usd
+        The raw move; profit to the entry's notional; `side * quantity * (got - paid) - fees`; what the raw move would have paid
+        more than that.
+    """
+    pnl = side * quantity * (got - paid) - fees_usd
+    return side * (raw_exit / raw_entry - 1), pnl / (quantity * paid), pnl, side * quantity * (raw_exit - raw_entry) - pnl

@@ -53,7 +53,8 @@ class Decisions:
 class Holdings:
     """What the portfolio has at the decision: all its positions, its open orders, its cash, and the last price of each symbol.
 
-    `prices` are the closes of the session, or for a decision at the open the closes before it.
+    `prices` are the closes of the session, or for a decision at the open the closes before it. `peak_usd` is the highest equity
+    on record; None when there is none, as before the first session.
     """
 
     portfolio: str
@@ -61,6 +62,7 @@ class Holdings:
     open_orders: Sequence[OrderIntent]
     cash_usd: Decimal | float
     prices: Mapping[str, float]
+    peak_usd: float | None = None
 
 
 def decide(
@@ -71,6 +73,7 @@ def decide(
     limits: Limits,
     *,
     accept: Mapping[str, bool] | None = None,
+    probability: Mapping[str, float] | None = None,
     moment: Literal["open", "close"] = "close",
 ) -> Decisions:
     """Decide at the close of `session`, or at its open for a strategy that enters there.
@@ -84,6 +87,8 @@ def decide(
         for a decision at the open).
     accept
         The entry filter's answer for each candidate's symbol; None when there is no filter.
+    probability
+        By which candidates are ranked, the highest first; None ranks them by the strength of their signals.
 
     Raises
     ------
@@ -105,17 +110,17 @@ def decide(
     price = rows["open" if moment == "open" else "close"].to_numpy(dtype=np.float64)
     wanted, refusals = _candidates(session, rows, strategy, holdings, orders, accept)
     worth = account(holdings.cash_usd, holdings.positions, orders, holdings.prices)
+    strength = rows["strength"] if probability is None else rows["symbol"].map(dict(probability))
     signed, verdict = allocate(
         wanted,
         price,
         rows["stop_pct"].to_numpy(dtype=np.float64),
-        rows["strength"].to_numpy(dtype=np.float64),
+        np.asarray(strength, dtype=np.float64),
         worth.equity_usd,
         worth.exposure_usd,
         len(holdings.positions) + sum(order.leg is Leg.ENTRY for order in orders),
-        float(limits.risk_per_trade_pct),
-        float(limits.max_position_pct),
-        limits.max_positions,
+        worth.equity_usd if holdings.peak_usd is None else holdings.peak_usd,
+        limits.terms(),
     )
     refusals += [Refusal(rows["symbol"][i], session, VERDICTS[verdict[i]]) for i in np.flatnonzero(verdict)]
     entries = [

@@ -19,7 +19,7 @@ from typing import Final
 
 import numpy as np
 
-from trading.compiled import compiled
+from core.compiled import compiled
 
 HELD: Final = 0
 STOP_GAP: Final = 1

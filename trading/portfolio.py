@@ -11,6 +11,7 @@ from core.errors import DataError
 from core.frames import TRADES
 from core.models import Leg, Side
 from core.sessions import calendar_name, sessions_between
+from trading.costs import outcome
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -57,7 +58,7 @@ def sessions_held(symbol: str, entry_session: dt.date, session: dt.date) -> int:
 def trades_of(fills: Sequence[tuple[OrderIntent, Fill]]) -> pd.DataFrame:
     """TRADES from fills in time order: each exit closes the entry before it in the same strategy and symbol.
 
-    The definitions are those of `backtest.engine.trades_of`; a position still open is not a trade yet.
+    Returns and costs are those of `trading.costs.outcome`, as in the backtest; a position still open is not a trade yet.
     """
     opened: dict[tuple[str, str, str], tuple[OrderIntent, Fill]] = {}
     rows = []
@@ -74,7 +75,8 @@ def _trade(order: OrderIntent, entry: Fill, exit_: Fill) -> dict[str, object]:
     side = 1 if entry.side is Side.BUY else -1
     quantity, paid, raw_paid = float(entry.quantity), float(entry.price), float(entry.raw_price)
     got, raw_got = float(exit_.price), float(exit_.raw_price)
-    pnl = side * quantity * (got - paid) - float(entry.commission_usd) - float(exit_.commission_usd)
+    fees = float(entry.commission_usd) + float(exit_.commission_usd)
+    gross, net, pnl, cost = outcome(side, quantity, raw_paid, raw_got, paid, got, fees)
     return {
         "symbol": order.symbol,
         "strategy": order.strategy,
@@ -85,10 +87,10 @@ def _trade(order: OrderIntent, entry: Fill, exit_: Fill) -> dict[str, object]:
         "entry_price": paid,
         "exit_price": got,
         "quantity": quantity,
-        "gross_return": side * (raw_got / raw_paid - 1),
-        "net_return": pnl / (quantity * paid),
+        "gross_return": gross,
+        "net_return": net,
         "pnl_usd": pnl,
-        "cost_usd": side * quantity * (raw_got - raw_paid) - pnl,
+        "cost_usd": cost,
         "holding_sessions": sessions_held(order.symbol, entry.session, exit_.session) - 1,
         "reason": exit_.reason,
     }

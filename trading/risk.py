@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
 
+from core.compiled import compiled
 from core.errors import ConfigError
-from trading.compiled import compiled
 from trading.sizing import quantity
 
 if TYPE_CHECKING:
@@ -17,7 +18,18 @@ if TYPE_CHECKING:
 ACCEPTED: Final = 0
 MAX_POSITIONS: Final = 1
 NO_CAPITAL: Final = 2
-VERDICTS: Final = ("accepted", "max_positions", "no_capital")
+MAX_DRAWDOWN: Final = 3
+VERDICTS: Final = ("accepted", "max_positions", "no_capital", "max_drawdown")
+
+
+class LimitTerms(NamedTuple):
+    """`Limits` as plain numbers for the kernels; no drawdown limit is infinity."""
+
+    risk_per_trade_pct: float
+    max_position_pct: float
+    max_positions: int
+    max_exposure_pct: float
+    max_drawdown_pct: float
 
 
 @dataclass(frozen=True)
@@ -32,19 +44,41 @@ class Limits:
         Largest notional of one position, in percent of equity at the decision.
     max_positions
         Positions held or ordered at once. A position whose exit is ordered but not filled still counts.
+    max_exposure_pct
+        Gross notional of all positions and orders, in percent of equity at the decision.
+    max_drawdown_pct
+        Nothing is entered while equity is so far under its highest close. Once all is sold equity moves no more, so this is an
+        end until a person resets the peak; None = no such limit.
     """
 
     risk_per_trade_pct: float = 0.25
     max_position_pct: float = 40.0
     max_positions: int = 3
+    max_exposure_pct: float = 100.0
+    max_drawdown_pct: float | None = None
 
     def __post_init__(self) -> None:
-        percents = {"risk_per_trade_pct": self.risk_per_trade_pct, "max_position_pct": self.max_position_pct}
+        percents = {
+            "risk_per_trade_pct": self.risk_per_trade_pct,
+            "max_position_pct": self.max_position_pct,
+            "max_exposure_pct": self.max_exposure_pct,
+            "max_drawdown_pct": 100.0 if self.max_drawdown_pct is None else self.max_drawdown_pct,
+        }
         for name, value in percents.items():
             if not 0 < value <= 100:  # noqa: PLR2004  # per cent
                 raise ConfigError(f"{name}: expected above 0 and at most 100, found {value}. It is in percent: 1 = 1 %.")
         if self.max_positions < 1:
             raise ConfigError(f"max_positions: expected 1 or more, found {self.max_positions}.")
+
+    def terms(self) -> LimitTerms:
+        """The same as plain numbers."""
+        return LimitTerms(
+            float(self.risk_per_trade_pct),
+            float(self.max_position_pct),
+            int(self.max_positions),
+            float(self.max_exposure_pct),
+            math.inf if self.max_drawdown_pct is None else float(self.max_drawdown_pct),
+        )
 
 
 @compiled
@@ -56,18 +90,20 @@ def allocate(  # noqa: PLR0917  # numba kernels take positions
     equity_usd: float,
     exposure_usd: float,
     open_positions: int,
-    risk_per_trade_pct: float,
-    max_position_pct: float,
-    max_positions: int,
+    peak_usd: float,
+    limits: LimitTerms,
 ) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
     """Share capital and slots among the entries of one moment: strongest first, then in the order given.
 
     Parameters
     ----------
     entry, price, stop_pct, strength
-        Arrays with one element a symbol, sorted by symbol. `entry` is +1, -1 or 0 (no candidate). A NaN strength ranks last.
+        Arrays with one element a candidate, sorted by strategy and symbol. `entry` is +1, -1 or 0 (no candidate). A NaN
+        strength ranks last.
     exposure_usd
-        Gross notional of everything held or ordered, so that exposure never exceeds equity at the decision.
+        Gross notional of everything held or ordered, so that exposure never exceeds its limit at the decision.
+    peak_usd
+        Highest equity at any close up to the decision, and the first cash.
 
     Returns
     -------
@@ -79,18 +115,32 @@ def allocate(  # noqa: PLR0917  # numba kernels take positions
     signed = np.zeros(len(entry), dtype=np.float64)
     verdict = np.zeros(len(entry), dtype=np.int64)
     weakness = np.where(np.isnan(strength), np.inf, -strength)
-    for i in np.argsort(weakness, kind="mergesort"):  # stable: ties keep the order of symbols
+    for i in np.argsort(weakness, kind="mergesort"):  # stable: ties keep the order given
         if entry[i] == 0:
             continue
-        if open_positions >= max_positions:
-            verdict[i] = MAX_POSITIONS
-            continue
-        available_usd = equity_usd - exposure_usd
-        shares = quantity(price[i], stop_pct[i], equity_usd, available_usd, risk_per_trade_pct, max_position_pct)
-        if shares == 0.0:
-            verdict[i] = NO_CAPITAL
-            continue
-        signed[i] = entry[i] * shares
-        exposure_usd += shares * price[i]
-        open_positions += 1
+        shares, verdict[i] = grant(price[i], stop_pct[i], equity_usd, exposure_usd, open_positions, peak_usd, limits)
+        if verdict[i] == ACCEPTED:
+            signed[i] = entry[i] * shares
+            exposure_usd += shares * price[i]
+            open_positions += 1
     return signed, verdict
+
+
+@compiled
+def grant(  # noqa: PLR0917  # numba kernels take positions
+    price: float,
+    stop_pct: float,
+    equity_usd: float,
+    exposure_usd: float,
+    open_positions: int,
+    peak_usd: float,
+    limits: LimitTerms,
+) -> tuple[float, int]:
+    """Shares for one entry and the verdict on it; 0 shares unless it is `ACCEPTED`. Arguments as those of `allocate`."""
+    if equity_usd <= peak_usd * (1 - limits.max_drawdown_pct / 100):
+        return 0.0, MAX_DRAWDOWN
+    if open_positions >= limits.max_positions:
+        return 0.0, MAX_POSITIONS
+    available_usd = equity_usd * limits.max_exposure_pct / 100 - exposure_usd
+    shares = quantity(price, stop_pct, equity_usd, available_usd, limits.risk_per_trade_pct, limits.max_position_pct)
+    return shares, ACCEPTED if shares > 0 else NO_CAPITAL

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 
-from trading.compiled import compiled
+from core.compiled import compiled
 
 STEPS_A_SHARE = 1e6
 

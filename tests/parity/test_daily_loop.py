@@ -49,18 +49,20 @@ def live_through(
     signals = {symbol: strategy.signals(frame) for symbol, frame in bars.items()}
     whole = pd.concat(bars.values(), ignore_index=True)
     closes: dict[str, float] = {}
-    equity = []
+    equity: list[float] = []
 
-    def act(day: dt.date, rows: pd.DataFrame, yes: dict[str, bool] | None, moment: Literal["open", "close"]) -> None:
+    def act(day: dt.date, rows: pd.DataFrame, answers: pd.DataFrame | None, moment: Literal["open", "close"]) -> None:
         orders = [order for order, _ in book.open_orders("main")]
-        holdings = Holdings("main", broker.positions(), orders, broker.cash_usd(), closes)
-        place(book, broker, decide(day, rows, strategy, holdings, limits, accept=yes, moment=moment).intents)
+        holdings = Holdings("main", broker.positions(), orders, broker.cash_usd(), closes, max([CASH, *equity]))
+        yes, probability = (None, None) if answers is None else (answers[name].to_dict() for name in ("accept", "probability"))
+        decisions = decide(day, rows, strategy, holdings, limits, accept=yes, probability=probability, moment=moment)
+        place(book, broker, decisions.intents)
 
     for stamp in sessions_between(START, END):
         today = whole[whole["session"] == stamp]
         rows = pd.concat([part[part["session"] == stamp].assign(symbol=symbol) for symbol, part in signals.items()])
         rows = rows.merge(today[["symbol", "open", "close"]], on="symbol")
-        yes = None if accept is None else accept[accept["session"] == stamp].set_index("symbol")["accept"].to_dict()
+        yes = None if accept is None else accept[accept["session"] == stamp].set_index("symbol")
 
         if strategy.entry == "open":
             act(stamp.date(), rows, yes, "open")
@@ -81,6 +83,7 @@ CASES: dict[str, tuple[Any, Limits]] = {
     "rsi": (make_strategy("rsi", {"oversold": 35.0}), Limits()),
     "compression": (make_strategy("compression", {"compressed": 1.0, "expanded": 1.005, "quiet_sessions": 1}), Limits()),
     "zscore": (make_strategy("zscore"), Limits(0.25, 30.0, 3)),
+    "in a drawdown": (make_strategy("bollinger", {"deviations": 1.0}), Limits(2.0, 40.0, 3, 80.0, 6.0)),
     "trend": (make_strategy("trend", {"slow_sessions": 40}), Limits(0.25, 30.0, 3)),
 }
 
@@ -104,11 +107,11 @@ def test_the_daily_path_makes_the_backtests_trades_to_the_cent(case: str) -> Non
 
 
 def test_the_filter_refuses_in_both_worlds_alike() -> None:
-    strategy, limits = CASES["bollinger"]
+    strategy, limits = make_strategy("bollinger", {"deviations": 1.0}), Limits(2.0, 40.0, 1)
     bars = market()
     rng = np.random.default_rng(5)
     keys = pd.concat([frame[["symbol", "session"]] for frame in bars.values()], ignore_index=True)
-    accept = keys.assign(accept=rng.random(len(keys)) < 0.5)
+    accept = keys.assign(accept=rng.random(len(keys)) < 0.5, probability=rng.random(len(keys)))
 
     expected = backtest(bars, strategy, COSTS, limits=limits, initial_cash_usd=CASH, accept=accept)
     made, _ = live_through(bars, strategy, limits, accept)

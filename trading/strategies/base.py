@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol
 
 import numpy as np
 import pandas as pd
 from pydantic import BaseModel, ConfigDict
 
-from core.frames import SIGNALS
+from core.errors import DataError
+from core.frames import PRICES, SIGNALS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from typing import Self
 
     from numpy.typing import NDArray
 
@@ -55,14 +57,93 @@ class Strategy(Protocol):
         ...
 
 
-class Parameters(BaseModel):
-    """Base of a strategy's parameters: frozen, unknown fields refused, ranges in the types."""
+class Prices(NamedTuple):
+    """What a rule sees of one symbol: arrays (bars,). VIX in index points, NaN where unknown."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", ignored_types=(str,))  # name, entry and exit need no annotation
+    open: NDArray[np.float64]
+    high: NDArray[np.float64]
+    low: NDArray[np.float64]
+    close: NDArray[np.float64]
+    vix: NDArray[np.float64]
+
+    @classmethod
+    def of(cls, bars: pd.DataFrame) -> Self:
+        """The arrays of BARS with a column `vix`; NaN when it has none."""
+        vix = bars["vix"] if "vix" in bars else pd.Series(np.nan, index=bars.index)
+        return cls(*(np.ascontiguousarray(values, dtype=np.float64) for values in (*(bars[name] for name in PRICES), vix)))
+
+
+class Signals(NamedTuple):
+    """The columns of SIGNALS without their sessions: arrays (bars,)."""
+
+    entry: NDArray[np.int8]
+    exit_long: NDArray[np.bool_]
+    exit_short: NDArray[np.bool_]
+    stop_pct: NDArray[np.float64]
+    target_pct: NDArray[np.float64]
+    strength: NDArray[np.float64]
+
+
+class Parameters(BaseModel):
+    """Base of a strategy's parameters: frozen, finite, unknown fields refused, ranges in the types."""
+
+    model_config = ConfigDict(  # ignored_types: name, entry and exit need no annotation
+        frozen=True, extra="forbid", allow_inf_nan=False, ignored_types=(str,)
+    )
 
     def describe(self) -> dict[str, Any]:
         """Every parameter, as JSON values."""
         return self.model_dump(mode="json")
+
+
+class Rule(Parameters):
+    """Base of a strategy that works on arrays; a frame costs more than the signals in it, and a sweep needs none."""
+
+    def rule(self, prices: Prices) -> Signals:
+        """Signals of one symbol, one element a bar; use `make_signals`."""
+        raise NotImplementedError
+
+    def signals(self, bars: pd.DataFrame) -> pd.DataFrame:
+        """SIGNALS for the BARS of one symbol with a column `vix`."""
+        found = self.rule(Prices.of(bars))
+        return pd.DataFrame({"session": bars["session"].to_numpy(), **found._asdict()}, index=pd.RangeIndex(len(bars)))
+
+
+def make_signals(
+    bars: int,
+    *,
+    entry: NDArray[Any],
+    exit_long: NDArray[np.bool_] | bool = False,
+    exit_short: NDArray[np.bool_] | bool = False,
+    stop_pct: NDArray[np.float64] | float | None = None,
+    target_pct: NDArray[np.float64] | float | None = None,
+    strength: NDArray[np.float64] | float = 0.0,
+) -> Signals:
+    """A strategy's masks as arrays of the right types; scalars hold for every bar and None is no stop or target."""
+    return Signals(
+        entry.astype(np.int8),
+        _filled(bars, exit_long, np.bool_),
+        _filled(bars, exit_short, np.bool_),
+        _filled(bars, stop_pct, np.float64),
+        _filled(bars, target_pct, np.float64),
+        _filled(bars, strength, np.float64),
+    )
+
+
+def _filled(bars: int, value: Any, kind: Any) -> NDArray[Any]:  # noqa: ANN401  # an array, a number or None
+    if isinstance(value, np.ndarray):
+        return np.ascontiguousarray(value, dtype=kind)
+    return np.full(bars, np.nan if value is None else value, dtype=kind)
+
+
+def signals_of(strategy: Strategy, bars: pd.DataFrame, prices: Prices) -> Signals:
+    """A strategy's signals as arrays: from its rule on `prices` where it is a `Rule`, else from its frame, which is checked."""
+    if isinstance(strategy, Rule):
+        return strategy.rule(prices)
+    frame = SIGNALS.check(strategy.signals(bars))
+    if len(frame) != len(bars):
+        raise DataError(f"Signals of {strategy.name}: expected one row a bar ({len(bars)}), found {len(frame)}.")
+    return Signals(*(np.ascontiguousarray(frame[name]) for name in Signals._fields))
 
 
 def to_signals(

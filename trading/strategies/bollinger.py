@@ -4,17 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar
 
-import numpy as np
 from pydantic import Field
 
 from features.indicators import TIE, bollinger, ratio
-from trading.strategies.base import Entry, Exit, Parameters, to_signals
+from trading.strategies.base import Entry, Exit, Rule, make_signals
 
 if TYPE_CHECKING:
-    import pandas as pd
+    from trading.strategies.base import Prices, Signals
 
 
-class BollingerReversal(Parameters):
+class BollingerReversal(Rule):
     """Mean reversion from the lower Bollinger band (Bollinger 2001, *Bollinger on Bollinger Bands*).
 
     Parameters
@@ -37,12 +36,12 @@ class BollingerReversal(Parameters):
     stop_pct: float | None = Field(0.8, gt=0, lt=100)
     target_pct: float | None = Field(1.5, gt=0)
 
-    def signals(self, bars: pd.DataFrame) -> pd.DataFrame:
-        """SIGNALS for one symbol's BARS; strength is the depth under the band in half band widths."""
-        close = bars["close"].to_numpy(dtype=np.float64)
+    def rule(self, prices: Prices) -> Signals:
+        """Signals of one symbol; strength is the depth under the band in half band widths."""
+        close = prices.close
         band = bollinger(close, self.band_sessions, self.deviations)
-        return to_signals(
-            bars,
+        return make_signals(
+            len(prices.close),
             entry=close < band.lower - TIE * close,  # prices that stand still are not under their own average
             exit_long=close >= band.middle,
             stop_pct=self.stop_pct,

@@ -8,13 +8,13 @@ import numpy as np
 from pydantic import Field
 
 from features.indicators import atr, ratio
-from trading.strategies.base import Entry, Exit, Parameters, to_signals
+from trading.strategies.base import Entry, Exit, Rule, make_signals
 
 if TYPE_CHECKING:
-    import pandas as pd
+    from trading.strategies.base import Prices, Signals
 
 
-class VolatilityCompression(Parameters):
+class VolatilityCompression(Rule):
     """Entry when the short average true range, after a spell under the long one, rises over it.
 
     ATR(14) against ATR(20): both are slow, and their ratio rarely leaves 0.85 to 1.15 on daily bars. The rule as it was first
@@ -50,14 +50,14 @@ class VolatilityCompression(Parameters):
     stop_pct: float | None = Field(1.0, gt=0, lt=100)
     target_pct: float | None = Field(2.5, gt=0)
 
-    def signals(self, bars: pd.DataFrame) -> pd.DataFrame:
-        """SIGNALS for one symbol's BARS; strength is the ratio of the two ranges."""
-        high, low, close = (bars[name].to_numpy(dtype=np.float64) for name in ("high", "low", "close"))
+    def rule(self, prices: Prices) -> Signals:
+        """Signals of one symbol; strength is the ratio of the two ranges."""
+        high, low, close = prices.high, prices.low, prices.close
         relative = ratio(atr(high, low, close, self.short_sessions), atr(high, low, close, self.long_sessions))
         over = relative > self.expanded
         fresh = over & ~np.concatenate([[False], over[:-1]])
-        return to_signals(
-            bars,
+        return make_signals(
+            len(prices.close),
             entry=fresh & self._spell_before(relative),
             exit_long=relative <= 1.0,
             stop_pct=self.stop_pct,

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 import numpy as np
 from pydantic import Field
 
-from trading.strategies.base import Entry, Exit, Parameters, to_signals
+from trading.strategies.base import Entry, Exit, Rule, make_signals
 
 if TYPE_CHECKING:
-    import pandas as pd
+    from trading.strategies.base import Prices, Signals
 
 
-class GapFade(Parameters):
+class GapFade(Rule):
     """Fade of the opening gap, long after a gap down and short after a gap up.
 
     Decided and filled at the open from that open and the close before. The target is a share of the gap, so each trade has
@@ -43,15 +43,15 @@ class GapFade(Parameters):
     max_sessions: int | None = Field(1, ge=1)
     stop_pct: float | None = Field(1.0, gt=0, lt=100)
 
-    def signals(self, bars: pd.DataFrame) -> pd.DataFrame:
-        """SIGNALS for one symbol's BARS; strength is the size of the gap in percent."""
-        open_ = bars["open"].to_numpy(dtype=np.float64)
-        before = bars["close"].shift(1).to_numpy(dtype=np.float64)  # the row's open is known, its close is not
+    def rule(self, prices: Prices) -> Signals:
+        """Signals of one symbol; strength is the size of the gap in percent."""
+        open_ = prices.open
+        before = np.concatenate([[np.nan], prices.close])[:-1]  # the row's open is known, its close is not
         gap_pct = 100 * (open_ / before - 1)
         down = (gap_pct < -self.gap_pct) & (self.direction != "up")
         up = (gap_pct > self.gap_pct) & (self.direction != "down")
-        return to_signals(
-            bars,
+        return make_signals(
+            len(prices.close),
             entry=down.astype(np.int8) - up.astype(np.int8),
             stop_pct=self.stop_pct,
             target_pct=np.where(down | up, 100 * self.filled * np.abs(open_ - before) / open_, np.nan),

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar
 
-import numpy as np
 from pydantic import Field
 
 from features.indicators import rsi
-from trading.strategies.base import Entry, Exit, Parameters, to_signals
+from trading.strategies.base import Entry, Exit, Rule, make_signals
 
 if TYPE_CHECKING:
-    import pandas as pd
+    from trading.strategies.base import Prices, Signals
 
 
-class RsiReversion(Parameters):
+class RsiReversion(Rule):
     """Mean reversion from a low relative strength index (Wilder 1978, *New Concepts in Technical Trading Systems*).
 
     Entry at a close with RSI under `oversold`; exit at a close with RSI over `recovered`.
@@ -42,11 +41,11 @@ class RsiReversion(Parameters):
     stop_pct: float | None = Field(1.0, gt=0, lt=100)
     target_pct: float | None = Field(2.0, gt=0)
 
-    def signals(self, bars: pd.DataFrame) -> pd.DataFrame:
-        """SIGNALS for one symbol's BARS; strength is how far the index is under `oversold`."""
-        index = rsi(bars["close"].to_numpy(dtype=np.float64), self.rsi_sessions)
-        return to_signals(
-            bars,
+    def rule(self, prices: Prices) -> Signals:
+        """Signals of one symbol; strength is how far the index is under `oversold`."""
+        index = rsi(prices.close, self.rsi_sessions)
+        return make_signals(
+            len(prices.close),
             entry=index < self.oversold,
             exit_long=index > self.recovered,
             stop_pct=self.stop_pct,

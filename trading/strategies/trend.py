@@ -4,17 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar
 
-import numpy as np
 from pydantic import Field
 
 from features.indicators import directional, ema, ratio
-from trading.strategies.base import Entry, Exit, Parameters, to_signals
+from trading.strategies.base import Entry, Exit, Rule, make_signals
 
 if TYPE_CHECKING:
-    import pandas as pd
+    from trading.strategies.base import Prices, Signals
 
 
-class EmaAdxTrend(Parameters):
+class EmaAdxTrend(Rule):
     """Trend following by two exponential averages and the average directional index (Wilder 1978).
 
     Entry at a close with the fast average over the slow one, ADX at or over `adx_least` and, if asked for, a body of at least
@@ -42,12 +41,12 @@ class EmaAdxTrend(Parameters):
     body_least: float | None = Field(None, gt=0, le=1)
     max_sessions: int | None = Field(None, ge=1)
 
-    def signals(self, bars: pd.DataFrame) -> pd.DataFrame:
-        """SIGNALS for one symbol's BARS; strength is ADX."""
-        open_, high, low, close = (bars[name].to_numpy(dtype=np.float64) for name in ("open", "high", "low", "close"))
+    def rule(self, prices: Prices) -> Signals:
+        """Signals of one symbol; strength is ADX."""
+        open_, high, low, close = prices.open, prices.high, prices.low, prices.close
         fast, slow = ema(close, self.fast_sessions), ema(close, self.slow_sessions)
         strength = directional(high, low, close).adx
         entry = (fast > slow) & (strength >= self.adx_least)
         if self.body_least is not None:
             entry &= ratio(close - open_, high - low) >= self.body_least
-        return to_signals(bars, entry=entry, exit_long=fast < slow, strength=strength)
+        return make_signals(len(close), entry=entry, exit_long=fast < slow, strength=strength)

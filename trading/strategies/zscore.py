@@ -8,13 +8,13 @@ import numpy as np
 from pydantic import Field
 
 from features.indicators import directional, rsi, zscore
-from trading.strategies.base import Entry, Exit, Parameters, to_signals
+from trading.strategies.base import Entry, Exit, Rule, make_signals
 
 if TYPE_CHECKING:
-    import pandas as pd
+    from trading.strategies.base import Prices, Signals
 
 
-class ZScoreReversion(Parameters):
+class ZScoreReversion(Rule):
     """Mean reversion by the distance of the close from its average, in standard deviations.
 
     Entry at a close with z at or under `entry_z`, RSI between its two levels (outside them the move is an extreme that tends
@@ -51,15 +51,15 @@ class ZScoreReversion(Parameters):
     stop_pct: float | None = Field(None, gt=0, lt=100)
     target_pct: float | None = Field(None, gt=0)
 
-    def signals(self, bars: pd.DataFrame) -> pd.DataFrame:
-        """SIGNALS for one symbol's BARS; strength is how far z is under zero."""
-        high, low, close = (bars[name].to_numpy(dtype=np.float64) for name in ("high", "low", "close"))
+    def rule(self, prices: Prices) -> Signals:
+        """Signals of one symbol; strength is how far z is under zero."""
+        high, low, close = prices.high, prices.low, prices.close
         z, index = zscore(close, self.sessions), rsi(close)
         calm = directional(high, low, close).adx < self.adx_below
         balanced = (index >= self.rsi_low) & (index <= self.rsi_high)
         broken = np.abs(z) >= self.stop_z
-        return to_signals(
-            bars,
+        return make_signals(
+            len(prices.close),
             entry=(z <= self.entry_z) & ~broken & balanced & calm,
             exit_long=(z >= self.exit_z) | broken,
             stop_pct=self.stop_pct,

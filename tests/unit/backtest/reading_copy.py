@@ -1,6 +1,7 @@
 """The rules of the backtest a second time, in plain Python and written for reading. The kernel must agree with it.
 
 One portfolio lives through the sessions one by one; nothing here looks ahead, except to know that a symbol's data have ended.
+A line is one strategy on one symbol.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 class Trade:
     """An entry and, once it is over, its exit."""
 
-    symbol: int
+    line: int
     side: int
     decision: int
     entry: int
@@ -26,7 +27,6 @@ class Trade:
     paid: float
     exit: int = -1
     reason: str = ""
-    raw_exit: float = math.nan
     got: float = math.nan
     leaving: str = ""  # an exit decided at a close, to be filled at the next open
 
@@ -36,35 +36,42 @@ class Portfolio:
     """Cash, what is held, what is ordered, what is over, and the account at each close."""
 
     cash: float
+    peak: float
     held: dict[int, Trade] = field(default_factory=dict)
-    orders: dict[int, tuple[int, int, float]] = field(default_factory=dict)  # symbol -> decision, side, quantity
+    orders: dict[int, tuple[int, int, float]] = field(default_factory=dict)  # line -> decision, side, quantity
     marks: dict[int, float] = field(default_factory=dict)
     done: list[Trade] = field(default_factory=list)
     equity: list[float] = field(default_factory=list)
-    refused: dict[str, int] = field(default_factory=lambda: {"max_positions": 0, "no_capital": 0})
+    exposure: list[float] = field(default_factory=list)
+    refused: dict[str, int] = field(default_factory=lambda: {"max_positions": 0, "no_capital": 0, "max_drawdown": 0})
 
     def worth(self) -> float:
         """Cash and positions at their last closes."""
-        return self.cash + sum(trade.side * trade.quantity * self.marks[s] for s, trade in self.held.items())
+        return self.cash + sum(trade.side * trade.quantity * self.marks[line] for line, trade in self.held.items())
+
+    def notional(self) -> float:
+        """Of what is held, long or short."""
+        return sum(trade.quantity * self.marks[line] for line, trade in self.held.items())
 
 
 def run(market: Market, rules: Rules, terms: Terms, cash: float) -> Portfolio:
     """Live through every session."""
-    book = Portfolio(cash)
+    book = Portfolio(cash, peak=cash)
+    lines = range(len(rules.entry))
     for t in range(market.open.shape[1]):
-        if rules.enters_at_open:
-            decide(book, market, rules, terms, t)
-        enter(book, market, terms, t)
-        for symbol in sorted(book.held):
-            leave_on_the_bar(book, market, rules, terms, symbol, t)
-        for symbol in range(market.open.shape[0]):
-            if tradable(market, symbol, t):
-                book.marks[symbol] = market.close[symbol, t]
-        if not rules.enters_at_open:
-            decide(book, market, rules, terms, t)
-        for symbol in sorted(book.held):
-            leave_at_the_close(book, market, rules, terms, symbol, t)
+        decide(book, market, rules, terms, t, at_open=True)
+        enter(book, market, rules, terms, t)
+        for line in sorted(book.held):
+            leave_on_the_bar(book, market, rules, terms, line, t)
+        for line in lines:
+            if tradable(market, rules.symbol[line], t):
+                book.marks[line] = market.close[rules.symbol[line], t]
+        decide(book, market, rules, terms, t, at_open=False)
+        for line in sorted(book.held):
+            leave_at_the_close(book, market, rules, terms, line, t)
         book.equity.append(book.worth())
+        book.exposure.append(book.notional())
+        book.peak = max(book.peak, book.worth())
     return book
 
 
@@ -73,65 +80,75 @@ def tradable(market: Market, s: int, t: int) -> bool:
     return all(prices[s, t] > 0 for prices in (market.open, market.high, market.low, market.close))
 
 
-def decide(book: Portfolio, market: Market, rules: Rules, terms: Terms, t: int) -> None:
-    """Rules 1 and 5: flat symbols with a signal compete for slots and capital, the strongest first."""
-    price = market.open if rules.enters_at_open else market.close
+def decide(book: Portfolio, market: Market, rules: Rules, terms: Terms, t: int, *, at_open: bool) -> None:
+    """Rules 1 and 5: flat lines with a signal compete for slots and capital, the strongest first."""
+    price = market.open if at_open else market.close
+    limits = terms.limits
     wanting = [
-        s
-        for s in range(market.open.shape[0])
-        if rules.entry[s, t] != 0 and s not in book.held and s not in book.orders and tradable(market, s, t)
+        line
+        for line in range(len(rules.entry))
+        if rules.entry[line, t] != 0
+        and rules.enters_at_open[line] == at_open
+        and line not in book.held
+        and line not in book.orders
+        and tradable(market, rules.symbol[line], t)
     ]
     equity = book.worth()
-    used = sum(trade.quantity * book.marks[s] for s, trade in book.held.items())
-    used += sum(quantity * book.marks[s] for s, (_, _, quantity) in book.orders.items())
-    slots = terms.max_positions - len(book.held) - len(book.orders)
+    used = book.notional() + sum(quantity * book.marks[line] for line, (_, _, quantity) in book.orders.items())
+    slots = limits.max_positions - len(book.held) - len(book.orders)
 
-    def weakness(s: int) -> float:
-        return math.inf if math.isnan(rules.strength[s, t]) else -rules.strength[s, t]
+    def weakness(line: int) -> float:
+        return math.inf if math.isnan(rules.strength[line, t]) else -rules.strength[line, t]
 
-    for s in sorted(wanting, key=weakness):
+    for line in sorted(wanting, key=weakness):
+        if equity <= book.peak * (1 - limits.max_drawdown_pct / 100):
+            book.refused["max_drawdown"] += 1
+            continue
         if slots <= 0:
             book.refused["max_positions"] += 1
             continue
-        notional = min(equity * terms.max_position_pct / 100, equity - used)
-        stop = rules.stop_pct[s, t]
+        notional = min(equity * limits.max_position_pct / 100, equity * limits.max_exposure_pct / 100 - used)
+        stop = rules.stop_pct[line, t]
         if stop > 0:
-            notional = min(notional, equity * terms.risk_per_trade_pct / stop)
-        quantity = math.floor(notional / price[s, t] * 1e6) / 1e6 if equity > 0 else 0.0
+            notional = min(notional, equity * limits.risk_per_trade_pct / stop)
+        paper = price[rules.symbol[line], t]
+        quantity = math.floor(notional / paper * 1e6) / 1e6 if equity > 0 else 0.0
         if quantity <= 0:
             book.refused["no_capital"] += 1
             continue
-        book.orders[s] = (t, int(rules.entry[s, t]), quantity)
-        used += quantity * price[s, t]
+        book.orders[line] = (t, int(rules.entry[line, t]), quantity)
+        book.marks[line] = paper
+        used += quantity * paper
         slots -= 1
 
 
-def enter(book: Portfolio, market: Market, terms: Terms, t: int) -> None:
+def enter(book: Portfolio, market: Market, rules: Rules, terms: Terms, t: int) -> None:
     """Rule 1: an order fills at the open of the symbol's next session (of this one when decided at the open), or lapses."""
-    for s, (decision, side, quantity) in sorted(book.orders.items()):
+    for line, (decision, side, quantity) in sorted(book.orders.items()):
+        s = rules.symbol[line]
         if market.session_no[s, t] < 0 and (market.session_no[s, t:] >= 0).any():
             continue  # the exchange is shut today
-        del book.orders[s]
+        del book.orders[line]
         if not tradable(market, s, t):
             continue
         raw = market.open[s, t]
         paid = raw * (1 + side * terms.slippage_bps / 10_000)
-        book.held[s] = Trade(s, side, decision, t, quantity, raw, paid)
-        book.marks[s] = raw
+        book.held[line] = Trade(line, side, decision, t, quantity, raw, paid)
+        book.marks[line] = raw
         book.cash -= side * quantity * paid + quantity * paid * terms.commission_bps / 10_000
 
 
-def leave_on_the_bar(book: Portfolio, market: Market, rules: Rules, terms: Terms, s: int, t: int) -> None:
+def leave_on_the_bar(book: Portfolio, market: Market, rules: Rules, terms: Terms, line: int, t: int) -> None:
     """Rules 2 and 3: what was decided at a close leaves at this open; then the stop and the target, the stop first."""
-    trade = book.held[s]
+    trade, s = book.held[line], rules.symbol[line]
     if not tradable(market, s, t):
         return
     open_, high, low = market.open[s, t], market.high[s, t], market.low[s, t]
     if trade.leaving:
         close_trade(book, terms, trade, t, open_, trade.leaving)
         return
-    stop = trade.raw_entry * (1 - trade.side * rules.stop_pct[s, trade.decision] / 100)
-    target = trade.raw_entry * (1 + trade.side * rules.target_pct[s, trade.decision] / 100)
+    stop = trade.raw_entry * (1 - trade.side * rules.stop_pct[line, trade.decision] / 100)
+    target = trade.raw_entry * (1 + trade.side * rules.target_pct[line, trade.decision] / 100)
     long = trade.side > 0
 
     def beyond_stop(price: float) -> bool:
@@ -150,18 +167,18 @@ def leave_on_the_bar(book: Portfolio, market: Market, rules: Rules, terms: Terms
         close_trade(book, terms, trade, t, target, "target")
 
 
-def leave_at_the_close(book: Portfolio, market: Market, rules: Rules, terms: Terms, s: int, t: int) -> None:
+def leave_at_the_close(book: Portfolio, market: Market, rules: Rules, terms: Terms, line: int, t: int) -> None:
     """Rules 3 and 6: the time exit, the rule exit, and the end of the data."""
-    trade = book.held[s]
+    trade, s = book.held[line], rules.symbol[line]
     if not tradable(market, s, t):
         return
     sessions = market.session_no[s, t] - market.session_no[s, trade.entry] + 1
-    wanted = rules.exit_long[s, t] if trade.side > 0 else rules.exit_short[s, t]
-    if rules.max_sessions and sessions >= rules.max_sessions:
+    wanted = rules.exit_long[line, t] if trade.side > 0 else rules.exit_short[line, t]
+    if rules.max_sessions[line] and sessions >= rules.max_sessions[line]:
         trade.leaving = "time"
     elif wanted:
         trade.leaving = "rule"
-    if trade.leaving and rules.exits_at_close:
+    if trade.leaving and rules.exits_at_close[line]:
         close_trade(book, terms, trade, t, market.close[s, t], trade.leaving)
     elif not any(tradable(market, s, later) for later in range(t + 1, market.open.shape[1])):
         close_trade(book, terms, trade, t, market.close[s, t], "end_of_data")
@@ -170,7 +187,7 @@ def leave_at_the_close(book: Portfolio, market: Market, rules: Rules, terms: Ter
 def close_trade(book: Portfolio, terms: Terms, trade: Trade, t: int, raw: float, reason: str) -> None:
     """Rule 4: slippage on everything but targets, commission on everything."""
     slip = 0.0 if reason in {"target", "target_gap"} else terms.slippage_bps
-    trade.exit, trade.reason, trade.raw_exit = t, reason, raw
+    trade.exit, trade.reason = t, reason
     trade.got = raw * (1 - trade.side * slip / 10_000)
     book.cash += trade.side * trade.quantity * trade.got - trade.quantity * trade.got * terms.commission_bps / 10_000
-    book.done.append(book.held.pop(trade.symbol))
+    book.done.append(book.held.pop(trade.line))

@@ -11,11 +11,13 @@ import pandas as pd
 import pytest
 
 from backtest.engine import backtest, label_candidates
-from core.errors import DataError
+from backtest.panel import prepare
+from core.errors import ConfigError, DataError
 from core.frames import CANDIDATES, TRADES
 from core.sessions import close_of
 from tests.standins.feed import walk
 from trading.costs import Costs
+from trading.risk import Limits
 from trading.strategies.base import to_signals
 from trading.strategies.registry import make_strategy
 
@@ -113,3 +115,98 @@ def test_the_final_equity_is_the_cash_and_every_trades_profit() -> None:
 
     assert result.metrics["final_equity_usd"] == pytest.approx(100_000 + result.trades["pnl_usd"].sum())
     assert result.metrics["trade_count"] == len(result.trades)
+
+
+def test_strategies_share_one_portfolio_and_their_order_makes_no_difference() -> None:
+    frames = {name: bars(name) for name in ("AAA", "BBB", "CCC")}
+    both = [make_strategy("rsi", {"oversold": 35.0}), make_strategy("bollinger", {"deviations": 1.5})]
+    limits = Limits(2.0, 40.0, 2)
+
+    result = backtest(frames, both, COSTS, limits=limits)
+    turned = backtest(dict(reversed(frames.items())), both[::-1], COSTS, limits=limits)
+
+    assert set(result.trades["strategy"]) == {"bollinger", "rsi"}
+    assert result.metrics["refused_max_positions"] > 0  # type: ignore[operator]
+    pd.testing.assert_frame_equal(result.trades, turned.trades)
+    pd.testing.assert_frame_equal(result.equity, turned.equity)
+    held = pd.concat(
+        [
+            result.trades.set_index("entry_session")["quantity"].abs() * 0 + 1,
+            result.trades.set_index("exit_session")["quantity"] * 0 - 1,
+        ]
+    )
+    assert held.groupby(level=0).sum().cumsum().max() <= 2
+
+
+def test_two_strategies_of_one_name_cannot_be_told_apart() -> None:
+    with pytest.raises(ConfigError, match="different names"):
+        backtest({"AAA": bars()}, [BOLLINGER, BOLLINGER], COSTS)
+
+
+def test_one_strategy_in_a_list_is_that_strategy() -> None:
+    frames = {name: bars(name) for name in ("AAA", "BBB")}
+
+    pd.testing.assert_frame_equal(backtest(frames, [BOLLINGER], COSTS).trades, backtest(frames, BOLLINGER, COSTS).trades)
+
+
+def test_candidates_are_ranked_by_probability_when_there_is_one() -> None:
+    frames = {name: bars(name) for name in ("AAA", "BBB", "CCC", "DDD")}
+    keys = pd.concat([frame[["symbol", "session"]] for frame in frames.values()], ignore_index=True)
+    everyone = keys.assign(accept=True, probability=keys["symbol"].map({"AAA": 0.1, "BBB": 0.2, "CCC": 0.3, "DDD": 0.9}))
+    limits = Limits(100.0, 100.0, 1)
+    eager = make_strategy("bollinger", {"deviations": 1.0})
+
+    ranked = backtest(frames, eager, COSTS, limits=limits, accept=everyone).trades
+    plain = backtest(frames, eager, COSTS, limits=limits).trades
+
+    turned = everyone.assign(probability=-everyone["probability"])
+    assert (ranked["symbol"] == "DDD").sum() > (plain["symbol"] == "DDD").sum()
+    assert (backtest(frames, eager, COSTS, limits=limits, accept=turned).trades["symbol"] == "AAA").sum() > (
+        plain["symbol"] == "AAA"
+    ).sum()
+
+
+def test_a_prepared_panel_gives_the_same_result_again_and_again() -> None:
+    frames = {name: bars(name) for name in ("AAA", "BBB")}
+    panel = prepare(frames)
+
+    first, second = backtest(panel, BOLLINGER, COSTS), backtest(panel, BOLLINGER, COSTS, start=dt.date(2018, 3, 1))
+
+    pd.testing.assert_frame_equal(first.trades, backtest(frames, BOLLINGER, COSTS).trades)
+    pd.testing.assert_frame_equal(second.trades, backtest(frames, BOLLINGER, COSTS, start=dt.date(2018, 3, 1)).trades)
+
+
+@pytest.mark.parametrize("timeframe", ["1m", "1h", "1wk", "1mo"])
+def test_bars_of_any_size_run_through_the_same_engine(timeframe: str) -> None:
+    frame = bars()
+    moments = {"1m": "min", "1h": "h", "1wk": "7D", "1mo": "30D"}[timeframe]
+    frame["session"] = pd.date_range("2010-01-04 14:30", periods=len(frame), freq=moments)
+    daily = backtest({"AAA": bars()}, BOLLINGER, COSTS)
+
+    result = backtest(prepare({"AAA": frame}, timeframe), BOLLINGER, COSTS)
+
+    assert result.metrics["trade_count"] == daily.metrics["trade_count"]
+    yearly = {"1m": 98_280.0, "1h": 1_638.0, "1wk": 52.0, "1mo": 12.0}[timeframe]
+    assert result.metrics["sharpe"] == pytest.approx(daily.metrics["sharpe"] * (yearly / 252) ** 0.5)  # type: ignore[operator]
+    assert result.trades["entry_session"].iloc[0] in set(frame["session"])
+
+
+def test_an_unknown_bar_size_is_named() -> None:
+    with pytest.raises(ConfigError, match="7m"):
+        prepare({"AAA": bars()}, "7m")
+
+
+def test_one_bar_and_a_price_that_stands_still_trade_nothing() -> None:
+    still = bars().assign(open=10.0, high=10.0, low=10.0, close=10.0)
+
+    for frame in (bars().iloc[:1], still):
+        result = backtest({"AAA": frame}, BOLLINGER, COSTS)
+        assert result.metrics["trade_count"] == 0
+        assert result.metrics["profit_per_trade"] is None
+        assert set(result.equity["equity_usd"]) == {100_000.0}
+
+
+def test_a_column_without_prices_trades_nothing() -> None:
+    empty = bars().assign(close=np.nan)
+
+    assert backtest({"AAA": empty}, BOLLINGER, COSTS).metrics["trade_count"] == 0

@@ -9,11 +9,21 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from backtest import kernel, single
 from backtest.kernel import Market, Rules, Terms, simulate, simulate_each
+from backtest.metrics import FIGURES, measure_equity, measure_trades
 from tests.unit.backtest import reading_copy
 from trading.fills import REASONS
+from trading.risk import VERDICTS, LimitTerms
 
-FREE = Terms(0.0, 0.0, 100.0, 100.0, 3)
+CASH = 10_000.0
+
+
+def terms(
+    commission_bps: float = 0.0, slippage_bps: float = 0.0, *, risk: float = 100.0, position: float = 100.0, slots: int = 3,
+    exposure: float = 100.0, drawdown: float = np.inf,
+) -> Terms:  # fmt: skip
+    return Terms(commission_bps, slippage_bps, LimitTerms(risk, position, slots, exposure, drawdown))
 
 
 def random_market(rng: np.random.Generator, symbols: int, sessions: int) -> Market:
@@ -34,9 +44,12 @@ def random_market(rng: np.random.Generator, symbols: int, sessions: int) -> Mark
     return Market(*prices, session_no=session_no.astype(np.int64))
 
 
-def random_rules(rng: np.random.Generator, market: Market, *, at_open: bool, at_close: bool, max_sessions: int) -> Rules:
-    shape = market.open.shape
-    known = market.session_no >= 0
+def random_rules(rng: np.random.Generator, market: Market, strategies: int = 1) -> Rules:
+    """One or more strategies on every symbol; each has its own moments of entry and exit and its own time limit."""
+    symbols, sessions = market.open.shape
+    shape = (strategies * symbols, sessions)
+    symbol = np.tile(np.arange(symbols), strategies)
+    known = market.session_no[symbol] >= 0
     return Rules(
         entry=np.where(known & (rng.random(shape) < 0.4), rng.choice([-1, 1], shape), 0).astype(np.int8),
         exit_long=known & (rng.random(shape) < 0.2),
@@ -44,74 +57,177 @@ def random_rules(rng: np.random.Generator, market: Market, *, at_open: bool, at_
         stop_pct=np.where(rng.random(shape) < 0.3, np.nan, rng.choice([1.0, 2.0, 4.0], shape)),
         target_pct=np.where(rng.random(shape) < 0.3, np.nan, rng.choice([1.0, 2.0, 4.0], shape)),
         strength=np.where(rng.random(shape) < 0.2, np.nan, rng.choice([0.0, 0.5, 1.0], shape)),
-        max_sessions=max_sessions,
-        enters_at_open=at_open,
-        exits_at_close=at_close,
+        symbol=symbol,
+        max_sessions=np.repeat(rng.integers(0, 5, strategies), symbols),
+        enters_at_open=np.repeat(rng.random(strategies) < 0.5, symbols),
+        exits_at_close=np.repeat(rng.random(strategies) < 0.5, symbols),
     )
 
 
-@settings(max_examples=250, deadline=None)
-@given(
-    seed=st.integers(0, 2**32 - 1),
-    symbols=st.integers(1, 4),
-    sessions=st.integers(2, 40),
-    at_open=st.booleans(),
-    at_close=st.booleans(),
-    max_sessions=st.integers(0, 4),
-    risk=st.sampled_from([0.25, 2.0, 50.0]),
-    slots=st.integers(1, 3),
-    costs=st.sampled_from([(0.0, 0.0), (1.0, 2.0), (30.0, 50.0)]),
-)
+def random_terms(rng: np.random.Generator) -> Terms:
+    commission, slippage = rng.choice([(0.0, 0.0), (1.0, 2.0), (30.0, 50.0)])
+    return terms(
+        commission,
+        slippage,
+        risk=rng.choice([0.25, 2.0, 50.0]),
+        position=40.0,
+        slots=int(rng.integers(1, 4)),
+        exposure=rng.choice([30.0, 100.0]),
+        drawdown=rng.choice([1.0, 5.0, np.inf]),
+    )
+
+
+def trades(log: kernel.Log) -> list[tuple[float, ...]]:
+    """What was traded, sorted: whole columns, then quantity and the prices paid and got."""
+    n = log.used[0]
+    parts = (*log.rows[:, :n].tolist(), *log.values[[kernel.QUANTITY, kernel.PAID, kernel.GOT], :n].tolist())
+    return sorted(zip(*parts, strict=True))
+
+
+@settings(max_examples=400, deadline=None)
+@given(seed=st.integers(0, 2**32 - 1), symbols=st.integers(1, 4), strategies=st.integers(1, 3), sessions=st.integers(2, 60))
 def test_the_kernel_makes_the_trades_of_the_copy_written_for_reading(
-    seed: int,
-    symbols: int,
-    sessions: int,
-    at_open: bool,
-    at_close: bool,
-    max_sessions: int,
-    risk: float,
-    slots: int,
-    costs: tuple[float, float],
+    seed: int, symbols: int, strategies: int, sessions: int
 ) -> None:
     rng = np.random.default_rng(seed)
     market = random_market(rng, symbols, sessions)
-    rules = random_rules(rng, market, at_open=at_open, at_close=at_close, max_sessions=max_sessions)
-    terms = Terms(costs[0], costs[1], risk, 40.0, slots)
+    rules, asked = random_rules(rng, market, strategies), random_terms(rng)
 
-    log, equity, _, refused = simulate(market, rules, terms, 10_000.0)
-    copy = reading_copy.run(market, rules, terms, 10_000.0)
+    log, equity, exposure, refused = simulate(market, rules, asked, CASH)
+    copy = reading_copy.run(market, rules, asked, CASH)
 
-    n = log.used[0]
-    made = sorted(zip(*log.rows[:n].T.tolist(), log.quantity[:n], log.entry_price[:n], log.exit_price[:n], strict=True))
+    made = trades(log)
     read = sorted(
-        (x.symbol, x.side, x.decision, x.entry, x.exit, REASONS.index(x.reason), x.quantity, x.paid, x.got) for x in copy.done
+        (x.line, x.side, x.decision, x.entry, x.exit, REASONS.index(x.reason), x.quantity, x.paid, x.got) for x in copy.done
     )
     assert [row[:6] for row in made] == [row[:6] for row in read]
     np.testing.assert_allclose([row[6:] for row in made], [row[6:] for row in read], rtol=1e-12)
     np.testing.assert_allclose(equity, copy.equity, rtol=1e-12)
-    assert refused.tolist()[1:] == [copy.refused["max_positions"], copy.refused["no_capital"]]
+    np.testing.assert_allclose(exposure, copy.exposure, rtol=1e-12)
+    assert refused.tolist()[1:] == [copy.refused[verdict] for verdict in VERDICTS[1:]]
     assert not copy.held, "every position is closed at the end of its data"
 
 
 @settings(max_examples=100, deadline=None)
-@given(seed=st.integers(0, 2**32 - 1), at_open=st.booleans(), at_close=st.booleans(), max_sessions=st.integers(0, 4))
-def test_a_candidate_on_its_own_ends_as_it_would_in_an_empty_portfolio(
-    seed: int, at_open: bool, at_close: bool, max_sessions: int
-) -> None:
+@given(seed=st.integers(0, 2**32 - 1))
+def test_a_candidate_on_its_own_ends_as_it_would_in_an_empty_portfolio(seed: int) -> None:
     rng = np.random.default_rng(seed)
     market = random_market(rng, 1, 25)
-    rules = random_rules(rng, market, at_open=at_open, at_close=at_close, max_sessions=max_sessions)
-    terms = Terms(1.0, 2.0, 2.0, 40.0, 1)
+    rules = random_rules(rng, market)
+    asked = terms(1.0, 2.0, risk=2.0, position=40.0, slots=1)
 
-    each = simulate_each(market, rules, terms)
+    each = simulate_each(market, rules, asked)
 
     for n in range(each.used[0]):
         alone = np.zeros_like(rules.entry)
-        alone[:, each.rows[n, 2]] = rules.entry[:, each.rows[n, 2]]
-        log, *_ = simulate(market, rules._replace(entry=alone), terms, 1e9)
+        decision = each.rows[kernel.DECISION, n]
+        alone[:, decision] = rules.entry[:, decision]
+        log, *_ = simulate(market, rules._replace(entry=alone), asked, 1e9)
         assert log.used[0] == 1
-        assert log.rows[0].tolist() == each.rows[n].tolist()
-        assert log.exit_price[0] == each.exit_price[n]
+        assert log.rows[:, 0].tolist() == each.rows[:, n].tolist()
+        assert log.values[kernel.GOT, 0] == each.values[kernel.GOT, n]
+        assert log.values[kernel.NET, 0] == pytest.approx(each.values[kernel.NET, n], rel=1e-9)
+
+
+@settings(max_examples=300, deadline=None)
+@given(seed=st.integers(0, 2**32 - 1), sessions=st.integers(2, 60))
+def test_a_line_alone_jumps_from_signal_to_signal_to_the_same_end(seed: int, sessions: int) -> None:
+    rng = np.random.default_rng(seed)
+    market = random_market(rng, 1, sessions)
+    rules, asked = random_rules(rng, market), random_terms(rng)
+    line = single.Line(
+        *(values[0] for values in (*market[:4], market.session_no)),
+        *(values[0] for values in (rules.entry, rules.exit_long, rules.exit_short)),
+        bool(rules.enters_at_open[0]),
+        bool(rules.exits_at_close[0]),
+    )
+    log = kernel.empty_log(sessions)
+    equity, exposure, refused = np.empty(sessions), np.empty(sessions), np.empty(len(VERDICTS), np.int64)
+
+    single.run(
+        line, rules.stop_pct[0], rules.target_pct[0], rules.max_sessions[0], asked, CASH, log, equity, exposure, refused
+    )  # fmt: skip
+
+    expected, expected_equity, expected_exposure, expected_refused = simulate(market, rules, asked, CASH)
+    n = expected.used[0]
+    assert log.used[0] == n
+    np.testing.assert_array_equal(log.rows[:, :n], expected.rows[:, :n])
+    np.testing.assert_allclose(log.values[:, :n], expected.values[:, :n], rtol=1e-9, atol=1e-9)
+    np.testing.assert_allclose(equity, expected_equity, rtol=1e-12)
+    np.testing.assert_allclose(exposure, expected_exposure, rtol=1e-12, atol=1e-9)
+    np.testing.assert_array_equal(refused, expected_refused)
+
+
+@settings(max_examples=100, deadline=None)
+@given(seed=st.integers(0, 2**32 - 1))
+def test_the_last_equity_is_the_cash_and_what_the_trades_earned(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    market = random_market(rng, 3, 60)
+    asked = random_terms(rng)
+
+    log, equity, exposure, _ = simulate(market, random_rules(rng, market, 2), asked, CASH)
+
+    n = log.used[0]
+    values = log.values[:, :n]
+    assert equity[-1] == pytest.approx(CASH + values[kernel.PNL].sum())
+    fees = (values[kernel.QUANTITY] * (values[kernel.PAID] + values[kernel.GOT])).sum() * asked.commission_bps / 10_000
+    assert (values[kernel.ENTRY_FEE] + values[kernel.EXIT_FEE]).sum() == pytest.approx(fees)
+    sides = log.rows[kernel.SIDE, :n]
+    raw = (sides * values[kernel.QUANTITY] * (values[kernel.RAW_EXIT] - values[kernel.RAW_ENTRY])).sum()
+    assert raw - values[kernel.PNL].sum() == pytest.approx(values[kernel.COST].sum(), abs=1e-6)
+    assert exposure[-1] == 0.0
+
+
+def test_without_signals_equity_never_moves() -> None:
+    market = random_market(np.random.default_rng(1), 3, 60)
+    rules = random_rules(np.random.default_rng(2), market)
+
+    log, equity, exposure, refused = simulate(market, rules._replace(entry=np.zeros_like(rules.entry)), terms(), CASH)
+
+    assert log.used[0] == refused.sum() == exposure.sum() == 0
+    assert set(equity) == {CASH}
+
+
+@settings(max_examples=50, deadline=None)
+@given(seed=st.integers(0, 2**32 - 1))
+def test_a_grid_of_exits_has_the_figures_of_each_point_run_alone(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    market = random_market(rng, 1, 80)
+    rules, asked = random_rules(rng, market), random_terms(rng)
+    line = single.Line(
+        *(values[0] for values in (*market[:4], market.session_no)),
+        *(values[0] for values in (rules.entry, rules.exit_long, rules.exit_short)),
+        bool(rules.enters_at_open[0]),
+        bool(rules.exits_at_close[0]),
+    )
+    stops, targets, limits = np.array([np.nan, 1.0, 4.0]), np.array([2.0, np.nan, 1.0]), np.array([0, 2, 5])
+    found = np.empty((3, len(FIGURES)))
+
+    single.scan(line, stops, targets, limits, asked, CASH, 252.0, found)
+
+    for point, stop, target, limit in zip(found, stops, targets, limits, strict=True):
+        level = {"stop_pct": np.full((1, 80), stop), "target_pct": np.full((1, 80), target), "max_sessions": np.array([limit])}
+        log, equity, exposure, _ = simulate(market, rules._replace(**level), asked, CASH)
+        n = log.used[0]
+        of_trades = [log.values[name, :n] for name in (kernel.NET, kernel.PNL, kernel.COST, kernel.HOLDING)]
+        expected = (*measure_equity(equity, exposure, CASH, 252.0), *measure_trades(*of_trades, 80, 252.0))
+        np.testing.assert_allclose(point, expected, rtol=1e-9, atol=1e-12)
+
+
+def test_in_a_drawdown_nothing_is_entered_and_the_candidate_is_counted() -> None:
+    falling = [FLAT, FLAT, (80.0, 80.0, 80.0, 80.0), (80.0, 80.0, 80.0, 80.0), (80.0, 80.0, 80.0, 80.0)]
+    market = Market(*(np.array([values]) for values in zip(*falling, strict=True)), np.arange(5)[None])
+    nan, no = np.full((1, 5), np.nan), np.zeros((1, 5), np.bool_)
+    rules = Rules(
+        np.array([[1, 0, 0, 1, 0]], np.int8), np.array([[False, False, True, False, False]]), no, nan, nan, nan,
+        np.array([0]), np.array([0]), np.array([False]), np.array([False]),
+    )  # fmt: skip
+
+    limited = simulate(market, rules, terms(drawdown=10.0), 1000.0)
+    free = simulate(market, rules, terms(drawdown=25.0), 1000.0)
+
+    assert (limited[0].used[0], limited[3][VERDICTS.index("max_drawdown")]) == (1, 1)
+    assert (free[0].used[0], free[3][VERDICTS.index("max_drawdown")]) == (2, 0)
 
 
 def one(bars: list[tuple[float, float, float, float]], **options: Any) -> dict[str, Any]:
@@ -133,19 +249,20 @@ def one(bars: list[tuple[float, float, float, float]], **options: Any) -> dict[s
         np.full((1, size), options.get("stop", np.nan)),
         np.full((1, size), options.get("target", np.nan)),
         level,
-        options.get("max_sessions", 0),
-        options.get("at_open", False),
-        options.get("at_close", False),
+        np.array([0]),
+        np.array([options.get("max_sessions", 0)]),
+        np.array([options.get("at_open", False)]),
+        np.array([options.get("at_close", False)]),
     )
-    log, equity, _, _ = simulate(market, rules, options.get("terms", FREE), 1000.0)
+    log, equity, _, _ = simulate(market, rules, options.get("terms", terms()), 1000.0)
     assert log.used[0] == 1
     return {
-        "entry": log.rows[0, 3],
-        "exit": log.rows[0, 4],
-        "reason": REASONS[log.rows[0, 5]],
-        "paid": log.entry_price[0],
-        "got": log.exit_price[0],
-        "quantity": log.quantity[0],
+        "entry": log.rows[kernel.ENTRY, 0],
+        "exit": log.rows[kernel.EXIT, 0],
+        "reason": REASONS[log.rows[kernel.REASON, 0]],
+        "paid": log.values[kernel.PAID, 0],
+        "got": log.values[kernel.GOT, 0],
+        "quantity": log.values[kernel.QUANTITY, 0],
         "equity": equity,
     }
 
@@ -224,8 +341,7 @@ def test_a_bar_without_prices_fills_nothing() -> None:
 
 @pytest.mark.parametrize(("target", "got"), [(5, 105.0), (np.nan, 100 * (1 - 0.005))])
 def test_a_target_pays_no_slippage_and_everything_pays_commission(target: float, got: float) -> None:
-    terms = Terms(10.0, 50.0, 100.0, 100.0, 1)
-    trade = one([FLAT, FLAT, (100, 106, 100, 100), FLAT], target=target, exits=[2], terms=terms)
+    trade = one([FLAT, FLAT, (100, 106, 100, 100), FLAT], target=target, exits=[2], terms=terms(10.0, 50.0))
 
     assert trade["paid"] == pytest.approx(100.5)
     assert trade["got"] == pytest.approx(got)
@@ -240,7 +356,7 @@ def test_the_quantity_is_fixed_at_the_decision_price_not_at_the_fill() -> None:
 
 
 def test_a_stop_that_fills_at_its_price_loses_the_risk_asked_for() -> None:
-    trade = one([FLAT, (100, 100, 94, 100), FLAT], stop=5, terms=Terms(0.0, 0.0, 0.25, 100.0, 1))
+    trade = one([FLAT, (100, 100, 94, 100), FLAT], stop=5, terms=terms(risk=0.25))
 
     assert trade["equity"][-1] == pytest.approx(1000 - 2.5)
 

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from backtest.metrics import equity_figures, summarise, trade_figures
+from backtest.metrics import Figures, summarise
 from core.frames import TRADES
 
 
@@ -18,8 +18,12 @@ def trades(*net: float) -> pd.DataFrame:
     return TRADES.coerce(money.assign(**blank).astype({"symbol": object}))
 
 
+def equity_figures(*equity_usd: float, cash: float = 100.0) -> Figures:
+    return summarise(TRADES.empty(), np.array(equity_usd), np.zeros(len(equity_usd)), cash)
+
+
 def test_an_equity_curve_by_hand() -> None:
-    figures = equity_figures(np.array([110.0, 99.0, 121.0]), 100.0)
+    figures = equity_figures(110.0, 99.0, 121.0)
     returns = np.array([0.10, -0.10, 2 / 9])
 
     assert figures["total_return"] == pytest.approx(0.21)
@@ -31,7 +35,7 @@ def test_an_equity_curve_by_hand() -> None:
 
 
 def test_a_curve_that_never_moves_has_no_sharpe() -> None:
-    figures = equity_figures(np.array([100.0, 100.0]), 100.0)
+    figures = equity_figures(100.0, 100.0)
 
     assert figures["sharpe"] is None
     assert figures["sortino"] is None
@@ -39,18 +43,18 @@ def test_a_curve_that_never_moves_has_no_sharpe() -> None:
 
 
 def test_a_curve_that_only_rises_has_a_sharpe_and_no_sortino() -> None:
-    figures = equity_figures(np.array([101.0, 103.0]), 100.0)
+    figures = equity_figures(101.0, 103.0)
 
     assert figures["sharpe"] > 0  # type: ignore[operator]
     assert figures["sortino"] is None
 
 
 def test_a_loss_in_the_first_session_is_a_drawdown_from_the_start() -> None:
-    assert equity_figures(np.array([90.0, 95.0]), 100.0)["max_drawdown"] == pytest.approx(-0.10)
+    assert equity_figures(90.0, 95.0)["max_drawdown"] == pytest.approx(-0.10)
 
 
 def test_trades_by_hand() -> None:
-    figures = trade_figures(trades(0.02, -0.01, 0.005), 63, np.array([0.0, 50.0]), np.array([100.0, 100.0]))
+    figures = summarise(trades(0.02, -0.01, 0.005), np.full(63, 100.0), np.repeat([0.0, 50.0, 25.0], 21), 100.0)
 
     assert figures["trade_count"] == 3
     assert figures["win_rate"] == pytest.approx(2 / 3)
@@ -73,7 +77,21 @@ def test_without_trades_nothing_is_claimed() -> None:
 
 
 def test_winners_alone_have_no_profit_factor() -> None:
-    figures = trade_figures(trades(0.02), 21, np.array([0.0]), np.array([100.0]))
+    figures = summarise(trades(0.02), np.full(21, 100.0), np.zeros(21), 100.0)
 
     assert figures["profit_factor"] is None
     assert figures["average_loser"] is None
+
+
+def test_bars_of_another_size_are_annualised_by_their_number_a_year() -> None:
+    curve = np.array([110.0, 99.0, 121.0])
+    monthly = summarise(TRADES.empty(), curve, np.zeros(3), 100.0, periods_a_year=12)
+
+    assert monthly["annual_return"] == pytest.approx(1.21**4 - 1)
+    assert monthly["sharpe"] == pytest.approx(equity_figures(*curve)["sharpe"] * (12 / 252) ** 0.5)  # type: ignore[operator]
+
+
+def test_a_portfolio_that_lost_everything_has_no_annual_return() -> None:
+    figures = equity_figures(50.0, 0.0)
+
+    assert (figures["total_return"], figures["annual_return"], figures["max_drawdown"]) == (-1.0, None, -1.0)

@@ -2,13 +2,12 @@
 
 Compiling the kernels takes seconds, so they are cached. Numba throws a cached function away when the file it stands in changes,
 but not when a function it calls has changed in another file: after an update the backtest would go on using the old fill rule.
-Here the cache carries a stamp of every file of rules as well.
+Here the cache carries a stamp of every file that holds a compiled function.
 """
 
 from __future__ import annotations
 
 import hashlib
-import inspect
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, ParamSpec, TypeVar
@@ -21,7 +20,8 @@ if TYPE_CHECKING:
 P = ParamSpec("P")
 R = TypeVar("R")
 
-RULE_FILES = ("costs.py", "fills.py", "risk.py", "sizing.py")
+ROOT = Path(__file__).parents[1]
+PACKAGES = ("features", "trading", "backtest")
 
 
 def compiled(function: Callable[P, R]) -> Callable[P, R]:
@@ -31,17 +31,12 @@ def compiled(function: Callable[P, R]) -> Callable[P, R]:
     except RuntimeError:  # no writable cache folder: compile in every process
         return njit(nogil=True)(function)
     index = dispatcher._cache._cache_file  # type: ignore[attr-defined]  # noqa: SLF001  # there is no public way to add a stamp
-    index._source_stamp = (index._source_stamp, rules_stamp(), source_hash(inspect.getfile(function)))  # noqa: SLF001
+    index._source_stamp = (index._source_stamp, kernels_stamp())  # noqa: SLF001
     return dispatcher
 
 
 @lru_cache(maxsize=1)
-def rules_stamp() -> str:
-    """Hash of the contents of every file of rules."""
-    return "".join(source_hash(str(Path(__file__).with_name(name))) for name in RULE_FILES)
-
-
-@lru_cache(maxsize=16)
-def source_hash(path: str) -> str:
-    """Hash of a file's contents."""
-    return hashlib.sha256(Path(path).read_bytes()).hexdigest()
+def kernels_stamp() -> str:
+    """Hash of the contents of every file with a compiled function in it."""
+    sources = (path.read_bytes() for package in PACKAGES for path in sorted((ROOT / package).glob("*.py")))
+    return hashlib.sha256(b"".join(source for source in sources if b"@compiled" in source)).hexdigest()

@@ -1,0 +1,206 @@
+"""Bars and signals as arrays on one axis of sessions: what the kernels read. Owns the alignment; it loops over no session."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+import pandas as pd
+
+from backtest.kernel import Market, Rules
+from backtest.single import Line
+from core.errors import ConfigError, DataError
+from core.frames import PRICES
+from core.sessions import calendar_name, sessions_between
+from trading.strategies.base import Prices, signals_of
+
+if TYPE_CHECKING:
+    import datetime as dt
+    from collections.abc import Mapping, Sequence
+
+    from numpy.typing import NDArray
+
+    from trading.strategies.base import Signals, Strategy
+
+# Bars a year by size, on an exchange with 252 sessions of 6.5 hours and on one that never shuts.
+BARS_A_YEAR: Final[Mapping[str, tuple[float, float]]] = {
+    "1m": (252 * 390.0, 365 * 1440.0),
+    "5m": (252 * 78.0, 365 * 288.0),
+    "15m": (252 * 26.0, 365 * 96.0),
+    "1h": (252 * 6.5, 365 * 24.0),
+    "1d": (252.0, 365.0),
+    "1wk": (52.0, 52.0),
+    "1mo": (12.0, 12.0),
+}
+
+
+@dataclass(frozen=True)
+class Panel:
+    """Bars of some symbols, aligned once, for any number of backtests.
+
+    Attributes
+    ----------
+    frames
+        BARS of each symbol with a column `vix`. For bars of another size than a day, `session` is the bar's opening time (UTC,
+        naive).
+    symbols, sessions
+        Rows and columns of the market's arrays.
+    """
+
+    frames: Mapping[str, pd.DataFrame]
+    symbols: list[str]
+    sessions: pd.DatetimeIndex
+    columns: list[NDArray[np.int64]]
+    market: Market
+    timeframe: str
+
+    @cached_property
+    def prices(self) -> list[Prices]:
+        """What the rules see of each symbol: its own bars, none missing between them."""
+        return [Prices.of(self.frames[symbol]) for symbol in self.symbols]
+
+    @property
+    def bars_a_year(self) -> float:
+        """For annualised figures: 252 sessions, or 365 as soon as one symbol trades around the clock."""
+        around_the_clock = any(calendar_name(symbol) == "24/7" for symbol in self.symbols)
+        return BARS_A_YEAR[self.timeframe][around_the_clock]
+
+    def signals(self, strategy: Strategy, s: int) -> Signals:
+        """A strategy's signals on the symbol of row `s`, one element a bar of that symbol."""
+        return signals_of(strategy, self.frames[self.symbols[s]], self.prices[s])
+
+
+def prepare(bars: Mapping[str, pd.DataFrame], timeframe: str = "1d") -> Panel:
+    """Put every symbol's bars on the sessions of its own exchange, and those on one joint axis.
+
+    Daily bars must fall on sessions of the exchange calendar; a session without a bar stays in, without prices. Bars of any
+    other size are taken as they come: their axis is every time at which some symbol has a bar, and a gap is no bar.
+
+    Raises
+    ------
+    DataError
+        When there are no bars, or a daily bar falls on a day that is no session.
+    """
+    if not bars:
+        raise DataError("Backtest: expected bars of one symbol or more, found none. Load some first: `cli ingest`.")
+    if timeframe not in BARS_A_YEAR:
+        raise ConfigError(f"Bar size: expected one of {', '.join(BARS_A_YEAR)}, found {timeframe!r}.")
+    symbols = sorted(bars)
+    own = [_own_sessions(symbol, bars[symbol], timeframe) for symbol in symbols]
+    sessions = own[0] if len(own) == 1 else pd.DatetimeIndex(np.unique(np.concatenate([days.to_numpy() for days in own])))
+    shape = (len(symbols), len(sessions))
+    session_no = np.full(shape, -1, dtype=np.int64)
+    prices = {name: np.full(shape, np.nan) for name in PRICES}
+    columns = []
+    for s, symbol in enumerate(symbols):
+        session_no[s, sessions.get_indexer(own[s])] = np.arange(len(own[s]))
+        columns.append(sessions.get_indexer(pd.DatetimeIndex(bars[symbol]["session"])).astype(np.int64))
+        for name, values in prices.items():
+            values[s, columns[s]] = bars[symbol][name].to_numpy()
+    return Panel(bars, symbols, sessions, columns, Market(**prices, session_no=session_no), timeframe)
+
+
+def _own_sessions(symbol: str, bars: pd.DataFrame, timeframe: str) -> pd.DatetimeIndex:
+    """Sessions of the symbol's exchange from its first bar to its last; for other sizes its bars."""
+    days = pd.DatetimeIndex(bars["session"])
+    if days.empty:
+        raise DataError(f"Backtest: expected bars of {symbol}, found none. Load some first: `cli ingest`.")
+    if timeframe != "1d":
+        return days
+    sessions = _sessions(days[0].date(), days[-1].date(), calendar_name(symbol))
+    strays = days.difference(sessions) if len(days) != len(sessions) or not days.equals(sessions) else days[:0]
+    if len(strays):
+        raise DataError(
+            f"Bars of {symbol}: expected sessions of {calendar_name(symbol)}, found {strays[0].date()}. Validate first."
+        )
+    return sessions
+
+
+@lru_cache(maxsize=256)
+def _sessions(first: dt.date, last: dt.date, calendar: str) -> pd.DatetimeIndex:
+    return sessions_between(first, last, calendar)
+
+
+def rules_of(panel: Panel, strategies: Sequence[Strategy]) -> Rules:
+    """Every strategy on every symbol of the panel as lines, sorted by strategy and symbol.
+
+    One strategy's candidates are ranked by its own strength. With several, whose strengths have different units, each becomes
+    the share of that strategy's earlier signals on the symbol that were weaker or as strong.
+    """
+    names = [strategy.name for strategy in strategies]
+    if len(set(names)) < len(names):
+        raise ConfigError(f"Strategies of a portfolio: expected different names, found {', '.join(sorted(names))}.")
+    ordered = sorted(strategies, key=lambda strategy: strategy.name)
+    shape = (len(ordered) * len(panel.symbols), len(panel.sessions))
+    levels = [np.full(shape, np.nan) for _ in range(3)]
+    masks = [np.zeros(shape, np.bool_) for _ in range(2)]
+    entry = np.zeros(shape, np.int8)
+    for i, strategy in enumerate(ordered):
+        for s, at in enumerate(panel.columns):
+            found, line = panel.signals(strategy, s), i * len(panel.symbols) + s
+            strength = found.strength if len(ordered) == 1 else _standing(found.entry, found.strength)
+            for target, values in zip(
+                (entry, *masks, *levels),
+                (found.entry, found.exit_long, found.exit_short, found.stop_pct, found.target_pct, strength),
+                strict=True,
+            ):
+                target[line, at] = values
+    each = len(panel.symbols)
+    exit_long, exit_short = masks
+    stop_pct, target_pct, strengths = levels
+    return Rules(
+        entry,
+        exit_long,
+        exit_short,
+        stop_pct,
+        target_pct,
+        strengths,
+        symbol=np.tile(np.arange(each), len(ordered)),
+        max_sessions=np.repeat(np.array([strategy.max_sessions or 0 for strategy in ordered], np.int64), each),
+        enters_at_open=np.repeat(np.array([strategy.entry == "open" for strategy in ordered]), each),
+        exits_at_close=np.repeat(np.array([strategy.exit == "close" for strategy in ordered]), each),
+    )
+
+
+def _standing(entry: NDArray[np.int8], strength: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Rank of each signal's strength among the signals up to it, above 0 and at most 1; the past alone decides."""
+    at = np.flatnonzero(entry)
+    standing = np.full(len(entry), np.nan)
+    seen = strength[at]
+    standing[at] = [np.nan if np.isnan(value) else np.mean(seen[: i + 1] <= value) for i, value in enumerate(seen)]
+    return standing
+
+
+def line_of(panel: Panel, strategy: Strategy, s: int, first: int = 0) -> tuple[Line, Signals]:
+    """One symbol's bars and one strategy's signals for `backtest.single`; no entry before column `first`."""
+    found = panel.signals(strategy, s)
+    if len(panel.columns[s]) != len(panel.sessions):  # sessions of others, or without a bar, lie between
+        found = _spread(found, panel.columns[s], len(panel.sessions))
+    market = panel.market
+    entry = found.entry.copy()
+    entry[:first] = 0
+    line = Line(
+        market.open[s],
+        market.high[s],
+        market.low[s],
+        market.close[s],
+        market.session_no[s],
+        entry,
+        found.exit_long,
+        found.exit_short,
+        strategy.entry == "open",
+        strategy.exit == "close",
+    )
+    return line, found
+
+
+def _spread(signals: Signals, at: NDArray[np.int64], sessions: int) -> Signals:
+    """Signals on the panel's axis; nothing is signalled where there is no bar."""
+    spread = {}
+    for name, values in signals._asdict().items():
+        wide = np.full(sessions, np.nan if values.dtype == np.float64 else 0, values.dtype)
+        wide[at] = values
+        spread[name] = wide
+    return type(signals)(**spread)
