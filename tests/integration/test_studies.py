@@ -1,0 +1,88 @@
+"""Studies in the desk's own PostgreSQL: shared by workers, finished once, and out of the way of the desk's tables."""
+
+from __future__ import annotations
+
+import datetime as dt
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import optuna
+import pytest
+import sqlalchemy as sa
+
+from backtest.optimise import Best, Constraints, Task, optimise_window
+from storage.engine import cluster_url, open_engine
+from storage.studies import SCHEMA, open_studies
+from tests.standins.feed import walk
+from trading.costs import Costs
+from trading.risk import Limits
+
+if TYPE_CHECKING:
+    from core.settings import Settings
+
+pytestmark = pytest.mark.integration
+
+WORKER = """
+import sys, datetime as dt
+from backtest.optimise import Constraints, Task, optimise_window
+from storage.studies import open_studies
+from tests.standins.feed import walk
+from trading.costs import Costs
+from trading.risk import Limits
+
+bars = {"AAA": walk("AAA", dt.date(2016, 1, 4), dt.date(2018, 12, 31)).assign(vix=20.0)}
+free = Constraints(None, None, None)
+task = Task("rsi", dt.date(2017, 1, 3), dt.date(2017, 12, 29), Costs(1.0, 2.0), Limits(), constraints=free)
+mine = []
+optimise_window(
+    bars, task, trials=12, seed=int(sys.argv[2]), storage=open_studies(sys.argv[1]), study_name="shared", on_trial=mine.append
+)
+print(len(mine))
+"""
+
+
+def url_of(settings: Settings) -> str:
+    return cluster_url(settings, settings.database_name)
+
+
+def test_two_workers_share_a_study_and_stop_together(database_settings: Settings) -> None:
+    url = url_of(database_settings)
+    started = [
+        subprocess.Popen([sys.executable, "-c", WORKER, url, seed], stdout=subprocess.PIPE, text=True) for seed in ("1", "2")
+    ]
+    counts = [int(worker.communicate(timeout=120)[0]) for worker in started]
+
+    storage = open_studies(url)
+    trials = optuna.load_study(study_name="shared", storage=storage).get_trials()
+    assert 12 <= len(trials) <= 13, "each may be in its last trial when the other finishes the study"
+    assert sum(counts) == len(trials)
+    assert [trial.number for trial in trials] == list(range(len(trials)))
+    assert all("metrics" in trial.user_attrs for trial in trials)
+
+
+def test_a_study_is_found_again_with_its_best_and_nothing_is_run_twice(database_settings: Settings) -> None:
+    bars = {"AAA": walk("AAA", dt.date(2016, 1, 4), dt.date(2018, 12, 31)).assign(vix=20.0)}
+    task = Task(
+        "rsi", dt.date(2017, 1, 3), dt.date(2017, 12, 29), Costs(1.0, 2.0), Limits(), constraints=Constraints(None, None, None)
+    )
+    storage = open_studies(url_of(database_settings))
+
+    first = optimise_window(bars, task, trials=5, seed=1, storage=storage, study_name="w")
+    ran: list[object] = []
+    again = optimise_window(bars, task, trials=5, seed=1, storage=storage, study_name="w", on_trial=ran.append)
+
+    assert isinstance(first, Best)
+    assert again == first
+    assert ran == []
+    assert optimise_window(bars, task, trials=5, seed=1) == first, "in the database as in memory"
+
+
+def test_studies_keep_out_of_the_desks_own_schemas(database_settings: Settings) -> None:
+    open_studies(url_of(database_settings))
+    engine = open_engine(database_settings)
+
+    found = sa.inspect(engine)
+    assert "trials" in found.get_table_names(schema=SCHEMA)
+    assert not any("study" in name for name in found.get_table_names(schema="public"))
+    engine.dispose()
