@@ -191,3 +191,6 @@ CANDIDATES = Schema(
     },
     ("symbol", "session"),
 )
+
+# Dates on which companies announce results, one row each; `announced` is the date at the exchange.
+EARNINGS = Schema("earnings", {"symbol": "object", "announced": SESSION}, ("symbol", "announced"))

@@ -165,6 +165,31 @@ trials = sa.Table(
     schema="research",
 )
 
+# Portfolios that research chose, and what the limits said about each. `session` is the last one that either had seen.
+portfolios = sa.Table(
+    "portfolios",
+    metadata,
+    sa.Column("id", sa.BigInteger, sa.Identity(), primary_key=True),
+    _column("session", sa.Date),
+    _column("created_at", INSTANT, server_default=NOW),
+    _column("method", sa.Text),
+    _column("members", JSONB),
+    _column("figures", JSONB),
+    schema="research",
+)
+
+validations = sa.Table(
+    "validations",
+    metadata,
+    sa.Column("id", sa.BigInteger, sa.Identity(), primary_key=True),
+    sa.Column("portfolio_id", sa.BigInteger, sa.ForeignKey("research.portfolios.id"), nullable=False, index=True),
+    _column("session", sa.Date),
+    _column("created_at", INSTANT, server_default=NOW),
+    _column("status", sa.Text),
+    _column("report", JSONB),
+    schema="research",
+)
+
 signals = sa.Table(
     "signals",
     metadata,
