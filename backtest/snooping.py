@@ -9,17 +9,19 @@ References
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
 
-from backtest.statistics import CHUNK, FEWEST_OBSERVATIONS, NOTHING, moves, returns_matrix
+from backtest.statistics import CHUNK, FEWEST_OBSERVATIONS, NOTHING, block_length, moves, returns_matrix
 from core.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     Array = NDArray[np.float64]
+
+COLUMNS_ASKED: Final = 32  # for the length of the blocks
 
 
 class SpaResult(NamedTuple):
@@ -56,7 +58,8 @@ def superior(
     benchmark
         (periods,); None is doing nothing, a return of zero.
     block
-        Mean length of the blocks; None = square root of the number of periods.
+        Mean length of the blocks, 1 or more; None = mean of the columns' automatic lengths. The square root of the number of
+        periods, usual elsewhere, is too long for daily returns: on noise it found something at 5 % in 9 to 20 % of the cases.
 
     Returns
     -------
@@ -69,7 +72,7 @@ def superior(
     periods = len(against)
     if periods < FEWEST_OBSERVATIONS or not len(moved):
         return None
-    length = math.sqrt(periods) if block is None else block
+    length = _typical_block(against[:, moved]) if block is None else block
     if length < 1:
         raise ConfigError(f"Mean length of the blocks: expected 1 or more periods, found {block}.")
     weights = _resample_weights(periods, length, resamples, seed)
@@ -96,6 +99,12 @@ def _against(returns: Array, benchmark: Array | None) -> Array:
     if np.shape(benchmark) != found.shape[:1]:
         raise DataError(f"Benchmark: expected one return a period ({len(found)}), found shape {np.shape(benchmark)}.")
     return returns_matrix(found - np.asarray(benchmark, dtype=np.float64)[:, None])
+
+
+def _typical_block(values: Array) -> float:
+    """Mean of the automatic block lengths of the columns, of some of them spread evenly when they are many."""
+    some = np.unique(np.linspace(0, values.shape[1] - 1, COLUMNS_ASKED).astype(np.int64))
+    return float(np.mean([block_length(values[:, column]) for column in some]))
 
 
 def _resample_weights(periods: int, length: float, resamples: int, seed: int) -> Array:

@@ -283,7 +283,7 @@ def returns_matrix(returns: Array) -> Array:
 
 def moves(returns: Array) -> NDArray[np.bool_]:
     """Whether each column (periods, columns) has any variance."""
-    found: NDArray[np.bool_] = np.ptp(returns, axis=0) > NOTHING
+    found: NDArray[np.bool_] = np.ptp(returns, axis=0) > NOTHING if len(returns) else np.zeros(returns.shape[1], np.bool_)
     return found
 
 
