@@ -9,7 +9,7 @@ from __future__ import annotations
 import datetime as dt
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import pandas as pd
 import peewee
@@ -40,6 +40,7 @@ class ServerFault(OSError):
 
 # ValueError: a page where JSON was expected. OperationalError: yfinance's cache file, busy in another process.
 TRANSIENT = (OSError, YFRateLimitError, YFDataException, ValueError, peewee.OperationalError)
+Answer = TypeVar("Answer")
 MALFORMED = (YFException, LookupError, TypeError, AttributeError)
 
 
@@ -100,20 +101,21 @@ class YahooProvider:
         RetryLater
             No symbol brought a bar and at least one failed for a passing reason.
         """
-        self._configure()
+        self.connect()
         names = list(dict.fromkeys(symbol_name(symbol) for symbol in symbols))
         with ThreadPoolExecutor(max_workers=self.threads) as pool:
             answers = list(pool.map(partial(self._ask, start=start, end=end), names))
         histories = {name: answer for name, answer in zip(names, answers, strict=True) if isinstance(answer, pd.DataFrame)}
         errors = {name: answer for name, answer in zip(names, answers, strict=True) if isinstance(answer, Exception)}
-        failed = {name: _reason(error) for name, error in errors.items()}
+        failed = {name: reason(error) for name, error in errors.items()}
         failed |= {name: f"no bar between {start} and {end}" for name, history in histories.items() if history.empty}
         log.info("yahoo_fetched", symbols=len(names), delivered=len(names) - len(failed), failed=failed)
         if len(failed) == len(names) and any(isinstance(error, TRANSIENT) for error in errors.values()):
             raise RetryLater(f"Yahoo delivered none of {len(names)} symbols: {failed}. Run the step again later.")
         return _download(histories, failed)
 
-    def _configure(self) -> None:
+    def connect(self) -> None:
+        """Set yfinance up: its cache, errors that are raised and not logged, a session that knows a server's fault."""
         if self.cache_dir is not None:
             self.cache_dir.mkdir(parents=True, exist_ok=True)
             yf.set_tz_cache_location(str(self.cache_dir))
@@ -124,6 +126,13 @@ class YahooProvider:
 
     def _ask(self, symbol: str, start: dt.date, end: dt.date) -> pd.DataFrame | Exception:
         """History of one symbol, or the error that ended the last attempt: one symbol never stops the others."""
+        history = self.try_often(symbol, partial(self._history, symbol, start, end))
+        if isinstance(history, Exception):
+            return history
+        return self._finished(symbol, history, start, end)
+
+    def try_often(self, symbol: str, call: Callable[[], Answer]) -> Answer | Exception:
+        """The answer to a call about one symbol, or the error that ended the last of `attempts`."""
         retrying = tenacity.Retrying(
             stop=tenacity.stop_after_attempt(self.attempts),
             wait=tenacity.wait_exponential_jitter(initial=self.wait_seconds, max=60, jitter=self.wait_seconds),
@@ -132,10 +141,9 @@ class YahooProvider:
             reraise=True,
         )
         try:
-            history: pd.DataFrame = retrying(self._history, symbol, start, end)
+            return retrying(call)
         except (*TRANSIENT, *MALFORMED) as error:
             return error
-        return self._finished(symbol, history, start, end)
 
     def _history(self, symbol: str, start: dt.date, end: dt.date) -> pd.DataFrame:
         history: pd.DataFrame = yf.Ticker(symbol).history(
@@ -166,7 +174,8 @@ def _log_retry(symbol: str, state: tenacity.RetryCallState) -> None:
     log.warning("yahoo_retry", symbol=symbol, attempt=state.attempt_number, error=repr(error))
 
 
-def _reason(error: Exception) -> str:
+def reason(error: Exception) -> str:
+    """An error in a line: its class and what it says."""
     return f"{type(error).__name__}: {error}"
 
 

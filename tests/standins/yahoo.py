@@ -1,4 +1,6 @@
-"""A local server that speaks Yahoo's chart API, so that the real yfinance runs without a network. Owns faults on demand.
+"""A local server that speaks Yahoo's chart API and shows its earnings page, so that the real yfinance runs without a network.
+
+Owns faults on demand:
 
 with YahooStandIn({"AAPL": bars}) as yahoo:
     yahoo.install(monkeypatch)
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
 
 NEW_YORK = "America/New_York"
 NOT_FOUND = {"chart": {"result": None, "error": {"code": "Not Found", "description": "No data found, symbol may be delisted"}}}
+WEBSITE = "https://finance.yahoo.com"
 ALWAYS = 10**6
 
 
@@ -28,10 +31,12 @@ class YahooStandIn:
     """Serves `bars`: symbol -> frame indexed by date (open, high, low, close, adj_close, volume, optional split and dividend).
 
     A symbol it does not hold is answered 404, like a delisted one; an empty frame like a listed symbol without data.
+    `earnings` holds the dates of each symbol's earnings page as they are written there ("May 2, 2024 at 4 PM EDT").
     """
 
     def __init__(self, bars: dict[str, pd.DataFrame]) -> None:
         self.bars = bars
+        self.earnings: dict[str, list[str]] = {}
         self.requests: Counter[str] = Counter()
         self._faults: dict[str, tuple[int, int]] = {}
         self._lock = threading.Lock()
@@ -44,7 +49,15 @@ class YahooStandIn:
 
     def install(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """Point yfinance here; the cookie and crumb of the public site are left out."""
+        from curl_cffi.requests import Session
         from yfinance.data import YfData
+
+        ask = Session.request
+
+        def ask_here(session: Session, method: Any, url: str, *args: Any, **kwargs: Any) -> Any:
+            return ask(session, method, url.replace(WEBSITE, self.url), *args, **kwargs)  # yfinance has no setting for it
+
+        monkeypatch.setattr(Session, "request", ask_here)
 
         for module in ("yfinance.const", "yfinance.base", "yfinance.scrapers.history", "yfinance.scrapers.quote"):
             monkeypatch.setattr(f"{module}._BASE_URL_", self.url)
@@ -63,15 +76,18 @@ class YahooStandIn:
 
     def answer(self, path: str, query: dict[str, list[str]]) -> tuple[int, Any]:
         """Status and JSON body (or text) for one request."""
-        if not path.startswith("/v8/finance/chart/"):
+        page = path == "/calendar/earnings"
+        if not page and not path.startswith("/v8/finance/chart/"):
             return 404, {"finance": {"result": None, "error": {"code": "Not Found", "description": path}}}
-        symbol = unquote(path.rsplit("/", 1)[1])
+        symbol = query["symbol"][0] if page else unquote(path.rsplit("/", 1)[1])
         with self._lock:
             self.requests[symbol] += 1
             status, left = self._faults.get(symbol, (0, 0))
             if left:
                 self._faults[symbol] = (status, left - 1)
                 return status, "Too Many Requests" if status == 429 else "<html>Internal Server Error</html>"
+        if page:
+            return 200, earnings_page(symbol, self.earnings.get(symbol, [])[: int(query["size"][0])])
         if symbol not in self.bars:
             return 404, NOT_FOUND
         bars = self.bars[symbol]
@@ -121,6 +137,16 @@ def chart(symbol: str, bars: pd.DataFrame) -> dict[str, Any]:
     quote = {column: _nulls(bars[column]) for column in ("open", "high", "low", "close", "volume")}
     indicators = {"quote": [quote], "adjclose": [{"adjclose": _nulls(bars["adj_close"])}]}
     return _result({"meta": meta, "timestamp": stamps, "events": _events(bars, stamps), "indicators": indicators})
+
+
+def earnings_page(symbol: str, dates: list[str]) -> str:
+    """The part of Yahoo's earnings page that yfinance reads; without dates it has no table."""
+    columns = ("Symbol", "Company", "Earnings Date", "EPS Estimate", "Reported EPS", "Surprise (%)")
+    header = "".join(f"<th>{name}</th>" for name in columns)
+    rows = "".join(
+        f"<tr><td>{symbol}</td><td>Company</td><td>{date}</td><td>1.50</td><td>-</td><td>-</td></tr>" for date in dates
+    )
+    return f"<html><body>{f'<table><tr>{header}</tr>{rows}</table>' if dates else 'No results'}</body></html>"
 
 
 def _result(result: dict[str, Any]) -> dict[str, Any]:
