@@ -45,6 +45,7 @@ if TYPE_CHECKING:
 Metric = Literal["profit_per_trade", "win_rate_adjusted_profit", "trade_frequency", "profit_factor", "sharpe"]
 Sampler = Literal["tpe", "grid"]
 METRICS: tuple[Metric, ...] = get_args(Metric)
+SAMPLERS: tuple[Sampler, ...] = get_args(Sampler)
 FIGURE_OF = {"trade_frequency": "trades_per_month"}  # the others bear the figure's own name
 WITHOUT_TRADES = 10.0  # violation of an undefined figure: further off than a defined one usually is
 
@@ -219,13 +220,22 @@ def finished(study: optuna.Study) -> list[Tried]:
     return [one for one in map(tried, study.get_trials(deepcopy=False)) if one.metrics is not None or one.error is not None]
 
 
+def trials_of(storage: BaseStorage, study_name: str) -> list[Tried]:
+    """The finished trials of a stored study, whoever ran them."""
+    with quiet():
+        return finished(optuna.load_study(study_name=study_name, storage=storage))
+
+
 def size_of(strategy: str, sampler: Sampler, trials: int) -> int:
     """How many trials a search makes: a grid with fewer cells than `trials` ends with its last."""
+    space = space_of(strategy)
+    if sampler not in SAMPLERS:
+        raise ConfigError(f"Sampler: expected one of {', '.join(SAMPLERS)}, found {sampler!r}.")
     if trials < 1:
         raise ConfigError(f"trials: expected 1 or more, found {trials}.")
     if sampler != "grid":
         return trials
-    cells = [len(values) for values in grid(space_of(strategy), trials).values()]
+    cells = [len(values) for values in grid(space, trials).values()]
     return min(trials, int(np.prod(cells)))
 
 

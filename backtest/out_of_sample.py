@@ -107,7 +107,7 @@ def join(records: Sequence[Record], initial_cash_usd: float, periods_a_year: flo
         exposures.append(record.exposure_usd * factor)
         factor *= float(record.equity["equity_usd"].iloc[-1]) / initial_cash_usd
     traded = [frame for frame in trades if len(frame)]
-    joined = pd.concat(traded, ignore_index=True) if traded else TRADES.empty()
+    joined = TRADES.coerce(pd.concat(traded, ignore_index=True)) if traded else TRADES.empty()
     exposure_usd = np.concatenate(exposures)
     figures = summarise(joined, equity["equity_usd"].to_numpy(), exposure_usd, initial_cash_usd, periods_a_year)
     return Record(joined, equity, exposure_usd, figures)

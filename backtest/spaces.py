@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from core.errors import ConfigError
-from trading.strategies.registry import STRATEGIES, make_strategy
+from trading.strategies.registry import STRATEGIES, make_strategy, split_preset
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -151,7 +151,7 @@ def space_of(strategy: str) -> Space:
     Parameters
     ----------
     strategy
-        Name of a built-in, or `path/to/file.py:Class`.
+        Name of a built-in, with or without a preset, or `path/to/file.py:Class`.
 
     Raises
     ------
@@ -160,7 +160,8 @@ def space_of(strategy: str) -> Space:
     """
     kind = type(make_strategy(strategy))
     fields: Mapping[str, Any] = getattr(kind, "model_fields", {})
-    space: Space = SPACES[strategy] if strategy in STRATEGIES else getattr(kind, "space", None) or _bounded(fields)
+    name, _ = split_preset(strategy)
+    space: Space = SPACES[name] if name in STRATEGIES else getattr(kind, "space", None) or _bounded(fields)
     for name, dimension in space.items():
         if (fields and name not in fields) or not isinstance(dimension, Range | Choice):
             known = ", ".join(fields)

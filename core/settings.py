@@ -57,6 +57,10 @@ class Settings(BaseSettings):
     max_exposure_pct: float = Field(100.0, gt=0, le=100)
     max_drawdown_pct: float | None = Field(None, gt=0, le=100)
 
+    optimise_min_profit_per_trade_pct: float = 1.0
+    optimise_min_trades_a_month: float = Field(4.0, ge=0)
+    optimise_min_profit_factor: float = Field(1.5, ge=0)
+
     broker: Literal["paper"] = "paper"
     broker_live: bool = False
     portfolio: str = "main"

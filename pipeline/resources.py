@@ -20,10 +20,12 @@ if TYPE_CHECKING:
 
     from ingestion.providers.base import Provider
     from ml.registry import Registry
+    from ml.tracking import Tracking
     from monitoring.alerts import Alerts
     from storage.bars import BarStore
     from storage.feature_store import FeastStore
     from storage.ledger import Ledger
+    from storage.trials import Trials
     from trading.brokers.paper import PaperBroker
     from trading.costs import Costs
     from trading.risk import Limits
@@ -77,6 +79,13 @@ class Resources:
         return Ledger(self.engine)
 
     @cached_property
+    def trials(self) -> Trials:
+        """The ledger of every backtest tried."""
+        from storage.trials import Trials
+
+        return Trials(self.engine)
+
+    @cached_property
     def features(self) -> FeastStore:
         """The Feast feature store, definitions applied."""
         from storage.feature_store import FeastStore
@@ -98,6 +107,15 @@ class Resources:
 
         uri = self.settings.mlflow_tracking_uri or cluster_url(self.settings, self.settings.mlflow_database_name)
         return Registry(uri, self.data_dir / "mlartifacts", self.settings.model_name)
+
+    @cached_property
+    def tracking(self) -> Tracking:
+        """MLflow: runs of research, on the registry's server."""
+        from ml.tracking import Tracking
+        from storage.engine import cluster_url
+
+        uri = self.settings.mlflow_tracking_uri or cluster_url(self.settings, self.settings.mlflow_database_name)
+        return Tracking(uri, self.data_dir / "mlartifacts")
 
     @cached_property
     def alerts(self) -> Alerts:

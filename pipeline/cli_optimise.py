@@ -1,0 +1,130 @@
+"""Optimisation in a terminal: parses, shows progress, prints what was chosen and what it came to. Searches nothing itself."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Annotated, Any, cast
+
+import typer
+from rich.table import Table
+
+from core.sessions import normalise_symbol
+from pipeline.terminal import Session, console, session_of
+
+if TYPE_CHECKING:
+    from backtest.optimise import Constraints, Metric, Sampler
+    from pipeline.optimise import WalkForward
+    from pipeline.search import Step
+
+verbs = typer.Typer()
+SHOWN = ("profit_per_trade", "win_rate", "average_winner", "average_loser", "trade_count", "sharpe", "max_drawdown")
+FROM_SETTINGS = "Default: the setting."
+
+
+@verbs.command()
+def optimize(  # noqa: PLR0917  # typer turns each into an option
+    strategy: Annotated[str, typer.Option(help="Name of a strategy, or path/to/file.py:Class of your own.")] = "bollinger",
+    metric: Annotated[
+        str,
+        typer.Option(help="profit_per_trade, win_rate_adjusted_profit, trade_frequency, profit_factor or sharpe."),
+    ] = "profit_per_trade",
+    symbols: Annotated[str, typer.Option(help="Comma-separated; the universe unless given.")] = "",
+    session: Session = None,
+    trials: Annotated[int, typer.Option(min=1, help="Parameter sets tried for each window.")] = 100,
+    sampler: Annotated[str, typer.Option(help="tpe, or grid: as fine as the trials allow.")] = "tpe",
+    train_sessions: Annotated[int, typer.Option(min=1, help="Sessions to choose parameters on.")] = 756,
+    test_sessions: Annotated[int, typer.Option(min=1, help="Sessions after them to trade the choice on.")] = 252,
+    anchored: Annotated[bool, typer.Option(help="Training always begins with the first session.")] = False,
+    gate: Annotated[bool, typer.Option(help="Behind the VIX gate.")] = False,
+    min_profit_per_trade_pct: Annotated[float | None, typer.Option(help=f"Percent, in training. {FROM_SETTINGS}")] = None,
+    min_trades_a_month: Annotated[float | None, typer.Option(help=f"Of all symbols, in training. {FROM_SETTINGS}")] = None,
+    min_profit_factor: Annotated[float | None, typer.Option(help=f"In training. {FROM_SETTINGS}")] = None,
+    jobs: Annotated[int, typer.Option(help="Windows searched at once, in threads; -1 is one a core.")] = 1,
+    worker: Annotated[int, typer.Option(min=0, help="When several processes share the work: 0, 1, 2, ... for each.")] = 0,
+) -> None:
+    """Choose parameters on the past, trade them on the sessions after it, and roll on; print the joined out-of-sample record.
+
+    Exit code 1 when no window had a parameter set that met the constraints.
+    """
+    from rich.progress import Progress
+
+    from pipeline import optimise as step
+    from pipeline.search import Plan
+
+    plan = Plan(
+        strategy,
+        cast("Metric", metric),
+        tuple(normalise_symbol(symbol) for symbol in symbols.split(",") if symbol),
+        trials=trials,
+        sampler=cast("Sampler", sampler),
+        train_sessions=train_sessions,
+        test_sessions=test_sessions,
+        anchored=anchored,
+        vix_gate=gate,
+        constraints=_constraints(min_profit_per_trade_pct, min_trades_a_month, min_profit_factor),
+    )
+    with Progress(console=console, transient=True) as bar:
+        task = bar.add_task(f"Walk-forward of {strategy}", total=None)
+        found = step.run(
+            session_of(session),
+            plan,
+            jobs=jobs,
+            worker=worker,
+            on_progress=lambda done, of: bar.update(task, completed=done, total=of),
+        )
+    _show(strategy, metric, found)
+    if found.tuned is None:
+        raise typer.Exit(1)
+
+
+def _constraints(profit: float | None, month: float | None, factor: float | None) -> Constraints:
+    """What was typed, else what the settings say."""
+    from dataclasses import replace
+
+    from core.settings import get_settings
+    from pipeline.optimise import constraints_of
+
+    typed = {"min_profit_per_trade_pct": profit, "min_trades_a_month": month, "min_profit_factor": factor}
+    return replace(constraints_of(get_settings()), **{name: value for name, value in typed.items() if value is not None})
+
+
+def _show(strategy: str, metric: str, found: WalkForward) -> None:
+    from backtest.optimise import Best
+
+    windows = Table("Test window", f"{metric} in training", *SHOWN, title=f"{strategy}: each window on what it had not seen")
+    for step in found.steps:
+        windows.add_row(*_window(step))
+    windows.add_row("all", "", *(_figure(found.record.metrics[name]) for name in SHOWN), style="bold")
+    console.print(windows)
+    for step in found.steps:
+        if not isinstance(step.found, Best):
+            console.print(f"{step.window.test_start}: [yellow]in cash[/yellow]. {step.found}")
+    _show_weight(found)
+    if found.tuned is None:
+        console.print("[red]No window had a parameter set that met the constraints.[/red]")
+        return
+    console.print(f"Parameters of the newest window, for --params: {json.dumps(found.tuned)}", soft_wrap=True)
+
+
+def _show_weight(found: WalkForward) -> None:
+    verdict, profit, sharpe = found.verdict, found.profit_interval, found.sharpe_interval
+    weight = Table("Out of sample", "", title="What it is worth")
+    weight.add_row("profit_per_trade, 95 % interval", f"{_figure(profit[0])} to {_figure(profit[1])}" if profit else "-")
+    weight.add_row("sharpe, 95 % interval", f"{_figure(sharpe[0])} to {_figure(sharpe[1])}" if sharpe else "-")
+    weight.add_row("Backtests of the strategy ever tried", f"{verdict.trials:,}")
+    weight.add_row("Deflated Sharpe", _figure(verdict.deflated_sharpe))
+    weight.add_row("Probability of overfitting (PBO)", _figure(verdict.overfitting))
+    weight.add_row("Survives the search behind it", "yes" if verdict.survives else "no")
+    weight.add_row("Run", found.run_id)
+    console.print(weight)
+
+
+def _window(step: Step) -> list[str]:
+    window, figures = step.window, step.record.metrics
+    value = getattr(step.found, "value", None)
+    return [f"{window.test_start} to {window.test_end}", _figure(value), *(_figure(figures[name]) for name in SHOWN)]
+
+
+def _figure(value: Any) -> str:  # noqa: ANN401  # a number or None
+    """A number as text; what is not defined is a dash."""
+    return "-" if value is None else f"{value:.4f}" if isinstance(value, float) else str(value)
