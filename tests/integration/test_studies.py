@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import subprocess
 import sys
+import time
 from typing import TYPE_CHECKING
 
 import optuna
@@ -23,6 +24,11 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.integration
 
+BARS = {"AAA": walk("AAA", dt.date(2016, 1, 4), dt.date(2018, 12, 31)).assign(vix=20.0)}
+TASK = Task(
+    "rsi", dt.date(2017, 1, 3), dt.date(2017, 12, 29), Costs(1.0, 2.0), Limits(), constraints=Constraints(None, None, None)
+)
+
 WORKER = """
 import sys, datetime as dt
 from backtest.optimise import Constraints, Task, optimise_window
@@ -39,6 +45,18 @@ optimise_window(
     bars, task, trials=12, seed=int(sys.argv[2]), storage=open_studies(sys.argv[1]), study_name="shared", on_trial=mine.append
 )
 print(len(mine))
+"""
+
+
+STUCK = """
+import sys, time
+from backtest.optimise import Task
+
+def hang(*_):
+    print("in a trial", flush=True)
+    time.sleep(600)
+
+Task.evaluate = hang
 """
 
 
@@ -62,20 +80,37 @@ def test_two_workers_share_a_study_and_stop_together(database_settings: Settings
 
 
 def test_a_study_is_found_again_with_its_best_and_nothing_is_run_twice(database_settings: Settings) -> None:
-    bars = {"AAA": walk("AAA", dt.date(2016, 1, 4), dt.date(2018, 12, 31)).assign(vix=20.0)}
-    task = Task(
-        "rsi", dt.date(2017, 1, 3), dt.date(2017, 12, 29), Costs(1.0, 2.0), Limits(), constraints=Constraints(None, None, None)
-    )
     storage = open_studies(url_of(database_settings))
 
-    first = optimise_window(bars, task, trials=5, seed=1, storage=storage, study_name="w")
+    first = optimise_window(BARS, TASK, trials=5, seed=1, storage=storage, study_name="w")
     ran: list[object] = []
-    again = optimise_window(bars, task, trials=5, seed=1, storage=storage, study_name="w", on_trial=ran.append)
+    again = optimise_window(BARS, TASK, trials=5, seed=1, storage=storage, study_name="w", on_trial=ran.append)
 
     assert isinstance(first, Best)
     assert again == first
     assert ran == []
-    assert optimise_window(bars, task, trials=5, seed=1) == first, "in the database as in memory"
+    assert optimise_window(BARS, TASK, trials=5, seed=1) == first, "in the database as in memory"
+
+
+def test_the_trial_of_a_dead_worker_is_tried_again_by_the_next(database_settings: Settings) -> None:
+    url = url_of(database_settings)
+    code = STUCK + WORKER.replace("open_studies(sys.argv[1])", "open_studies(sys.argv[1], 1, 2)")
+    dying = subprocess.Popen([sys.executable, "-c", code, url, "1"], stdout=subprocess.PIPE, text=True)
+    assert dying.stdout is not None
+    assert dying.stdout.readline() == "in a trial\n"
+    dying.kill()
+    dying.communicate()
+    time.sleep(3)
+
+    storage = open_studies(url, 1, 2)
+    found = optimise_window(BARS, TASK, trials=4, seed=2, storage=storage, study_name="shared")
+
+    dead, again, *others = optuna.load_study(study_name="shared", storage=storage).get_trials()
+    assert (dead.state.name, again.state.name) == ("FAIL", "COMPLETE")
+    assert again.params == dead.params
+    assert len(others) == 3
+    assert isinstance(found, Best)
+    assert found.trials == 4, "the dead one came to nothing and does not count"
 
 
 def test_studies_keep_out_of_the_desks_own_schemas(database_settings: Settings) -> None:
