@@ -21,6 +21,8 @@ from trading.validation_report import Finding, Report
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from trading.risk import Limits
+
 ROUNDING = 1e-9  # a limit met exactly is not broken by the last digits of a division
 MIN_TRADES = 10  # a spread of fewer says little
 MIN_SESSIONS = 3  # two returns always lie on a line: their correlation is 1 or -1 whatever they are
@@ -86,7 +88,7 @@ class Sleeve:
     trades
         Columns entry_session and net_return (fraction of the notional), as of TRADES; None = not known.
     position_usd
-        Largest notional that the sizing rule gives a position; None = all of the sleeve's money.
+        Largest notional that the sizing rule gives a position, as of `largest_position_usd`; None = all of the sleeve's money.
     """
 
     strategy: str
@@ -117,6 +119,17 @@ class Sleeve:
     def largest_usd(self) -> float:
         """Notional of its largest position."""
         return self.allocated_usd if self.position_usd is None else self.position_usd
+
+
+def largest_position_usd(allocated_usd: float, stop_pct: float | None, limits: Limits) -> float:
+    """Notional that the sizing rule gives a first position of a sleeve: `trading.sizing.quantity` without its price.
+
+    >>> from trading.risk import Limits
+    >>> largest_position_usd(400, 0.8, Limits(risk_per_trade_pct=0.25, max_position_pct=40))  # 0.25 / 0.8 of 400
+    125.0
+    """
+    share = min(limits.max_position_pct, limits.max_exposure_pct) / 100
+    return allocated_usd * (share if stop_pct is None else min(share, limits.risk_per_trade_pct / stop_pct))
 
 
 def validate(sleeves: Sequence[Sleeve], capital_usd: float, limits: ValidationLimits | None = None) -> Report:

@@ -8,7 +8,7 @@ import time
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from backtest.selection import RANKED, correlations, diversify, flagged, heat_map, label, rank, returns_of
@@ -108,6 +108,7 @@ def test_text_among_the_figures_is_named() -> None:
         rank(results(("a", "X", 0.1, "NaN?", 5)))
 
 
+@settings(deadline=None)
 @given(st.permutations(range(12)))
 def test_the_order_of_the_results_is_irrelevant(order: list[int]) -> None:
     table = many(12).assign(profit_per_trade=[0.1, 0.1, None] * 4)
@@ -257,6 +258,7 @@ def test_a_pick_of_none_is_refused() -> None:
         diversify(matrix(ab=0.1), ["a"], at_most=0)
 
 
+@settings(deadline=None)
 @given(st.integers(0, 10_000), st.integers(1, 8), st.floats(-0.2, 0.9))
 def test_a_pick_is_uncorrelated_and_nothing_better_was_passed_over(seed: int, at_most: int, below: float) -> None:
     rng = np.random.default_rng(seed)

@@ -49,7 +49,7 @@ def nearest_by_brute_force(weights: list[float], low: list[float], high: list[fl
     return [float(value) for value in best]
 
 
-@settings(max_examples=500)
+@settings(max_examples=500, deadline=None)
 @given(problems())
 def test_bounds_and_sum_hold_exactly(problem: Problem) -> None:
     weights, low, high, total = problem
@@ -71,7 +71,7 @@ def test_without_room_the_last_digit_of_a_sum_can_be_out_of_reach() -> None:
     assert abs(math.fsum(x) - total) == math.ulp(total)
 
 
-@settings(max_examples=300)
+@settings(max_examples=300, deadline=None)
 @given(problems(most=5, reach=100))
 def test_the_point_is_the_nearest_that_brute_force_finds(problem: Problem) -> None:
     weights, low, high, total = problem
@@ -102,7 +102,7 @@ def test_the_point_is_the_nearest_that_scipy_finds(problem: Problem) -> None:
     assert ours == pytest.approx(found.x, abs=1e-3)
 
 
-@settings(max_examples=300)
+@settings(max_examples=300, deadline=None)
 @given(problems())
 def test_projecting_twice_changes_nothing(problem: Problem) -> None:
     weights, low, high, total = problem
@@ -115,7 +115,7 @@ def test_projecting_twice_changes_nothing(problem: Problem) -> None:
         assert again.tolist() == once.tolist()
 
 
-@settings(max_examples=300)
+@settings(max_examples=300, deadline=None)
 @given(problems(), st.randoms(use_true_random=False))
 def test_the_order_of_the_elements_is_irrelevant(problem: Problem, random: object) -> None:
     weights, low, high, total = problem
@@ -130,6 +130,7 @@ def test_the_order_of_the_elements_is_irrelevant(problem: Problem, random: objec
     assert sorted(zip(shuffled, again, strict=True)) == sorted(zip(elements, found, strict=True))
 
 
+@settings(deadline=None)
 @given(problems(reach=1e3), st.floats(-1e3, 1e3))
 def test_a_shift_of_all_weights_changes_nothing(problem: Problem, shift: float) -> None:
     weights, low, high, total = problem

@@ -8,11 +8,13 @@ import math
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from core.errors import ConfigError, DataError
-from trading.validation import Sleeve, ValidationLimits, validate
+from trading.risk import Limits
+from trading.sizing import quantity
+from trading.validation import Sleeve, ValidationLimits, largest_position_usd, validate
 from trading.validation_report import Finding, Report
 
 SESSIONS = pd.bdate_range("2024-01-01", periods=4)
@@ -83,6 +85,7 @@ def test_one_broken_rule_fails_the_whole_and_one_unmeasured_rule_is_a_warning() 
     assert validate(unmeasured, 500).status == "FAIL"  # 300 of 500 is 60 %
 
 
+@settings(deadline=None)
 @given(st.permutations(range(3)))
 def test_the_order_of_the_sleeves_changes_no_figure(order: list[int]) -> None:
     sleeves = [sleeve("a", 500.0), *good()[1:]]
@@ -93,6 +96,7 @@ def test_the_order_of_the_sleeves_changes_no_figure(order: list[int]) -> None:
     assert [f.found for f in one.findings] == pytest.approx([f.found for f in other.findings])
 
 
+@settings(deadline=None)
 @given(st.floats(0.01, 5), st.floats(0.01, 5))
 def test_a_wider_limit_never_breaks_a_rule_that_a_narrower_one_passes(narrow: float, wide: float) -> None:
     narrow, wide = sorted([narrow, wide])
@@ -125,6 +129,18 @@ def test_positions_capped_by_the_sizing_rule_count_as_they_are_capped() -> None:
     assert found(capped, "position").found == pytest.approx(20)
     assert found(capped, "loss_at_risk").found == pytest.approx(0.8)  # a fifth of the capital, 4 %
     assert found(capped, "exposure").found == pytest.approx(80)  # the sleeve's money stays its own
+
+
+@settings(deadline=None)
+@given(st.one_of(st.none(), st.floats(0.1, 20)), st.floats(0.05, 5), st.floats(1, 100), st.floats(1, 100))
+def test_the_largest_position_is_what_the_sizing_rule_buys(
+    stop_pct: float | None, risk_pct: float, position_pct: float, exposure_pct: float
+) -> None:
+    limits = Limits(risk_per_trade_pct=risk_pct, max_position_pct=position_pct, max_exposure_pct=exposure_pct)
+    stop = math.nan if stop_pct is None else stop_pct
+    bought = quantity(1.0, stop, 400.0, 400 * exposure_pct / 100, risk_pct, position_pct)  # at a price of one dollar
+
+    assert largest_position_usd(400.0, stop_pct, limits) == pytest.approx(bought, abs=1e-5)
 
 
 def test_a_wide_stop_passes_in_a_small_position_and_fails_in_a_large_one() -> None:
