@@ -41,7 +41,7 @@ class ValidationLimits:
         without a stop, times `deviations_without_stop` standard deviations of its trades' net returns.
     check_stop_pct, max_stop_pct
         Whether the distance of each stop is limited too, and to what, in percent of the price. Off unless asked for: so near a
-        stop is met within the day and costs more than it saves, whatever the size of the position.
+        stop is often met within the day, and says nothing of the size of the position.
     max_exposure_pct
         All sleeves' money, in percent of the capital.
     max_drawdown_pct

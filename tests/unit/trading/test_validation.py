@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import math
+import re
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -106,6 +108,15 @@ def test_a_wider_limit_never_breaks_a_rule_that_a_narrower_one_passes(narrow: fl
     ]
 
     assert passed in ([False, False], [False, True], [True, True])
+
+
+def test_the_documented_limits_are_the_defaults() -> None:
+    document = (Path(__file__).resolve().parents[3] / "docs/portfolio.md").read_text()
+    section = document.split("## Validation")[1].split("## ")[0]
+    documented = dict(re.findall(r"^\| `([a-z_]+)` \| ([\d.]+)", section, re.MULTILINE))
+    report = validate(good(), 1000, ValidationLimits(check_stop_pct=True))
+
+    assert {rule: float(limit) for rule, limit in documented.items()} == {f.rule: f.limit for f in report.findings}
 
 
 # --- rule by rule ---
