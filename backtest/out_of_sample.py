@@ -153,13 +153,13 @@ def weigh(
     Parameters
     ----------
     record
-        Daily out-of-sample returns, shape (T,).
+        Daily out-of-sample returns, shape (T,); one that never traded has no deflated Sharpe ratio.
     tried
         Daily returns of the parameter sets tried, shape (S, N), over one span.
     trials
         How many were ever tried.
     """
-    if tried.shape[1] < 2 or record.std() <= STILL:  # noqa: PLR2004  # one set is no choice
+    if tried.shape[1] < 2:  # noqa: PLR2004  # one set is no choice
         return Verdict(trials, None, None, None)
     sharpes = tried.mean(axis=0) / tried.std(axis=0, ddof=1) * np.sqrt(periods_a_year)
     variance = float(sharpes.var(ddof=1))

@@ -100,8 +100,10 @@ def test_deflation_uses_the_annualised_variance_of_what_was_tried() -> None:
 def test_what_is_undefined_does_not_survive() -> None:
     noise = np.random.default_rng(2).normal(0, 0.01, (300, 3))
 
-    assert weigh(np.zeros(300), noise, 9) == Verdict(9, None, None, None)
-    assert not weigh(np.zeros(300), noise, 9).survives
+    idle = weigh(np.zeros(300), noise, 9)
+    assert idle.deflated_sharpe is None
+    assert idle.overfitting is not None, "of the sets tried, whether or not one was traded"
+    assert not idle.survives
     assert weigh(noise[:, 0], noise[:, :1], 9).deflated_sharpe is None, "one set is no choice"
     assert Verdict(9, 1.0, 0.96, 0.2).survives
     assert not Verdict(9, 1.0, 0.96, 0.5).survives
