@@ -234,7 +234,7 @@ def test_on_random_walks_that_fall_together_p_values_are_spread_evenly(name: str
     strategy = make_strategy(name)
     found = []
     for seed in range(40):
-        panel = market(seed + 10)
+        panel = market(seed + 10, symbols=5)
         tested = random_entries(trades_of(panel, strategy), panel, strategy, FREE, draws=200)
         found.append(tested.p_value if tested else 0.0)
     values = np.array(found)
