@@ -7,13 +7,13 @@ give them the whole history, always from the same first bar.
 
 from __future__ import annotations
 
-import math
-from itertools import accumulate
 from typing import Literal, NamedTuple, TypeAlias
 
 import numpy as np
 import talib
 from numpy.typing import NDArray
+
+from features.kernels import directional_movement
 
 Array: TypeAlias = NDArray[np.float64]
 SESSIONS_A_YEAR = 252
@@ -96,17 +96,9 @@ def directional(high: Array, low: Array, close: Array, sessions: int = 14) -> Di
     TA-Lib compares the two moves as floats: whether 100.05 - 100.00 exceeds 99.10 - 99.05 is decided by rounding, and decided
     anew when a split rescales the history. Here moves within `TIE` of the price count as equal.
     """
-    up, down = np.diff(high), -np.diff(low)
-    tie = TIE * close[1:]
-    ranges = talib.TRANGE(high, low, close)[1:]
-    smooth_range = _wilder_sum(ranges, sessions)
-    plus = 100 * _quotient(_wilder_sum(np.where((up > tie) & (up > down + tie), up, 0.0), sessions), smooth_range)
-    minus = 100 * _quotient(_wilder_sum(np.where((down > tie) & (down > up + tie), down, 0.0), sessions), smooth_range)
-    index = 100 * _quotient(np.abs(plus - minus), plus + minus)
-    average = np.full(index.shape, np.nan)
-    average[sessions - 1 :] = _wilder_mean(index[sessions - 1 :], sessions)
-    missing = np.full(min(len(close), 1), np.nan)  # the first bar has no move
-    return Directional(*(np.concatenate([missing, values]) for values in (plus, minus, average)))
+    plus_di, minus_di, adx = np.empty((3, len(close)))
+    directional_movement(high, low, close, sessions, TIE, plus_di, minus_di, adx)
+    return Directional(plus_di, minus_di, adx)
 
 
 def atr(high: Array, low: Array, close: Array, sessions: int = 14) -> Array:
@@ -150,31 +142,3 @@ def volatility(close: Array, sessions: int = 20) -> Array:
     log_return[1:] = np.log(close[1:] / close[:-1])
     annualised: Array = talib.STDDEV(log_return, sessions, 1.0) * np.sqrt(SESSIONS_A_YEAR)
     return annualised
-
-
-def _wilder_sum(values: Array, sessions: int) -> Array:
-    """Wilder's running sum: `sum - sum / sessions + value`, started by the plain sum of `sessions - 1` values."""
-    sums = np.full(values.shape, np.nan)
-    if len(values) >= sessions:
-        start = math.fsum(values[: sessions - 1])
-        tail = accumulate(values[sessions - 1 :].tolist(), lambda total, value: total - total / sessions + value, initial=start)
-        sums[sessions - 1 :] = list(tail)[1:]
-    return sums
-
-
-def _wilder_mean(values: Array, sessions: int) -> Array:
-    """Wilder's running mean, started by the plain mean of `sessions` values."""
-    means = np.full(values.shape, np.nan)
-    if len(values) >= sessions:
-        start = math.fsum(values[:sessions]) / sessions
-        tail = accumulate(
-            values[sessions:].tolist(), lambda mean, value: (mean * (sessions - 1) + value) / sessions, initial=start
-        )
-        means[sessions - 1 :] = list(tail)
-    return means
-
-
-def _quotient(numerator: Array, denominator: Array) -> Array:
-    """Divide, giving zero where the denominator is zero: no range, no direction."""
-    quotient: Array = np.divide(numerator, denominator, out=np.zeros_like(numerator), where=denominator != 0)
-    return quotient

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 import talib
@@ -71,6 +73,44 @@ def test_directional_movement_equals_ta_lib_where_no_two_moves_tie(untied):
     np.testing.assert_allclose(found.plus_di, talib.PLUS_DI(*untied, 14), rtol=1e-12)
     np.testing.assert_allclose(found.minus_di, talib.MINUS_DI(*untied, 14), rtol=1e-12)
     np.testing.assert_allclose(found.adx, talib.ADX(*untied, 14), rtol=1e-12)
+
+
+def directional_as_read(high, low, close, sessions):
+    """The same written for reading, one step an array: an oracle for the compiled loop."""
+    up, down, tie = np.diff(high), -np.diff(low), ta.TIE * close[1:]
+    ranges = wilder(talib.TRANGE(high, low, close)[1:], sessions)
+    lines = [
+        100 * np.divide(wilder(moves, sessions), ranges, out=np.zeros_like(ranges), where=ranges != 0)
+        for moves in (np.where((up > tie) & (up > down + tie), up, 0.0), np.where((down > tie) & (down > up + tie), down, 0.0))
+    ]
+    total = lines[0] + lines[1]
+    index = 100 * np.divide(np.abs(lines[0] - lines[1]), total, out=np.zeros_like(total), where=total != 0)
+    mean = np.full(len(index), np.nan)
+    for t in range(2 * sessions - 2, len(index)):
+        first = t == 2 * sessions - 2
+        mean[t] = (
+            math.fsum(index[sessions - 1 : t + 1]) / sessions if first else (mean[t - 1] * (sessions - 1) + index[t]) / sessions
+        )
+    return [np.concatenate([np.full(1, np.nan), values]) for values in (*lines, mean)]
+
+
+def wilder(values, sessions):
+    sums = np.full(len(values), np.nan)
+    total = math.fsum(values[: sessions - 1])
+    for t in range(sessions - 1, len(values)):
+        total = total - total / sessions + values[t]
+        sums[t] = total
+    return sums
+
+
+@pytest.mark.parametrize("sessions", [1, 2, 5, 14, 30])
+@pytest.mark.parametrize("rows", [1, 2, 14, 15, 27, 28, 29, 400])
+def test_the_compiled_directional_loop_gives_the_bits_of_the_readable_one(rows, sessions, bars):
+    high, low, close = (bars[name].to_numpy()[:rows] for name in ("high", "low", "close"))
+    for found, expected in zip(
+        ta.directional(high, low, close, sessions), directional_as_read(high, low, close, sessions), strict=True
+    ):
+        np.testing.assert_array_equal(found, expected)
 
 
 def test_tied_moves_have_no_direction_at_any_scale():
