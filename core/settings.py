@@ -50,6 +50,7 @@ class Settings(BaseSettings):
 
     commission_bps: float = Field(1.0, ge=0)
     slippage_bps: float = Field(2.0, ge=0)
+    earnings_gate: bool = False
     initial_cash_usd: float = Field(100_000.0, gt=0)
     risk_per_trade_pct: float = Field(0.25, gt=0, le=5)
     max_position_pct: float = Field(40.0, gt=0, le=100)

@@ -19,12 +19,15 @@ if TYPE_CHECKING:
     from sqlalchemy import Engine
 
     from ingestion.providers.base import Provider
+    from ingestion.providers.yahoo import YahooProvider
     from ml.registry import Registry
     from ml.tracking import Tracking
     from monitoring.alerts import Alerts
     from storage.bars import BarStore
+    from storage.earnings import EarningsStore
     from storage.feature_store import FeastStore
     from storage.ledger import Ledger
+    from storage.strategy_params import Snapshot, StrategyParams
     from storage.trials import Trials
     from trading.brokers.paper import PaperBroker
     from trading.costs import Costs
@@ -33,6 +36,7 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger()
 VIX = "^VIX"
+TRADED = "bollinger"  # the strategy that trades, by its name among the stored parameters
 
 
 def utc_now() -> dt.datetime:
@@ -100,6 +104,27 @@ class Resources:
         return make_provider(self.settings)
 
     @cached_property
+    def yahoo(self) -> YahooProvider:
+        """Yahoo Finance, which lists earnings dates whatever the bars come from."""
+        from ingestion.providers.yahoo import YahooProvider
+
+        return YahooProvider(now=self.clock, cache_dir=self.data_dir / "yfinance")
+
+    @cached_property
+    def parameters(self) -> StrategyParams:
+        """Stored strategy parameters, version by version."""
+        from storage.strategy_params import StrategyParams
+
+        return StrategyParams(self.engine)
+
+    @cached_property
+    def earnings(self) -> EarningsStore:
+        """Announcement dates of results."""
+        from storage.earnings import EarningsStore
+
+        return EarningsStore(self.engine)
+
+    @cached_property
     def registry(self) -> Registry:
         """MLflow: runs, models, aliases."""
         from ml.registry import Registry
@@ -126,17 +151,38 @@ class Resources:
 
     @cached_property
     def strategy(self) -> Strategy:
-        """The strategy that trades: Bollinger reversal behind the VIX gate."""
-        from trading.strategies.registry import make_strategy
+        """The strategy that trades: Bollinger reversal with the parameters in force, behind its gates, where switched on."""
+        from pipeline.stored_strategy import switched
+        from trading.strategies.earnings import EarningsGate
+        from trading.strategies.gate import VixGate
 
-        return make_strategy("bollinger", vix_gate=True)
+        gated: Strategy = VixGate(self.candidate_strategy)
+        if self.settings.earnings_gate:
+            gated = EarningsGate(gated, self._earnings_calendar())
+        return switched(gated, TRADED, self._in_force)
 
     @cached_property
     def candidate_strategy(self) -> Strategy:
-        """The same rule without the gate: what the entry filter learns from, in every regime and before VIX is known."""
-        from trading.strategies.registry import make_strategy
+        """The same rule without gates and switches: what the entry filter learns from, in every regime, VIX known or not."""
+        from pipeline.stored_strategy import rule_of
 
-        return make_strategy("bollinger")
+        return rule_of(TRADED, self._in_force)
+
+    @cached_property
+    def _in_force(self) -> Snapshot:
+        """Parameters of the moment they are first asked for: every step of a process decides by the same ones."""
+        return self.parameters.as_of(None)
+
+    def _earnings_calendar(self) -> dict[str, tuple[dt.date, ...]]:
+        """Known announcement dates; says which symbols nothing holds back for want of a date."""
+        from trading.strategies.earnings import lapsed
+
+        dates = self.earnings.calendar()
+        if not dates:
+            log.warning("earnings_calendar_empty", remedy="cli earnings --file FILE, or --from-yfinance")
+        elif not self.historical and (names := lapsed(dates, self.clock().date())):
+            log.warning("earnings_dates_lapsed", symbols=names, remedy="cli earnings --from-yfinance")
+        return dates
 
     @property
     def costs(self) -> Costs:

@@ -1,7 +1,8 @@
 """Strategy parameters, version by version. Owns which version was in force when; it knows no strategy and judges no value.
 
 A change is a new row, so what any past decision was made with can be read again. Versions count from 1 for each pair of
-strategy and symbol; symbol None stands for all symbols.
+strategy and symbol; symbol None stands for all symbols. A row without parameters is a switch alone: a symbol follows the row for
+all symbols, and that one the strategy's own defaults.
 """
 
 from __future__ import annotations
@@ -48,13 +49,14 @@ class Snapshot:
     def current(self, strategy: str, symbol: str | None = None) -> Stored | None:
         """The symbol's own row, else the one for all symbols, else None.
 
-        What is switched off for all symbols is switched off for each, whatever its own row says.
+        An own row without parameters has those for all symbols. What is switched off for all symbols is switched off for each,
+        whatever its own row says.
         """
         general = self.rows.get((strategy, None))
         own = self.rows.get((strategy, symbol), general)
         if own is None or general is None:
             return own
-        return replace(own, enabled=own.enabled and general.enabled)
+        return replace(own, enabled=own.enabled and general.enabled, params=own.params or general.params)
 
     def symbols(self, strategy: str) -> list[str]:
         """Symbols with a row of their own, sorted."""
@@ -84,7 +86,7 @@ class StrategyParams:
         Parameters
         ----------
         params
-            Every parameter, as JSON values.
+            Every parameter, as JSON values, or none at all.
         expected_version
             Newest version that the change was made from, 0 for none; None does not ask.
         preset

@@ -71,6 +71,17 @@ def test_off_for_all_is_off_for_each(store: StrategyParams, general: bool, own: 
     assert store.current("rsi", "MSFT").enabled is general  # type: ignore[union-attr]
 
 
+def test_an_own_row_without_parameters_is_a_switch_that_follows_the_row_for_all(store: StrategyParams) -> None:
+    store.set("rsi", {"oversold": 25.0}, reason="all")
+    store.set("rsi", {}, symbol="AAPL", enabled=False, reason="pause")
+    store.set("rsi", {"oversold": 30.0}, reason="looser")
+
+    found = store.current("rsi", "AAPL")
+
+    assert found is not None
+    assert (found.params, found.enabled, found.version) == ({"oversold": 30.0}, False, 1)
+
+
 def test_what_was_in_force_in_the_past_can_be_read_again(store: StrategyParams) -> None:
     before = dt.datetime(2000, 1, 1, tzinfo=dt.UTC)
     store.set("rsi", {"oversold": 25.0}, reason="first")

@@ -57,8 +57,8 @@ class EarningsGate:
 
     @property
     def name(self) -> str:
-        """The gated strategy's name with `_earnings`."""
-        return f"{self.strategy.name}_earnings"
+        """As the gated strategy: an operator may put the gate up or down while positions are open, and they stay its own."""
+        return self.strategy.name
 
     @property
     def entry(self) -> Entry:

@@ -134,7 +134,7 @@ def test_it_says_what_it_is_and_what_calendar_it_knows() -> None:
     gate = make_strategy("bollinger", vix_gate=True, earnings={"AAPL": [dt.date(2021, 4, 28)]})
     other = make_strategy("bollinger", vix_gate=True, earnings={"AAPL": [dt.date(2021, 4, 29)]})
 
-    assert gate.name == "bollinger_vix_earnings"
+    assert gate.name == "bollinger_vix", "positions opened without the gate must find their exits"
     assert gate.describe()["earnings_sessions_before"] == 2
     assert gate.describe()["vix_regimes"] == ["medium", "high"]
     assert gate.describe()["earnings_calendar"] != other.describe()["earnings_calendar"]

@@ -1,0 +1,200 @@
+"""Changes to the stored parameters, and what is in force. Owns the checks before a change; storage keeps the versions."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from core.errors import ConfigError, UnknownSymbol
+from core.sessions import normalise_symbol
+from pipeline.resources import Resources, live
+from pipeline.stored_strategy import rule_of
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import pandas as pd
+
+    from storage.strategy_params import Snapshot, Stored
+
+
+@dataclass(frozen=True)
+class InForce:
+    """Every parameter that a strategy has in a symbol (None: in all others), and the row it comes from (None: no row)."""
+
+    strategy: str
+    symbol: str | None
+    params: Mapping[str, Any]
+    stored: Stored | None
+
+
+def change(
+    strategy: str,
+    values: Mapping[str, Any],
+    *,
+    symbol: str | None = None,
+    reset: bool = False,
+    expected_version: int | None = None,
+    reason: str,
+    author: str = "",
+    resources: Resources | None = None,
+) -> Stored:
+    """Store a new version of a strategy's parameters and return it; what is switched off stays off.
+
+    Parameters
+    ----------
+    strategy
+        A strategy's name; `name:preset` starts from the preset, else the parameters in force are the start.
+    values
+        Parameters that change.
+    symbol
+        For this symbol alone; None for all without parameters of their own.
+    reset
+        Back to the parameters for all symbols, or without a symbol to the strategy's defaults.
+    expected_version
+        The version that the change was made from, 0 for none; unless given, the newest now.
+
+    Raises
+    ------
+    ConfigError
+        When a name, a parameter or the version is wrong, there is nothing to change, or the symbol's time limit would differ
+        from all others'.
+    UnknownSymbol
+        When the symbol is neither stored nor in the universe.
+    """
+    from trading.strategies.registry import make_strategy, split_preset
+
+    found = resources or live()
+    name, preset = split_preset(strategy)
+    _require_name(name)
+    if reset == bool(values or preset):
+        raise ConfigError("Expected parameters, a preset, or a reset alone; found " + ("both." if reset else "none of them."))
+    wanted = _known(found, symbol)
+    snapshot = found.parameters.as_of(None)
+    row = snapshot.rows.get((name, wanted))
+    if preset is None:
+        start = snapshot.current(name, wanted)
+        built = make_strategy(name, {**(start.params if start else {}), **values})
+    else:
+        built = make_strategy(strategy, values)
+    params = {} if reset else built.describe()
+    if wanted is not None and params:
+        _require_same_limit(name, wanted, params, snapshot)
+    return _store(
+        found,
+        name,
+        wanted,
+        params,
+        enabled=row.enabled if row else True,
+        preset=preset,
+        expected_version=(row.version if row else 0) if expected_version is None else expected_version,
+        reason=reason,
+        author=author,
+    )
+
+
+def switch(
+    strategy: str,
+    *,
+    enabled: bool,
+    symbol: str | None = None,
+    reason: str,
+    author: str = "",
+    resources: Resources | None = None,
+) -> Stored:
+    """Switch a strategy's entries off or on, in one symbol or in all, and return the new version; parameters stay."""
+    found = resources or live()
+    _require_name(strategy)
+    wanted = _known(found, symbol)
+    row = found.parameters.as_of(None).rows.get((strategy, wanted))
+    return _store(
+        found,
+        strategy,
+        wanted,
+        row.params if row else {},
+        enabled=enabled,
+        preset=row.preset if row else None,
+        expected_version=row.version if row else 0,
+        reason=reason,
+        author=author,
+    )
+
+
+def in_force(strategy: str | None = None, symbol: str | None = None, *, resources: Resources | None = None) -> list[InForce]:
+    """What holds now of one strategy or of all: for all symbols and for each with a row of its own, or for `symbol` alone."""
+    from trading.strategies.per_symbol import PerSymbol
+    from trading.strategies.registry import STRATEGIES
+
+    found = resources or live()
+    if strategy is not None:
+        _require_name(strategy)
+    wanted = _known(found, symbol)
+    snapshot = found.parameters.as_of(None)
+    rows = []
+    for name in [strategy] if strategy else STRATEGIES:
+        rule = rule_of(name, snapshot)
+        for each in [wanted] if wanted else [None, *snapshot.symbols(name)]:
+            own = rule.strategy_by_symbol.get(each or "", rule.default) if isinstance(rule, PerSymbol) else rule
+            rows.append(InForce(name, each, own.describe(), snapshot.current(name, each)))
+    return rows
+
+
+def history(strategy: str, symbol: str | None = None, *, resources: Resources | None = None) -> pd.DataFrame:
+    """Every version ever set, oldest first: `storage.strategy_params.HISTORY`."""
+    found = resources or live()
+    _require_name(strategy)
+    return found.parameters.history(strategy, _known(found, symbol))
+
+
+def _require_name(name: str) -> None:
+    """Refuse what is no built-in strategy: a user's own file has no parameters on record."""
+    from trading.strategies.registry import STRATEGIES, make_strategy
+
+    if name not in STRATEGIES:
+        make_strategy(name)  # an unknown name is refused there, with the nearest one
+        raise ConfigError(f"Stored parameters: expected one of {', '.join(STRATEGIES)}, found {name!r}.")
+
+
+def _known(found: Resources, symbol: str | None) -> str | None:
+    """The symbol in the desk's spelling. One that nobody trades is refused: a slip would switch off nothing."""
+    if symbol is None:
+        return None
+    wanted, known = normalise_symbol(symbol), {*found.bars.symbols(), *found.universe()}
+    if wanted not in known:
+        raise UnknownSymbol(wanted, sorted(known))
+    return wanted
+
+
+def _require_same_limit(name: str, symbol: str, params: Mapping[str, Any], snapshot: Snapshot) -> None:
+    """Refuse a symbol's own parameters with which the desk could not trade it beside all others."""
+    from trading.strategies.per_symbol import PerSymbol
+    from trading.strategies.registry import make_strategy
+
+    for_all = replace(snapshot, rows={key: row for key, row in snapshot.rows.items() if key[1] is None})
+    PerSymbol({symbol: make_strategy(name, params)}, rule_of(name, for_all))
+
+
+def _store(
+    found: Resources,
+    name: str,
+    symbol: str | None,
+    params: Mapping[str, Any],
+    *,
+    enabled: bool,
+    preset: str | None,
+    expected_version: int,
+    reason: str,
+    author: str,
+) -> Stored:
+    """Add the version and read it back as it was stored."""
+    found.parameters.set(
+        name,
+        params,
+        symbol=symbol,
+        expected_version=expected_version,
+        reason=reason,
+        enabled=enabled,
+        preset=preset,
+        author=author,
+    )
+    return found.parameters.as_of(None).rows[name, symbol]
