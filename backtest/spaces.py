@@ -57,7 +57,7 @@ class Range:
             return None
         if self.whole:
             return trial.suggest_int(name, int(self.low), int(self.high), step=int(self.step))
-        return trial.suggest_float(name, self.low, self.high, step=self.step)
+        return round(trial.suggest_float(name, self.low, self.high, step=self.step), 10)  # 0.93, not 0.9299999999999999
 
     def points(self, count: int) -> list[float | None]:
         """At most `count` values over the whole range, on its steps, and None when it may be off.

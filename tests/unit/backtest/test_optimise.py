@@ -197,3 +197,13 @@ def test_what_cannot_be_searched_is_said(tmp_path: Path) -> None:
         Range(2, 1, 1)
     with pytest.raises(ConfigError, match="trials: expected 1 or more, found 0"):
         size_of("rsi", "tpe", 0)
+
+
+def test_steps_are_numbers_that_a_person_would_write() -> None:
+    import optuna
+
+    stepped = Range(0.75, 0.99, 0.02)
+    trial = optuna.trial.FixedTrial({"compressed": 0.9299999999999999})
+
+    assert stepped.suggest(trial, "compressed") == 0.93  # type: ignore[arg-type]  # a trial but in name
+    assert 0.93 in stepped.points(50)
