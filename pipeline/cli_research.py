@@ -48,6 +48,7 @@ def sweep(  # noqa: PLR0917  # typer turns each into an option
     symbols: Annotated[str, typer.Option(help="Comma-separated; the universe unless given.")] = "",
     gate: Annotated[bool, typer.Option(help="Behind the VIX gate.")] = False,
     jobs: Annotated[int, typer.Option(help="Threads; -1 is one a core.")] = -1,
+    scheduler: Annotated[str | None, typer.Option(help="Address of a Dask scheduler, e.g. tcp://127.0.0.1:8786.")] = None,
     csv: Annotated[Path | None, typer.Option(help="Also write the table there.")] = None,
 ) -> None:
     """Backtest every strategy on every symbol, net of costs. Cells already on record are not run again."""
@@ -66,6 +67,7 @@ def sweep(  # noqa: PLR0917  # typer turns each into an option
             wanted,
             vix_gate=gate,
             jobs=jobs,
+            scheduler=scheduler,
             on_progress=lambda done, of: bar.update(task, completed=done, total=of),
         )
     failed = table[table["error"].notna()]

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
+import inspect
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
@@ -14,7 +17,8 @@ from pipeline.resources import Resources, live
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from backtest.sweep import Outcome
+    from backtest.sweep import Cell, Outcome
+    from trading.strategies.base import Strategy
 
 log = structlog.get_logger()
 FIGURES = ("profit_per_trade", "win_rate", "sharpe", "max_drawdown", "trade_count", "avg_hold_days")
@@ -27,6 +31,7 @@ def run(
     *,
     vix_gate: bool = False,
     jobs: int = -1,
+    scheduler: str | None = None,
     on_progress: Callable[[int, int], None] = lambda _done, _of: None,
     resources: Resources | None = None,
 ) -> pd.DataFrame:
@@ -34,8 +39,12 @@ def run(
 
     Parameters
     ----------
+    strategies
+        Names as `make_strategy` takes them: of a built-in, of a preset, or of a class in a user's file.
     symbols
         All of the universe that have bars unless given.
+    scheduler
+        Address of a Dask scheduler; threads of this process unless given.
     on_progress
         Called with the number of finished cells and of all.
 
@@ -45,54 +54,76 @@ def run(
         One row a cell: strategy, symbol, error (None) and `FIGURES`.
     """
     from backtest.sweep import cells, sweep
-    from storage.trials import Trials
     from trading.strategies.registry import make_strategy
 
     found = resources or live()
-    for name in strategies:
-        make_strategy(name)  # an unknown one fails here, before anything runs
+    rules = {name: rule_of(make_strategy(name)) for name in strategies}  # an unknown one fails here, before anything runs
     bars = bars_by_symbol(found, session)
     wanted = list(symbols) or sorted(bars)
     for symbol in wanted:
         if symbol not in bars:
             raise UnknownSymbol(symbol, bars)
+    terms = {symbol: terms_of(found, bars[symbol]) for symbol in wanted}
     grid = cells(strategies, wanted, vix_gate=vix_gate)
-    keys = {cell.key(_terms(found, bars[cell.symbol])): cell for cell in grid}
-    ledger = Trials(found.engine)
-    known = ledger.finished(keys)
-    rows = [_row(row["strategy"], row["symbol"], row["metrics"], None) for row in known.to_dict("records")]
-    todo = {key: cell for key, cell in keys.items() if key not in set(known["key"])}
-    key_of = {(cell.strategy, cell.symbol): key for key, cell in todo.items()}
-    on_progress(len(rows), len(grid))
-    for outcome in sweep(list(todo.values()), bars, found.costs, found.limits, jobs=jobs):
-        cell = outcome.cell
-        ledger.record([_trial(key_of[cell.strategy, cell.symbol], outcome, bars[cell.symbol])])
-        rows.append(_row(cell.strategy, cell.symbol, outcome.metrics, outcome.error))
-        if outcome.error:
-            log.warning("cell_failed", strategy=cell.strategy, symbol=cell.symbol, error=outcome.error)
-        on_progress(len(rows), len(grid))
+    keys = {cell.key({**terms[cell.symbol], **rules[cell.strategy]}): cell for cell in grid}
+    key_of = {(cell.strategy, cell.symbol): key for key, cell in keys.items()}
+    known = found.trials.finished(keys)
+    rows = [_row(keys[row["key"]], row["metrics"], None) for row in known.to_dict("records")]
+    done = set(known["key"])
+    on_progress(len(rows), len(keys))
+    todo = [cell for key, cell in keys.items() if key not in done]
+    for outcomes in sweep(todo, bars, found.costs, found.limits, jobs=jobs, scheduler=scheduler):
+        found.trials.record(
+            _trial(key_of[each.cell.strategy, each.cell.symbol], each, bars[each.cell.symbol]) for each in outcomes
+        )
+        for outcome in outcomes:
+            rows.append(_row(outcome.cell, outcome.metrics, outcome.error))
+            if outcome.error:
+                log.warning("cell_failed", strategy=outcome.cell.strategy, symbol=outcome.cell.symbol, error=outcome.error)
+        on_progress(len(rows), len(keys))
     return pd.DataFrame(rows).sort_values(["strategy", "symbol"], ignore_index=True)
 
 
-def _terms(found: Resources, bars: pd.DataFrame) -> dict[str, Any]:
-    """What else decides the outcome of a cell: the bars, the costs and the limits."""
-    content = pd.util.hash_pandas_object(bars.drop(columns="known_at", errors="ignore"), index=False)
-    return {"bars": int(content.sum()), "costs": str(found.costs), "limits": str(found.limits)}
+def terms_of(found: Resources, *bars: pd.DataFrame) -> dict[str, Any]:
+    """What else decides the outcome of a backtest: the bars, the costs and the limits."""
+    content = [
+        int(pd.util.hash_pandas_object(frame.drop(columns="known_at", errors="ignore"), index=False).sum()) for frame in bars
+    ]
+    return {"bars": content[0] if len(content) == 1 else content, "costs": str(found.costs), "limits": str(found.limits)}
 
 
-def _row(strategy: str, symbol: str, metrics: Mapping[str, Any] | None, error: str | None) -> dict[str, Any]:
+def rule_of(strategy: Strategy) -> dict[str, Any]:
+    """A strategy's parameters and a hash of its code and the engine's: after a change of either the backtest is another one."""
+    from core.compiled import kernels_stamp
+
+    kind: Any = type(strategy)
+    source = Path(inspect.getfile(getattr(kind, "rule", kind.signals))).read_bytes()
+    return {"rule": strategy.describe(), "code": hashlib.sha256(source + kernels_stamp().encode()).hexdigest()}
+
+
+def _row(cell: Cell, metrics: Mapping[str, Any] | None, error: str | None) -> dict[str, Any]:
     figures = metrics or {}
-    return {"strategy": strategy, "symbol": symbol, "error": error, **{name: figures.get(name) for name in FIGURES}}
+    return {
+        "strategy": cell.strategy,
+        "symbol": cell.symbol,
+        "error": error,
+        **{name: figures.get(name) for name in FIGURES},
+    }
 
 
 def _trial(key: str, outcome: Outcome, bars: pd.DataFrame) -> dict[str, Any]:
+    """A row of the ledger; presets of one strategy are one family there."""
+    from storage.trials import SWEEP
+    from trading.strategies.registry import split_preset
+
     cell = outcome.cell
+    family, preset = split_preset(cell.strategy)
     return {
         "key": key,
-        "strategy": cell.strategy,
+        "strategy": family,
         "symbol": cell.symbol,
-        "params": {**cell.params, "vix_gate": cell.vix_gate},
-        "kind": "sweep",
+        "params": {**cell.params, "preset": preset, "vix_gate": cell.vix_gate},
+        "kind": SWEEP,
         "first_session": bars["session"].iloc[0].date(),
         "last_session": bars["session"].iloc[-1].date(),
         "metrics": outcome.metrics,

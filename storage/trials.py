@@ -9,12 +9,16 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import distinct_on
 
 from storage.tables import trials
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    import datetime as dt
+    from collections.abc import Iterable, Mapping, Sequence
 
+SWEEP = "sweep"
+RANKING_DAYS = 7  # last bars of symbols on different calendars lie that far apart at most
 COLUMNS = ("key", "strategy", "symbol", "params", "kind", "first_session", "last_session", "metrics", "error")
 
 
@@ -43,8 +47,56 @@ class Trials:
         frame = pd.DataFrame(rows, columns=["key", "strategy", "symbol", "metrics"])
         return frame.drop_duplicates("key", keep="last", ignore_index=True)
 
-    def count(self, strategy: str) -> int:
-        """How many different backtests of a strategy, whatever its parameters and symbols, have ever been looked at."""
-        query = sa.select(sa.func.count(sa.distinct(trials.c.key))).where(trials.c.strategy == strategy)
+    def swept(self, figures: Sequence[str], by: dt.date) -> pd.DataFrame:
+        """The newest sweep up to a session: for each strategy, symbol and parameters the successful cell stored last.
+
+        Parameters
+        ----------
+        figures
+            Names of metrics, each a column of floats; NaN where one is not defined.
+        by
+            Cells whose last bar is later are left out, and so are those of more than a week before the newest that is not.
+
+        Returns
+        -------
+        pd.DataFrame
+            strategy, symbol, params (a dict), last_session and `figures`.
+        """
+        columns = trials.c
+        known = sa.and_(columns.kind == SWEEP, columns.error.is_(None), columns.last_session <= by)
+        newest = sa.select(sa.func.max(columns.last_session)).where(known).scalar_subquery()
+        query = (
+            sa.select(
+                columns.strategy,
+                columns.symbol,
+                columns.params,
+                columns.last_session,
+                *(sa.cast(columns.metrics[name].astext, sa.Double).label(name) for name in figures),
+            )
+            .ext(distinct_on(columns.strategy, columns.symbol, columns.params))
+            .where(known, columns.last_session > newest - RANKING_DAYS)
+            .order_by(columns.strategy, columns.symbol, columns.params, columns.id.desc())
+        )
+        with self._engine.connect() as connection:
+            rows = connection.execute(query).all()
+        frame = pd.DataFrame(rows, columns=["strategy", "symbol", "params", "last_session", *figures])
+        return frame.astype(dict.fromkeys(figures, "float64"))
+
+    def count(self, *strategies: str) -> int:
+        """How many different backtests of some strategies, whatever parameters and symbols, have ever been looked at."""
+        query = sa.select(sa.func.count(sa.distinct(trials.c.key))).where(trials.c.strategy.in_(strategies))
         with self._engine.connect() as connection:
             return int(connection.execute(query).scalar_one())
+
+    def sharpe_variance(self, *strategies: str) -> float | None:
+        """Sample variance of the annualised Sharpe ratios of those backtests; None when fewer than two have one."""
+        sharpe = sa.cast(trials.c.metrics["sharpe"].astext, sa.Double)
+        once = (
+            sa.select(sharpe.label("sharpe"))
+            .ext(distinct_on(trials.c.key))
+            .where(trials.c.strategy.in_(strategies), trials.c.error.is_(None), sharpe.is_not(None))
+            .subquery()
+        )
+        with self._engine.connect() as connection:
+            found = connection.execute(sa.select(sa.func.var_samp(once.c.sharpe))).scalar_one()
+        return None if found is None else float(found)
