@@ -83,6 +83,12 @@ def test_a_symbol_that_cannot_be_bought_leaves_its_part_in_cash() -> None:
     assert buy_and_hold(panel, FREE, 200.0).equity["equity_usd"].tolist() == pytest.approx([300, 300])
 
 
+def test_a_bar_without_an_open_is_not_bought() -> None:
+    panel = prepare({"A": bars("A", [np.nan, 20], [10, 40])})
+
+    assert buy_and_hold(panel, FREE, 100.0).equity["equity_usd"].tolist() == pytest.approx([100, 200])
+
+
 def test_the_span_begins_at_the_start_that_is_asked_for() -> None:
     panel = prepare({"A": bars("A", [10, 20, 40], [10, 20, 60])})
 

@@ -211,19 +211,20 @@ def test_cross_validation_equals_a_slow_reading_of_the_paper(columns: int, seed:
     returns = noise(60 + spare, columns, seed=seed)
     returns[:40, 0] = 0.0  # one that stood still in some of the blocks
 
-    fast, logits = overfitting(returns, blocks), slow_logits(returns, blocks)
+    fast, (logits, pairs) = overfitting(returns, blocks), slow_reading(returns, blocks)
 
     assert fast is not None
+    assert fast.slope == pytest.approx(np.polyfit(*np.array(pairs).T, 1)[0], rel=1e-6, abs=1e-9)
     assert np.sort(fast.logits) == pytest.approx(np.sort(logits))
     assert fast.probability == pytest.approx(np.mean(np.array(logits) <= 1e-12))
     assert len(logits) == math.comb(blocks, blocks // 2)
 
 
-def slow_logits(returns: np.ndarray, blocks: int) -> list[float]:
+def slow_reading(returns: np.ndarray, blocks: int) -> tuple[list[float], list[tuple[float, float]]]:
     """Bailey et al. 2017, section 3: every half of the blocks in sample, the rest out of it."""
     edges = [len(returns) * b // blocks for b in range(blocks + 1)]
     parts = [returns[low:high] for low, high in pairwise(edges)]
-    logits = []
+    logits, pairs = [], []
     for chosen in combinations(range(blocks), blocks // 2):
         inside = ratios(np.concatenate([parts[b] for b in chosen]))
         outside = ratios(np.concatenate([parts[b] for b in range(blocks) if b not in chosen]))
@@ -231,7 +232,8 @@ def slow_logits(returns: np.ndarray, blocks: int) -> list[float]:
         rank = sum(other < outside[best] for other in outside) + (sum(other == outside[best] for other in outside) + 1) / 2
         relative = rank / (len(outside) + 1)
         logits.append(math.log(relative / (1 - relative)))
-    return logits
+        pairs.append((inside[best], outside[best]))
+    return logits, pairs
 
 
 def ratios(half: np.ndarray) -> list[float]:
@@ -268,6 +270,14 @@ def test_one_that_always_leads_has_the_highest_rank_in_every_split() -> None:
     assert found is not None
     assert found.logits == pytest.approx([math.log(3)] * 6)  # rank 3 of 3: 3/4 to 1/4
     assert (found.probability, found.configurations) == (0.0, 3)
+
+
+def test_configurations_that_are_all_alike_leave_the_best_at_the_median() -> None:
+    found = overfitting(np.tile(noise(80), 4), blocks=4)
+
+    assert found is not None
+    assert found.logits == pytest.approx([0.0] * 6, abs=1e-12)
+    assert found.probability == 1.0
 
 
 def test_two_that_lead_in_turn_lose_out_of_sample() -> None:
