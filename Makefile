@@ -3,10 +3,12 @@ PYTHON ?= python3
 BIN := .venv/bin
 ENV := $(if $(PROVIDER),PROVIDER=$(PROVIDER))
 CODE := core storage ingestion features trading backtest ml monitoring pipeline serving dags feature_repo tests
-COMPILE := $(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --no-emit-index-url --no-emit-find-links --group dev pyproject.toml
+COMPILE_ANY := $(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --no-emit-index-url --no-emit-find-links
+COMPILE := $(COMPILE_ANY) --group dev pyproject.toml
+COMPILE_PEERS := $(COMPILE_ANY) requirements-peers.in
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo up test bench lint check format lock lock-check clean
+.PHONY: help install demo up test bench bench-peers oracle peers lint check format lock lock-check clean
 
 help:  ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -32,8 +34,23 @@ up: install  ## Start Airflow, MLflow and the API on loopback; Ctrl-C stops ever
 test: install  ## The whole test suite, in parallel, with coverage
 	@$(BIN)/python -m pytest -n 2 --dist loadfile --cov --cov-report=term -q
 
-bench: install  ## Time loading, reading and computing 55,000 bars
-	@$(BIN)/python -m tests.bench.bars
+bench: install  ## Time the store, the features and the engine
+	@set -e; for file in tests/bench/*.py; do $(BIN)/python -m tests.bench.$$(basename $$file .py); done
+
+peers: .venv-peers/installed  ## Create .venv-peers: other backtesters to compare with, never a dependency
+
+.venv-peers/installed: requirements-peers.lock | install
+	@test -x .venv-peers/bin/python || $(PYTHON) -m venv .venv-peers
+	@echo "Installing the peers into .venv-peers ..."
+	@VIRTUAL_ENV=.venv-peers $(BIN)/uv pip sync -q --compile-bytecode --require-hashes requirements-peers.lock
+	@touch $@
+
+bench-peers: peers  ## Time the engine against the peers and write the table of docs/benchmarks.md
+	@$(BIN)/python -m tests.bench.peers.compare
+
+oracle: peers  ## Compare trade lists with backtesting.py and write the counts of docs/benchmarks.md
+	@$(BIN)/python -m pytest -q tests/oracle
+	@$(BIN)/python -m tests.oracle.report
 
 lint: install lock-check  ## Format, lint, types, import rules, lock file
 	@$(BIN)/ruff format --check $(CODE)
@@ -49,10 +66,11 @@ format: install  ## Format and fix what can be fixed
 
 lock: install  ## Compile requirements.lock anew, upgrading
 	@$(COMPILE) --upgrade -o requirements.lock
+	@$(COMPILE_PEERS) --upgrade -o requirements-peers.lock
 
 lock-check: install
 	@cp requirements.lock .venv/lock.txt && $(COMPILE) -o .venv/lock.txt
 	@cmp -s requirements.lock .venv/lock.txt || { echo "requirements.lock is stale: run 'make lock'"; exit 1; }
 
 clean:  ## Remove the environment and all local data
-	rm -rf .venv .local
+	rm -rf .venv .venv-peers .local
