@@ -52,8 +52,7 @@ def _named(explained: Counter[str]) -> str:
 def _kernel_text(count: Count) -> str:
     return (
         f"The compiled kernel and the copy written for reading agreed on {count.bars:,} bars in "
-        f"{count.markets:,} random markets: {count.trades:,} trades, {count.refusals:,} refused entries, and equity and exposure at "
-        "each close."
+        f"{count.markets:,} random markets: {count.trades:,} trades, {count.refusals:,} refused entries, equity and exposure."
     )
 
 
