@@ -1,8 +1,8 @@
 """Presets: named, complete sets of parameters for each strategy. Owns the figures; it builds no strategy and knows no rule.
 
 A preset names every parameter, so that a change of a default in the code never changes it. `as_specified` is the rule as the
-mission states it (rows S1 to S6). `tuned` is missing on purpose until the walk-forward optimiser has chosen one: a figure that
-nobody measured out of sample is not a tuned one.
+mission states it (rows S1 to S6). `tuned` is what the walk-forward optimiser chose; docs/tuned-presets.md has its figures out
+of sample, and none survives deflation. A strategy without a feasible choice has none.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 AS_SPECIFIED: Final = "as_specified"
+TUNED: Final = "tuned"
 
 # S1: close under the lower band (20, 2 sigma); out at the middle band or after 2 sessions.
 _BOLLINGER = {"band_sessions": 20, "deviations": 2.0, "max_sessions": 2, "stop_pct": 0.8, "target_pct": 1.5}
@@ -66,6 +67,50 @@ _STATED: dict[str, dict[str, Any]] = {
     "trend": _TREND,
 }
 
-PRESETS: Final[Mapping[str, Mapping[str, Mapping[str, Any]]]] = MappingProxyType(
-    {name: MappingProxyType({AS_SPECIFIED: MappingProxyType(figures)}) for name, figures in _STATED.items()}
-)
+# Each chosen on the newest training window that had a feasible set: three years that end before the sessions named.
+_TUNED: dict[str, dict[str, Any]] = {
+    # before 2019-01-15
+    "bollinger": {"band_sessions": 14, "deviations": 1.875, "max_sessions": None, "stop_pct": None, "target_pct": None},
+    # before 2018-01-12
+    "rsi": {
+        "rsi_sessions": 8,
+        "oversold": 35.0,
+        "recovered": 60.0,
+        "max_sessions": 16,
+        "stop_pct": None,
+        "target_pct": None,
+    },
+    # before 2021-01-14
+    "compression": {
+        "short_sessions": 5,
+        "long_sessions": 26,
+        "compressed": 0.93,
+        "expanded": 1.1,
+        "quiet_sessions": 2,
+        "within_sessions": 15,
+        "max_sessions": 11,
+        "stop_pct": 6.0,
+        "target_pct": None,
+    },
+    # before 2019-01-15
+    "zscore": {
+        "sessions": 20,
+        "entry_z": -1.75,
+        "exit_z": 0.5,
+        "stop_z": 4.5,
+        "rsi_low": 10.0,
+        "rsi_high": 70.0,
+        "adx_below": 45.0,
+        "max_sessions": None,
+        "stop_pct": 6.0,
+        "target_pct": None,
+    },
+}
+
+
+def _presets(name: str) -> Mapping[str, Mapping[str, Any]]:
+    found = {AS_SPECIFIED: MappingProxyType(_STATED[name])}
+    return MappingProxyType(found | ({TUNED: MappingProxyType(_TUNED[name])} if name in _TUNED else {}))
+
+
+PRESETS: Final[Mapping[str, Mapping[str, Mapping[str, Any]]]] = MappingProxyType({name: _presets(name) for name in _STATED})

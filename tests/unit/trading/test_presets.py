@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import math
+import re
+from pathlib import Path
 
 import pytest
 
 from core.errors import ConfigError
-from trading.strategies.presets import AS_SPECIFIED, PRESETS
+from trading.strategies.presets import AS_SPECIFIED, PRESETS, TUNED
 from trading.strategies.registry import STRATEGIES, make_strategy, split_preset
 
 # The figures of rows S1 to S6, written down a second time.
@@ -42,6 +45,15 @@ def test_every_preset_names_every_parameter_so_that_a_new_default_does_not_chang
         assert make_strategy(f"{name}:{preset}").describe() == dict(figures)
 
 
+def test_the_tuned_presets_are_the_documented_ones_and_no_others() -> None:
+    text = (Path(__file__).resolve().parents[3] / "docs/tuned-presets.md").read_text()
+    documented = {
+        name: json.loads(figures) for name, figures in re.findall(r"^`(\w+):tuned` = `(\{.*\})`$", text, re.MULTILINE)
+    }
+
+    assert documented == {name: dict(found[TUNED]) for name, found in sorted(PRESETS.items()) if TUNED in found}
+
+
 def test_a_preset_cannot_be_changed_by_accident() -> None:
     with pytest.raises(TypeError):
         PRESETS["rsi"][AS_SPECIFIED]["stop_pct"] = 3  # type: ignore[index]
@@ -63,8 +75,8 @@ def test_a_path_is_no_preset() -> None:
     ("name", "words"),
     [
         ("bollinger:as_specifed", "Unknown preset 'as_specifed' of 'bollinger'. Did you mean 'as_specified'?"),
-        ("bollinger:", "Unknown preset '' of 'bollinger'. Known: as_specified."),
-        ("rsi:moonshot", "Unknown preset 'moonshot' of 'rsi'. Known: as_specified."),
+        ("bollinger:", "Unknown preset '' of 'bollinger'. Known: as_specified, tuned."),
+        ("rsi:moonshot", "Unknown preset 'moonshot' of 'rsi'. Known: as_specified, tuned."),
         ("bolinger:as_specified", "Unknown strategy 'bolinger'. Did you mean 'bollinger'?"),
     ],
 )
