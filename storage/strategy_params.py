@@ -1,8 +1,8 @@
 """Strategy parameters, version by version. Owns which version was in force when; it knows no strategy and judges no value.
 
 A change is a new row, so what any past decision was made with can be read again. Versions count from 1 for each pair of
-strategy and symbol; symbol None stands for all symbols. A row without parameters is a switch alone: a symbol follows the row for
-all symbols, and that one the strategy's own defaults.
+strategy and symbol; symbol None stands for all symbols. A row without parameters is a switch alone: a symbol follows the row
+for all symbols, and that one the strategy's own defaults.
 """
 
 from __future__ import annotations

@@ -236,7 +236,7 @@ def test_what_cannot_be_traded_is_not_stored(start: Callable[..., Resources]) ->
         ("bollinger", {"deviations": -1}, "deviations"),
         ("bollinger", {"deviations": float("nan")}, "finite"),
         ("bolinger", {"deviations": 2.0}, "Did you mean 'bollinger'"),
-        ("bollinger:tuned", {}, "Unknown preset"),
+        ("bollinger:nowhere", {}, "Unknown preset"),
         ("bollinger", {}, "found none of them"),
     ):
         with pytest.raises(ConfigError, match=message):
