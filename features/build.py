@@ -12,19 +12,29 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 import pandas as pd
 
-from core.errors import DataError
-from core.frames import BARS, FEATURE_FRAME, FEATURES, PRICES
+from core.frames import BARS, FEATURE_FRAME, FEATURES
 from core.sessions import calendar_name, closes_of
-from features import indicators as ta
-from features.indicators import above, ratio
-from features.regime import HIGH_ABOVE, LOW_BELOW, vix_at, vix_by_session
+from features.kernels import newest
+from features.matrix import (
+    NEVER,
+    PRICE_FEATURES,
+    VIX_FEATURES,
+    columns_of,
+    fill_features,
+    fill_prices,
+    nanoseconds,
+    sessions_of,
+    slots_of,
+    vix_rows,
+)
+from features.regime import vix_at, vix_by_session
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from numpy.typing import NDArray
-
     from features.indicators import Array
+    from features.kernels import Instants
+    from features.matrix import Bars, Sessions
 
 PUBLICATION_LAG: Final = pd.Timedelta(minutes=15)  # bars without `known_at` count as known this long after their close
 VIX_LAG: Final = pd.Timedelta(minutes=15)  # Cboe's last VIX of a session is a quarter of an hour after the shares' close
@@ -94,85 +104,61 @@ def build_features(bars: pd.DataFrame, vix: pd.DataFrame | None) -> pd.DataFrame
     BARS.check(bars)
     if bars.empty:
         return FEATURE_FRAME.empty()
-    levels = vix_by_session(vix)
-    known = _vix_known_at(vix)
-    frames = [_one_symbol(str(symbol), group, levels, known) for symbol, group in bars.groupby("symbol", sort=True)]
-    return FEATURE_FRAME.check(pd.concat(frames, ignore_index=True))
+    columns = columns_of(bars)
+    tables = session_tables(columns, vix)
+    values = np.empty((len(FEATURES), len(bars)))
+    fill_features(columns, tables, values)
+    known_at = nanoseconds(pd.DatetimeIndex(bars["known_at"])) if "known_at" in bars else None
+    event, created = _instants_of(columns, tables, known_at)
+    keys = {
+        "symbol": bars["symbol"].to_numpy(copy=True),
+        "session": bars["session"].to_numpy(copy=True),
+        "event_timestamp": _utc(event),
+        "created_timestamp": _utc(created),
+    }
+    # Sorted and typed as the bars were, which have been checked: looking at every row again would cost as much as computing it.
+    return pd.concat(
+        [pd.DataFrame(keys, copy=False), pd.DataFrame(values.T, columns=list(FEATURES), copy=False)], axis=1, copy=False
+    )
 
 
 def price_features(bars: pd.DataFrame) -> dict[str, Array]:
     """Compute the features that need one symbol's bars alone; scale-free."""
-    first_close = float(bars["close"].iloc[0])
-    _, high, low, close = (bars[column].to_numpy(dtype="float64") / first_close for column in PRICES)
-    volume = bars["volume"].to_numpy(dtype="float64")
-    direction = ta.directional(high, low, close)
-    line = ta.macd(close)
-    bands = ta.bollinger(close)
-    ema_bands = ta.bollinger(close, basis="ema")
-    atr_14, atr_20 = ta.atr(high, low, close, 14), ta.atr(high, low, close, 20)
-    return {
-        "rsi_14": ta.rsi(close),
-        "macd_pct": ratio(line.line, close),
-        "macd_signal_pct": ratio(line.signal, close),
-        "macd_hist_pct": ratio(line.histogram, close),
-        "adx_14": direction.adx,
-        "plus_di_14": direction.plus_di,
-        "minus_di_14": direction.minus_di,
-        "bb_position_20": ratio(close - bands.lower, bands.upper - bands.lower),
-        "bb_width_20": ratio(bands.upper - bands.lower, bands.middle),
-        "bb_ema_position_20": ratio(close - ema_bands.lower, ema_bands.upper - ema_bands.lower),
-        "atr_14_pct": ratio(atr_14, close),
-        "atr_20_pct": ratio(atr_20, close),
-        "atr_ratio_14_20": ratio(atr_14, atr_20),
-        "volatility_20": ta.volatility(close),
-        "price_vs_sma_20": ratio(close, ta.sma(close, 20)) - 1,
-        "volume_ratio_20": ratio(volume, ta.sma(volume, 20)),
-        "uptrend_50": above(ratio(close, ta.sma(close, 50)), 1 + ta.TIE),
-        "slope_3": ta.log_slope(close, 3),
-        "slope_5": ta.log_slope(close, 5),
-        "slope_9": ta.log_slope(close, 9),
-        "slope_14": ta.log_slope(close, 14),
-        "zscore_20": ta.zscore(close, 20),
-        "zscore_60": ta.zscore(close, 60),
-        "return_1": ta.simple_return(close),
-    }
+    values = np.empty((len(PRICE_FEATURES), len(bars)))
+    high, low, close, volume = (bars[name].to_numpy(dtype="float64") for name in ("high", "low", "close", "volume"))
+    fill_prices(high, low, close, volume, values)
+    return dict(zip(PRICE_FEATURES, values, strict=True))
 
 
 def vix_features(levels: pd.Series[float], session: pd.Series[pd.Timestamp]) -> dict[str, Array]:
     """Compute the VIX features at the given sessions; changes are fractions over XNYS sessions."""
-    level = np.asarray(levels, dtype=np.float64)
-    columns = {
-        "vix": level,
-        "vix_change_1": ta.simple_return(level, 1),
-        "vix_change_5": ta.simple_return(level, 5),
-        "vix_high": above(level, HIGH_ABOVE),
-        "vix_low": above(LOW_BELOW, level),
-    }
-    return {name: vix_at(session, pd.Series(values, index=levels.index)) for name, values in columns.items()}
+    rows = vix_rows(np.asarray(levels, dtype=np.float64))
+    return {name: vix_at(session, pd.Series(row, index=levels.index)) for name, row in zip(VIX_FEATURES, rows, strict=True)}
 
 
-def _one_symbol(symbol: str, bars: pd.DataFrame, levels: pd.Series[float], vix_known: pd.Series[int]) -> pd.DataFrame:
-    values = {**price_features(bars), **vix_features(levels, bars["session"])}
-    try:
-        closes = closes_of(pd.DatetimeIndex(bars["session"]), calendar_name(symbol))
-    except KeyError as error:
-        raise DataError(f"{symbol}: expected bars on {calendar_name(symbol)} sessions only, found others: {error}.") from error
-    return pd.DataFrame(
-        {
-            "symbol": symbol,
-            "session": bars["session"].to_numpy(),
-            "event_timestamp": closes,
-            "created_timestamp": _created(bars, closes, vix_known),
-            **{name: values[name] for name in FEATURES},
-        }
-    )
+def session_tables(bars: Bars, vix: pd.DataFrame | None) -> dict[str, Sessions]:
+    """What belongs to each session of the calendars of these bars, by the calendar's name."""
+    levels, known = vix_by_session(vix), _vix_known_at(vix)
+    rows = vix_rows(np.asarray(levels, dtype=np.float64))
+    first, last = (pd.Timestamp(instant).normalize() for instant in (bars.sessions.min(), bars.sessions.max()))
+    names = {calendar_name(symbol) for symbol in bars.symbols}
+    return {name: sessions_of(name, first, last, rows, known.reindex(levels.index, fill_value=NEVER)) for name in names}
 
 
-def _created(bars: pd.DataFrame, closes: pd.DatetimeIndex, vix_known: pd.Series[int]) -> pd.DatetimeIndex:
-    """When the newest of the inputs of each row became known: its bars, as far back as they matter, and its VIX."""
-    bar_known = pd.DatetimeIndex(bars["known_at"]) if "known_at" in bars else closes + PUBLICATION_LAG
-    at_row = vix_known.reindex(pd.DatetimeIndex(bars["session"]), fill_value=np.iinfo(np.int64).min)
-    return _instants(np.maximum(_newest(_nanoseconds(bar_known), MEMORY_BARS), at_row.to_numpy()))
+def _instants_of(bars: Bars, tables: dict[str, Sessions], known_at: Instants | None) -> tuple[Instants, Instants]:
+    """Close of each bar's session, and when the newest of its row's inputs became known.
+
+    Those are its bars, as far back as they matter, and its VIX.
+    """
+    event, created = np.empty_like(bars.sessions), np.empty_like(bars.sessions)
+    for symbol, rows in bars.parts():
+        table = tables[calendar_name(symbol)]
+        slots = slots_of(symbol, bars.sessions[rows], table)
+        np.take(table.closes, slots, out=event[rows])
+        known = event[rows] + PUBLICATION_LAG.value if known_at is None else known_at[rows]
+        newest(known, MEMORY_BARS, created[rows])
+        np.maximum(created[rows], table.vix_known[slots], out=created[rows])
+    return event, created
 
 
 def _vix_known_at(vix: pd.DataFrame | None) -> pd.Series[int]:
@@ -181,25 +167,16 @@ def _vix_known_at(vix: pd.DataFrame | None) -> pd.Series[int]:
         return pd.Series(dtype="int64", index=pd.DatetimeIndex([]))
     on_sessions = vix[vix["session"].isin(vix_by_session(vix).index)].sort_values("session")
     sessions = pd.DatetimeIndex(on_sessions["session"])
-    published = _nanoseconds(closes_of(sessions) + VIX_LAG)
+    published = nanoseconds(closes_of(sessions) + VIX_LAG)
     known = (
-        _nanoseconds(pd.DatetimeIndex(on_sessions["known_at"]))
+        nanoseconds(pd.DatetimeIndex(on_sessions["known_at"]))
         if "known_at" in on_sessions
         else published + PUBLICATION_LAG.value
     )
-    return pd.Series(_newest(np.maximum(known, published), MEMORY_VIX_SESSIONS), index=sessions)
+    latest = np.empty_like(published)
+    newest(np.maximum(known, published), MEMORY_VIX_SESSIONS, latest)
+    return pd.Series(latest, index=sessions)
 
 
-def _newest(instants: NDArray[np.int64], memory: int) -> NDArray[np.int64]:
-    """Largest of the last `memory` values at each element."""
-    padded = np.concatenate([np.full(memory - 1, np.iinfo(np.int64).min), instants])
-    newest: NDArray[np.int64] = np.lib.stride_tricks.sliding_window_view(padded, memory).max(axis=1)
-    return newest
-
-
-def _nanoseconds(instants: pd.DatetimeIndex) -> NDArray[np.int64]:
-    return instants.as_unit("ns").tz_convert("UTC").tz_localize(None).to_numpy().astype("int64")
-
-
-def _instants(nanoseconds: NDArray[np.int64]) -> pd.DatetimeIndex:
-    return pd.DatetimeIndex(nanoseconds.view("datetime64[ns]")).tz_localize("UTC")
+def _utc(instants: Instants) -> pd.DatetimeIndex:
+    return pd.DatetimeIndex(instants.view("datetime64[ns]")).tz_localize("UTC")

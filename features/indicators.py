@@ -117,12 +117,22 @@ def bollinger(close: Array, sessions: int = 20, deviations: float = 2.0, basis: 
 
 def zscore(close: Array, sessions: int) -> Array:
     """Distance of the close from its simple average, in population standard deviations; NaN while the price stands still."""
-    return ratio(close - talib.SMA(close, sessions), talib.STDDEV(close, sessions, 1.0))
+    return ratio(close - sma(close, sessions), deviation(close, sessions))
+
+
+def deviation(values: Array, sessions: int) -> Array:
+    """Population standard deviation of the last values, in their unit."""
+    return talib.STDDEV(values, sessions, 1.0)
+
+
+def slope(values: Array, sessions: int) -> Array:
+    """Slope a session of the least-squares line through the last values."""
+    return talib.LINEARREG_SLOPE(values, sessions)
 
 
 def log_slope(close: Array, sessions: int) -> Array:
     """Slope of the least-squares line through the last `sessions` log closes: mean growth a session, as a fraction."""
-    return talib.LINEARREG_SLOPE(np.log(close), sessions)
+    return slope(np.log(close), sessions)
 
 
 def simple_return(close: Array, sessions: int = 1) -> Array:
@@ -140,5 +150,5 @@ def volatility(close: Array, sessions: int = 20) -> Array:
     """Population standard deviation of log returns, annualised with 252 sessions, as a fraction."""
     log_return = np.full(close.shape, np.nan)
     log_return[1:] = np.log(close[1:] / close[:-1])
-    annualised: Array = talib.STDDEV(log_return, sessions, 1.0) * np.sqrt(SESSIONS_A_YEAR)
+    annualised: Array = deviation(log_return, sessions) * np.sqrt(SESSIONS_A_YEAR)
     return annualised

@@ -1,18 +1,23 @@
-"""The indicators' loops, compiled: what TA-Lib does not compute or lets rounding decide. Owns no names, units or defaults.
+"""The indicators' loops, compiled: what TA-Lib does not compute or lets rounding decide, and lookups by session.
 
-Each loop reads bars from the first to the last and writes element t before it has seen bar t + 1.
+Owns no names, units or defaults. Each indicator's loop reads bars from the first to the last and writes element t before it has
+seen bar t + 1.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
+from numpy.typing import NDArray
 
 from core.compiled import compiled
 
 if TYPE_CHECKING:
     from features.indicators import Array
+
+Instants: TypeAlias = NDArray[np.int64]  # nanoseconds, or whole numbers that count sessions
+DAY = 86_400_000_000_000  # nanoseconds
 
 
 @compiled
@@ -69,7 +74,10 @@ def moves(high: Array, low: Array, close: Array, t: int, tie: float) -> tuple[fl
 
 @compiled
 def added(total: float, lost: float, value: float) -> tuple[float, float]:
-    """Add to a running total, and to `lost` what rounding took from it (Knuth's two-sum): together they give `math.fsum`."""
+    """Add to a running total, and to `lost` what rounding took from it (Knuth's two-sum).
+
+    Their sum at the end is that of `math.fsum`, or its neighbour where the exact sum lies half-way between two floats.
+    """
     grown = total + value
     taken = grown - total
     return grown, lost + ((total - (grown - taken)) + (value - taken))
@@ -79,3 +87,79 @@ def added(total: float, lost: float, value: float) -> tuple[float, float]:
 def share(part: float, whole: float) -> float:
     """Divide, giving zero where the whole is zero: no range, no direction."""
     return part / whole if whole != 0 else 0.0
+
+
+@compiled
+def divide(part: Array, whole: Array, out: Array) -> None:
+    """Write part / whole, NaN where the whole is zero."""
+    for t in range(len(out)):
+        out[t] = part[t] / whole[t] if whole[t] != 0 else np.nan
+
+
+@compiled
+def standardise(values: Array, mean: Array, deviation: Array, out: Array) -> None:
+    """Write the distance from the mean in deviations, NaN where there is no deviation."""
+    for t in range(len(out)):
+        out[t] = (values[t] - mean[t]) / deviation[t] if deviation[t] != 0 else np.nan
+
+
+@compiled
+def band_position(close: Array, middle: Array, reach: Array, out: Array) -> None:
+    """Write where the close lies between bands `reach` under and over the middle: 0 at the lower, 1 at the upper."""
+    for t in range(len(out)):
+        lower = middle[t] - reach[t]
+        width = (middle[t] + reach[t]) - lower
+        out[t] = (close[t] - lower) / width if width != 0 else np.nan
+
+
+@compiled
+def band_width(middle: Array, reach: Array, out: Array) -> None:
+    """Write the distance of the bands as a fraction of the middle."""
+    for t in range(len(out)):
+        out[t] = ((middle[t] + reach[t]) - (middle[t] - reach[t])) / middle[t] if middle[t] != 0 else np.nan
+
+
+@compiled
+def exceeds(values: Array, average: Array, threshold: float, out: Array) -> None:
+    """Write 1.0 where values / average is over the threshold, 0.0 where it is not, NaN where it is unknown."""
+    for t in range(len(out)):
+        margin = values[t] / average[t] - threshold if average[t] != 0 else np.nan
+        out[t] = np.nan if np.isnan(margin) else (1.0 if margin > 0 else 0.0)
+
+
+@compiled
+def slots_of(sessions: Instants, first_day: int, slot_of_day: Instants, slots: Instants) -> int:
+    """Write the slot of each session; return the first element that is on no day of the table, -1 when there is none."""
+    for t in range(len(sessions)):
+        day = sessions[t] // DAY - first_day
+        known = 0 <= day < len(slot_of_day) and sessions[t] == (day + first_day) * DAY
+        slots[t] = slot_of_day[day] if known else -1
+        if slots[t] < 0:
+            return t
+    return -1
+
+
+@compiled
+def gather(table: Array, slots: Instants, out: Array) -> None:
+    """Write the columns of the table at the slots: out[k, t] = table[k, slots[t]]."""
+    for k in range(len(table)):
+        for t in range(len(slots)):
+            out[k, t] = table[k, slots[t]]
+
+
+@compiled
+def newest(instants: Instants, memory: int, out: Instants) -> None:
+    """Write the largest of the last `memory` values at each element, in time proportional to their number alone.
+
+    `queue` holds the positions that can still be a largest value, newest last; their values fall.
+    """
+    queue = np.empty(len(instants), dtype=np.int64)
+    head = tail = 0
+    for t in range(len(instants)):
+        while tail > head and instants[queue[tail - 1]] <= instants[t]:
+            tail -= 1
+        queue[tail] = t
+        tail += 1
+        if queue[head] <= t - memory:
+            head += 1
+        out[t] = instants[queue[head]]
