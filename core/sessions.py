@@ -9,11 +9,12 @@ import re
 from functools import lru_cache
 from typing import TYPE_CHECKING, cast
 
-import exchange_calendars as xcals
 import pandas as pd
 
 if TYPE_CHECKING:
     import datetime as dt
+
+    import exchange_calendars as xcals
 
 _CRYPTO = re.compile(r"^([A-Z0-9]{2,6})[-/]?(USD|USDT|USDC)$")
 _CRYPTO_BASES = {"BTC", "ETH", "SOL", "LTC", "BCH", "DOGE", "AVAX", "LINK", "UNI", "AAVE", "XRP", "ADA"}
@@ -41,6 +42,8 @@ def calendar_name(symbol: str) -> str:
 @lru_cache(maxsize=4)
 def calendar(name: str = "XNYS") -> xcals.ExchangeCalendar:
     """The exchange calendar from 1990 on, built once a process."""
+    import exchange_calendars as xcals  # half a second that a help text need not wait for
+
     return xcals.get_calendar(name, start="1990-01-02")
 
 

@@ -62,6 +62,15 @@ class Settings(BaseSettings):
     optimise_min_trades_a_month: float = Field(4.0, ge=0)
     optimise_min_profit_factor: float = Field(1.5, ge=0)
 
+    validate_max_position_pct: float = Field(40.0, gt=0, le=100)
+    validate_max_loss_at_risk_pct: float = Field(1.0, gt=0, le=100)
+    validate_max_stop_pct: float | None = Field(None, gt=0, le=100)
+    validate_max_exposure_pct: float = Field(100.0, gt=0, le=100)
+    validate_max_drawdown_pct: float = Field(2.0, gt=0, le=100)
+    validate_max_correlation: float = Field(0.7, ge=-1, le=1)
+    validate_max_trades_a_day: int = Field(3, ge=1)
+    validation_max_age_days: int = Field(35, ge=0)
+
     broker: Literal["paper"] = "paper"
     broker_live: bool = False
     portfolio: str = "main"

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+import os
+import sys
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -15,7 +17,8 @@ from core.errors import ConfigError
 if TYPE_CHECKING:
     import pandas as pd
 
-console = Console()
+WIDE = 160  # where nobody's window sets the width: a pipe, a file, a log
+console = Console(width=None if sys.stdout.isatty() or "COLUMNS" in os.environ else WIDE)
 Session = Annotated[str | None, typer.Option(help="Session (YYYY-MM-DD); default: the newest closed one.")]
 StrategyName = Annotated[str | None, typer.Option(help="Name of a strategy, or path/to/file.py:Class of your own.")]
 Params = Annotated[str, typer.Option(help="Parameters as JSON, e.g. '{\"stop_pct\": null}'.")]
@@ -53,13 +56,10 @@ def show(title: str, values: dict[str, Any]) -> None:
 
 def show_frame(title: str, frame: pd.DataFrame) -> None:
     """Print a frame; an undefined figure is a dash."""
-    table = Table(*(str(column) for column in frame), title=title)
+    from backtest.report_tables import figure_text
+
+    names = [str(name) for name in frame]
+    table = Table(*(name.replace("_", " ") for name in names), title=title)
     for row in frame.astype(object).itertuples(index=False):
-        table.add_row(
-            *("-" if _missing(value) else f"{value:.4f}" if isinstance(value, float) else str(value) for value in row)
-        )
+        table.add_row(*(figure_text(name, value) for name, value in zip(names, row, strict=True)))
     console.print(table)
-
-
-def _missing(value: object) -> bool:
-    return value is None or value != value  # noqa: PLR0124  # NaN alone differs from itself

@@ -17,19 +17,23 @@ import structlog
 from tenacity import retry, retry_if_exception_type, stop_after_attempt, wait_exponential_jitter
 
 from core.errors import NoChampion, RetryLater
-from core.models import OrderState
+from core.models import Leg, OrderState
 from core.sessions import next_session, open_of, sessions_between
+from pipeline.portfolio import objection
 from pipeline.research import bars_by_symbol
 from pipeline.resources import VIX, Resources, live
 from trading.brokers.base import place as send
-from trading.decide import Decisions, Holdings, decide
+from trading.decide import Decisions, Holdings, Refusal, decide
 from trading.portfolio import trades_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from core.models import OrderIntent
+
 log = structlog.get_logger()
 ENTER = "enter"  # the API's word for an accepted candidate
+VALIDATION = "validation"
 MARK_WITHIN_DAYS = 30
 
 
@@ -95,6 +99,7 @@ def place(session: str, *, resources: Resources | None = None) -> dict[str, Any]
         late = len(decisions.intents) - len(intents)
         if late:
             found.alerts.send(f"{late} orders for {opens} came too late", "The session has opened; nothing new was sent.")
+    intents, barred = _validated(found, day, intents, set(known))
     states = send(found.ledger, found.broker, intents)
     found.ledger.save_risk_events(
         {
@@ -104,13 +109,13 @@ def place(session: str, *, resources: Resources | None = None) -> dict[str, Any]
             "session": refusal.session,
             "reason": refusal.reason,
         }
-        for refusal in decisions.refusals
+        for refusal in (*decisions.refusals, *barred)
     )
     return outcome | {
         "orders": len(states),
         "placed": sum(known.get(order_id, OrderState.INTENT) is OrderState.INTENT for order_id in states),
-        "refused": len(decisions.refusals),
-        "refusals": dict(Counter(refusal.reason for refusal in decisions.refusals)),
+        "refused": len(decisions.refusals) + len(barred),
+        "refusals": dict(Counter(refusal.reason for refusal in (*decisions.refusals, *barred))),
     }
 
 
@@ -178,6 +183,19 @@ def _decide(found: Resources, day: dt.date) -> Decisions:
     accept = dict(zip(predictions["symbol"], predictions["signal"] == ENTER, strict=True))
     probability = dict(zip(predictions["symbol"], predictions["probability"], strict=True))
     return decide(day, signals, strategy, holdings, found.limits, accept=accept, probability=probability)
+
+
+def _validated(
+    found: Resources, day: dt.date, intents: tuple[OrderIntent, ...], known: set[str]
+) -> tuple[tuple[OrderIntent, ...], list[Refusal]]:
+    """Take new entries out when the stored portfolio's validation does not allow them; exits and what is on record go on."""
+    entries = [intent for intent in intents if intent.leg is Leg.ENTRY and intent.client_order_id not in known]
+    objects = objection(found, day) if entries else None
+    if objects is None:
+        return intents, []
+    found.alerts.send(f"{len(entries)} entries decided on {day} were not ordered", objects)
+    kept = tuple(intent for intent in intents if intent not in entries)
+    return kept, [Refusal(intent.symbol, day, VALIDATION) for intent in entries]
 
 
 def _closes(found: Resources, day: dt.date, symbols: set[str]) -> dict[str, float]:

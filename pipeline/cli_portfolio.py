@@ -1,0 +1,218 @@
+"""From a sweep to a portfolio in a terminal. Parses and prints; the steps are `pipeline.portfolio` and `pipeline.chain`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, cast
+
+import typer
+from rich.table import Table
+
+from core.sessions import normalise_symbol
+from pipeline.terminal import Session, console, session_of, show_frame
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from pipeline.chain import Research
+    from trading.allocation import Allocation, Method
+    from trading.validation_report import Report
+
+verbs = typer.Typer()
+METHODS = "risk_parity_profit_weighted, inverse_volatility or equal."
+MinTrades = Annotated[int, typer.Option(min=1, help="Leave out backtests with fewer trades.")]
+Top = Annotated[int, typer.Option(min=1, help="How many of the best to look at.")]
+Flag = Annotated[float, typer.Option(min=-1, max=1, help="Flag pairs correlated above this.")]
+Below = Annotated[float, typer.Option(min=-1, max=1, help="Pick only what is correlated less than this.")]
+AtMost = Annotated[int, typer.Option(min=1, help="How many to pick.")]
+How = Annotated[str, typer.Option(help=METHODS)]
+Capital = Annotated[float, typer.Option(help="Money to share, in USD.")]
+Low = Annotated[float, typer.Option(help="Least for one sleeve, in USD.")]
+High = Annotated[float, typer.Option(help="Most for one sleeve, in USD.")]
+COLOUR = {"PASS": "green", "WARN": "yellow", "NOT MEASURABLE": "yellow", "FAIL": "red"}
+
+
+@verbs.command()
+def rank(
+    session: Session = None,
+    min_trades: MinTrades = 30,
+    top: Top = 20,
+    csv: Annotated[Path | None, typer.Option(help="Write all ranks there.")] = None,
+) -> None:
+    """Put the newest sweep in order: profit per trade, then Sharpe."""
+    from backtest.selection import RANKED
+    from pipeline import portfolio as step
+
+    table = step.ranked(session_of(session), min_trades=min_trades)[list(RANKED)]
+    show_frame(
+        f"The best {min(top, len(table))} of {len(table)} with {min_trades} trades or more, net of costs", table.head(top)
+    )
+    if csv is not None:
+        table.to_csv(csv, index=False)
+        console.print(f"All {len(table)} ranks: {csv}")
+
+
+@verbs.command()
+def correlate(  # noqa: PLR0917  # typer turns each into an option
+    session: Session = None,
+    min_trades: MinTrades = 30,
+    top: Top = 20,
+    flag_above: Flag = 0.7,
+    below: Below = 0.5,
+    at_most: AtMost = 3,
+    html: Annotated[Path | None, typer.Option(help="Write the heat map there.")] = None,
+) -> None:
+    """Correlate the equity curves of the best, flag look-alikes, and pick a diversified few."""
+    from backtest.selection import heat_map
+    from pipeline import portfolio as step
+
+    with console.status("Running the best again ..."):
+        found = step.shortlist(
+            session_of(session), top=top, min_trades=min_trades, flag_above=flag_above, below=below, at_most=at_most
+        )
+    _show_matrix(found.correlation)
+    show_frame(f"Pairs over {flag_above:g}", found.flagged)
+    show_frame("Not picked", found.pick.dropped)
+    console.print(f"[bold]{', '.join(found.pick.chosen) or 'Nothing'}[/bold]. {found.pick.message}")
+    if html is not None:
+        heat_map(found.correlation).write_html(html, include_plotlyjs=True)
+        console.print(f"Heat map: {html}")
+
+
+@verbs.command()
+def allocate(  # noqa: PLR0917  # typer turns each into an option
+    session: Session = None,
+    method: How = "risk_parity_profit_weighted",
+    capital: Capital = 1000.0,
+    low: Low = 250.0,
+    high: High = 400.0,
+    at_most: AtMost = 3,
+    min_trades: MinTrades = 30,
+    top: Top = 20,
+    below: Below = 0.5,
+) -> None:
+    """Share capital among the picked and store the portfolio; it may trade once `validate-risk` has let it."""
+    from pipeline import portfolio as step
+
+    day = session_of(session)
+    with console.status("Running the best again ..."):
+        chosen = step.shortlist(day, top=top, min_trades=min_trades, below=below, at_most=at_most)
+        number, shared = step.allocate(
+            day,
+            method=cast("Method", method),
+            capital_usd=capital,
+            low_usd=low,
+            high_usd=high,
+            at_most=at_most,
+            chosen=chosen,
+        )
+    console.print(chosen.pick.message)
+    _show_allocation(number, shared)
+    console.print("Next: `cli validate-risk`. Until it passes, the desk opens nothing.")
+
+
+@verbs.command()
+def validate_risk(
+    session: Session = None,
+    json: Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")] = False,
+    withdraw: Annotated[bool, typer.Option("--withdraw", help="Take the stored portfolio back instead.")] = False,
+) -> None:
+    """Hold the stored portfolio against its limits. Exit code 1 on FAIL; the desk then opens nothing."""
+    from pipeline import portfolio as step
+
+    day = session_of(session)
+    if withdraw:
+        step.withdraw(day)
+        console.print("The portfolio is withdrawn. The desk trades as if none were stored.")
+        return
+    report = step.validate_risk(day)
+    if json:
+        typer.echo(report.to_json())
+    else:
+        _show_validation(report)
+    if report.status == "FAIL":
+        raise typer.Exit(1)
+
+
+@verbs.command()
+def research(  # noqa: PLR0917  # typer turns each into an option
+    session: Session = None,
+    strategies: Annotated[str, typer.Option(help="Comma-separated; all built-ins unless given.")] = "",
+    symbols: Annotated[str, typer.Option(help="Comma-separated; the universe unless given.")] = "",
+    gate: Annotated[bool, typer.Option(help="Behind the VIX gate.")] = False,
+    holdout_sessions: Annotated[int, typer.Option(min=1, help="Sessions at the end that the choice never sees.")] = 504,
+    method: How = "risk_parity_profit_weighted",
+    min_trades: MinTrades = 30,
+    jobs: Annotated[int, typer.Option(help="Threads; -1 is one a core.")] = -1,
+    scheduler: Annotated[str | None, typer.Option(help="Address of a Dask scheduler.")] = None,
+) -> None:
+    """The whole chain: sweep, rank, correlate, allocate, validate; chosen on the past and then held against what came after.
+
+    Exit code 1 when the portfolio fails its validation.
+    """
+    from rich.progress import Progress
+
+    from pipeline import chain
+
+    names = [name for name in strategies.split(",") if name]
+    wanted = [normalise_symbol(symbol) for symbol in symbols.split(",") if symbol]
+    day = session_of(session)
+    plan = chain.plan(day, names, wanted, vix_gate=gate, holdout_sessions=holdout_sessions)
+    with Progress(console=console, transient=True) as bar:
+        task = bar.add_task("Backtests", total=None)
+        chain.sweep(
+            plan, jobs=jobs, scheduler=scheduler, on_progress=lambda done, of: bar.update(task, completed=done, total=of)
+        )
+    with console.status("Choosing, and weighing the choice ..."):
+        found = chain.choose(plan, method=cast("Method", method), min_trades=min_trades)
+    _show_research(found)
+    if found.validation.status == "FAIL":
+        raise typer.Exit(1)
+
+
+def _show_research(found: Research) -> None:
+    from backtest.selection import RANKED
+
+    table = found.shortlist.table[list(RANKED)].head(10)
+    show_frame(f"The best on the sessions up to {found.plan.split}, net of costs", table)
+    console.print(f"[bold]{', '.join(found.shortlist.pick.chosen)}[/bold]. {found.shortlist.pick.message}")
+    _show_allocation(found.portfolio_id, found.allocation)
+    show_frame(f"The same after {found.plan.split}, which no choice has seen", found.held_out)
+    show_frame("What luck explains", found.evidence)
+    for line in found.statements:
+        console.print(line)
+    _show_validation(found.validation)
+    console.print(f"Report: {found.report}")
+
+
+def _show_matrix(correlation: pd.DataFrame) -> None:
+    """Numbered rows and columns: names would not fit."""
+    numbers = [str(i) for i in range(1, len(correlation) + 1)]
+    table = Table("", "", *numbers, title="Correlation of daily returns")
+    for number, (name, row) in zip(numbers, correlation.iterrows(), strict=True):
+        table.add_row(number, str(name), *("-" if value != value else f"{value:.2f}" for value in row))  # noqa: PLR0124
+    console.print(table)
+
+
+def _show_allocation(number: int, shared: Allocation) -> None:
+    from backtest.report_tables import figure_text
+
+    table = Table("Sleeve", "USD", "Share", title=f"Portfolio {number}: {shared.method}")
+    for (name, usd), share in zip(shared.usd.items(), shared.weights, strict=True):
+        table.add_row(str(name), f"{usd:,.2f}", f"{share:.1%}")
+    if shared.cash_usd:
+        table.add_row("cash", f"{shared.cash_usd:,.2f}", "")
+    console.print(table)
+    figures = {name: getattr(shared, name) for name in ("expected_return", "volatility", "sharpe", "max_drawdown")}
+    shown = ", ".join(f"{name.replace('_', ' ')} {figure_text(name, value)}" for name, value in figures.items())
+    console.print(f"On the past it was chosen from: {shown}. {shared.message}")
+
+
+def _show_validation(report: Report) -> None:
+    table = Table("Rule", "Limit", "Found", "Verdict", "", title="Validation")
+    for each in report.findings:
+        found = "-" if each.found is None else f"{each.found:.4g}"
+        verdict = f"[{COLOUR[each.verdict]}]{each.verdict}[/]"
+        table.add_row(each.rule, f"<= {each.limit:g} {each.unit}".rstrip(), found, verdict, each.detail)
+    console.print(table)
+    console.print(f"[bold {COLOUR[report.status]}]{report.status}[/]")
