@@ -7,7 +7,7 @@ is None, never zero or infinity; in arrays it is NaN.
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
 
@@ -35,6 +35,32 @@ TRADE_FIGURES: Final = (
 )  # fmt: skip
 FIGURES: Final = EQUITY_FIGURES + TRADE_FIGURES
 COUNTS: Final = {"sessions", "trade_count"}
+
+
+class Curve(NamedTuple):
+    """Sums over the closes booked so far. The deepest fall is from `fallen_from` to `fallen_to`."""
+
+    before_usd: float
+    peak_usd: float
+    total: float
+    losses: float
+    fallen_to_usd: float
+    fallen_from_usd: float
+    exposure: float
+    moves: int
+
+
+class Deals(NamedTuple):
+    """Sums over the trades booked so far: how many, and how many won; net returns won and lost; USD earned and given."""
+
+    count: int
+    winners: int
+    won: float
+    lost: float
+    earned_usd: float
+    given_usd: float
+    held: float
+    cost_usd: float
 
 
 def summarise(
@@ -76,52 +102,58 @@ def measure_equity(equity_usd: Array, exposure_usd: Array, initial_cash_usd: flo
     Sharpe and Sortino against a riskless rate of zero (Sharpe 1994; Sortino and Price 1994, with the root mean square of the
     losses over all sessions as downside deviation). `exposure` is the mean of gross notional to equity over all closes.
     """
-    sessions = len(equity_usd)
-    before = peak = initial_cash_usd
-    total = losses = deepest = used = 0.0
-    for t in range(sessions):
-        now = equity_usd[t]
-        if now != before:
-            change = now / before - 1
-            total += change
-            losses += min(change, 0.0) ** 2
-            peak = max(peak, now)
-            deepest = min(deepest, now / peak - 1)
-            before = now
-        if exposure_usd[t] != 0:
-            used += exposure_usd[t] / now
-    spread = (
-        math.sqrt(_squares(equity_usd, initial_cash_usd, total / max(sessions, 1)) / (sessions - 1))
-        if sessions > 1
-        else math.nan
-    )
-    yearly, growth, mean = math.sqrt(periods_a_year), before / initial_cash_usd, total / max(sessions, 1)
-    return np.array(
-        (
-            float(sessions),
-            before,
-            growth - 1,
-            growth ** (periods_a_year / sessions) - 1 if sessions > 0 and growth > 0 else math.nan,
-            spread * yearly,
-            _quotient(mean * yearly, spread),
-            _quotient(mean * yearly, math.sqrt(losses / max(sessions, 1))),
-            deepest,
-            used / sessions if sessions > 0 else math.nan,
-        )
-    )
+    curve, changes = still_curve(initial_cash_usd), np.empty(len(equity_usd))
+    for t in range(len(equity_usd)):
+        curve = book_close(curve, changes, equity_usd[t], exposure_usd[t])
+    out = np.empty(len(EQUITY_FIGURES))
+    equity_figures(curve, changes, len(equity_usd), initial_cash_usd, periods_a_year, out)
+    return out
 
 
 @compiled
-def _squares(equity_usd: Array, initial_cash_usd: float, mean: float) -> float:
-    """Sum of the squared deviations of the returns from their mean."""
-    before, squares, still = initial_cash_usd, 0.0, 0
-    for now in equity_usd:
-        if now == before:
-            still += 1
-        else:
-            squares += (now / before - 1 - mean) ** 2
-            before = now
-    return squares + still * mean**2
+def still_curve(initial_cash_usd: float) -> Curve:
+    """Sums of an account that has not moved yet."""
+    return Curve(initial_cash_usd, initial_cash_usd, 0.0, 0.0, initial_cash_usd, initial_cash_usd, 0.0, 0)
+
+
+@compiled
+def book_close(curve: Curve, changes: Array, now_usd: float, exposure_usd: float) -> Curve:
+    """Add one close. One without exposure whose equity is that of the close before adds nothing and may be left out.
+
+    `changes` keeps the returns that are not zero, so that their spread can be taken around the mean.
+    """
+    before, peak, total, losses, low, high, exposure, moves = curve
+    if now_usd != before:
+        change = now_usd / before - 1
+        changes[moves] = change
+        moves += 1
+        total += change
+        losses += min(change, 0.0) ** 2
+        peak = max(peak, now_usd)
+        if now_usd * high < low * peak:  # now / peak < low / high, without dividing
+            low, high = now_usd, peak
+    if exposure_usd != 0:
+        exposure += exposure_usd / now_usd
+    return Curve(now_usd, peak, total, losses, low, high, exposure, moves)
+
+
+@compiled
+def equity_figures(  # noqa: PLR0917  # numba kernels take positions
+    curve: Curve, changes: Array, sessions: int, initial_cash_usd: float, periods_a_year: float, out: Array
+) -> None:
+    """`EQUITY_FIGURES` of the closes booked, into `out`."""
+    mean = curve.total / max(sessions, 1)
+    squares = (sessions - curve.moves) * mean**2
+    for i in range(curve.moves):
+        squares += (changes[i] - mean) ** 2
+    spread = math.sqrt(squares / (sessions - 1)) if sessions > 1 else math.nan
+    yearly, growth = math.sqrt(periods_a_year), curve.before_usd / initial_cash_usd
+    out[0], out[1], out[2] = sessions, curve.before_usd, growth - 1
+    out[3] = growth ** (periods_a_year / sessions) - 1 if sessions > 0 and growth > 0 else math.nan
+    out[4], out[5] = spread * yearly, _quotient(mean * yearly, spread)
+    out[6] = _quotient(mean * yearly, math.sqrt(curve.losses / max(sessions, 1)))
+    out[7] = curve.fallen_to_usd / curve.fallen_from_usd - 1
+    out[8] = curve.exposure / sessions if sessions > 0 else math.nan
 
 
 @compiled
@@ -134,33 +166,45 @@ def measure_trades(  # noqa: PLR0917  # numba kernels take positions
     `profit_per_trade * win_rate`; `profit_factor` is dollars won for each dollar lost; `avg_hold_days` counts sessions from
     entry to exit.
     """
-    n = len(net_return)
-    winners, won, lost, earned, given, held, cost = 0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0
-    for i in range(n):
-        if net_return[i] > 0:
-            winners += 1
-            won += net_return[i]
-        else:
-            lost += net_return[i]
-        earned += max(pnl_usd[i], 0.0)
-        given -= min(pnl_usd[i], 0.0)
-        held += holding[i]
-        cost += cost_usd[i]
-    profit, rate = _quotient(won + lost, float(n)), _quotient(float(winners), float(n))
-    return np.array(
-        (
-            float(n),
-            rate,
-            profit,
-            _quotient(won, float(winners)),
-            _quotient(lost, float(n - winners)),
-            profit * rate,
-            _quotient(earned, given),
-            _quotient(n * periods_a_year / MONTHS_A_YEAR, float(sessions)),
-            _quotient(held, float(n)),
-            cost,
-        )
+    deals = no_deals()
+    for i in range(len(net_return)):
+        deals = book_trade(deals, net_return[i], pnl_usd[i], cost_usd[i], holding[i])
+    out = np.empty(len(TRADE_FIGURES))
+    trade_figures(deals, sessions, periods_a_year, out)
+    return out
+
+
+@compiled
+def no_deals() -> Deals:
+    """Sums of no trade."""
+    return Deals(0, 0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
+
+
+@compiled
+def book_trade(deals: Deals, net_return: float, pnl_usd: float, cost_usd: float, held: float) -> Deals:
+    """Add one finished trade."""
+    won = net_return > 0
+    return Deals(
+        deals.count + 1,
+        deals.winners + won,
+        deals.won + (net_return if won else 0.0),
+        deals.lost + (0.0 if won else net_return),
+        deals.earned_usd + max(pnl_usd, 0.0),
+        deals.given_usd - min(pnl_usd, 0.0),
+        deals.held + held,
+        deals.cost_usd + cost_usd,
     )
+
+
+@compiled
+def trade_figures(deals: Deals, sessions: int, periods_a_year: float, out: Array) -> None:
+    """`TRADE_FIGURES` of the trades booked, into `out`."""
+    n, winners = float(deals.count), float(deals.winners)
+    out[0], out[1], out[2] = n, _quotient(winners, n), _quotient(deals.won + deals.lost, n)
+    out[3], out[4] = _quotient(deals.won, winners), _quotient(deals.lost, n - winners)
+    out[5], out[6] = out[2] * out[1], _quotient(deals.earned_usd, deals.given_usd)
+    out[7] = _quotient(n * periods_a_year / MONTHS_A_YEAR, float(sessions))
+    out[8], out[9] = _quotient(deals.held, n), deals.cost_usd
 
 
 @compiled

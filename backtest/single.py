@@ -11,29 +11,27 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from backtest.kernel import (
-    COST,
     ENTRY_FEE,
     EXIT_FEE,
     GOT,
-    HOLDING,
-    NET,
     PAID,
-    PNL,
     Log,
     Terms,
-    empty_log,
     follow,
     leaves_at_close,
     next_session,
     write,
 )  # fmt: skip
-from backtest.metrics import EQUITY_FIGURES, measure_equity, measure_trades
+from backtest.metrics import EQUITY_FIGURES, book_close, book_trade, equity_figures, no_deals, still_curve, trade_figures
 from core.compiled import compiled
+from trading.costs import commission_usd, exit_price, outcome, slipped
 from trading.fills import is_tradable
-from trading.risk import ACCEPTED, VERDICTS, grant
+from trading.risk import ACCEPTED, grant
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+    from backtest.metrics import Curve, Deals
 
     Array = NDArray[np.float64]
 
@@ -131,20 +129,67 @@ def scan(  # noqa: PLR0917  # numba kernels take positions
     periods
         Sessions a year.
     """
-    sessions, size = len(line.open), int(np.count_nonzero(line.entry))
-    log = empty_log(size)
-    equity_usd, exposure_usd, stop_pct, target_pct = (
-        np.zeros(sessions),
-        np.zeros(sessions),
-        np.zeros(sessions),
-        np.zeros(sessions),
-    )
-    refused = np.zeros(len(VERDICTS), np.int64)
+    changes, following, sessions = np.empty(len(line.open)), _next_entries(line), len(line.open)
     for p in range(len(stops)):
-        stop_pct[:], target_pct[:] = stops[p], targets[p]
-        run(line, stop_pct, target_pct, limits[p], terms, cash_usd, log, equity_usd, exposure_usd, refused)
-        n = log.used[0]
-        out[p, :EQUITY] = measure_equity(equity_usd, exposure_usd, cash_usd, periods)
-        out[p, EQUITY:] = measure_trades(
-            log.values[NET, :n], log.values[PNL, :n], log.values[COST, :n], log.values[HOLDING, :n], sessions, periods
+        curve, deals = _trade(line, following, stops[p], targets[p], limits[p], terms, cash_usd, changes)
+        equity_figures(curve, changes, sessions, cash_usd, periods, out[p, :EQUITY])
+        trade_figures(deals, sessions, periods, out[p, EQUITY:])
+
+
+@compiled
+def _next_entries(line: Line) -> NDArray[np.int64]:
+    """For each session the first from it on at which an entry may be decided; the number of sessions when there is none."""
+    sessions = len(line.open)
+    following = np.full(sessions + 1, sessions)
+    for t in range(sessions - 1, -1, -1):
+        wanted = line.entry[t] != 0 and is_tradable(line.open[t], line.high[t], line.low[t], line.close[t])
+        following[t] = t if wanted else following[t + 1]
+    return following
+
+
+@compiled
+def _trade(  # noqa: PLR0917  # numba kernels take positions
+    line: Line, following: NDArray[np.int64], stop_pct: float, target_pct: float, max_sessions: int, terms: Terms,
+    cash_usd: float, changes: Array,
+) -> tuple[Curve, Deals]:  # fmt: skip
+    """Do as `run` does with the same exits everywhere, but keep no trade and no curve, only their sums."""
+    open_, high, low, close, number = line.open, line.high, line.low, line.close, line.session_no
+    curve, deals = still_curve(cash_usd), no_deals()
+    sessions, t = len(open_), following[0]
+    while t < sessions:
+        price = open_[t] if line.enters_at_open else close[t]
+        shares, verdict = grant(price, stop_pct, cash_usd, 0.0, 0, curve.peak_usd, terms.limits)
+        entry = t if line.enters_at_open else next_session(number, t)
+        if verdict != ACCEPTED or entry >= sessions or not is_tradable(open_[entry], high[entry], low[entry], close[entry]):
+            t = following[min(max(t + 1, entry) if verdict == ACCEPTED else t + 1, sessions)]
+            continue
+        side = int(line.entry[t])
+        leave = line.exit_long if side > 0 else line.exit_short
+        column, raw_exit, reason = follow(
+            open_, high, low, close, number, leave, entry, side, stop_pct, target_pct, max_sessions, line.exits_at_close
         )  # fmt: skip
+        spent, got, net, pnl, cost = _settle(side, shares, open_[entry], raw_exit, reason, terms)
+        deals = book_trade(deals, net, pnl, cost, float(number[column] - number[entry]))
+        cash_usd -= spent
+        mark = open_[entry]
+        for held in range(entry, column):
+            if is_tradable(open_[held], high[held], low[held], close[held]):
+                mark = close[held]
+            curve = book_close(curve, changes, cash_usd + side * shares * mark, shares * mark)
+        cash_usd += got
+        curve = book_close(curve, changes, cash_usd, 0.0)
+        again = column + (line.enters_at_open or leaves_at_close(reason, line.exits_at_close))
+        t = following[min(max(t + 1, again), sessions)]
+    return curve, deals
+
+
+@compiled
+def _settle(  # noqa: PLR0917  # numba kernels take positions
+    side: int, shares: float, raw_entry: float, raw_exit: float, reason: int, terms: Terms
+) -> tuple[float, float, float, float, float]:
+    """Cash that the entry takes and the exit gives, and the trade's net return, profit and cost."""
+    paid, got = slipped(raw_entry, side, terms.slippage_bps), exit_price(raw_exit, reason, side, terms.slippage_bps)
+    entry_fee = commission_usd(shares, paid, terms.commission_bps)
+    exit_fee = commission_usd(shares, got, terms.commission_bps)
+    _, net, pnl, cost = outcome(side, shares, raw_entry, raw_exit, paid, got, entry_fee + exit_fee)
+    return side * shares * paid + entry_fee, side * shares * got - exit_fee, net, pnl, cost
