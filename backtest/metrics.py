@@ -51,9 +51,9 @@ class Curve(NamedTuple):
 
 
 class Deals(NamedTuple):
-    """Sums over the trades booked so far: how many, and how many won; net returns won and lost; USD earned and given."""
+    """Sums over the trades booked so far: how many, how many of them won; net returns won and lost; USD earned and given."""
 
-    count: int
+    trades: int
     winners: int
     won: float
     lost: float
@@ -185,7 +185,7 @@ def book_trade(deals: Deals, net_return: float, pnl_usd: float, cost_usd: float,
     """Add one finished trade."""
     won = net_return > 0
     return Deals(
-        deals.count + 1,
+        deals.trades + 1,
         deals.winners + won,
         deals.won + (net_return if won else 0.0),
         deals.lost + (0.0 if won else net_return),
@@ -199,7 +199,7 @@ def book_trade(deals: Deals, net_return: float, pnl_usd: float, cost_usd: float,
 @compiled
 def trade_figures(deals: Deals, sessions: int, periods_a_year: float, out: Array) -> None:
     """`TRADE_FIGURES` of the trades booked, into `out`."""
-    n, winners = float(deals.count), float(deals.winners)
+    n, winners = float(deals.trades), float(deals.winners)
     out[0], out[1], out[2] = n, _quotient(winners, n), _quotient(deals.won + deals.lost, n)
     out[3], out[4] = _quotient(deals.won, winners), _quotient(deals.lost, n - winners)
     out[5], out[6] = out[2] * out[1], _quotient(deals.earned_usd, deals.given_usd)
