@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -71,6 +73,23 @@ def test_used_memory_is_filled_with_the_same_bits_as_the_frame(bars, vix):
     for _ in range(2):
         fill_features(columns, session_tables(columns, vix), matrix)
         np.testing.assert_array_equal(matrix.T, build_features(bars, vix)[list(FEATURES)])
+
+
+def most_memory(columns, tables, matrix) -> int:
+    tracemalloc.start()
+    fill_features(columns, tables, matrix)
+    most = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    return most
+
+
+def test_filling_used_memory_needs_no_more_for_forty_symbols_than_for_four(bars, vix):
+    one = bars[bars["symbol"] == "AAA"]
+    many = columns_of(BARS.coerce(pd.concat([one.assign(symbol=f"S{n:02}") for n in range(40)])))
+    few = many._replace(symbols=many.symbols[:4], starts=many.starts[:5])
+    tables, matrix = session_tables(many, vix), np.empty((len(FEATURES), len(many.close)))
+    fill_features(many, tables, matrix)  # compiled by now
+    assert most_memory(many, tables, matrix) < 1.1 * most_memory(few, tables, matrix) < matrix.nbytes / 10
 
 
 def test_columns_know_where_each_symbol_starts(bars):
