@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import datetime as dt
 from dataclasses import asdict, dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import pandas as pd
 
-from core.errors import ConfigError
+from core.errors import ConfigError, RiskLimitBreached
 from core.sessions import next_session
 from pipeline import portfolio
 from pipeline import sweep as sweeping
@@ -150,6 +150,58 @@ def sweep(
     return {"cells": len(table), "failed": int(table["error"].notna().sum())}
 
 
+def rank(plan: Plan, *, resources: Resources | None = None) -> dict[str, Any]:
+    """How many of the plan's cells are ranked, and the first."""
+    table = portfolio.ranked(plan.split, among=plan.labels, resources=resources)
+    return {"ranked": len(table), "first": portfolio.candidates_of(table.head(1))[0].label}
+
+
+def correlate(plan: Plan, *, resources: Resources | None = None) -> dict[str, Any]:
+    """The pick, and how many pairs are flagged."""
+    chosen = portfolio.shortlist(plan.split, among=plan.labels, resources=resources)
+    return {"picked": list(chosen.pick.chosen), "flagged_pairs": len(chosen.flagged), "message": chosen.pick.message}
+
+
+def allocate(plan: Plan, *, method: Method, resources: Resources | None = None) -> dict[str, Any]:
+    """Share the capital among the pick and store the portfolio."""
+    chosen = portfolio.shortlist(plan.split, among=plan.labels, resources=resources)
+    shared = portfolio.share(chosen, method=method)
+    number = portfolio.store(plan.split, chosen, shared, resources=resources)
+    return {"portfolio": number, **{str(name): float(usd) for name, usd in shared.usd.items()}, "cash": shared.cash_usd}
+
+
+def validate(plan: Plan, *, resources: Resources | None = None) -> dict[str, Any]:
+    """Hold the stored portfolio against its limits."""
+    report = portfolio.validate_risk(plan.session, resources=resources)
+    return {"status": report.status, **{each.rule: each.verdict for each in report.findings}}
+
+
+def report(plan: Plan, *, resources: Resources | None = None) -> dict[str, Any]:
+    """Weigh what `allocate` and `validate` have stored."""
+    found = resources or live()
+    number, validation = portfolio.examine(plan.session, resources=found)
+    stored = portfolio.stored_portfolio(found, dt.date.fromisoformat(plan.session))
+    chosen = portfolio.shortlist(plan.split, among=plan.labels, resources=found)
+    shared = portfolio.share(chosen, method=cast("Method", stored.method if stored else "equal"))
+    outcome = weigh(plan, chosen, number, shared, validation, resources=found)
+    return {"statements": list(outcome.statements), "report": str(outcome.report)}
+
+
+def confirm(plan: Plan, *, resources: Resources | None = None) -> str:
+    """The stored portfolio's status.
+
+    Raises
+    ------
+    RiskLimitBreached
+        When it may not open positions.
+    """
+    found = resources or live()
+    objects = portfolio.objection(found, dt.date.fromisoformat(plan.session))
+    if objects is not None:
+        raise RiskLimitBreached(objects)
+    return "The portfolio may trade."
+
+
 def choose(
     plan: Plan,
     *,
@@ -160,7 +212,8 @@ def choose(
     """Rank, correlate and allocate up to the split; validate up to the session; weigh both spans; write the report."""
     found = resources or live()
     chosen = portfolio.shortlist(plan.split, min_trades=min_trades, among=plan.labels, resources=found)
-    number, shared = portfolio.allocate(plan.split, method=method, chosen=chosen, resources=found)
+    shared = portfolio.share(chosen, method=method)
+    number = portfolio.store(plan.split, chosen, shared, resources=found)
     validation = portfolio.validate_risk(plan.session, resources=found)
     return weigh(plan, chosen, number, shared, validation, resources=found)
 

@@ -97,15 +97,10 @@ def allocate(  # noqa: PLR0917  # typer turns each into an option
     day = session_of(session)
     with console.status("Running the best again ..."):
         chosen = step.shortlist(day, top=top, min_trades=min_trades, below=below, at_most=at_most)
-        number, shared = step.allocate(
-            day,
-            method=cast("Method", method),
-            capital_usd=capital,
-            low_usd=low,
-            high_usd=high,
-            at_most=at_most,
-            chosen=chosen,
+        shared = step.share(
+            chosen, method=cast("Method", method), capital_usd=capital, low_usd=low, high_usd=high, at_most=at_most
         )
+        number = step.store(day, chosen, shared)
     console.print(chosen.pick.message)
     _show_allocation(number, shared)
     console.print("Next: `cli validate-risk`. Until it passes, the desk opens nothing.")

@@ -170,29 +170,24 @@ def panels_of(found: Resources, symbols: set[str], session: str) -> dict[str, Pa
     return {symbol: prepare({symbol: bars[symbol]}) for symbol in sorted(symbols)}
 
 
-def allocate(
-    session: str,
+def share(
+    chosen: Shortlist,
     *,
     method: Method = "risk_parity_profit_weighted",
     capital_usd: float = 1000.0,
     low_usd: float = 250.0,
     high_usd: float = 400.0,
     at_most: int = 3,
-    chosen: Shortlist | None = None,
-    resources: Resources | None = None,
-) -> tuple[int, Allocation]:
-    """Share capital among the picked of the shortlist, store the portfolio, and return its id and the allocation."""
+) -> Allocation:
+    """Share capital among the picked of a shortlist; see `trading.allocation.allocate_capital`."""
     import pandas as pd
 
-    from storage.portfolios import save_portfolio
     from trading.allocation import allocate_capital
 
-    found = resources or live()
-    known = chosen or shortlist(session, at_most=at_most, resources=found)
-    labels = list(known.pick.chosen)
-    profit = pd.Series({name: known.results[name].metrics["profit_per_trade"] for name in labels}, dtype="float64")
-    shared = allocate_capital(
-        known.returns[labels],
+    labels = list(chosen.pick.chosen)
+    profit = pd.Series({name: chosen.results[name].metrics["profit_per_trade"] for name in labels}, dtype="float64")
+    return allocate_capital(
+        chosen.returns[labels],
         profit,
         method=method,
         capital_usd=capital_usd,
@@ -200,12 +195,23 @@ def allocate(
         high_usd=high_usd,
         at_most=at_most,
     )
+
+
+def store(session: str, chosen: Shortlist, shared: Allocation, *, resources: Resources | None = None) -> int:
+    """Store a portfolio chosen on the sessions up to `session`, and return its id."""
+    from storage.portfolios import save_portfolio
+
+    found = resources or live()
     members = [
-        {**asdict(known.candidates[name]), "usd": float(usd), "profit_per_trade": float(profit[name])}
+        {
+            **asdict(chosen.candidates[name]),
+            "usd": float(usd),
+            "profit_per_trade": chosen.results[name].metrics["profit_per_trade"],
+        }
         for name, usd in zip(shared.usd.index.astype(str), shared.usd, strict=True)
     ]
     figures = {
-        "capital_usd": capital_usd,
+        "capital_usd": float(shared.usd.sum()) + shared.cash_usd,
         "cash_usd": shared.cash_usd,
         "expected_return": shared.expected_return,
         "volatility": shared.volatility,
@@ -213,14 +219,25 @@ def allocate(
         "max_drawdown": shared.max_drawdown,
     }
     number = save_portfolio(
-        found.engine, session=dt.date.fromisoformat(session), method=method, members=members, figures=figures
+        found.engine, session=dt.date.fromisoformat(session), method=shared.method, members=members, figures=figures
     )
     log.info("portfolio_stored", portfolio=number, session=session, members=[each.label for each in map(member_of, members)])
-    return number, shared
+    return number
 
 
 def validate_risk(session: str, *, resources: Resources | None = None) -> Report:
-    """Hold the stored portfolio against its limits on everything up to `session`, and store what was found.
+    """Hold the stored portfolio against its limits on everything up to `session`, and store what was found."""
+    from storage.portfolios import save_validation
+
+    found = resources or live()
+    number, report = examine(session, resources=found)
+    day = dt.date.fromisoformat(session)
+    save_validation(found.engine, portfolio_id=number, session=day, status=report.status, report=report.as_dict())
+    return report
+
+
+def examine(session: str, *, resources: Resources | None = None) -> tuple[int, Report]:
+    """The stored portfolio's id, and what its limits say of everything up to `session`.
 
     Raises
     ------
@@ -228,21 +245,17 @@ def validate_risk(session: str, *, resources: Resources | None = None) -> Report
         When no portfolio is stored.
     """
     from backtest.selection import returns_of
-    from storage.portfolios import save_validation
     from trading.validation import validate
 
     found = resources or live()
-    day = dt.date.fromisoformat(session)
-    stored = _stored(found, day)
+    stored = stored_portfolio(found, dt.date.fromisoformat(session))
     if stored is None:
         raise DataError(f"Validation: expected a portfolio stored up to {session}, found none. Make one: `cli allocate`.")
     members = [(member_of(member), float(member["usd"])) for member in stored.members]
     results = replay(found, [each for each, _ in members], session)
     returns = returns_of({name: result.equity for name, result in results.items()})
     sleeves = [_sleeve(each, usd, results[each.label], returns[each.label], found.limits) for each, usd in members]
-    report = validate(sleeves, float(stored.figures["capital_usd"]), limits_of(found))
-    save_validation(found.engine, portfolio_id=stored.id, session=day, status=report.status, report=report.as_dict())
-    return report
+    return stored.id, validate(sleeves, float(stored.figures["capital_usd"]), limits_of(found))
 
 
 def withdraw(session: str, *, resources: Resources | None = None) -> None:
@@ -257,7 +270,7 @@ def objection(found: Resources, day: dt.date) -> str | None:
     """Why the stored portfolio may not open positions on `day`; None when it may, or when none is stored."""
     from storage.portfolios import latest_validation
 
-    stored = _stored(found, day)
+    stored = stored_portfolio(found, day)
     if stored is None:
         return None
     last = latest_validation(found.engine, stored.id, by=day)
@@ -295,7 +308,8 @@ def member_of(member: Mapping[str, Any]) -> Candidate:
     return Candidate(member["strategy"], member["symbol"], member["params"], member["vix_gate"])
 
 
-def _stored(found: Resources, day: dt.date) -> Portfolio | None:
+def stored_portfolio(found: Resources, day: dt.date) -> Portfolio | None:
+    """The portfolio stored last, of `day` or before, unless it was withdrawn."""
     from storage.portfolios import latest_portfolio
 
     stored = latest_portfolio(found.engine, by=day)

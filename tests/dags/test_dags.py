@@ -39,11 +39,12 @@ def every_task(facts: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
     return [(f"{name}.{task}", about) for name, dag in facts["dags"].items() for task, about in dag["tasks"].items()]
 
 
-def test_the_three_dags_are_read_without_an_error_and_survive_serialisation(facts: dict[str, Any]) -> None:
+def test_the_dags_are_read_without_an_error_and_survive_serialisation(facts: dict[str, Any]) -> None:
     assert facts["errors"] == {}
     assert {name: dag["serialised"] for name, dag in facts["dags"].items()} == {
         "daily_market_data": "daily_market_data",
         "model_training": "model_training",
+        "strategy_research": "strategy_research",
         "trading_execution": "trading_execution",
     }
 
@@ -84,6 +85,19 @@ def test_trading_runs_in_one_line_from_settling_to_recording(facts: dict[str, An
     tasks = facts["dags"]["trading_execution"]["tasks"]
     line = ["settle", "find_candidates", "predict", "place", "record"]
     assert [set(tasks[step]["upstream"]) - {"choose_session"} for step in line] == [set(), *({step} for step in line[:-1])]
+
+
+def test_research_runs_in_one_line_with_a_mapped_sweep_in_front(facts: dict[str, Any]) -> None:
+    dag = facts["dags"]["strategy_research"]
+    tasks = dag["tasks"]
+    line = ["sweep", "rank", "correlate", "allocate", "validate_risk", "report", "confirm"]
+    assert [name for name, task in tasks.items() if task["mapped"]] == ["sweep"]
+    assert [set(tasks[step]["upstream"]) - {"make_plan", "list_strategies"} for step in line] == [
+        set(),
+        *({step} for step in line[:-1]),
+    ]
+    assert tasks["rank"]["trigger_rule"] == "all_done_min_one_success", "one failed strategy does not stop the others"
+    assert dag["schedule"] == "NullTimetable", "a portfolio that fails stops new entries: a person starts this"
 
 
 def test_every_dag_is_described_tagged_and_takes_a_session(facts: dict[str, Any]) -> None:

@@ -1,0 +1,140 @@
+"""The research chain: sweep, rank, correlate, allocate, validate, and a report of what survives.
+
+Sweep every strategy (one mapped task each) on the sessions up to a split, choose there a portfolio of a few that do not
+resemble each other, and hold it against the sessions after the split. By hand only: a portfolio that fails stops new entries.
+
+* **A strategy fails:** its task is red and mailed; the others are ranked without it. Cells on record are not run again.
+* **The portfolio fails its validation:** `confirm` is red and mailed, the report says which rule, and the desk opens nothing
+  until a portfolio passes or this one is withdrawn (`cli validate-risk --withdraw`).
+* **Nothing survives deflation:** no failure. The report says it plainly.
+* **Manual run:** set `session`, `strategies` or `symbols`, or leave them empty for the newest session, all built-ins and the
+  universe.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import Any
+
+from airflow.sdk import Param, TriggerRule, dag, task
+
+from common import DEFAULT_ARGS, SESSION_PARAM
+
+HOLDOUT_PARAM = Param(504, type="integer", minimum=1, title="Held-out sessions", description="At the end; no choice sees them.")
+STRATEGIES_PARAM = Param([], type="array", items={"type": "string"}, title="Strategies", description="Empty: all built-ins.")
+SYMBOLS_PARAM = Param([], type="array", items={"type": "string"}, title="Symbols", description="Empty: the universe.")
+METHOD_PARAM = Param(
+    "risk_parity_profit_weighted",
+    enum=["risk_parity_profit_weighted", "inverse_volatility", "equal"],
+    title="Allocation",
+    description="How the capital is shared.",
+)
+
+
+@dag(
+    schedule=None,
+    catchup=False,
+    max_active_runs=1,
+    dagrun_timeout=dt.timedelta(hours=3),
+    default_args=DEFAULT_ARGS,
+    params={
+        "session": SESSION_PARAM,
+        "strategies": STRATEGIES_PARAM,
+        "symbols": SYMBOLS_PARAM,
+        "holdout_sessions": HOLDOUT_PARAM,
+        "method": METHOD_PARAM,
+    },
+    tags=["desk", "research"],
+    doc_md=__doc__,
+)
+def strategy_research() -> None:  # noqa: C901  # one function a task
+    @task
+    def choose_session(dag_run: Any = None, params: Any = None) -> str:
+        """The session asked for, else the newest one; skips the run, with the reason, when that is no session."""
+        from airflow.sdk.exceptions import AirflowSkipException
+        from pipeline import schedule
+
+        chosen = schedule.newest_before(params["session"], dag_run.logical_date)
+        if not chosen["trades"]:
+            raise AirflowSkipException(chosen["reason"])
+        return chosen["session"]
+
+    @task
+    def make_plan(session: str, params: Any = None) -> dict[str, Any]:
+        """What is swept, and up to which session a choice may see."""
+        from pipeline import chain
+
+        return chain.plan(
+            session, params["strategies"], params["symbols"], holdout_sessions=params["holdout_sessions"]
+        ).as_dict()
+
+    @task
+    def list_strategies(plan: dict[str, Any]) -> list[str]:
+        """One mapped task of the sweep for each."""
+        return list(plan["strategies"])
+
+    @task(
+        execution_timeout=dt.timedelta(hours=1),
+        doc_md="One strategy on every symbol up to the split; what is on record is not run again.",  # mapped: no docstring shown
+    )
+    def sweep(plan: dict[str, Any], strategy: str) -> dict[str, int]:
+        from pipeline import chain
+
+        return chain.sweep(chain.Plan.of({**plan, "strategies": [strategy]}))
+
+    @task(trigger_rule=TriggerRule.ALL_DONE_MIN_ONE_SUCCESS)
+    def rank(plan: dict[str, Any]) -> dict[str, Any]:
+        """Profit per trade, then Sharpe; the best is named."""
+        from pipeline import chain
+
+        return chain.rank(chain.Plan.of(plan))
+
+    @task
+    def correlate(plan: dict[str, Any]) -> dict[str, Any]:
+        """Which of the best resemble each other, and which few do not."""
+        from pipeline import chain
+
+        return chain.correlate(chain.Plan.of(plan))
+
+    @task
+    def allocate(plan: dict[str, Any], params: Any = None) -> dict[str, Any]:
+        """Share the capital among the picked and store the portfolio."""
+        from pipeline import chain
+
+        return chain.allocate(chain.Plan.of(plan), method=params["method"])
+
+    @task
+    def validate_risk(plan: dict[str, Any]) -> dict[str, Any]:
+        """Hold the portfolio against its limits, and store what was found."""
+        from pipeline import chain
+
+        return chain.validate(chain.Plan.of(plan))
+
+    @task(execution_timeout=dt.timedelta(hours=1))
+    def report(plan: dict[str, Any]) -> dict[str, Any]:
+        """Deflate, look at the sessions after the split, and write what survives."""
+        from pipeline import chain
+
+        return chain.report(chain.Plan.of(plan))
+
+    @task(retries=1)
+    def confirm(plan: dict[str, Any]) -> str:
+        """Red when the portfolio failed its validation."""
+        from pipeline import chain
+
+        return chain.confirm(chain.Plan.of(plan))
+
+    plan = make_plan(session=choose_session())
+    swept = sweep.partial(plan=plan).expand(strategy=list_strategies(plan=plan))
+    (
+        swept
+        >> rank(plan=plan)
+        >> correlate(plan=plan)
+        >> allocate(plan=plan)
+        >> validate_risk(plan=plan)
+        >> report(plan=plan)
+        >> confirm(plan=plan)
+    )
+
+
+strategy_research()
