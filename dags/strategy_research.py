@@ -75,7 +75,7 @@ def strategy_research() -> None:  # noqa: C901  # one function a task
 
     @task(
         execution_timeout=dt.timedelta(hours=1),
-        doc_md="One strategy on every symbol up to the split; what is on record is not run again.",  # mapped: no docstring shown
+        doc_md="One strategy on every symbol up to the split; what is on record is not run again.",
     )
     def sweep(plan: dict[str, Any], strategy: str) -> dict[str, int]:
         from pipeline import chain
