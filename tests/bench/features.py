@@ -1,7 +1,7 @@
 """The feature set beside TA-Lib called bare: nanoseconds a row, growth with the size, memory. `make bench` runs it.
 
 Goal: all features of 500 symbols x 2,520 bars within 1.5 times TA-Lib's own time for the indicators behind them. Bare means its
-C functions, without its Python package, on whole arrays, writing into outputs that exist. Both sides use memory again; the
+C functions, their arguments ready, without its Python package, writing into outputs that exist. Both use memory again; the
 frame of `build_features` is fresh each time, with its bars checked and its rows dated. Processor time of one thread, the best
 of several turns, which the sides take one after another.
 """
@@ -89,20 +89,26 @@ class Measured(NamedTuple):
         ]
 
 
-def bare(bars: Bars, out: np.ndarray, library: CDLL) -> None:
-    """Call TA-Lib's C functions on each symbol; outputs as rows of `out`, shape (OUTPUTS, T)."""
+def bare_calls(bars: Bars, out: np.ndarray, library: CDLL) -> list[partial[int]]:
+    """TA-Lib's C functions with their arguments ready, symbol by symbol; outputs as rows of `out`, shape (OUTPUTS, T)."""
     columns = {"h": bars.high, "l": bars.low, "c": bars.close, "v": bars.volume}
     begin, count = byref(c_int()), byref(c_int())
+    calls = []
     for _, rows in bars.parts():
         inputs = {name: c_void_p(values.ctypes.data + 8 * rows.start) for name, values in columns.items()}
-        first, stride = out.ctypes.data + 8 * rows.start, out.strides[0]
-        row = 0
+        first, row, last = out.ctypes.data + 8 * rows.start, 0, c_int(rows.stop - rows.start - 1)
         for name, wanted, parameters, lookbacks in CALLS:
-            to = [c_void_p(first + (row + k) * stride + 8 * lookback) for k, lookback in enumerate(lookbacks)]
-            getattr(library, name)(
-                0, rows.stop - rows.start - 1, *(inputs[key] for key in wanted), *parameters, begin, count, *to
-            )
+            to = [c_void_p(first + (row + k) * out.strides[0] + 8 * lookback) for k, lookback in enumerate(lookbacks)]
+            given = (c_int(0), last, *(inputs[key] for key in wanted), *parameters, begin, count, *to)
+            calls.append(partial(getattr(library, name), *given))
             row += len(to)
+    return calls
+
+
+def run_all(calls: list[partial[int]]) -> None:
+    """Call each."""
+    for call in calls:
+        call()
 
 
 def measure(symbols: int, sessions: int) -> Measured:
@@ -111,10 +117,9 @@ def measure(symbols: int, sessions: int) -> Measured:
     vix = frame[frame["symbol"] == "S000"][["session"]].assign(close=20.0)
     bars = columns_of(frame)
     ours, theirs = np.zeros((len(FEATURES), len(frame))), np.zeros((OUTPUTS, len(frame)))
-    library = CDLL(talib._ta_lib.__file__)
     sides = [
         lambda: fill_features(bars, session_tables(bars, vix), ours),
-        partial(bare, bars, theirs, library),
+        partial(run_all, bare_calls(bars, theirs, CDLL(talib._ta_lib.__file__))),
         partial(build_features, frame, vix),
     ]
     sides[1]()
@@ -139,16 +144,25 @@ def peak(side: Callable[[], object]) -> float:
     return most
 
 
+def growth(found: list[Measured], side: str) -> str:
+    """Cost of a symbol as a line in its bars, by least squares over the lengths measured."""
+    bars = np.array([size.bars for size in found])
+    slope, start = np.polyfit(bars, bars * [getattr(size, side) for size in found], 1)
+    return f"{start / 1e3:.0f} µs a symbol and {slope:.0f} ns a bar"
+
+
 def main() -> None:
     """Measure every size, print the table and write it to docs/benchmarks.md."""
-    rows = [measure(symbols, sessions).cells() for symbols, sessions in SIZES]
+    found = [measure(symbols, sessions) for symbols, sessions in SIZES]
+    rows = [size.cells() for size in found]
     shown = Table(*COLUMNS, title="Features")
     for row in rows:
         shown.add_row(*row)
     Console().print(shown)
-    write_section(
-        "features", f"{measured_on()} {INTRODUCTION.format(features=len(FEATURES), calls=len(CALLS))}\n\n{table(COLUMNS, rows)}"
-    )
+    largest = [size for size in found if size.symbols == max(SIZES)[0]]
+    line = f"The cost is a line in the bars: {growth(largest, 'ours')} here, {growth(largest, 'bare')} in TA-Lib."
+    introduction = INTRODUCTION.format(features=len(FEATURES), calls=len(CALLS))
+    write_section("features", f"{measured_on()}\n\n{introduction}\n\n{table(COLUMNS, rows)}\n\n{line}")
 
 
 if __name__ == "__main__":
