@@ -228,7 +228,7 @@ def _heat_html(value: float, largest: float) -> str:
 
 
 def _percent(value: float) -> str:
-    return f"{value:.1%}" if math.isfinite(value) else DASH
+    return f"{value:z.1%}" if math.isfinite(value) else DASH
 
 
 def _sheet_md(sheet: Sheet) -> str:

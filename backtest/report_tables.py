@@ -45,7 +45,6 @@ NAMES: Final = {
     "random_entry_mean": "Random entries, profit per trade",
     "avg_hold_days": "Sessions held",
     "cost_usd": "Costs (USD)",
-    "final_equity_usd": "Final equity (USD)",
     "pnl_usd": "Profit (USD)",
 }
 
@@ -180,7 +179,7 @@ def years(report: Report) -> Sheet:
 
 def figure_label(name: str) -> str:
     """A figure's name for a reader, not escaped."""
-    return NAMES.get(name) or _plain(name)
+    return NAMES.get(name) or (f"{_plain(name[:-4])} (USD)" if name.endswith("_usd") else _plain(name))
 
 
 def figure_text(name: str, value: Any) -> str:  # noqa: ANN401  # what a figure may be
@@ -198,8 +197,8 @@ def figure_text(name: str, value: Any) -> str:  # noqa: ANN401  # what a figure 
     if isinstance(value, (int, np.integer)):
         return f"{value:,}"
     if name.endswith("_usd"):
-        return f"{value:,.0f}"
-    return f"{value:.2%}" if PERCENT.search(name) else f"{value:,.3f}" if name.endswith(PROBABILITIES) else f"{value:,.2f}"
+        return f"{value:z,.0f}"  # z: no minus before a zero
+    return f"{value:z.2%}" if PERCENT.search(name) else f"{value:z,.3f}" if name.endswith(PROBABILITIES) else f"{value:z,.2f}"
 
 
 def meta_text(value: Any) -> str:  # noqa: ANN401  # JSON
@@ -209,7 +208,9 @@ def meta_text(value: Any) -> str:  # noqa: ANN401  # JSON
     if isinstance(value, (list, tuple)):
         more = f" and {len(value) - MOST_NAMES} more" if len(value) > MOST_NAMES else ""
         return f"{len(value)}: {', '.join(map(str, value[:MOST_NAMES]))}{more}" if value else DASH
-    return DASH if value is None else f"{value:,}" if isinstance(value, (int, float)) else str(value)
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    return DASH if value is None else f"{value:,}" if type(value) in {int, float} else str(value)
 
 
 def _period_returns(equity_usd: pd.Series, period: pd.Index, start: float) -> pd.Series:
