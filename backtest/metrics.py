@@ -104,7 +104,8 @@ def measure_equity(equity_usd: Array, exposure_usd: Array, initial_cash_usd: flo
     """
     curve, changes = still_curve(initial_cash_usd), np.empty(len(equity_usd))
     for t in range(len(equity_usd)):
-        curve = book_close(curve, changes, equity_usd[t], exposure_usd[t])
+        if equity_usd[t] != curve.before_usd or exposure_usd[t] != 0:
+            curve = book_close(curve, changes, equity_usd[t], exposure_usd[t])
     out = np.empty(len(EQUITY_FIGURES))
     equity_figures(curve, changes, len(equity_usd), initial_cash_usd, periods_a_year, out)
     return out

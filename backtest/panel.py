@@ -88,29 +88,44 @@ def prepare(bars: Mapping[str, pd.DataFrame], timeframe: str = "1d") -> Panel:
     if timeframe not in BARS_A_YEAR:
         raise ConfigError(f"Bar size: expected one of {', '.join(BARS_A_YEAR)}, found {timeframe!r}.")
     symbols = sorted(bars)
-    own = [_own_sessions(symbol, bars[symbol], timeframe) for symbol in symbols]
-    sessions = own[0] if len(own) == 1 else pd.DatetimeIndex(np.unique(np.concatenate([days.to_numpy() for days in own])))
+    days = [_days(symbol, bars[symbol]) for symbol in symbols]
+    own = [_own_sessions(symbol, at, timeframe) for symbol, at in zip(symbols, days, strict=True)]
+    sessions = own[0] if len(own) == 1 else pd.DatetimeIndex(np.unique(np.concatenate([each.to_numpy() for each in own])))
     shape = (len(symbols), len(sessions))
     session_no = np.full(shape, -1, dtype=np.int64)
     prices = {name: np.full(shape, np.nan) for name in PRICES}
     columns = []
     for s, symbol in enumerate(symbols):
-        session_no[s, sessions.get_indexer(own[s])] = np.arange(len(own[s]))
-        columns.append(sessions.get_indexer(pd.DatetimeIndex(bars[symbol]["session"])).astype(np.int64))
+        session_no[s, _places(own[s].to_numpy(), sessions)] = np.arange(len(own[s]))
+        columns.append(_places(days[s], sessions))
         for name, values in prices.items():
             values[s, columns[s]] = bars[symbol][name].to_numpy()
     return Panel(bars, symbols, sessions, columns, Market(**prices, session_no=session_no), timeframe)
 
 
-def _own_sessions(symbol: str, bars: pd.DataFrame, timeframe: str) -> pd.DatetimeIndex:
-    """Sessions of the symbol's exchange from its first bar to its last; for other sizes its bars."""
-    days = pd.DatetimeIndex(bars["session"])
-    if days.empty:
+def _days(symbol: str, bars: pd.DataFrame) -> NDArray[np.datetime64]:
+    """Sessions of the bars, in nanoseconds as the axes are."""
+    if bars.empty:
         raise DataError(f"Backtest: expected bars of {symbol}, found none. Load some first: `cli ingest`.")
+    days: NDArray[np.datetime64] = bars["session"].to_numpy(dtype="datetime64[ns]")
+    return days
+
+
+def _places(days: NDArray[np.datetime64], sessions: pd.DatetimeIndex) -> NDArray[np.int64]:
+    """Columns of days that are all on the axis; most often they are the axis."""
+    axis = sessions.to_numpy()
+    return np.arange(len(axis)) if len(days) == len(axis) and (days == axis).all() else np.searchsorted(axis, days)
+
+
+def _own_sessions(symbol: str, days: NDArray[np.datetime64], timeframe: str) -> pd.DatetimeIndex:
+    """Sessions of the symbol's exchange from its first bar to its last; for other sizes its bars."""
     if timeframe != "1d":
-        return days
-    sessions = _sessions(days[0].date(), days[-1].date(), calendar_name(symbol))
-    strays = days.difference(sessions) if len(days) != len(sessions) or not days.equals(sessions) else days[:0]
+        return pd.DatetimeIndex(days)
+    first, last = days[[0, -1]].astype("datetime64[D]").tolist()
+    sessions = _sessions(first, last, calendar_name(symbol))
+    if len(days) == len(sessions) and (days == sessions.to_numpy()).all():
+        return sessions
+    strays = pd.DatetimeIndex(days).difference(sessions)
     if len(strays):
         raise DataError(
             f"Bars of {symbol}: expected sessions of {calendar_name(symbol)}, found {strays[0].date()}. Validate first."

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
+from numba import njit
 
 from backtest.kernel import (
     ENTRY_FEE,
@@ -37,6 +38,9 @@ if TYPE_CHECKING:
 
 
 EQUITY = len(EQUITY_FIGURES)
+
+# Passing six arrays costs a call more than the few bars that it looks at.
+_follow = njit(nogil=True, inline="always")(follow.py_func)  # type: ignore[attr-defined]  # the dispatcher's own function
 
 
 class Line(NamedTuple):
@@ -86,7 +90,7 @@ def run(  # noqa: PLR0917  # numba kernels take positions
             continue
         side = int(line.entry[t])
         leave = line.exit_long if side > 0 else line.exit_short
-        out = follow(
+        out = _follow(
             open_, high, low, close, number, leave, entry, side, stop_pct[t], target_pct[t], max_sessions, line.exits_at_close
         )  # fmt: skip
         n = write(
@@ -165,7 +169,7 @@ def _trade(  # noqa: PLR0917  # numba kernels take positions
             continue
         side = int(line.entry[t])
         leave = line.exit_long if side > 0 else line.exit_short
-        column, raw_exit, reason = follow(
+        column, raw_exit, reason = _follow(
             open_, high, low, close, number, leave, entry, side, stop_pct, target_pct, max_sessions, line.exits_at_close
         )  # fmt: skip
         spent, got, net, pnl, cost = _settle(side, shares, open_[entry], raw_exit, reason, terms)
