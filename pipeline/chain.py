@@ -251,9 +251,9 @@ def _evidence(found: Resources, chosen: Shortlist) -> pd.DataFrame:
     The spread of the trials' Sharpe ratios is that of its own strategy: that another loses its costs is no luck of this one.
     """
     from backtest.evidence import sharpe_evidence
-    from trading.strategies.registry import split_preset
+    from trading.strategies.registry import make_strategy
 
-    families = {name: split_preset(each.strategy)[0] for name, each in chosen.candidates.items()}
+    families = {name: make_strategy(each.strategy).name for name, each in chosen.candidates.items()}
     trials = found.trials.count(*set(families.values()))
     variance = {family: found.trials.sharpe_variance(family) for family in set(families.values())}
     rows = []

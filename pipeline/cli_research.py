@@ -21,10 +21,80 @@ def backtest(
     params: Params = "{}",
     gate: Annotated[bool, typer.Option(help="Behind the VIX gate.")] = True,
 ) -> None:
-    """Backtest a strategy on the stored bars, net of costs; the desk's own when none is named."""
+    """Backtest a strategy on the stored bars, net of costs; the desk's own when none is named. Writes a report."""
     from pipeline import research
 
-    show("Backtest", research.run(session_of(session), strategy=strategy_of(strategy, params, gate=gate)))
+    day = session_of(session)
+    with console.status("Backtesting, and weighing the result ..."):
+        figures = research.run(day, strategy=strategy_of(strategy, params, gate=gate))
+    show("Backtest", figures)
+
+
+@verbs.command()
+def runs(
+    kind: Annotated[str | None, typer.Option(help="unfiltered, filtered or walk_forward; all unless given.")] = None,
+    limit: Annotated[int, typer.Option(min=1, help="How many, the newest first.")] = 20,
+) -> None:
+    """List the backtests on record, the newest first."""
+    import pandas as pd
+
+    from pipeline.resources import live
+    from storage.runs import list_runs
+
+    shown = ("trade_count", "profit_per_trade", "sharpe", "max_drawdown")
+    rows = [
+        {
+            "run": run.run_id,
+            "kind": run.kind,
+            "strategy": run.meta["strategy"],
+            "symbols": len(run.meta["symbols"]),
+            "last_session": run.meta["last_session"],
+            **{name: run.metrics.get(name) for name in shown},
+            "deflated_sharpe": (run.meta.get("evidence") or run.meta.get("verdict") or {}).get("deflated_sharpe"),
+        }
+        for run in list_runs(live().engine, kind, limit)
+    ]
+    if not rows:
+        console.print("No backtest is on record. Run one: `cli backtest`.")
+        return
+    show_frame(f"{len(rows)} backtests, net of costs", pd.DataFrame(rows))
+
+
+@verbs.command()
+def report(run: Annotated[str, typer.Argument(help="Id of a run, or the beginning of one; see `cli runs`.")]) -> None:
+    """Write the report of a backtest on record: a page with plots, a summary, its trades and its equity as CSV."""
+    from pipeline.report import write_stored
+    from pipeline.resources import live
+
+    page, summary = write_stored(live(), run)
+    console.print(summary.read_text(encoding="utf-8"), markup=False)
+    console.print(f"Page: {page}")
+
+
+@verbs.command()
+def compare(
+    run: Annotated[list[str], typer.Argument(help="Ids of two runs or more, or the beginnings of them; see `cli runs`.")],
+    html: Annotated[Path | None, typer.Option(help="Write the equity curves over each other there.")] = None,
+    csv: Annotated[Path | None, typer.Option(help="Write the figures there.")] = None,
+) -> None:
+    """Put the figures of backtests on record side by side."""
+    from backtest.charts import equity_chart
+    from backtest.report_tables import figure_text
+    from pipeline.report import compare as side_by_side
+    from pipeline.resources import live
+
+    figures, curves = side_by_side(live(), run)
+    table = Table("", *(str(name) for name in figures), title="Backtests, net of costs")
+    for name, row in figures.astype(object).iterrows():
+        table.add_row(str(name).replace("_", " "), *(figure_text(str(name), value) for value in row))
+    console.print(table)
+    if html is not None:
+        (_, first), *others = curves
+        equity_chart(first, dict(others)).write_html(html, include_plotlyjs=True)
+        console.print(f"Curves: {html}")
+    if csv is not None:
+        figures.to_csv(csv)
+        console.print(f"Figures: {csv}")
 
 
 @verbs.command()

@@ -15,7 +15,7 @@ import structlog
 from core.errors import DataError
 from pipeline.research import bars_by_symbol
 from pipeline.resources import Resources, live
-from pipeline.sweep import FIGURES
+from pipeline.sweep import FIGURES, NAMED
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
@@ -95,7 +95,7 @@ def ranked(
     swept = found.trials.swept(FIGURES, dt.date.fromisoformat(session))
     if swept.empty:
         raise DataError(f"Ranking: expected a sweep up to {session}, found none. Run one: `cli sweep --session {session}`.")
-    named = swept.assign(strategy=[_name(*row) for row in zip(swept["strategy"], swept["params"], strict=True)])
+    named = swept.assign(strategy=[params[NAMED] for params in swept["params"]])
     table = rank(named.drop(columns="last_session"), min_trades=min_trades)
     if among is not None:
         kept = [each.label in among for each in candidates_of(table)]
@@ -316,13 +316,8 @@ def stored_portfolio(found: Resources, day: dt.date) -> Portfolio | None:
     return None if stored is None or stored.method == WITHDRAWN else stored
 
 
-def _name(family: str, params: Mapping[str, Any]) -> str:
-    """The name that `make_strategy` takes."""
-    return f"{family}:{params['preset']}" if params.get("preset") else family
-
-
 def _candidate(strategy: str, symbol: str, stored: Mapping[str, Any]) -> Candidate:
-    params = {name: value for name, value in stored.items() if name not in {"preset", "vix_gate"}}
+    params = {name: value for name, value in stored.items() if name not in {NAMED, "vix_gate"}}
     return Candidate(strategy, symbol, params, bool(stored.get("vix_gate")))
 
 

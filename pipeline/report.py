@@ -5,13 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     import pandas as pd
 
     from backtest.engine import Result
     from backtest.report import Report
+    from pipeline.resources import Resources
 
 
 def report_of(
@@ -75,6 +76,70 @@ def write_report(report: Report, folder: Path) -> tuple[Path, Path]:
     report.trades.to_csv(folder / "trades.csv", index=False)
     report.equity.to_csv(folder / "equity.csv", index=False)
     return page, summary
+
+
+def stored_report(found: Resources, run_id: str) -> Report:
+    """The report of a stored run, from what was stored and the bars of its symbols."""
+    from backtest.report import Report
+    from storage.runs import find_run, frames_of
+
+    run = find_run(found.engine, run_id)
+    trades, equity = frames_of(found.engine, run.run_id)
+    meta = {name: value for name, value in run.meta.items() if name not in {"evidence", "verdict"}}
+    return Report(
+        title=f"{run.meta['strategy']}, {run.kind}, {run.created_at:%Y-%m-%d %H:%M} UTC",
+        meta={"run_id": run.run_id, **meta},
+        metrics=run.metrics,
+        evidence=run.meta.get("evidence") or run.meta.get("verdict") or {},
+        trades=trades,
+        equity=equity,
+        benchmarks=_benchmark(found, run.meta),
+    )
+
+
+def write_stored(found: Resources, run_id: str) -> tuple[Path, Path]:
+    """Write the report of a stored run beside its files, and return the page and the summary."""
+    report = stored_report(found, run_id)
+    return write_report(report, found.data_dir / "runs" / report.meta["run_id"])
+
+
+def compare(found: Resources, run_ids: Sequence[str]) -> tuple[pd.DataFrame, list[tuple[str, pd.DataFrame]]]:
+    """Figures of some runs side by side, and the equity curve of each."""
+    import pandas as pd
+
+    from storage.runs import find_run, frames_of
+
+    runs = [find_run(found.engine, run_id) for run_id in run_ids]
+    figures = {
+        run.run_id: {
+            "strategy": run.meta["strategy"],
+            "kind": run.kind,
+            "from": run.meta["first_session"],
+            "to": run.meta["last_session"],
+            **run.metrics,
+            **(run.meta.get("evidence") or {}),
+        }
+        for run in runs
+    }
+    table = pd.DataFrame(figures).rename_axis("figure")
+    return table, [(run.run_id, frames_of(found.engine, run.run_id)[1]) for run in runs]
+
+
+def _benchmark(found: Resources, meta: Mapping[str, Any]) -> dict[str, pd.DataFrame]:
+    """Buy and hold of a run's symbols on its sessions; nothing when their bars are not stored any more."""
+    import datetime as dt
+
+    from backtest.benchmarks import buy_and_hold
+    from backtest.panel import prepare
+    from pipeline.research import bars_by_symbol
+    from pipeline.weigh import BENCHMARK
+
+    bars = bars_by_symbol(found, meta["last_session"])
+    known = {symbol: bars[symbol] for symbol in meta["symbols"] if symbol in bars}
+    if not known:
+        return {}
+    start = dt.date.fromisoformat(meta["first_session"])
+    return {BENCHMARK: buy_and_hold(prepare(known), found.costs, float(meta["initial_cash_usd"]), start).equity}
 
 
 def _known(result: Result) -> dict[str, Any]:

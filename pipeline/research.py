@@ -1,4 +1,4 @@
-"""Backtests on stored bars: run, save, return the figures. Never simulates by itself."""
+"""Backtests on stored bars: run, count, save, return the figures. Never simulates by itself."""
 
 from __future__ import annotations
 
@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from trading.strategies.base import Strategy
 
 
+GATED = "_vix"  # what the VIX gate adds to a strategy's name
+
+
 def bars_by_symbol(resources: Resources, session: str) -> dict[str, pd.DataFrame]:
     """Bars of each symbol up to `session`, with the VIX known at each close."""
     bars, vix = load_bars(resources, session)
@@ -33,7 +36,7 @@ def run_backtest(
     start: dt.date | None = None,
     strategy: Strategy | None = None,
 ) -> Result:
-    """Backtest a strategy, the desk's own unless given, and store the run.
+    """Backtest a strategy, the desk's own unless given, store the run, and count it as a trial.
 
     Parameters
     ----------
@@ -44,30 +47,113 @@ def run_backtest(
     start
         First session on which an entry may be decided.
     """
-    from backtest.engine import backtest
-    from storage.runs import save_run
-
     traded = strategy or resources.strategy
-    result = backtest(
+    result = _simulate(resources, bars, traded, accept, start)
+    _count(resources, bars, traded, result, kind=kind, accept=accept)
+    _save(resources, traded, result, kind=kind)
+    return result
+
+
+def run(session: str, *, resources: Resources | None = None, strategy: Strategy | None = None) -> dict[str, Any]:
+    """Backtest a strategy without the filter on everything up to `session`, and write its report.
+
+    Returns
+    -------
+    dict
+        The figures, what qualifies them, `run_id` and `report` (the page).
+    """
+    from pipeline.report import write_stored
+    from pipeline.weigh import evidence_of
+
+    found = resources or live()
+    bars, traded = bars_by_symbol(found, session), strategy or found.strategy
+    result = _simulate(found, bars, traded, None, None)
+    _count(found, bars, traded, result, kind="unfiltered", accept=None)
+    evidence = evidence_of(found, result, traded)
+    run_id = _save(found, traded, result, kind="unfiltered", evidence=evidence)
+    page, _ = write_stored(found, run_id)
+    return {**result.metrics, **evidence, "run_id": run_id, "report": str(page)}
+
+
+def _simulate(
+    resources: Resources,
+    bars: dict[str, pd.DataFrame],
+    strategy: Strategy,
+    accept: pd.DataFrame | None,
+    start: dt.date | None,
+) -> Result:
+    from backtest.engine import backtest
+
+    return backtest(
         bars,
-        traded,
+        strategy,
         resources.costs,
         limits=resources.limits,
         initial_cash_usd=resources.settings.initial_cash_usd,
         accept=accept,
         start=start,
     )
+
+
+def _count(
+    resources: Resources,
+    bars: dict[str, pd.DataFrame],
+    strategy: Strategy,
+    result: Result,
+    *,
+    kind: str,
+    accept: pd.DataFrame | None,
+) -> None:
+    """Write the backtest into the trial ledger, under the rule without its gates; the same one again is no other trial."""
+    from backtest.sweep import Cell
+    from pipeline.sweep import rule_of, terms_of
+
+    symbols = ",".join(sorted(bars))
+    family = strategy.name.removesuffix(GATED)
+    asked = {"start": str(result.equity["session"].min()), "accept": None if accept is None else _digest(accept)}
+    terms = {**terms_of(resources, *(bars[symbol] for symbol in sorted(bars))), **rule_of(strategy), **asked}
+    resources.trials.record(
+        [
+            {
+                "key": Cell(strategy.name, symbols).key(terms),
+                "strategy": family,
+                "symbol": symbols,
+                "params": strategy.describe(),
+                "kind": kind,
+                "first_session": result.panel.sessions[0].date(),
+                "last_session": result.panel.sessions[-1].date(),
+                "metrics": result.metrics,
+                "error": None,
+            }
+        ]
+    )
+
+
+def _digest(accept: pd.DataFrame) -> int:
+    from pandas.util import hash_pandas_object
+
+    columns = [name for name in ("symbol", "session", "accept", "probability") if name in accept]
+    return int(hash_pandas_object(accept[columns], index=False).sum())
+
+
+def _save(
+    resources: Resources, strategy: Strategy, result: Result, *, kind: str, evidence: dict[str, Any] | None = None
+) -> str:
+    from storage.runs import save_run
+
+    settings = resources.settings
     meta = {
-        "strategy": traded.name,
-        "params": traded.describe(),
-        "symbols": sorted(bars),
-        "first_session": str(start or min(frame["session"].iloc[0] for frame in bars.values()).date()),
-        "last_session": str(max(frame["session"].iloc[-1] for frame in bars.values()).date()),
-        "commission_bps": resources.settings.commission_bps,
-        "slippage_bps": resources.settings.slippage_bps,
-        "initial_cash_usd": resources.settings.initial_cash_usd,
+        "strategy": strategy.name,
+        "params": strategy.describe(),
+        "symbols": list(result.panel.symbols),
+        "first_session": str(result.panel.sessions[result.first].date()),
+        "last_session": str(result.panel.sessions[-1].date()),
+        "commission_bps": settings.commission_bps,
+        "slippage_bps": settings.slippage_bps,
+        "initial_cash_usd": settings.initial_cash_usd,
+        **({} if evidence is None else {"evidence": evidence}),
     }
-    save_run(
+    return save_run(
         resources.engine,
         kind=kind,
         meta=meta,
@@ -76,13 +162,6 @@ def run_backtest(
         equity=result.equity,
         directory=resources.data_dir / "runs",
     )
-    return result
-
-
-def run(session: str, *, resources: Resources | None = None, strategy: Strategy | None = None) -> dict[str, Any]:
-    """Backtest a strategy, the desk's own unless given, without the filter on everything up to `session`."""
-    found = resources or live()
-    return run_backtest(found, bars_by_symbol(found, session), kind="unfiltered", strategy=strategy).metrics
 
 
 def check_leakage(

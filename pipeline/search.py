@@ -122,9 +122,9 @@ class Search:
     @property
     def family(self) -> str:
         """The strategy's name in the ledger: presets of one strategy are one family."""
-        from trading.strategies.registry import split_preset
+        from trading.strategies.registry import make_strategy
 
-        return split_preset(self.plan.strategy)[0]
+        return make_strategy(self.plan.strategy).name
 
     @property
     def label(self) -> str:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from trading.strategies.base import Strategy
 
 log = structlog.get_logger()
+NAMED = "named"  # the ledger's parameter that keeps the name a strategy was asked for by
 FIGURES = ("profit_per_trade", "win_rate", "sharpe", "max_drawdown", "trade_count", "avg_hold_days")
 
 
@@ -112,17 +113,16 @@ def _row(cell: Cell, metrics: Mapping[str, Any] | None, error: str | None) -> di
 
 
 def _trial(key: str, outcome: Outcome, bars: pd.DataFrame) -> dict[str, Any]:
-    """A row of the ledger; presets of one strategy are one family there."""
+    """A row of the ledger, under the rule's own name: its presets are one family there."""
     from storage.trials import SWEEP
-    from trading.strategies.registry import split_preset
+    from trading.strategies.registry import make_strategy
 
     cell = outcome.cell
-    family, preset = split_preset(cell.strategy)
     return {
         "key": key,
-        "strategy": family,
+        "strategy": make_strategy(cell.strategy).name,
         "symbol": cell.symbol,
-        "params": {**cell.params, "preset": preset, "vix_gate": cell.vix_gate},
+        "params": {**cell.params, NAMED: cell.strategy, "vix_gate": cell.vix_gate},
         "kind": SWEEP,
         "first_session": bars["session"].iloc[0].date(),
         "last_session": bars["session"].iloc[-1].date(),

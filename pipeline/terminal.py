@@ -50,7 +50,7 @@ def show(title: str, values: dict[str, Any]) -> None:
     """Print a small result as a two-column table."""
     table = Table("", "", title=title, show_header=False)
     for name, value in values.items():
-        table.add_row(name, f"{value:.4f}" if isinstance(value, float) else str(value))
+        table.add_row(name, "-" if value is None else f"{value:.4f}" if isinstance(value, float) else str(value))
     console.print(table)
 
 
@@ -59,7 +59,10 @@ def show_frame(title: str, frame: pd.DataFrame) -> None:
     from backtest.report_tables import figure_text
 
     names = [str(name) for name in frame]
-    table = Table(*(name.replace("_", " ") for name in names), title=title)
+    table = Table(title=title)
+    for i, name in enumerate(names):
+        longest = max((len(str(value)) for value in frame.iloc[:, i]), default=0)
+        table.add_column(name.replace("_", " "), min_width=min(longest, WIDE // 4) if i == 0 else None)  # ids are whole
     for row in frame.astype(object).itertuples(index=False):
         table.add_row(*(figure_text(name, value) for name, value in zip(names, row, strict=True)))
     console.print(table)

@@ -8,15 +8,16 @@ import uuid
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import pandas as pd
 import sqlalchemy as sa
 
+from core.errors import DataError
+from core.frames import SESSION, TRADES
 from storage.engine import copy_in
 from storage.tables import TRADE_COLUMNS, backtest_equity, backtest_runs, backtest_trades
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-    import pandas as pd
 
 EQUITY_COLUMNS = ("session", "equity_usd", "drawdown")
 
@@ -73,6 +74,41 @@ def latest_run(engine: sa.Engine, kind: str | None = None) -> Run | None:
     """The run stored last, of one kind if given; None when there is none."""
     found = list_runs(engine, kind, limit=1)
     return found[0] if found else None
+
+
+def find_run(engine: sa.Engine, run_id: str) -> Run:
+    """A run by its id, or by the beginning of one if no other run begins so.
+
+    Raises
+    ------
+    DataError
+        When there is none, or more than one.
+    """
+    columns = backtest_runs.c
+    query = sa.select(columns.run_id, columns.kind, columns.created_at, columns.meta, columns.metrics)
+    with engine.connect() as connection:
+        rows = connection.execute(query.where(columns.run_id.startswith(run_id, autoescape=True)).limit(2)).all()
+    if len(rows) != 1 or not run_id:
+        found = "none" if not rows else "more than one"
+        raise DataError(f"Run {run_id!r}: expected one that begins so, found {found}. List them: `cli runs`.")
+    return Run(*rows[0])
+
+
+def frames_of(engine: sa.Engine, run_id: str) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """TRADES of a run, and its equity: session, equity_usd, drawdown."""
+    trades, equity = backtest_trades.c, backtest_equity.c
+    with engine.connect() as connection:
+        made = connection.execute(
+            sa.select(*(trades[name] for name in TRADE_COLUMNS)).where(trades.run_id == run_id)
+        ).mappings().all()  # fmt: skip
+        curve = connection.execute(
+            sa.select(*(equity[name] for name in EQUITY_COLUMNS)).where(equity.run_id == run_id).order_by(equity.session)
+        ).all()  # fmt: skip
+    frame = pd.DataFrame(curve, columns=list(EQUITY_COLUMNS))
+    table = TRADES.coerce(pd.DataFrame(made, columns=list(TRADE_COLUMNS))) if made else TRADES.empty()
+    return table.sort_values(list(TRADES.key), ignore_index=True), frame.assign(
+        session=pd.to_datetime(frame["session"]).astype(SESSION)
+    )
 
 
 def list_runs(engine: sa.Engine, kind: str | None = None, limit: int = 100) -> list[Run]:

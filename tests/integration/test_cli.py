@@ -14,6 +14,7 @@ from core.errors import ConfigError, DeskError, NoChampion, RetryLater
 from core.settings import Settings, get_settings
 from pipeline import cli, demo, prepare
 from pipeline.resources import live
+from storage.runs import list_runs
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -71,13 +72,18 @@ def test_the_demo_reports_nothing_before_a_training() -> None:
         demo.summary(live(), LAST, [])
 
 
-def test_the_verbs_build_on_each_other() -> None:
+def test_the_verbs_build_on_each_other(tmp_path: Path) -> None:
     assert "2018-12-31" in call("ingest", "--full-history")
     assert "unchanged" in call("ingest", "--session", LAST, "--symbols", "^GSPC")
     assert "4528" in call("featurize")
     assert "model_version" in call("train")
     assert "trade_count" in call("backtest")
     assert "trade_count" in call("backtest", "--strategy", "rsi", "--params", '{"oversold": 30}', "--no-gate")
+    runs = [run.run_id for run in list_runs(live().engine, "unfiltered")]
+    assert runs[0] in call("runs")
+    assert "Max drawdown" in call("report", runs[0])
+    assert runs[1] in call("compare", runs[0], runs[1], "--html", str(tmp_path / "c.html"), "--csv", str(tmp_path / "c.csv"))
+    assert {path.name for path in tmp_path.iterdir()} == {"c.html", "c.csv"}
 
 
 def test_the_strategies_are_listed_with_their_rules() -> None:

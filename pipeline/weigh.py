@@ -1,0 +1,48 @@
+"""How far a backtest on stored bars is to be believed: every trial of its strategy, its benchmark, entries at other times.
+
+Owns what is held beside a run's figures, by the names its report knows; the statistics are `backtest`'s.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from backtest.engine import Result
+    from pipeline.resources import Resources
+    from trading.strategies.base import Strategy
+
+BENCHMARK = "buy_and_hold"
+
+
+def evidence_of(found: Resources, result: Result, strategy: Strategy) -> dict[str, Any]:
+    """Interval and deflation of the Sharpe ratio, buy and hold of the same symbols, the same entries at other times."""
+    from backtest.evidence import benchmark_evidence, sharpe_evidence
+    from backtest.random_entries import random_entries
+    from pipeline.research import GATED
+
+    family, yearly = strategy.name.removesuffix(GATED), result.panel.bars_a_year
+    start = result.panel.sessions[result.first].date()
+    luck = random_entries(result.trades, result.panel, strategy, found.costs, start=start)
+    return {
+        **sharpe_evidence(
+            result.equity_usd,
+            result.initial_cash_usd,
+            trials=found.trials.count(family),
+            sharpe_variance=found.trials.sharpe_variance(family),
+            periods_a_year=yearly,
+        ),
+        **benchmark_evidence(BENCHMARK, benchmark_of(found, result), result.initial_cash_usd, periods_a_year=yearly),
+        "random_entry_p": luck.p_value if luck else None,
+        "random_entry_mean": luck.mean if luck else None,
+    }
+
+
+def benchmark_of(found: Resources, result: Result) -> pd.DataFrame:
+    """Equity of buying and holding the same symbols over the same sessions, net of costs."""
+    from backtest.benchmarks import buy_and_hold
+
+    start = result.panel.sessions[result.first].date()
+    return buy_and_hold(result.panel, found.costs, result.initial_cash_usd, start).equity
