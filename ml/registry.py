@@ -11,6 +11,7 @@ import logging
 import os
 import tempfile
 import warnings
+from dataclasses import dataclass
 from functools import cache, cached_property
 from importlib.metadata import version as installed
 from pathlib import Path
@@ -244,6 +245,30 @@ class Registry:
         return str(version.version)
 
 
+@dataclass(frozen=True)
+class BoosterScore:
+    """Probability of a win by a LightGBM model; serving reads the model itself, to ask it row by row."""
+
+    estimator: Any
+
+    def __call__(self, X: pd.DataFrame) -> NDArray[np.float64]:
+        """One element a row."""
+        probability: NDArray[np.float64] = self.estimator.predict(X, num_threads=1)
+        return probability
+
+
+@dataclass(frozen=True)
+class EstimatorScore:
+    """Probability of a win by a scikit-learn classifier."""
+
+    estimator: Any
+
+    def __call__(self, X: pd.DataFrame) -> NDArray[np.float64]:
+        """One element a row."""
+        probability: NDArray[np.float64] = self.estimator.predict_proba(X)[:, 1]
+        return probability
+
+
 def load_scorer(kind: str, path: Path) -> Callable[[pd.DataFrame], NDArray[np.float64]]:
     """Read a stored model and return what computes its probability of a win.
 
@@ -256,14 +281,12 @@ def load_scorer(kind: str, path: Path) -> Callable[[pd.DataFrame], NDArray[np.fl
         if kind == LIGHTGBM:
             from lightgbm import Booster
 
-            booster: Any = Booster(model_str=path.read_text())
-            return lambda X: booster.predict(X, num_threads=1)
+            return BoosterScore(Booster(model_str=path.read_text()))
         from skops.io import load  # type: ignore[import-untyped]
 
-        estimator = load(path, trusted=TRUSTED_TYPES)
+        return EstimatorScore(load(path, trusted=TRUSTED_TYPES))
     except Exception as error:  # every library has its own
         raise ConfigError(f"The stored model {path.name} cannot be read safely: {error}. Train anew: `cli train`.") from error
-    return lambda X: estimator.predict_proba(X)[:, 1]
 
 
 @cache

@@ -1,0 +1,137 @@
+"""The fast ways to a judgement against the models themselves."""
+
+from __future__ import annotations
+
+import sys
+import threading
+import time
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from lightgbm import LGBMClassifier
+from sklearn.impute import SimpleImputer
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import Pipeline
+from sklearn.preprocessing import StandardScaler
+
+from core.frames import FEATURES
+from ml.predict import EntryFilter, Payoff
+from ml.registry import BoosterScore, EstimatorScore
+from serving.scorer import Scorer
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+PAYOFF = Payoff(0.02, -0.01)
+
+
+def training_data(features: tuple[str, ...] = FEATURES) -> tuple[pd.DataFrame, NDArray[np.int64]]:
+    rng = np.random.default_rng(3)
+    X = pd.DataFrame(rng.normal(size=(400, len(features))), columns=list(features))
+    X = X.mask(rng.random(X.shape) < 0.05)
+    return X, (X["rsi_14"].fillna(0) + rng.normal(size=400) > 0).astype(int).to_numpy()
+
+
+def boosted(features: tuple[str, ...] = FEATURES) -> tuple[EntryFilter, Any]:
+    fitted = LGBMClassifier(n_estimators=40, num_leaves=7, n_jobs=1, verbose=-1).fit(*training_data(features))
+    return EntryFilter("entry-filter", "1", BoosterScore(fitted.booster_), PAYOFF, features, "2018-12-28"), fitted
+
+
+def logistic(features: tuple[str, ...] = FEATURES) -> tuple[EntryFilter, Any]:
+    steps = [
+        ("impute", SimpleImputer(strategy="median", keep_empty_features=True)),
+        ("scale", StandardScaler()),
+        ("classify", LogisticRegression(C=0.1)),
+    ]
+    fitted = Pipeline(steps).fit(*training_data(features))
+    return EntryFilter("entry-filter", "1", EstimatorScore(fitted), PAYOFF, features, "2018-12-28"), fitted
+
+
+def rows(count: int = 500) -> NDArray[np.float64]:
+    rng = np.random.default_rng(11)
+    values = rng.normal(0, 3, (count, len(FEATURES)))
+    values[rng.random(values.shape) < 0.1] = np.nan
+    values[0], values[1] = np.nan, 1e6
+    return values
+
+
+@pytest.mark.parametrize("make", [boosted, logistic])
+@pytest.mark.parametrize("features", [FEATURES, tuple(reversed(FEATURES)), FEATURES[:7]])
+def test_the_fast_probability_is_scikit_learns_to_a_trillionth(make: Any, features: tuple[str, ...]) -> None:
+    model, fitted = make(features)
+    values = rows()
+    expected = fitted.predict_proba(pd.DataFrame(values, columns=list(FEATURES))[list(features)])[:, 1]
+
+    scorer = Scorer(model)
+    found = [scorer.judge(row.tolist()).probability for row in values]
+
+    assert scorer.fast
+    np.testing.assert_allclose(found, expected, rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("make", [boosted, logistic])
+def test_the_whole_judgement_is_the_filters(make: Any) -> None:
+    model, _ = make()
+    values = rows()
+    scorer = Scorer(model)
+
+    assert [scorer.judge(row.tolist()).accept for row in values] == [one.accept for one in scorer.judge_all(values)]
+    np.testing.assert_allclose([scorer.judge(row.tolist()) for row in values], scorer.judge_all(values), rtol=0, atol=1e-12)
+
+
+def test_a_model_of_another_kind_answers_by_itself() -> None:
+    model = EntryFilter("entry-filter", "1", lambda X: np.full(len(X), 0.6), PAYOFF, FEATURES, "2018-12-28")
+
+    scorer = Scorer(model)
+
+    assert not scorer.fast
+    assert scorer.judge([0.0] * len(FEATURES)) == pytest.approx((0.6, 0.008, True, 0.2))
+
+
+def test_a_fast_way_that_disagrees_with_the_model_is_not_taken() -> None:
+    model, _ = logistic()
+
+    class Shifted(EstimatorScore):
+        def __call__(self, X: pd.DataFrame) -> NDArray[np.float64]:
+            return np.asarray(super().__call__(X) * 0.999)
+
+    shifted = replace(model, score=Shifted(model.score.estimator))  # type: ignore[attr-defined]
+    scorer = Scorer(shifted)
+
+    assert not scorer.fast
+    row = [0.1] * len(FEATURES)
+    assert scorer.judge(row).probability == pytest.approx(0.999 * Scorer(model).judge(row).probability, abs=1e-12)
+
+
+def test_threads_that_share_a_booster_get_their_own_answers() -> None:
+    scorer = Scorer(boosted()[0])
+    values = [row.tolist() for row in rows(50)]
+    expected = [scorer.judge(row) for row in values]
+    wrong: list[int] = []
+
+    def check(place: int) -> None:
+        wrong.extend(place for _ in range(200) if scorer.judge(values[place]) != expected[place])
+
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    threads = [threading.Thread(target=check, args=(place,)) for place in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    sys.setswitchinterval(before)
+
+    assert wrong == []
+
+
+@pytest.mark.parametrize("make", [boosted, logistic])
+def test_a_judgement_takes_microseconds(make: Any) -> None:
+    scorer, row = Scorer(make()[0]), [0.1] * len(FEATURES)
+    started = time.perf_counter()
+    for _ in range(1000):
+        scorer.judge(row)
+
+    assert time.perf_counter() - started < 0.1, "100 us each; it takes about 5"
