@@ -231,7 +231,7 @@ def weigh(
     from pipeline.research_report import write
 
     found = resources or live()
-    evidence = _evidence(found, chosen)
+    evidence = _evidence(found, plan, chosen)
     members = [chosen.candidates[str(name)] for name in shared.usd.index]
     held_out = _held_out(found, plan, members)
     search = _search(found, plan)
@@ -245,8 +245,8 @@ def weigh(
     return outcome
 
 
-def _evidence(found: Resources, chosen: Shortlist) -> pd.DataFrame:
-    """Sharpe of each ranked candidate on the past, deflated by every trial ever made of any strategy among them.
+def _evidence(found: Resources, plan: Plan, chosen: Shortlist) -> pd.DataFrame:
+    """Sharpe of each ranked candidate on the past, deflated by every trial ever made of any strategy that was swept.
 
     The spread of the trials' Sharpe ratios is that of its own strategy: that another loses its costs is no luck of this one.
     """
@@ -254,7 +254,7 @@ def _evidence(found: Resources, chosen: Shortlist) -> pd.DataFrame:
     from trading.strategies.registry import make_strategy
 
     families = {name: make_strategy(each.strategy).name for name, each in chosen.candidates.items()}
-    trials = found.trials.count(*set(families.values()))
+    trials = found.trials.count(*{make_strategy(name).name for name in plan.strategies})
     variance = {family: found.trials.sharpe_variance(family) for family in set(families.values())}
     rows = []
     for name, result in chosen.results.items():
