@@ -59,7 +59,15 @@ class Panel:
     @cached_property
     def prices(self) -> list[Prices]:
         """What the rules see of each symbol: its own bars, none missing between them."""
-        return [Prices.of(self.frames[symbol]) for symbol in self.symbols]
+        return [self._prices_of(s) for s in range(len(self.symbols))]
+
+    def _prices_of(self, s: int) -> Prices:
+        """As `Prices.of` the symbol's frame, from the arrays that were read from it."""
+        frame, at, market = self.frames[self.symbols[s]], self.columns[s], self.market
+        vix = frame["vix"].to_numpy(dtype=np.float64) if "vix" in frame else np.full(len(at), np.nan)
+        whole = len(at) == len(self.sessions)
+        prices = (values[s] if whole else values[s, at] for values in market[: len(PRICES)])
+        return Prices(*prices, np.ascontiguousarray(vix))
 
     @property
     def bars_a_year(self) -> float:

@@ -39,8 +39,9 @@ if TYPE_CHECKING:
 
 EQUITY = len(EQUITY_FIGURES)
 
-# Passing six arrays costs a call more than the few bars that it looks at.
+# Passing so many arrays costs a call more than the few bars that it looks at.
 _follow = njit(nogil=True, inline="always")(follow.py_func)  # type: ignore[attr-defined]  # the dispatcher's own function
+_write = njit(nogil=True, inline="always")(write.py_func)  # type: ignore[attr-defined]
 
 
 class Line(NamedTuple):
@@ -93,7 +94,7 @@ def run(  # noqa: PLR0917  # numba kernels take positions
         out = _follow(
             open_, high, low, close, number, leave, entry, side, stop_pct[t], target_pct[t], max_sessions, line.exits_at_close
         )  # fmt: skip
-        n = write(
+        n = _write(
             log, 0, side, t, entry, out, number[out[0]] - number[entry], side * shares, open_[entry],
             terms.commission_bps, terms.slippage_bps,
         )  # fmt: skip

@@ -23,7 +23,7 @@ HERE = Path(__file__).parent
 ROOT = HERE.parents[2]
 PEER = ROOT / ".venv-peers" / "bin" / "python"
 GOALS = {"vectorbt": 10, "backtesting": 400, "backtrader": 2000}
-TIMES = {"vectorbt": 20, "backtesting": 3, "backtrader": 1, "bt": 1}
+PEERS = (("vectorbt", 20, "six"), ("vectorbt", 20, "same"), ("backtesting", 3), ("backtrader", 1), ("bt", 1))
 CHUNK = 500  # columns at a time; larger and smaller ones are slower
 console = Console()
 
@@ -44,9 +44,9 @@ def _engine(path: Path) -> str:
     rows.append(
         ["this engine, trades and equity as frames", _ms(ours["with_frames"], 60), _ratio(ours["with_frames"], ours), "", ""]
     )
-    for name, times in TIMES.items():
-        found = _peer(f"with_{name}.py", path, times)
-        label = f"{name} {found['version']}" + (f", {found['engine']}" if "engine" in found else "")
+    for name, times, *how in PEERS:
+        found = _peer(f"with_{name}.py", path, times, *how)
+        label = f"{name} {found['version']}" + (f", {found['engine']}, {how[0]} figures" if how else "")
         goal = f"{GOALS[name]:,}" if name in GOALS else ""
         rows.append([label, _ms(found["seconds"], found["runs"]), _ratio(found["seconds"], ours), goal, f"{found['trades']:,}"])
     return table(["60 backtests: 4 strategies, 15 symbols", "ms a backtest", "times ours", "goal", "trades"], rows)
