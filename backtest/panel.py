@@ -66,8 +66,8 @@ class Panel:
         frame, at, market = self.frames[self.symbols[s]], self.columns[s], self.market
         vix = frame["vix"].to_numpy(dtype=np.float64) if "vix" in frame else np.full(len(at), np.nan)
         whole = len(at) == len(self.sessions)
-        prices = (values[s] if whole else values[s, at] for values in market[: len(PRICES)])
-        return Prices(*prices, np.ascontiguousarray(vix))
+        open_, high, low, close = (values[s] if whole else values[s, at] for values in market[: len(PRICES)])
+        return Prices(open_, high, low, close, np.ascontiguousarray(vix))
 
     @property
     def bars_a_year(self) -> float:
