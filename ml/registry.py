@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from ml.train import Fit, TrainResult
 
 log = structlog.get_logger()
-ALIAS = "champion"
+ALIAS, CHALLENGER = "champion", "challenger"
 KIND, PAYOFF, THROUGH, INPUTS = "kind", "payoff", "trained_through", "inputs"
 MODEL_FILES = {LIGHTGBM: "model.lgb", LOGISTIC: "model.skops"}
 TRUSTED_TYPES = ["numpy.dtype"]  # beyond those that skops itself knows to be harmless
@@ -129,13 +129,23 @@ class Registry:
         version = self.champion_version()
         if version is None:
             raise NoChampion(f"No {ALIAS} of {self.model_name!r} is registered. Train one: `cli train`, or run model_training.")
+        return self.load(version)
+
+    def load(self, version: str) -> EntryFilter:
+        """Load the filter of a version.
+
+        Raises
+        ------
+        ConfigError
+            When what is registered was not made by `register`, or holds types that are not trusted.
+        """
         with tempfile.TemporaryDirectory() as folder:
             found = self._mlflow.artifacts.download_artifacts(f"models:/{self.model_name}/{version}", dst_path=folder)
             about = self._mlflow.models.Model.load(found).metadata or {}
             if about.get(KIND) not in MODEL_FILES or {PAYOFF, THROUGH, INPUTS} - about.keys():
                 raise ConfigError(
-                    f"Version {version} of {self.model_name!r} is no model of this desk. Move the alias {ALIAS!r} to another "
-                    "version, or train anew: `cli train`."
+                    f"Version {version} of {self.model_name!r} is no model of this desk. Move its alias to another version, or "
+                    "train anew: `cli train`."
                 )
             score = load_scorer(about[KIND], Path(found) / MODEL_FILES[about[KIND]])
         return EntryFilter(
@@ -148,11 +158,15 @@ class Registry:
         )
 
     def champion_version(self) -> str | None:
-        """Version under the alias now; None when there is none. One small query."""
+        """Version under the champion's alias now; None when there is none."""
+        return self.version_of(ALIAS)
+
+    def version_of(self, alias: str) -> str | None:
+        """Version under an alias now; None when there is none. One small query."""
         from mlflow.exceptions import MlflowException
 
         try:
-            return str(self._client.get_model_version_by_alias(self.model_name, ALIAS).version)
+            return str(self._client.get_model_version_by_alias(self.model_name, alias).version)
         except MlflowException as error:
             if error.error_code in {"RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"}:
                 return None
