@@ -2,6 +2,7 @@
 
 DeskError
 ├── RetryLater        the world was not ready (network, database starting): run the step again
+│   └── ExecutorBusy  another process is placing the portfolio's orders: let it
 ├── DataError         the data is wrong: look at `market.quarantine` and the Data Docs
 │   ├── UnknownSymbol
 │   ├── StaleData
@@ -27,7 +28,18 @@ class DeskError(Exception):
 
 
 class RetryLater(DeskError):
-    """Something outside was not ready; the same call may succeed later."""
+    """Something outside was not ready; the same call may succeed later.
+
+    Raised by a broker it means that the outcome is unknown. `retry_after_seconds` is what the other side asked for, if it did.
+    """
+
+    def __init__(self, message: str = "", *, retry_after_seconds: float | None = None) -> None:
+        super().__init__(message)
+        self.retry_after_seconds = retry_after_seconds
+
+
+class ExecutorBusy(RetryLater):
+    """Another executor holds the portfolio."""
 
 
 class DataError(DeskError):

@@ -1,12 +1,14 @@
 """The desk's nouns as value objects: orders, fills, positions. Owns their invariants; no I/O.
 
-Money is USD as `Decimal`; quantities are `Decimal` shares.
+Money is USD as `Decimal`; quantities are `Decimal` shares. An order lives by the table `TRANSITIONS`; what the
+venue says about it goes through `follows`, to which an event told twice or late is no news.
 """
 
 from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
+from decimal import ROUND_DOWN, Decimal
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
@@ -14,7 +16,6 @@ from core.errors import IllegalTransition
 
 if TYPE_CHECKING:
     import datetime as dt
-    from decimal import Decimal
 
 
 class Side(StrEnum):
@@ -25,10 +26,11 @@ class Side(StrEnum):
 
 
 class OrderType(StrEnum):
-    """What the broker is asked for. Stops and targets live as the children of an entry."""
+    """What the broker is asked for. Stops and targets live as the children of an entry (`stop_pct`, `target_pct`)."""
 
     MARKET = "market"
     LIMIT = "limit"
+    STOP = "stop"
 
 
 class Leg(StrEnum):
@@ -39,25 +41,54 @@ class Leg(StrEnum):
 
 
 class OrderState(StrEnum):
-    """The life of an order; `UNKNOWN` is an unanswered submission and is looked up before anything else is sent."""
+    """The life of an order. `UNKNOWN` is a submission without an answer: it is looked up before anything else is sent.
+
+    A cancellation that was asked for is `CANCEL_PENDING` until the venue says what came of it; fills that come meanwhile leave
+    it there.
+    """
 
     INTENT = "intent"
     SUBMITTED = "submitted"
+    UNKNOWN = "unknown"
     ACCEPTED = "accepted"
+    PARTIALLY_FILLED = "partially_filled"
+    CANCEL_PENDING = "cancel_pending"
     FILLED = "filled"
     CANCELLED = "cancelled"
     REJECTED = "rejected"
-    UNKNOWN = "unknown"
+    EXPIRED = "expired"
 
+
+FINAL = frozenset({OrderState.FILLED, OrderState.CANCELLED, OrderState.REJECTED, OrderState.EXPIRED})
+SENT = frozenset({OrderState.SUBMITTED, OrderState.UNKNOWN})  # the venue may have it or not
+WORKING = frozenset({OrderState.ACCEPTED, OrderState.PARTIALLY_FILLED, OrderState.CANCEL_PENDING})  # the venue has it
+_ANSWERS = WORKING | FINAL
+_ENDS = frozenset({OrderState.FILLED, OrderState.CANCELLED, OrderState.EXPIRED})
 
 TRANSITIONS: dict[OrderState, frozenset[OrderState]] = {
-    OrderState.INTENT: frozenset({OrderState.SUBMITTED, OrderState.CANCELLED}),
-    OrderState.SUBMITTED: frozenset({OrderState.ACCEPTED, OrderState.REJECTED, OrderState.UNKNOWN, OrderState.FILLED}),
-    OrderState.UNKNOWN: frozenset({OrderState.ACCEPTED, OrderState.REJECTED, OrderState.FILLED, OrderState.SUBMITTED}),
-    OrderState.ACCEPTED: frozenset({OrderState.FILLED, OrderState.CANCELLED, OrderState.REJECTED}),
+    OrderState.INTENT: frozenset({OrderState.SUBMITTED, OrderState.CANCELLED, OrderState.EXPIRED}),
+    OrderState.SUBMITTED: frozenset({OrderState.UNKNOWN, *_ANSWERS}),
+    OrderState.UNKNOWN: frozenset({OrderState.SUBMITTED, *_ANSWERS}),
+    OrderState.ACCEPTED: frozenset({OrderState.PARTIALLY_FILLED, OrderState.CANCEL_PENDING, OrderState.REJECTED, *_ENDS}),
+    OrderState.PARTIALLY_FILLED: frozenset({OrderState.CANCEL_PENDING, *_ENDS}),
+    OrderState.CANCEL_PENDING: frozenset({OrderState.ACCEPTED, OrderState.PARTIALLY_FILLED, *_ENDS}),  # back: it was refused
     OrderState.FILLED: frozenset(),
-    OrderState.CANCELLED: frozenset(),
+    OrderState.CANCELLED: frozenset({OrderState.FILLED}),  # the last fill was overtaken by the news of the end
+    OrderState.EXPIRED: frozenset({OrderState.FILLED}),
     OrderState.REJECTED: frozenset(),
+}
+_AGE = {
+    OrderState.INTENT: 0,
+    OrderState.SUBMITTED: 1,
+    OrderState.UNKNOWN: 1,
+    OrderState.ACCEPTED: 2,
+    OrderState.PARTIALLY_FILLED: 3,
+    OrderState.CANCEL_PENDING: 4,
+} | dict.fromkeys(FINAL, 5)
+
+_OVERTAKEN = {(OrderState.FILLED, state) for state in _ENDS} | {
+    (OrderState.CANCELLED, OrderState.EXPIRED),
+    (OrderState.EXPIRED, OrderState.CANCELLED),
 }
 
 
@@ -67,19 +98,149 @@ def require_transition(old: OrderState, new: OrderState) -> None:
         raise IllegalTransition(f"Order state {old} may become {sorted(TRANSITIONS[old])}, not {new}.")
 
 
-def client_order_id(portfolio: str, strategy: str, symbol: str, session: dt.date, leg: Leg) -> str:
+def follows(old: OrderState, news: OrderState) -> bool:
+    """Whether what the venue tells moves the order on; False for an event told before, or overtaken by a later one.
+
+    Raises
+    ------
+    IllegalTransition
+        When it contradicts what is known, as a rejection of a filled order does: no order of events explains it.
+    """
+    if news is old or _AGE[news] < _AGE[old] or (old, news) in _OVERTAKEN:
+        return False
+    require_transition(old, news)
+    return True
+
+
+def state_after_fill(order: OrderIntent, state: OrderState, filled: Decimal) -> OrderState:
+    """The order's state when its fills come to `filled`: an end or a cancellation that is asked for stays until all is filled.
+
+    Raises
+    ------
+    IllegalTransition
+        When that is more than the order asked for, or the order was refused or never sent.
+    """
+    if filled > order.quantity:
+        raise IllegalTransition(
+            f"Fills of {order.client_order_id}: expected at most {order.quantity}, found {filled}. Ask the venue."
+        )
+    if state in {OrderState.INTENT, OrderState.REJECTED}:
+        raise IllegalTransition(f"A fill of {order.client_order_id}, which is {state}. Run `cli reconcile`.")
+    if filled == order.quantity:
+        return OrderState.FILLED
+    return state if state in {OrderState.CANCEL_PENDING, *FINAL} else OrderState.PARTIALLY_FILLED
+
+
+class Refused(StrEnum):
+    """Why a venue does not do what it was asked: its own words go beside it, in `Answer.reason`."""
+
+    BUYING_POWER = "buying_power"
+    DAY_TRADES = "day_trades"
+    HALTED = "halted"
+    MARKET_CLOSED = "market_closed"
+    UNKNOWN_SYMBOL = "unknown_symbol"
+    NOT_SHORTABLE = "not_shortable"
+    QUANTITY = "quantity"
+    PRICE = "price"
+    NOTIONAL = "notional"
+    ACCOUNT = "account"
+    UNKNOWN_ORDER = "unknown_order"
+    TOO_LATE = "too_late"
+    OTHER = "other"
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a venue answered, which proves what became of the request. No answer is no `Answer` but `core.errors.RetryLater`.
+
+    `refused` is None when it did as asked; `state` is the order's state after the request either way.
+    """
+
+    state: OrderState
+    refused: Refused | None = None
+    reason: str = ""
+    venue_order_id: str = ""
+
+
+@dataclass(frozen=True)
+class OrderView:
+    """An order as the venue sees it; `average_price` is None before the first fill."""
+
+    client_order_id: str
+    symbol: str
+    side: Side
+    quantity: Decimal
+    state: OrderState
+    filled_quantity: Decimal = Decimal(0)
+    average_price: Decimal | None = None
+    venue_order_id: str = ""
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class VenuePosition:
+    """What a venue holds in one symbol, whatever strategies it came from; quantity is negative for a short."""
+
+    symbol: str
+    quantity: Decimal
+    average_price: Decimal
+
+
+@dataclass(frozen=True)
+class Instrument:
+    """What a venue takes orders for: the grid of quantities and prices, and the smallest order.
+
+    Parameters
+    ----------
+    quantity_step
+        Quantities are multiples of it: 1 for whole shares.
+    price_tick
+        Limit and stop prices are multiples of it; None where the venue takes any.
+    """
+
+    symbol: str
+    quantity_step: Decimal = Decimal("0.000001")
+    min_quantity: Decimal = Decimal("0.000001")
+    min_notional_usd: Decimal = Decimal(0)
+    price_tick: Decimal | None = None
+
+    def rounded(self, quantity: Decimal) -> Decimal:
+        """The quantity rounded down to the step, never to more than was decided."""
+        return (quantity / self.quantity_step).to_integral_value(ROUND_DOWN) * self.quantity_step
+
+    def objection(self, order: OrderIntent, price: Decimal | None = None) -> tuple[Refused, str] | None:
+        """Why the order cannot be sent as it is, or None; `price` is the last one, to which the minimum notional applies."""
+        found = f"{order.quantity} {self.symbol}"
+        if order.quantity < self.min_quantity:
+            return Refused.QUANTITY, f"Quantity: expected at least {self.min_quantity}, found {found}."
+        if order.quantity % self.quantity_step:
+            return Refused.QUANTITY, f"Quantity: expected a multiple of {self.quantity_step}, found {found}."
+        asked = order.limit_price if order.limit_price is not None else order.stop_price
+        if asked is not None and (asked <= 0 or (self.price_tick is not None and asked % self.price_tick)):
+            return Refused.PRICE, f"Price: expected a positive multiple of {self.price_tick or 'any tick'}, found {asked}."
+        worth = order.quantity * (asked or price or Decimal("Infinity"))
+        if worth < self.min_notional_usd:
+            return Refused.NOTIONAL, f"Worth: expected at least ${self.min_notional_usd}, found {found} for ${worth}."
+        return None
+
+
+def client_order_id(portfolio: str, strategy: str, symbol: str, session: dt.date, leg: Leg, *, arm: str = "") -> str:
     """One id for one intent: the same inputs give the same id, so that a rerun cannot place a second order.
 
-    Parameters are those of the trade; `session` is the one whose open the order is for. At most 48 characters, as Alpaca
-    allows 128 and Interactive Brokers fewer.
+    Parameters are those of the trade; `session` is the one whose open the order is for, `arm` the side of an A/B test, empty
+    outside one. At most 48 characters, as Alpaca allows 128 and Interactive Brokers fewer.
     """
-    key = f"{portfolio}|{strategy}|{symbol}|{session.isoformat()}|{leg}"
+    key = f"{portfolio}|{strategy}|{symbol}|{session.isoformat()}|{leg}" + (f"|{arm}" if arm else "")
     return f"{session:%Y%m%d}-{leg}-{symbol}-{hashlib.sha256(key.encode()).hexdigest()[:16]}"[:48]
 
 
 @dataclass(frozen=True)
 class OrderIntent:
-    """What the desk means to do, written down before anything is sent."""
+    """What the desk means to do, written down before anything is sent.
+
+    An entry is good for its `session` alone and expires after it; an exit is good until filled. `limit_price` and `stop_price`
+    go with the order types of these names.
+    """
 
     client_order_id: str
     portfolio: str
@@ -92,14 +253,19 @@ class OrderIntent:
     quantity: Decimal
     order_type: OrderType = OrderType.MARKET
     limit_price: Decimal | None = None
+    stop_price: Decimal | None = None
     stop_pct: float | None = None
     target_pct: float | None = None
     max_sessions: int | None = None
+    arm: str = ""
 
 
 @dataclass(frozen=True)
 class Fill:
-    """An executed order; `price` includes slippage, `raw_price` does not."""
+    """An execution of an order or of a part of it, once for each `fill_id`; `price` includes slippage, `raw_price` does not.
+
+    A venue's fill has its price in both, and its own execution id, prefixed with the venue's name, as `fill_id`.
+    """
 
     fill_id: str
     client_order_id: str

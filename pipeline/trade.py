@@ -22,7 +22,7 @@ from core.sessions import next_session, open_of, sessions_between
 from pipeline.portfolio import objection
 from pipeline.research import bars_by_symbol
 from pipeline.resources import VIX, Resources, live
-from trading.brokers.base import place as send
+from trading.brokers.placing import place as send
 from trading.decide import Decisions, Holdings, Refusal, decide
 from trading.portfolio import trades_of
 
@@ -127,7 +127,7 @@ def record(session: str, *, resources: Resources | None = None) -> dict[str, Any
     found.ledger.save_trades(portfolio, trades)
     if _is_past(found, day):
         return {"session": session, "trades": len(trades), "reason": "a later session is on record"}
-    positions = found.broker.positions()
+    positions = found.ledger.positions(portfolio)
     value = found.broker.account(_closes(found, day, {held.symbol for held in positions}))
     found.ledger.save_equity({"portfolio": portfolio, "session": day, **asdict(value), "positions": len(positions)})
     return {"session": session, "equity_usd": value.equity_usd, "positions": len(positions), "trades": len(trades)}
@@ -175,7 +175,7 @@ def _decide(found: Resources, day: dt.date) -> Decisions:
     portfolio, strategy = found.settings.portfolio, found.strategy
     signals = found.ledger.signals(day, strategy.name)
     predictions = found.ledger.predictions(day, strategy.name)
-    positions = found.broker.positions()
+    positions = found.ledger.positions(portfolio)
     orders = [order for order, _ in found.ledger.open_orders(portfolio)]
     symbols = {*signals["symbol"], *(held.symbol for held in positions), *(order.symbol for order in orders)}
     closes, peak_usd = _closes(found, day, symbols), _peak_usd(found, day)

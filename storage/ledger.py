@@ -14,8 +14,9 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import distinct_on, insert
 
 from core.errors import IllegalTransition
+from core.failpoints import reach
 from core.frames import SESSION, SIGNALS, TRADES
-from core.models import OrderState, require_transition
+from core.models import FINAL, OrderState, require_transition, state_after_fill
 from storage.engine import records
 from storage.orders import to_fill, to_intent, to_position, to_row
 from storage.tables import (
@@ -34,11 +35,10 @@ from storage.tables import (
 
 if TYPE_CHECKING:
     import datetime as dt
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from core.models import Fill, OrderIntent, Position
 
-FINAL = (OrderState.FILLED, OrderState.CANCELLED, OrderState.REJECTED)
 SIGNAL_COLUMNS = ("strategy", "symbol", *SIGNALS.columns, "close")
 PREDICTION_COLUMNS = ("symbol", "model_version", "model_name", "probability", "predicted_return", "signal", "feature_timestamp")
 
@@ -62,15 +62,15 @@ class Ledger:
         return found[0] if found else None
 
     def open_orders(self, portfolio: str) -> list[tuple[OrderIntent, OrderState]]:
-        """Orders not yet filled, cancelled or rejected, sorted by (session, client_order_id)."""
+        """Orders whose life is not over, sorted by (session, client_order_id)."""
         return self._orders((order_intents.c.portfolio == portfolio) & orders.c.state.not_in(FINAL))
 
     def orders_decided(self, portfolio: str, decision_session: dt.date) -> list[tuple[OrderIntent, OrderState]]:
         """Orders decided at a session, whatever became of them, sorted by (session, client_order_id)."""
         return self._orders((order_intents.c.portfolio == portfolio) & (order_intents.c.decision_session == decision_session))
 
-    def transition(self, client_order_id: str, state: OrderState, reason: str = "") -> None:
-        """Move the order and append the event; a move to the state it is in already does nothing.
+    def transition(self, client_order_id: str, state: OrderState, reason: str = "") -> bool:
+        """Move the order and append the event; False when it is in that state already, and nothing changes.
 
         Raises
         ------
@@ -78,27 +78,35 @@ class Ledger:
             When the move is not allowed or there is no such order.
         """
         with self._engine.begin() as connection:
-            _move(connection, client_order_id, state, reason)
+            return _move(connection, client_order_id, state, reason)
 
-    def record_fill(self, fill: Fill, order: OrderIntent, position: Position | None) -> bool:
-        """Record an execution, its order's move to FILLED and the position after it; False when the fill is known already."""
+    def record_fill(self, fill: Fill, order: OrderIntent, change: Callable[[Position | None], Position | None]) -> bool:
+        """Record an execution, its order's move and the position after it, all or nothing; False when the fill is known.
+
+        Raises
+        ------
+        core.errors.IllegalTransition
+            When the fills would exceed the order, or it was refused or never sent.
+        """
         with self._engine.begin() as connection:
             if _record(connection, order):
                 _move(connection, order.client_order_id, OrderState.SUBMITTED, "executed by the broker itself")
+            state = _locked(connection, order.client_order_id)
             stored = insert(fills).values(to_row(fill)).on_conflict_do_nothing().returning(fills.c.fill_id)
             if connection.execute(stored).first() is None:
                 return False
-            _move(connection, order.client_order_id, OrderState.FILLED, fill.reason)
-            connection.execute(
-                sa.delete(positions).where(
-                    positions.c.portfolio == order.portfolio,
-                    positions.c.strategy == order.strategy,
-                    positions.c.symbol == order.symbol,
-                )
-            )
-            if position is not None:
-                connection.execute(sa.insert(positions).values(to_row(position)))
+            reach("ledger.fill_halfway")
+            reached = state_after_fill(order, state, _filled(connection, order.client_order_id))
+            if reached is not state:
+                require_transition(state, reached)
+            _set(connection, order.client_order_id, reached, f"{fill.reason}: {fill.quantity} at {fill.price}")
+            _change_position(connection, order, change)
             return True
+
+    def filled(self, client_order_id: str) -> Decimal:
+        """Quantity filled so far."""
+        with self._engine.connect() as connection:
+            return _filled(connection, client_order_id)
 
     def fills(self, portfolio: str) -> list[tuple[OrderIntent, Fill]]:
         """Every fill with its order, in the order of `filled_at`, then `fill_id`."""
@@ -227,22 +235,51 @@ def _record(connection: sa.Connection, intent: OrderIntent) -> bool:
     query = insert(order_intents).values(to_row(intent)).on_conflict_do_nothing().returning(order_intents.c.client_order_id)
     if connection.execute(query).first() is None:
         return False
+    reach("ledger.intent_halfway")
     connection.execute(sa.insert(orders).values(client_order_id=intent.client_order_id, state=OrderState.INTENT))
     _event(connection, intent.client_order_id, OrderState.INTENT, "decided")
     return True
 
 
-def _move(connection: sa.Connection, client_order_id: str, state: OrderState, reason: str) -> None:
+def _move(connection: sa.Connection, client_order_id: str, state: OrderState, reason: str) -> bool:
+    present = _locked(connection, client_order_id)
+    if present is state:
+        return False
+    require_transition(present, state)
+    _set(connection, client_order_id, state, reason)
+    return True
+
+
+def _locked(connection: sa.Connection, client_order_id: str) -> OrderState:
+    """The order's state; no one else moves it before this transaction ends."""
     query = sa.select(orders.c.state).where(orders.c.client_order_id == client_order_id).with_for_update()
     present = connection.execute(query).scalar()
     if present is None:
         raise IllegalTransition(f"Order {client_order_id} is not in the book; record its intent first.")
-    if present == state:
-        return
-    require_transition(OrderState(present), state)
+    return OrderState(present)
+
+
+def _set(connection: sa.Connection, client_order_id: str, state: OrderState, reason: str) -> None:
     moved = sa.update(orders).where(orders.c.client_order_id == client_order_id)
     connection.execute(moved.values(state=state, updated_at=sa.func.now()))
     _event(connection, client_order_id, state, reason)
+
+
+def _filled(connection: sa.Connection, client_order_id: str) -> Decimal:
+    query = sa.select(sa.func.sum(fills.c.quantity)).where(fills.c.client_order_id == client_order_id)
+    return connection.execute(query).scalar() or Decimal(0)
+
+
+def _change_position(
+    connection: sa.Connection, order: OrderIntent, change: Callable[[Position | None], Position | None]
+) -> None:
+    key = {"portfolio": order.portfolio, "strategy": order.strategy, "symbol": order.symbol}
+    mine = [positions.c[name] == value for name, value in key.items()]
+    row = connection.execute(sa.select(positions).where(*mine).with_for_update()).mappings().first()
+    after = change(None if row is None else to_position(dict(row)))
+    connection.execute(sa.delete(positions).where(*mine))
+    if after is not None:
+        connection.execute(sa.insert(positions).values(to_row(after)))
 
 
 def _event(connection: sa.Connection, client_order_id: str, state: OrderState, reason: str) -> None:

@@ -86,8 +86,8 @@ def test_a_fill_moves_order_and_position_together_and_counts_once(database: Engi
     for state in (OrderState.SUBMITTED, OrderState.ACCEPTED):
         ledger.transition(order.client_order_id, state)
 
-    assert ledger.record_fill(fill_of(order), order, position_of(order))
-    assert not ledger.record_fill(fill_of(order), order, position_of(order))
+    assert ledger.record_fill(fill_of(order), order, lambda _: position_of(order))
+    assert not ledger.record_fill(fill_of(order), order, lambda _: position_of(order))
 
     assert ledger.order(order.client_order_id) == (order, OrderState.FILLED)
     assert ledger.positions("main") == [position_of(order)], "prices to the last digit"
@@ -100,9 +100,9 @@ def test_an_exit_the_broker_made_by_itself_is_recorded_with_its_order(database: 
     ledger, entry, stop = Ledger(database), intent(), intent(leg=Leg.EXIT)
     ledger.record_intents([entry])
     ledger.transition(entry.client_order_id, OrderState.SUBMITTED)
-    ledger.record_fill(fill_of(entry), entry, position_of(entry))
+    ledger.record_fill(fill_of(entry), entry, lambda _: position_of(entry))
 
-    assert ledger.record_fill(fill_of(stop, Decimal(100)), stop, None)
+    assert ledger.record_fill(fill_of(stop, Decimal(100)), stop, lambda _: None)
 
     assert ledger.positions("main") == []
     assert ledger.order(stop.client_order_id) == (stop, OrderState.FILLED)
@@ -113,8 +113,8 @@ def test_an_illegal_move_changes_nothing(database: Engine) -> None:
     ledger, order = Ledger(database), intent()
     ledger.record_intents([order])
 
-    with pytest.raises(IllegalTransition, match="may become"):
-        ledger.record_fill(fill_of(order), order, position_of(order))
+    with pytest.raises(IllegalTransition, match="which is intent"):
+        ledger.record_fill(fill_of(order), order, lambda _: position_of(order))
     with pytest.raises(IllegalTransition, match="not in the book"):
         ledger.transition("unknown", OrderState.SUBMITTED)
 

@@ -16,8 +16,8 @@ from backtest.engine import backtest
 from core.sessions import sessions_between
 from tests.standins.feed import walk
 from tests.standins.memory_book import MemoryBook
-from trading.brokers.base import place
 from trading.brokers.paper import PaperBroker
+from trading.brokers.placing import place
 from trading.costs import Costs
 from trading.decide import Holdings, decide
 from trading.portfolio import trades_of
@@ -53,7 +53,7 @@ def live_through(
 
     def act(day: dt.date, rows: pd.DataFrame, answers: pd.DataFrame | None, moment: Literal["open", "close"]) -> None:
         orders = [order for order, _ in book.open_orders("main")]
-        holdings = Holdings("main", broker.positions(), orders, broker.cash_usd(), closes, max([CASH, *equity]))
+        holdings = Holdings("main", book.positions("main"), orders, broker.cash_usd(), closes, max([CASH, *equity]))
         yes, probability = (None, None) if answers is None else (answers[name].to_dict() for name in ("accept", "probability"))
         decisions = decide(day, rows, strategy, holdings, limits, accept=yes, probability=probability, moment=moment)
         place(book, broker, decisions.intents)

@@ -6,10 +6,10 @@ from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from core.errors import IllegalTransition
-from core.models import Fill, OrderIntent, OrderState, Position, Side, require_transition
+from core.models import FINAL, Fill, OrderIntent, OrderState, Position, Side, require_transition, state_after_fill
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
 
 class MemoryBook:
@@ -20,6 +20,7 @@ class MemoryBook:
         self.events: list[tuple[str, OrderState]] = []
         self.executions: dict[str, tuple[OrderIntent, Fill]] = {}
         self.held: dict[tuple[str, str, str], Position] = {}
+        self._filled: dict[str, Decimal] = {}
 
     def record_intents(self, intents: Sequence[OrderIntent]) -> int:
         fresh = [intent for intent in intents if intent.client_order_id not in self.orders]
@@ -32,33 +33,45 @@ class MemoryBook:
         return self.orders.get(client_order_id)
 
     def open_orders(self, portfolio: str) -> list[tuple[OrderIntent, OrderState]]:
-        final = {OrderState.FILLED, OrderState.CANCELLED, OrderState.REJECTED}
-        found = [pair for pair in self.orders.values() if pair[0].portfolio == portfolio and pair[1] not in final]
+        found = [pair for pair in self.orders.values() if pair[0].portfolio == portfolio and pair[1] not in FINAL]
         return sorted(found, key=lambda pair: (pair[0].session, pair[0].client_order_id))
 
-    def transition(self, client_order_id: str, state: OrderState, reason: str = "") -> None:
+    def transition(self, client_order_id: str, state: OrderState, reason: str = "") -> bool:
         del reason
         if client_order_id not in self.orders:
             raise IllegalTransition(f"Order {client_order_id} is not in the book.")
         intent, present = self.orders[client_order_id]
         if present is state:
-            return
+            return False
         require_transition(present, state)
         self.orders[client_order_id] = (intent, state)
         self.events.append((client_order_id, state))
+        return True
 
-    def record_fill(self, fill: Fill, order: OrderIntent, position: Position | None) -> bool:
+    def record_fill(self, fill: Fill, order: OrderIntent, change: Callable[[Position | None], Position | None]) -> bool:
         if fill.fill_id in self.executions:
             return False
-        if self.record_intents([order]):
-            self.transition(order.client_order_id, OrderState.SUBMITTED)
-        self.transition(order.client_order_id, OrderState.FILLED)
-        self.executions[fill.fill_id] = (order, fill)
+        fresh = order.client_order_id not in self.orders
+        state = OrderState.SUBMITTED if fresh else self.orders[order.client_order_id][1]
+        reached = state_after_fill(order, state, self.filled(order.client_order_id) + fill.quantity)
+        if reached is not state:
+            require_transition(state, reached)
         key = (order.portfolio, order.strategy, order.symbol)
+        after = change(self.held.get(key))
+        if fresh:
+            self.record_intents([order])
+            self.transition(order.client_order_id, OrderState.SUBMITTED)
+        self.executions[fill.fill_id] = (order, fill)
+        self._filled[order.client_order_id] = self.filled(order.client_order_id) + fill.quantity
+        self.orders[order.client_order_id] = (order, reached)
+        self.events.append((order.client_order_id, reached))
         self.held.pop(key, None)
-        if position is not None:
-            self.held[key] = position
+        if after is not None:
+            self.held[key] = after
         return True
+
+    def filled(self, client_order_id: str) -> Decimal:
+        return self._filled.get(client_order_id, Decimal(0))
 
     def fills(self, portfolio: str) -> list[tuple[OrderIntent, Fill]]:
         found = [pair for pair in self.executions.values() if pair[0].portfolio == portfolio]

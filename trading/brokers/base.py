@@ -1,52 +1,73 @@
-"""The port to a venue. Owns the protocol and the one way orders are sent through it; adapters own the wire.
+"""The port to a venue. Owns the protocol; adapters own the wire, `trading.brokers.placing` the way orders go through it.
 
-`place` is what makes a crash harmless: an intent is committed before it is sent, its state says how far it got, and an order
-whose answer never came is looked up under its id before anything else is sent.
+Outcome policy. An `Answer` proves what became of a request and is final. A timeout, a dropped connection, a server error (5xx)
+or an answer that cannot be read proves nothing: the adapter raises `core.errors.RetryLater`, with `retry_after_seconds` where
+the venue asked for a pause (429), and the caller looks the order up under its id before it sends anything again. A bad key or
+a setting that contradicts another is `ConfigError`. Nothing else may come out of an adapter.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
-import structlog
-
-from core.errors import RetryLater
-from core.models import OrderState
-
 if TYPE_CHECKING:
+    import datetime as dt
     from collections.abc import Mapping, Sequence
     from decimal import Decimal
 
-    from core.models import OrderIntent, Position
-    from trading.brokers.book import Book
+    from core.models import Answer, Fill, Instrument, OrderIntent, OrderView, VenuePosition
     from trading.portfolio import Account
-
-log = structlog.get_logger()
 
 
 class Broker(Protocol):
-    """A venue that takes orders for one portfolio."""
+    """A venue that takes orders for one portfolio. Every method raises `RetryLater` when no readable answer came."""
 
-    def submit(self, order: OrderIntent) -> OrderState:
-        """Send the order and return what the venue made of it: ACCEPTED, FILLED or REJECTED.
+    @property
+    def name(self) -> str:
+        """`paper`, `alpaca`, `ib`: the prefix of its fill ids."""
+        ...
 
-        Raises
-        ------
-        core.errors.RetryLater
-            When no answer came; whether the order arrived is then unknown.
+    @property
+    def holds_brackets(self) -> bool:
+        """Whether stops and targets rest at the venue once the entry fills; if not, the desk watches them."""
+        ...
+
+    def submit(self, order: OrderIntent) -> Answer:
+        """Send the order once, without retries.
+
+        An id the venue has already is no refusal: the answer is then the state of the order it has.
+
+        Returns
+        -------
+        Answer
+            ACCEPTED, PARTIALLY_FILLED or FILLED, or REJECTED with `refused` and the venue's words.
         """
         ...
 
-    def find(self, client_order_id: str) -> OrderState | None:
-        """The state of an order the venue has, or None when it never arrived."""
+    def find(self, client_order_id: str) -> OrderView | None:
+        """The order as the venue has it, whatever became of it; None when it never arrived."""
         ...
 
-    def open_orders(self) -> list[str]:
-        """Client order ids that wait at the venue, sorted."""
+    def cancel(self, client_order_id: str) -> Answer:
+        """Ask for the cancellation of what is not filled yet.
+
+        Returns
+        -------
+        Answer
+            CANCEL_PENDING or CANCELLED; otherwise the order's state with `refused` TOO_LATE or UNKNOWN_ORDER.
+        """
         ...
 
-    def positions(self) -> list[Position]:
-        """What the venue holds for the portfolio."""
+    def open_orders(self) -> Sequence[OrderView]:
+        """Orders that work at the venue, children of brackets included, sorted by client order id."""
+        ...
+
+    def positions(self) -> Sequence[VenuePosition]:
+        """What the venue holds, one a symbol, sorted by symbol."""
+        ...
+
+    def fills(self, since: dt.datetime) -> Sequence[Fill]:
+        """Executions at or after an instant, oldest first; a fill may be told again, under the same `fill_id`."""
         ...
 
     def cash_usd(self) -> Decimal:
@@ -57,40 +78,12 @@ class Broker(Protocol):
         """Value of the portfolio; a venue that marks positions itself ignores `prices`."""
         ...
 
+    def instrument(self, symbol: str) -> Instrument:
+        """The symbol's grid and smallest order.
 
-def place(book: Book, broker: Broker, intents: Sequence[OrderIntent]) -> dict[str, OrderState]:
-    """Write the intents down, send those not sent yet, and return the state of each.
-
-    Safe to call again with the same intents, after any crash: nothing is sent twice.
-
-    Raises
-    ------
-    core.errors.RetryLater
-        When the venue did not answer; the order stays UNKNOWN, those behind it stay INTENT.
-    """
-    book.record_intents(intents)
-    return {intent.client_order_id: _send(book, broker, intent.client_order_id) for intent in intents}
-
-
-def _send(book: Book, broker: Broker, client_order_id: str) -> OrderState:
-    known = book.order(client_order_id)
-    if known is None:
-        raise LookupError(f"Order {client_order_id} was recorded and is not in the book.")
-    order, state = known
-    if state in {OrderState.SUBMITTED, OrderState.UNKNOWN}:
-        found = broker.find(client_order_id)
-        if found is not None:
-            log.info("order_found", client_order_id=client_order_id, state=found)
-            book.transition(client_order_id, found, "found at the broker")
-            return found
-    elif state is not OrderState.INTENT:
-        return state
-    book.transition(client_order_id, OrderState.SUBMITTED)
-    try:
-        answer = broker.submit(order)
-    except RetryLater as error:
-        book.transition(client_order_id, OrderState.UNKNOWN, str(error))
-        raise
-    book.transition(client_order_id, answer)
-    log.info("order_placed", client_order_id=client_order_id, symbol=order.symbol, side=order.side, state=answer)
-    return answer
+        Raises
+        ------
+        core.errors.UnknownSymbol
+            When the venue does not trade it.
+        """
+        ...

@@ -12,10 +12,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from decimal import Decimal
 
     from core.models import Fill, OrderIntent, OrderState, Position
+
+    Change = Callable[[Position | None], Position | None]  # the position before the fill -> the one after it, None = flat
 
 
 class Book(Protocol):
@@ -30,11 +32,13 @@ class Book(Protocol):
         ...
 
     def open_orders(self, portfolio: str) -> list[tuple[OrderIntent, OrderState]]:
-        """Orders not yet filled, cancelled or rejected, sorted by (session, client_order_id)."""
+        """Orders whose state is not in `core.models.FINAL`, sorted by (session, client_order_id)."""
         ...
 
-    def transition(self, client_order_id: str, state: OrderState, reason: str = "") -> None:
-        """Append the event and move the order; a move to the state it is in already does nothing.
+    def transition(self, client_order_id: str, state: OrderState, reason: str = "") -> bool:
+        """Append the event and move the order; False, and nothing changes, when it is in that state already.
+
+        Who moves an order to SUBMITTED, and is told True, is the one who may send it.
 
         Raises
         ------
@@ -43,13 +47,23 @@ class Book(Protocol):
         """
         ...
 
-    def record_fill(self, fill: Fill, order: OrderIntent, position: Position | None) -> bool:
-        """Record an execution and its consequences in one transaction.
+    def record_fill(self, fill: Fill, order: OrderIntent, change: Change) -> bool:
+        """Record an execution, of the whole order or a part, and its consequences in one transaction.
 
         Stores `order` if it is not known yet (a stop or target that the broker executed by itself: INTENT, SUBMITTED, FILLED),
-        moves it to FILLED, stores `fill`, and puts `position` in the place of the position of the order's (portfolio, strategy,
-        symbol); None closes it. Returns False, and changes nothing, when the `fill_id` is known already.
+        moves it to FILLED when the fills reach its quantity and to PARTIALLY_FILLED before (a cancellation that is asked for or
+        done stays what it is), appends an event, stores `fill`, and puts `change(position)` in the place of the position of the
+        order's (portfolio, strategy, symbol). Returns False, and changes nothing, when the `fill_id` is known already.
+
+        Raises
+        ------
+        core.errors.IllegalTransition
+            When the fills would exceed the order, or the order was refused or never sent.
         """
+        ...
+
+    def filled(self, client_order_id: str) -> Decimal:
+        """Quantity filled so far."""
         ...
 
     def fills(self, portfolio: str) -> list[tuple[OrderIntent, Fill]]:

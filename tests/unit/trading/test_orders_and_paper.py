@@ -10,10 +10,10 @@ import pandas as pd
 import pytest
 
 from core.errors import ConfigError, DataError, RetryLater, StopTrading
-from core.models import Leg, OrderIntent, OrderState, Position, Side
+from core.models import Answer, Leg, OrderIntent, OrderState, OrderView, Position, Side
 from tests.standins.memory_book import MemoryBook
-from trading.brokers.base import place
 from trading.brokers.paper import PaperBroker
+from trading.brokers.placing import Patience, place
 from trading.costs import Costs
 from trading.decide import Decisions, Holdings, decide
 from trading.orders import entry_order, exit_order
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 MONDAY, TUESDAY, WEDNESDAY = dt.date(2018, 12, 17), dt.date(2018, 12, 18), dt.date(2018, 12, 19)
 FREE = Costs(0.0, 0.0)
+AT_ONCE = Patience(0.0, 0.0, 0.0)
+ACCEPTED = Answer(OrderState.ACCEPTED)
 
 
 def buy(symbol: str = "AAA", stop: float = 5.0, target: float = float("nan")) -> OrderIntent:
@@ -63,13 +65,14 @@ class Silent(PaperBroker):
 
     arrives = True
 
-    def submit(self, order: OrderIntent) -> OrderState:
+    def submit(self, order: OrderIntent) -> Answer:
         del order
         raise RetryLater("timed out")
 
-    def find(self, client_order_id: str) -> OrderState | None:
-        del client_order_id
-        return OrderState.ACCEPTED if self.arrives else None
+    def find(self, client_order_id: str) -> OrderView | None:
+        order, _ = self.book.order(client_order_id)  # type: ignore[misc]
+        view = OrderView(client_order_id, order.symbol, order.side, order.quantity, OrderState.ACCEPTED)
+        return view if self.arrives else None
 
 
 def test_the_same_decision_has_the_same_id_and_another_one_another() -> None:
@@ -81,7 +84,7 @@ def test_the_same_decision_has_the_same_id_and_another_one_another() -> None:
 
 def test_placing_twice_sends_once(book: MemoryBook, broker: PaperBroker) -> None:
     sent = []
-    broker.submit = lambda order: sent.append(order) or OrderState.ACCEPTED  # type: ignore[method-assign, func-returns-value, assignment]
+    broker.submit = lambda order: sent.append(order) or ACCEPTED  # type: ignore[method-assign, func-returns-value, assignment]
 
     for _ in range(3):
         assert place(book, broker, [buy()]) == {buy().client_order_id: OrderState.ACCEPTED}
@@ -101,13 +104,13 @@ def test_an_unanswered_order_is_looked_up_before_anything_is_sent_again(
 ) -> None:
     silent = Silent(book, FREE)
     with pytest.raises(RetryLater):
-        place(book, silent, [buy(), buy("BBB")])
+        place(book, silent, [buy(), buy("BBB")], patience=AT_ONCE)
     assert book.order(buy().client_order_id) == (buy(), OrderState.UNKNOWN)
     assert book.order(buy("BBB").client_order_id) == (buy("BBB"), OrderState.INTENT), "nothing goes out behind an unknown"
 
     sent: list[OrderIntent] = []
     silent.arrives = arrives
-    silent.submit = lambda order: sent.append(order) or OrderState.ACCEPTED  # type: ignore[method-assign, func-returns-value, assignment]
+    silent.submit = lambda order: sent.append(order) or ACCEPTED  # type: ignore[method-assign, func-returns-value, assignment]
     assert set(place(book, silent, [buy()]).values()) == {OrderState.ACCEPTED}
     assert len(sent) == submissions
 
@@ -138,7 +141,7 @@ def test_living_through_a_session_twice_changes_nothing(book: MemoryBook, broker
 
     assert (broker.cash_usd(), broker.positions(), list(book.events)) == before
     assert broker.cash_usd() == Decimal(100_000) - 10 * 100
-    assert broker.positions()[0].stop_price == Decimal("95.0")
+    assert book.positions("main")[0].stop_price == Decimal("95.0")
 
 
 def test_a_stop_on_the_entry_bar_closes_the_position_the_same_day(book: MemoryBook, broker: PaperBroker) -> None:
@@ -164,16 +167,16 @@ def test_an_entry_whose_session_has_no_bar_or_that_was_never_sent_lapses(
 
     assert broker.advance(TUESDAY, day) == []
 
-    assert book.order(buy().client_order_id) == (buy(), OrderState.CANCELLED)
+    assert book.order(buy().client_order_id) == (buy(), OrderState.EXPIRED)
     assert broker.open_orders() == []
 
 
 def test_an_exit_waits_for_the_next_bar_and_fills_at_its_open(book: MemoryBook, broker: PaperBroker) -> None:
     place(book, broker, [buy(stop=float("nan"))])
     broker.advance(TUESDAY, bars(TUESDAY, 100, 101, 99, 100))
-    leave = exit_order(broker.positions()[0], decision_session=TUESDAY, session=WEDNESDAY)
+    leave = exit_order(book.positions("main")[0], decision_session=TUESDAY, session=WEDNESDAY)
     place(book, broker, [leave])
-    assert broker.open_orders() == [leave.client_order_id]
+    assert [view.client_order_id for view in broker.open_orders()] == [leave.client_order_id]
 
     assert broker.advance(WEDNESDAY, bars(WEDNESDAY, 1, 1, 1, 1, symbol="OTHER")) == []
     (fill,) = broker.advance(dt.date(2018, 12, 20), bars(dt.date(2018, 12, 20), 102, 103, 101, 102))
@@ -185,7 +188,7 @@ def test_an_exit_waits_for_the_next_bar_and_fills_at_its_open(book: MemoryBook, 
 def test_an_exit_of_what_is_gone_already_lapses(book: MemoryBook, broker: PaperBroker) -> None:
     place(book, broker, [buy()])
     broker.advance(TUESDAY, bars(TUESDAY, 100, 101, 99, 100))
-    leave = exit_order(broker.positions()[0], decision_session=TUESDAY, session=WEDNESDAY)
+    leave = exit_order(book.positions("main")[0], decision_session=TUESDAY, session=WEDNESDAY)
     book.held.clear()
     place(book, broker, [leave])
 

@@ -1,0 +1,145 @@
+"""What a venue tells, taken into the book: states, and fills with the positions they make. Asks and sends nothing.
+
+Events may come twice, late or out of order, from a stream and from polling at once: the book ends the same. A fill is known by
+its `fill_id`; an order is FILLED by its fills alone, so that a state told ahead of them is taken as ACCEPTED.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import structlog
+
+from core.errors import StopTrading
+from core.failpoints import reach
+from core.models import Leg, OrderState, Position, Side, follows
+from trading.fills import brackets
+from trading.orders import exact
+
+if TYPE_CHECKING:
+    import datetime as dt
+    from decimal import Decimal
+
+    from core.models import Fill, OrderIntent
+    from trading.brokers.base import Broker
+    from trading.brokers.book import Book
+
+log = structlog.get_logger()
+
+
+def take_state(book: Book, client_order_id: str, news: OrderState, reason: str = "") -> OrderState:
+    """Take the state a venue told and return the order's state after it; what is old or told again changes nothing.
+
+    Raises
+    ------
+    core.errors.IllegalTransition
+        When the news contradicts the book.
+    LookupError
+        When the book does not know the order.
+    """
+    _, state = known(book, client_order_id)
+    if news in {OrderState.FILLED, OrderState.PARTIALLY_FILLED}:
+        news = OrderState.ACCEPTED
+    if not follows(state, news):
+        return state
+    book.transition(client_order_id, news, reason)
+    return news
+
+
+def known(book: Book, client_order_id: str) -> tuple[OrderIntent, OrderState]:
+    """The order, which must be in the book."""
+    found = book.order(client_order_id)
+    if found is None:
+        raise LookupError(f"Order {client_order_id} is not in the book; record its intent first.")
+    return found
+
+
+def take_fill(book: Book, fill: Fill) -> bool:
+    """Record a fill of an order in the book, with the position after it; False when it is known already.
+
+    Raises
+    ------
+    core.errors.StopTrading
+        When the desk never meant the order: reconciliation names what it is.
+    """
+    found = book.order(fill.client_order_id)
+    if found is None:
+        raise StopTrading(f"A fill of {fill.symbol} under the unknown order {fill.client_order_id}. Run `cli reconcile`.")
+    order = found[0]
+    taken = book.record_fill(fill, order, lambda before: position_after(before, order, fill))
+    if taken:
+        log.info("fill", symbol=fill.symbol, side=fill.side, quantity=str(fill.quantity), price=str(fill.price))
+    return taken
+
+
+def collect(book: Book, broker: Broker, portfolio: str, since: dt.datetime) -> int:
+    """Take the fills since an instant and the states of the orders still open in the book; return how many fills were new."""
+    fills = broker.fills(since)
+    reach("collect.read")
+    fresh = 0
+    for fill in fills:
+        if book.order(fill.client_order_id) is None:
+            log.warning("fill_of_an_unknown_order", client_order_id=fill.client_order_id, symbol=fill.symbol)
+            continue  # reconciliation names it
+        fresh += take_fill(book, fill)
+        reach("collect.taken")
+    for order, state in book.open_orders(portfolio):
+        view = None if state is OrderState.INTENT else broker.find(order.client_order_id)
+        if view is not None:
+            take_state(book, order.client_order_id, view.state, view.reason or f"found at {broker.name}")
+    return fresh
+
+
+def position_after(before: Position | None, order: OrderIntent, fill: Fill) -> Position | None:
+    """The position after a fill: an entry opens or adds to it, an exit takes from it, and nothing is left at zero.
+
+    Raises
+    ------
+    core.errors.StopTrading
+        When an exit is larger than what is held, or an entry is against it.
+    """
+    signed = fill.quantity if fill.side is Side.BUY else -fill.quantity
+    if before is None:
+        if order.leg is not Leg.ENTRY:
+            raise StopTrading(f"A fill of exit {order.client_order_id}, and no {order.symbol} is held. Run `cli reconcile`.")
+        return _opened(order, fill, signed)
+    if (order.leg is Leg.ENTRY) != (signed * before.quantity > 0) or (
+        order.leg is not Leg.ENTRY and abs(signed) > abs(before.quantity)
+    ):
+        raise StopTrading(
+            f"A fill of {signed} {order.symbol} by {order.client_order_id} does not fit the {before.quantity} held. "
+            "Run `cli reconcile`."
+        )
+    quantity = before.quantity + signed
+    if order.leg is not Leg.ENTRY:
+        return replace(before, quantity=quantity) if quantity else None
+    return replace(before, quantity=quantity, entry_price=_average(before, fill))
+
+
+def _opened(order: OrderIntent, fill: Fill, signed: Decimal) -> Position:
+    """A new position, with stop and target as percentages of the raw price of its first fill."""
+    side = 1 if signed > 0 else -1
+    stop, target = brackets(side, float(fill.raw_price), _or_nan(order.stop_pct), _or_nan(order.target_pct))
+    return Position(
+        portfolio=order.portfolio,
+        strategy=order.strategy,
+        symbol=order.symbol,
+        quantity=signed,
+        entry_session=fill.session,
+        entry_price=fill.price,
+        stop_price=None if math.isnan(stop) else exact(stop),
+        target_price=None if math.isnan(target) else exact(target),
+        max_sessions=order.max_sessions,
+        entry_order_id=order.client_order_id,
+    )
+
+
+def _average(before: Position, fill: Fill) -> Decimal:
+    held, more = abs(before.quantity), fill.quantity
+    return (held * before.entry_price + more * fill.price) / (held + more)
+
+
+def _or_nan(value: float | None) -> float:
+    return math.nan if value is None else value
