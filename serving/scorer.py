@@ -16,18 +16,17 @@ import numpy as np
 import pandas as pd
 import structlog
 
+from core.errors import ConfigError
 from core.frames import FEATURES
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from numpy.typing import NDArray
 
     from ml.predict import EntryFilter
 
 log = structlog.get_logger()
 TOLERANCE = 1e-12
-PROBES = 64
+PROBES, UNKNOWN = 64, 0.1
 PREDICT_NORMAL, FLOAT64 = 0, 1  # C_API_PREDICT_NORMAL, C_API_DTYPE_FLOAT64 in LightGBM's c_api.h
 
 
@@ -43,7 +42,7 @@ class Judgement(NamedTuple):
 class Row(Protocol):
     """Probability of one row of features, in the model's order; NaN allowed."""
 
-    def __call__(self, values: Sequence[float]) -> float:
+    def __call__(self, values: list[float]) -> float:
         """Probability of the row."""
         ...
 
@@ -79,7 +78,7 @@ class BoosterRow:
             raise RuntimeError(f"LightGBM refused its single-row call with code {code}.")
         self._arguments = (self._config, self._row, ctypes.byref(self._length), ctypes.byref(self._answer))
 
-    def __call__(self, values: Sequence[float]) -> float:
+    def __call__(self, values: list[float]) -> float:
         """Probability of the row."""
         with self._lock:
             self._row[:] = values
@@ -105,7 +104,7 @@ class LogisticRow:
         self._weights = np.asarray(classify.coef_[0] / scale.scale_, dtype=np.float64)
         self._intercept = float(classify.intercept_[0] - scale.mean_ @ self._weights)
 
-    def __call__(self, values: Sequence[float]) -> float:
+    def __call__(self, values: list[float]) -> float:
         """Probability of the row."""
         row = np.array(values, dtype=np.float64)
         unknown = np.isnan(row)
@@ -122,17 +121,25 @@ class Scorer:
     ----------
     model
         The loaded filter; `fast` says afterwards whether a fast way to the same judgement was found.
+
+    Raises
+    ------
+    ConfigError
+        When the model answers trial rows with anything but probabilities.
     """
 
     def __init__(self, model: EntryFilter) -> None:
         self.model = model
         self._order = None if model.features == FEATURES else [FEATURES.index(name) for name in model.features]
         self._row = _row_of(model)
-        self.fast = self._row is not None and self._agrees()
+        rows = _probes()
+        slow = self.judge_all(rows)
+        _require_probabilities(model, slow)
+        self.fast = self._row is not None and self._agrees(rows, slow)
         if not self.fast:
             log.warning("no_fast_path", name=model.name, version=model.version, effect="a prediction takes a millisecond")
 
-    def judge(self, values: Sequence[float]) -> Judgement:
+    def judge(self, values: list[float]) -> Judgement:
         """Judge one row of `FEATURES`; NaN where unknown."""
         return self._quick(values) if self.fast else self.judge_all(np.array([values], dtype=np.float64))[0]
 
@@ -142,24 +149,38 @@ class Scorer:
         columns = (judged[name].tolist() for name in Judgement._fields)
         return [Judgement(*row) for row in zip(*columns, strict=True)]
 
-    def _quick(self, values: Sequence[float]) -> Judgement:
+    def _quick(self, values: list[float]) -> Judgement:
         if self._order is not None:
             values = [values[place] for place in self._order]
         probability = self._row(values)  # type: ignore[misc]  # asked only when there is one
         payoff = self.model.payoff
         expected = probability * payoff.mean_win + (1 - probability) * payoff.mean_loss
-        return Judgement(probability, expected, expected > 0, abs(2 * probability - 1))
+        threshold: float | None = getattr(payoff, "threshold", None)
+        accept = expected > 0 if threshold is None else probability >= threshold
+        return Judgement(probability, expected, accept, abs(2 * probability - 1))
 
-    def _agrees(self) -> bool:
-        """Whether the fast way judges random rows, some of them with unknown features, as the model does."""
-        rng = np.random.default_rng(7)
-        rows = rng.normal(0, 1, (PROBES, len(FEATURES))) * 10.0 ** rng.integers(-3, 3, (PROBES, 1))
-        rows[rng.random(rows.shape) < 0.1] = np.nan  # noqa: PLR2004
-        rows[0] = np.nan
-        slow = self.judge_all(rows)
-        quick = [self._quick(row.tolist()) for row in rows]
-        return np.allclose(np.array(quick), np.array(slow), rtol=0, atol=TOLERANCE) and (
-            [one.accept for one in quick] == [one.accept for one in slow]
+    def _agrees(self, rows: NDArray[np.float64], slow: list[Judgement]) -> bool:
+        """Whether the fast way judges as the model did."""
+        quick = [self._quick(row) for row in rows.tolist()]
+        same = np.allclose(np.array(quick), np.array(slow), rtol=0, atol=TOLERANCE)
+        return same and [one.accept for one in quick] == [one.accept for one in slow]
+
+
+def _probes() -> NDArray[np.float64]:
+    """Random rows of every size, some of their features unknown, and one row that knows none."""
+    rng = np.random.default_rng(7)
+    rows = rng.normal(0, 1, (PROBES, len(FEATURES))) * 10.0 ** rng.integers(-3, 3, (PROBES, 1))
+    rows[rng.random(rows.shape) < UNKNOWN] = np.nan
+    rows[0] = np.nan
+    return rows
+
+
+def _require_probabilities(model: EntryFilter, judged: list[Judgement]) -> None:
+    """Refuse a model that answers with something else."""
+    wrong = [one.probability for one in judged if not 0 <= one.probability <= 1]
+    if wrong:
+        raise ConfigError(
+            f"{model.name} {model.version}: expected probabilities, found {wrong[0]} on trial rows. Train anew: `cli train`."
         )
 
 

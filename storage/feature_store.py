@@ -29,6 +29,7 @@ from core.frames import FEATURES
 from core.sessions import calendar, calendar_name, close_of
 from storage.engine import cluster_url, open_engine
 from storage.feature_rows import last_event, write_versions
+from storage.tables import materialisations
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -102,6 +103,8 @@ class FeastStore:
             log.warning("online_store_taken_back", shown_until=shown.isoformat(), until=until.isoformat())
         with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):  # Feast's progress bar
             self._feast.materialize(_moment(start), until, feature_views=[VIEW])
+        with self._engine.begin() as connection:
+            connection.execute(sa.insert(materialisations).values(until=until))
 
     def training_frame(self, entities: pd.DataFrame) -> pd.DataFrame:
         """Features of each decision as they were known when it had to be made.
@@ -154,6 +157,11 @@ class FeastStore:
             log.warning("online_store_reconnects", reason=str(error))
             self._forget()
             return self._online(symbols)
+
+    def materialisation(self) -> int:
+        """Number of the newest materialisation; it rises with each, and 0 stands for none. One small query."""
+        with self._engine.connect() as connection:
+            return int(connection.execute(sa.select(sa.func.coalesce(sa.func.max(materialisations.c.id), 0))).scalar_one())
 
     def last_event(self) -> dt.datetime | None:
         """Event timestamp (UTC) of the newest feature row in the offline store; None when it is empty."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 
 from core.frames import FEATURES, PRICES, TRADES
 
@@ -112,6 +112,26 @@ market_features = sa.Table(
     _key("event_timestamp", INSTANT),
     _key("created_timestamp", INSTANT),
     *(sa.Column(name, sa.Double) for name in FEATURES),
+    schema="features",
+)
+
+# One row for each time the online store was brought up to a moment. Whoever keeps online rows in memory compares the newest id.
+materialisations = sa.Table(
+    "materialisations",
+    metadata,
+    sa.Column("id", sa.BigInteger, sa.Identity(), primary_key=True),
+    _column("until", INSTANT),
+    _column("created_at", INSTANT, server_default=sa.func.clock_timestamp()),
+    schema="features",
+)
+
+# What the numbers of a stored feature vector are called, in their order.
+feature_sets = sa.Table(
+    "feature_sets",
+    metadata,
+    _key("digest", sa.Text),
+    _column("names", ARRAY(sa.Text)),
+    _column("created_at", INSTANT, server_default=NOW),
     schema="features",
 )
 
@@ -221,6 +241,45 @@ predictions = sa.Table(
     schema="trading",
 )
 
+# Every answer of the prediction API, as it was given. `arm` is the alias that answered, `source` says whether the features came
+# from the online store or with the request; `features` are in the order of `feature_set`, NULL where unknown.
+served_predictions = sa.Table(
+    "served_predictions",
+    metadata,
+    sa.Column("id", sa.BigInteger, sa.Identity(), primary_key=True),
+    _column("served_at", INSTANT),
+    _column("symbol", sa.Text),
+    _column("session", sa.Date),
+    _column("for_session", sa.Date),
+    _column("arm", sa.Text),
+    _column("model_name", sa.Text),
+    _column("model_version", sa.Text),
+    _column("probability", sa.Double),
+    _column("predicted_return", sa.Double),
+    _column("signal", sa.Text),
+    _column("source", sa.Text),
+    sa.Column("feature_timestamp", INSTANT),
+    _column("feature_set", sa.Text),
+    _column("feature_hash", sa.Text),
+    _column("features", ARRAY(sa.Double)),
+    _column("latency_us", sa.Integer),
+    sa.Index("ix_trading_served_predictions_served_at", "served_at"),
+    schema="trading",
+)
+
+# The halt switch of each portfolio: the newest row counts, none means that it may trade.
+halts = sa.Table(
+    "halts",
+    metadata,
+    sa.Column("id", sa.BigInteger, sa.Identity(), primary_key=True),
+    _column("portfolio", sa.Text),
+    _column("halted", sa.Boolean),
+    _column("reason", sa.Text),
+    _column("author", sa.Text),
+    _column("created_at", INSTANT, server_default=sa.func.clock_timestamp()),
+    schema="trading",
+)
+
 # Money, prices and quantities of orders are `numeric` without a scale: what was decided is given back to the last digit.
 order_intents = sa.Table(
     "order_intents",
@@ -319,7 +378,7 @@ equity = sa.Table(
     schema="trading",
 )
 
-# Each refusal of a candidate and each limit that spoke, with its reason.
+# Each refusal of a candidate and each limit that spoke, with its reason; `details` has the rule's numbers.
 risk_events = sa.Table(
     "risk_events",
     metadata,
@@ -329,6 +388,38 @@ risk_events = sa.Table(
     _key("session", sa.Date),
     _key("reason", sa.Text),
     _column("created_at", INSTANT, server_default=NOW),
+    sa.Column("details", JSONB(none_as_null=True)),
+    schema="trading",
+)
+
+# One row for each look of the risk worker. Money is marked to the last prices; a figure that is not defined is NULL.
+risk_heartbeats = sa.Table(
+    "risk_heartbeats",
+    metadata,
+    sa.Column("id", sa.BigInteger, sa.Identity(), primary_key=True),
+    _column("portfolio", sa.Text),
+    _column("at", INSTANT),
+    _column("mode", sa.Text),
+    _column("level", sa.Text),
+    *(_column(name, sa.Double) for name in ("equity_usd", "peak_usd", "drawdown_pct", "gross_usd", "net_usd")),
+    *(sa.Column(name, sa.Double) for name in ("var_historical_usd", "var_parametric_usd")),
+    _column("positions", sa.Integer),
+    _column("breaches", JSONB),
+    sa.Index("ix_trading_risk_heartbeats_portfolio_at", "portfolio", "at"),
+    schema="trading",
+)
+
+# What data-guard found in a symbol's bars for a session; the newest row of both counts.
+data_guard = sa.Table(
+    "data_guard",
+    metadata,
+    sa.Column("id", sa.BigInteger, sa.Identity(), primary_key=True),
+    _column("symbol", sa.Text),
+    _column("session", sa.Date),
+    _column("blocked", sa.Boolean),
+    _column("findings", JSONB),
+    _column("created_at", INSTANT, server_default=sa.func.clock_timestamp()),
+    sa.Index("ix_trading_data_guard_session", "session"),
     schema="trading",
 )
 

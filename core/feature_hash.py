@@ -1,0 +1,33 @@
+"""The digest of a feature vector: the same where it was served and where it is recomputed. Owns the digest alone."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+LENGTH = 16  # hexadecimal digits: two of 10^8 vectors share a digest with probability 0.0003
+
+
+def feature_set(names: Sequence[str]) -> str:
+    """Digest of feature names in their order.
+
+    >>> feature_set(["rsi_14", "vix"]) == feature_set(["vix", "rsi_14"])
+    False
+    """
+    return hashlib.sha256("\n".join(names).encode()).hexdigest()[:LENGTH]
+
+
+def feature_hash(values: Sequence[float]) -> str:
+    """Digest of a vector's float64 bits; every NaN is one NaN, and -0.0 is 0.0.
+
+    >>> feature_hash([0.5, float("nan"), 0.0]) == feature_hash([0.5, -float("nan"), -0.0])
+    True
+    """
+    bits = np.array(values, dtype="<f8") + 0.0
+    bits[np.isnan(bits)] = np.nan
+    return hashlib.sha256(bits.tobytes()).hexdigest()[:LENGTH]
