@@ -8,7 +8,8 @@ DeskError
 │   ├── StaleData
 │   └── BatchRejected
 ├── ConfigError       a setting is wrong: change it, then run the step again
-│   └── NoChampion    nothing is registered under the alias yet: train first
+│   ├── NoChampion    nothing is registered under the alias yet: train first
+│   └── VersionConflict  somebody changed it since: look again, then change it
 └── StopTrading       go no further with orders until a person has looked
     ├── RiskLimitBreached
     └── IllegalTransition
@@ -70,6 +71,10 @@ class ConfigError(DeskError):
 
 class NoChampion(ConfigError):
     """The model registry holds no version under the alias asked for."""
+
+
+class VersionConflict(ConfigError):
+    """What is to be changed is no longer what the change was made from."""
 
 
 class StopTrading(DeskError):

@@ -12,6 +12,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from core.sessions import normalise_symbol
 
 PLACEHOLDERS = {"changeme", "change-me", "password", "secret"}
+MIN_KEY_LENGTH = 20
 DEFAULT_UNIVERSE = ("AAPL", "AMZN", "GOOGL", "MSFT", "NVDA", "SPY", "QQQ", "IWM", "XLE", "XLF", "XLK")
 
 
@@ -58,6 +59,27 @@ class Settings(BaseSettings):
     max_exposure_pct: float = Field(100.0, gt=0, le=100)
     max_drawdown_pct: float | None = Field(None, gt=0, le=100)
 
+    halt_blocks_exits: bool = False
+    risk_mode: Literal["log", "enforce"] = "log"
+    drawdown_alert_pct: float = Field(1.0, gt=0, le=100)
+    drawdown_halt_pct: float = Field(2.0, gt=0, le=100)
+    risk_interval_seconds: float = Field(60.0, gt=0)
+    heartbeat_max_age_seconds: float | None = Field(None, gt=0)
+    var_window_sessions: int = Field(250, ge=20)
+    var_limit_pct: float | None = Field(None, gt=0, le=100)
+    risk_max_symbol_pct: float | None = Field(None, gt=0, le=100)
+    risk_max_net_pct: float | None = Field(None, gt=0, le=100)
+    risk_max_entries_a_day: int | None = Field(None, ge=1)
+    risk_cool_down_sessions: int | None = Field(None, ge=1)
+    risk_max_correlation: float | None = Field(None, ge=-1, le=1)
+    risk_correlation_sessions: int = Field(60, ge=20)
+    risk_max_volume_pct: float | None = Field(None, gt=0, le=100)
+    risk_volume_sessions: int = Field(20, ge=1)
+    risk_scale_low_pct: float | None = Field(None, gt=0)
+    risk_scale_high_pct: float | None = Field(None, gt=0)
+    data_guard: Literal["off", "on", "strict"] = "off"
+    jump_warn_bps: float = Field(300, gt=0)
+
     optimise_min_profit_per_trade_pct: float = 1.0
     optimise_min_trades_a_month: float = Field(4.0, ge=0)
     optimise_min_profit_factor: float = Field(1.5, ge=0)
@@ -78,7 +100,12 @@ class Settings(BaseSettings):
     api_port: int = 8000
     api_url: str = "http://127.0.0.1:8000"
     max_feature_age_sessions: int = Field(3, ge=0)
-    champion_poll_seconds: float = Field(2.0, gt=0)
+    champion_poll_seconds: float = Field(2.0, gt=0, le=10)
+    prediction_queue_rows: int = Field(50_000, ge=1)
+    api_read_keys: Annotated[tuple[SecretStr, ...], NoDecode] = ()
+    api_control_keys: Annotated[tuple[SecretStr, ...], NoDecode] = ()
+    api_reads_per_second: float | None = Field(None, gt=0)
+    api_controls_per_minute: float = Field(60, gt=0)
     airflow_port: int = 8080
     mlflow_port: int = 5000
 
@@ -92,7 +119,7 @@ class Settings(BaseSettings):
 
     log_level: str = "INFO"
 
-    @field_validator("universe", "alert_to", mode="before")
+    @field_validator("universe", "alert_to", "api_read_keys", "api_control_keys", mode="before")
     @classmethod
     def _split_commas(cls, value: object) -> object:
         return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
@@ -102,10 +129,21 @@ class Settings(BaseSettings):
     def _normalise(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         return tuple(normalise_symbol(symbol) for symbol in value)
 
+    @field_validator("api_read_keys", "api_control_keys")
+    @classmethod
+    def _long_enough(cls, value: tuple[SecretStr, ...]) -> tuple[SecretStr, ...]:
+        if any(len(key.get_secret_value()) < MIN_KEY_LENGTH for key in value):
+            raise ValueError(
+                f"An API key needs {MIN_KEY_LENGTH} characters: python -c 'import secrets; print(secrets.token_hex())'"
+            )
+        return value
+
     @model_validator(mode="after")
     def _refuse_contradictions(self) -> Self:
         if self.provider == "files" and self.files_dir is None:
             raise ValueError("PROVIDER=files needs FILES_DIR: the folder that holds the CSV or Parquet files.")
+        if self.drawdown_alert_pct > self.drawdown_halt_pct:
+            raise ValueError("DRAWDOWN_ALERT_PCT: expected at most DRAWDOWN_HALT_PCT. An alert after the halt warns nobody.")
         if self.broker_live and self.broker == "paper":
             raise ValueError("BROKER_LIVE=1 asks for real money, and BROKER=paper has none. Set BROKER as well, or neither.")
         if self.environment != "local":

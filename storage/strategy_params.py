@@ -15,7 +15,7 @@ import pandas as pd
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import distinct_on
 
-from core.errors import ConfigError
+from core.errors import ConfigError, VersionConflict
 from storage.tables import strategy_params
 
 if TYPE_CHECKING:
@@ -94,8 +94,10 @@ class StrategyParams:
 
         Raises
         ------
+        VersionConflict
+            When somebody changed the parameters since `expected_version`.
         ConfigError
-            When somebody changed the parameters since `expected_version`, no reason is given, or a number is not finite.
+            When no reason is given, or a number is not finite.
         """
         _require(params, reason)
         with self._engine.begin() as connection:
@@ -103,7 +105,7 @@ class StrategyParams:
             connection.execute(sa.text("LOCK TABLE trading.strategy_params IN SHARE ROW EXCLUSIVE MODE"))
             newest = int(connection.execute(_newest_version(strategy, symbol)).scalar_one())
             if expected_version is not None and expected_version != newest:
-                raise ConfigError(
+                raise VersionConflict(
                     f"Parameters of {strategy!r} for {symbol or 'all symbols'}: expected version {expected_version}, found "
                     f"{newest}. Somebody changed them since: look at `cli params history {strategy}` and set them again."
                 )
