@@ -1,25 +1,33 @@
-"""The two estimators of the entry filter and how they become bytes. Owns their settings; it fits and stores nothing."""
+"""The estimators of the entry filter and how they become bytes. Owns their settings; it stores nothing."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from lightgbm import LGBMClassifier
+from sklearn.base import clone
+from sklearn.dummy import DummyClassifier
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import StandardScaler
 
-LOGISTIC, LIGHTGBM = "logistic", "lightgbm"
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import pandas as pd
+    from numpy.typing import NDArray
+
+LOGISTIC, LIGHTGBM, CONSTANT = "logistic", "lightgbm", "constant"
 
 
 def make_models(seed: int) -> dict[str, Any]:
-    """Unfitted estimators by name.
+    """Unfitted estimators by name: the two that may be chosen, and the constant rate of winners that they must beat.
 
-    Both take NaN: the logistic regression imputes medians of its training part, LightGBM has a branch for it. Few samples and
+    All take NaN: the logistic regression imputes medians of its training part, LightGBM has a branch for it. Few samples and
     weak signal call for strong regularisation; the values were chosen for that and tuned on nothing.
     """
     return {
@@ -45,18 +53,40 @@ def make_models(seed: int) -> dict[str, Any]:
             n_jobs=1,
             verbose=-1,
         ),
+        CONSTANT: DummyClassifier(strategy="prior"),
     }
 
 
-def model_bytes(estimator: Any) -> bytes:  # noqa: ANN401  # either estimator
+def fit_model(
+    model: Any,  # noqa: ANN401  # any of `make_models`
+    X: pd.DataFrame,
+    y: NDArray[np.int8],
+    weight: NDArray[np.float64],
+    settings: Mapping[str, Any] | None = None,
+) -> Any:  # noqa: ANN401
+    """A fitted copy of a model with other settings: the one place that knows where each takes its sample weights."""
+    fresh = clone(model).set_params(**(settings or {}))
+    name = f"{fresh.steps[-1][0]}__sample_weight" if isinstance(fresh, Pipeline) else "sample_weight"
+    return fresh.fit(X, y, **{name: weight})
+
+
+def score(estimator: Any, X: pd.DataFrame) -> NDArray[np.float64]:  # noqa: ANN401  # any fitted one
+    """Probability of a win, one element a row."""
+    probability: NDArray[np.float64] = estimator.predict_proba(X)[:, 1]
+    return probability
+
+
+def model_bytes(estimator: Any) -> bytes:  # noqa: ANN401  # any fitted one
     """Everything a fitted estimator has learnt, as bytes: the same data and seed give the same ones."""
     if isinstance(estimator, LGBMClassifier):
         return str(estimator.booster_.model_to_string()).encode()
+    if isinstance(estimator, DummyClassifier):
+        return json.dumps([float(rate).hex() for rate in estimator.class_prior_]).encode()
     impute, scale, classify = (estimator.named_steps[name] for name in ("impute", "scale", "classify"))
     learnt = (impute.statistics_, scale.mean_, scale.scale_, classify.coef_, classify.intercept_)
     return json.dumps([[float(value).hex() for value in np.ravel(values)] for values in learnt]).encode()
 
 
-def model_digest(estimator: Any) -> str:  # noqa: ANN401  # either estimator
+def model_digest(estimator: Any) -> str:  # noqa: ANN401  # any fitted one
     """SHA-256 of `model_bytes`."""
     return hashlib.sha256(model_bytes(estimator)).hexdigest()

@@ -18,10 +18,18 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Payoff:
-    """Mean net returns (fractions) of the winners and of the losers that a filter was trained on."""
+    """Mean net returns (fractions) of the winners and of the losers that a filter was trained on, and where it draws the line.
+
+    Attributes
+    ----------
+    threshold
+        Lowest probability that is accepted, chosen on past folds (`ml.threshold`). None where the past was too short to choose
+        one: then a candidate is accepted when its expected return is above zero.
+    """
 
     mean_win: float
     mean_loss: float
+    threshold: float | None = None
 
     @classmethod
     def of(cls, candidates: pd.DataFrame) -> Payoff:
@@ -32,15 +40,15 @@ class Payoff:
     def judge(self, probability: NDArray[np.float64]) -> pd.DataFrame:
         """Columns probability, predicted_return, accept, confidence.
 
-        The expected net return of a candidate is `p * mean_win + (1 - p) * mean_loss`; it is accepted when that is above
-        zero. No threshold is tuned. Confidence is `|2p - 1|`.
+        The expected net return of a candidate is `p * mean_win + (1 - p) * mean_loss`; it is accepted from the threshold on.
+        Confidence is `|2p - 1|`.
         """
         expected = probability * self.mean_win + (1 - probability) * self.mean_loss
         return pd.DataFrame(
             {
                 "probability": probability,
                 "predicted_return": expected,
-                "accept": expected > 0,
+                "accept": expected > 0 if self.threshold is None else probability >= self.threshold,
                 "confidence": np.abs(2 * probability - 1),
             }
         )

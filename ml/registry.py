@@ -12,6 +12,7 @@ import os
 import tempfile
 import warnings
 from dataclasses import dataclass
+from dataclasses import astuple
 from functools import cache, cached_property
 from importlib.metadata import version as installed
 from pathlib import Path
@@ -218,7 +219,7 @@ class Registry:
             "name": fit.name,
             "metadata": {
                 KIND: fit.name,
-                PAYOFF: [fit.payoff.mean_win, fit.payoff.mean_loss],
+                PAYOFF: list(astuple(fit.payoff)),
                 THROUGH: result.trained_through,
                 INPUTS: list(FEATURES),
             },

@@ -211,7 +211,7 @@ def _blocks(decided: NDArray[Any], moments: NDArray[Any], blocks: int, start: in
 def _sessions_away(instant: Any, sessions: int) -> Any:  # noqa: ANN401  # numpy datetime
     """The close so many XNYS sessions after (before, where negative) the first close at or after `instant`."""
     closes = _closes()
-    at = np.searchsorted(closes, pd.Timestamp(instant).tz_localize(None).to_datetime64())
+    at = int(np.searchsorted(closes, pd.Timestamp(instant).tz_localize(None).to_datetime64()))
     found = pd.Timestamp(closes[min(max(at + sessions, 0), len(closes) - 1)])
     tz = pd.Timestamp(instant).tz
     return found.tz_localize(tz) if tz is not None else found.to_datetime64()

@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pandas as pd
-from sklearn.base import clone
+from sklearn.metrics import log_loss
 
 from core.errors import DataError
+from ml.calibrate import calibration_error
 from ml.dataset import check_dataset, inputs
 from ml.evaluate import auc, auc_interval, fold_figures
-from ml.models import LOGISTIC, make_models
-from ml.predict import Payoff
+from ml.models import CONSTANT, LOGISTIC, make_models, score
 from ml.splits import PurgedWalkForward
+from ml.window import Terms, Window, learn
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
+    from ml.predict import Payoff
 
-KEYS = ["symbol", "session", "win", "net_return"]
+__all__ = ["Fit", "TrainResult", "score", "train"]
+KEYS = ["symbol", "session", "event_timestamp", "win", "net_return"]
 
 
 @dataclass(frozen=True)
@@ -29,15 +31,19 @@ class Fit:
     Attributes
     ----------
     estimator
-        Fitted on all candidates.
+        Fitted on all candidates and calibrated on their past folds.
     payoff
-        Of all candidates.
+        Of all candidates, with the threshold that decides.
     auc, auc_low, auc_high
         Of the pooled out-of-sample predictions, with a 95 % interval.
+    log_loss, calibration_error
+        Of the same predictions; the constant rate's log loss is what a model has to beat.
     fold_figures
         `ml.evaluate.fold_figures` of each test block, oldest first.
     out_of_sample
-        symbol, session, win, net_return, fold, probability, predicted_return, accept, confidence.
+        symbol, session, event_timestamp, win, net_return, fold, probability, predicted_return, accept, confidence.
+    window, folds
+        What was learnt from all candidates, and from the training part of each fold.
     """
 
     name: str
@@ -46,18 +52,26 @@ class Fit:
     auc: float
     auc_low: float
     auc_high: float
+    log_loss: float
+    calibration_error: float
     fold_figures: list[dict[str, float]]
     out_of_sample: pd.DataFrame
+    window: Window
+    folds: list[Window]
 
 
 @dataclass(frozen=True)
 class TrainResult:
-    """Both models and the name of the better one; `settings` are the parameters of the training."""
+    """The models that may be chosen, the better one's name, and the constant rate that they have to beat.
+
+    `settings` are the parameters of the training.
+    """
 
     models: dict[str, Fit]
     chosen: str
-    settings: dict[str, int]
+    settings: dict[str, float]
     trained_through: str
+    baseline: Fit | None = field(default=None)
 
     @property
     def out_of_sample(self) -> pd.DataFrame:
@@ -65,13 +79,23 @@ class TrainResult:
         return self.models[self.chosen].out_of_sample
 
 
-def train(dataset: pd.DataFrame, *, folds: int = 5, embargo_sessions: int = 5, seed: int = 7) -> TrainResult:
-    """Judge both models walk-forward, then fit them on everything; the higher pooled AUC is chosen, logistic on a tie.
+def train(
+    dataset: pd.DataFrame,
+    *,
+    folds: int = 5,
+    embargo_sessions: int = 5,
+    seed: int = 7,
+    stake: float = 0.4,
+    trials: int = 0,
+) -> TrainResult:
+    """Judge the models walk-forward, then fit them on everything; the higher pooled AUC is chosen, logistic on a tie.
 
     Parameters
     ----------
     dataset
         CANDIDATES columns and FEATURES.
+    stake, trials
+        See `ml.window.Terms`.
 
     Raises
     ------
@@ -79,40 +103,43 @@ def train(dataset: pd.DataFrame, *, folds: int = 5, embargo_sessions: int = 5, s
         When there is too little to learn from, or a fold's training part or all test parts hold winners or losers alone.
     """
     ordered = check_dataset(dataset)
+    terms = Terms(embargo_sessions, seed, stake, trials)
     splitter = PurgedWalkForward(folds, embargo_sessions)
-    fits = {name: _fit(name, model, ordered, splitter, seed) for name, model in make_models(seed).items()}
+    fits = {name: _fit(name, model, ordered, splitter, terms) for name, model in make_models(seed).items()}
+    baseline = fits.pop(CONSTANT)
     chosen = max(fits, key=lambda name: (fits[name].auc, name == LOGISTIC))
-    settings = {"folds": folds, "embargo_sessions": embargo_sessions, "seed": seed}
-    return TrainResult(fits, chosen, settings, str(ordered["session"].iloc[-1].date()))
+    settings = {"folds": folds, **asdict(terms)}
+    return TrainResult(fits, chosen, settings, str(ordered["session"].iloc[-1].date()), baseline)
 
 
-def score(estimator: Any, X: pd.DataFrame) -> NDArray[np.float64]:  # noqa: ANN401  # either estimator
-    """Probability of a win, one element a row."""
-    probability: NDArray[np.float64] = estimator.predict_proba(X)[:, 1]
-    return probability
-
-
-def _fit(name: str, model: Any, dataset: pd.DataFrame, splitter: PurgedWalkForward, seed: int) -> Fit:  # noqa: ANN401
+def _fit(name: str, model: Any, dataset: pd.DataFrame, splitter: PurgedWalkForward, terms: Terms) -> Fit:  # noqa: ANN401
     X, y = inputs(dataset), dataset["win"].to_numpy()
-    parts = []
+    parts, windows = [], []
     for fold, (training, test) in enumerate(splitter.split(dataset)):
         if len(set(y[training])) < 2:  # noqa: PLR2004  # winners and losers
             raise DataError(f"Walk-forward: fold {fold + 1} would train on winners or losers alone. Use fewer folds.")
-        fitted = clone(model).fit(X.iloc[training], y[training])
-        judged = Payoff.of(dataset.iloc[training]).judge(score(fitted, X.iloc[test]))
+        learnt = learn(name, model, dataset.iloc[training], terms)
+        judged = learnt.payoff.judge(score(learnt.estimator, X.iloc[test]))
         keys = dataset.iloc[test][KEYS].reset_index(drop=True)
         parts.append(pd.concat([keys.assign(fold=fold), judged], axis=1))
+        windows.append(learnt)
     pooled = pd.concat(parts, ignore_index=True)
     if pooled["win"].nunique() < 2:  # noqa: PLR2004
         raise DataError(f"Walk-forward: all {len(pooled)} tested candidates ended the same way. Load more history or symbols.")
-    low, high = auc_interval(pooled, seed)
+    win, probability = pooled["win"].to_numpy(), pooled["probability"].to_numpy()
+    low, high = auc_interval(pooled, terms.seed)
+    final = learn(name, model, dataset, terms)
     return Fit(
         name=name,
-        estimator=clone(model).fit(X, y),
-        payoff=Payoff.of(dataset),
-        auc=auc(pooled["win"].to_numpy(), pooled["probability"].to_numpy()),
+        estimator=final.estimator,
+        payoff=final.payoff,
+        auc=auc(win, probability),
         auc_low=low,
         auc_high=high,
+        log_loss=float(log_loss(win, np.clip(probability, 1e-12, 1 - 1e-12))),
+        calibration_error=calibration_error(probability, win),
         fold_figures=[fold_figures(part) for part in parts],
         out_of_sample=pooled,
+        window=final,
+        folds=windows,
     )
