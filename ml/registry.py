@@ -11,8 +11,7 @@ import logging
 import os
 import tempfile
 import warnings
-from dataclasses import dataclass
-from dataclasses import astuple
+from dataclasses import astuple, dataclass
 from functools import cache, cached_property
 from importlib.metadata import version as installed
 from pathlib import Path
