@@ -50,8 +50,8 @@ def main() -> None:
                 trades += int(test.run(rule=staticmethod(rule).__func__)["# Trades"])
         return trades
 
-    seconds, trades = best_seconds(run, int(sys.argv[2]))
-    say(seconds=seconds, runs=len(bars) * len(RULES), trades=trades, version=backtesting.__version__)
+    wall, seconds, trades = best_seconds(run, int(sys.argv[2]))
+    say(wall=wall, seconds=seconds, runs=len(bars) * len(RULES), trades=trades, version=backtesting.__version__)
 
 
 if __name__ == "__main__":

@@ -70,9 +70,9 @@ def main() -> None:
     def run() -> int:
         return sum(one(frame, bar, rule) for frame, bar in zip(frames, bars, strict=True) for rule in RULES.values())
 
-    seconds, trades = best_seconds(run, int(sys.argv[2]))
+    wall, seconds, trades = best_seconds(run, int(sys.argv[2]))
     runs = len(bars) * len(RULES)
-    say(seconds=seconds, runs=runs, trades=trades, version=backtrader.__version__)
+    say(wall=wall, seconds=seconds, runs=runs, trades=trades, version=backtrader.__version__)
 
 
 if __name__ == "__main__":

@@ -39,8 +39,8 @@ def main() -> None:
     def run() -> int:
         return sum(one(bar, index, rule) for bar in bars for rule in RULES.values())
 
-    seconds, trades = best_seconds(run, int(sys.argv[2]))
-    say(seconds=seconds, runs=len(bars) * len(RULES), trades=trades, version=bt.__version__)
+    wall, seconds, trades = best_seconds(run, int(sys.argv[2]))
+    say(wall=wall, seconds=seconds, runs=len(bars) * len(RULES), trades=trades, version=bt.__version__)
 
 
 if __name__ == "__main__":

@@ -77,7 +77,9 @@ def main() -> None:
     bars, sessions = load(sys.argv[1])
     seconds = {}
     for engine in ("numba", "rust"):
-        seconds[engine], trades = best_seconds(lambda engine=engine: run(bars, sessions, engine, sys.argv[3]), int(sys.argv[2]))
+        _, seconds[engine], trades = best_seconds(
+            lambda engine=engine: run(bars, sessions, engine, sys.argv[3]), int(sys.argv[2])
+        )
     fastest = min(seconds, key=seconds.__getitem__)
     say(
         seconds=seconds[fastest], engine=fastest, by_engine=seconds, runs=len(bars) * len(RULES),
