@@ -8,7 +8,7 @@ COMPILE := $(COMPILE_ANY) --group dev pyproject.toml
 COMPILE_PEERS := $(COMPILE_ANY) requirements-peers.in
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo up test bench bench-peers oracle peers lint check format lock lock-check clean
+.PHONY: help install demo up test bench bench-peers simulate-ab oracle peers lint check format lock lock-check clean
 
 help:  ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -36,6 +36,9 @@ test: install  ## The whole test suite, in parallel, with coverage
 
 bench: install  ## Time the store, the features and the engine
 	@set -e; for file in tests/bench/*.py; do $(BIN)/python -m tests.bench.$$(basename $$file .py); done
+
+simulate-ab: install  ## Simulate A/B tests and write the tables of docs/ab-testing.md
+	@$(BIN)/python -m tests.simulate.ab_testing
 
 peers: .venv-peers/installed  ## Create .venv-peers: other backtesters to compare with, never a dependency
 

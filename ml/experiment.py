@@ -60,8 +60,8 @@ class Terms:
     share: float = 0.5
     sessions: int = 5
     most_sessions: int = 60
-    least_pairs: int = 30
-    least_blocks: int = 6
+    least_pairs: int = 12
+    least_blocks: int = 8
     block_sessions: int = 3
     level: float = 0.95
     resamples: int = 2000
