@@ -229,6 +229,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     stand_in: AlpacaStandIn
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True  # 40 ms an answer otherwise
 
     def do_GET(self) -> None:
         self.handle_request()

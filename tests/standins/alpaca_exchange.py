@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import threading
 import uuid
+from dataclasses import replace
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
@@ -106,16 +107,20 @@ class Exchange:
                     self._end(each, "canceled")
 
     def replace(self, order_id: str, body: dict[str, Any]) -> VenueOrder:
-        """Move the price of an open order, in place: the real venue gives the successor an id of its own."""
+        """Move the price of an open order: a successor with an id of its own takes its place."""
         with self.lock:
-            order = self.by_id(order_id)
-            if order.status not in OPEN:
-                raise Refusal(422, 42210000, f'order is already in "{order.status}" state')
-            for name in ("limit_price", "stop_price"):
-                if name in body:
-                    setattr(order, name, Decimal(str(body[name])))
-            self.emit("replaced", order)
-            return order
+            old = self.by_id(order_id)
+            if old.status not in OPEN:
+                raise Refusal(422, 42210000, f'order is already in "{old.status}" state')
+            prices = {name: Decimal(str(body[name])) for name in ("limit_price", "stop_price") if name in body}
+            new = replace(old, id=str(uuid.uuid4()), client_order_id=str(uuid.uuid4()), replaces=old.id, times={}, **prices)
+            self._keep(new)
+            if old.parent is not None:
+                old.parent.legs = [new if leg is old else leg for leg in old.parent.legs]
+            old.status = "replaced"
+            self.emit("replaced", old)
+            self.emit("new", new)
+            return new
 
     def trade(self, symbol: str, price: str, size: str | None = None) -> None:
         """A trade on the tape: everything that it reaches is filled, up to `size` in all."""

@@ -64,6 +64,7 @@ class VenueOrder:
     asset_id: str = ""
     legs: list[VenueOrder] = field(default_factory=list)
     parent: VenueOrder | None = None
+    replaces: str | None = None
     times: dict[str, dt.datetime] = field(default_factory=dict)
 
     @property
@@ -89,7 +90,7 @@ class VenueOrder:
             "client_order_id": self.client_order_id,
             **{name: stamp(self.times.get(name)) for name in stamps},
             "replaced_by": None,
-            "replaces": None,
+            "replaces": self.replaces,
             "asset_id": self.asset_id,
             "symbol": self.symbol,
             "asset_class": self.kind,
@@ -148,6 +149,8 @@ def legs_of(order: VenueOrder, body: dict[str, Any]) -> Iterable[VenueOrder]:
 
 
 def check_form(order: VenueOrder, asset: Asset) -> None:
+    if any(price is not None and price <= 0 for price in (order.limit_price, order.stop_price)):
+        raise Refusal(422, 40010001, "limit_price must be > 0")
     fractional = order.qty % 1 != 0
     if asset.kind == "crypto":
         if order.time_in_force not in {"gtc", "ioc"}:

@@ -1,0 +1,348 @@
+"""One contract for every broker: what `Broker` promises, whichever venue answers. Alpaca answers from a stand-in."""
+
+from __future__ import annotations
+
+import datetime as dt
+from dataclasses import replace
+from decimal import Decimal
+from typing import TYPE_CHECKING
+
+import pandas as pd
+import pytest
+from pydantic import SecretStr
+
+from core.models import FINAL, Leg, OrderIntent, OrderState, OrderType, Refused, Side
+from core.sessions import next_session
+from tests.standins.alpaca import KEY, SECRET, AlpacaStandIn
+from tests.standins.memory_book import MemoryBook
+from trading.brokers.alpaca import AlpacaBroker
+from trading.brokers.alpaca_wire import AlpacaClient
+from trading.brokers.children import known_or_child, take_any_fill
+from trading.brokers.intake import take_state
+from trading.brokers.paper import PaperBroker, Rules
+from trading.brokers.placing import Patience, cancel, place
+from trading.costs import Costs
+from trading.orders import entry_order, exit_order
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from trading.brokers.base import Broker
+
+DECIDED = dt.date(2026, 11, 20)
+SESSION = dt.date(2026, 11, 23)
+LONG_AGO = dt.datetime(2000, 1, 1, tzinfo=dt.UTC)
+QUICK = Patience(deadline_seconds=2.0, first_wait_seconds=0.01, longest_wait_seconds=0.02)
+
+
+class PaperVenue:
+    """The paper broker and the sessions it lives through: one a price."""
+
+    name = "paper"
+
+    def __init__(self) -> None:
+        self.book = MemoryBook()
+        rules = Rules(volume_share=1.0, price_of={"AAPL": 100.0, "MSFT": 200.0}.get)
+        self.broker: Broker = PaperBroker(self.book, Costs(commission_bps=0, slippage_bps=0), rules=rules)
+        self.session = SESSION
+
+    def trade(self, price: float, size: float = 1e9) -> None:
+        """A session in which AAPL trades at one price, so many shares of it."""
+        row = {"symbol": "AAPL", "session": pd.Timestamp(self.session), "volume": size}
+        bars = pd.DataFrame([row | dict.fromkeys(("open", "high", "low", "close"), price)])
+        assert isinstance(self.broker, PaperBroker)
+        self.broker.advance(self.session, bars)
+        self.session = next_session(self.session)
+
+    def settle(self) -> None:
+        """The book is the venue."""
+
+
+class AlpacaVenue:
+    """Alpaca's stand-in: orders wait for the bell, and the book learns by asking."""
+
+    name = "alpaca"
+
+    def __init__(self, stand_in: AlpacaStandIn) -> None:
+        self.book = MemoryBook()
+        self.stand_in = stand_in
+        self.exchange = stand_in.exchange
+        self.exchange.is_open = False
+        self.exchange.list_asset("AAPL", "100")
+        self.exchange.list_asset("MSFT", "200")
+        client = AlpacaClient(SecretStr(KEY), SecretStr(SECRET), url=stand_in.url, timeout_seconds=0.5)
+        self.broker: Broker = AlpacaBroker(client, {"AAPL": 100.0, "MSFT": 200.0}.get)
+        self.session = SESSION
+
+    def trade(self, price: float, size: float = 1e9) -> None:
+        """Between two bells, AAPL trades at one price, so many shares of it."""
+        self.exchange.is_open = True
+        self.exchange.trade("AAPL", str(price), str(size))
+        self.exchange.is_open = False
+        self.settle()
+        self.session = next_session(self.session)
+
+    def settle(self) -> None:
+        """What the venue did goes into the book, as the listener puts it there."""
+        for fill in self.broker.fills(LONG_AGO):
+            if known_or_child(self.book, fill.client_order_id):
+                take_any_fill(self.book, fill)
+        for order, state in self.book.open_orders("main"):
+            view = None if state is OrderState.INTENT else self.broker.find(order.client_order_id)
+            if view is not None:
+                take_state(self.book, order.client_order_id, view.state)
+
+
+Venue = PaperVenue | AlpacaVenue
+
+
+@pytest.fixture(params=["paper", "alpaca"])
+def venue(request: pytest.FixtureRequest) -> Iterator[Venue]:
+    if request.param == "paper":
+        yield PaperVenue()
+    else:
+        with AlpacaStandIn() as stand_in:
+            yield AlpacaVenue(stand_in)
+
+
+def entry(
+    quantity: float = 10, symbol: str = "AAPL", *, stop_pct: float = float("nan"), target_pct: float = float("nan")
+) -> OrderIntent:
+    return entry_order(
+        "main", "bollinger", symbol, decision_session=DECIDED, session=SESSION, signed_quantity=quantity,
+        stop_pct=stop_pct, target_pct=target_pct, max_sessions=5,
+    )  # fmt: skip
+
+
+def send(venue: Venue, order: OrderIntent) -> OrderState:
+    return place(venue.book, venue.broker, [order], patience=QUICK)[order.client_order_id]
+
+
+def state(venue: Venue, order: OrderIntent) -> OrderState:
+    known = venue.book.order(order.client_order_id)
+    assert known is not None
+    return known[1]
+
+
+def held(venue: Venue) -> Decimal:
+    """Shares of AAPL, about which book and venue agree."""
+    quantities = [
+        sum((part.quantity for part in parts if part.symbol == "AAPL"), Decimal(0))
+        for parts in (venue.book.positions("main"), venue.broker.positions())
+    ]
+    assert quantities[0] == quantities[1]
+    return quantities[0]
+
+
+def test_an_order_that_was_sent_is_found_under_its_id(venue: Venue) -> None:
+    order = entry(10)
+
+    assert send(venue, order) is OrderState.ACCEPTED
+
+    found = venue.broker.find(order.client_order_id)
+    assert found is not None
+    assert (found.symbol, found.side, found.quantity, found.state) == ("AAPL", Side.BUY, Decimal(10), OrderState.ACCEPTED)
+    assert (found.filled_quantity, found.average_price) == (Decimal(0), None)
+
+
+def test_an_order_that_was_never_sent_is_not_found(venue: Venue) -> None:
+    assert venue.broker.find("20261123-entry-AAPL-0000000000000000") is None
+
+
+def test_the_same_id_sent_twice_is_one_order(venue: Venue) -> None:
+    order = entry(10)
+    send(venue, order)
+
+    again = venue.broker.submit(order)
+
+    assert (again.state, again.refused) == (OrderState.ACCEPTED, None)
+    assert [view.client_order_id for view in venue.broker.open_orders()] == [order.client_order_id]
+
+
+def test_placing_again_sends_nothing(venue: Venue) -> None:
+    order = entry(10)
+    send(venue, order)
+
+    assert send(venue, order) is OrderState.ACCEPTED
+    assert len(venue.broker.open_orders()) == 1
+
+
+def test_open_orders_are_sorted_by_id_and_lose_what_was_cancelled(venue: Venue) -> None:
+    apple, microsoft = entry(10), entry(5, "MSFT")
+    send(venue, microsoft)
+    send(venue, apple)
+    ids = [view.client_order_id for view in venue.broker.open_orders()]
+    assert ids == sorted([apple.client_order_id, microsoft.client_order_id])
+
+    cancel(venue.book, venue.broker, apple.client_order_id, "changed its mind", patience=QUICK)
+    venue.settle()
+
+    assert state(venue, apple) is OrderState.CANCELLED
+    assert [view.client_order_id for view in venue.broker.open_orders()] == [microsoft.client_order_id]
+
+
+def test_an_unknown_order_cannot_be_cancelled(venue: Venue) -> None:
+    assert venue.broker.cancel("20261123-entry-AAPL-0000000000000000").refused is Refused.UNKNOWN_ORDER
+
+
+def test_a_filled_order_cannot_be_cancelled(venue: Venue) -> None:
+    order = entry(10)
+    send(venue, order)
+    venue.trade(100)
+
+    answer = venue.broker.cancel(order.client_order_id)
+
+    assert (answer.state, answer.refused) == (OrderState.FILLED, Refused.TOO_LATE)
+    assert held(venue) == 10
+
+
+def test_a_fill_has_quantity_price_and_side_and_moves_cash(venue: Venue) -> None:
+    order = entry(10)
+    send(venue, order)
+
+    venue.trade(101.25)
+
+    (fill,) = venue.broker.fills(LONG_AGO)
+    assert (fill.client_order_id, fill.symbol, fill.side) == (order.client_order_id, "AAPL", Side.BUY)
+    assert (fill.quantity, fill.price) == (Decimal(10), Decimal("101.25"))
+    assert fill.fill_id.startswith(f"{venue.broker.name}-")
+    assert venue.broker.cash_usd() == Decimal("98987.50")
+    assert state(venue, order) is OrderState.FILLED
+    found = venue.broker.find(order.client_order_id)
+    assert found is not None
+    assert (found.state, found.filled_quantity, found.average_price) == (OrderState.FILLED, Decimal(10), Decimal("101.25"))
+    assert held(venue) == 10
+
+
+def test_fills_told_twice_are_the_same_fills(venue: Venue) -> None:
+    send(venue, entry(10))
+    venue.trade(100)
+
+    before = list(venue.broker.fills(LONG_AGO))
+    venue.settle()
+
+    assert venue.broker.fills(LONG_AGO) == before
+    assert [fill for _, fill in venue.book.fills("main")] == before
+    assert held(venue) == 10
+
+
+def test_fills_start_at_the_instant_asked_for(venue: Venue) -> None:
+    send(venue, entry(10))
+    venue.trade(100)
+    (fill,) = venue.broker.fills(LONG_AGO)
+
+    assert venue.broker.fills(fill.filled_at) == [fill]
+    assert list(venue.broker.fills(fill.filled_at + dt.timedelta(microseconds=1))) == []
+
+
+def test_an_entry_filled_in_part_and_ended_leaves_the_part(venue: Venue) -> None:
+    order = entry(10)
+    send(venue, order)
+
+    venue.trade(100, size=4)
+    if state(venue, order) not in FINAL:
+        cancel(venue.book, venue.broker, order.client_order_id, "the open is over", patience=QUICK)
+        venue.settle()
+    venue.trade(100)
+
+    assert state(venue, order) in {OrderState.CANCELLED, OrderState.EXPIRED}
+    assert venue.book.filled(order.client_order_id) == 4
+    assert held(venue) == 4
+
+
+def test_a_limit_order_waits_for_its_price(venue: Venue) -> None:
+    order = replace(entry(10), order_type=OrderType.LIMIT, limit_price=Decimal("99.50"))
+    send(venue, order)
+    assert venue.broker.fills(LONG_AGO) == []
+
+    venue.trade(99.25)
+
+    (fill,) = venue.broker.fills(LONG_AGO)
+    assert fill.price <= Decimal("99.50")
+    assert held(venue) == 10
+
+
+def test_a_limit_order_does_not_fill_above_its_price(venue: Venue) -> None:
+    order = replace(entry(10), order_type=OrderType.LIMIT, limit_price=Decimal("99.50"))
+    send(venue, order)
+
+    venue.trade(99.75)
+
+    assert venue.broker.fills(LONG_AGO) == []
+    assert held(venue) == 0
+
+
+@pytest.mark.parametrize(("price", "child"), [(94.0, "stop"), (111.0, "target")])
+def test_a_bracket_closes_the_position_by_one_child_and_drops_the_other(venue: Venue, price: float, child: str) -> None:
+    order = entry(10, stop_pct=5, target_pct=10)
+    assert venue.broker.holds_brackets
+    send(venue, order)
+    venue.trade(100)
+    assert held(venue) == 10
+
+    venue.trade(price)
+
+    assert held(venue) == 0
+    assert venue.broker.open_orders() == []
+    closing = venue.book.fills("main")[-1]
+    assert closing[0].leg is Leg.EXIT
+    assert closing[1].reason.startswith(child)
+
+
+def test_an_exit_closes_the_position_and_takes_its_children_along(venue: Venue) -> None:
+    send(venue, entry(10, stop_pct=5, target_pct=10))
+    venue.trade(100)
+    (position,) = venue.book.positions("main")
+
+    leaving = exit_order(position, decision_session=SESSION, session=venue.session)
+    send(venue, leaving)
+    venue.trade(102)
+
+    assert state(venue, leaving) is OrderState.FILLED
+    assert held(venue) == 0
+    assert venue.broker.open_orders() == []
+    assert venue.broker.cash_usd() == 100_020
+
+
+def test_a_short_sale_is_a_negative_position(venue: Venue) -> None:
+    send(venue, entry(-10))
+
+    venue.trade(100)
+
+    assert held(venue) == -10
+    assert venue.broker.cash_usd() == 101_000
+
+
+@pytest.mark.parametrize(
+    ("order", "refused"),
+    [
+        (entry(0), Refused.QUANTITY),
+        (entry(1100), Refused.BUYING_POWER),
+        (entry(10, "NOSUCH"), Refused.UNKNOWN_SYMBOL),
+        (replace(entry(10), order_type=OrderType.LIMIT, limit_price=Decimal(-1)), Refused.PRICE),
+    ],
+)
+def test_a_refusal_has_a_name_and_words_and_leaves_nothing_behind(venue: Venue, order: OrderIntent, refused: Refused) -> None:
+    answer = venue.broker.submit(order)
+
+    assert (answer.state, answer.refused) == (OrderState.REJECTED, refused)
+    assert answer.reason
+    assert venue.broker.open_orders() == []
+
+
+def test_the_account_is_cash_and_what_is_held(venue: Venue) -> None:
+    send(venue, entry(10))
+    venue.trade(100)
+
+    worth = venue.broker.account({"AAPL": 100.0})
+
+    assert (worth.cash_usd, worth.equity_usd, worth.exposure_usd) == (99_000.0, 100_000.0, 1_000.0)
+
+
+def test_an_instrument_has_a_grid_that_its_orders_must_be_on(venue: Venue) -> None:
+    grid = venue.broker.instrument("AAPL")
+
+    assert grid.symbol == "AAPL"
+    assert grid.rounded(Decimal("10.00000000001")) == 10
+    assert grid.objection(entry(10)) is None
+    assert grid.objection(entry(0)) is not None

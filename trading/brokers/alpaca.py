@@ -1,0 +1,359 @@
+"""Alpaca as a venue: the desk's orders in its requests, its answers as nouns. Owns brackets and their children's names.
+
+Equities, in whole or fractional shares, and crypto pairs; market, limit and stop orders. A bracket's children get ids of their
+own from Alpaca; here they are called `<entry>.stop` and `<entry>.target`.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from dataclasses import dataclass
+from decimal import Decimal
+from functools import wraps
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
+
+import structlog
+from alpaca.trading.enums import OrderClass, OrderSide, TimeInForce
+from alpaca.trading.requests import LimitOrderRequest, MarketOrderRequest, StopOrderRequest
+
+from core.errors import RetryLater, UnknownSymbol
+from core.models import FINAL, Answer, Instrument, Leg, OrderState, OrderType, Refused, Side
+from trading.brokers.alpaca_families import Families
+from trading.brokers.alpaca_read import (
+    NEW_YORK,
+    fill_of_activity,
+    instant,
+    is_crypto,
+    number,
+    position_of,
+    state_of,
+    venue_symbol,
+    view_of,
+)
+from trading.brokers.alpaca_wire import DUPLICATE, VenueRefusal
+from trading.fills import brackets
+from trading.portfolio import Account
+
+if TYPE_CHECKING:
+    import datetime as dt
+    from collections.abc import Callable, Iterator, Mapping
+
+    from core.models import Fill, OrderIntent, OrderView, VenuePosition
+    from trading.brokers.alpaca_wire import AlpacaClient
+
+    Json = dict[str, Any]
+
+log = structlog.get_logger()
+P = ParamSpec("P")
+T = TypeVar("T")
+REQUESTS = {OrderType.MARKET: MarketOrderRequest, OrderType.LIMIT: LimitOrderRequest, OrderType.STOP: StopOrderRequest}
+CENT, TEN_THOUSANDTH = Decimal("0.01"), Decimal("0.0001")
+FRACTION = Decimal("0.000000001")
+ACTIVITIES_A_PAGE = 100
+RELEASE_SECONDS = 5.0
+
+
+def readable(method: Callable[P, T]) -> Callable[P, T]:
+    """Make `RetryLater` of an answer with a field missing or of an unknown kind: it proves nothing."""
+
+    @wraps(method)
+    def wrapped(*args: P.args, **kwargs: P.kwargs) -> T:
+        try:
+            return method(*args, **kwargs)
+        except (KeyError, TypeError, AttributeError, ValueError, ArithmeticError) as error:
+            raise RetryLater(
+                f"Alpaca's answer cannot be read in {method.__name__} ({type(error).__name__}: {error})."
+            ) from error
+
+    return wrapped
+
+
+@dataclass(frozen=True)
+class MarketClock:
+    """The venue's clock; times are UTC."""
+
+    now: dt.datetime
+    is_open: bool
+    next_open: dt.datetime
+    next_close: dt.datetime
+
+
+@dataclass(frozen=True)
+class MarketDay:
+    """A session and its hours at the venue; times are UTC."""
+
+    session: dt.date
+    open: dt.datetime
+    close: dt.datetime
+
+
+class AlpacaBroker:
+    """One account at Alpaca; see `trading.brokers.base.Broker`.
+
+    Parameters
+    ----------
+    client
+        Decides the endpoint, and how long an answer is waited for.
+    price_of
+        Last price of a symbol, None when there is none: what the stop and target of a market entry are reckoned from when it
+        is sent. `move_children` puts them right after the fill.
+    brackets
+        Whether stops and targets rest at Alpaca. It keeps them for whole shares alone, so quantities are then whole and an
+        entry with a stop in a crypto pair is refused. Without, shares are fractional and the desk watches the stops.
+    """
+
+    name = "alpaca"
+
+    def __init__(
+        self, client: AlpacaClient, price_of: Callable[[str], float | None] = lambda _symbol: None, *, brackets: bool = True
+    ) -> None:
+        self.client = client
+        self.price_of = price_of
+        self.holds_brackets = brackets
+        self.families = Families(client)
+
+    @readable
+    def submit(self, order: OrderIntent) -> Answer:
+        """Send the order once; an exit first takes back the stop and target that hold its shares."""
+        objection = self._objection(order)
+        if objection is not None:
+            return Answer(OrderState.REJECTED, *objection)
+        try:
+            body = self._request(order)
+        except ValueError as error:  # alpaca-py's own checks; nothing was sent
+            return Answer(OrderState.REJECTED, Refused.OTHER, str(error))
+        if order.leg is Leg.EXIT:
+            self._release(order)
+        try:
+            placed = self.client.one("POST", "/orders", body)
+        except VenueRefusal as refusal:
+            if refusal.message == DUPLICATE:
+                return self._sent_before(order)
+            return Answer(OrderState.REJECTED, refusal.refused, refusal.message)
+        self.families.learn(placed)
+        view = view_of(placed, order.client_order_id)
+        refused = Refused.OTHER if view.state is OrderState.REJECTED else None
+        return Answer(view.state, refused, view.reason, view.venue_order_id)
+
+    @readable
+    def find(self, client_order_id: str) -> OrderView | None:
+        """The order, or the child of a bracket, as Alpaca has it."""
+        found = self.families.order(client_order_id)
+        return None if found is None else view_of(found, client_order_id)
+
+    @readable
+    def cancel(self, client_order_id: str) -> Answer:
+        """Ask for the cancellation; a bracket's children go with their entry if it never filled."""
+        found = self.families.order(client_order_id)
+        if found is None:
+            return Answer(OrderState.UNKNOWN, Refused.UNKNOWN_ORDER, "Alpaca has no such order")
+        if state_of(found) in FINAL:
+            return Answer(state_of(found), Refused.TOO_LATE, f"the order is {found['status']}", found["id"])
+        refusal = self._cancel(found["id"])
+        now = self.client.one("GET", f"/orders/{found['id']}")
+        if refusal is not None:
+            return Answer(state_of(now), refusal.refused, refusal.message, found["id"])
+        state = state_of(now)
+        return Answer(state if state in FINAL else OrderState.CANCEL_PENDING, venue_order_id=found["id"])
+
+    @readable
+    def open_orders(self) -> list[OrderView]:
+        """Orders that work at Alpaca or wait for their parent, sorted by the desk's names."""
+        found = self.families.open_orders()
+        return sorted((view_of(order, self.families.name(order)) for order in found), key=lambda view: view.client_order_id)
+
+    @readable
+    def positions(self) -> list[VenuePosition]:
+        """What the account holds, sorted by symbol."""
+        return sorted(map(position_of, self.client.many("/positions")), key=lambda position: position.symbol)
+
+    @readable
+    def fills(self, since: dt.datetime) -> list[Fill]:
+        """Executions at or after an instant, oldest first; Alpaca's fees come later, as activities of their own."""
+        rows = [row for row in self._activities(since) if instant(row["transaction_time"]) >= since]
+        fills = [fill_of_activity(row, self.families.name_of_id(row["order_id"])) for row in rows]
+        return sorted(fills, key=lambda fill: (fill.filled_at, fill.fill_id))
+
+    @readable
+    def cash_usd(self) -> Decimal:
+        """Cash of the account."""
+        return number(self.client.one("GET", "/account")["cash"])
+
+    @readable
+    def account(self, prices: Mapping[str, float]) -> Account:
+        """Cash, equity and exposure as Alpaca marks them."""
+        del prices
+        found = self.client.one("GET", "/account")
+        exposure = abs(float(found["long_market_value"])) + abs(float(found["short_market_value"]))
+        return Account(float(found["cash"]), float(found["equity"]), exposure)
+
+    @readable
+    def instrument(self, symbol: str) -> Instrument:
+        """Grid and smallest order: whole shares with brackets, else Alpaca's nine decimals where the asset is fractionable."""
+        path = f"/assets/{venue_symbol(symbol).replace('/', '%2F')}"
+        try:
+            asset = self.client.one("GET", path)
+        except VenueRefusal as refusal:
+            raise UnknownSymbol(symbol) from refusal
+        if not asset["tradable"]:  # delisted, or not open to this account
+            raise UnknownSymbol(symbol)
+        if asset["class"] == "crypto":
+            step, least = number(asset["min_trade_increment"]), number(asset["min_order_size"])
+            return Instrument(symbol, step, least, Decimal(1), number(asset["price_increment"]))
+        step = FRACTION if asset["fractionable"] and not self.holds_brackets else Decimal(1)
+        return Instrument(symbol, step, step, Decimal(1), CENT)
+
+    # What only this venue has.
+
+    @readable
+    def clock(self) -> MarketClock:
+        """The venue's time and whether the market is open, halts aside."""
+        found = self.client.one("GET", "/clock")
+        times = {name: instant(found[key]) for name, key in (("now", "timestamp"), ("next_open", "next_open"))}
+        return MarketClock(is_open=bool(found["is_open"]), next_close=instant(found["next_close"]), **times)
+
+    @readable
+    def calendar(self, start: dt.date, end: dt.date) -> list[MarketDay]:
+        """Sessions from `start` to `end`, both included, with their hours; half days close early."""
+        import datetime as dt
+
+        def at(date: str, hour: str) -> dt.datetime:
+            return dt.datetime.fromisoformat(f"{date}T{hour}").replace(tzinfo=NEW_YORK).astimezone(dt.UTC)
+
+        rows = self.client.many("/calendar", {"start": start.isoformat(), "end": end.isoformat()})
+        return [
+            MarketDay(dt.date.fromisoformat(row["date"]), at(row["date"], row["open"]), at(row["date"], row["close"]))
+            for row in rows
+        ]
+
+    @readable
+    def move_children(self, entry: str, stop_price: Decimal | None, target_price: Decimal | None) -> int:
+        """Put the stop and target of a filled entry at these prices, rounded to the tick; return how many moved."""
+        wanted = {"stop": ("stop_price", stop_price), "target": ("limit_price", target_price)}
+        moved = 0
+        for kind, (field, price) in wanted.items():
+            child = self.families.order(f"{entry}.{kind}")
+            if price is None or child is None or state_of(child) in FINAL or number(child[field]) == to_tick(price):
+                continue
+            try:
+                self.client.one("PATCH", f"/orders/{child['id']}", {field: f"{to_tick(price):f}"})
+                moved += 1
+            except VenueRefusal as refusal:  # filled or cancelled in the same moment: its event says which
+                log.warning("child_not_moved", entry=entry, child=kind, reason=refusal.message)
+        return moved
+
+    def _objection(self, order: OrderIntent) -> tuple[Refused, str] | None:
+        """Why the order cannot be put in Alpaca's terms, or None."""
+        if order.quantity <= 0 or order.quantity % FRACTION:
+            return Refused.QUANTITY, f"Quantity: expected more than 0 with at most nine decimals, found {order.quantity}."
+        return self._bracket_objection(order) if self._wants_bracket(order) else None
+
+    def _bracket_objection(self, order: OrderIntent) -> tuple[Refused, str] | None:
+        if is_crypto(order.symbol):
+            return Refused.OTHER, "Alpaca keeps no stops for crypto pairs. Set ALPACA_BRACKETS=0, and the desk watches them."
+        if order.quantity % 1:
+            return Refused.QUANTITY, f"Quantity: expected whole shares, which alone take a bracket, found {order.quantity}."
+        reference = self._reference(order)
+        if reference is None or reference <= 0:
+            return Refused.PRICE, f"No price of {order.symbol} is known to reckon its stop and target from."
+        return None
+
+    def _wants_bracket(self, order: OrderIntent) -> bool:
+        return self.holds_brackets and order.leg is Leg.ENTRY and (order.stop_pct is not None or order.target_pct is not None)
+
+    def _reference(self, order: OrderIntent) -> float | None:
+        return self.price_of(order.symbol) if order.limit_price is None else float(order.limit_price)
+
+    def _request(self, order: OrderIntent) -> Json:
+        """The body of the order; numbers as decimal text, which loses nothing."""
+        asked = {"limit_price": order.limit_price, "stop_price": order.stop_price}
+        prices = {field: f"{price:f}" for field, price in asked.items() if price is not None}
+        bracket = self._bracket(order) if self._wants_bracket(order) else {}
+        request = REQUESTS[order.order_type](
+            symbol=venue_symbol(order.symbol),
+            qty=float(order.quantity),
+            side=OrderSide(order.side.value),
+            time_in_force=_time_in_force(order, in_bracket=bool(bracket)),
+            client_order_id=order.client_order_id,
+            **{field: float(price) for field, price in prices.items()},
+            **bracket,
+        )
+        return request.to_request_fields() | {"qty": f"{order.quantity:f}"} | prices
+
+    def _bracket(self, order: OrderIntent) -> Json:
+        """Stop and target as children, reckoned from the last price until the fill is known."""
+        side = 1 if order.side is Side.BUY else -1
+        percentages = (math.nan if pct is None else pct for pct in (order.stop_pct, order.target_pct))
+        stop, target = brackets(side, self._reference(order) or math.nan, *percentages)
+        children = {
+            "stop_loss": None if math.isnan(stop) else {"stop_price": float(to_tick(Decimal(repr(stop))))},
+            "take_profit": None if math.isnan(target) else {"limit_price": float(to_tick(Decimal(repr(target))))},
+        }
+        present = {name: child for name, child in children.items() if child is not None}
+        return {"order_class": OrderClass.BRACKET if len(present) == len(children) else OrderClass.OTO, **present}
+
+    def _sent_before(self, order: OrderIntent) -> Answer:
+        """What became of the order that Alpaca has under this id."""
+        found = self.find(order.client_order_id)
+        if found is None:
+            raise RetryLater(f"Alpaca says that order {order.client_order_id} exists, and does not find it.")
+        return Answer(found.state, None, "sent before", found.venue_order_id)
+
+    def _cancel(self, venue_order_id: str) -> VenueRefusal | None:
+        try:
+            self.client.send("DELETE", f"/orders/{venue_order_id}")
+        except VenueRefusal as refusal:
+            return refusal
+        return None
+
+    def _release(self, order: OrderIntent) -> None:
+        """Take back the children that hold the shares an exit wants to sell, and wait until they are gone.
+
+        Those of an entry of the same quantity, or all of the symbol when none has it: Alpaca nets the strategies of an account.
+        """
+        held = [child for child in self.families.open_children(venue_symbol(order.symbol)) if child["side"] == order.side.value]
+        same = [child for child in held if number(child["qty"]) == order.quantity]
+        chosen = same[:2] if same else held
+        for child in chosen:
+            self._cancel(child["id"])
+        until = time.monotonic() + RELEASE_SECONDS
+        for child in chosen:
+            while state_of(self.client.one("GET", f"/orders/{child['id']}")) not in FINAL:
+                if time.monotonic() > until:
+                    raise RetryLater(f"Alpaca has not cancelled the stop and target of {order.symbol} yet; its exit waits.")
+                time.sleep(0.1)
+
+    def _activities(self, since: dt.datetime) -> Iterator[Json]:
+        """Fills as account activities, page after page, from a second before the instant, which Alpaca excludes."""
+        import datetime as dt
+
+        query = {"after": (since - dt.timedelta(seconds=1)).isoformat(), "direction": "asc", "page_size": ACTIVITIES_A_PAGE}
+        while True:
+            page = self.client.many("/account/activities/FILL", query)
+            yield from page
+            if len(page) < ACTIVITIES_A_PAGE:
+                return
+            query["page_token"] = page[-1]["id"]
+
+
+def to_tick(price: Decimal) -> Decimal:
+    """The price on Alpaca's grid: cents, and hundredths of a cent below a dollar.
+
+    >>> to_tick(Decimal("149.996")), to_tick(Decimal("0.12345"))
+    (Decimal('150.00'), Decimal('0.1234'))
+    """
+    return price.quantize(CENT if price >= 1 else TEN_THOUSANDTH)
+
+
+def _time_in_force(order: OrderIntent, *, in_bracket: bool) -> TimeInForce:
+    """An entry is good for its day, an exit until filled, as far as Alpaca lets it.
+
+    Children live as long as their entry's time in force says, and they must outlive the day; a fraction of a share is good for
+    a day alone, a crypto order until cancelled alone.
+    """
+    if is_crypto(order.symbol):
+        return TimeInForce.GTC
+    if order.quantity % 1:
+        return TimeInForce.DAY
+    return TimeInForce.GTC if in_bracket or order.leg is Leg.EXIT else TimeInForce.DAY

@@ -1,0 +1,108 @@
+"""Which order at Alpaca is which of the desk's: entries by their client id, children by their entry. Owns only that memory.
+
+Alpaca gives the children of a bracket client ids of its own, and a child alone does not name its parent. It is learned when the
+entry is sent, and asked for when another process sent it.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any
+
+from trading.brokers.alpaca_read import ENDED, LEG_NAMES, child_id, instant
+from trading.brokers.alpaca_wire import VenueRefusal
+
+if TYPE_CHECKING:
+    from trading.brokers.alpaca_wire import AlpacaClient
+
+    Json = dict[str, Any]
+
+ORDERS_A_PAGE = 500
+BORN_WITHIN = dt.timedelta(minutes=1)  # an entry and its children are created together
+SIMPLE = ("", "simple")
+
+
+class Families:
+    """Orders under the names the desk gives them."""
+
+    def __init__(self, client: AlpacaClient) -> None:
+        self.client = client
+        self._names: dict[str, str] = {}
+
+    def learn(self, order: Json) -> None:
+        """Remember an order's name and those of its children."""
+        self._names[order["id"]] = order["client_order_id"]
+        for leg in order.get("legs") or ():
+            self._names[leg["id"]] = child_id(order["client_order_id"], leg["type"])
+
+    def name(self, order: Json) -> str:
+        """The desk's name of an order that Alpaca showed; its own client id when it is no child of a known bracket."""
+        if order["id"] not in self._names:
+            if order["order_class"] in SIMPLE:
+                self.learn(order)
+            elif order.get("replaces"):
+                self._names[order["id"]] = self.name_of_id(order["replaces"])
+            else:
+                self._ask_for_family(order)
+        return self._names.setdefault(order["id"], order["client_order_id"])
+
+    def name_of_id(self, venue_order_id: str) -> str:
+        """The desk's name of an order of which only Alpaca's id is known."""
+        if venue_order_id not in self._names:
+            self.name(self.client.one("GET", f"/orders/{venue_order_id}"))
+        return self._names[venue_order_id]
+
+    def order(self, client_order_id: str) -> Json | None:
+        """The order as Alpaca has it now, or None; a child by its entry's legs."""
+        entry, dot, kind = client_order_id.rpartition(".")
+        if not dot or kind not in LEG_NAMES.values():
+            return self._by_client_id(client_order_id)
+        parent = self._by_client_id(entry)
+        legs: list[Json] = [leg for leg in (parent or {}).get("legs") or () if LEG_NAMES.get(leg["type"]) == kind]
+        alive = [leg for leg in legs if leg["status"] not in ENDED]  # a child that was moved leaves its old self behind
+        return next(reversed(alive or legs), None)
+
+    def open_orders(self, symbol: str | None = None) -> list[Json]:
+        """Every open order, children included, newest first."""
+        query: Json = {"status": "open", "limit": ORDERS_A_PAGE, "nested": False, "direction": "desc"}
+        if symbol is not None:
+            query["symbols"] = symbol
+        found: dict[str, Json] = {}
+        while True:
+            page = self.client.many("/orders", query)
+            fresh = [order for order in page if order["id"] not in found]
+            found |= {order["id"]: order for order in fresh}
+            if len(page) < ORDERS_A_PAGE or not fresh:
+                return list(found.values())
+            query["until"] = page[-1]["submitted_at"]
+
+    def open_children(self, symbol: str) -> list[Json]:
+        """Open stops and targets of a symbol, as Alpaca spells it."""
+        return [order for order in self.open_orders(symbol) if self.name(order) != order["client_order_id"]]
+
+    def _by_client_id(self, client_order_id: str) -> Json | None:
+        try:
+            found = self.client.one("GET", "/orders:by_client_order_id", {"client_order_id": client_order_id})
+        except VenueRefusal as refusal:
+            if refusal.status == HTTPStatus.NOT_FOUND:
+                return None
+            raise
+        if found["order_class"] not in SIMPLE and not found.get("legs"):
+            found = self.client.one("GET", f"/orders/{found['id']}", {"nested": True})
+        self.learn(found)
+        return found
+
+    def _ask_for_family(self, order: Json) -> None:
+        """Learn the names of the brackets created around the same moment, this one's among them."""
+        born = instant(order["created_at"])
+        query = {
+            "status": "all",
+            "nested": True,
+            "symbols": order["symbol"],
+            "limit": ORDERS_A_PAGE,
+            "after": (born - BORN_WITHIN).isoformat(),
+            "until": (born + BORN_WITHIN).isoformat(),
+        }
+        for parent in self.client.many("/orders", query):
+            self.learn(parent)

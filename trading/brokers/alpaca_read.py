@@ -1,0 +1,141 @@
+"""Alpaca's JSON as the desk's nouns. Owns symbols, states, names of children and fill ids; it asks for nothing.
+
+A field that is missing or of an unknown kind raises KeyError, TypeError, ValueError or ArithmeticError: the adapter takes each
+as an answer that cannot be read.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import zoneinfo
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+from core.models import Fill, OrderState, OrderView, Side, VenuePosition
+from core.sessions import calendar_name, normalise_symbol
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    Json = Mapping[str, Any]
+
+NEW_YORK = zoneinfo.ZoneInfo("America/New_York")
+LEG_NAMES = {"limit": "target", "stop": "stop", "stop_limit": "stop"}
+ENDED = frozenset({"filled", "canceled", "expired", "rejected", "replaced"})
+STATES = {
+    "partially_filled": OrderState.PARTIALLY_FILLED,
+    "filled": OrderState.FILLED,
+    "canceled": OrderState.CANCELLED,
+    "expired": OrderState.EXPIRED,
+    "rejected": OrderState.REJECTED,
+    "pending_cancel": OrderState.CANCEL_PENDING,
+} | dict.fromkeys(
+    (
+        *("new", "accepted", "pending_new", "accepted_for_bidding", "held", "pending_review", "pending_replace", "replaced"),
+        *("stopped", "suspended", "calculated", "done_for_day"),
+    ),
+    OrderState.ACCEPTED,
+)
+
+
+def venue_symbol(symbol: str) -> str:
+    """The desk's symbol as Alpaca spells it.
+
+    >>> [venue_symbol(symbol) for symbol in ("AAPL", "BRK-B", "BTC-USD")]
+    ['AAPL', 'BRK.B', 'BTC/USD']
+    """
+    return symbol.replace("-", "/" if is_crypto(symbol) else ".")
+
+
+def is_crypto(symbol: str) -> bool:
+    """Whether the symbol is a crypto pair."""
+    return calendar_name(symbol) == "24/7"
+
+
+def child_id(parent: str, venue_type: str) -> str:
+    """The name the desk gives a child of a bracket, which Alpaca gives an id of its own.
+
+    >>> child_id("20261123-entry-AAPL-1f", "limit")
+    '20261123-entry-AAPL-1f.target'
+    """
+    return f"{parent}.{LEG_NAMES[venue_type]}"
+
+
+def state_of(order: Json) -> OrderState:
+    """Alpaca's status as a state; one that works and has fills is PARTIALLY_FILLED whatever it is called."""
+    state = STATES[order["status"]]
+    return OrderState.PARTIALLY_FILLED if state is OrderState.ACCEPTED and number(order["filled_qty"]) > 0 else state
+
+
+def view_of(order: Json, client_order_id: str) -> OrderView:
+    """An order under the desk's name for it."""
+    average = order.get("filled_avg_price")
+    return OrderView(
+        client_order_id=client_order_id,
+        symbol=normalise_symbol(order["symbol"]),
+        side=Side(order["side"]),
+        quantity=number(order["qty"]),
+        state=state_of(order),
+        filled_quantity=number(order["filled_qty"]),
+        average_price=None if average is None else number(average),
+        venue_order_id=order["id"],
+        reason="refused after it was accepted; Alpaca does not say why" if order["status"] == "rejected" else "",
+    )
+
+
+def fill_id(venue_order_id: str, filled_so_far: Decimal) -> str:
+    """One id for one execution, the same from the stream and from the list of activities.
+
+    The two name an execution differently, but both say how much of the order was filled after it, and no two executions of an
+    order say the same.
+    """
+    return f"alpaca-{venue_order_id}-{filled_so_far.normalize():f}"
+
+
+def fill_of_event(event: Json, client_order_id: str) -> Fill:
+    """The fill of a trade update `fill` or `partial_fill`."""
+    order = event["order"]
+    known = {"symbol": order["symbol"], "side": order["side"], "order_id": order["id"], "cum_qty": order["filled_qty"]}
+    return fill_of_activity({**event, **known, "transaction_time": event["timestamp"]}, client_order_id)
+
+
+def fill_of_activity(row: Json, client_order_id: str) -> Fill:
+    """The fill of an account activity FILL."""
+    symbol, price, at = normalise_symbol(row["symbol"]), number(row["price"]), instant(row["transaction_time"])
+    child = client_order_id.endswith(tuple(f".{name}" for name in LEG_NAMES.values()))
+    return Fill(
+        fill_id=fill_id(row["order_id"], number(row["cum_qty"])),
+        client_order_id=client_order_id,
+        symbol=symbol,
+        side=Side(row["side"].partition("_")[0]),  # an activity may say sell_short
+        quantity=number(row["qty"]),
+        price=price,
+        raw_price=price,
+        commission_usd=Decimal(0),
+        session=at.date() if is_crypto(symbol) else at.astimezone(NEW_YORK).date(),
+        filled_at=at,
+        reason=client_order_id.rpartition(".")[2] if child else "order",
+    )
+
+
+def position_of(position: Json) -> VenuePosition:
+    """A position; Alpaca writes a short with a sign, or without it and the side."""
+    quantity = abs(number(position["qty"]))
+    return VenuePosition(
+        symbol=normalise_symbol(position["symbol"]),
+        quantity=-quantity if position["side"] == "short" else quantity,
+        average_price=number(position["avg_entry_price"]),
+    )
+
+
+def number(text: str | float) -> Decimal:
+    """A number that Alpaca wrote as text, exact."""
+    value = Decimal(str(text))
+    if not value.is_finite():
+        raise ValueError(f"Expected a number, found {text!r}.")
+    return value
+
+
+def instant(text: str) -> dt.datetime:
+    """A time with an offset, in UTC."""
+    return dt.datetime.fromisoformat(text).astimezone(dt.UTC)

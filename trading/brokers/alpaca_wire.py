@@ -1,0 +1,159 @@
+"""One request to Alpaca and what its answer proves. Owns the client's patience and the reading of refusals; no order logic.
+
+The keys are handed to alpaca-py and appear in no message: an error names the request, never its headers.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any
+
+from alpaca.common.exceptions import APIError
+from alpaca.trading.client import TradingClient
+from requests import RequestException
+
+from core.errors import ConfigError, RetryLater
+from core.models import Refused
+
+if TYPE_CHECKING:
+    from pydantic import SecretStr
+
+    Json = dict[str, Any]
+
+DUPLICATE = "client_order_id must be unique"
+DAY_TRADES_CODE = 40310100
+_FINAL_STATUSES = frozenset(range(400, 500)) - {HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_MANY_REQUESTS}
+# Alpaca has one code for many reasons; its words tell them apart. The first that matches counts.
+_REASONS = (
+    (r"day trad(e|ing) protection|pattern day", Refused.DAY_TRADES),
+    (r"buying power|insufficient balance", Refused.BUYING_POWER),
+    (r"asset .*(not found|not tradable|not active)|asset not found", Refused.UNKNOWN_SYMBOL),
+    (r"halt", Refused.HALTED),
+    (r"order not found", Refused.UNKNOWN_ORDER),
+    (r"already in|not cancelable|not open", Refused.TOO_LATE),
+    (r"short", Refused.NOT_SHORTABLE),
+    (r"market is closed|market hours|market is not open", Refused.MARKET_CLOSED),
+    (r"minimal amount|notional", Refused.NOTIONAL),
+    (r"_price|sub-penny", Refused.PRICE),
+    (r"\bqty\b|fraction", Refused.QUANTITY),
+    (r"by user request|account|restricted|blocked", Refused.ACCOUNT),
+)
+
+
+class VenueRefusal(Exception):
+    """Alpaca understood the request and does not do it; the adapter makes an `Answer` of it."""
+
+    def __init__(self, status: int, code: int, message: str) -> None:
+        super().__init__(message)
+        self.status = status
+        self.code = code
+        self.message = message
+
+    @property
+    def refused(self) -> Refused:
+        """The desk's name for the reason."""
+        if self.code == DAY_TRADES_CODE:
+            return Refused.DAY_TRADES
+        return next((name for pattern, name in _REASONS if re.search(pattern, self.message, re.IGNORECASE)), Refused.OTHER)
+
+
+class AlpacaClient(TradingClient):
+    """alpaca-py's client, asking once and not for ever.
+
+    alpaca-py waits for an answer without limit, and sends a request again, an order included, after 429 and 504: a 504 proves
+    nothing, and the order sent again would be refused for its id and be taken as rejected. Both are switched off here.
+
+    Parameters
+    ----------
+    live
+        The endpoint for real money; otherwise the paper one, or `url`.
+    timeout_seconds
+        Silence after which an answer no longer counts.
+    """
+
+    def __init__(
+        self,
+        key: SecretStr,
+        secret: SecretStr,
+        *,
+        live: bool = False,
+        url: str | None = None,
+        timeout_seconds: float = 10.0,
+    ) -> None:
+        super().__init__(
+            key.get_secret_value(), secret.get_secret_value(), paper=not live, raw_data=True, url_override=None if live else url
+        )
+        self._retry = 0
+        self.timeout_seconds = timeout_seconds
+
+    def one(self, method: str, path: str, data: Json | None = None) -> Json:
+        """The object that a request answers with; see `send` for what it raises."""
+        answer = self.send(method, path, data)
+        if not isinstance(answer, dict):
+            raise RetryLater(f"Alpaca's answer to {_named(method, path)} is no object.")
+        return answer
+
+    def many(self, path: str, data: Json | None = None) -> list[Json]:
+        """The objects that a GET answers with; see `send` for what it raises."""
+        answer = self.send("GET", path, data)
+        if not isinstance(answer, list) or not all(isinstance(row, dict) for row in answer):
+            raise RetryLater(f"Alpaca's answer to {_named('GET', path)} is no list of objects.")
+        return answer
+
+    def send(self, method: str, path: str, data: Json | None = None) -> object:
+        """The JSON of the answer, None when it is empty.
+
+        Raises
+        ------
+        VenueRefusal
+            When the answer proves that nothing was done.
+        core.errors.RetryLater
+            When it proves nothing: no answer, a server error, a page that is no JSON.
+        core.errors.ConfigError
+            When the keys are not accepted.
+        """
+        try:
+            return self._request(method, path, data)
+        except APIError as error:
+            raise _meaning(error, _named(method, path)) from None
+        except (RequestException, ValueError) as error:  # no connection, no answer in time, or no JSON
+            found = type(error).__name__
+            raise RetryLater(f"Alpaca gave no readable answer to {_named(method, path)} ({found}).") from None
+
+    def _one_request(self, method: str, url: str, opts: Json, retry: int) -> Any:  # noqa: ANN401  # alpaca-py's own
+        return super()._one_request(method, url, opts | {"timeout": self.timeout_seconds}, retry)
+
+
+def _named(method: str, path: str) -> str:
+    """A request as a message names it."""
+    return f"{method} {path}"
+
+
+def _meaning(error: APIError, request: str) -> Exception:
+    """What an answer with an error status proves."""
+    status = int(error.status_code or 0)
+    code, message = _words(str(error))
+    if status == HTTPStatus.UNAUTHORIZED or (status == HTTPStatus.FORBIDDEN and code is None):
+        return ConfigError(
+            f"Alpaca does not accept the keys for {request} (HTTP {status}). Check ALPACA_API_KEY and ALPACA_SECRET_KEY, and "
+            "that they belong to the endpoint: paper keys without BROKER_LIVE, live keys with it."
+        )
+    if code is not None and status in _FINAL_STATUSES:
+        return VenueRefusal(status, code, message)
+    return RetryLater(f"Alpaca answered {request} with HTTP {status}.", retry_after_seconds=_retry_after(error))
+
+
+def _words(body: str) -> tuple[int | None, str]:
+    """Code and message of an error's body; no code when Alpaca did not write it."""
+    try:
+        content = json.loads(body)
+        return int(content["code"]), str(content["message"])
+    except (ValueError, KeyError, TypeError):
+        return None, ""
+
+
+def _retry_after(error: APIError) -> float | None:
+    text = "" if error.response is None else error.response.headers.get("Retry-After", "")
+    return float(text) if re.fullmatch(r"\d+(\.\d+)?", text) else None
