@@ -1,0 +1,98 @@
+"""The kill switch: whether the desk may open positions. Owns the file and the order of asking; `storage.halts` keeps the table.
+
+Two switches, either of which is enough: the file `DATA_DIR/HALT`, which needs no database and can be made with `touch`, and the
+newest row of `trading.halts`. Every order is held against both right before it is sent. The desk halts by itself; only a person
+lets it go on.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import structlog
+
+from core.errors import ConfigError, StopTrading
+from pipeline.resources import Resources, live
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from storage.halts import Halt
+
+log = structlog.get_logger()
+RISK_WORKER, DAILY_TRADE, RECONCILIATION = "risk-worker", "daily-trade", "reconciliation"
+MACHINES = frozenset({RISK_WORKER, DAILY_TRADE, RECONCILIATION})  # they may halt and never resume
+
+
+def standing(resources: Resources | None = None) -> str | None:
+    """Why nothing may be opened, or None when neither switch is turned.
+
+    A switch that cannot be read raises, and the order in hand is not sent.
+    """
+    from storage.halts import current
+
+    found = resources or live()
+    file = halt_file(found)
+    if file.exists():
+        return f"halted by the file {file.name}: {_words(file)}"
+    last = current(found.engine, found.settings.portfolio)
+    if last is None or not last.halted:
+        return None
+    return f"halted by {last.author} at {last.created_at:%Y-%m-%d %H:%M} UTC: {last.reason}"
+
+
+def halt(reason: str, author: str, *, resources: Resources | None = None) -> Halt:
+    """Turn the switch: from the next order on nothing is opened. Mails the operator.
+
+    Where the database cannot be reached the file does the same: `touch DATA_DIR/HALT`.
+    """
+    from storage import halts
+
+    found = resources or live()
+    turned = halts.halt(found.engine, found.settings.portfolio, reason=reason, author=author)
+    log.warning("trading_halted", portfolio=turned.portfolio, reason=turned.reason, author=turned.author)
+    found.alerts.send(
+        f"Trading of {turned.portfolio} is halted",
+        f"{turned.author}: {turned.reason}\nNothing is opened until a person runs `cli resume --reason ...`.",
+        "critical",
+    )
+    return turned
+
+
+def resume(reason: str, author: str, *, resources: Resources | None = None) -> Halt:
+    """Turn both switches back; the peak from which drawdown is measured starts anew.
+
+    Raises
+    ------
+    core.errors.StopTrading
+        When it is no person who asks.
+    core.errors.ConfigError
+        When the reason or the author is missing, or the file cannot be removed; then the desk stays halted.
+    """
+    from storage import halts
+
+    found = resources or live()
+    if author.strip() in MACHINES:
+        raise StopTrading(f"Resume: expected a person, found {author.strip()!r}. A person decides that trading goes on.")
+    turned = halts.resume(found.engine, found.settings.portfolio, reason=reason, author=author)
+    file = halt_file(found)
+    try:
+        file.unlink(missing_ok=True)
+    except OSError as error:
+        raise ConfigError(f"{file} cannot be removed ({error}), and trading stays halted. Remove it by hand.") from error
+    log.warning("trading_resumed", portfolio=turned.portfolio, reason=turned.reason, author=turned.author)
+    found.alerts.send(f"Trading of {turned.portfolio} goes on", f"{turned.author}: {turned.reason}")
+    return turned
+
+
+def halt_file(found: Resources) -> Path:
+    """The file whose presence halts the desk."""
+    return found.data_dir / "HALT"
+
+
+def _words(file: Path) -> str:
+    """What is written in the file; a file that vanishes or cannot be read still halts."""
+    try:
+        return file.read_text(errors="replace").strip() or "no reason given"
+    except OSError as error:
+        return f"not readable ({error})"

@@ -1,0 +1,59 @@
+"""What stands between a decision and the wire: asked for every order right before it is sent. Owns no rule and sends nothing.
+
+Exits pass, because they only reduce; `HALT_BLOCKS_EXITS=1` holds them too while the desk is halted.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from core.models import Leg
+from pipeline import kill_switch
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from core.models import OrderIntent
+    from pipeline.resources import Resources
+
+KILL_SWITCH = "kill_switch"
+
+
+def gate(found: Resources) -> Callable[[OrderIntent], str | None]:
+    """Why an order must not be sent now, None when it may; a refusal leaves its row in `trading.risk_events`."""
+
+    def ask(order: OrderIntent) -> str | None:
+        for rule, check in _CHECKS.items():
+            refused = check(found, order)
+            if refused is not None:
+                reason, details = refused
+                found.ledger.save_risk_events([event(order, rule, {"says": reason, **details})])
+                return f"{rule}: {reason}"
+        return None
+
+    return ask
+
+
+def event(order: OrderIntent, rule: str, details: dict[str, Any]) -> dict[str, Any]:
+    """The row of a refusal."""
+    return {
+        "portfolio": order.portfolio,
+        "strategy": order.strategy,
+        "symbol": order.symbol,
+        "session": order.decision_session,
+        "reason": rule,
+        "details": details,
+    }
+
+
+Refused = tuple[str, dict[str, Any]]
+
+
+def _kill_switch(found: Resources, order: OrderIntent) -> Refused | None:
+    if order.leg is Leg.EXIT and not found.settings.halt_blocks_exits:
+        return None
+    reason = kill_switch.standing(found)
+    return None if reason is None else (reason, {})
+
+
+_CHECKS: dict[str, Callable[[Resources, OrderIntent], Refused | None]] = {KILL_SWITCH: _kill_switch}
