@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 OF_A_BENCHMARK: Final = ("total_return", "annual_return", "volatility", "max_drawdown", "sharpe")
 
 
-def returns_of(equity_usd: Array, initial_cash_usd: float) -> Array:
+def period_returns(equity_usd: Array, initial_cash_usd: float) -> Array:
     """Simple return of each session (sessions,), the first one from the cash the curve began with."""
     before = np.concatenate([[initial_cash_usd], equity_usd[:-1]])[: len(equity_usd)]
     with np.errstate(divide="ignore", invalid="ignore"):  # after the equity is gone no return is defined
@@ -47,7 +47,7 @@ def sharpe_evidence(
     sharpe_variance
         Variance of the trials' annualised Sharpe ratios; one trial needs none.
     """
-    returns = returns_of(equity_usd, initial_cash_usd)
+    returns = period_returns(equity_usd, initial_cash_usd)
     found, interval = statistics.moments(returns), statistics.sharpe_interval(returns, periods_a_year=periods_a_year)
     variance = 0.0 if trials == 1 else sharpe_variance
     deflated = None

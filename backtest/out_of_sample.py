@@ -9,8 +9,9 @@ import numpy as np
 import pandas as pd
 from joblib import Parallel, delayed
 
+from backtest.evidence import period_returns
 from backtest.metrics import SESSIONS_A_YEAR, summarise
-from backtest.statistics import deflated_sharpe, overfitting
+from backtest.statistics import SURVIVES, deflated_sharpe, overfitting
 from backtest.walkforward import stitch
 from core.frames import TRADES
 
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from backtest.metrics import Figures
     from backtest.optimise import Task
 
-LEAST_DEFLATED_SHARPE, MOST_OVERFITTING = 0.95, 0.5
+MOST_OVERFITTING = 0.5
 BLOCKS = 16
 STILL = 1e-12  # spread of daily returns under which nothing was traded
 IN_SHARES_OR_DOLLARS = ["quantity", "pnl_usd", "cost_usd"]
@@ -81,7 +82,7 @@ class Verdict:
         """Deflated Sharpe of at least 0.95 and a probability of overfitting under one half; undefined does not survive."""
         if self.deflated_sharpe is None or self.overfitting is None:
             return False
-        return self.deflated_sharpe >= LEAST_DEFLATED_SHARPE and self.overfitting < MOST_OVERFITTING
+        return self.deflated_sharpe >= SURVIVES and self.overfitting < MOST_OVERFITTING
 
 
 def cash(sessions: pd.DatetimeIndex, initial_cash_usd: float, periods_a_year: float = SESSIONS_A_YEAR) -> Record:
@@ -113,13 +114,6 @@ def join(records: Sequence[Record], initial_cash_usd: float, periods_a_year: flo
     return Record(joined, equity, exposure_usd, figures)
 
 
-def daily_returns(equity_usd: NDArray[np.float64], initial_cash_usd: float) -> NDArray[np.float64]:
-    """Return of each session, the first against the initial cash; shape (T,)."""
-    path = np.concatenate([[initial_cash_usd], equity_usd])
-    returns: NDArray[np.float64] = np.diff(path) / path[:-1]
-    return returns
-
-
 def returns_of(
     bars: Mapping[str, pd.DataFrame],
     task: Task,
@@ -134,7 +128,7 @@ def returns_of(
     panel = task.panel(bars, first, last)
 
     def run(params: Mapping[str, Any]) -> NDArray[np.float64]:
-        return daily_returns(task.evaluate(panel, params, first).equity_usd, task.initial_cash_usd)
+        return period_returns(task.evaluate(panel, params, first).equity_usd, task.initial_cash_usd)
 
     columns = []
     runs = (delayed(run)(params) for params in parameter_sets)

@@ -31,13 +31,13 @@ from backtest.report_tables import (
     monthly_returns,
     years,
 )
+from backtest.statistics import SURVIVES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     import pandas as pd
 
-SURVIVES: Final = 0.95  # deflated Sharpe ratio from which a result is taken for more than the luck of many trials
 MONTHS: Final = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 CARDS: Final = ("total_return", "annual_return", "sharpe", "deflated_sharpe", "max_drawdown", "trade_count", "profit_per_trade")
 

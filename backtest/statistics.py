@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     Array = NDArray[np.float64]
 
 PERIODS_A_YEAR: Final = 252
+SURVIVES: Final = 0.95  # deflated Sharpe ratio from which a result is taken for more than the luck of many trials
 FEWEST_OBSERVATIONS: Final = 20  # the block length needs 15; an interval from fewer would be a guess
 CHUNK: Final = 1 << 21  # numbers in one working array, 16 MB of them
 NOTHING: Final = 1e-12  # a spread smaller than that is rounding

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from trading.validation_report import Report
 
 HOLDOUT_SESSIONS = 504
-SURVIVES = 0.95
+SIGNIFICANT = 0.05
 BLOCKS = 16
 EXPERIMENT = "research"
 
@@ -300,14 +300,14 @@ def _after(each: Candidate, result: Result, found: Resources, start: dt.date) ->
 
 def _search(found: Resources, plan: Plan) -> list[str]:
     """Whether the search as a whole found anything: overfitting by CSCV, and Hansen's test against doing nothing."""
-    from backtest.evidence import returns_of
+    from backtest.evidence import period_returns
     from backtest.snooping import superior
     from backtest.statistics import overfitting
 
     table = portfolio.ranked(plan.split, min_trades=1, among=plan.labels, resources=found)
     results = portfolio.replay(found, portfolio.candidates_of(table), plan.split)
     curves = {
-        name: pd.Series(returns_of(result.equity_usd, result.initial_cash_usd), index=result.panel.sessions)
+        name: pd.Series(period_returns(result.equity_usd, result.initial_cash_usd), index=result.panel.sessions)
         for name, result in results.items()
     }
     returns = pd.concat(curves, axis=1, sort=True).fillna(0.0).to_numpy()  # before a symbol was listed its sleeve held cash
@@ -319,7 +319,7 @@ def _search(found: Resources, plan: Plan) -> list[str]:
             " how often the best on one half of the history was no better than the median on the other."
         )
     if test is not None:
-        beats = "beats" if test.consistent < 1 - SURVIVES else "does not beat"
+        beats = "beats" if test.consistent < SIGNIFICANT else "does not beat"
         said.append(
             f"The best of the sweep {beats} doing nothing, all the others looked at too (Hansen's p {test.consistent:.2f})."
         )
@@ -327,6 +327,8 @@ def _search(found: Resources, plan: Plan) -> list[str]:
 
 
 def _survivors(evidence: pd.DataFrame) -> list[str]:
+    from backtest.statistics import SURVIVES
+
     deflated = evidence.set_index("sleeve")["deflated_sharpe"].astype("float64")
     surviving = [str(name) for name in deflated.index[deflated >= SURVIVES]]
     ranked, trials = len(evidence), f"{evidence['trials'].iloc[0]:,} trials"

@@ -168,14 +168,15 @@ def _weigh(
     resources: Resources, search: Search, steps: list[Step], tried: NDArray[np.float64], mlflow_run_id: str
 ) -> WalkForward:
     """Join the windows, deflate by every trial of the strategy ever made, and store the run."""
+    from backtest.evidence import period_returns
     from backtest.optimise import Best
-    from backtest.out_of_sample import daily_returns, join, weigh
+    from backtest.out_of_sample import join, weigh
     from backtest.statistics import mean_interval, sharpe_interval
     from trading.strategies.registry import make_strategy
 
     cash, bars_a_year = search.task.initial_cash_usd, search.axis.bars_a_year
     record = join([step.record for step in steps], cash, bars_a_year)
-    returns = daily_returns(record.equity["equity_usd"].to_numpy(), cash)
+    returns = period_returns(record.equity["equity_usd"].to_numpy(), cash)
     chosen = [step.found.params for step in steps if isinstance(step.found, Best)]
     in_time = record.trades.sort_values("entry_session", kind="stable")["net_return"].to_numpy()
     verdict = weigh(returns, tried, resources.trials.count(search.family), periods_a_year=bars_a_year)

@@ -134,7 +134,7 @@ def in_force(strategy: str | None = None, symbol: str | None = None, *, resource
     for name in [strategy] if strategy else STRATEGIES:
         rule = rule_of(name, snapshot)
         for each in [wanted] if wanted else [None, *snapshot.symbols(name)]:
-            own = rule.strategy_by_symbol.get(each or "", rule.default) if isinstance(rule, PerSymbol) else rule
+            own = rule.strategy_by_symbol.get(each or "", rule.strategy) if isinstance(rule, PerSymbol) else rule
             rows.append(InForce(name, each, own.describe(), snapshot.current(name, each)))
     return rows
 

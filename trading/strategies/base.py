@@ -84,6 +84,32 @@ class Signals(NamedTuple):
     strength: NDArray[np.float64]
 
 
+class Wrapper:
+    """Base of what changes another strategy's signals and is that strategy otherwise: its field `strategy`, by every name."""
+
+    strategy: Strategy
+
+    @property
+    def name(self) -> str:
+        """As the strategy inside, so that its open positions stay its own."""
+        return self.strategy.name
+
+    @property
+    def entry(self) -> Entry:
+        """As the strategy inside."""
+        return self.strategy.entry
+
+    @property
+    def exit(self) -> Exit:
+        """As the strategy inside."""
+        return self.strategy.exit
+
+    @property
+    def max_sessions(self) -> int | None:
+        """As the strategy inside."""
+        return self.strategy.max_sessions
+
+
 class Parameters(BaseModel):
     """Base of a strategy's parameters: frozen, finite, unknown fields refused, ranges in the types."""
 

@@ -12,6 +12,7 @@ import pandas as pd
 
 from core.errors import ConfigError
 from core.sessions import calendar, calendar_name
+from trading.strategies.base import Wrapper
 from trading.strategies.per_symbol import symbol_of
 
 if TYPE_CHECKING:
@@ -20,11 +21,11 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from trading.strategies.base import Entry, Exit, Strategy
+    from trading.strategies.base import Strategy
 
 
 @dataclass(frozen=True)
-class EarningsGate:
+class EarningsGate(Wrapper):
     """A strategy that enters only when no announcement is near the session of the fill.
 
     An entry is taken out when its fill falls on the announcement's session, on one of the `sessions_before` it or on one of the
@@ -54,26 +55,6 @@ class EarningsGate:
         for name in ("sessions_before", "sessions_after"):
             if getattr(self, name) < 0:
                 raise ConfigError(f"Earnings gate: expected {name} of 0 or more, found {getattr(self, name)}.")
-
-    @property
-    def name(self) -> str:
-        """As the gated strategy: an operator may put the gate up or down while positions are open, and they stay its own."""
-        return self.strategy.name
-
-    @property
-    def entry(self) -> Entry:
-        """As the gated strategy."""
-        return self.strategy.entry
-
-    @property
-    def exit(self) -> Exit:
-        """As the gated strategy."""
-        return self.strategy.exit
-
-    @property
-    def max_sessions(self) -> int | None:
-        """As the gated strategy."""
-        return self.strategy.max_sessions
 
     def signals(self, bars: pd.DataFrame) -> pd.DataFrame:
         """SIGNALS of the gated strategy without the entries whose fill is near an announcement."""

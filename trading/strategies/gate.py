@@ -6,15 +6,16 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from features.regime import vix_regime
+from trading.strategies.base import Wrapper
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from trading.strategies.base import Entry, Exit, Strategy
+    from trading.strategies.base import Strategy
 
 
 @dataclass(frozen=True)
-class VixGate:
+class VixGate(Wrapper):
     """A strategy that enters only when the VIX regime of the decision is one of `regimes`.
 
     Where VIX is unknown nothing is entered: not knowing the regime is not the same as being in it.
@@ -27,21 +28,6 @@ class VixGate:
     def name(self) -> str:
         """The gated strategy's name with `_vix`."""
         return f"{self.strategy.name}_vix"
-
-    @property
-    def entry(self) -> Entry:
-        """As the gated strategy."""
-        return self.strategy.entry
-
-    @property
-    def exit(self) -> Exit:
-        """As the gated strategy."""
-        return self.strategy.exit
-
-    @property
-    def max_sessions(self) -> int | None:
-        """As the gated strategy."""
-        return self.strategy.max_sessions
 
     def signals(self, bars: pd.DataFrame) -> pd.DataFrame:
         """SIGNALS of the gated strategy with the entries of other regimes taken out."""

@@ -6,13 +6,14 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from core.errors import ConfigError, DataError
+from trading.strategies.base import Wrapper
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     import pandas as pd
 
-    from trading.strategies.base import Entry, Exit, Strategy
+    from trading.strategies.base import Strategy
 
 SHARED = ("name", "entry", "exit", "max_sessions")
 
@@ -25,14 +26,14 @@ def symbol_of(bars: pd.DataFrame) -> str:
 
 
 @dataclass(frozen=True)
-class PerSymbol:
+class PerSymbol(Wrapper):
     """A strategy whose parameters depend on the symbol of the bars.
 
     Parameters
     ----------
     strategy_by_symbol
         The same rule with the symbol's own parameters.
-    default
+    strategy
         What every other symbol gets.
 
     Raises
@@ -43,51 +44,31 @@ class PerSymbol:
     """
 
     strategy_by_symbol: Mapping[str, Strategy] = field(hash=False)
-    default: Strategy
+    strategy: Strategy
 
     def __post_init__(self) -> None:
         for symbol, strategy in self.strategy_by_symbol.items():
             for name in SHARED:
-                expected, found = getattr(self.default, name), getattr(strategy, name)
+                expected, found = getattr(self.strategy, name), getattr(strategy, name)
                 if found != expected:
                     raise ConfigError(
-                        f"{self.default.name!r} for {symbol}: expected {name} {expected!r} as for all other symbols, found "
+                        f"{self.strategy.name!r} for {symbol}: expected {name} {expected!r} as for all other symbols, found "
                         f"{found!r}. Give every symbol the same {name}, or trade {symbol} with a strategy of its own."
                     )
 
-    @property
-    def name(self) -> str:
-        """As the default."""
-        return self.default.name
-
-    @property
-    def entry(self) -> Entry:
-        """As the default."""
-        return self.default.entry
-
-    @property
-    def exit(self) -> Exit:
-        """As the default."""
-        return self.default.exit
-
-    @property
-    def max_sessions(self) -> int | None:
-        """As the default."""
-        return self.default.max_sessions
-
     def signals(self, bars: pd.DataFrame) -> pd.DataFrame:
         """SIGNALS with the parameters of the bars' symbol."""
-        chosen = self.strategy_by_symbol.get(symbol_of(bars), self.default) if len(bars) else self.default
+        chosen = self.strategy_by_symbol.get(symbol_of(bars), self.strategy) if len(bars) else self.strategy
         return chosen.signals(bars)
 
     def describe(self) -> dict[str, Any]:
         """The default's parameters, and those of each symbol that has its own."""
         own = {symbol: self.strategy_by_symbol[symbol].describe() for symbol in sorted(self.strategy_by_symbol)}
-        return {**self.default.describe(), "by_symbol": own}
+        return {**self.strategy.describe(), "by_symbol": own}
 
 
 @dataclass(frozen=True)
-class Switch:
+class Switch(Wrapper):
     """A strategy that enters nothing in the symbols switched off; its exits go on.
 
     Parameters
@@ -98,26 +79,6 @@ class Switch:
 
     strategy: Strategy
     off: frozenset[str] | None = None
-
-    @property
-    def name(self) -> str:
-        """As the strategy: its open positions stay its own."""
-        return self.strategy.name
-
-    @property
-    def entry(self) -> Entry:
-        """As the strategy."""
-        return self.strategy.entry
-
-    @property
-    def exit(self) -> Exit:
-        """As the strategy."""
-        return self.strategy.exit
-
-    @property
-    def max_sessions(self) -> int | None:
-        """As the strategy."""
-        return self.strategy.max_sessions
 
     def signals(self, bars: pd.DataFrame) -> pd.DataFrame:
         """SIGNALS of the strategy, without entries where it is switched off."""

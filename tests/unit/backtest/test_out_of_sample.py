@@ -10,8 +10,9 @@ import pandas as pd
 import pytest
 
 from backtest.engine import backtest
+from backtest.evidence import period_returns
 from backtest.optimise import Constraints, Task
-from backtest.out_of_sample import Record, Verdict, cash, daily_returns, join, returns_of, weigh
+from backtest.out_of_sample import Record, Verdict, cash, join, returns_of, weigh
 from backtest.statistics import deflated_sharpe
 from tests.standins.feed import walk
 from trading.costs import Costs
@@ -68,7 +69,7 @@ def test_a_window_in_cash_is_flat_and_its_figures_undefined(bars: dict[str, pd.D
 
 
 def test_the_first_return_is_against_the_initial_cash() -> None:
-    np.testing.assert_allclose(daily_returns(np.array([110.0, 99.0]), 100.0), [0.1, -0.1])
+    np.testing.assert_allclose(period_returns(np.array([110.0, 99.0]), 100.0), [0.1, -0.1])
 
 
 def test_returns_are_those_of_a_backtest_and_idle_sets_are_left_out(bars: dict[str, pd.DataFrame], task: Task) -> None:
@@ -78,7 +79,7 @@ def test_returns_are_those_of_a_backtest_and_idle_sets_are_left_out(bars: dict[s
 
     alone = backtest(bars, make_strategy("bollinger"), COSTS, limits=LIMITS, start=FIRST)
     assert tried.shape == (len(alone.equity), 2), "ten deviations are never reached"
-    np.testing.assert_allclose(tried[:, 0], daily_returns(alone.equity_usd, CASH), atol=1e-12)
+    np.testing.assert_allclose(tried[:, 0], period_returns(alone.equity_usd, CASH), atol=1e-12)
     assert returns_of(bars, task, [{"deviations": 10.0}], FIRST, LAST).shape == (0, 0)
 
 
