@@ -1,7 +1,7 @@
 """Every table of the desk's database, named once. Owns columns and keys; the migrations create them, a test compares the two.
 
 Schemas: `market` what was observed, `features` what was computed from it, `research` backtests, `trading` what the desk
-meant, did and holds. Tables that are evidence only grow.
+meant, did and holds, `ml` what became of models. Tables that are evidence only grow.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from core.frames import FEATURES, PRICES, TRADES
 
 Kind = sa.types.TypeEngine[Any] | type[sa.types.TypeEngine[Any]]
 metadata = sa.MetaData()
-SCHEMAS = ("market", "features", "research", "trading")
+SCHEMAS = ("market", "features", "research", "trading", "ml")
 INSTANT = sa.DateTime(timezone=True)
 NOW = sa.func.now()
 
@@ -446,4 +446,81 @@ strategy_params = sa.Table(
         postgresql_nulls_not_distinct=True,
     ),
     schema="trading",
+)
+
+# An A/B test, with the terms that were agreed before its first outcome.
+experiments = sa.Table(
+    "experiments",
+    metadata,
+    _key("name", sa.Text),
+    _column("model_name", sa.Text),
+    _column("champion", sa.Text),
+    _column("challengers", ARRAY(sa.Text)),
+    _column("terms", JSONB),
+    _column("first_session", sa.Date),
+    _column("created_at", INSTANT, server_default=sa.func.clock_timestamp()),
+    schema="ml",
+)
+
+# Which version decided a candidate, and what every version said of it; written before the outcome. `scores` holds for each
+# version probability, predicted_return and accept.
+ab_assignments = sa.Table(
+    "ab_assignments",
+    metadata,
+    sa.Column("experiment", sa.Text, sa.ForeignKey("ml.experiments.name"), primary_key=True),
+    _key("strategy", sa.Text),
+    _key("symbol", sa.Text),
+    _key("session", sa.Date),
+    _column("arm", sa.Text),
+    _column("scores", JSONB),
+    _column("created_at", INSTANT, server_default=sa.func.clock_timestamp()),
+    schema="ml",
+)
+
+# One judgement of an experiment: promote, keep or extend. `report` has effects, intervals, samples and what blocked it.
+ab_decisions = sa.Table(
+    "ab_decisions",
+    metadata,
+    sa.Column("id", sa.BigInteger, sa.Identity(), primary_key=True),
+    sa.Column("experiment", sa.Text, sa.ForeignKey("ml.experiments.name"), nullable=False),
+    _column("session", sa.Date),
+    _column("kind", sa.Text),
+    sa.Column("challenger", sa.Text),
+    _column("reason", sa.Text),
+    _column("report", JSONB),
+    _column("created_at", INSTANT, server_default=sa.func.clock_timestamp()),
+    schema="ml",
+)
+
+# Every move of the champion's alias.
+promotions = sa.Table(
+    "promotions",
+    metadata,
+    sa.Column("id", sa.BigInteger, sa.Identity(), primary_key=True),
+    _column("model_name", sa.Text),
+    _column("kind", sa.Text),
+    sa.Column("from_version", sa.Text),
+    _column("to_version", sa.Text),
+    _column("reason", sa.Text),
+    _column("author", sa.Text),
+    sa.Column("decision_id", sa.BigInteger, sa.ForeignKey("ml.ab_decisions.id")),
+    _column("created_at", INSTANT, server_default=sa.func.clock_timestamp()),
+    schema="ml",
+)
+
+# How far features, scores and outcomes of a session's window have moved from those of the training; `family` says which, and
+# `skew` counts served vectors that recomputation does not give again.
+drift = sa.Table(
+    "drift",
+    metadata,
+    _key("session", sa.Date),
+    _key("family", sa.Text),
+    _key("name", sa.Text),
+    *(sa.Column(name, sa.Double) for name in ("psi", "statistic", "p_value", "reference_mean", "recent_mean")),
+    _column("reference_count", sa.BigInteger),
+    _column("recent_count", sa.BigInteger),
+    _column("alert", sa.Boolean),
+    _column("detail", sa.Text),
+    _column("created_at", INSTANT, server_default=sa.func.clock_timestamp()),
+    schema="ml",
 )
