@@ -17,19 +17,24 @@ import structlog
 from tenacity import retry, retry_if_exception_type, stop_after_attempt, wait_exponential_jitter
 
 from core.errors import NoChampion, RetryLater
+from core.failpoints import reach
 from core.models import Leg, OrderState
 from core.sessions import next_session, open_of, sessions_between
+from pipeline.gate import gate_of
 from pipeline.portfolio import objection
 from pipeline.research import bars_by_symbol
 from pipeline.resources import VIX, Resources, live
+from storage.locks import executor_lock
+from trading.brokers.intake import collect
 from trading.brokers.placing import place as send
 from trading.decide import Decisions, Holdings, Refusal, decide
 from trading.portfolio import trades_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from core.models import OrderIntent
+    from trading.brokers.placing import Gate
 
 log = structlog.get_logger()
 ENTER = "enter"  # the API's word for an accepted candidate
@@ -42,9 +47,11 @@ def settle(session: str, *, resources: Resources | None = None) -> dict[str, Any
     found = resources or live()
     day = dt.date.fromisoformat(session)
     fills = 0
-    for missed in _unsettled(found, day):
-        bars = found.bars.read(start=missed, end=missed)
-        fills += len(found.broker.advance(missed, bars[bars["symbol"] != VIX]))
+    with executor_lock(found.engine, found.settings.portfolio):
+        for missed in _unsettled(found, day):
+            bars = found.bars.read(start=missed, end=missed)
+            fills += len(found.broker.advance(missed, bars[bars["symbol"] != VIX]))
+    reach("settle.settled")
     return {"session": session, "fills": fills}
 
 
@@ -54,6 +61,7 @@ def candidates(session: str, *, resources: Resources | None = None) -> dict[str,
     signals = _signals(found, session)
     if not signals.empty:
         found.ledger.save_signals(signals)
+    reach("candidates.saved")
     entries = int((signals["entry"] != 0).sum()) if len(signals) else 0
     return {"session": session, "symbols": len(signals), "entries": entries}
 
@@ -67,11 +75,13 @@ def predict(session: str, *, resources: Resources | None = None) -> dict[str, An
     day = dt.date.fromisoformat(session)
     signals = found.ledger.signals(day, found.strategy.name)
     answers = ask_api(found.settings.api_url, signals.loc[signals["entry"] != 0, "symbol"])
+    reach("predict.answered")
     usable = [answer for answer in answers if answer["session"] == session]
     for answer in answers:
         if answer["session"] != session:
             log.warning("prediction_of_another_session", symbol=answer["symbol"], session=session, found=answer["session"])
     found.ledger.save_predictions(day, found.strategy.name, usable)
+    reach("predict.saved")
     return {"session": session, "predictions": len(usable), "accepted": sum(a["signal"] == ENTER for a in usable)}
 
 
@@ -87,36 +97,88 @@ def place(session: str, *, resources: Resources | None = None) -> dict[str, Any]
         `for` (the session of the orders), `orders`, `placed` (sent by this call), `refused` and `refusals` by reason.
     """
     found = resources or live()
-    day, opens = dt.date.fromisoformat(session), next_open(session)
-    outcome = {"session": session, "for": opens.isoformat(), "orders": 0, "placed": 0, "refused": 0, "refusals": {}}
-    if _is_past(found, day):
-        return outcome | {"reason": "a later session is on record"}
+    outcome = {
+        "session": session,
+        "for": next_open(session).isoformat(),
+        "orders": 0,
+        "placed": 0,
+        "refused": 0,
+        "refusals": {},
+    }
+    with executor_lock(found.engine, found.settings.portfolio) as lock:
+        reach("place.locked")
+        if _is_past(found, dt.date.fromisoformat(session)):
+            return outcome | {"reason": "a later session is on record"}
+        return outcome | _place(found, session, gate_of(found, lock))
+
+
+def confirm(session: str, *, resources: Resources | None = None) -> dict[str, Any]:
+    """Bring what the venue has filled since the session, and what became of the orders still open, into the ledger."""
+    found = resources or live()
+    portfolio = found.settings.portfolio
+    with executor_lock(found.engine, portfolio):
+        fills = collect(found.ledger, found.broker, portfolio, open_of(dt.date.fromisoformat(session)))
+    states = Counter(str(state) for _, state in found.ledger.orders_decided(portfolio, dt.date.fromisoformat(session)))
+    return {"session": session, "fills": fills, "orders": dict(states)}
+
+
+def _place(found: Resources, session: str, gate: Gate) -> dict[str, Any]:
+    day, portfolio = dt.date.fromisoformat(session), found.settings.portfolio
     decisions = _decide(found, day)
-    known = {order.client_order_id: state for order, state in found.ledger.orders_decided(found.settings.portfolio, day)}
-    intents = decisions.intents
-    if not found.historical and found.clock() >= open_of(opens):
-        intents = tuple(intent for intent in intents if intent.client_order_id in known)
-        late = len(decisions.intents) - len(intents)
-        if late:
-            found.alerts.send(f"{late} orders for {opens} came too late", "The session has opened; nothing new was sent.")
-    intents, barred = _validated(found, day, intents, set(known))
-    states = send(found.ledger, found.broker, intents)
+    reach("place.decided")
+    known = {order.client_order_id: (order, state) for order, state in found.ledger.orders_decided(portfolio, day)}
+    intents, barred = _validated(found, day, _in_time(found, session, _settled_on(found, day, decisions, known)), set(known))
+    states = send(found.ledger, found.broker, intents, gate=gate)
+    reach("place.sent")
+    refusals = (*decisions.refusals, *barred)
     found.ledger.save_risk_events(
         {
-            "portfolio": found.settings.portfolio,
+            "portfolio": portfolio,
             "strategy": found.strategy.name,
             "symbol": refusal.symbol,
             "session": refusal.session,
             "reason": refusal.reason,
         }
-        for refusal in (*decisions.refusals, *barred)
+        for refusal in refusals
     )
-    return outcome | {
+    reach("place.refused")
+    before = {order_id: known[order_id][1] if order_id in known else OrderState.INTENT for order_id in states}
+    sent = {order_id for order_id, state in before.items() if state is OrderState.INTENT is not states[order_id]}
+    return {
         "orders": len(states),
-        "placed": sum(known.get(order_id, OrderState.INTENT) is OrderState.INTENT for order_id in states),
-        "refused": len(decisions.refusals) + len(barred),
-        "refusals": dict(Counter(refusal.reason for refusal in (*decisions.refusals, *barred))),
+        "placed": len(sent),
+        "refused": len(refusals),
+        "refusals": dict(Counter(refusal.reason for refusal in refusals)),
     }
+
+
+def _settled_on(
+    found: Resources, day: dt.date, decisions: Decisions, known: Mapping[str, tuple[OrderIntent, OrderState]]
+) -> tuple[OrderIntent, ...]:
+    """The orders of the day's decision, which is made once: what a run before this one wrote down for later sessions stands.
+
+    Deciding again on predictions or prices that changed since would add orders to those sent already.
+    """
+    name = found.strategy.name
+    standing = tuple(order for order, _ in known.values() if order.strategy == name and order.session > day)
+    if not standing:
+        return decisions.intents
+    fresh = [intent for intent in decisions.intents if intent.session > day and intent.client_order_id not in known]
+    if fresh:
+        log.warning("decision_stands", session=day.isoformat(), orders=len(standing), not_added=len(fresh))
+    return (*standing, *(intent for intent in decisions.intents if intent.session <= day))
+
+
+def _in_time(found: Resources, session: str, intents: tuple[OrderIntent, ...]) -> tuple[OrderIntent, ...]:
+    """All of them before the next open; after it only what is on record, of which the gate lets no entry out."""
+    opens = next_open(session)
+    if found.historical or found.clock() < open_of(opens):
+        return intents
+    kept = tuple(intent for intent in intents if found.ledger.order(intent.client_order_id) is not None)
+    late = len(intents) - len(kept)
+    if late:
+        found.alerts.send(f"{late} orders for {opens} came too late", "The session has opened; nothing new was sent.")
+    return kept
 
 
 def record(session: str, *, resources: Resources | None = None) -> dict[str, Any]:
@@ -125,11 +187,13 @@ def record(session: str, *, resources: Resources | None = None) -> dict[str, Any
     day, portfolio = dt.date.fromisoformat(session), found.settings.portfolio
     trades = trades_of(found.ledger.fills(portfolio))
     found.ledger.save_trades(portfolio, trades)
+    reach("record.trades")
     if _is_past(found, day):
         return {"session": session, "trades": len(trades), "reason": "a later session is on record"}
     positions = found.ledger.positions(portfolio)
     value = found.broker.account(_closes(found, day, {held.symbol for held in positions}))
     found.ledger.save_equity({"portfolio": portfolio, "session": day, **asdict(value), "positions": len(positions)})
+    reach("record.recorded")
     return {"session": session, "equity_usd": value.equity_usd, "positions": len(positions), "trades": len(trades)}
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, replace
+from decimal import Decimal
+from typing import TYPE_CHECKING, NamedTuple
 
 import pandas as pd
 
@@ -16,7 +17,6 @@ from trading.costs import outcome
 if TYPE_CHECKING:
     import datetime as dt
     from collections.abc import Iterable, Mapping, Sequence
-    from decimal import Decimal
 
     from core.models import Fill, OrderIntent, Position
 
@@ -56,19 +56,49 @@ def sessions_held(symbol: str, entry_session: dt.date, session: dt.date) -> int:
 
 
 def trades_of(fills: Sequence[tuple[OrderIntent, Fill]]) -> pd.DataFrame:
-    """TRADES from fills in time order: each exit closes the entry before it in the same strategy and symbol.
+    """TRADES from fills in time order: exits close the entries before them in the same strategy and symbol.
 
+    A trade is finished when its exits have taken all that its entries brought; fills in parts count at their average price.
     Returns and costs are those of `trading.costs.outcome`, as in the backtest; a position still open is not a trade yet.
     """
-    opened: dict[tuple[str, str, str], tuple[OrderIntent, Fill]] = {}
+    trips: dict[tuple[str, str, str], _Trip] = {}
     rows = []
     for order, fill in fills:
         key = (order.portfolio, order.strategy, order.symbol)
         if order.leg is Leg.ENTRY:
-            opened[key] = (order, fill)
-        else:
-            rows.append(_trade(*opened.pop(key), fill))
+            trips.setdefault(key, _Trip(order, [], [])).entries.append(fill)
+            continue
+        trip = trips[key]
+        trip.exits.append(fill)
+        if _quantity(trip.exits) == _quantity(trip.entries):
+            rows.append(_trade(trip.order, _whole(trip.entries, 0), _whole(trip.exits, -1)))
+            del trips[key]
     return TRADES.coerce(pd.DataFrame(rows)) if rows else TRADES.empty()
+
+
+class _Trip(NamedTuple):
+    order: OrderIntent
+    entries: list[Fill]
+    exits: list[Fill]
+
+
+def _quantity(parts: list[Fill]) -> Decimal:
+    return sum((part.quantity for part in parts), Decimal(0))
+
+
+def _whole(parts: list[Fill], dated: int) -> Fill:
+    """The parts as one fill at their average prices, in the session of the part at index `dated`; the first says why."""
+    if len(parts) == 1:
+        return parts[0]
+    quantity = _quantity(parts)
+    return replace(
+        parts[0],
+        quantity=quantity,
+        price=sum((part.quantity * part.price for part in parts), Decimal(0)) / quantity,
+        raw_price=sum((part.quantity * part.raw_price for part in parts), Decimal(0)) / quantity,
+        commission_usd=sum((part.commission_usd for part in parts), Decimal(0)),
+        session=parts[dated].session,
+    )
 
 
 def _trade(order: OrderIntent, entry: Fill, exit_: Fill) -> dict[str, object]:
