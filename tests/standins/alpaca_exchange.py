@@ -18,6 +18,7 @@ from tests.standins.alpaca_orders import (
     VenueOrder,
     check_brackets,
     check_form,
+    check_prices,
     legs_of,
     reached,
     stamp,
@@ -117,7 +118,7 @@ class Exchange:
             self._keep(new)
             if old.parent is not None:
                 old.parent.legs = [new if leg is old else leg for leg in old.parent.legs]
-            old.status = "replaced"
+            old.status, old.replaced_by = "replaced", new.id
             self.emit("replaced", old)
             self.emit("new", new)
             return new
@@ -195,6 +196,7 @@ class Exchange:
             raise Refusal(403, 40310000, f"trading in {order.symbol} is halted")
         if order.qty <= 0:
             raise Refusal(422, 40010001, "qty must be > 0")
+        check_prices(order)
         check_form(order, asset)
         check_brackets(order, asset.price, body)
         self._afford(order, asset)

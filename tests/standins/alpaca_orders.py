@@ -65,6 +65,7 @@ class VenueOrder:
     legs: list[VenueOrder] = field(default_factory=list)
     parent: VenueOrder | None = None
     replaces: str | None = None
+    replaced_by: str | None = None
     times: dict[str, dt.datetime] = field(default_factory=dict)
 
     @property
@@ -89,7 +90,7 @@ class VenueOrder:
             "id": self.id,
             "client_order_id": self.client_order_id,
             **{name: stamp(self.times.get(name)) for name in stamps},
-            "replaced_by": None,
+            "replaced_by": self.replaced_by,
             "replaces": self.replaces,
             "asset_id": self.asset_id,
             "symbol": self.symbol,
@@ -148,9 +149,18 @@ def legs_of(order: VenueOrder, body: dict[str, Any]) -> Iterable[VenueOrder]:
             )
 
 
+def check_prices(order: VenueOrder) -> None:
+    """Prices are positive and on the grid."""
+    for price in (order.limit_price, order.stop_price, *(leg.limit_price or leg.stop_price for leg in order.legs)):
+        if price is not None and price <= 0:
+            raise Refusal(422, 40010001, "limit_price must be > 0")
+        if price is not None and order.kind != "crypto" and price >= 1 and price % CENT:
+            words = f"invalid limit_price {price}. sub-penny increment does not fulfill minimum pricing criteria"
+            raise Refusal(422, 42210000, words)
+
+
 def check_form(order: VenueOrder, asset: Asset) -> None:
-    if any(price is not None and price <= 0 for price in (order.limit_price, order.stop_price)):
-        raise Refusal(422, 40010001, "limit_price must be > 0")
+    """What fractions and crypto pairs may be asked for."""
     fractional = order.qty % 1 != 0
     if asset.kind == "crypto":
         if order.time_in_force not in {"gtc", "ioc"}:
@@ -166,11 +176,6 @@ def check_form(order: VenueOrder, asset: Asset) -> None:
         raise Refusal(422, 42210000, "fractional orders must be simple orders")
     if fractional and order.time_in_force != "day":
         raise Refusal(422, 42210000, "fractional orders must be DAY orders")
-    for price in (order.limit_price, *(leg.limit_price or leg.stop_price for leg in order.legs)):
-        if price is not None and price >= 1 and price % CENT:
-            raise Refusal(
-                422, 42210000, f"invalid limit_price {price}. sub-penny increment does not fulfill minimum pricing criteria"
-            )
 
 
 def check_brackets(order: VenueOrder, last: Decimal, body: dict[str, Any]) -> None:

@@ -38,14 +38,14 @@ class Families:
 
     def name(self, order: Json) -> str:
         """The desk's name of an order that Alpaca showed; its own client id when it is no child of a known bracket."""
-        if order["id"] not in self._names:
-            if order["order_class"] in SIMPLE:
-                self.learn(order)
-            elif order.get("replaces"):
-                self._names[order["id"]] = self.name_of_id(order["replaces"])
-            else:
-                self._ask_for_family(order)
-        return self._names.setdefault(order["id"], order["client_order_id"])
+        known = self._names
+        if order["id"] not in known and order["order_class"] in SIMPLE:
+            self.learn(order)
+        elif order["id"] not in known:
+            predecessor = order.get("replaces")
+            name = self.name_of_id(predecessor) if predecessor else self._ask_for_name(order)
+            known.setdefault(order["id"], name)
+        return known[order["id"]]
 
     def name_of_id(self, venue_order_id: str) -> str:
         """The desk's name of an order of which only Alpaca's id is known."""
@@ -93,8 +93,11 @@ class Families:
         self.learn(found)
         return found
 
-    def _ask_for_family(self, order: Json) -> None:
-        """Learn the names of the brackets created around the same moment, this one's among them."""
+    def _ask_for_name(self, order: Json) -> str:
+        """Learn the names of the brackets created around the same moment, this one's among them.
+
+        A child that was moved is not among its parent's legs any more; it has the name of its successor.
+        """
         born = instant(order["created_at"])
         query = {
             "status": "all",
@@ -106,3 +109,5 @@ class Families:
         }
         for parent in self.client.many("/orders", query):
             self.learn(parent)
+        otherwise: str = self._names.get(order.get("replaced_by") or "") or order["client_order_id"]
+        return self._names.get(order["id"], otherwise)
