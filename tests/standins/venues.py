@@ -15,8 +15,7 @@ from tests.standins.alpaca import KEY, SECRET
 from tests.standins.memory_book import MemoryBook
 from trading.brokers.alpaca import AlpacaBroker
 from trading.brokers.alpaca_wire import AlpacaClient
-from trading.brokers.children import known_or_child, take_any_fill
-from trading.brokers.intake import take_state
+from trading.brokers.intake import collect
 from trading.brokers.paper import PaperBroker, Rules
 from trading.brokers.placing import Patience, place
 from trading.costs import Costs
@@ -83,13 +82,7 @@ class AlpacaVenue:
 
     def settle(self) -> None:
         """What the venue did goes into the book, as the listener puts it there."""
-        for fill in self.broker.fills(LONG_AGO):
-            if known_or_child(self.book, fill.client_order_id):
-                take_any_fill(self.book, fill)
-        for order, state in self.book.open_orders("main"):
-            view = None if state is OrderState.INTENT else self.broker.find(order.client_order_id)
-            if view is not None:
-                take_state(self.book, order.client_order_id, view.state)
+        collect(self.book, self.broker, "main", LONG_AGO)
 
 
 Venue = PaperVenue | AlpacaVenue

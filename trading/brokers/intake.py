@@ -15,6 +15,7 @@ import structlog
 from core.errors import StopTrading
 from core.failpoints import reach
 from core.models import Leg, OrderState, Position, Side, follows
+from trading.brokers.children import child_order, is_ours
 from trading.fills import brackets
 from trading.orders import exact
 
@@ -57,7 +58,7 @@ def known(book: Book, client_order_id: str) -> tuple[OrderIntent, OrderState]:
 
 
 def take_fill(book: Book, fill: Fill) -> bool:
-    """Record a fill of an order in the book, with the position after it; False when it is known already.
+    """Record a fill of an order in the book, or of a child of one, with the position after it; False when it is known already.
 
     Raises
     ------
@@ -65,9 +66,9 @@ def take_fill(book: Book, fill: Fill) -> bool:
         When the desk never meant the order: reconciliation names what it is.
     """
     found = book.order(fill.client_order_id)
-    if found is None:
+    order = child_order(book, fill) if found is None else found[0]
+    if order is None:
         raise StopTrading(f"A fill of {fill.symbol} under the unknown order {fill.client_order_id}. Run `cli reconcile`.")
-    order = found[0]
     taken = book.record_fill(fill, order, lambda before: position_after(before, order, fill))
     if taken:
         log.info("fill", symbol=fill.symbol, side=fill.side, quantity=str(fill.quantity), price=str(fill.price))
@@ -80,7 +81,7 @@ def collect(book: Book, broker: Broker, portfolio: str, since: dt.datetime) -> i
     reach("collect.read")
     fresh = 0
     for fill in fills:
-        if book.order(fill.client_order_id) is None:
+        if not is_ours(book, fill.client_order_id):
             log.warning("fill_of_an_unknown_order", client_order_id=fill.client_order_id, symbol=fill.symbol)
             continue  # reconciliation names it
         fresh += take_fill(book, fill)
