@@ -95,6 +95,7 @@ class Settings(BaseSettings):
 
     broker: Literal["paper"] = "paper"
     broker_live: bool = False
+    broker_deadline_seconds: float = Field(30.0, gt=0)
     portfolio: str = "main"
 
     api_port: int = 8000

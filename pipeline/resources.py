@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from storage.strategy_params import Snapshot, StrategyParams
     from storage.trials import Trials
     from trading.brokers.paper import PaperBroker
+    from trading.brokers.placing import Patience
     from trading.costs import Costs
     from trading.risk import Limits
     from trading.strategies.base import Strategy
@@ -190,6 +191,13 @@ class Resources:
         from trading.costs import Costs
 
         return Costs(commission_bps=self.settings.commission_bps, slippage_bps=self.settings.slippage_bps)
+
+    @property
+    def patience(self) -> Patience:
+        """How long a silent broker is asked again."""
+        from trading.brokers.placing import Patience
+
+        return Patience(deadline_seconds=self.settings.broker_deadline_seconds)
 
     @property
     def limits(self) -> Limits:
