@@ -1,4 +1,4 @@
-"""What is asked right before each order is sent: the lock, the halt switch, the deadline. Decides no order and sends none."""
+"""What is asked right before each order is sent: the lock, the deadline, and risk. Decides no order and sends none."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from core.models import Leg
 from core.sessions import calendar_name, open_of
+from pipeline import risk_gate
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -18,34 +19,24 @@ if TYPE_CHECKING:
 
 
 def gate_of(found: Resources, lock: ExecutorLock) -> Rule:
-    """Why an order must not go out now, or None. Exits always may: to leave is never what a limit forbids.
+    """Why an order must not go out now, or None. No deadline and no limit holds an exit back.
 
     Raises
     ------
     core.errors.ExecutorBusy
         When the portfolio's lock was lost.
     """
-    rules: tuple[Rule, ...] = (lambda _: _halted(found), lambda order: _late(found, order))
+    rules: tuple[Rule, ...] = (risk_gate.gate(found), lambda order: _late(found, order))
 
     def gate(order: OrderIntent) -> str | None:
         lock.require()
-        if order.leg is Leg.EXIT:
-            return None
         return next((reason for rule in rules if (reason := rule(order)) is not None), None)
 
     return gate
 
 
-def _halted(found: Resources) -> str | None:
-    """The reason the portfolio is halted for."""
-    from storage.halts import current
-
-    switch = current(found.engine, found.settings.portfolio)
-    return f"halted by {switch.author}: {switch.reason}" if switch and switch.halted else None
-
-
 def _late(found: Resources, order: OrderIntent) -> str | None:
     """An entry is for the open of its session, and is not sent after it."""
-    if found.historical or found.clock() < open_of(order.session, calendar_name(order.symbol)):
+    if order.leg is Leg.EXIT or found.historical or found.clock() < open_of(order.session, calendar_name(order.symbol)):
         return None
     return f"the open of {order.session} has passed"

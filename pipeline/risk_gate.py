@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from core.models import OrderIntent
     from pipeline.resources import Resources
 
-KILL_SWITCH = "kill_switch"
+KILL_SWITCH, HEARTBEAT, DATA_GUARD = "kill_switch", "heartbeat", "data_guard"
+Refused = tuple[str, dict[str, Any]]  # why, and the numbers
 
 
 def gate(found: Resources) -> Callable[[OrderIntent], str | None]:
@@ -46,9 +47,6 @@ def event(order: OrderIntent, rule: str, details: dict[str, Any]) -> dict[str, A
     }
 
 
-Refused = tuple[str, dict[str, Any]]
-
-
 def _kill_switch(found: Resources, order: OrderIntent) -> Refused | None:
     if order.leg is Leg.EXIT and not found.settings.halt_blocks_exits:
         return None
@@ -56,4 +54,33 @@ def _kill_switch(found: Resources, order: OrderIntent) -> Refused | None:
     return None if reason is None else (reason, {})
 
 
-_CHECKS: dict[str, Callable[[Resources, OrderIntent], Refused | None]] = {KILL_SWITCH: _kill_switch}
+def _heartbeat(found: Resources, order: OrderIntent) -> Refused | None:
+    """Nobody watches the portfolio: open nothing."""
+    from storage.risk import last_beat
+
+    most = found.settings.heartbeat_max_age_seconds
+    if order.leg is Leg.EXIT or most is None:
+        return None
+    last = last_beat(found.engine, order.portfolio)
+    age = None if last is None else (found.clock() - last.at).total_seconds()
+    if age is not None and age <= most:
+        return None
+    seen = "no heartbeat" if age is None else f"the last heartbeat {age:.0f} s ago"
+    return f"expected the risk worker within {most:g} s, found {seen}", {"limit_seconds": most, "found_seconds": age}
+
+
+def _data_guard(found: Resources, order: OrderIntent) -> Refused | None:
+    """The bars the order was decided on are in doubt."""
+    from storage.risk import blocked
+
+    findings = None if order.leg is Leg.EXIT else blocked(found.engine, order.decision_session, order.symbol)
+    if findings is None:
+        return None
+    return f"bars of {order.symbol} are in doubt: {', '.join(each['rule'] for each in findings)}", {"findings": findings}
+
+
+_CHECKS: dict[str, Callable[[Resources, OrderIntent], Refused | None]] = {
+    KILL_SWITCH: _kill_switch,
+    HEARTBEAT: _heartbeat,
+    DATA_GUARD: _data_guard,
+}
