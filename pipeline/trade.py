@@ -128,7 +128,7 @@ def _place(found: Resources, session: str, gate: Gate) -> dict[str, Any]:
     reach("place.decided")
     known = {order.client_order_id: (order, state) for order, state in found.ledger.orders_decided(portfolio, day)}
     intents, barred = _validated(found, day, _in_time(found, session, _settled_on(found, day, decisions, known)), set(known))
-    states = send(found.ledger, found.broker, intents, gate=gate)
+    states = send(found.ledger, found.broker, intents, gate=gate, patience=found.patience)
     reach("place.sent")
     refusals = (*decisions.refusals, *barred)
     found.ledger.save_risk_events(
