@@ -49,6 +49,20 @@ class Settings(BaseSettings):
     folds: int = Field(5, ge=2)
     embargo_sessions: int = Field(5, ge=0)
 
+    ab_share: float = Field(0.5, ge=0, le=1)
+    ab_sessions: int = Field(5, ge=1)
+    ab_most_sessions: int = Field(60, ge=1)
+    ab_least_pairs: int = Field(12, ge=1)
+    ab_least_blocks: int = Field(8, ge=1)
+    ab_block_sessions: int = Field(3, ge=1)
+    ab_approval: bool = False
+    gate_least_candidates: int = Field(200, ge=1)
+    gate_most_calibration_error: float = Field(0.1, ge=0, le=1)
+    promote_least_deflated_sharpe: float = Field(0.95, ge=0, le=1)
+    promote_most_overfitting: float = Field(0.5, ge=0, le=1)
+    drift_sessions: int = Field(60, ge=20)
+    drift_psi: float = Field(0.25, gt=0)
+
     commission_bps: float = Field(1.0, ge=0)
     slippage_bps: float = Field(2.0, ge=0)
     earnings_gate: bool = False

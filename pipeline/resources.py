@@ -24,9 +24,12 @@ if TYPE_CHECKING:
     from ml.tracking import Tracking
     from monitoring.alerts import Alerts
     from storage.bars import BarStore
+    from storage.drift import DriftLog
     from storage.earnings import EarningsStore
+    from storage.experiments import Experiments
     from storage.feature_store import FeastStore
     from storage.ledger import Ledger
+    from storage.promotions import Promotions
     from storage.strategy_params import Snapshot, StrategyParams
     from storage.trials import Trials
     from trading.brokers.paper import PaperBroker
@@ -124,6 +127,27 @@ class Resources:
         from storage.earnings import EarningsStore
 
         return EarningsStore(self.engine)
+
+    @cached_property
+    def experiments(self) -> Experiments:
+        """A/B tests: terms, assignments, decisions."""
+        from storage.experiments import Experiments
+
+        return Experiments(self.engine)
+
+    @cached_property
+    def promotions(self) -> Promotions:
+        """Moves of the champion's alias."""
+        from storage.promotions import Promotions
+
+        return Promotions(self.engine)
+
+    @cached_property
+    def drift(self) -> DriftLog:
+        """Drift and skew, day by day."""
+        from storage.drift import DriftLog
+
+        return DriftLog(self.engine)
 
     @cached_property
     def registry(self) -> Registry:
