@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     Compute = Callable[[pd.DataFrame], pd.DataFrame]
 
+WARM_UP_SKIP = 250  # bars taken away to see what remembers them
 AFTER_THE_OPEN = ("high", "low", "close", "adj_close", "volume")
 DECIDED_AT_OPEN = ("entry", "stop_pct", "target_pct", "strength")
 
@@ -101,7 +102,7 @@ def find_leaks(
     return sorted(found.values(), key=lambda leak: leak.column)
 
 
-def warm_up(compute: Compute, bars: pd.DataFrame, *, tolerance: float = 1e-6, skip: int = 250) -> dict[str, int]:
+def warm_up(compute: Compute, bars: pd.DataFrame, *, tolerance: float = 1e-6, skip: int = WARM_UP_SKIP) -> dict[str, int]:
     """Bars that each column needs until it no longer remembers where the history began.
 
     The same bars with the first `skip` taken away give other values at first; the figure is the number of rows until the two

@@ -63,6 +63,10 @@ class Tracking:
         """Keep a frame as a CSV file of the run."""
         self._client.log_text(run_id, frame.to_csv(index=False), file)
 
+    def file(self, run_id: str, path: Path) -> None:
+        """Keep a copy of a file."""
+        self._client.log_artifact(run_id, str(path))
+
     def _log(self, run_id: str, *, params: Mapping[str, str] | None = None, figures: Mapping[str, float] | None = None) -> None:
         from mlflow.entities import Metric, Param
 

@@ -171,3 +171,22 @@ def check_leakage(
         table.add_row(leak.column, leak.symbol, str(leak.session.date()), str(leak.known_until.date()), leak.how)
     console.print(table)
     raise typer.Exit(1)
+
+
+@verbs.command()
+def warm_up(
+    session: Session = None,
+    strategy: StrategyName = None,
+    features: Annotated[bool, typer.Option(help="Every feature instead of a strategy.")] = False,
+) -> None:
+    """Say how many bars each column needs before it no longer remembers where the history began."""
+    from pipeline import research
+
+    checked = None if features else strategy_of(strategy or "bollinger", "{}", gate=False)
+    with console.status("Computing with and without the first bars ..."):
+        needed = research.warm_up(session_of(session), checked)
+    subject = "features" if checked is None else checked.name
+    table = Table("Column", "Bars", title=f"Warm-up of {subject}, to a millionth")
+    for column, bars in sorted(needed.items(), key=lambda pair: (-pair[1], pair[0])):
+        table.add_row(column, f"{bars:,}")
+    console.print(table)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from core.errors import DataError
 from features.regime import with_vix
 from pipeline.featurize import load_bars
 from pipeline.resources import Resources, live
@@ -14,10 +15,11 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from backtest.engine import Result
-    from backtest.leakage import Leak
+    from backtest.leakage import Compute, Leak
     from trading.strategies.base import Strategy
 
 
+EXPERIMENT = "backtests"
 GATED = "_vix"  # what the VIX gate adds to a strategy's name
 
 
@@ -55,7 +57,7 @@ def run_backtest(
 
 
 def run(session: str, *, resources: Resources | None = None, strategy: Strategy | None = None) -> dict[str, Any]:
-    """Backtest a strategy without the filter on everything up to `session`, and write its report.
+    """Backtest a strategy without the filter on everything up to `session`; write its report, on disk and to MLflow.
 
     Returns
     -------
@@ -71,7 +73,12 @@ def run(session: str, *, resources: Resources | None = None, strategy: Strategy 
     _count(found, bars, traded, result, kind="unfiltered", accept=None)
     evidence = evidence_of(found, result, traded)
     run_id = _save(found, traded, result, kind="unfiltered", evidence=evidence)
-    page, _ = write_stored(found, run_id)
+    page, summary = write_stored(found, run_id)
+    given = {"run_id": run_id, "symbols": ",".join(result.panel.symbols), **traded.describe()}
+    with found.tracking.run(EXPERIMENT, f"{traded.name} {session}", given) as tracked:
+        found.tracking.figures(tracked, {**result.metrics, **evidence})
+        for path in (page, summary):
+            found.tracking.file(tracked, path)
     return {**result.metrics, **evidence, "run_id": run_id, "report": str(page)}
 
 
@@ -169,17 +176,38 @@ def check_leakage(
 ) -> list[Leak]:
     """Look for look-ahead in a strategy, or in every feature when None is given, on the stored bars up to `session`."""
     from backtest.leakage import DECIDED_AT_OPEN, find_leaks
+
+    bars = bars_by_symbol(resources or live(), session)
+    at_open = DECIDED_AT_OPEN if strategy is not None and strategy.entry == "open" else ()
+    return find_leaks(_computation(strategy), bars, cuts=cuts, decided_at_open=at_open)
+
+
+def warm_up(session: str, strategy: Strategy | None, *, resources: Resources | None = None) -> dict[str, int]:
+    """Bars that each column of a strategy, or of the features, needs to settle: the most of any stored symbol."""
+    from backtest.leakage import WARM_UP_SKIP
+    from backtest.leakage import warm_up as needed
+
+    bars = bars_by_symbol(resources or live(), session)
+    long = [frame for frame in bars.values() if len(frame) > 2 * WARM_UP_SKIP]
+    if not long:
+        raise DataError(
+            f"Warm-up: expected a symbol with more than {2 * WARM_UP_SKIP} bars, found none."
+            " Load more: `cli ingest --full-history`."
+        )
+    each = [needed(_computation(strategy), frame) for frame in long]
+    return {column: max(found[column] for found in each) for column in each[0]}
+
+
+def _computation(strategy: Strategy | None) -> Compute:
+    """What is checked: a strategy's signals, or every feature."""
     from core.frames import BARS, FEATURES
     from features.build import build_features
 
-    found = resources or live()
-    bars = bars_by_symbol(found, session)
     if strategy is not None:
-        at_open = DECIDED_AT_OPEN if strategy.entry == "open" else ()
-        return find_leaks(strategy.signals, bars, cuts=cuts, decided_at_open=at_open)
+        return strategy.signals
 
     def compute(frame: pd.DataFrame) -> pd.DataFrame:
         vix = frame[["session", "vix"]].rename(columns={"vix": "close"})
         return build_features(frame[list(BARS.columns)], vix)[list(FEATURES)]
 
-    return find_leaks(compute, bars, cuts=cuts)
+    return compute

@@ -96,6 +96,7 @@ def test_the_strategies_are_listed_with_their_rules() -> None:
 def test_a_leak_is_named_and_ends_with_an_error(tmp_path: Path) -> None:
     assert "No look-ahead found in features" in call("check-leakage", "--features", "--cuts", "20")
     assert "No look-ahead found in gap" in call("check-leakage", "--strategy", "gap", "--cuts", "20")
+    assert "Warm-up of trend" in call("warm-up", "--strategy", "trend")
     (tmp_path / "own.py").write_text(
         "from trading.strategies.base import Parameters, to_signals\n"
         "class Prophet(Parameters):\n"
