@@ -25,7 +25,12 @@ class Settings(BaseSettings):
     """Settings with units in their names; `.env.example` documents each."""
 
     model_config = SettingsConfigDict(
-        env_file=".env", env_ignore_empty=True, extra="ignore", frozen=True, populate_by_name=True
+        env_file=".env",
+        env_ignore_empty=True,
+        extra="ignore",
+        frozen=True,
+        populate_by_name=True,
+        hide_input_in_errors=True,  # it may hold a secret
     )
 
     environment: Literal["local", "production"] = "local"
@@ -107,9 +112,15 @@ class Settings(BaseSettings):
     validate_max_trades_a_day: int = Field(3, ge=1)
     validation_max_age_days: int = Field(35, ge=0)
 
-    broker: Literal["paper"] = "paper"
+    broker: Literal["paper", "alpaca"] = "paper"
     broker_live: bool = False
     broker_deadline_seconds: float = Field(30.0, gt=0)
+    broker_timeout_seconds: float = Field(10.0, gt=0)
+    alpaca_api_key: SecretStr | None = None
+    alpaca_secret_key: SecretStr | None = None
+    alpaca_brackets: bool = True
+    alpaca_url: str | None = None
+    alpaca_stream_url: str | None = None
     portfolio: str = "main"
 
     api_port: int = 8000
@@ -161,6 +172,10 @@ class Settings(BaseSettings):
             raise ValueError("DRAWDOWN_ALERT_PCT: expected at most DRAWDOWN_HALT_PCT. An alert after the halt warns nobody.")
         if self.broker_live and self.broker == "paper":
             raise ValueError("BROKER_LIVE=1 asks for real money, and BROKER=paper has none. Set BROKER as well, or neither.")
+        if self.broker == "alpaca" and not (self.alpaca_api_key and self.alpaca_secret_key):
+            raise ValueError("BROKER=alpaca needs ALPACA_API_KEY and ALPACA_SECRET_KEY: a pair from Alpaca's dashboard.")
+        if self.broker_live and (self.alpaca_url or self.alpaca_stream_url):
+            raise ValueError("BROKER_LIVE=1 trades at Alpaca's own address. Unset ALPACA_URL and ALPACA_STREAM_URL.")
         if self.environment != "local":
             for name in ("database_url", "smtp_password"):
                 secret: SecretStr | None = getattr(self, name)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
+from core.errors import ConfigError
 from core.log import configure_logging
 from core.settings import Settings, get_settings
 
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from pydantic import SecretStr
     from sqlalchemy import Engine
 
     from ingestion.providers.base import Provider
@@ -32,6 +34,8 @@ if TYPE_CHECKING:
     from storage.promotions import Promotions
     from storage.strategy_params import Snapshot, StrategyParams
     from storage.trials import Trials
+    from trading.brokers.alpaca import AlpacaBroker
+    from trading.brokers.base import Broker
     from trading.brokers.paper import PaperBroker
     from trading.brokers.placing import Patience
     from trading.costs import Costs
@@ -237,16 +241,58 @@ class Resources:
         )
 
     @cached_property
-    def broker(self) -> PaperBroker:
-        """The paper broker over the ledger."""
+    def broker(self) -> Broker:
+        """The venue that `BROKER` names."""
+        return self.paper or self.alpaca
+
+    @cached_property
+    def paper(self) -> PaperBroker | None:
+        """The paper broker over the ledger, which must be led through each session; None where another venue trades."""
         from trading.brokers.paper import PaperBroker
 
+        if self.settings.broker != "paper":
+            return None
         return PaperBroker(
             self.ledger,
             self.costs,
             portfolio=self.settings.portfolio,
             initial_cash_usd=self.settings.initial_cash_usd,
         )
+
+    @cached_property
+    def alpaca(self) -> AlpacaBroker:
+        """Alpaca: its paper account unless `BROKER_LIVE` asks for real money as well."""
+        from trading.brokers.alpaca import AlpacaBroker
+        from trading.brokers.alpaca_wire import AlpacaClient
+
+        key, secret = self.alpaca_keys()
+        client = AlpacaClient(
+            key,
+            secret,
+            live=self.settings.broker_live,
+            url=self.settings.alpaca_url,
+            timeout_seconds=self.settings.broker_timeout_seconds,
+        )
+        return AlpacaBroker(client, self.last_close, brackets=self.settings.alpaca_brackets)
+
+    def alpaca_keys(self) -> tuple[SecretStr, SecretStr]:
+        """Alpaca's pair of keys.
+
+        Raises
+        ------
+        core.errors.ConfigError
+            When `BROKER` is not alpaca, or a key is missing.
+        """
+        key, secret = self.settings.alpaca_api_key, self.settings.alpaca_secret_key
+        if self.settings.broker != "alpaca" or key is None or secret is None:
+            raise ConfigError("Expected BROKER=alpaca with ALPACA_API_KEY and ALPACA_SECRET_KEY. Set the three.")
+        return key, secret
+
+    def last_close(self, symbol: str) -> float | None:
+        """The newest close of a symbol in the bar store, at most a month old; None when there is none."""
+        today = self.clock().date()
+        bars = self.bars.read([symbol], start=today - dt.timedelta(days=31), end=today)
+        return None if bars.empty else float(bars.sort_values("session")["close"].iloc[-1])
 
     def universe(self) -> list[str]:
         """Symbols the desk trades: `UNIVERSE`, else the provider's own."""

@@ -34,23 +34,28 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from core.models import OrderIntent
+    from trading.brokers.paper import PaperBroker
     from trading.brokers.placing import Gate
 
 log = structlog.get_logger()
 ENTER = "enter"  # the API's word for an accepted candidate
 VALIDATION = "validation"
 MARK_WITHIN_DAYS = 30
+LOOK_BACK = dt.timedelta(days=10)  # fills are told again without harm, and none of a long weekend is missed
 
 
 def settle(session: str, *, resources: Resources | None = None) -> dict[str, Any]:
-    """Let the paper broker live through every session since the last recorded one: fills at the open, stops, targets."""
+    """Let the paper broker live through every session since the last recorded one: fills at the open, stops, targets.
+
+    A real venue has lived through them already: what it filled since is brought into the ledger.
+    """
     found = resources or live()
-    day = dt.date.fromisoformat(session)
-    fills = 0
-    with executor_lock(found.engine, found.settings.portfolio):
-        for missed in _unsettled(found, day):
-            bars = found.bars.read(start=missed, end=missed)
-            fills += len(found.broker.advance(missed, bars[bars["symbol"] != VIX]))
+    day, portfolio = dt.date.fromisoformat(session), found.settings.portfolio
+    with executor_lock(found.engine, portfolio):
+        if found.paper is not None:
+            fills = _simulate(found, found.paper, day)
+        else:
+            fills = collect(found.ledger, found.broker, portfolio, open_of(day) - LOOK_BACK)
     reach("settle.settled")
     return {"session": session, "fills": fills}
 
@@ -120,6 +125,15 @@ def confirm(session: str, *, resources: Resources | None = None) -> dict[str, An
         fills = collect(found.ledger, found.broker, portfolio, open_of(dt.date.fromisoformat(session)))
     states = Counter(str(state) for _, state in found.ledger.orders_decided(portfolio, dt.date.fromisoformat(session)))
     return {"session": session, "fills": fills, "orders": dict(states)}
+
+
+def _simulate(found: Resources, paper: PaperBroker, day: dt.date) -> int:
+    """Lead the paper broker through every session it has missed; return how many fills that brought."""
+    fills = 0
+    for missed in _unsettled(found, day):
+        bars = found.bars.read(start=missed, end=missed)
+        fills += len(paper.advance(missed, bars[bars["symbol"] != VIX]))
+    return fills
 
 
 def _place(found: Resources, session: str, gate: Gate) -> dict[str, Any]:

@@ -63,3 +63,28 @@ def test_an_empty_variable_is_no_setting(monkeypatch: pytest.MonkeyPatch) -> Non
 def test_real_money_on_the_paper_broker_is_a_contradiction() -> None:
     with pytest.raises(ValidationError, match="BROKER_LIVE=1"):
         Settings(_env_file=None, broker_live=True)
+
+
+def test_real_money_must_be_asked_for_twice() -> None:
+    keys = {"alpaca_api_key": "AK", "alpaca_secret_key": "s"}
+
+    assert not settings(broker="alpaca", **keys).broker_live
+    assert settings(broker="alpaca", broker_live=True, **keys).broker_live
+    with pytest.raises(ValidationError, match="BROKER_LIVE=1"):
+        settings(broker_live=True, **keys)
+
+
+def test_alpaca_needs_both_keys() -> None:
+    with pytest.raises(ValidationError, match="ALPACA_SECRET_KEY"):
+        settings(broker="alpaca", alpaca_api_key="PK")
+
+
+def test_real_money_goes_to_no_other_address() -> None:
+    with pytest.raises(ValidationError, match="ALPACA_URL"):
+        settings(broker="alpaca", broker_live=True, alpaca_api_key="AK", alpaca_secret_key="s", alpaca_url="http://127.0.0.1:1")
+
+
+def test_a_refused_setting_does_not_show_the_secrets_beside_it() -> None:
+    with pytest.raises(ValidationError) as refused:
+        settings(broker="alpaca", alpaca_secret_key="hunter2", smtp_password="hunter2")
+    assert "hunter2" not in str(refused.value)
