@@ -21,13 +21,14 @@ import structlog
 
 from core.errors import ConfigError, NoChampion
 from core.frames import FEATURES
+from ml.aliases import CHAMPION, Aliases
 from ml.dataset import fingerprint, inputs
 from ml.evaluate import confusion_figure, roc_figure
 from ml.models import LIGHTGBM, LOGISTIC, model_digest
 from ml.predict import EntryFilter, Payoff
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     import numpy as np
     import pandas as pd
@@ -37,7 +38,7 @@ if TYPE_CHECKING:
     from ml.train import Fit, TrainResult
 
 log = structlog.get_logger()
-ALIAS, CHALLENGER = "champion", "challenger"
+ALIAS = CHAMPION
 KIND, PAYOFF, THROUGH, INPUTS = "kind", "payoff", "trained_through", "inputs"
 MODEL_FILES = {LIGHTGBM: "model.lgb", LOGISTIC: "model.skops"}
 TRUSTED_TYPES = ["numpy.dtype"]  # beyond those that skops itself knows to be harmless
@@ -67,9 +68,17 @@ class Registry:
         self.model_name = model_name
 
     def register(
-        self, result: TrainResult, dataset: pd.DataFrame, *, tags: Mapping[str, str], metrics: Mapping[str, float]
+        self,
+        result: TrainResult,
+        dataset: pd.DataFrame,
+        *,
+        tags: Mapping[str, str],
+        metrics: Mapping[str, float],
+        objections: Sequence[str] = (),
     ) -> str:
-        """Log a training and both its models, register the chosen one and point the alias at it; returns the version.
+        """Log a training and both its models, and register the chosen one; returns the version.
+
+        The first version becomes champion; a later one becomes challenger, unless something is held against it.
 
         Parameters
         ----------
@@ -77,6 +86,8 @@ class Registry:
             What `result` was trained on; its fingerprint, size and span are the run's lineage.
         tags, metrics
             Of the training as a whole: strategy, universe, backtests.
+        objections
+            See `ml.gates.objections`.
         """
         mlflow, sha256 = self._mlflow, fingerprint(dataset)
         with mlflow.start_run(experiment_id=self._experiment(), run_name=f"training {result.trained_through}"):
@@ -88,7 +99,7 @@ class Registry:
             mlflow.log_input(source, context="training")
             mlflow.set_tag("dataset_sha256", sha256)
             models = {name: self._log(fit, result, dataset, source) for name, fit in result.models.items()}
-        return self._promote(models[result.chosen])
+        return self._enter(models[result.chosen], objections)
 
     def latest_training(self) -> dict[str, Any]:
         """What the last finished training came to: candidates, chosen, trained_through, each model's AUC with its interval.
@@ -185,6 +196,11 @@ class Registry:
         return mlflow
 
     @cached_property
+    def aliases(self) -> Aliases:
+        """Champion and challengers."""
+        return Aliases(self._client, self.model_name)
+
+    @cached_property
     def _client(self) -> MlflowClient:
         client: MlflowClient = self._mlflow.MlflowClient(self._uri, self._uri)
         return client
@@ -245,42 +261,19 @@ class Registry:
                 )
         return str(logged.model_id)
 
-    def _promote(self, model_id: str) -> str:
+    def _enter(self, model_id: str, objections: Sequence[str]) -> str:
+        """Make a logged model a version and give it its alias."""
         from mlflow.exceptions import MlflowException
 
         with contextlib.suppress(MlflowException):  # it exists; creating the version below fails if it does not
             self._client.create_registered_model(self.model_name)
         model = self._mlflow.get_logged_model(model_id)
-        version = self._client.create_model_version(
+        created = self._client.create_model_version(
             self.model_name, model.artifact_location, model.source_run_id, model_id=model_id
         )
-        self._client.set_registered_model_alias(self.model_name, ALIAS, version.version)
-        log.info("champion", model=self.model_name, version=str(version.version))
-        return str(version.version)
-
-
-@dataclass(frozen=True)
-class BoosterScore:
-    """Probability of a win by a LightGBM model; serving reads the model itself, to ask it row by row."""
-
-    estimator: Any
-
-    def __call__(self, X: pd.DataFrame) -> NDArray[np.float64]:
-        """One element a row."""
-        probability: NDArray[np.float64] = self.estimator.predict(X, num_threads=1)
-        return probability
-
-
-@dataclass(frozen=True)
-class EstimatorScore:
-    """Probability of a win by a scikit-learn classifier."""
-
-    estimator: Any
-
-    def __call__(self, X: pd.DataFrame) -> NDArray[np.float64]:
-        """One element a row."""
-        probability: NDArray[np.float64] = self.estimator.predict_proba(X)[:, 1]
-        return probability
+        version = str(created.version)
+        self.aliases.admit(version, objections)
+        return version
 
 
 def load_scorer(kind: str, path: Path) -> Callable[[pd.DataFrame], NDArray[np.float64]]:

@@ -50,6 +50,9 @@ def test_the_registered_filter_predicts_what_the_trained_one_did(
     for version, chosen in enumerate((LIGHTGBM, LOGISTIC), start=1):
         trained = TrainResult(result.models, chosen, result.settings, result.trained_through)
         assert registry.register(trained, dataset, tags={"strategy": "s"}, metrics={"filtered_sharpe": 0.5}) == str(version)
+        if version > 1:
+            assert (registry.champion_version(), registry.version_of("challenger")) == ("1", str(version))
+            registry.aliases.crown(str(version))
         assert registry.champion_version() == str(version)
 
         champion = registry.champion()

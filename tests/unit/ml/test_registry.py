@@ -51,6 +51,8 @@ def register(registry: Registry, result: TrainResult, dataset: pd.DataFrame, cho
     """Register with one model chosen; returns the folder of its files."""
     trained = TrainResult(result.models, chosen, result.settings, result.trained_through)
     version = registry.register(trained, dataset, tags={}, metrics={})
+    if registry.champion_version() != version:
+        registry.aliases.crown(version)
     return Path(registry._client.get_model_version("entry-filter", version).source.removeprefix("file://"))
 
 
