@@ -1,17 +1,20 @@
-"""How good a filter is out of sample. Owns figures and plots of predictions; it fits nothing."""
+"""How good a filter is out of sample. Owns the figures; it fits and draws nothing."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 import numpy as np
+import pandas as pd
 from scipy.stats import rankdata
-from sklearn.metrics import brier_score_loss, confusion_matrix, log_loss, roc_curve
+from sklearn.metrics import brier_score_loss, log_loss
+
+from core.frames import FEATURES
 
 if TYPE_CHECKING:
-    import pandas as pd
-    from matplotlib.figure import Figure
     from numpy.typing import NDArray
+
+    from ml.train import Fit
 
 RESAMPLES = 500
 
@@ -71,36 +74,30 @@ def fold_figures(predictions: pd.DataFrame) -> dict[str, float]:
     return {name: value for name, value in figures.items() if np.isfinite(value)}
 
 
-def roc_figure(predictions: pd.DataFrame, title: str) -> Figure:
-    """ROC curve of out-of-sample predictions."""
-    figure = _figure()
-    axes = figure.add_subplot()
-    false_rate, true_rate, _ = roc_curve(predictions["win"], predictions["probability"])
-    axes.plot(
-        false_rate, true_rate, label=f"AUC {auc(predictions['win'].to_numpy(), predictions['probability'].to_numpy()):.3f}"
-    )
-    axes.plot([0, 1], [0, 1], linestyle="--", color="grey", label="no skill")
-    axes.set(xlabel="False positive rate", ylabel="True positive rate", title=title)
-    axes.legend(loc="lower right")
-    return figure
+def fold_table(fit: Fit) -> pd.DataFrame:
+    """One row a fold: its test period, what was learnt from the window before it, and its figures; None where not defined."""
+    rows = []
+    for fold, (figures, learnt) in enumerate(zip(fit.fold_figures, fit.folds, strict=True), start=1):
+        tested = fit.out_of_sample.loc[fit.out_of_sample["fold"] == fold - 1, "session"]
+        rows.append(
+            {
+                "fold": fold,
+                "from": tested.min().date(),
+                "to": tested.max().date(),
+                "threshold": learnt.payoff.threshold,
+                "slope": learnt.calibration.slope,
+                "intercept": learnt.calibration.intercept,
+                **figures,
+                **learnt.settings,
+            }
+        )
+    return pd.DataFrame(rows)
 
 
-def confusion_figure(predictions: pd.DataFrame, title: str) -> Figure:
-    """Accepted and refused candidates by how they ended."""
-    figure = _figure()
-    axes = figure.add_subplot()
-    counts = confusion_matrix(predictions["win"], predictions["accept"].astype(int), labels=[0, 1])
-    axes.imshow(counts, cmap="Blues")
-    for (row, column), count in np.ndenumerate(counts):
-        axes.text(column, row, f"{count:,}", ha="center", va="center", color="black" if count < counts.max() / 2 else "white")
-    axes.set_xticks([0, 1], ["refused", "accepted"])
-    axes.set_yticks([0, 1], ["lost", "won"])
-    axes.set(xlabel="Filter", ylabel="Outcome, net of costs", title=title)
-    return figure
-
-
-def _figure() -> Figure:
-    """A figure that needs no display."""
-    from matplotlib.figure import Figure
-
-    return Figure(figsize=(5, 4), layout="constrained")
+def feature_statistics(dataset: pd.DataFrame) -> pd.DataFrame:
+    """One row a feature: count, missing (share), mean, std, min, quartiles, max, and whether it is constant."""
+    features = dataset[list(FEATURES)].astype("float64")
+    shown = features.describe().T
+    shown.insert(1, "missing", features.isna().mean())
+    shown["constant"] = features.max() == features.min()
+    return shown.reset_index(names="feature")

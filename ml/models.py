@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 from lightgbm import LGBMClassifier
 from sklearn.base import clone
 from sklearn.dummy import DummyClassifier
@@ -15,9 +13,12 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import StandardScaler
 
+from ml.stored_form import skops_bytes
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    import numpy as np
     import pandas as pd
     from numpy.typing import NDArray
 
@@ -77,14 +78,10 @@ def score(estimator: Any, X: pd.DataFrame) -> NDArray[np.float64]:  # noqa: ANN4
 
 
 def model_bytes(estimator: Any) -> bytes:  # noqa: ANN401  # any fitted one
-    """Everything a fitted estimator has learnt, as bytes: the same data and seed give the same ones."""
+    """The file that stores a fitted estimator: the same data, seed and library versions give the same bytes."""
     if isinstance(estimator, LGBMClassifier):
         return str(estimator.booster_.model_to_string()).encode()
-    if isinstance(estimator, DummyClassifier):
-        return json.dumps([float(rate).hex() for rate in estimator.class_prior_]).encode()
-    impute, scale, classify = (estimator.named_steps[name] for name in ("impute", "scale", "classify"))
-    learnt = (impute.statistics_, scale.mean_, scale.scale_, classify.coef_, classify.intercept_)
-    return json.dumps([[float(value).hex() for value in np.ravel(values)] for values in learnt]).encode()
+    return skops_bytes(estimator)
 
 
 def model_digest(estimator: Any) -> str:  # noqa: ANN401  # any fitted one

@@ -10,22 +10,18 @@ import contextlib
 import logging
 import os
 import tempfile
-import warnings
-from dataclasses import astuple, dataclass
+from dataclasses import dataclass
 from functools import cache, cached_property
-from importlib.metadata import version as installed
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import structlog
 
 from core.errors import ConfigError, NoChampion
-from core.frames import FEATURES
 from ml.aliases import CHAMPION, Aliases
-from ml.dataset import fingerprint, inputs
-from ml.evaluate import confusion_figure, roc_figure
-from ml.models import LIGHTGBM, LOGISTIC, model_digest
+from ml.models import LIGHTGBM, LOGISTIC
 from ml.predict import EntryFilter, Payoff
+from ml.training_log import INPUTS, KIND, PAYOFF, THROUGH, TRUSTED_TYPES, log_training
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -35,13 +31,11 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
     from numpy.typing import NDArray
 
-    from ml.train import Fit, TrainResult
+    from ml.train import TrainResult
 
 log = structlog.get_logger()
 ALIAS = CHAMPION
-KIND, PAYOFF, THROUGH, INPUTS = "kind", "payoff", "trained_through", "inputs"
 MODEL_FILES = {LIGHTGBM: "model.lgb", LOGISTIC: "model.skops"}
-TRUSTED_TYPES = ["numpy.dtype"]  # beyond those that skops itself knows to be harmless
 QUIET = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
@@ -89,16 +83,7 @@ class Registry:
         objections
             See `ml.gates.objections`.
         """
-        mlflow, sha256 = self._mlflow, fingerprint(dataset)
-        with mlflow.start_run(experiment_id=self._experiment(), run_name=f"training {result.trained_through}"):
-            mlflow.set_tags({**tags, "chosen": result.chosen, "trained_through": result.trained_through})
-            mlflow.log_params({**result.settings, "candidates": len(dataset), "features": len(FEATURES)})
-            mlflow.log_metrics(dict(metrics))
-            shown = dataset.astype({"win": "float64"})  # MLflow warns about integers, which could not hold a missing value
-            source = mlflow.data.from_pandas(shown, name="candidates", targets="win", digest=sha256[:36])
-            mlflow.log_input(source, context="training")
-            mlflow.set_tag("dataset_sha256", sha256)
-            models = {name: self._log(fit, result, dataset, source) for name, fit in result.models.items()}
+        models = log_training(self._mlflow, self._experiment(), result, dataset, tags=tags, metrics=metrics)
         return self._enter(models[result.chosen], objections)
 
     def latest_training(self) -> dict[str, Any]:
@@ -124,6 +109,7 @@ class Registry:
             "models": {
                 str(child.info.run_name): {name: child.data.metrics[name] for name in ("auc", "auc_low", "auc_high")}
                 for child in sorted(children, key=lambda child: str(child.info.run_name), reverse=True)
+                if child.info.run_name in MODEL_FILES
             },
         }
 
@@ -213,54 +199,6 @@ class Registry:
         location = None if self._uri.startswith("http") else self._artifact_dir.absolute().as_uri()
         return str(self._client.create_experiment(self.model_name, artifact_location=location))
 
-    def _log(self, fit: Fit, result: TrainResult, dataset: pd.DataFrame, source: Any) -> str:  # noqa: ANN401
-        """Log one model as a nested run; returns the model's id."""
-        mlflow = self._mlflow
-        with mlflow.start_run(experiment_id=self._experiment(), run_name=fit.name, nested=True):
-            mlflow.set_tags({"model_sha256": model_digest(fit.estimator), "trained_through": result.trained_through})
-            mlflow.log_params({**result.settings, **_settings(fit)})
-            mlflow.log_metrics({"auc": fit.auc, "auc_low": fit.auc_low, "auc_high": fit.auc_high})
-            for fold, figures in enumerate(fit.fold_figures, start=1):
-                mlflow.log_metrics({f"fold_{name}": value for name, value in figures.items()}, step=fold)
-            mlflow.log_figure(roc_figure(fit.out_of_sample, f"{fit.name}, out of sample"), "roc.png")
-            mlflow.log_figure(confusion_figure(fit.out_of_sample, f"{fit.name}, out of sample"), "confusion_matrix.png")
-            mlflow.log_input(source, context="training")
-            return self._log_model(fit, result, inputs(dataset))
-
-    def _log_model(self, fit: Fit, result: TrainResult, X: pd.DataFrame) -> str:
-        mlflow = self._mlflow
-        example = X.head(3)
-        about = {
-            "name": fit.name,
-            "metadata": {
-                KIND: fit.name,
-                PAYOFF: list(astuple(fit.payoff)),
-                THROUGH: result.trained_through,
-                INPUTS: list(FEATURES),
-            },
-            "input_example": example,
-        }
-        judged = fit.estimator.predict_proba(example)
-        with warnings.catch_warnings(action="ignore"):  # about versions in the environment, which the lock file fixes
-            if fit.name == LIGHTGBM:
-                logged = mlflow.lightgbm.log_model(
-                    fit.estimator.booster_,
-                    signature=mlflow.models.infer_signature(example, judged[:, 1]),
-                    pip_requirements=_pinned("lightgbm"),
-                    **about,
-                )
-            else:
-                logged = mlflow.sklearn.log_model(
-                    fit.estimator,
-                    serialization_format="skops",
-                    skops_trusted_types=TRUSTED_TYPES,
-                    pyfunc_predict_fn="predict_proba",
-                    signature=mlflow.models.infer_signature(example, judged),
-                    pip_requirements=_pinned("scikit-learn", "skops"),
-                    **about,
-                )
-        return str(logged.model_id)
-
     def _enter(self, model_id: str, objections: Sequence[str]) -> str:
         """Make a logged model a version and give it its alias."""
         from mlflow.exceptions import MlflowException
@@ -274,6 +212,30 @@ class Registry:
         version = str(created.version)
         self.aliases.admit(version, objections)
         return version
+
+
+@dataclass(frozen=True)
+class BoosterScore:
+    """Probability of a win by a LightGBM model; serving reads the model itself, to ask it row by row."""
+
+    estimator: Any
+
+    def __call__(self, X: pd.DataFrame) -> NDArray[np.float64]:
+        """One element a row."""
+        probability: NDArray[np.float64] = self.estimator.predict(X, num_threads=1)
+        return probability
+
+
+@dataclass(frozen=True)
+class EstimatorScore:
+    """Probability of a win by a scikit-learn classifier."""
+
+    estimator: Any
+
+    def __call__(self, X: pd.DataFrame) -> NDArray[np.float64]:
+        """One element a row."""
+        probability: NDArray[np.float64] = self.estimator.predict_proba(X)[:, 1]
+        return probability
 
 
 def load_scorer(kind: str, path: Path) -> Callable[[pd.DataFrame], NDArray[np.float64]]:
@@ -306,17 +268,3 @@ def quiet_mlflow() -> Any:  # noqa: ANN401  # a module imported on use
     for name in ("mlflow", "alembic"):
         logging.getLogger(name).setLevel(logging.ERROR)
     return mlflow
-
-
-def _pinned(*packages: str) -> list[str]:
-    """Requirements of exactly what is installed."""
-    return [f"{package}=={installed(package)}" for package in packages]
-
-
-def _settings(fit: Fit) -> dict[str, object]:
-    """Parameters of the estimator that are plain values."""
-    return {
-        name: value
-        for name, value in fit.estimator.get_params().items()
-        if isinstance(value, (int, float, str, bool)) and name not in {"seed", "verbose"}
-    }

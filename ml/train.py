@@ -114,7 +114,7 @@ def train(
 
 def _fit(name: str, model: Any, dataset: pd.DataFrame, splitter: PurgedWalkForward, terms: Terms) -> Fit:  # noqa: ANN401
     X, y = inputs(dataset), dataset["win"].to_numpy()
-    parts, windows = [], []
+    parts, windows, sizes = [], [], []
     for fold, (training, test) in enumerate(splitter.split(dataset)):
         if len(set(y[training])) < 2:  # noqa: PLR2004  # winners and losers
             raise DataError(f"Walk-forward: fold {fold + 1} would train on winners or losers alone. Use fewer folds.")
@@ -123,6 +123,7 @@ def _fit(name: str, model: Any, dataset: pd.DataFrame, splitter: PurgedWalkForwa
         keys = dataset.iloc[test][KEYS].reset_index(drop=True)
         parts.append(pd.concat([keys.assign(fold=fold), judged], axis=1))
         windows.append(learnt)
+        sizes.append(float(len(training)))
     pooled = pd.concat(parts, ignore_index=True)
     if pooled["win"].nunique() < 2:  # noqa: PLR2004
         raise DataError(f"Walk-forward: all {len(pooled)} tested candidates ended the same way. Load more history or symbols.")
@@ -138,7 +139,7 @@ def _fit(name: str, model: Any, dataset: pd.DataFrame, splitter: PurgedWalkForwa
         auc_high=high,
         log_loss=float(log_loss(win, np.clip(probability, 1e-12, 1 - 1e-12))),
         calibration_error=calibration_error(probability, win),
-        fold_figures=[fold_figures(part) for part in parts],
+        fold_figures=[{"trained_on": size, **fold_figures(part)} for size, part in zip(sizes, parts, strict=True)],
         out_of_sample=pooled,
         window=final,
         folds=windows,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -64,7 +65,9 @@ def test_the_registered_filter_predicts_what_the_trained_one_did(
         assert champion.trained_through == result.trained_through
 
     files = {path.name for path in (tmp_path / "art").rglob("*") if path.is_file()}
-    assert {"model.lgb", "model.skops", "roc.png", "confusion_matrix.png", "input_example.json"} <= files
+    pictures = {"roc", "precision_recall", "confusion_matrix", "calibration", "threshold_growth", "importances"}
+    assert {"model.lgb", "model.skops", "input_example.json", *(f"{name}.png" for name in pictures)} <= files
+    assert {"feature_statistics.csv", "folds.csv", "importances.csv", "out_of_sample.csv", "threshold_growth.csv"} <= files
     assert not [name for name in files if name.endswith((".pkl", ".pickle", ".cloudpickle"))]
     _check_runs(registry, result, dataset)
 
@@ -73,12 +76,19 @@ def _check_runs(registry: Registry, result: TrainResult, dataset: pd.DataFrame) 
     client = registry._client
     experiment = client.get_experiment_by_name("entry-filter")
     runs = client.search_runs([experiment.experiment_id])
-    assert len(runs) == 6, "two trainings, each a parent and a run a model"
+    levels = Counter(run.data.tags["level"] for run in runs)
+    assert levels == {"training": 2, "model": 4, "fold": 20}, "two trainings of two models over five folds"
     parent = next(run for run in runs if "mlflow.parentRunId" not in run.data.tags)
     assert parent.data.tags["dataset_sha256"] == fingerprint(dataset)
     assert parent.data.metrics["filtered_sharpe"] == 0.5
     assert parent.inputs.dataset_inputs[0].dataset.name == "candidates"
+    assert parent.data.tags["period"] == f"{dataset['session'].min().date()} to {dataset['session'].max().date()}"
     child = next(run for run in runs if run.info.run_name == LOGISTIC)
+    fold = next(run for run in runs if run.data.tags.get("mlflow.parentRunId") == child.info.run_id)
+    number = int(fold.data.params["fold"])
+    assert fold.data.metrics["auc"] == pytest.approx(result.models[LOGISTIC].fold_figures[number - 1]["auc"])
+    assert fold.data.tags["strategy"] == child.data.tags["strategy"] == "s", "every level can be filtered by what it is about"
+    assert 0 < child.data.metrics["log_loss"] < 1
     assert child.data.tags["model_sha256"] == model_digest(result.models[LOGISTIC].estimator)
     assert child.data.metrics["auc"] == pytest.approx(result.models[LOGISTIC].auc)
     assert child.data.params["folds"] == "5"

@@ -10,8 +10,9 @@ from sklearn.metrics import roc_auc_score
 from core.errors import DataError
 from core.frames import FEATURES
 from ml.dataset import fingerprint, inputs
-from ml.evaluate import auc, auc_interval, confusion_figure, fold_figures, roc_figure
+from ml.evaluate import auc, auc_interval, fold_figures
 from ml.models import LIGHTGBM, LOGISTIC, make_models, model_bytes, model_digest
+from ml.plots import confusion_figure, roc_figure
 from ml.predict import EntryFilter, Payoff
 from ml.train import score, train
 from tests.unit.ml.conftest import make_candidates
