@@ -285,7 +285,7 @@ def test_no_frame_with_the_keys_is_logged(caplog: pytest.LogCaptureFixture) -> N
         record.getMessage() for record in caplog.records if record.name != "websockets.server"
     )  # the stand-in's own
     assert "websocket" in sent
-    assert not any(secret in sent for secret in (KEY, SECRET))
+    assert not any(part in sent for secret in (KEY, SECRET) for part in (secret[:10], secret[-10:]))  # logged frames are cut
 
 
 def test_a_stream_that_keeps_breaking_is_connected_again_with_pauses(running: Running) -> None:

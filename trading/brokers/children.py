@@ -1,4 +1,4 @@
-"""Stops and targets that rest at a venue, which the desk never sent. Owns their names and the orders written down for their fills.
+"""Stops and targets that rest at a venue and were never sent. Owns their names and the orders written down for their fills.
 
 A venue tells a child's fill under `<entry>.stop` or `<entry>.target`, where `<entry>` is the client order id of the entry.
 """
