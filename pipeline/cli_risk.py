@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 import getpass
-from typing import Annotated
+import signal
+import threading
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+from rich.table import Table
 
-from pipeline.terminal import console
+from core.sessions import normalise_symbol
+from pipeline.terminal import Session, console, session_of
+
+if TYPE_CHECKING:
+    from storage.risk import Heartbeat
 
 verbs = typer.Typer()
 Reason = Annotated[str, typer.Option(help="Why; it is kept.")]
@@ -30,3 +37,73 @@ def resume(reason: Reason, author: Author = None) -> None:
 
     turned = kill_switch.resume(reason, author or getpass.getuser())
     console.print(f"[green]Trading goes on[/] for {turned.portfolio}: {turned.reason} ({turned.author})")
+
+
+@verbs.command()
+def risk_worker(
+    enforce: Annotated[
+        bool | None, typer.Option("--enforce/--log-only", help="Halt, cancel and flatten on a breach; default: RISK_MODE.")
+    ] = None,
+    interval: Annotated[float | None, typer.Option(min=0.1, help="Seconds between looks; default: the setting.")] = None,
+    once: Annotated[bool, typer.Option("--once", help="Look once; exit code 1 on a breach.")] = False,
+) -> None:
+    """Watch value at risk, exposure and drawdown until stopped; a breach is mailed, and enforced if asked to."""
+    mode = None if enforce is None else ("enforce" if enforce else "log")
+    if once:
+        from pipeline.risk_watch import look
+
+        heartbeat, done = look(mode=mode)
+        _show_heartbeat(heartbeat)
+        if done is not None:
+            console.print(f"Cancelled {len(done.cancelled)}, exits ordered {len(done.exits)}, still held {len(done.left)}.")
+        raise typer.Exit(1 if heartbeat.level == "halt" else 0)
+    from pipeline.risk_worker import run
+
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    looks = run(stop, mode=mode, interval_seconds=interval, on_look=_print_line)
+    console.print(f"Stopped after {looks} looks.")
+
+
+@verbs.command()
+def data_guard(
+    session: Session = None,
+    symbols: Annotated[str, typer.Option(help="Comma-separated; the universe unless given.")] = "",
+    strict: Annotated[bool, typer.Option("--strict", help="Warnings block too.")] = False,
+) -> None:
+    """Look for stale bars, gaps and jumps; entries in a symbol that fails are held back. Exit code 1 when one is."""
+    from pipeline import data_guard as step
+
+    names = [normalise_symbol(symbol) for symbol in symbols.split(",") if symbol]
+    day = session_of(session)
+    doubts = step.run(day, symbols=names, strict=strict)
+    table = Table("Symbol", "Rule", "Found", "Limit", "Session", "", title=f"Bars up to {day}")
+    for each in doubts:
+        blocks = strict or each.severity == "fail"
+        verdict = "[red]blocks entries[/]" if blocks else "[yellow]warning[/]"
+        table.add_row(each.symbol, each.rule, f"{each.found:g} {each.unit}", f"{each.limit:g}", each.session, verdict)
+    console.print(table if doubts else f"Bars up to {day}: nothing in doubt.")
+    if any(strict or each.severity == "fail" for each in doubts):
+        raise typer.Exit(1)
+
+
+def _show_heartbeat(heartbeat: Heartbeat) -> None:
+    from pipeline.risk_watch import words
+
+    table = Table("", "", title=f"Risk of {heartbeat.portfolio} at {heartbeat.at:%Y-%m-%d %H:%M:%S} UTC", show_header=False)
+    for name in ("equity_usd", "peak_usd", "drawdown_pct", "gross_usd", "net_usd", "var_historical_usd", "var_parametric_usd"):
+        value = getattr(heartbeat, name)
+        table.add_row(name, "-" if value is None else f"{value:,.2f}")
+    table.add_row("positions", str(heartbeat.positions))
+    table.add_row("level", f"{heartbeat.level} {words(heartbeat.breaches)}".rstrip())
+    console.print(table)
+
+
+def _print_line(heartbeat: Heartbeat) -> None:
+    var = heartbeat.var_historical_usd
+    console.print(
+        f"{heartbeat.at:%H:%M:%S} {heartbeat.level}: equity {heartbeat.equity_usd:,.2f},"
+        f" drawdown {heartbeat.drawdown_pct:.2f} %, gross {heartbeat.gross_usd:,.2f},"
+        f" VaR 95 % {'-' if var is None else f'{var:,.2f}'}"
+    )

@@ -1,0 +1,182 @@
+"""The risk manager's look at a day's orders, before they are written down. Owns what the rules are fed with, and their rows.
+
+Prices, returns and volumes are those of the bars up to the session; equity, positions and orders are the ledger's.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import math
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import structlog
+
+from core.models import Leg
+from core.sessions import calendar_name, sessions_between
+from pipeline import kill_switch, risk_watch
+from pipeline.data_guard import guard
+from pipeline.flatten import flatten
+from pipeline.risk_gate import event
+from trading.decide import Refusal
+from trading.drawdown import Level, drawdown_pct
+from trading.portfolio import account, trades_of
+from trading.risk_manager import RiskManager, Rules, Situation, lines_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+    from typing import Any
+
+    import pandas as pd
+
+    from core.models import OrderIntent, Position
+    from pipeline.resources import Resources
+
+log = structlog.get_logger()
+Orders = tuple["OrderIntent", ...]
+
+
+def review(found: Resources, day: dt.date, intents: Orders, known: set[str]) -> tuple[Orders, list[Refusal]]:
+    """Hold a day's orders against drawdown and the risk manager's rules; what is on record already goes on as it is.
+
+    Returns
+    -------
+    orders
+        Those to write down and send, some of them perhaps smaller.
+    refused
+        One a symbol and rule; the row with its numbers is stored.
+    """
+    orders = [order for order, _ in found.ledger.open_orders(found.settings.portfolio)]
+    positions = found.ledger.positions(found.settings.portfolio)
+    symbols = {each.symbol for each in (*orders, *intents)} | {position.symbol for position in positions}
+    bars = _bars(found, day, symbols)
+    prices = {str(symbol): float(close) for symbol, close in bars.groupby("symbol")["close"].last().items()}
+    before = [order for order in orders if order.decision_session < day]
+    equity = account(found.broker.cash_usd(), positions, before, prices).equity_usd
+    sunk = _drawdown(found, day, equity)
+    new = [order for order in intents if order.leg is Leg.ENTRY and order.client_order_id not in known]
+    if sunk is not None:
+        return _sold(found, day, intents, new, sunk)
+    guard(found, day, {order.symbol for order in new})
+    situation = _situation(found, day, positions, orders, intents, known, bars, prices, equity)
+    said = manager_of(found).review(
+        [order for order in intents if order.client_order_id not in known], situation, first=_first(found, day)
+    )
+    found.ledger.save_risk_events([event(each.order, each.rule, each.details()) for each in said.findings])
+    going = {order.client_order_id: order for order in said.orders}
+    kept = tuple(going.get(order.client_order_id, order) for order in intents if order.client_order_id in known | set(going))
+    return kept, [Refusal(each.order.symbol, day, each.rule) for each in said.findings if each.refused]
+
+
+def manager_of(found: Resources) -> RiskManager:
+    """The risk manager of the settings."""
+    settings = found.settings
+    rules = Rules(
+        max_symbol_pct=settings.risk_max_symbol_pct,
+        max_net_pct=settings.risk_max_net_pct,
+        max_entries_a_day=settings.risk_max_entries_a_day,
+        cool_down_sessions=settings.risk_cool_down_sessions,
+        max_correlation=settings.risk_max_correlation,
+        max_volume_pct=settings.risk_max_volume_pct,
+        scale_low_pct=settings.risk_scale_low_pct,
+        scale_high_pct=settings.risk_scale_high_pct,
+    )
+    return RiskManager(found.limits, rules)
+
+
+def _drawdown(found: Resources, day: dt.date, equity_usd: float) -> dict[str, Any] | None:
+    """Mail a drawdown that has reached a limit since the last close; its numbers when RISK_MODE=enforce must sell for it."""
+    peak, limits = max(risk_watch.peak_usd(found), equity_usd), risk_watch.limits_of(found)
+    level = limits.level(equity_usd, peak)
+    if level is Level.OK:
+        return None
+    depth, limit = drawdown_pct(equity_usd, peak), found.settings.drawdown_halt_pct
+    closes = found.ledger.equity(found.settings.portfolio)
+    closes = closes[closes["session"].dt.date < day]
+    if closes.empty or limits.level(float(closes["equity_usd"].iloc[-1]), peak) is not level:
+        found.alerts.send(
+            f"{found.settings.portfolio} is {depth:.2f} % under its peak at the close of {day}",
+            f"Equity ${equity_usd:,.2f}, peak ${peak:,.2f}. Breach at {limit:g} %, RISK_MODE={found.settings.risk_mode}.",
+            "critical" if level is Level.HALT else "warning",
+        )
+    if level is not Level.HALT or found.settings.risk_mode != "enforce":
+        return None
+    return {"limit_pct": limit, "found_pct": depth, "equity_usd": equity_usd, "peak_usd": peak}
+
+
+def _sold(
+    found: Resources, day: dt.date, intents: Orders, new: Sequence[OrderIntent], sunk: dict[str, Any]
+) -> tuple[Orders, list[Refusal]]:
+    """Halt, cancel and flatten; of the day's orders none goes on, for everything is sold already."""
+    reason = f"drawdown {sunk['found_pct']:.2f} % at the close of {day} (limit {sunk['limit_pct']:g} %)"
+    if kill_switch.standing(found) is None:
+        kill_switch.halt(reason, kill_switch.DAILY_TRADE, resources=found)
+    flatten(reason, day=day, resources=found)
+    found.ledger.save_risk_events([event(order, risk_watch.DRAWDOWN, sunk) for order in new])
+    log.warning("day_not_traded", session=str(day), reason=reason, dropped=len(intents))
+    return (), [Refusal(order.symbol, day, risk_watch.DRAWDOWN) for order in new]
+
+
+def _situation(  # noqa: PLR0917  # private, each named at its one call
+    found: Resources,
+    day: dt.date,
+    positions: Sequence[Position],
+    orders: Sequence[OrderIntent],
+    intents: Orders,
+    known: set[str],
+    bars: pd.DataFrame,
+    prices: Mapping[str, float],
+    equity_usd: float,
+) -> Situation:
+    """What the rules are fed with. Entries on record for the day, of this strategy or another, count as ordered."""
+    recorded = [order for order, _ in found.ledger.orders_decided(found.settings.portfolio, day)]
+    ordered = {
+        order.client_order_id: order for order in (*orders, *(each for each in intents if each.client_order_id in known))
+    }
+    session = max((order.session for order in intents), default=day)
+    counted = [order.strategy for order in recorded if order.leg is Leg.ENTRY and order.session == session]
+    recent = bars.groupby("symbol").tail(found.settings.risk_volume_sessions)
+    closes = bars.pivot(index="session", columns="symbol", values="close")
+    found_so = Situation(
+        equity_usd=equity_usd,
+        base_usd=found.settings.initial_cash_usd,
+        prices=prices,
+        lines=lines_of(positions, ordered.values(), prices),
+        entries={name: counted.count(name) for name in counted},
+        returns=closes.pct_change(fill_method=None).tail(found.settings.risk_correlation_sessions),
+        volume={str(symbol): float(shares) for symbol, shares in recent.groupby("symbol")["volume"].mean().items()},
+    )
+    if found.settings.risk_cool_down_sessions is None:
+        return found_so
+    return replace(found_so, sessions_since_loss=_losses(found, day))
+
+
+def _losses(found: Resources, day: dt.date) -> dict[tuple[str, str], int]:
+    """Sessions since the newest losing trade of each strategy and symbol ended."""
+    trades = trades_of(found.ledger.fills(found.settings.portfolio))
+    lost = trades[trades["pnl_usd"] < 0].sort_values("exit_session")
+    return {
+        (strategy, symbol): len(sessions_between(ended.date(), day, calendar_name(symbol))) - 1
+        for strategy, symbol, ended in zip(lost["strategy"], lost["symbol"], lost["exit_session"], strict=True)
+    }
+
+
+def _first(found: Resources, day: dt.date) -> Callable[[OrderIntent], float]:
+    """Candidates with the highest probability first, as `decide` ranks them; by strength without predictions."""
+    predictions = found.ledger.predictions(day, found.strategy.name)
+    signals = found.ledger.signals(day, found.strategy.name)
+    named, column = (predictions, "probability") if len(predictions) else (signals, "strength")
+    ranks = dict(zip(named["symbol"], named[column].astype(float), strict=True))
+
+    def rank(order: OrderIntent) -> float:
+        value = ranks.get(order.symbol, math.nan)
+        return -math.inf if math.isnan(value) else value
+
+    return rank
+
+
+def _bars(found: Resources, day: dt.date, symbols: set[str]) -> pd.DataFrame:
+    """Bars up to the session, as many as the longest window of a rule needs."""
+    sessions = max(found.settings.risk_correlation_sessions, found.settings.risk_volume_sessions)
+    back = max(risk_watch.MARK_WITHIN_DAYS, int(sessions * risk_watch.BEATEN_TO_DAYS) + 10)
+    return found.bars.read(sorted(symbols), start=day - dt.timedelta(days=back), end=day)

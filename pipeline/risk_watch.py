@@ -1,0 +1,184 @@
+"""One look at the portfolio's risk, and what is done about it. Owns measuring, alerting and enforcing; the loop is elsewhere.
+
+Marked to the last prices: equity against its peak, gross and net exposure, value at risk. A breach is written into the
+heartbeat and mailed once; in the mode `enforce` it halts the desk, cancels the open orders and then flattens, in this order.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import TYPE_CHECKING, Any
+
+import structlog
+
+from core.errors import DataError, ExecutorBusy
+from pipeline import kill_switch
+from pipeline.resources import Resources, live
+from trading.drawdown import PERCENT, DrawdownLimits, Level, drawdown_pct
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from pipeline.flatten import Flattening
+    from storage.risk import Heartbeat
+
+log = structlog.get_logger()
+DRAWDOWN, VALUE_AT_RISK, EXPOSURE = "drawdown", "value_at_risk", "exposure"
+MARK_WITHIN_DAYS = 30
+BEATEN_TO_DAYS = 1.6  # calendar days that hold so many sessions, holidays included
+
+
+def look(*, mode: str | None = None, resources: Resources | None = None) -> tuple[Heartbeat, Flattening | None]:
+    """Measure, write the heartbeat, mail what is new, and enforce where the mode says so; what was sold comes along."""
+    from storage.risk import beat, last_beat
+
+    found = resources or live()
+    before = last_beat(found.engine, found.settings.portfolio)
+    now = measure(found, mode or found.settings.risk_mode)
+    beat(found.engine, now)
+    log.info("risk", level=now.level, equity_usd=now.equity_usd, drawdown_pct=now.drawdown_pct, var_usd=now.var_historical_usd)
+    _tell(found, before, now)
+    due = now.mode == "enforce" and (now.level == Level.HALT or _liquidating(found, now))
+    return now, enforce(found, now) if due else None
+
+
+def measure(found: Resources, mode: str) -> Heartbeat:
+    """The portfolio's risk at this moment.
+
+    Raises
+    ------
+    core.errors.DataError
+        When a symbol held has no price.
+    """
+    from storage.risk import Heartbeat
+    from trading import var
+
+    settings, positions = found.settings, found.ledger.positions(found.settings.portfolio)
+    held = sorted({position.symbol for position in positions})
+    closes = _closes(found, held)
+    prices = {symbol: float(closes[symbol].dropna().iloc[-1]) for symbol in held}
+    exposures = {
+        symbol: sum(float(each.quantity) for each in positions if each.symbol == symbol) * prices[symbol] for symbol in held
+    }
+    equity = float(found.broker.account(prices).equity_usd)
+    peak = max(peak_usd(found), equity)
+    made = var.pnl(closes.pct_change(fill_method=None).tail(settings.var_window_sessions), exposures) if held else None
+    figures: dict[str, Any] = {
+        "equity_usd": equity,
+        "peak_usd": peak,
+        "drawdown_pct": drawdown_pct(equity, peak),
+        "gross_usd": sum(abs(float(each.quantity)) * prices[each.symbol] for each in positions),
+        "net_usd": sum(exposures.values()),
+        "var_historical_usd": 0.0 if made is None else var.historical_usd(made),
+        "var_parametric_usd": 0.0 if made is None else var.parametric_usd(made),
+    }
+    level, breaches = judge(found, figures)
+    return Heartbeat(settings.portfolio, found.clock(), mode, level, **figures, positions=len(positions), breaches=breaches)
+
+
+def judge(found: Resources, figures: dict[str, Any]) -> tuple[Level, dict[str, Any]]:
+    """The worst level, and each rule that is broken with its limit and what was found.
+
+    Exposure over its limit is an alert alone: prices that moved since the decision are enough for it.
+    """
+    settings, equity = found.settings, figures["equity_usd"]
+    breaches: dict[str, Any] = {}
+    level = limits_of(found).level(equity, figures["peak_usd"])
+    if level is not Level.OK:
+        limit = settings.drawdown_halt_pct if level is Level.HALT else settings.drawdown_alert_pct
+        breaches[DRAWDOWN] = {"limit_pct": limit, "found_pct": figures["drawdown_pct"]}
+    known = [figures[name] for name in ("var_historical_usd", "var_parametric_usd") if figures[name] is not None]
+    worst_pct = PERCENT * max(known, default=0.0) / equity if equity > 0 else 0.0
+    if settings.var_limit_pct is not None and worst_pct > settings.var_limit_pct:
+        breaches[VALUE_AT_RISK] = {"limit_pct": settings.var_limit_pct, "found_pct": worst_pct}
+        level = Level.HALT
+    if figures["gross_usd"] > equity * settings.max_exposure_pct / PERCENT:
+        found_pct = PERCENT * figures["gross_usd"] / equity if equity > 0 else None
+        breaches[EXPOSURE] = {"limit_pct": settings.max_exposure_pct, "found_pct": found_pct}
+        level = Level.ALERT if level is Level.OK else level
+    return level, breaches
+
+
+def enforce(found: Resources, now: Heartbeat) -> Flattening | None:
+    """Halt, cancel, flatten; None when another executor is at work, and the next look tries again."""
+    from pipeline.flatten import flatten
+    from storage.locks import executor_lock
+
+    reason = words(now.breaches) or "a sale that has begun goes on"
+    if kill_switch.standing(found) is None:
+        kill_switch.halt(reason, kill_switch.RISK_WORKER, resources=found)
+    try:
+        with executor_lock(found.engine, found.settings.portfolio):
+            return flatten(reason, resources=found)
+    except ExecutorBusy as busy:
+        log.warning("flatten_waits", reason=str(busy))
+        return None
+
+
+def _liquidating(found: Resources, now: Heartbeat) -> bool:
+    """Whether a sale that the desk began has not ended: a price that recovers meanwhile does not call it off."""
+    from storage.halts import current
+
+    last = current(found.engine, found.settings.portfolio)
+    by_us = last is not None and last.halted and last.author in {kill_switch.RISK_WORKER, kill_switch.DAILY_TRADE}
+    return by_us and now.positions > 0
+
+
+def limits_of(found: Resources) -> DrawdownLimits:
+    """Drawdown limits of the settings."""
+    return DrawdownLimits(found.settings.drawdown_alert_pct, found.settings.drawdown_halt_pct)
+
+
+def peak_usd(found: Resources) -> float:
+    """Highest equity on record since a person last resumed trading, 0 without any.
+
+    The paper portfolio's initial cash counts until then; an account elsewhere began with what it had.
+    """
+    from storage.halts import current
+    from storage.risk import highest_usd
+
+    last = current(found.engine, found.settings.portfolio)
+    resumed = last.created_at if last is not None and not last.halted else None
+    highest = highest_usd(found.engine, found.settings.portfolio, resumed) or 0.0
+    if resumed is not None or found.settings.broker != "paper":
+        return highest
+    return max(highest, float(found.settings.initial_cash_usd))
+
+
+def words(breaches: Any) -> str:  # noqa: ANN401  # JSON
+    """Breaches in words."""
+    return ", ".join(f"{rule} {_pct(each['found_pct'])} (limit {_pct(each['limit_pct'])})" for rule, each in breaches.items())
+
+
+def _tell(found: Resources, before: Heartbeat | None, now: Heartbeat) -> None:
+    """Mail a level that rose or a rule newly broken, once; the heartbeat before tells what was mailed already."""
+    ranks = list(Level)
+    worse = ranks.index(Level(now.level)) > (ranks.index(Level(before.level)) if before else 0)
+    if not worse and not set(now.breaches) - set(before.breaches if before else ()):
+        return
+    then = "The desk is halted and sells everything." if now.mode == "enforce" else "RISK_MODE=log: nothing is done about it."
+    body = f"Equity ${now.equity_usd:,.2f}, {now.drawdown_pct:.2f} % under its peak of ${now.peak_usd:,.2f}."
+    if now.level == Level.HALT:
+        found.alerts.send(f"Risk limit of {now.portfolio} broken: {words(now.breaches)}", f"{body}\n{then}", "critical")
+    else:
+        found.alerts.send(f"Risk of {now.portfolio}: {words(now.breaches)}", body)
+
+
+def _closes(found: Resources, symbols: list[str]) -> pd.DataFrame:
+    """Closes of the window of the value at risk, one column a symbol."""
+    import pandas as pd
+
+    if not symbols:
+        return pd.DataFrame()
+    window = max(MARK_WITHIN_DAYS, int(found.settings.var_window_sessions * BEATEN_TO_DAYS) + 10)
+    end = max(found.bars.last_sessions().values()) if found.historical else found.clock().date()
+    bars = found.bars.read(symbols, start=end - dt.timedelta(days=window), end=end)
+    closes = bars.pivot(index="session", columns="symbol", values="close")
+    absent = [symbol for symbol in symbols if symbol not in closes]
+    if absent:
+        raise DataError(f"Risk: expected bars of {absent[0]}, which is held, found none in {window} days. Load them.")
+    return closes
+
+
+def _pct(value: float | None) -> str:
+    return "undefined" if value is None else f"{value:.2f} %"
