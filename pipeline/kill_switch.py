@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger()
 RISK_WORKER, DAILY_TRADE, RECONCILIATION = "risk-worker", "daily-trade", "reconciliation"
-MACHINES = frozenset({RISK_WORKER, DAILY_TRADE, RECONCILIATION})  # they may halt and never resume
+ORDER_LISTENER = "order-listener"
+MACHINES = frozenset({RISK_WORKER, DAILY_TRADE, RECONCILIATION, ORDER_LISTENER})  # they may halt and never resume
 
 
 def standing(resources: Resources | None = None) -> str | None:

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from storage.strategy_params import Snapshot, StrategyParams
     from storage.trials import Trials
     from trading.brokers.alpaca import AlpacaBroker
+    from trading.brokers.alpaca_stream import TradeStream
     from trading.brokers.base import Broker
     from trading.brokers.paper import PaperBroker
     from trading.brokers.placing import Patience
@@ -274,6 +275,13 @@ class Resources:
             timeout_seconds=self.settings.broker_timeout_seconds,
         )
         return AlpacaBroker(client, self.last_close, brackets=self.settings.alpaca_brackets)
+
+    def alpaca_stream(self) -> TradeStream:
+        """A connection to come, to Alpaca's trade updates: of its paper account unless `BROKER_LIVE` is set as well."""
+        from trading.brokers.alpaca_stream import TradeStream
+
+        key, secret = self.alpaca_keys()
+        return TradeStream(key, secret, live=self.settings.broker_live, url=self.settings.alpaca_stream_url)
 
     def alpaca_keys(self) -> tuple[SecretStr, SecretStr]:
         """Alpaca's pair of keys.

@@ -1,0 +1,137 @@
+"""`cli listen` as a process of its own: Alpaca's stand-in on one side, the ledger in PostgreSQL on the other."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from contextlib import contextmanager
+from decimal import Decimal
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from core.models import OrderState
+from pipeline import kill_switch
+from pipeline.resources import Resources
+from tests.standins.alpaca import KEY, SECRET, AlpacaStandIn
+from tests.standins.venues import QUICK, entry
+from trading.brokers.placing import place
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from core.settings import Settings
+
+pytestmark = pytest.mark.integration
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture
+def alpaca() -> Iterator[AlpacaStandIn]:
+    with AlpacaStandIn() as stand_in:
+        stand_in.exchange.list_asset("AAPL", "100")
+        yield stand_in
+
+
+@pytest.fixture
+def desk(database_settings: Settings, alpaca: AlpacaStandIn, monkeypatch: pytest.MonkeyPatch) -> Iterator[Resources]:
+    values = {
+        "broker": "alpaca",
+        "alpaca_api_key": KEY,
+        "alpaca_secret_key": SECRET,
+        "alpaca_url": alpaca.url,
+        "alpaca_stream_url": alpaca.stream_url,
+    }
+    resources = Resources(database_settings.__class__(_env_file=None, **database_settings.model_dump() | values))
+    monkeypatch.setattr(resources, "last_close", lambda _symbol: 100.0)
+    yield resources
+    resources.engine.dispose()
+
+
+@contextmanager
+def listening(desk: Resources, alpaca: AlpacaStandIn) -> Iterator[subprocess.Popen[str]]:
+    """The verb, once it listens; killed at the end if it is still there."""
+    assert desk.settings.database_url is not None
+    settings = desk.settings
+    environment = {
+        "BROKER": "alpaca",
+        "ALPACA_API_KEY": KEY,
+        "ALPACA_SECRET_KEY": SECRET,
+        "ALPACA_URL": alpaca.url,
+        "ALPACA_STREAM_URL": alpaca.stream_url,
+        "DATABASE_URL": settings.database_url.get_secret_value(),
+        "DATABASE_NAME": settings.database_name,
+        "DATA_DIR": str(settings.data_dir),
+        "LOG_LEVEL": "DEBUG",
+    }
+    before = alpaca.streams_opened
+    command = [sys.executable, "-m", "pipeline.cli", "listen", "--poll-seconds", "3600"]
+    with subprocess.Popen(
+        command, cwd=ROOT, env=os.environ | environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    ) as process:
+        try:
+            until(lambda: alpaca.streams_opened > before and bool(alpaca._streams), 30)
+            yield process
+        finally:
+            process.kill()
+
+
+def until(condition: Callable[[], bool], seconds: float = 10.0) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "it did not happen in time"
+        time.sleep(0.02)
+
+
+def quantity(desk: Resources) -> Decimal:
+    return sum((position.quantity for position in desk.ledger.positions("main")), Decimal(0))
+
+
+def test_fills_come_into_the_ledger_as_they_happen_and_those_missed_while_it_was_dead(
+    desk: Resources, alpaca: AlpacaStandIn
+) -> None:
+    order = entry(10, stop_pct=5, target_pct=10)
+    alpaca.exchange.is_open = False
+    with listening(desk, alpaca) as process:
+        assert place(desk.ledger, desk.broker, [order], patience=QUICK) == {order.client_order_id: OrderState.ACCEPTED}
+        alpaca.exchange.open_market()
+        until(lambda: quantity(desk) == 10)
+        process.kill()  # SIGKILL: no handler runs
+
+    alpaca.exchange.trade("AAPL", "94.90")  # the stop, while nobody listens
+    assert quantity(desk) == 10
+
+    with listening(desk, alpaca) as process:
+        until(lambda: quantity(desk) == 0)
+        process.send_signal(signal.SIGTERM)
+        said, _ = process.communicate(timeout=15)
+
+    assert process.returncode == 0
+    assert not any(part in said for secret in (KEY, SECRET) for part in (secret, secret[:10], secret[-10:]))
+    known = desk.ledger.order(order.client_order_id)
+    assert known is not None
+    assert known[1] is OrderState.FILLED
+    fills = [(order.leg, fill.quantity, fill.price, fill.reason) for order, fill in desk.ledger.fills("main")]
+    assert fills == [("entry", 10, 100, "order"), ("exit", 10, Decimal("94.90"), "stop")]
+    assert desk.ledger.cash_flow_usd("main") == desk.broker.cash_usd() - 100_000 == Decimal("-51.00")
+
+
+def test_what_contradicts_the_ledger_halts_the_desk(desk: Resources, alpaca: AlpacaStandIn) -> None:
+    order = entry(10)
+    with listening(desk, alpaca) as process:
+        place(desk.ledger, desk.broker, [order], patience=QUICK)
+        until(lambda: quantity(desk) == 10)
+
+        alpaca.exchange.emit("trade_bust", alpaca.exchange.by_client_id(order.client_order_id))
+        said, _ = process.communicate(timeout=15)
+
+    assert process.returncode == 1
+    assert "StopTrading" in said
+    standing = kill_switch.standing(desk)
+    assert standing is not None
+    assert "took back or corrected a trade in AAPL" in standing
+    assert kill_switch.ORDER_LISTENER in standing
