@@ -134,9 +134,9 @@ class Tally(NamedTuple):
     disagreed: Array
 
 
-def name_of(model: str, champion: str, challengers: Sequence[str]) -> str:
-    """The experiment's name: another champion or another set of challengers is another experiment."""
-    return f"{model}:{champion}-vs-{'+'.join(sorted(challengers, key=_by_number))}"
+def name_of(model: str, champion: str, challengers: Sequence[str], first: dt.date) -> str:
+    """The experiment's name: another champion, other challengers or another beginning is another experiment."""
+    return f"{model}:{champion}-vs-{'+'.join(sorted(challengers, key=_by_number))}@{first.isoformat()}"
 
 
 def arm_of(

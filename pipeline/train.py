@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from pipeline.gates import objections_to
 from pipeline.research import bars_by_symbol, run_backtest
 from pipeline.resources import Resources, live
 
@@ -44,6 +45,7 @@ def run(session: str, *, resources: Resources | None = None) -> dict[str, Any]:
         dataset,
         tags={"strategy": found.strategy.name, "universe": ",".join(sorted(bars)), "bar_as_of": found.clock().isoformat()},
         metrics=_flat(backtests),
+        objections=objections_to(found, session, result),
     )
     return {
         "session": session,

@@ -19,12 +19,14 @@ if TYPE_CHECKING:
     import datetime as dt
     from collections.abc import Iterable, Mapping, Sequence
 
+STORED = ("name", "model_name", "champion", "challengers", "terms", "first_session")
+FINAL = ("promote", "keep")
 ASSIGNED = ("strategy", "symbol", "session", "arm", "scores", "created_at")
 
 
 @dataclass(frozen=True)
 class Experiment:
-    """A stored experiment; `terms` as they were agreed at its beginning."""
+    """A stored experiment; `terms` as they were agreed at its beginning, `decided` once it was promoted or kept."""
 
     name: str
     model_name: str
@@ -32,6 +34,7 @@ class Experiment:
     challengers: tuple[str, ...]
     terms: dict[str, Any]
     first_session: dt.date
+    decided: bool = False
 
 
 @dataclass(frozen=True)
@@ -47,6 +50,11 @@ class Judgement:
     report: dict[str, Any]
     created_at: dt.datetime
 
+    @property
+    def versions(self) -> set[str]:
+        """The challengers that were compared."""
+        return {str(each["challenger"]) for each in self.report.get("comparisons", [])}
+
 
 class Experiments:
     """Rows of `ml.experiments`, `ml.ab_assignments` and `ml.ab_decisions`."""
@@ -56,20 +64,19 @@ class Experiments:
 
     def begin(self, experiment: Experiment) -> Experiment:
         """Store an experiment unless it is on record; returns the one on record."""
-        row = {**experiment.__dict__, "challengers": list(experiment.challengers)}
+        row = {name: getattr(experiment, name) for name in STORED} | {"challengers": list(experiment.challengers)}
         with self._engine.begin() as connection:
             connection.execute(insert(experiments).values(row).on_conflict_do_nothing())
-        found = self.get(experiment.name)
-        return found or experiment
+        return self._read(experiments.c.name == experiment.name)[0]
 
     def get(self, name: str) -> Experiment | None:
         """An experiment by its name."""
-        query = sa.select(*(experiments.c[field] for field in Experiment.__dataclass_fields__)).where(
-            experiments.c.name == name
-        )
-        with self._engine.connect() as connection:
-            row = connection.execute(query).mappings().first()
-        return None if row is None else Experiment(**{**row, "challengers": tuple(row["challengers"])})
+        found = self._read(experiments.c.name == name)
+        return found[0] if found else None
+
+    def of(self, model_name: str, champion: str) -> list[Experiment]:
+        """Experiments against a champion, the newest first."""
+        return self._read((experiments.c.model_name == model_name) & (experiments.c.champion == champion))
 
     def assign(self, experiment: str, strategy: str, session: dt.date, rows: Sequence[Mapping[str, Any]]) -> None:
         """Store symbol, arm and scores of candidates; what is on record stays as it is."""
@@ -113,3 +120,16 @@ class Experiments:
             query = query.where(columns.kind.in_(list(kinds)))
         with self._engine.connect() as connection:
             return [Judgement(**row) for row in connection.execute(query).mappings()]
+
+    def _read(self, condition: sa.ColumnElement[bool]) -> list[Experiment]:
+        final = sa.select(ab_decisions.c.id).where(
+            ab_decisions.c.experiment == experiments.c.name, ab_decisions.c.kind.in_(FINAL)
+        )
+        query = (
+            sa.select(*(experiments.c[name] for name in STORED), final.exists().label("decided"))
+            .where(condition)
+            .order_by(experiments.c.created_at.desc())
+        )
+        with self._engine.connect() as connection:
+            rows = connection.execute(query).mappings().all()
+        return [Experiment(**{**row, "challengers": tuple(row["challengers"])}) for row in rows]

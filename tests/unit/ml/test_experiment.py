@@ -41,7 +41,7 @@ def best_of(decision: Decision) -> Comparison:
 
 
 def test_an_experiment_is_named_by_its_versions_whatever_their_order() -> None:
-    assert name_of("entry-filter", "9", ["11", "10"]) == "entry-filter:9-vs-10+11"
+    assert name_of("entry-filter", "9", ["11", "10"], DAY) == "entry-filter:9-vs-10+11@2020-03-04"
 
 
 def test_the_arm_of_a_candidate_is_the_same_for_ever() -> None:

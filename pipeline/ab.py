@@ -1,0 +1,279 @@
+"""The A/B test of models: who decides a candidate today, and once a day what the outcomes say. Compares nothing itself.
+
+`decided` is called by the daily trade between prediction and order. It must never stop one: when challengers cannot be scored,
+the champion decides and an alert says so.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+import structlog
+
+from core.sessions import calendar_name, next_session, open_of, sessions_between
+from pipeline.research import bars_by_symbol
+from pipeline.resources import Resources, live
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from numpy.typing import NDArray
+
+    from ml.experiment import Decision, Terms
+    from storage.experiments import Experiment
+
+log = structlog.get_logger()
+ENTER, SKIP = "enter", "skip"  # the API's words
+SCORED = ("probability", "predicted_return")
+AUTHOR = "model_ab_judge"
+
+
+def decided(found: Resources, day: dt.date, answers: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The champion's answers about the candidates of a session, those that a challenger decides replaced by its own.
+
+    Every model scores every candidate; scores and arms are stored before anything is decided, and a second run reads them.
+    """
+    if not answers:
+        return answers
+    try:
+        experiment = running(found, day)
+        if experiment is None:
+            return answers
+        rows = _scored(found, experiment, day, answers)
+        found.experiments.assign(experiment.name, found.strategy.name, day, rows)
+        stored = found.experiments.assignments(experiment.name, session=day)
+    except Exception as error:  # whatever it is, the champion decides
+        log.exception("ab_assignment_failed", session=day.isoformat())
+        found.alerts.send(f"No A/B assignment for {day}", f"The champion decides alone. {type(error).__name__}: {error}")
+        return answers
+    arms = {row["symbol"]: (row["arm"], row["scores"][row["arm"]]) for row in stored.to_dict("records")}
+    return [_as_decided(answer, *arms[answer["symbol"]]) if answer["symbol"] in arms else answer for answer in answers]
+
+
+def running(found: Resources, day: dt.date) -> Experiment | None:
+    """The experiment of a session: the one that goes on, else a new one of the challengers that wait; None without any."""
+    from ml.experiment import name_of
+    from storage.experiments import Experiment
+
+    aliases = found.registry.aliases
+    champion, challengers = aliases.champion(), aliases.challengers()
+    if champion is None or not challengers:
+        return None
+    past = found.experiments.of(found.settings.model_name, champion)
+    for experiment in past:
+        if not experiment.decided and set(experiment.challengers) <= set(challengers):
+            return experiment
+    judged = {version for experiment in past for version in experiment.challengers if experiment.decided}
+    fresh = tuple(version for version in challengers if version not in judged)
+    if not fresh:
+        return None
+    name = name_of(found.settings.model_name, champion, fresh, day)
+    return found.experiments.begin(Experiment(name, found.settings.model_name, champion, fresh, asdict(terms_of(found)), day))
+
+
+def judge(session: str, *, resources: Resources | None = None) -> dict[str, Any]:
+    """Settle what is known at a session's close and judge the running experiment; the record is stored, nothing is promoted.
+
+    Returns
+    -------
+    dict
+        decision (promote, keep, extend, or none without an experiment), reason, experiment, challenger, champion, decision_id,
+        approval (whether a person must agree first).
+    """
+    found = resources or live()
+    day = dt.date.fromisoformat(session)
+    experiment = _open_at(found, day)
+    if experiment is None:
+        return {"session": session, "decision": "none", "reason": "No challenger is being compared.", "approval": False}
+    decision, settled = _judged(found, experiment, day)
+    blocked = _blocked(found, decision)
+    kind = "keep" if blocked else str(decision.kind)
+    reason = f"{decision.reason} Promotion is blocked: {'; '.join(blocked)}." if blocked else decision.reason
+    challenger = decision.challenger if kind == "promote" else None
+    report = {**_report(decision), **settled, "blocked": blocked}
+    number = found.experiments.record(experiment.name, day, kind=kind, challenger=challenger, reason=reason, report=report)
+    _close(found, experiment, kind, challenger, reason)
+    log.info("ab_judged", experiment=experiment.name, decision=kind, reason=reason)
+    return {
+        "session": session,
+        "experiment": experiment.name,
+        "decision": kind,
+        "reason": reason,
+        "champion": experiment.champion,
+        "challenger": challenger,
+        "decision_id": number,
+        "approval": found.settings.ab_approval,
+    }
+
+
+def promote(judgement: Mapping[str, Any], *, resources: Resources | None = None) -> dict[str, Any]:
+    """Carry out a judgement of `judge` that says promote; run again it does nothing."""
+    from pipeline import promotion
+
+    found = resources or live()
+    version = str(judgement["challenger"])
+    if found.registry.aliases.champion() == version:
+        return {"to": version, "reason": "It is champion already."}
+    return promotion.promote(
+        version,
+        reason=str(judgement["reason"]),
+        author=AUTHOR,
+        decision_id=int(judgement["decision_id"]),
+        expected_champion=str(judgement["champion"]),
+        resources=found,
+    )
+
+
+def terms_of(found: Resources) -> Terms:
+    """The terms of a new experiment, from the settings."""
+    from ml.experiment import Terms
+
+    settings = found.settings
+    return Terms(
+        share=settings.ab_share,
+        sessions=settings.ab_sessions,
+        most_sessions=settings.ab_most_sessions,
+        least_pairs=settings.ab_least_pairs,
+        least_blocks=settings.ab_least_blocks,
+        block_sessions=settings.ab_block_sessions,
+        seed=settings.seed,
+    )
+
+
+def _scored(
+    found: Resources, experiment: Experiment, day: dt.date, answers: Sequence[Mapping[str, Any]]
+) -> list[dict[str, Any]]:
+    """Arm and scores of every candidate that the experiment's champion has answered on."""
+    from ml.experiment import arm_of
+
+    asked = [answer for answer in answers if answer["model_version"] == experiment.champion]
+    if len(asked) < len(answers):
+        log.warning("ab_other_champion", expected=experiment.champion, candidates=len(answers) - len(asked))
+    features = found.features.online([answer["symbol"] for answer in asked]) if asked else pd.DataFrame()
+    judged = {version: found.registry.load(version).predict(features) for version in experiment.challengers if asked}
+    rows = []
+    for place, answer in enumerate(asked):
+        if features["event_timestamp"].iloc[place] != pd.Timestamp(answer["feature_timestamp"]):
+            log.warning("ab_other_features", symbol=answer["symbol"])  # materialised anew since the API was asked
+            continue
+        scores = {experiment.champion: {**{name: answer[name] for name in SCORED}, "accept": answer["signal"] == ENTER}}
+        for version, frame in judged.items():
+            row = frame.iloc[place]
+            scores[version] = {**{name: float(row[name]) for name in SCORED}, "accept": bool(row["accept"])}
+        arm = arm_of(
+            experiment.name,
+            answer["symbol"],
+            day,
+            champion=experiment.champion,
+            challengers=experiment.challengers,
+            share=experiment.terms["share"],
+        )
+        rows.append({"symbol": answer["symbol"], "arm": arm, "scores": scores})
+    return rows
+
+
+def _as_decided(answer: dict[str, Any], arm: str, score: Mapping[str, Any]) -> dict[str, Any]:
+    changed = {name: score[name] for name in SCORED}
+    return answer | changed | {"model_version": arm, "signal": ENTER if score["accept"] else SKIP}
+
+
+def _open_at(found: Resources, day: dt.date) -> Experiment | None:
+    """The undecided experiment of the present champion, if it had begun."""
+    champion = found.registry.aliases.champion()
+    past = [] if champion is None else found.experiments.of(found.settings.model_name, champion)
+    return next((each for each in past if not each.decided and each.first_session <= day), None)
+
+
+def _judged(found: Resources, experiment: Experiment, day: dt.date) -> tuple[Decision, dict[str, Any]]:
+    from ml.experiment import Terms, judge
+
+    candidates, left_out = _settled(found, experiment, day)
+    sessions = sessions_between(experiment.first_session, day)
+    sessions = sessions.union(pd.DatetimeIndex(candidates["session"].unique()))
+    decision = judge(candidates, sessions, experiment.champion, experiment.challengers, Terms(**experiment.terms))
+    return decision, {**left_out, "bars_as_of": found.clock().isoformat()}
+
+
+def _settled(found: Resources, experiment: Experiment, day: dt.date) -> tuple[pd.DataFrame, dict[str, Any]]:
+    """Assigned candidates with their outcomes, NaN while a trade is open; how many were left out, and why.
+
+    Late ones were written when their open had passed. Void ones are entries no longer: the parameters have changed since.
+    """
+    assigned = found.experiments.assignments(experiment.name, until=day)
+    bars = bars_by_symbol(found, day.isoformat())
+    outcomes = [_outcomes(found, bars[symbol]) for symbol in sorted(set(assigned["symbol"]) & set(bars))]
+    known = pd.concat(outcomes) if outcomes else pd.DataFrame(columns=["symbol", "session", "net_return"])
+    frame = assigned.merge(known, on=["symbol", "session"], how="left", indicator=True)
+    void = frame["_merge"] == "left_only"
+    late = np.zeros(len(frame), dtype=np.bool_) if found.historical else _late(frame)
+    frame = frame.assign(net_return=frame["net_return"].astype("float64"))
+    for version in (experiment.champion, *experiment.challengers):
+        frame[f"accept_{version}"] = [bool(scores[version]["accept"]) for scores in frame["scores"]]
+    return frame[~void & ~late].reset_index(drop=True), {"void": int(void.sum()), "late": int((late & ~void).sum())}
+
+
+def _late(frame: pd.DataFrame) -> NDArray[np.bool_]:
+    """Whether an assignment was written when the open that it was for had come."""
+    return np.array(
+        [
+            written >= _opens(symbol, session)
+            for symbol, session, written in frame[["symbol", "session", "created_at"]].to_numpy()
+        ],
+        dtype=np.bool_,
+    )
+
+
+def _opens(symbol: str, session: pd.Timestamp) -> dt.datetime:
+    calendar = calendar_name(symbol)
+    return open_of(next_session(session.date(), calendar), calendar)
+
+
+def _outcomes(found: Resources, bars: pd.DataFrame) -> pd.DataFrame:
+    """Every entry of a symbol with its net return, NaN where the trade has not ended."""
+    from backtest.engine import label_candidates
+
+    signals = found.strategy.signals(bars)
+    entries = signals.loc[signals["entry"] != 0, ["session"]].assign(symbol=str(bars["symbol"].iloc[0]))
+    labels = label_candidates(bars, found.strategy, found.costs)[["symbol", "session", "net_return"]]
+    return entries.merge(labels, on=["symbol", "session"], how="left")
+
+
+def _blocked(found: Resources, decision: Decision) -> list[str]:
+    from pipeline.promotion import objections_to
+
+    return [] if decision.challenger is None else objections_to(decision.challenger, resources=found)
+
+
+def _close(found: Resources, experiment: Experiment, kind: str, challenger: str | None, reason: str) -> None:
+    """After a final decision the losing challengers wait no longer; people are told."""
+    if kind == "extend":
+        return
+    for version in experiment.challengers:
+        if version != challenger:
+            found.registry.aliases.withdraw(version)
+    if kind == "keep":
+        found.alerts.send(f"{experiment.model_name}: the champion stays", f"{experiment.name}: {reason}", "info")
+
+
+def _report(decision: Decision) -> dict[str, Any]:
+    """The decision's evidence as JSON."""
+    return {
+        "sessions": decision.sessions,
+        "spa": decision.spa,
+        "comparisons": [
+            {
+                "challenger": each.challenger,
+                "candidates": each.candidates,
+                "pairs": each.pairs,
+                "blocks": each.blocks,
+                "p_value": each.p_value,
+                "paired": each.paired._asdict(),
+                "assigned": None if each.assigned is None else each.assigned._asdict(),
+            }
+            for each in decision.comparisons
+        ],
+    }

@@ -1,0 +1,113 @@
+"""Models in a terminal: who decides, who challenges, what was judged. Parses and prints; every step lives in its module."""
+
+from __future__ import annotations
+
+import getpass
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.table import Table
+
+from pipeline.terminal import Session, console, session_of, show
+
+if TYPE_CHECKING:
+    from storage.experiments import Judgement
+
+verbs = typer.Typer()
+models = typer.Typer(no_args_is_help=True, help="Models: champion, challengers, A/B decisions, promotion and the way back.")
+verbs.add_typer(models, name="models")
+
+Reason = Annotated[str, typer.Option(help="Why, for whoever reads the history.")]
+Author = Annotated[str, typer.Option(help="Who moves it.", default_factory=getpass.getuser, show_default="the user")]
+VersionNumber = Annotated[str, typer.Argument(help="Number of a version: `cli models list` shows them.")]
+
+
+@models.command("list")
+def list_models(limit: Annotated[int, typer.Option(min=1, help="How many, the newest first.")] = 20) -> None:
+    """List the versions with their aliases and what their gates said."""
+    from pipeline import promotion
+    from pipeline.resources import live
+
+    rows = promotion.listed()
+    table = Table(
+        "Version", "Aliases", "Registered (UTC)", "Gates", title=f"{len(rows)} versions of {live().settings.model_name}"
+    )
+    for row in rows[:limit]:
+        table.add_row(row.version, ", ".join(row.aliases), f"{row.created_at:%Y-%m-%d %H:%M}", row.gates)
+    console.print(table)
+
+
+@models.command("show")
+def show_model(version: VersionNumber) -> None:
+    """Show what speaks for a version and what stands against it, and every decision about it."""
+    from pipeline import promotion
+
+    about = promotion.about(version)
+    show(f"Version {version}", {name: "undefined" if value is None else value for name, value in about["facts"].items()})
+    for line in about["against"]:
+        console.print(f"[yellow]against a promotion[/yellow] {line}", highlight=False)
+    _decisions(about["decisions"])
+    table = Table("When (UTC)", "Kind", "From", "To", "By", "Reason", title="Moves of the champion's alias")
+    for move in about["moves"]:
+        table.add_row(
+            f"{move.created_at:%Y-%m-%d %H:%M}", move.kind, move.from_version or "", move.to_version, move.author, move.reason
+        )
+    console.print(table)
+
+
+@models.command("promote")
+def promote_model(
+    version: VersionNumber,
+    reason: Reason,
+    author: Author,
+    force: Annotated[bool, typer.Option("--force", help="Although something stands against it; the log says so.")] = False,
+) -> None:
+    """Make a version champion; the API serves it within CHAMPION_POLL_SECONDS."""
+    from pipeline import promotion
+
+    text = f"{reason} (forced)" if force else reason
+    show("Promoted", promotion.promote(version, reason=text, author=author, force=force))
+
+
+@models.command("rollback")
+def rollback_model(reason: Reason, author: Author) -> None:
+    """Give the alias back to the champion before the last move."""
+    from pipeline import promotion
+
+    show("Rolled back", promotion.rollback(reason=reason, author=author))
+
+
+@models.command("judge")
+def judge_models(
+    session: Session = None,
+    promote: Annotated[bool, typer.Option("--promote", help="Carry out a decision to promote.")] = False,
+) -> None:
+    """Judge the running A/B test at a session's close; nothing is promoted unless asked."""
+    from pipeline import ab
+
+    judged = ab.judge(session_of(session))
+    show("A/B test", judged)
+    if promote and judged["decision"] == "promote":
+        show("Promoted", ab.promote(judged))
+
+
+def _decisions(rows: list[Judgement]) -> None:
+    table = Table("Session", "Decision", "Effect", "Interval", "Pairs", "p", "Reason", title="A/B decisions")
+    for row in rows:
+        compared: list[dict[str, Any]] = row.report["comparisons"]
+        best = min(compared, key=lambda each: each["p_value"])
+        paired = best["paired"]
+        table.add_row(
+            f"{row.session}",
+            row.kind,
+            _bps(paired["value"]),
+            f"{_bps(paired['low'])} to {_bps(paired['high'])}",
+            str(best["pairs"]),
+            f"{best['p_value']:.4f}",
+            row.reason,
+        )
+    console.print(table)
+
+
+def _bps(value: float | None) -> str:
+    return "-" if value is None else f"{value * 1e4:+.1f} bps"

@@ -1,0 +1,223 @@
+"""Moves of the champion's alias: promotion, rollback, and what stands in the way of one. Logged, mailed, one at a time.
+
+The backtest that speaks for a version is the filtered one that its training stored right before registering it.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+import pandas as pd
+import structlog
+
+from core.errors import ConfigError, NoChampion
+from pipeline.resources import Resources, live
+
+if TYPE_CHECKING:
+    from ml.aliases import Version
+    from storage.runs import Run
+
+log = structlog.get_logger()
+FILTERED, UNFILTERED = "filtered", "unfiltered"
+REGISTERED_WITHIN: Final = dt.timedelta(hours=2)  # of the backtest that its training stored
+COMPARED: Final = 30  # newest filtered backtests among which a choice could have been made
+BLOCKS: Final = 16
+
+
+def promote(
+    version: str,
+    *,
+    reason: str,
+    author: str,
+    decision_id: int | None = None,
+    expected_champion: str | None = None,
+    force: bool = False,
+    resources: Resources | None = None,
+) -> dict[str, Any]:
+    """Make a version champion.
+
+    Parameters
+    ----------
+    expected_champion
+        The champion that it was compared with; another one by now refuses the move. None does not ask.
+    force
+        Promote although something stands against it; the log says so.
+
+    Raises
+    ------
+    ConfigError
+        When there is no such version, it is champion already, the champion has changed, or something stands against it.
+    RetryLater
+        When another promotion is under way.
+    """
+    found = resources or live()
+    if not reason.strip():
+        raise ConfigError("Promotion: expected a reason, found none. Say why, for whoever reads the history.")
+    against = [] if force else objections_to(version, resources=found)
+    if against:
+        raise ConfigError(f"Version {version} is not promoted: {'; '.join(against)}.")
+    return _move(found, version, "promote", reason, author, decision_id=decision_id, expected=expected_champion)
+
+
+def rollback(*, reason: str, author: str, resources: Resources | None = None) -> dict[str, Any]:
+    """Give the alias back to the version that was champion before the last move.
+
+    Raises
+    ------
+    ConfigError
+        When there was no move, or the champion is not the one that the last move made.
+    """
+    found = resources or live()
+    history = found.promotions.history(found.settings.model_name, limit=1)
+    if not history or history[0].from_version is None:
+        raise ConfigError("Rollback: expected an earlier promotion, found none. `cli models list` shows the versions.")
+    last = history[0]
+    return _move(found, str(last.from_version), "rollback", reason, author, expected=last.to_version)
+
+
+def objections_to(version: str, *, resources: Resources | None = None) -> list[str]:
+    """What stands against promoting a version: its training's gates, and the luck of many trials."""
+    from ml.aliases import PASSED
+    from ml.gates import blocks
+
+    found = resources or live()
+    row = _version(found, version)
+    held = [] if row.gates in {PASSED, ""} else [row.gates]
+    evidence = evidence_of(row, resources=found)
+    return held + blocks(
+        evidence["deflated_sharpe"],
+        evidence["overfitting"],
+        least_deflated_sharpe=found.settings.promote_least_deflated_sharpe,
+        most_overfitting=found.settings.promote_most_overfitting,
+    )
+
+
+def evidence_of(version: Version, *, resources: Resources | None = None) -> dict[str, Any]:
+    """Deflated Sharpe ratio and probability of overfitting of a version's filtered strategy out of sample.
+
+    Trials are those of the ledger for the strategy, and every model registered. The overfitting is that of choosing among the
+    filtered strategies of all trainings and the unfiltered one.
+
+    Returns
+    -------
+    dict
+        run_id, trials, sharpe, deflated_sharpe, overfitting; None where not defined.
+    """
+    from backtest.statistics import deflated_sharpe, moments, sharpe_ratio
+
+    found = resources or live()
+    run = _run_of(found, version)
+    if run is None:
+        return {"run_id": None, "trials": None, "sharpe": None, "deflated_sharpe": None, "overfitting": None}
+    strategies = {found.strategy.name, found.candidate_strategy.name}
+    trials = found.trials.count(*strategies) + len(found.registry.aliases.versions())
+    variance = 0.0 if trials == 1 else found.trials.sharpe_variance(*strategies)
+    returns = np.asarray(_returns(found, run), dtype=np.float64)
+    known = moments(returns)
+    deflated = None if known is None or variance is None else deflated_sharpe(known, trials, variance)
+    return {
+        "run_id": run.run_id,
+        "trials": trials,
+        "sharpe": sharpe_ratio(returns),
+        "deflated_sharpe": deflated,
+        "overfitting": _overfitting(found, run),
+    }
+
+
+def listed(*, resources: Resources | None = None) -> list[Version]:
+    """Every registered version, the newest first."""
+    return (resources or live()).registry.aliases.versions()
+
+
+def about(version: str, *, resources: Resources | None = None) -> dict[str, Any]:
+    """Everything on record about a version: facts, what stands against its promotion, decisions, moves of the alias."""
+    found = resources or live()
+    row = _version(found, version)
+    decisions = [each for each in found.experiments.decisions() if version in each.versions]
+    moves = [
+        each for each in found.promotions.history(found.settings.model_name) if version in {each.from_version, each.to_version}
+    ]
+    facts = {"aliases": ", ".join(row.aliases), "registered": row.created_at, "run": row.run_id, "gates": row.gates}
+    return {
+        "facts": facts | evidence_of(row, resources=found),
+        "against": objections_to(version, resources=found),
+        "decisions": decisions,
+        "moves": moves,
+    }
+
+
+def _move(
+    found: Resources,
+    version: str,
+    kind: str,
+    reason: str,
+    author: str,
+    *,
+    decision_id: int | None = None,
+    expected: str | None = None,
+) -> dict[str, Any]:
+    """Log and move in one transaction; the alias goes back when the log cannot be written."""
+    from storage.promotions import Promotion
+
+    aliases, name = found.registry.aliases, found.settings.model_name
+    with found.promotions.one_at_a_time(name) as connection:
+        before = aliases.champion()
+        if before is None:
+            raise NoChampion(f"No champion of {name!r} is registered. Train one: `cli train`, or run model_training.")
+        if expected is not None and before != expected:
+            raise ConfigError(f"Expected champion {expected}, found {before}: somebody moved it. Look at `cli models list`.")
+        if before == version:
+            raise ConfigError(f"Version {version} is champion already.")
+        found.promotions.add(connection, Promotion(name, kind, before, version, reason.strip(), author, decision_id))
+        aliases.crown(version)
+        try:
+            connection.commit()
+        except Exception:
+            aliases.crown(before)
+            raise
+    log.info("promotion", kind=kind, model=name, before=before, after=version, author=author, reason=reason)
+    found.alerts.send(
+        f"{name}: version {version} is champion ({kind})",
+        f"Before: version {before}. By: {author}. Reason: {reason}\n\nBack with one command: cli models rollback --reason WHY",
+        "info",
+    )
+    return {"model": name, "kind": kind, "from": before, "to": version, "reason": reason}
+
+
+def _version(found: Resources, version: str) -> Version:
+    rows = {row.version: row for row in found.registry.aliases.versions()}
+    if version not in rows:
+        raise ConfigError(f"Expected a version of {', '.join(rows) or 'none'}, found {version!r}. See `cli models list`.")
+    return rows[version]
+
+
+def _run_of(found: Resources, version: Version) -> Run | None:
+    """The newest filtered backtest stored before the version was registered, if it is of the same training."""
+    from storage.runs import list_runs
+
+    before = [run for run in list_runs(found.engine, FILTERED, limit=1000) if run.created_at <= version.created_at]
+    return before[0] if before and version.created_at - before[0].created_at <= REGISTERED_WITHIN else None
+
+
+def _returns(found: Resources, run: Run) -> pd.Series[float]:
+    """Return of each session of a stored curve."""
+    from storage.runs import frames_of
+
+    _, equity = frames_of(found.engine, run.run_id)
+    start = float(run.meta.get("initial_cash_usd", found.settings.initial_cash_usd))
+    value = np.concatenate([[start], equity["equity_usd"].to_numpy(dtype=np.float64)])
+    return pd.Series(np.diff(value) / value[:-1], index=pd.DatetimeIndex(equity["session"]))
+
+
+def _overfitting(found: Resources, run: Run) -> float | None:
+    """Of the filtered strategies on record that cover the same sessions, and the unfiltered one (CSCV)."""
+    from backtest.statistics import overfitting
+    from storage.runs import list_runs
+
+    runs = [run, *list_runs(found.engine, FILTERED, limit=COMPARED), *list_runs(found.engine, UNFILTERED, limit=1)]
+    curves = {each.run_id: _returns(found, each) for each in runs}
+    together = pd.concat(curves, axis=1, join="inner").to_numpy(dtype=np.float64)
+    judged = overfitting(together, BLOCKS) if len(together) else None
+    return None if judged is None else judged.probability
