@@ -11,7 +11,10 @@ from fastapi.responses import JSONResponse
 from sqlalchemy.exc import OperationalError
 from starlette.exceptions import HTTPException
 
-from core.errors import DataError, DeskError, NoChampion, RetryLater, StaleData, UnknownSymbol
+from core.errors import ConfigError, DataError, DeskError, NoChampion, RetryLater, StaleData, UnknownSymbol, VersionConflict
+from serving.access import Forbidden, TooManyRequests, Unauthorised, retry_after
+from serving.journal import QueueFull
+from serving.models import NoChallenger
 from serving.schemas import Problem
 
 if TYPE_CHECKING:
@@ -19,25 +22,47 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger()
 
+
+class NoRun(DataError):
+    """No backtest is stored."""
+
+
+class UnknownStrategy(ConfigError):
+    """No strategy has that name."""
+
+
+class BadChange(ConfigError):
+    """What was asked for cannot be stored."""
+
+
+class TooLarge(Exception):
+    """A body that did not say its size went over the limit."""
+
+
 # The first that fits counts.
 ANSWERS: tuple[tuple[type[Exception], HTTPStatus, str], ...] = (
+    (Unauthorised, HTTPStatus.UNAUTHORIZED, "Send a key of API_READ_KEYS or API_CONTROL_KEYS in the header X-API-Key."),
+    (Forbidden, HTTPStatus.FORBIDDEN, "Set API_CONTROL_KEYS for the API, and send one of them in the header X-API-Key."),
+    (TooManyRequests, HTTPStatus.TOO_MANY_REQUESTS, "Wait as long as Retry-After says; API_READS_PER_SECOND sets the limit."),
+    (NoRun, HTTPStatus.NOT_FOUND, "Run model_training, `cli train` or `cli backtest` first."),
     (UnknownSymbol, HTTPStatus.NOT_FOUND, "Ask for a symbol of the universe, or load it: `cli ingest --symbols ...`."),
     (StaleData, HTTPStatus.CONFLICT, "Run daily_market_data, or `cli ingest` and `cli featurize`, then ask again."),
     (DataError, HTTPStatus.CONFLICT, "Look at market.quarantine and the Data Docs."),
+    (NoChallenger, HTTPStatus.NOT_FOUND, "Ask the champion, or register a challenger: model_training."),
     (NoChampion, HTTPStatus.SERVICE_UNAVAILABLE, "Run model_training, or `cli train`; the API picks the model up by itself."),
+    (UnknownStrategy, HTTPStatus.NOT_FOUND, "GET /strategies lists them."),
+    (VersionConflict, HTTPStatus.CONFLICT, "GET the strategy again and make the change from the version it has now."),
+    (BadChange, HTTPStatus.UNPROCESSABLE_ENTITY, "See /docs for the fields and an example."),
+    (ConfigError, HTTPStatus.CONFLICT, "Correct what the detail names, then ask again."),
+    (QueueFull, HTTPStatus.SERVICE_UNAVAILABLE, "Look at PostgreSQL, or raise PREDICTION_QUEUE_ROWS; then ask again."),
     (RetryLater, HTTPStatus.SERVICE_UNAVAILABLE, "Start PostgreSQL, or wait until it is back, then ask again."),
     (OperationalError, HTTPStatus.SERVICE_UNAVAILABLE, "Start PostgreSQL, or wait until it is back, then ask again."),
     (DeskError, HTTPStatus.INTERNAL_SERVER_ERROR, "See the API's log."),
 )
 
 
-class NoRun(DataError):
-    """No backtest is stored."""
-
-
 def install(app: FastAPI) -> None:
     """Answer every error as a problem."""
-    app.add_exception_handler(NoRun, _no_run)
     for kind in (DeskError, OperationalError):
         app.add_exception_handler(kind, _known)
     app.add_exception_handler(RequestValidationError, _bad_body)
@@ -45,34 +70,44 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(Exception, _unexpected)
 
 
-def problem(request: Request, status: HTTPStatus, detail: str, remedy: str, kind: str = "about:blank") -> JSONResponse:
+def answer(path: str, status: int, detail: str, remedy: str, kind: str = "about:blank") -> JSONResponse:
     """Build the answer; `kind` tells programs apart what people read in `detail`."""
-    body = Problem(type=kind, title=status.phrase, status=status, detail=detail, remedy=remedy, instance=request.url.path)
-    return JSONResponse(body.model_dump(), status_code=status, media_type="application/problem+json")
+    said = HTTPStatus(status)
+    body = Problem(type=kind, title=said.phrase, status=said, detail=detail, remedy=remedy, instance=path)
+    return JSONResponse(body.model_dump(), status_code=said, media_type="application/problem+json")
+
+
+def explain(error: Exception) -> tuple[HTTPStatus, str, str]:
+    """Status, detail and remedy of an error of the desk."""
+    status, remedy = next((status, remedy) for kind, status, remedy in ANSWERS if isinstance(error, kind))
+    return status, "The database does not answer." if isinstance(error, OperationalError) else str(error), remedy
 
 
 async def _known(request: Request, error: Exception) -> JSONResponse:
-    status, remedy = next((status, remedy) for kind, status, remedy in ANSWERS if isinstance(error, kind))
-    detail = "The database does not answer." if isinstance(error, OperationalError) else str(error)
+    status, detail, remedy = explain(error)
     log.warning("request_failed", path=request.url.path, status=int(status), error=type(error).__name__, detail=detail)
-    return problem(request, status, detail, remedy, kind=f"urn:desk:{type(error).__name__}")
-
-
-async def _no_run(request: Request, error: Exception) -> JSONResponse:
-    return problem(request, HTTPStatus.NOT_FOUND, str(error), "Run model_training, `cli train` or `cli backtest` first.")
+    response = answer(request.url.path, status, detail, remedy, kind=f"urn:desk:{type(error).__name__}")
+    if isinstance(error, TooManyRequests):
+        response.headers["retry-after"] = retry_after(error)
+    if isinstance(error, Unauthorised):
+        response.headers["www-authenticate"] = "Bearer"
+    return response
 
 
 async def _bad_body(request: Request, error: Exception) -> JSONResponse:
     found = error.errors() if isinstance(error, RequestValidationError) else []
     detail = "; ".join(f"{'.'.join(str(part) for part in item['loc'])}: {item['msg']}" for item in found)
-    return problem(request, HTTPStatus.UNPROCESSABLE_ENTITY, detail, "See /docs for the fields and an example.")
+    return answer(request.url.path, HTTPStatus.UNPROCESSABLE_ENTITY, detail, "See /docs for the fields and an example.")
 
 
 async def _http(request: Request, error: Exception) -> JSONResponse:
-    status = HTTPStatus(error.status_code if isinstance(error, HTTPException) else 500)
-    return problem(request, status, status.description or status.phrase, "See /docs for what there is.")
+    known = error if isinstance(error, HTTPException) else HTTPException(500)
+    status = HTTPStatus(known.status_code)
+    response = answer(request.url.path, status, status.description or status.phrase, "See /docs for what there is.")
+    response.headers.update(known.headers or {})  # Allow, where the method is wrong
+    return response
 
 
 async def _unexpected(request: Request, error: Exception) -> JSONResponse:
     log.error("unexpected_error", path=request.url.path, exc_info=error)
-    return problem(request, HTTPStatus.INTERNAL_SERVER_ERROR, type(error).__name__, "See the API's log.")
+    return answer(request.url.path, HTTPStatus.INTERNAL_SERVER_ERROR, type(error).__name__, "See the API's log.")

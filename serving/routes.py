@@ -1,4 +1,4 @@
-"""The routes: each validates, calls one function and returns a typed answer."""
+"""The routes that predict and tell: each validates, calls one function and returns a typed answer."""
 
 from __future__ import annotations
 
@@ -8,88 +8,123 @@ import sqlalchemy as sa
 from fastapi import APIRouter, Depends, Query, Request, Response, status
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
-from pipeline.resources import Resources
-from serving.champion import Champion
-from serving.metrics import Metrics
-from serving.predictions import predict
+from serving.access import reader
+from serving.predictions import Occasion
 from serving.problems import NoRun
-from serving.schemas import BacktestMetrics, Prediction, PredictionRequest, Problem, Readiness
+from serving.schemas import (
+    BacktestMetrics,
+    BatchAnswer,
+    BatchRequest,
+    ModelInfo,
+    ModelList,
+    Prediction,
+    PredictionRequest,
+    Problem,
+    Readiness,
+)
+from serving.state import State, state_of
 from storage.runs import latest_run
 
-router = APIRouter()
 PROBLEM: dict[str, Any] = {"model": Problem, "content": {"application/problem+json": {}}}
+DENIED = (401, 429)
+BODY = (400, 413, 422)
+PREDICTING: dict[int | str, dict[str, Any]] = dict.fromkeys((*DENIED, *BODY, 404, 409, 503), PROBLEM)
+JSON = "application/json"
+
+router = APIRouter(dependencies=[Depends(reader)])
+operation = APIRouter(tags=["operation"])
 
 
-def resources_of(request: Request) -> Resources:
-    """The application's adapters."""
-    found: Resources = request.app.state.resources
-    return found
-
-
-def champion_of(request: Request) -> Champion:
-    """The model that serves."""
-    found: Champion = request.app.state.champion
-    return found
-
-
-def metrics_of(request: Request) -> Metrics:
-    """The application's measures."""
-    found: Metrics = request.app.state.metrics
-    return found
-
-
-TheResources = Annotated[Resources, Depends(resources_of)]
-TheChampion = Annotated[Champion, Depends(champion_of)]
-TheMetrics = Annotated[Metrics, Depends(metrics_of)]
-
-
-@router.post("/predict-next-day", responses=dict.fromkeys((404, 409, 422, 503), PROBLEM), tags=["predictions"])
-def predict_next_day(
-    request: PredictionRequest, resources: TheResources, champion: TheChampion, metrics: TheMetrics
-) -> Prediction:
+@router.post("/predict-next-day", response_model=Prediction, responses=PREDICTING, tags=["predictions"])
+async def predict_next_day(asked: PredictionRequest, request: Request) -> Response:
     """Say whether an entry of the strategy at the next open would be worth taking.
 
     Give a symbol to use its newest features in the online store, or a symbol with every feature by name.
     """
-    answer = predict(request, champion.get(), resources)
-    metrics.predictions.labels(answer.signal).inc()
-    return answer
+    answer = await state_of(request).predictor.one(asked, occasion(request))
+    return Response(answer.model_dump_json(), media_type=JSON)
 
 
-@router.get("/backtest-metrics", responses=dict.fromkeys((404, 503), PROBLEM), tags=["research"])
+@router.post("/predict-batch", response_model=BatchAnswer, responses=PREDICTING, tags=["predictions"])
+async def predict_batch(asked: BatchRequest, request: Request) -> Response:
+    """Ask about up to 1,000 symbols or rows of features at once; a row with a problem does not stop the others."""
+    items = await state_of(request).predictor.many(asked.rows, occasion(request))
+    return Response(BatchAnswer(items=items).model_dump_json(), media_type=JSON)
+
+
+@router.get("/models", responses=dict.fromkeys(DENIED, PROBLEM), tags=["predictions"])
+async def models(request: Request) -> ModelList:
+    """The models that serve, and what was refused meanwhile."""
+    found = state_of(request).models
+    rows = [
+        ModelInfo(
+            arm=each.arm,
+            name=each.model.name,
+            version=each.model.version,
+            trained_through=each.model.trained_through,
+            features=list(each.model.features),
+            loaded_at=each.loaded_at,
+            fast=each.scorer.fast,
+        )
+        for each in found.loaded()
+    ]
+    return ModelList(models=rows, trouble=found.amber())
+
+
+@router.get("/backtest-metrics", responses=dict.fromkeys((*DENIED, 404, 422, 503), PROBLEM), tags=["research"])
 def backtest_metrics(
-    resources: TheResources,
-    kind: Annotated[str | None, Query(description="filtered or unfiltered; omitted: the latest run.")] = None,
+    request: Request,
+    kind: Annotated[
+        str | None,
+        Query(max_length=50, pattern=r"^[\w-]*$", description="filtered or unfiltered; omitted: the latest run."),
+    ] = None,
 ) -> BacktestMetrics:
     """Figures of the backtest stored last, net of costs."""
-    run = latest_run(resources.engine, kind)
+    run = latest_run(state_of(request).resources.engine, kind)
     if run is None:
         raise NoRun(f"No {kind + ' ' if kind else ''}backtest is stored.")
     return BacktestMetrics(run_id=run.run_id, kind=run.kind, created_at=run.created_at, meta=run.meta, metrics=run.metrics)
 
 
-@router.get("/healthz", tags=["operation"])
-def healthz() -> dict[str, str]:
+@operation.get("/healthz")
+async def healthz() -> dict[str, str]:
     """The process is alive."""
     return {"status": "alive"}
 
 
-@router.get("/readyz", responses={503: {"model": Readiness}}, tags=["operation"])
-def readyz(resources: TheResources, champion: TheChampion, response: Response) -> Readiness:
-    """Predictions can be served: the database answers and a model is loaded."""
-    try:
-        with resources.engine.connect() as connection:
-            connection.execute(sa.select(1))
-        database = "answers"
-    except Exception as error:  # noqa: BLE001  # whatever it is, the answer is "not ready" and says why
-        database = f"does not answer: {type(error).__name__}"
-    model = f"version {champion.version}" if champion.version else "none: run `cli train`"
-    ready = database == "answers" and champion.version is not None
+@operation.get("/readyz", responses={503: {"model": Readiness}})
+def readyz(request: Request, response: Response) -> Readiness:
+    """Predictions can be served: the database answers and a champion is loaded."""
+    desk = state_of(request)
+    database, champion = database_state(desk), next((one for one in desk.models.loaded() if one.arm == "champion"), None)
+    trouble = [*desk.models.amber(), *([desk.journal.amber] if desk.journal.amber else [])]
+    ready = database == "answers" and champion is not None
     response.status_code = status.HTTP_200_OK if ready else status.HTTP_503_SERVICE_UNAVAILABLE
-    return Readiness(ready=ready, database=database, model=model)
+    return Readiness(
+        ready=ready,
+        state="red" if not ready else "amber" if trouble else "green",
+        database=database,
+        model=f"version {champion.model.version}" if champion else "none: run `cli train`",
+        trouble=trouble,
+    )
 
 
-@router.get("/metrics", tags=["operation"], response_class=Response)
-def prometheus(metrics: TheMetrics) -> Response:
+@operation.get("/metrics", response_class=Response)
+def prometheus(request: Request) -> Response:
     """Measures in Prometheus' text format."""
-    return Response(generate_latest(metrics.registry), media_type=CONTENT_TYPE_LATEST)
+    return Response(generate_latest(state_of(request).metrics.registry), media_type=CONTENT_TYPE_LATEST)
+
+
+def occasion(request: Request) -> Occasion:
+    """The route, and when the request came to it."""
+    return Occasion(request.scope["route"].path, request.scope["desk_started"])
+
+
+def database_state(desk: State) -> str:
+    """`answers`, or what is wrong."""
+    try:
+        with desk.resources.engine.connect() as connection:
+            connection.execute(sa.select(1))
+    except Exception as error:  # noqa: BLE001  # whatever it is, the answer is "not ready" and says why
+        return f"does not answer: {type(error).__name__}"
+    return "answers"

@@ -5,35 +5,59 @@ from __future__ import annotations
 import datetime as dt
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, WithJsonSchema
 
 from core.frames import FEATURES
 from core.sessions import normalise_symbol
+
+MAX_BATCH_ROWS = 1_000
+NAMES = frozenset(FEATURES)
+STRICT = ConfigDict(extra="forbid", strict=True)
+SYMBOL = r"^ *[A-Za-z0-9^][A-Za-z0-9^.=/-]*(_[A-Za-z0-9]+)? *$"
+
+
+def _complete(value: dict[str, float | None]) -> dict[str, float | None]:
+    """Refuse missing and unknown features by name."""
+    if value.keys() != NAMES:
+        missing, strange = sorted(NAMES - value.keys()), sorted(value.keys() - NAMES)
+        raise ValueError(f"Expected exactly the model's features; missing {missing}, unknown {strange}.")
+    return value
+
+
+Symbol = Annotated[
+    str,
+    Field(min_length=1, max_length=20, pattern=SYMBOL, description="Ticker in any common spelling."),
+    AfterValidator(normalise_symbol),
+]
+Features = Annotated[
+    dict[str, Annotated[float, Field(allow_inf_nan=False)] | None],
+    AfterValidator(_complete),
+    WithJsonSchema(
+        {
+            "type": "object",
+            "properties": {name: {"anyOf": [{"type": "number"}, {"type": "null"}]} for name in FEATURES},
+            "required": list(FEATURES),
+            "additionalProperties": False,
+        }
+    ),
+]
+Reason = Annotated[str, Field(min_length=1, max_length=500, pattern=r"^[^\x00]*\S[^\x00]*$", description="Why.")]
+Author = Annotated[str, Field(min_length=1, max_length=100, pattern=r"^[^\x00]*\S[^\x00]*$", description="Who.")]
 
 
 class PredictionRequest(BaseModel):
     """A symbol whose features are in the online store, or a symbol with features of your own."""
 
-    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"symbol": "SPY"}]})
+    model_config = STRICT | ConfigDict(json_schema_extra={"examples": [{"symbol": "SPY"}]})
 
-    symbol: Annotated[str, Field(min_length=1, max_length=20, description="Ticker in any common spelling.")]
+    symbol: Symbol
     features: Annotated[
-        dict[str, float | None] | None,
+        Features | None,
         Field(description="Every feature of the model by name; null where unknown. Omit to use the online store."),
     ] = None
-
-    @field_validator("symbol")
-    @classmethod
-    def _normalise(cls, value: str) -> str:
-        return normalise_symbol(value)
-
-    @field_validator("features")
-    @classmethod
-    def _complete(cls, value: dict[str, float | None] | None) -> dict[str, float | None] | None:
-        if value is not None and set(value) != set(FEATURES):
-            missing, strange = sorted(set(FEATURES) - set(value)), sorted(set(value) - set(FEATURES))
-            raise ValueError(f"Expected exactly the model's features; missing {missing}, unknown {strange}.")
-        return value
+    arm: Annotated[
+        str, Field(pattern=r"^(champion|challenger(-[0-9]{1,3})?)$", description="Which model answers; GET /models lists them.")
+    ] = "champion"
 
 
 class Prediction(BaseModel):
@@ -47,9 +71,126 @@ class Prediction(BaseModel):
     predicted_return: Annotated[float, Field(description="Expected net return of an entry, as a fraction.")]
     signal: Annotated[Literal["enter", "skip"], Field(description="Whether the filter lets an entry of the strategy pass.")]
     confidence: Annotated[float, Field(ge=0, le=1, description="|2 * probability - 1|.")]
+    arm: Annotated[str, Field(description="Which model answered.")]
     model_name: str
     model_version: str
     feature_timestamp: Annotated[dt.datetime | None, Field(description="Close of the features' bar; null for features given.")]
+    feature_hash: Annotated[str, Field(description="Digest of the features, as stored beside them.")]
+
+
+class Problem(BaseModel):
+    """What went wrong and what to do about it (RFC 9457)."""
+
+    type: str = "about:blank"
+    title: str
+    status: int
+    detail: str
+    remedy: Annotated[str, Field(description="What to do.")]
+    instance: str
+
+
+class BatchRequest(BaseModel):
+    """Up to 1,000 questions at once."""
+
+    model_config = STRICT | ConfigDict(json_schema_extra={"examples": [{"rows": [{"symbol": "SPY"}, {"symbol": "QQQ"}]}]})
+
+    rows: Annotated[list[PredictionRequest], Field(min_length=1, max_length=MAX_BATCH_ROWS)]
+
+
+class BatchItem(BaseModel):
+    """A prediction, or the problem with this one row."""
+
+    prediction: Prediction | None = None
+    problem: Problem | None = None
+
+
+class BatchAnswer(BaseModel):
+    """One item for each row asked, in the same order."""
+
+    items: list[BatchItem]
+
+
+class ModelInfo(BaseModel):
+    """A model that serves."""
+
+    arm: str
+    name: str
+    version: str
+    trained_through: Annotated[str, Field(description="The last decision it learnt from.")]
+    features: list[str]
+    loaded_at: dt.datetime
+    fast: Annotated[bool, Field(description="Whether single rows take the fast way, in microseconds.")]
+
+
+class ModelList(BaseModel):
+    """What serves, and what was refused while it goes on serving."""
+
+    models: list[ModelInfo]
+    trouble: Annotated[list[str], Field(description="Refused versions and an unreachable registry, with the reason.")]
+
+
+class StrategyState(BaseModel):
+    """Parameters in force of a strategy in one symbol, or in all others (null)."""
+
+    strategy: str
+    symbol: str | None
+    enabled: bool
+    version: Annotated[int, Field(description="Of the row they come from; 0: nothing is stored, the defaults count.")]
+    row_symbol: Annotated[str | None, Field(description="Symbol of that row; null: the row for all symbols.")]
+    params: dict[str, Any]
+    preset: str | None
+    author: str | None
+    reason: str | None
+    created_at: dt.datetime | None
+
+
+class ParametersChange(BaseModel):
+    """New values for some parameters, or a reset to what all symbols have (without a symbol: to the defaults)."""
+
+    model_config = STRICT | ConfigDict(
+        json_schema_extra={
+            "examples": [{"values": {"stop_pct": 4.0}, "expected_version": 0, "reason": "wider stop", "author": "ann"}]
+        }
+    )
+
+    values: Annotated[dict[str, Any], Field(default_factory=dict, max_length=50, description="Parameters that change.")]
+    symbol: Annotated[Symbol | None, Field(description="For this symbol alone.")] = None
+    reset: bool = False
+    expected_version: Annotated[int, Field(ge=0, le=2**31 - 1, description="Version of the row that the change is made from.")]
+    reason: Reason
+    author: Author
+
+
+class SwitchChange(BaseModel):
+    """Why a strategy is switched, and where."""
+
+    model_config = STRICT | ConfigDict(json_schema_extra={"examples": [{"reason": "earnings week", "author": "ann"}]})
+
+    symbol: Annotated[Symbol | None, Field(description="In this symbol alone.")] = None
+    reason: Reason
+    author: Author
+
+
+class HaltChange(BaseModel):
+    """Why trading is halted or resumed, and by whom."""
+
+    model_config = STRICT | ConfigDict(json_schema_extra={"examples": [{"reason": "prices look wrong", "author": "ann"}]})
+
+    portfolio: Annotated[
+        str | None, Field(min_length=1, max_length=100, pattern=r"^[\w.-]+$", description="Omitted: the desk's own.")
+    ] = None
+    reason: Reason
+    author: Author
+
+
+class HaltState(BaseModel):
+    """The halt switch of a portfolio; without an author it was never turned."""
+
+    portfolio: str
+    halted: bool
+    reason: str | None = None
+    author: str | None = None
+    created_at: dt.datetime | None = None
 
 
 class BacktestMetrics(BaseModel):
@@ -66,16 +207,10 @@ class Readiness(BaseModel):
     """Whether predictions can be served, part by part."""
 
     ready: bool
+    state: Annotated[
+        Literal["green", "amber", "red"],
+        Field(description="amber: predictions are served, and something deserves a look; red: none are served."),
+    ]
     database: str
     model: str
-
-
-class Problem(BaseModel):
-    """What went wrong and what to do about it (RFC 9457)."""
-
-    type: str = "about:blank"
-    title: str
-    status: int
-    detail: str
-    remedy: Annotated[str, Field(description="What to do.")]
-    instance: str
+    trouble: Annotated[list[str], Field(description="What deserves a look.")]

@@ -81,7 +81,7 @@ class BoosterRow:
     def __call__(self, values: list[float]) -> float:
         """Probability of the row."""
         with self._lock:
-            self._row[:] = values
+            self._row[:] = values  # type: ignore[assignment]  # a list of floats is one of what it takes
             if self._predict(*self._arguments):
                 raise RuntimeError("LightGBM's single-row call failed.")
             return self._answer.value

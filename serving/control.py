@@ -1,0 +1,168 @@
+"""The routes that show and change what the desk does: strategies, their parameters and switches, the halt of trading.
+
+Owns no rule: parameters are checked and stored by `pipeline.parameters`, the halt switch is `storage.halts`. What is changed
+here counts from the next step that is started; orders already sent stay.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, Path, Query, Request
+
+from core.errors import ConfigError, VersionConflict
+from pipeline import parameters
+from pipeline.parameters import InForce
+from serving.access import controller, reader
+from serving.problems import BadChange, UnknownStrategy
+from serving.routes import BODY, DENIED, PROBLEM
+from serving.schemas import HaltChange, HaltState, ParametersChange, StrategyState, SwitchChange, Symbol
+from serving.state import state_of
+from storage import halts
+from trading.strategies.registry import STRATEGIES
+
+READING: dict[int | str, dict[str, Any]] = dict.fromkeys((*DENIED, 404, 409, 422, 503), PROBLEM)
+CHANGING: dict[int | str, dict[str, Any]] = dict.fromkeys((*DENIED, *BODY, 403, 404, 409, 503), PROBLEM)
+Name = Annotated[str, Path(max_length=50, pattern=r"^\w+$", description="A strategy's name; GET /strategies lists them.")]
+
+router = APIRouter(prefix="/strategies", tags=["strategies"])
+trading = APIRouter(prefix="/trading", tags=["trading"])
+
+
+@router.get("", dependencies=[Depends(reader)], responses=READING)
+def strategies(request: Request) -> list[StrategyState]:
+    """Every strategy with the parameters in force: for all symbols, and for each symbol with a row of its own."""
+    return [state_of_strategy(each) for each in parameters.in_force(resources=state_of(request).resources)]
+
+
+@router.get("/{name}", dependencies=[Depends(reader)], responses=READING)
+def strategy(
+    name: Name, request: Request, symbol: Annotated[Symbol | None, Query(description="In this symbol alone.")] = None
+) -> list[StrategyState]:
+    """One strategy with the parameters in force."""
+    require_strategy(name)
+    found = parameters.in_force(name, symbol, resources=state_of(request).resources)
+    return [state_of_strategy(each) for each in found]
+
+
+@router.put("/{name}/parameters", dependencies=[Depends(controller)], responses=CHANGING)
+def set_parameters(name: Name, change: ParametersChange, request: Request) -> StrategyState:
+    """Store a new version, unless somebody changed the parameters since `expected_version` (409)."""
+    require_strategy(name)
+    with changing():
+        parameters.change(
+            name,
+            change.values,
+            symbol=change.symbol,
+            reset=change.reset,
+            expected_version=change.expected_version,
+            reason=change.reason,
+            author=change.author,
+            resources=state_of(request).resources,
+        )
+    return now_in_force(request, name, change.symbol)
+
+
+@router.post("/{name}/enable", dependencies=[Depends(controller)], responses=CHANGING)
+def enable(name: Name, change: SwitchChange, request: Request) -> StrategyState:
+    """Let the strategy enter again, in one symbol or in all."""
+    return switched(request, name, change, enabled=True)
+
+
+@router.post("/{name}/disable", dependencies=[Depends(controller)], responses=CHANGING)
+def disable(name: Name, change: SwitchChange, request: Request) -> StrategyState:
+    """Hold the strategy's entries back, in one symbol or in all; positions are left by their own rules."""
+    return switched(request, name, change, enabled=False)
+
+
+@trading.get("/halt", dependencies=[Depends(reader)], responses=dict.fromkeys((*DENIED, 422, 503), PROBLEM))
+def halt_state(
+    request: Request,
+    portfolio: Annotated[
+        str | None, Query(max_length=100, pattern=r"^[\w.-]+$", description="Omitted: the desk's own.")
+    ] = None,
+) -> HaltState:
+    """Whether a portfolio is halted, why, and by whom."""
+    resources = state_of(request).resources
+    wanted = portfolio or resources.settings.portfolio
+    found = halts.current(resources.engine, wanted)
+    return HaltState(portfolio=wanted, halted=False) if found is None else state_of_halt(found)
+
+
+@trading.post("/halt", dependencies=[Depends(controller)], responses=CHANGING)
+def halt(change: HaltChange, request: Request) -> HaltState:
+    """Stop a portfolio's orders until it is resumed."""
+    return turned(request, change, halts.halt)
+
+
+@trading.post("/resume", dependencies=[Depends(controller)], responses=CHANGING)
+def resume(change: HaltChange, request: Request) -> HaltState:
+    """Let a halted portfolio trade again."""
+    return turned(request, change, halts.resume)
+
+
+def require_strategy(name: str) -> None:
+    """Refuse what is no built-in strategy: the registry would take a path to a file, and run it."""
+    if name not in STRATEGIES:
+        raise UnknownStrategy(f"Unknown strategy {name!r}. Expected one of {', '.join(STRATEGIES)}.")
+
+
+@contextmanager
+def changing() -> Iterator[None]:
+    """What a change is refused for is the asker's to correct."""
+    try:
+        yield
+    except VersionConflict:
+        raise
+    except ConfigError as error:
+        raise BadChange(str(error)) from error
+
+
+def switched(request: Request, name: str, change: SwitchChange, *, enabled: bool) -> StrategyState:
+    """Turn a strategy's switch and tell what is in force."""
+    require_strategy(name)
+    resources = state_of(request).resources
+    with changing():
+        parameters.switch(
+            name, enabled=enabled, symbol=change.symbol, reason=change.reason, author=change.author, resources=resources
+        )
+    return now_in_force(request, name, change.symbol)
+
+
+def turned(request: Request, change: HaltChange, turn: Any) -> HaltState:  # noqa: ANN401  # halt or resume
+    """Turn the halt switch and tell how it stands."""
+    resources = state_of(request).resources
+    with changing():
+        portfolio = change.portfolio or resources.settings.portfolio
+        return state_of_halt(turn(resources.engine, portfolio, reason=change.reason, author=change.author))
+
+
+def now_in_force(request: Request, name: str, symbol: str | None) -> StrategyState:
+    """The strategy's state in a symbol, or in all without a row of their own."""
+    return state_of_strategy(parameters.in_force(name, symbol, resources=state_of(request).resources)[0])
+
+
+def state_of_halt(turn: halts.Halt) -> HaltState:
+    """The switch as the API tells it."""
+    return HaltState(
+        portfolio=turn.portfolio, halted=turn.halted, reason=turn.reason, author=turn.author, created_at=turn.created_at
+    )
+
+
+def state_of_strategy(found: InForce) -> StrategyState:
+    """What is in force as the API tells it."""
+    row = found.stored
+    return StrategyState(
+        strategy=found.strategy,
+        symbol=found.symbol,
+        enabled=row.enabled if row else True,
+        version=row.version if row else 0,
+        row_symbol=row.symbol if row else None,
+        params=dict(found.params),
+        preset=row.preset if row else None,
+        author=row.author if row else None,
+        reason=row.reason if row else None,
+        created_at=row.created_at if row else None,
+    )

@@ -1,0 +1,191 @@
+"""Every prediction on its way to PostgreSQL. Owns the bounded queue before the table; it drops nothing silently.
+
+An answer is queued before it is given. When the queue is full no answer is given: the API says 503. While the database does
+not take rows the queue grows, readiness is amber, and the rows are tried again until they are stored. On shutdown the queue is
+drained; what the database does not take then is left in a file, which the next start stores. Rows that PostgreSQL refuses are
+set aside in a file, counted and alerted. A process that is killed loses what it took in the last `FLUSH_SECONDS`.
+
+Rows are stored at least once: a connection that breaks while it commits may store a batch twice.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+import uuid
+from collections import deque
+from typing import TYPE_CHECKING
+
+import psycopg2
+import structlog
+from sqlalchemy.exc import OperationalError
+
+from core.errors import RetryLater
+from storage.served import ServedPredictions, encode
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from pipeline.resources import Resources
+    from serving.metrics import Metrics
+    from storage.served import Served
+
+log = structlog.get_logger()
+FLUSH_SECONDS = 0.1
+BATCH_ROWS = 500  # 4 ms of encoding: longer would be felt by the requests beside it
+RETRY_SECONDS = 1.0
+DRAIN_SECONDS = 5.0
+AMBER_FRACTION = 0.5
+UNREACHABLE = (OperationalError, psycopg2.OperationalError, psycopg2.InterfaceError, RetryLater)
+
+
+class QueueFull(RetryLater):
+    """As many predictions wait to be stored as may."""
+
+
+class Journal:
+    """Predictions waiting to be stored.
+
+    Parameters
+    ----------
+    resources
+        Its engine, its data folder for what could not be stored, and its alerts.
+    """
+
+    def __init__(self, resources: Resources, metrics: Metrics) -> None:
+        self._resources = resources
+        self._metrics = metrics
+        self._limit = resources.settings.prediction_queue_rows
+        self._folder = resources.data_dir / "unstored-predictions"
+        self._waiting: deque[Served] = deque()
+        self._writing: list[Served] = []
+        self._wake = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+        self._ready = False
+        self.trouble: str | None = None
+
+    @property
+    def depth(self) -> int:
+        """Rows that wait or are being written."""
+        return len(self._waiting) + len(self._writing)
+
+    @property
+    def amber(self) -> str | None:
+        """Why the queue deserves a look; None when it does not."""
+        if self.trouble:
+            return f"{self.depth} of {self._limit} predictions wait: {self.trouble}"
+        return f"{self.depth} of {self._limit} predictions wait" if self.depth > AMBER_FRACTION * self._limit else None
+
+    def require_room(self, rows: int = 1) -> None:
+        """Refuse what could not be recorded.
+
+        Raises
+        ------
+        QueueFull
+            When fewer than `rows` places are left.
+        """
+        if self.depth + rows > self._limit:
+            self._metrics.refused.inc(rows)
+            raise QueueFull(
+                f"{self.depth} predictions wait to be stored, at most {self._limit} may: expected room for {rows} more. "
+                f"{self.trouble or 'PostgreSQL takes them more slowly than they come'}."
+            )
+
+    def add(self, row: Served) -> None:
+        """Queue a row for which there is room."""
+        self._waiting.append(row)
+        if not self._wake.is_set():
+            self._wake.set()
+
+    def start(self) -> None:
+        """Begin to store, on the running loop."""
+        self._task = asyncio.create_task(self._run())
+
+    async def close(self) -> None:
+        """Drain the queue; what the database does not take in `DRAIN_SECONDS` goes to a file."""
+        if self._task is None:
+            return
+        self._wake.set()
+        deadline = time.monotonic() + DRAIN_SECONDS
+        while self.depth and not self.trouble and time.monotonic() < deadline:
+            await asyncio.sleep(FLUSH_SECONDS / 5)
+        self._task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await self._task
+        left = [*self._writing, *self._waiting]
+        if left:
+            path = await asyncio.to_thread(self._leave, left, "left")
+            log.warning("predictions_left_in_file", rows=len(left), path=str(path), reason=self.trouble or "no time to drain")
+
+    async def _run(self) -> None:
+        while True:
+            await self._wake.wait()
+            await asyncio.sleep(FLUSH_SECONDS if len(self._waiting) < BATCH_ROWS else 0)
+            self._wake.clear()
+            while self._waiting or self._writing:
+                await self._store()
+
+    async def _store(self) -> None:
+        """Store one batch; after a failure keep it and wait."""
+        if not self._writing:
+            self._writing = [self._waiting.popleft() for _ in range(min(BATCH_ROWS, len(self._waiting)))]
+        writing = asyncio.ensure_future(asyncio.to_thread(self._write, self._writing))
+        try:
+            await asyncio.shield(writing)
+        except asyncio.CancelledError:  # shut down in mid-write: know its outcome before anything is left in a file
+            with contextlib.suppress(*UNREACHABLE):
+                await writing
+                self._writing = []
+            raise
+        except UNREACHABLE as error:
+            self._note(error)
+            await asyncio.sleep(RETRY_SECONDS)
+            return
+        except Exception as error:  # noqa: BLE001  # PostgreSQL refuses the rows themselves: trying again would block all others
+            self._set_aside(error)
+        self._writing = []
+        self._metrics.queue.set(self.depth)
+        self._recovered()
+
+    def _write(self, rows: Sequence[Served]) -> None:
+        """Off the event loop: what an earlier process left, then these."""
+        store = ServedPredictions(self._resources.engine)
+        if not self._ready:
+            store.name_features()
+            for path in sorted(self._folder.glob("left-*.copy")):
+                store.append_file(path)
+                path.unlink()
+                log.info("predictions_of_an_earlier_process_stored", path=str(path))
+            self._ready = True
+        store.append(rows)
+        self._metrics.stored.inc(len(rows))
+
+    def _note(self, error: Exception) -> None:
+        self._metrics.queue.set(self.depth)
+        self._metrics.store_failures.inc()
+        if self.trouble is None:
+            log.error("predictions_wait", reason=type(error).__name__, rows=self.depth)
+        self.trouble = f"the database does not answer ({type(error).__name__})"
+
+    def _recovered(self) -> None:
+        if self.trouble is not None:
+            log.info("predictions_stored_again", rows_waiting=self.depth)
+        self.trouble = None
+
+    def _set_aside(self, error: Exception) -> None:
+        path = self._leave(self._writing, "refused")
+        self._metrics.set_aside.inc(len(self._writing))
+        log.error("predictions_refused", rows=len(self._writing), path=str(path), exc_info=error)
+        text = f"PostgreSQL refused {len(self._writing)} served predictions: {error}\nThey are kept in {path} (COPY, binary)."
+        asyncio.get_running_loop().run_in_executor(None, self._resources.alerts.send, "Predictions could not be stored", text)
+
+    def _leave(self, rows: Sequence[Served], kind: str) -> Path:
+        """Write rows to a file that `ServedPredictions.append_file` reads."""
+        self._folder.mkdir(parents=True, exist_ok=True)
+        path = self._folder / f"{kind}-{time.time_ns()}-{uuid.uuid4().hex[:6]}.copy"
+        half = path.with_suffix(".part")
+        half.write_bytes(encode(rows))
+        half.replace(path)
+        return path

@@ -1,0 +1,188 @@
+"""The models that serve, champion and challengers: loaded once, exchanged when an alias moves. It predicts nothing.
+
+What is loaded goes on serving whatever happens to the registry. A version that cannot be loaded, answers trial rows with
+nonsense or wants other features than these is refused, once with an alert, and tried again every `RETRY_SECONDS`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import structlog
+
+from core.errors import ConfigError, NoChampion
+from core.frames import FEATURES
+from ml.aliases import CHALLENGERS, CHAMPION
+from serving.scorer import Scorer
+
+if TYPE_CHECKING:
+    import datetime as dt
+
+    from ml.predict import EntryFilter
+    from pipeline.resources import Resources
+    from serving.metrics import Metrics
+
+ARM = re.compile(rf"{CHAMPION}|{CHALLENGERS.pattern}")
+RETRY_SECONDS = 5.0
+# A registry over HTTP that is down answers within seconds: MLflow's own patience is minutes.
+PATIENCE = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1", "MLFLOW_HTTP_REQUEST_TIMEOUT": "5"}
+log = structlog.get_logger()
+
+
+class NoChallenger(ConfigError):
+    """No model is under the alias of the challenger."""
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """A model that serves, whole: readers keep the one they got."""
+
+    arm: str
+    model: EntryFilter
+    scorer: Scorer
+    loaded_at: dt.datetime
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """Why an arm does not serve what its alias says: the version (None: the alias points nowhere), and when to try again."""
+
+    version: str | None
+    reason: str
+    retry_at: float
+
+
+class Models:
+    """Holds the filter under each alias."""
+
+    def __init__(self, resources: Resources, metrics: Metrics) -> None:
+        self._resources = resources
+        self._metrics = metrics
+        self._loaded: dict[str, Loaded] = {}
+        self.refused: dict[str, Refusal] = {}
+        self.unreachable: str | None = None
+        for name, value in PATIENCE.items():
+            os.environ.setdefault(name, value)
+
+    def get(self, arm: str = CHAMPION) -> Loaded:
+        """The model of an arm.
+
+        Raises
+        ------
+        NoChampion
+            When none has been registered yet.
+        NoChallenger
+            When no challenger is.
+        """
+        found = self._loaded.get(arm)
+        if found is None:
+            raise (NoChampion if arm == CHAMPION else NoChallenger)(f"No {arm} of {self._name!r} is registered.")
+        return found
+
+    def loaded(self) -> list[Loaded]:
+        """Every model that serves now."""
+        loaded = dict(self._loaded)
+        return [loaded[arm] for arm in sorted(loaded)]
+
+    def amber(self) -> list[str]:
+        """What is wrong while models go on serving."""
+        found = [f"{arm}: {refusal.reason}" for arm, refusal in dict(self.refused).items()]
+        return [*found, f"registry: {self.unreachable}"] if self.unreachable else found
+
+    def refresh(self) -> None:
+        """Load what the aliases say now. A failure keeps what serves, and is logged and counted."""
+        try:
+            aliases = self._resources.registry.aliases.all()
+        except Exception as error:  # whatever the registry throws, the loaded models go on serving
+            if self.unreachable is None:
+                log.exception("registry_does_not_answer", serving=sorted(self._loaded), error=type(error).__name__)
+            self._metrics.reloads.labels("any", "failed").inc()
+            self.unreachable = f"does not answer: {type(error).__name__}"
+            return
+        self.unreachable = None
+        arms = {alias: version for alias, version in aliases.items() if ARM.fullmatch(alias)}
+        for arm in sorted({CHAMPION, *arms, *self._loaded, *self.refused}):
+            self._follow(arm, arms.get(arm))
+
+    async def watch(self, every_seconds: float) -> None:
+        """Refresh for ever, off the event loop."""
+        while True:
+            await asyncio.sleep(every_seconds)
+            await asyncio.to_thread(self.refresh)
+
+    @property
+    def _name(self) -> str:
+        return self._resources.settings.model_name
+
+    def _version(self, arm: str) -> str | None:
+        return self._loaded[arm].model.version if arm in self._loaded else None
+
+    def _follow(self, arm: str, version: str | None) -> None:
+        """Bring an arm to the version under its alias."""
+        if version is not None and version == self._version(arm):
+            self.refused.pop(arm, None)
+        elif version is None:
+            self._point_nowhere(arm)
+        elif self._may_try(arm, version):
+            self._load(arm, version)
+
+    def _may_try(self, arm: str, version: str) -> bool:
+        refusal = self.refused.get(arm)
+        return refusal is None or refusal.version != version or time.monotonic() >= refusal.retry_at
+
+    def _point_nowhere(self, arm: str) -> None:
+        """A challenger that was withdrawn stops serving; a champion goes on until there is another."""
+        if arm != CHAMPION:
+            before = self._loaded.pop(arm, None)
+            self._metrics.drop_model(arm)
+            self.refused.pop(arm, None)
+            log.info("model_withdrawn", arm=arm, before=before.model.version if before else None)
+        elif arm in self._loaded:
+            self._refuse(arm, None, f"the alias {arm!r} points nowhere; version {self._version(arm)} goes on serving")
+
+    def _load(self, arm: str, version: str) -> None:
+        try:
+            model = self._resources.registry.load(version)
+            require_features(model)
+            fresh = Loaded(arm, model, Scorer(model), self._resources.clock())
+        except Exception as error:  # noqa: BLE001  # whatever is wrong with it, the old model goes on serving
+            serving = self._version(arm)
+            kept = f"version {serving} goes on serving" if serving else "nothing serves in its place"
+            self._refuse(arm, version, f"version {version} was refused ({type(error).__name__}: {error}); {kept}")
+            return
+        log.info("model_loaded", arm=arm, name=model.name, version=version, before=self._version(arm), fast=fresh.scorer.fast)
+        self._loaded[arm] = fresh
+        self.refused.pop(arm, None)
+        self._metrics.reloads.labels(arm, "loaded").inc()
+        self._metrics.serve_model(arm, model.name, version)
+
+    def _refuse(self, arm: str, version: str | None, reason: str) -> None:
+        """Note a refusal; the first of its kind is alerted."""
+        before = self.refused.get(arm)
+        self.refused[arm] = Refusal(version, reason, time.monotonic() + RETRY_SECONDS)
+        if before is None or before.version != version:
+            self._metrics.reloads.labels(arm, "refused").inc()
+            log.error("model_refused", arm=arm, version=version, serving=self._version(arm), reason=reason)
+            remedy = "Look at the version in MLflow; train anew (`cli train`) or move the alias to a version that loads."
+            self._resources.alerts.send(f"The {arm} of {self._name!r} was not loaded", f"{reason}.\n{remedy}")
+
+
+def require_features(model: EntryFilter) -> None:
+    """Refuse a model that was trained on other features than this process makes.
+
+    Raises
+    ------
+    ConfigError
+        Names what is missing on either side.
+    """
+    missing, strange = sorted(set(model.features) - set(FEATURES)), sorted(set(FEATURES) - set(model.features))
+    if missing or strange:
+        raise ConfigError(
+            f"{model.name} {model.version} was trained on another feature set: it wants {missing or 'nothing'} that is not "
+            f"made here, and does not know {strange or 'nothing'} that is. Train anew: `cli train`."
+        )
