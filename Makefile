@@ -8,7 +8,7 @@ COMPILE := $(COMPILE_ANY) --group dev pyproject.toml
 COMPILE_PEERS := $(COMPILE_ANY) requirements-peers.in
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo up test bench bench-peers simulate-ab oracle peers lint check format lock lock-check clean
+.PHONY: help install demo up test bench bench-peers simulate-ab oracle peers chaos lint check format lock lock-check clean
 
 help:  ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -54,6 +54,9 @@ bench-peers: peers  ## Time the engine against the peers and write the table of 
 oracle: peers  ## Compare trade lists with backtesting.py and write the counts of docs/benchmarks.md
 	@$(BIN)/python -m pytest -q tests/oracle
 	@$(BIN)/python -m tests.oracle.report
+
+chaos: install  ## Kill the daily execution on random schedules and write docs/exactly-once.md
+	@$(BIN)/python -m tests.chaos.run
 
 lint: install lock-check  ## Format, lint, types, import rules, lock file
 	@$(BIN)/ruff format --check $(CODE)

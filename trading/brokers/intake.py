@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from core.errors import StopTrading
+from core.errors import IllegalTransition, StopTrading
 from core.failpoints import reach
 from core.models import Leg, OrderState, Position, Side, follows
 from trading.brokers.children import child_order, is_ours
@@ -40,13 +40,24 @@ def take_state(book: Book, client_order_id: str, news: OrderState, reason: str =
     LookupError
         When the book does not know the order.
     """
-    _, state = known(book, client_order_id)
     if news in {OrderState.FILLED, OrderState.PARTIALLY_FILLED}:
         news = OrderState.ACCEPTED
-    if not follows(state, news):
-        return state
-    book.transition(client_order_id, news, reason)
-    return news
+    _, state = known(book, client_order_id)
+    while follows(state, news):
+        if moved(book, client_order_id, state, news, reason):
+            return news
+        _, state = known(book, client_order_id)
+    return state
+
+
+def moved(book: Book, client_order_id: str, state: OrderState, news: OrderState, reason: str) -> bool:
+    """Move the order from a state read before; False when someone else has moved it in between, and it must be read again."""
+    try:
+        return book.transition(client_order_id, news, reason)
+    except IllegalTransition:
+        if known(book, client_order_id)[1] is state:
+            raise
+        return False
 
 
 def known(book: Book, client_order_id: str) -> tuple[OrderIntent, OrderState]:

@@ -14,8 +14,8 @@ from tenacity import Retrying, retry_if_exception, stop_after_delay, wait_expone
 
 from core.errors import ExecutorBusy, RetryLater
 from core.failpoints import reach
-from core.models import FINAL, SENT, WORKING, OrderState
-from trading.brokers.intake import known, take_state
+from core.models import FINAL, SENT, OrderState
+from trading.brokers.intake import known, moved, take_state
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -155,18 +155,19 @@ def _cancel(book: Book, broker: Broker, client_order_id: str, reason: str) -> Or
     if state in FINAL:
         return state
     if state in {OrderState.INTENT, OrderState.UNKNOWN}:
-        book.transition(client_order_id, OrderState.CANCELLED, reason)
-        return OrderState.CANCELLED
-    book.transition(client_order_id, OrderState.CANCEL_PENDING, reason)
+        done = moved(book, client_order_id, state, OrderState.CANCELLED, reason)
+        return OrderState.CANCELLED if done else _cancel(book, broker, client_order_id, reason)
+    if state is not OrderState.CANCEL_PENDING and not moved(book, client_order_id, state, OrderState.CANCEL_PENDING, reason):
+        return _cancel(book, broker, client_order_id, reason)
     reach("cancel.claimed")
     answer = broker.cancel(client_order_id)
     reach("cancel.answered")
-    if answer.refused is not None and answer.state in WORKING - {OrderState.CANCEL_PENDING}:
-        log.warning("cancel_refused", client_order_id=client_order_id, reason=_words(answer))
-        back = OrderState.PARTIALLY_FILLED if book.filled(client_order_id) else OrderState.ACCEPTED
-        book.transition(client_order_id, back, _words(answer))
-        return back
-    return take_state(book, client_order_id, answer.state, _words(answer))
+    if answer.refused is None or answer.state not in {OrderState.ACCEPTED, OrderState.PARTIALLY_FILLED}:
+        return take_state(book, client_order_id, answer.state, _words(answer))
+    log.warning("cancel_refused", client_order_id=client_order_id, reason=_words(answer))
+    back = OrderState.PARTIALLY_FILLED if book.filled(client_order_id) else OrderState.ACCEPTED
+    moved(book, client_order_id, OrderState.CANCEL_PENDING, back, _words(answer))
+    return known(book, client_order_id)[1]
 
 
 def _words(answer: Answer) -> str:

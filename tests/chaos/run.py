@@ -1,0 +1,174 @@
+"""Kill the day at every failpoint and on random schedules, and write what came of it to `docs/exactly-once.md`.
+
+Run it: `make chaos`, or `python -m tests.chaos.run --schedules 10000 --minutes 60`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import datetime as dt
+import logging
+import sys
+import tempfile
+import time
+import uuid
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import structlog
+from pydantic import SecretStr
+
+from core.failpoints import FAILPOINTS
+from core.settings import Settings
+from storage.engine import cluster_url
+from tests.chaos.schedule import AT_THE_VENUE, ON_PAPER, Outcome, Schedule, draw, run, warm
+from tests.chaos.world import World, build, venue
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "exactly-once.md"
+MARK = "<!-- results: written by tests/chaos/run.py -->"
+VISITS = (1, 1, 2)
+
+
+@dataclass
+class Tally:
+    """Sums over days."""
+
+    days: int = 0
+    kills: int = 0
+    killed_by_venue: int = 0
+    intents: int = 0
+    orders: int = 0
+    lost: int = 0
+    doubled: int = 0
+    attempts: int = 0
+    turned_away: int = 0
+    refused_twice: int = 0
+    fills: int = 0
+    killed_at: Counter[str] = field(default_factory=Counter)
+    wrong: list[str] = field(default_factory=list)
+
+    def add(self, name: str, outcome: Outcome) -> None:
+        """Count one day."""
+        self.days += 1
+        for what in (
+            "kills",
+            "killed_by_venue",
+            "intents",
+            "orders",
+            "attempts",
+            "turned_away",
+            "refused_twice",
+            "fills",
+            "lost",
+            "doubled",
+        ):
+            setattr(self, what, getattr(self, what) + getattr(outcome, what))
+        self.killed_at.update(outcome.killed_at)
+        self.wrong += [f"{name}: {each}" for each in outcome.wrong]
+
+
+def each_failpoint(world: World, repeats: int, visits: Sequence[int]) -> dict[str, Tally]:
+    """The whole day, killed at one failpoint, at these of its visits one after the other; so many days each."""
+    tallies = {}
+    for failpoint in FAILPOINTS:
+        tally = tallies[failpoint] = Tally()
+        on_paper = failpoint.startswith("settle.")
+        for repeat in range(repeats):
+            name = f"f-{failpoint}-{repeat}-{uuid.uuid4().hex[:6]}"
+            before = ["send.answered:1"] if failpoint.startswith("lookup.") else []
+            before = ["send.claimed:1"] if failpoint == "lookup.absent" else before
+            kills = [*before, *(f"{failpoint}:{visit}" for visit in visits)]
+            tasks = ON_PAPER if on_paper else AT_THE_VENUE
+            tally.add(name, run(world, Schedule(name, repeat, kills, stubborn=True, paper=on_paper, tasks=tasks)))
+    return tallies
+
+
+def random_days(world: World, first: int, most: int, deadline: float) -> Tally:
+    """Random schedules until there are enough or the time is over."""
+    tally = Tally()
+    for seed in range(first, first + most):
+        if time.monotonic() > deadline:
+            break
+        schedule = draw(seed)
+        schedule.name = f"r-{seed}-{uuid.uuid4().hex[:6]}"
+        tally.add(f"seed {seed}", run(world, schedule))
+        if tally.days % 100 == 0:
+            print(f"{tally.days} schedules, {tally.kills} kills, {len(tally.wrong)} wrong", file=sys.stderr, flush=True)  # noqa: T201
+    return tally
+
+
+@contextlib.contextmanager
+def fresh_world() -> Iterator[World]:
+    """A world on a new database of a temporary cluster."""
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder).chmod(0o755)
+        cluster = Settings(_env_file=None, data_dir=Path(folder), database_url=None)
+        url = cluster_url(cluster, "chaos")
+        with venue() as venue_url:
+            world = build(cluster.model_copy(update={"database_url": SecretStr(url), "database_name": "chaos"}), venue_url)
+            warm(world)
+            yield world
+
+
+def page(failpoints: dict[str, Tally], days: Tally, seconds: float) -> str:
+    """The results as Markdown."""
+    rows = [
+        f"| `{name}` | {each.killed_at[name]} | {each.intents} | {each.orders} | {each.lost} | {each.doubled} |"
+        for name, each in failpoints.items()
+    ]
+    wrong = [line for each in (*failpoints.values(), days) for line in each.wrong]
+    summary = (
+        f"**Random schedules: {days.days}** in {seconds / 60:.0f} minutes: {days.attempts} processes, {days.kills} killed "
+        f"({days.killed_by_venue} by the venue in the middle of a request), {days.turned_away} turned away while another "
+        f"held the portfolio. {days.intents} intents, {days.orders} orders, **{days.lost} lost, {days.doubled} doubled**, "
+        f"{days.fills} fills. {days.refused_twice} requests came under an id the venue had, as the first was still on its way."
+    )
+    return "\n".join(
+        [
+            MARK,
+            f"Measured on {dt.datetime.now(dt.UTC):%Y-%m-%d}.",
+            "",
+            "| Killed at | Kills | Intents | Orders | Lost | Doubled |",
+            "|---|---:|---:|---:|---:|---:|",
+            *rows,
+            "",
+            summary,
+            "",
+            f"Books that differed from the venue's in anything: {len(wrong)}.",
+            *(f"* {line}" for line in wrong[:20]),
+            "",
+        ]
+    )
+
+
+def main() -> int:
+    """Run both parts and write the page."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--schedules", type=int, default=10_000, help="random schedules at most")
+    parser.add_argument("--minutes", type=float, default=30.0, help="time for them at most")
+    parser.add_argument("--repeats", type=int, default=10, help="days for each failpoint")
+    parser.add_argument("--first", type=int, default=0, help="seed of the first random schedule")
+    parser.add_argument("--once", action="store_true", help="kill at the first visit of each failpoint only")
+    parser.add_argument("--no-page", action="store_true", help="print the results and leave the page")
+    asked = parser.parse_args()
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))
+    with fresh_world() as world:
+        failpoints = each_failpoint(world, asked.repeats, VISITS[:1] if asked.once else VISITS)
+        began = time.monotonic()
+        days = random_days(world, asked.first, asked.schedules, began + asked.minutes * 60)
+        text = page(failpoints, days, time.monotonic() - began)
+    if asked.no_page:
+        print(text)  # noqa: T201
+    else:
+        PAGE.write_text(PAGE.read_text().split(MARK)[0] + text)
+    return 1 if any(each.wrong for each in (*failpoints.values(), days)) else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
