@@ -1,6 +1,6 @@
 """The A/B test of models: who decides a candidate today, and once a day what the outcomes say. Compares nothing itself.
 
-`decided` is called by the daily trade between prediction and order. It must never stop one: when challengers cannot be scored,
+`decided_by_arms` is called by the daily trade between prediction and order. It must never stop one: when challengers cannot be scored,
 the champion decides and an alert says so.
 """
 
@@ -32,7 +32,7 @@ SCORED = ("probability", "predicted_return")
 AUTHOR = "model_ab_judge"
 
 
-def decided(found: Resources, day: dt.date, answers: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def decided_by_arms(found: Resources, day: dt.date, answers: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """The champion's answers about the candidates of a session, those that a challenger decides replaced by its own.
 
     Every model scores every candidate; scores and arms are stored before anything is decided, and a second run reads them.

@@ -135,7 +135,7 @@ def about(version: str, *, resources: Resources | None = None) -> dict[str, Any]
     """Everything on record about a version: facts, what stands against its promotion, decisions, moves of the alias."""
     found = resources or live()
     row = _version(found, version)
-    decisions = [each for each in found.experiments.decisions() if version in each.versions]
+    decisions = [each for each in found.experiments.decisions(model_name=found.settings.model_name) if version in each.versions]
     moves = [
         each for each in found.promotions.history(found.settings.model_name) if version in {each.from_version, each.to_version}
     ]

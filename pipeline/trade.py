@@ -20,6 +20,7 @@ from core.errors import NoChampion, RetryLater
 from core.failpoints import reach
 from core.models import Leg, OrderState
 from core.sessions import next_session, open_of, sessions_between
+from pipeline.ab import decided_by_arms
 from pipeline.gate import gate_of
 from pipeline.portfolio import objection
 from pipeline.research import bars_by_symbol
@@ -86,6 +87,7 @@ def predict(session: str, *, resources: Resources | None = None) -> dict[str, An
     for answer in answers:
         if answer["session"] != session:
             log.warning("prediction_of_another_session", symbol=answer["symbol"], session=session, found=answer["session"])
+    usable = decided_by_arms(found, day, usable)
     found.ledger.save_predictions(day, found.strategy.name, usable)
     reach("predict.saved")
     return {"session": session, "predictions": len(usable), "accepted": sum(a["signal"] == ENTER for a in usable)}

@@ -108,7 +108,14 @@ class Experiments:
         with self._engine.begin() as connection:
             return int(connection.execute(query).scalar_one())
 
-    def decisions(self, experiment: str | None = None, kinds: Iterable[str] | None = None, limit: int = 100) -> list[Judgement]:
+    def decisions(
+        self,
+        experiment: str | None = None,
+        *,
+        model_name: str | None = None,
+        kinds: Iterable[str] | None = None,
+        limit: int = 100,
+    ) -> list[Judgement]:
         """Decision records, the newest first."""
         columns = ab_decisions.c
         query = (
@@ -116,6 +123,10 @@ class Experiments:
         )
         if experiment is not None:
             query = query.where(columns.experiment == experiment)
+        if model_name is not None:
+            query = query.join(experiments, experiments.c.name == columns.experiment).where(
+                experiments.c.model_name == model_name
+            )
         if kinds is not None:
             query = query.where(columns.kind.in_(list(kinds)))
         with self._engine.connect() as connection:
