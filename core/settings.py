@@ -53,6 +53,10 @@ class Settings(BaseSettings):
     seed: int = 7
     folds: int = Field(5, ge=2)
     embargo_sessions: int = Field(5, ge=0)
+    train_trials: int = Field(0, ge=0)
+    buy_above_pct: float = Field(1.0, gt=0)
+    sell_below_pct: float = Field(-1.0, lt=0)
+    next_day_model_name: str = "next-day-return"
 
     ab_share: float = Field(0.5, ge=0, le=1)
     ab_sessions: int = Field(5, ge=1)

@@ -17,8 +17,9 @@ from typing import TYPE_CHECKING, Any
 
 import structlog
 
-from core.errors import ConfigError, NoChampion
+from core.errors import ConfigError, NoChampion, RetryLater
 from ml.aliases import CHAMPION, Aliases
+from ml.lineage import Lineage, read_lineage
 from ml.models import LIGHTGBM, LOGISTIC
 from ml.predict import EntryFilter, Payoff
 from ml.training_log import INPUTS, KIND, PAYOFF, THROUGH, TRUSTED_TYPES, log_training
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger()
 ALIAS = CHAMPION
+ANSWERS_WITHIN_SECONDS = 5.0
 MODEL_FILES = {LIGHTGBM: "model.lgb", LOGISTIC: "model.skops"}
 QUIET = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
@@ -112,6 +114,31 @@ class Registry:
                 if child.info.run_name in MODEL_FILES
             },
         }
+
+    def check(self) -> None:
+        """Make sure that MLflow answers, within seconds.
+
+        Raises
+        ------
+        RetryLater
+            When it does not.
+        """
+        import httpx
+
+        try:
+            if self._uri.startswith("http"):
+                httpx.get(f"{self._uri.rstrip('/')}/health", timeout=ANSWERS_WITHIN_SECONDS).raise_for_status()
+            self._experiment()
+        except Exception as error:  # whatever the store throws, the remedy is the same
+            where = httpx.URL(self._uri).netloc.decode() if self._uri.startswith("http") else "its database"  # no password
+            raise RetryLater(
+                f"MLflow does not answer at {where} ({type(error).__name__}), and nothing can be registered. "
+                "Start it (`make up`) or look at MLFLOW_TRACKING_URI, then train again."
+            ) from error
+
+    def lineage(self, run_id: str) -> Lineage:
+        """What the training of a run was made of; see `ml.lineage.read_lineage`."""
+        return read_lineage(self._client, run_id)
 
     def champion(self) -> EntryFilter:
         """Load the filter under the alias.

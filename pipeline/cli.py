@@ -43,11 +43,22 @@ def featurize(session: Session = None) -> None:
 
 
 @cli.command()
-def train(session: Session = None) -> None:
+def train(
+    session: Session = None,
+    reproduce: Annotated[
+        str | None, typer.Option(metavar="RUN_ID", help="Make the models of this training of MLflow again and compare bytes.")
+    ] = None,
+) -> None:
     """Train the entry filter on every candidate up to a session and register the better model."""
     from pipeline import train as step
 
-    show("Training", step.run(session_of(session)))
+    if reproduce is None:
+        show("Training", step.run(session_of(session)))
+        return
+    outcome = step.reproduce(reproduce)
+    show("Reproduction", outcome)
+    if not step.is_same(outcome):
+        raise typer.Exit(1)
 
 
 @cli.command()

@@ -5,48 +5,72 @@ Reads features only through the feature store's point-in-time join, so that trai
 
 from __future__ import annotations
 
+import datetime as dt
+import json
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
+import structlog
 
-from pipeline.gates import objections_to
+from core.errors import ConfigError, DataError
 from pipeline.research import bars_by_symbol, run_backtest
-from pipeline.resources import Resources, live
+from pipeline.resources import TRADED, VIX, Resources, live
 
 if TYPE_CHECKING:
-    import datetime as dt
-
+    from ml.lineage import Lineage
     from ml.train import TrainResult
+    from trading.costs import Costs
+    from trading.strategies.base import Strategy
+
+log = structlog.get_logger()
+REPRODUCED = "reproduced"
 
 
 def run(session: str, *, resources: Resources | None = None) -> dict[str, Any]:
-    """Train both models on every candidate up to `session`; register the better one.
+    """Train the models on every candidate up to `session`; register the better one.
+
+    MLflow is asked for before anything is computed. A second training at the same time waits its turn to register.
 
     Returns
     -------
     dict
         candidates, the walk-forward AUC of each model, the registered version, and the out-of-sample metrics of the
         strategy with and without the filter, both over the sessions the walk-forward has scored and net of costs.
+
+    Raises
+    ------
+    RetryLater
+        When MLflow does not answer: before the work, or after it, and then the same call makes the same models.
+    DataError
+        When there is too little to learn from.
     """
     from ml.train import train
+    from pipeline.gates import objections_to
+    from storage.turns import MLFLOW, in_turn
 
     found = resources or live()
-    bars = bars_by_symbol(found, session)
+    with in_turn(found.engine, MLFLOW):  # the first to ask creates MLflow's tables
+        found.registry.check()
+    as_of, bars = found.clock(), bars_by_symbol(found, session)
     dataset = build_dataset(found, bars)
+    settings = found.settings
     result = train(
         dataset,
-        folds=found.settings.folds,
-        embargo_sessions=found.settings.embargo_sessions,
-        seed=found.settings.seed,
+        folds=settings.folds,
+        embargo_sessions=settings.embargo_sessions,
+        seed=settings.seed,
+        stake=settings.max_position_pct / 100,
+        trials=settings.train_trials,
     )
     backtests = _backtests(found, bars, result)
-    version = found.registry.register(
-        result,
-        dataset,
-        tags={"strategy": found.strategy.name, "universe": ",".join(sorted(bars)), "bar_as_of": found.clock().isoformat()},
-        metrics=_flat(backtests),
-        objections=objections_to(found, session, result),
-    )
+    objections = objections_to(found, session, result)
+    tags = _tags(found, session, sorted(bars), as_of)
+    with in_turn(found.engine, MLFLOW):
+        try:
+            version = found.registry.register(result, dataset, tags=tags, metrics=_flat(backtests), objections=objections)
+        except Exception:
+            found.registry.check()  # says so when MLflow is what went away
+            raise
     return {
         "session": session,
         "candidates": len(dataset),
@@ -57,15 +81,120 @@ def run(session: str, *, resources: Resources | None = None) -> dict[str, Any]:
     }
 
 
-def build_dataset(resources: Resources, bars: dict[str, pd.DataFrame]) -> pd.DataFrame:
-    """Candidates of the strategy, with or without its gate open, and the features known at each decision."""
+def build_dataset(
+    resources: Resources,
+    bars: dict[str, pd.DataFrame],
+    *,
+    strategy: Strategy | None = None,
+    costs: Costs | None = None,
+) -> pd.DataFrame:
+    """Candidates of a strategy, the traded one unless given, with or without its gate open, and the features known at each.
+
+    Raises
+    ------
+    DataError
+        When there are no candidates.
+    """
     from backtest.engine import label_candidates
 
-    candidates = pd.concat(
-        [label_candidates(frame, resources.candidate_strategy, resources.costs) for frame in bars.values()], ignore_index=True
-    ).sort_values(["event_timestamp", "symbol"], ignore_index=True)
+    rule = strategy or resources.candidate_strategy
+    found = [label_candidates(frame, rule, costs or resources.costs) for frame in bars.values()]
+    if not sum(map(len, found)):
+        raise DataError(
+            f"Training: {rule.name} saw no entry in the bars of {len(bars)} symbols, so there is nothing to learn from. "
+            "Load more history (`cli ingest --full-history`) or look at its parameters (`cli params show`)."
+        )
+    candidates = pd.concat(found, ignore_index=True).sort_values(["event_timestamp", "symbol"], ignore_index=True)
     features = resources.features.training_frame(candidates[["symbol", "event_timestamp"]])
     return candidates.merge(features, on=["symbol", "event_timestamp"], how="left", validate="one_to_one")
+
+
+def reproduce(run_id: str, *, resources: Resources | None = None) -> dict[str, Any]:
+    """Make the models of a training on record again, from the bars, parameters and features as they were known then.
+
+    Nothing is registered.
+
+    Returns
+    -------
+    dict
+        For each model whether its stored bytes came out the same (`reproduced`, else both digests), and whether the code is
+        the one of then.
+
+    Raises
+    ------
+    ConfigError
+        When the run is no training, or was made of another set of features.
+    DataError
+        When the candidates are not those of then.
+    """
+    from ml.dataset import fingerprint
+    from ml.lineage import code_version, settings_of
+    from ml.models import model_digest
+    from ml.train import train
+
+    found = resources or live()
+    lineage = found.registry.lineage(run_id)
+    dataset = _dataset_of(found, lineage)
+    if (sha256 := fingerprint(dataset)) != lineage.tags["dataset_sha256"]:
+        raise DataError(
+            f"Run {run_id}: expected the dataset {lineage.tags['dataset_sha256'][:12]} of {lineage.params['candidates']} "
+            f"candidates, found {sha256[:12]} of {len(dataset)}. Bars or features were loaded again since, or the code changed."
+        )
+    result = train(dataset, **settings_of(lineage))
+    made = {name: model_digest(fit.estimator) for name, fit in result.models.items()}
+    same = {
+        name: REPRODUCED if made[name] == then else f"{made[name][:12]} is not {then[:12]}"
+        for name, then in lineage.digests.items()
+    }
+    return {"run": run_id, "dataset": sha256[:12], **same, "same_code": lineage.tags["code"] == code_version()}
+
+
+def is_same(outcome: dict[str, Any]) -> bool:
+    """Whether every model of a reproduction came out the same."""
+    from ml.models import LIGHTGBM, LOGISTIC
+
+    return all(outcome.get(name) == REPRODUCED for name in (LOGISTIC, LIGHTGBM))
+
+
+def _dataset_of(found: Resources, lineage: Lineage) -> pd.DataFrame:
+    """The candidates of a training on record, read as of its moment."""
+    from core.feature_hash import feature_set
+    from core.frames import FEATURES
+    from features.regime import with_vix
+    from pipeline.stored_strategy import rule_of
+    from trading.costs import Costs
+
+    tags = lineage.tags
+    if tags["feature_set"] != feature_set(FEATURES):
+        raise ConfigError(
+            f"Run {lineage.run_id} was trained on another set of features ({tags['feature_set']}). Check out commit "
+            f"{tags.get('commit', 'of that time')} to reproduce it."
+        )
+    moment, end = dt.datetime.fromisoformat(tags["bar_as_of"]), dt.date.fromisoformat(tags["session"])
+    bars = found.bars.read(tags["universe"].split(","), end=end, as_of=moment)
+    vix = found.bars.read([VIX], end=end, as_of=moment)
+    by_symbol = {str(symbol): with_vix(group.reset_index(drop=True), vix) for symbol, group in bars.groupby("symbol")}
+    costs = Costs(commission_bps=float(tags["commission_bps"]), slippage_bps=float(tags["slippage_bps"]))
+    rule = rule_of(TRADED, found.parameters.as_of(moment))
+    return build_dataset(found, by_symbol, strategy=rule, costs=costs)
+
+
+def _tags(found: Resources, session: str, symbols: list[str], as_of: dt.datetime) -> dict[str, str]:
+    """What a training was made of; see `ml.lineage`."""
+    from ml.lineage import versions
+
+    return {
+        "strategy": found.strategy.name,
+        "strategy_set": TRADED,
+        "strategy_params": json.dumps(found.candidate_strategy.describe(), default=str),
+        "universe": ",".join(symbols),
+        "session": session,
+        "bar_as_of": as_of.isoformat(),
+        "provider": found.settings.provider,
+        "commission_bps": str(found.settings.commission_bps),
+        "slippage_bps": str(found.settings.slippage_bps),
+        **versions(),
+    }
 
 
 def _backtests(resources: Resources, bars: dict[str, pd.DataFrame], result: TrainResult) -> dict[str, Any]:
