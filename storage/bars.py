@@ -130,6 +130,29 @@ class BarStore:
         # The database's collation may order symbols in another way than Python does.
         return stored.sort_values(["symbol", "session"], kind="stable", ignore_index=True)
 
+    def versions(self, symbols: Sequence[str] | None = None, end: dt.date | None = None) -> pd.DataFrame:
+        """Every version of every daily bar: BARS with known_at and ingested_at (UTC), sorted by symbol, session, ingested_at.
+
+        What was known at a moment is, of each bar, the last version whose known_at is not after it.
+        """
+        table = raw_prices.c
+        query = sa.select(table.symbol, table.ts, *(table[name] for name in VALUES), table.known_at, table.ingested_at)
+        query = query.where(table.timeframe == "1d")
+        if symbols is not None:
+            query = query.where(table.symbol.in_(list(symbols)))
+        if end is not None:
+            query = query.where(table.ts < _midnight(end) + dt.timedelta(days=1))
+        frame = self._frame(query)
+        stored = pd.DataFrame(
+            {
+                "symbol": frame["symbol"].astype(object),
+                "session": pd.to_datetime(frame["ts"], utc=True).dt.tz_localize(None).astype(SESSION),
+                **{name: frame[name].astype("float64") for name in VALUES},
+                **{name: pd.to_datetime(frame[name], utc=True).astype(INSTANT) for name in ("known_at", "ingested_at")},
+            }
+        )
+        return stored.sort_values(["symbol", "session", "ingested_at"], kind="stable", ignore_index=True)
+
     def symbols(self) -> list[str]:
         """Symbols with bars, sorted."""
         return sorted(self._frame(sa.select(raw_prices.c.symbol).distinct())["symbol"])

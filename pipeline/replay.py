@@ -1,0 +1,311 @@
+"""The daily live path over past sessions, in fast-forward: settle, decide, place, record, one session after the other.
+
+It calls what the scheduled steps call (`trading.decide.decide`, `trading.brokers.placing.place`, the paper broker, `account`,
+`trades_of`) on the bars as they were known at each decision, and keeps its book in memory under a portfolio of its own name.
+`steps` runs the scheduled steps themselves, on a ledger in PostgreSQL. Neither touches the live portfolio, its signals or its
+predictions; nothing is sent to anyone.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+import pandas as pd
+
+from core.errors import DataError
+from core.frames import SESSION
+from core.sessions import normalise_symbol
+from features.regime import with_vix
+from pipeline.known import read_known
+from pipeline.resources import Resources, live
+from trading.brokers.memory import MemoryBook
+from trading.brokers.paper import PaperBroker
+from trading.brokers.placing import place
+from trading.decide import Holdings, decide
+from trading.portfolio import trades_of
+
+if TYPE_CHECKING:
+    import datetime as dt
+    from collections.abc import Callable, Mapping, Sequence
+
+    from numpy.typing import NDArray
+
+    from core.models import Position
+    from ml.predict import EntryFilter
+    from pipeline.known import Known
+    from trading.decide import Decisions, Refusal
+    from trading.strategies.base import Strategy
+
+    Progress = Callable[[int, int], None]
+
+NOT_LIVE = "replay"  # how the name of every replayed portfolio begins
+
+
+def silent(done: int, of: int) -> None:
+    """Report no progress."""
+    del done, of
+
+
+@dataclass(frozen=True)
+class Past:
+    """What each session showed the desk.
+
+    Attributes
+    ----------
+    sessions
+        Tz-naive midnights, ascending.
+    bars
+        BARS of each session that had one, as known at its decision.
+    signals
+        SIGNALS with symbol, open and close of each session that had a bar.
+    accept
+        The entry filter's answers: symbol, session, probability, accept; None when there is no filter.
+    """
+
+    sessions: pd.DatetimeIndex
+    bars: Mapping[pd.Timestamp, pd.DataFrame]
+    signals: Mapping[pd.Timestamp, pd.DataFrame]
+    accept: pd.DataFrame | None
+
+
+@dataclass(frozen=True)
+class Replay:
+    """What the desk did.
+
+    Attributes
+    ----------
+    trades
+        TRADES that are over.
+    positions
+        What is held after the last session.
+    equity
+        Columns session, equity_usd.
+    signals
+        SIGNALS with strategy, symbol, open and close of every session.
+    refusals
+        Candidates not entered, and why.
+    seconds, loop_seconds
+        Of the whole, reading and signals included, and of the sessions alone.
+    """
+
+    portfolio: str
+    strategy: Strategy
+    trades: pd.DataFrame
+    positions: tuple[Position, ...]
+    equity: pd.DataFrame
+    signals: pd.DataFrame
+    accept: pd.DataFrame | None
+    refusals: tuple[Refusal, ...]
+    seconds: float
+    loop_seconds: float
+
+    @property
+    def sessions_a_second(self) -> float:
+        """Sessions lived through a second, everything counted."""
+        return len(self.equity) / self.seconds
+
+
+def run(
+    first: dt.date,
+    last: dt.date,
+    *,
+    symbols: Sequence[str] = (),
+    model: str | None = None,
+    strategy: Strategy | None = None,
+    on_progress: Progress = silent,
+    resources: Resources | None = None,
+) -> Replay:
+    """Live through every session from `first` to `last`, both included.
+
+    Parameters
+    ----------
+    symbols
+        The universe when empty.
+    model
+        Version of the entry filter, or `champion`; None trades every entry. The filter is the one of today: on sessions that it
+        was trained on its answers are better than any it could have given then.
+    strategy
+        The desk's own unless given.
+
+    Raises
+    ------
+    DataError
+        When there is nothing to live through.
+    NoChampion
+        When a model is asked for and there is none.
+    """
+    found = resources or live()
+    started = time.perf_counter()
+    traded = strategy or found.strategy
+    known = read_known(found, first, last, [normalise_symbol(each) for each in symbols] or found.universe())
+    past = past_of(known, traded, _filter(found, model))
+    read = time.perf_counter()
+    desk = Desk(found, traded, f"{NOT_LIVE}-{first}-{last}")
+    for done, stamp in enumerate(past.sessions):
+        desk.live_through(stamp, past)
+        on_progress(done + 1, len(past.sessions))
+    ended = time.perf_counter()
+    return Replay(
+        desk.portfolio,
+        traded,
+        trades_of(desk.book.fills(desk.portfolio)),
+        tuple(desk.book.positions(desk.portfolio)),
+        desk.equity(),
+        _stacked(past.signals).assign(strategy=traded.name),
+        past.accept,
+        tuple(desk.refusals),
+        ended - started,
+        ended - read,
+    )
+
+
+class Desk:
+    """A desk with a book in memory and the paper broker.
+
+    Attributes
+    ----------
+    refusals
+        Candidates not entered so far.
+    """
+
+    def __init__(self, found: Resources, strategy: Strategy, portfolio: str) -> None:
+        self.portfolio = portfolio
+        self.book = MemoryBook()
+        self.refusals: list[Refusal] = []
+        self._strategy, self._limits = strategy, found.limits
+        cash = found.settings.initial_cash_usd
+        self._broker = PaperBroker(self.book, found.costs, portfolio=portfolio, initial_cash_usd=cash)
+        self._closes: dict[str, float] = {}
+        self._peak_usd = float(cash)
+        self._values: list[tuple[pd.Timestamp, float]] = []
+
+    def live_through(self, stamp: pd.Timestamp, past: Past) -> None:
+        """Settle the session, decide at its close, place, and mark the portfolio."""
+        bars, signals = past.bars.get(stamp), past.signals.get(stamp)
+        if bars is not None and signals is not None:
+            if self._strategy.entry == "open":
+                self._act(stamp, signals, past, "open")
+            self._settle(stamp, bars)
+            self._closes.update(zip(bars["symbol"], bars["close"], strict=True))
+            self._act(stamp, signals, past, "close")
+            if self._strategy.exit == "close":
+                self._settle(stamp, bars)
+        worth = self._broker.account(self._closes).equity_usd
+        self._peak_usd = max(self._peak_usd, worth)
+        self._values.append((stamp, worth))
+
+    def equity(self) -> pd.DataFrame:
+        """Columns session, equity_usd: the value at each close."""
+        frame = pd.DataFrame(self._values, columns=["session", "equity_usd"])
+        return frame.astype({"session": SESSION})
+
+    def _settle(self, stamp: pd.Timestamp, bars: pd.DataFrame) -> None:
+        """Let the broker see the bars of what is held or ordered; no other concerns it."""
+        concerned = self._held_or_ordered()
+        if concerned:
+            self._broker.advance(stamp.date(), bars[_among(bars, concerned)])
+
+    def _held_or_ordered(self) -> set[str]:
+        orders = self.book.open_orders(self.portfolio)
+        return {held.symbol for held in self.book.positions(self.portfolio)} | {order.symbol for order, _ in orders}
+
+    def _act(self, stamp: pd.Timestamp, signals: pd.DataFrame, past: Past, moment: Literal["open", "close"]) -> None:
+        """Decide on the symbols that are held or may be entered, and place; the rows of the others decide nothing."""
+        held = {position.symbol for position in self.book.positions(self.portfolio)}
+        concerned = (signals["entry"].to_numpy() != 0) | _among(signals, held)
+        if not concerned.any():
+            return
+        decisions = self._decide(stamp, signals[concerned], past, moment)
+        place(self.book, self._broker, decisions.intents)
+        self.refusals.extend(decisions.refusals)
+
+    def _decide(self, stamp: pd.Timestamp, signals: pd.DataFrame, past: Past, moment: Literal["open", "close"]) -> Decisions:
+        orders = [order for order, _ in self.book.open_orders(self.portfolio)]
+        positions = self.book.positions(self.portfolio)
+        cash = self._broker.cash_usd()
+        holdings = Holdings(self.portfolio, positions, orders, cash, self._closes, self._peak_usd)
+        accept, probability = _answers(past.accept, stamp)
+        return decide(
+            stamp.date(),
+            signals,
+            self._strategy,
+            holdings,
+            self._limits,
+            accept=accept,
+            probability=probability,
+            moment=moment,
+        )
+
+
+def past_of(known: Known, strategy: Strategy, model: EntryFilter | None = None) -> Past:
+    """Bars, signals and the filter's answers of every session, from what was known then."""
+    bars, signals, answers = [], [], []
+    for symbol in sorted(known.versions):
+        for stretch in known.stretches(symbol):
+            if stretch.bars.empty:
+                continue
+            whole = with_vix(stretch.bars, stretch.vix)
+            rows = strategy.signals(whole).assign(symbol=symbol, open=whole["open"], close=whole["close"])
+            bars.append(known.rows(stretch, stretch.bars))
+            signals.append(known.rows(stretch, rows))
+            if model is not None:
+                entries = signals[-1].loc[signals[-1]["entry"] != 0, "session"]
+                answers.append(_judged(model, stretch.bars, stretch.vix, entries))
+    if not bars or all(part.empty for part in bars):
+        raise DataError(f"No bar from {known.sessions[0]:%Y-%m-%d} to {known.sessions[-1]:%Y-%m-%d}. Load some: `cli ingest`.")
+    accept = pd.concat(answers, ignore_index=True) if model is not None else None
+    return Past(known.sessions, _by_session(bars), _by_session(signals), accept)
+
+
+def _judged(model: EntryFilter, bars: pd.DataFrame, vix: pd.DataFrame, sessions: pd.Series[pd.Timestamp]) -> pd.DataFrame:
+    """The filter's answers about a symbol's candidates; none where no feature is known, as the API gives none."""
+    from core.frames import FEATURES
+    from features.build import build_features
+
+    features = build_features(bars, vix)
+    wanted = features[features["session"].isin(sessions) & features[list(FEATURES)].notna().any(axis=1)]
+    if wanted.empty:
+        return pd.DataFrame({"symbol": [], "session": pd.Series(dtype=SESSION), "probability": [], "accept": []})
+    judged = model.predict(wanted)
+    keys = wanted[["symbol", "session"]].reset_index(drop=True)
+    return keys.assign(**{name: judged[name].to_numpy() for name in ("probability", "accept")})
+
+
+def _filter(found: Resources, model: str | None) -> EntryFilter | None:
+    if model is None:
+        return None
+    return found.registry.champion() if model == "champion" else found.registry.load(model)
+
+
+def _answers(accept: pd.DataFrame | None, stamp: pd.Timestamp) -> tuple[dict[str, bool] | None, dict[str, float] | None]:
+    """Whether and how probably each candidate of a session is accepted; None without a filter."""
+    if accept is None:
+        return None, None
+    rows = accept[accept["session"] == stamp]
+    return (
+        {str(symbol): bool(yes) for symbol, yes in zip(rows["symbol"], rows["accept"], strict=True)},
+        {str(symbol): float(value) for symbol, value in zip(rows["symbol"], rows["probability"], strict=True)},
+    )
+
+
+def _among(frame: pd.DataFrame, symbols: set[str]) -> NDArray[np.bool_]:
+    return np.fromiter((symbol in symbols for symbol in frame["symbol"]), dtype=np.bool_, count=len(frame))
+
+
+def _by_session(parts: Sequence[pd.DataFrame]) -> dict[pd.Timestamp, pd.DataFrame]:
+    """Rows of each session, sorted by symbol."""
+    whole = pd.concat(parts, ignore_index=True).sort_values(["session", "symbol"], ignore_index=True)
+    days = whole["session"].to_numpy()
+    starts = np.flatnonzero(np.r_[True, days[1:] != days[:-1]]) if len(days) else np.array([], dtype=np.int64)
+    ends = [*starts[1:].tolist(), len(days)]
+    return {
+        pd.Timestamp(days[start]): whole.iloc[start:end].reset_index(drop=True)
+        for start, end in zip(starts.tolist(), ends, strict=True)
+    }
+
+
+def _stacked(parts: Mapping[pd.Timestamp, pd.DataFrame]) -> pd.DataFrame:
+    return pd.concat(parts.values(), ignore_index=True)
