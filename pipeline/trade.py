@@ -16,7 +16,7 @@ import pandas as pd
 import structlog
 from tenacity import retry, retry_if_exception_type, stop_after_attempt, wait_exponential_jitter
 
-from core.errors import NoChampion, RetryLater
+from core.errors import ConfigError, NoChampion, RetryLater
 from core.failpoints import reach
 from core.models import Leg, OrderState
 from core.sessions import next_session, open_of, sessions_between
@@ -33,7 +33,9 @@ from trading.decide import Decisions, Holdings, Refusal, decide
 from trading.portfolio import trades_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from pydantic import SecretStr
 
     from core.models import OrderIntent
     from trading.brokers.paper import PaperBroker
@@ -81,7 +83,7 @@ def predict(session: str, *, resources: Resources | None = None) -> dict[str, An
     found = resources or live()
     day = dt.date.fromisoformat(session)
     signals = found.ledger.signals(day, found.strategy.name)
-    answers = ask_api(found.settings.api_url, signals.loc[signals["entry"] != 0, "symbol"])
+    answers = ask_api(found.settings.api_url, signals.loc[signals["entry"] != 0, "symbol"], found.settings.api_read_keys)
     reach("predict.answered")
     usable = [answer for answer in answers if answer["session"] == session]
     for answer in answers:
@@ -218,7 +220,7 @@ def record(session: str, *, resources: Resources | None = None) -> dict[str, Any
 @retry(
     retry=retry_if_exception_type(RetryLater), stop=stop_after_attempt(4), wait=wait_exponential_jitter(0.5, 8), reraise=True
 )
-def ask_api(url: str, symbols: Iterable[str]) -> list[dict[str, Any]]:
+def ask_api(url: str, symbols: Iterable[str], keys: Sequence[SecretStr] = ()) -> list[dict[str, Any]]:
     """POST each symbol to `/predict-next-day`; a symbol that is unknown or stale there is logged and left out.
 
     Raises
@@ -227,9 +229,12 @@ def ask_api(url: str, symbols: Iterable[str]) -> list[dict[str, Any]]:
         When the API cannot be reached or its stores are not.
     NoChampion
         When it has no model yet: waiting would not help.
+    ConfigError
+        When it wants another key.
     """
     answers = []
-    with httpx.Client(base_url=url, timeout=10.0) as client:
+    headers = {"X-API-Key": keys[0].get_secret_value()} if keys else {}
+    with httpx.Client(base_url=url, timeout=10.0, headers=headers) as client:
         for symbol in symbols:
             try:
                 response = client.post("/predict-next-day", json={"symbol": symbol})
@@ -239,6 +244,8 @@ def ask_api(url: str, symbols: Iterable[str]) -> list[dict[str, Any]]:
                 raise NoChampion(f"{response.json()['detail']} {response.json()['remedy']}")
             if response.status_code >= httpx.codes.INTERNAL_SERVER_ERROR:
                 raise RetryLater(f"The prediction API answered {response.status_code}: {response.text}")
+            if response.status_code == httpx.codes.UNAUTHORIZED:
+                raise ConfigError(f"{response.json()['detail']} Set API_READ_KEYS to the same for the desk and the API.")
             if response.status_code in {httpx.codes.NOT_FOUND, httpx.codes.CONFLICT}:
                 log.warning("no_prediction", symbol=symbol, answer=response.text)
                 continue

@@ -84,6 +84,22 @@ class Models:
             raise (NoChampion if arm == CHAMPION else NoChallenger)(f"No {arm} of {self._name!r} is registered.")
         return found
 
+    def serve(self, arm: str, model: EntryFilter) -> None:
+        """Put a filter into an arm's place.
+
+        Raises
+        ------
+        ConfigError
+            When it wants other features, or answers trial rows with nonsense; what serves stays.
+        """
+        require_features(model)
+        fresh, before = Loaded(arm, model, Scorer(model), self._resources.clock()), self._version(arm)
+        self._loaded[arm] = fresh
+        self.refused.pop(arm, None)
+        log.info("model_loaded", arm=arm, name=model.name, version=model.version, before=before, fast=fresh.scorer.fast)
+        self._metrics.reloads.labels(arm, "loaded").inc()
+        self._metrics.serve_model(arm, model.name, model.version)
+
     def loaded(self) -> list[Loaded]:
         """Every model that serves now."""
         loaded = dict(self._loaded)
@@ -148,18 +164,11 @@ class Models:
     def _load(self, arm: str, version: str) -> None:
         try:
             model = self._resources.registry.load(version)
-            require_features(model)
-            fresh = Loaded(arm, model, Scorer(model), self._resources.clock())
+            self.serve(arm, model)
         except Exception as error:  # noqa: BLE001  # whatever is wrong with it, the old model goes on serving
             serving = self._version(arm)
             kept = f"version {serving} goes on serving" if serving else "nothing serves in its place"
             self._refuse(arm, version, f"version {version} was refused ({type(error).__name__}: {error}); {kept}")
-            return
-        log.info("model_loaded", arm=arm, name=model.name, version=version, before=self._version(arm), fast=fresh.scorer.fast)
-        self._loaded[arm] = fresh
-        self.refused.pop(arm, None)
-        self._metrics.reloads.labels(arm, "loaded").inc()
-        self._metrics.serve_model(arm, model.name, version)
 
     def _refuse(self, arm: str, version: str | None, reason: str) -> None:
         """Note a refusal; the first of its kind is alerted."""
