@@ -1,0 +1,250 @@
+"""The daily trade under the rules of risk, on a real PostgreSQL: what goes on, what is cut or refused, and their rows."""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import sqlalchemy as sa
+
+from core.models import Leg, OrderState
+from core.sessions import sessions_between
+from pipeline import data_guard, kill_switch, trade
+from pipeline.resources import Resources
+from tests.standins.feed import walk
+from trading.brokers.placing import place
+from trading.orders import entry_order
+
+if TYPE_CHECKING:
+    from core.settings import Settings
+
+pytestmark = pytest.mark.integration
+START, DAY = dt.date(2018, 7, 2), dt.date(2018, 12, 27)
+YESTERDAY = dt.date(2018, 12, 26)
+SYMBOLS = ("AAA", "BBB", "CCC")
+NOW = dt.datetime(2018, 12, 28, 2, tzinfo=dt.UTC)
+
+
+def desk_of(settings: Settings, bars: pd.DataFrame | None = None, **changes: Any) -> Resources:
+    """A desk with bars of three symbols, each a candidate at DAY, the later in the alphabet the likelier."""
+    desk = Resources(settings.model_copy(update={"universe": SYMBOLS} | changes), clock=lambda: NOW)
+    known = pd.concat([walk(symbol, START, DAY) for symbol in SYMBOLS]) if bars is None else bars
+    desk.bars.write(known.reset_index(drop=True), source="test", ingested_at=NOW - dt.timedelta(hours=1))
+    closes = known[known["session"] == pd.Timestamp(DAY)].set_index("symbol")["close"]
+    rows = [
+        {"symbol": symbol, "session": pd.Timestamp(DAY), "close": closes.get(symbol, 100.0), "strength": 0.5}
+        for symbol in SYMBOLS
+    ]
+    signals = pd.DataFrame(rows).assign(
+        strategy=desk.strategy.name, entry=np.int8(1), exit_long=False, exit_short=False, stop_pct=2.0, target_pct=3.0
+    )
+    desk.ledger.save_signals(signals)
+    answers = [
+        {
+            "symbol": symbol,
+            "model_version": "1",
+            "model_name": "filter",
+            "probability": 0.5 + i / 10,
+            "predicted_return": 0.01,
+            "signal": "enter",
+            "feature_timestamp": NOW,
+        }
+        for i, symbol in enumerate(SYMBOLS)
+    ]
+    desk.ledger.save_predictions(DAY, desk.strategy.name, answers)
+    return desk
+
+
+def placed(desk: Resources) -> dict[str, float]:
+    """Entries decided at DAY that were sent, by symbol."""
+    trade.place(DAY.isoformat(), resources=desk)
+    orders = desk.ledger.orders_decided("main", DAY)
+    return {
+        order.symbol: float(order.quantity)
+        for order, state in orders
+        if state is OrderState.ACCEPTED and order.leg is Leg.ENTRY
+    }
+
+
+def rows(desk: Resources) -> dict[tuple[str, str], dict[str, Any] | None]:
+    with desk.engine.connect() as connection:
+        found = connection.execute(sa.text("SELECT symbol, reason, details FROM trading.risk_events")).all()
+    return {(row[0], row[1]): row[2] for row in found}
+
+
+def test_with_every_rule_off_nothing_is_touched(database_settings: Settings) -> None:
+    desk = desk_of(database_settings)
+    assert set(placed(desk)) == set(SYMBOLS)
+    assert rows(desk) == {}
+
+
+def test_the_likeliest_take_the_days_entries_and_the_refusal_has_its_numbers(database_settings: Settings) -> None:
+    desk = desk_of(database_settings, risk_max_entries_a_day=2)
+
+    assert set(placed(desk)) == {"BBB", "CCC"}
+
+    details = rows(desk)["AAA", "max_entries_a_day"]
+    assert details is not None
+    assert (details["limit"], details["found"], details["unit"], details["allowed"]) == (2, 3, "entries", "0")
+
+
+def test_a_second_run_refuses_and_cuts_nothing_more(database_settings: Settings) -> None:
+    desk = desk_of(database_settings, risk_max_entries_a_day=2, risk_max_symbol_pct=5.0)
+    first = placed(desk)
+    assert placed(desk) == first
+
+
+def test_an_order_over_the_share_of_volume_is_cut_to_it(database_settings: Settings) -> None:
+    desk = desk_of(database_settings, risk_max_volume_pct=0.01)
+
+    quantities = placed(desk)
+
+    recent = walk("AAA", START, DAY)["volume"].tail(20).mean()
+    assert quantities["AAA"] == pytest.approx(recent / 10_000, abs=1e-6)
+    details = rows(desk)["AAA", "liquidity"]
+    assert details is not None
+    assert float(details["allowed"]) == quantities["AAA"] < float(details["asked"])
+
+
+def test_a_symbol_like_one_held_is_refused(database_settings: Settings) -> None:
+    bars = pd.concat([walk("AAA", START, DAY), walk("AAA", START, DAY).assign(symbol="BBB"), walk("CCC", START, DAY)])
+    desk = desk_of(database_settings, bars, risk_max_correlation=0.7)
+
+    assert set(placed(desk)) == {"BBB", "CCC"}
+
+    details = rows(desk)["AAA", "correlation"]
+    assert details is not None
+    assert details["found"] == pytest.approx(1.0)
+
+
+def test_after_a_loss_the_symbol_rests(database_settings: Settings) -> None:
+    desk = desk_of(database_settings, risk_cool_down_sessions=3)
+    bought = entry_order(
+        "main", desk.strategy.name, "AAA", decision_session=dt.date(2018, 12, 21), session=dt.date(2018, 12, 24),
+        signed_quantity=1.0, stop_pct=0.01, target_pct=50.0, max_sessions=None,
+    )  # fmt: skip
+    place(desk.ledger, desk.broker, [bought])
+    assert desk.paper is not None
+    for stamp in sessions_between(dt.date(2018, 12, 24), DAY):
+        desk.paper.advance(stamp.date(), walk("AAA", START, DAY))
+    assert desk.ledger.positions("main") == [], "stopped out"
+
+    assert set(placed(desk)) == {"BBB", "CCC"}
+    details = rows(desk)["AAA", "cool_down"]
+    assert details is not None
+    assert (details["limit"], details["unit"]) == (3, "sessions since a loss")
+    assert details["found"] < 3
+
+
+def test_a_halted_desk_sends_none_and_says_who_halted_it(database_settings: Settings) -> None:
+    desk = desk_of(database_settings)
+    kill_switch.halt("drill", "ada", resources=desk)
+    assert placed(desk) == {}
+    assert {reason for _, reason in rows(desk)} == {"kill_switch"}
+
+
+def hold(desk: Resources, quantity: float) -> None:
+    """So many AAA, bought at yesterday's open at a price that the day then falls from by half."""
+    bought = entry_order(
+        "main", "rsi", "AAA", decision_session=dt.date(2018, 12, 24), session=YESTERDAY, signed_quantity=quantity,
+        stop_pct=90.0, target_pct=90.0, max_sessions=None,
+    )  # fmt: skip
+    place(desk.ledger, desk.broker, [bought])
+    assert desk.paper is not None
+    bars = walk("AAA", START, YESTERDAY)
+    bars[["open", "high", "low", "close"]] *= 2
+    desk.paper.advance(YESTERDAY, bars)
+
+
+def test_a_drawdown_over_its_limit_sells_everything_and_orders_nothing(database_settings: Settings) -> None:
+    desk = desk_of(database_settings, risk_mode="enforce")
+    hold(desk, 40.0)
+
+    assert placed(desk) == {}
+
+    assert kill_switch.standing(desk) is not None
+    [(leaving, state)] = desk.ledger.open_orders("main")
+    assert (leaving.leg, leaving.symbol, float(leaving.quantity), state) == (Leg.EXIT, "AAA", 40.0, OrderState.ACCEPTED)
+    details = rows(desk)["BBB", "drawdown"]
+    assert details is not None
+    assert details["found_pct"] > details["limit_pct"] == 2.0
+
+
+def test_in_log_mode_the_same_drawdown_changes_nothing(database_settings: Settings) -> None:
+    desk = desk_of(database_settings)
+    hold(desk, 40.0)
+    assert {"BBB", "CCC"} <= set(placed(desk))
+    assert kill_switch.standing(desk) is None
+
+
+def doubtful() -> pd.DataFrame:
+    """AAA misses a session, BBB jumps by a fifth on the last, CCC ends a session early."""
+    aaa, bbb, ccc = (walk(symbol, START, DAY) for symbol in SYMBOLS)
+    aaa = aaa[aaa["session"] != pd.Timestamp("2018-12-26")]
+    bbb.loc[bbb.index[-1], ["open", "high", "low", "close"]] *= 1.2
+    return pd.concat([aaa, bbb, ccc.iloc[:-1]])
+
+
+def test_data_guard_finds_stale_bars_gaps_and_jumps(database_settings: Settings) -> None:
+    desk = desk_of(database_settings, doubtful())
+
+    doubts = data_guard.run(DAY.isoformat(), resources=desk)
+
+    said = {f"{each.symbol} {each.rule} {each.severity}": each.found for each in doubts}
+    assert {name: said.pop(name, None) for name in ("AAA gap fail", "CCC freshness fail")} == {
+        "AAA gap fail": 1,
+        "CCC freshness fail": 1,
+    }
+    assert 1500 < said["BBB jump fail"] < 2500
+
+
+def test_entries_in_a_symbol_in_doubt_are_held_back_until_its_bars_are_right(database_settings: Settings) -> None:
+    bars = pd.concat([doubtful(), walk("CCC", START, DAY).tail(1)])
+    desk = desk_of(database_settings, bars, data_guard="on")
+
+    assert set(placed(desk)) == {"CCC"}
+
+    details = rows(desk)["BBB", "data_guard"]
+    assert details is not None
+    assert [each["rule"] for each in details["findings"]] == ["jump"]
+
+
+def test_a_run_by_hand_blocks_too_and_a_later_one_lifts_the_block(database_settings: Settings) -> None:
+    from storage.risk import blocked
+
+    desk = desk_of(database_settings, doubtful())
+    data_guard.run(DAY.isoformat(), resources=desk)
+    assert blocked(desk.engine, DAY, "AAA") is not None
+    missing = walk("AAA", START, DAY)
+    desk.bars.write(missing, source="test", ingested_at=NOW)
+
+    data_guard.run(DAY.isoformat(), resources=desk)
+
+    assert blocked(desk.engine, DAY, "AAA") is None
+    assert blocked(desk.engine, DAY, "BBB") is not None
+
+
+def test_a_warning_blocks_in_strict_mode_alone(database_settings: Settings) -> None:
+    from storage.risk import blocked
+
+    bars = pd.concat([walk(symbol, START, DAY) for symbol in SYMBOLS]).reset_index(drop=True)
+    last = bars.index[(bars["symbol"] == "BBB") & (bars["session"] == pd.Timestamp(DAY))]
+    bars.loc[last, ["open", "high", "low", "close"]] *= 1.06
+    desk = desk_of(database_settings, bars)
+
+    data_guard.run(DAY.isoformat(), resources=desk)
+    assert blocked(desk.engine, DAY, "BBB") is None
+    data_guard.run(DAY.isoformat(), strict=True, resources=desk)
+    assert blocked(desk.engine, DAY, "BBB") is not None
+
+
+def test_a_jump_over_a_recorded_split_is_explained(database_settings: Settings) -> None:
+    bars = doubtful()
+    desk = desk_of(database_settings, bars)
+    split = pd.DataFrame({"symbol": ["BBB"], "session": [pd.Timestamp(DAY)], "kind": ["split"], "value": [0.8]})
+    desk.bars.write_actions(split, NOW)
+
+    assert {each.symbol for each in data_guard.run(DAY.isoformat(), symbols=["BBB"], resources=desk)} == set()
