@@ -43,6 +43,7 @@ def test_the_dags_are_read_without_an_error_and_survive_serialisation(facts: dic
     assert facts["errors"] == {}
     assert {name: dag["serialised"] for name, dag in facts["dags"].items()} == {
         "daily_market_data": "daily_market_data",
+        "model_ab_judge": "model_ab_judge",
         "model_training": "model_training",
         "strategy_research": "strategy_research",
         "trading_execution": "trading_execution",
@@ -85,6 +86,19 @@ def test_trading_runs_in_one_line_from_settling_to_recording(facts: dict[str, An
     tasks = facts["dags"]["trading_execution"]["tasks"]
     line = ["settle", "find_candidates", "predict", "place", "record"]
     assert [set(tasks[step]["upstream"]) - {"choose_session"} for step in line] == [set(), *({step} for step in line[:-1])]
+
+
+def test_a_promotion_follows_a_judgement_and_waits_for_a_person_where_one_is_asked(facts: dict[str, Any]) -> None:
+    dag = facts["dags"]["model_ab_judge"]
+    assert {name: task["upstream"] for name, task in dag["tasks"].items()} == {
+        "choose_session": [],
+        "judge": ["choose_session"],
+        "route": ["judge"],
+        "approve": ["route"],
+        "promote": ["approve", "judge", "route"],
+    }
+    assert dag["tasks"]["promote"]["trigger_rule"] == "none_failed_min_one_success", "nothing to approve is no failure"
+    assert (dag["schedule"], dag["timezone"]) == ("0 20 * * 1-5", "America/New_York")
 
 
 def test_research_runs_in_one_line_with_a_mapped_sweep_in_front(facts: dict[str, Any]) -> None:

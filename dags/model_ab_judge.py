@@ -1,0 +1,93 @@
+"""Champion against challenger, judged once a day.
+
+At 20:00 New York on weekdays, after the day's trade: settle what the assigned candidates came to, compare the models on all of
+them, store the decision with its reason, and carry out a promotion.
+
+* **Nothing to compare:** `judge` says so and the promotion is skipped.
+* **Too few samples:** the test goes on. Not significant after enough: the champion stays.
+* **A person must agree:** with `AB_APPROVAL=1` the promotion waits in *Required Actions* for three days; rejected or not
+  answered, the champion stays.
+* **Taken back:** `cli models rollback --reason WHY`.
+* **Run again:** a judgement is added, a promotion happens once.
+* **Manual run:** set `session`, or leave it empty for the newest.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import Any
+
+from airflow.providers.standard.operators.hitl import ApprovalOperator
+from airflow.sdk import CronTriggerTimetable, TriggerRule, dag, task
+
+from common import DEFAULT_ARGS, SESSION_PARAM, TIMEZONE
+
+QUESTION = "Promote version {{ ti.xcom_pull(task_ids='judge')['challenger'] }} to champion?"
+EVIDENCE = """\
+{{ ti.xcom_pull(task_ids='judge')['reason'] }}
+
+Experiment {{ ti.xcom_pull(task_ids='judge')['experiment'] }}; champion now is version
+{{ ti.xcom_pull(task_ids='judge')['champion'] }}. Everything on record: `cli models show VERSION`.
+"""
+
+
+@dag(
+    schedule=CronTriggerTimetable("0 20 * * 1-5", timezone=TIMEZONE),
+    catchup=False,
+    max_active_runs=1,
+    dagrun_timeout=dt.timedelta(days=4),
+    default_args=DEFAULT_ARGS,
+    params={"session": SESSION_PARAM},
+    tags=["desk", "models", "daily"],
+    doc_md=__doc__,
+)
+def model_ab_judge() -> None:
+    @task
+    def choose_session(dag_run: Any = None, params: Any = None) -> str:
+        """The last session whose outcomes may be known."""
+        from airflow.sdk.exceptions import AirflowSkipException
+        from pipeline import schedule
+
+        chosen = schedule.newest_before(params["session"], dag_run.logical_date)
+        if not chosen["trades"]:
+            raise AirflowSkipException(chosen["reason"])
+        return chosen["session"]
+
+    @task
+    def judge(session: str) -> dict[str, Any]:
+        """Settle, compare, and store the decision."""
+        from pipeline import ab
+
+        return ab.judge(session)
+
+    @task.branch
+    def route(judgement: dict[str, Any]) -> list[str]:
+        """On to a promotion, to a person first where the settings ask for one, or nowhere."""
+        if judgement["decision"] != "promote":
+            return []
+        return ["approve"] if judgement["approval"] else ["promote"]
+
+    approve = ApprovalOperator(
+        task_id="approve",
+        subject=QUESTION,
+        body=EVIDENCE,
+        defaults="Reject",
+        response_timeout=dt.timedelta(days=3),
+        doc_md="A person agrees to the promotion, or not.",
+    )
+
+    @task(trigger_rule=TriggerRule.NONE_FAILED_MIN_ONE_SUCCESS)
+    def promote(judgement: dict[str, Any]) -> dict[str, Any]:
+        """Move the champion's alias."""
+        from pipeline import ab
+
+        return ab.promote(judgement)
+
+    session = choose_session()
+    judgement = judge(session=session)
+    routed, promoted = route(judgement=judgement), promote(judgement=judgement)
+    routed >> [approve, promoted]
+    approve >> promoted
+
+
+model_ab_judge()
