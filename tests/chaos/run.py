@@ -14,7 +14,10 @@ import tempfile
 import time
 import uuid
 from collections import Counter
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
+from itertools import repeat
+from multiprocessing import get_context
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -33,6 +36,9 @@ if TYPE_CHECKING:
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "exactly-once.md"
 MARK = "<!-- results: written by tests/chaos/run.py -->"
 VISITS = (1, 1, 2)
+SUMS = (
+    "kills", "killed_by_venue", "intents", "orders", "lost", "doubled", "attempts", "turned_away", "refused_twice", "fills",
+)  # fmt: skip
 
 
 @dataclass
@@ -56,43 +62,36 @@ class Tally:
     def add(self, name: str, outcome: Outcome) -> None:
         """Count one day."""
         self.days += 1
-        for what in (
-            "kills",
-            "killed_by_venue",
-            "intents",
-            "orders",
-            "attempts",
-            "turned_away",
-            "refused_twice",
-            "fills",
-            "lost",
-            "doubled",
-        ):
+        for what in SUMS:
             setattr(self, what, getattr(self, what) + getattr(outcome, what))
         self.killed_at.update(outcome.killed_at)
         self.wrong += [f"{name}: {each}" for each in outcome.wrong]
 
-
-def each_failpoint(world: World, repeats: int, visits: Sequence[int]) -> dict[str, Tally]:
-    """The whole day, killed at one failpoint, at these of its visits one after the other; so many days each."""
-    tallies = {}
-    for failpoint in FAILPOINTS:
-        tally = tallies[failpoint] = Tally()
-        on_paper = failpoint.startswith("settle.")
-        for repeat in range(repeats):
-            name = f"f-{failpoint}-{repeat}-{uuid.uuid4().hex[:6]}"
-            before = ["send.answered:1"] if failpoint.startswith("lookup.") else []
-            before = ["send.claimed:1"] if failpoint == "lookup.absent" else before
-            kills = [*before, *(f"{failpoint}:{visit}" for visit in visits)]
-            tasks = ON_PAPER if on_paper else AT_THE_VENUE
-            tally.add(name, run(world, Schedule(name, repeat, kills, stubborn=True, paper=on_paper, tasks=tasks)))
-    return tallies
+    def merge(self, other: Tally) -> None:
+        """Count another's days."""
+        for what in ("days", *SUMS):
+            setattr(self, what, getattr(self, what) + getattr(other, what))
+        self.killed_at.update(other.killed_at)
+        self.wrong += other.wrong
 
 
-def random_days(world: World, first: int, most: int, deadline: float) -> Tally:
+def at_failpoint(world: World, failpoint: str, repeats: int, visits: Sequence[int]) -> Tally:
+    """The whole day, killed at one failpoint, at these of its visits one after the other; so many days."""
+    tally, on_paper = Tally(), failpoint.startswith("settle.")
+    before = ["send.answered:1"] if failpoint.startswith("lookup.") else []
+    before = ["send.claimed:1"] if failpoint == "lookup.absent" else before
+    for number in range(repeats):
+        name = f"f-{failpoint}-{number}-{uuid.uuid4().hex[:6]}"
+        kills = [*before, *(f"{failpoint}:{visit}" for visit in visits)]
+        tasks = ON_PAPER if on_paper else AT_THE_VENUE
+        tally.add(name, run(world, Schedule(name, number, kills, stubborn=True, paper=on_paper, tasks=tasks)))
+    return tally
+
+
+def random_days(world: World, seeds: Sequence[int], deadline: float) -> Tally:
     """Random schedules until there are enough or the time is over."""
     tally = Tally()
-    for seed in range(first, first + most):
+    for seed in seeds:
         if time.monotonic() > deadline:
             break
         schedule = draw(seed)
@@ -154,14 +153,21 @@ def main() -> int:
     parser.add_argument("--minutes", type=float, default=30.0, help="time for them at most")
     parser.add_argument("--repeats", type=int, default=10, help="days for each failpoint")
     parser.add_argument("--first", type=int, default=0, help="seed of the first random schedule")
+    parser.add_argument("--workers", type=int, default=2, help="days at the same time")
     parser.add_argument("--once", action="store_true", help="kill at the first visit of each failpoint only")
     parser.add_argument("--no-page", action="store_true", help="print the results and leave the page")
     asked = parser.parse_args()
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))
-    with fresh_world() as world:
-        failpoints = each_failpoint(world, asked.repeats, VISITS[:1] if asked.once else VISITS)
+    visits = VISITS[:1] if asked.once else VISITS
+    seeds = range(asked.first, asked.first + asked.schedules)
+    with fresh_world() as world, ProcessPoolExecutor(asked.workers, mp_context=get_context("fork")) as pool:
+        tallies = pool.map(at_failpoint, repeat(world), FAILPOINTS, repeat(asked.repeats), repeat(visits))
+        failpoints = dict(zip(FAILPOINTS, tallies, strict=True))
         began = time.monotonic()
-        days = random_days(world, asked.first, asked.schedules, began + asked.minutes * 60)
+        shares = [seeds[worker :: asked.workers] for worker in range(asked.workers)]
+        days = Tally()
+        for part in pool.map(random_days, repeat(world), shares, repeat(began + asked.minutes * 60)):
+            days.merge(part)
         text = page(failpoints, days, time.monotonic() - began)
     if asked.no_page:
         print(text)  # noqa: T201
