@@ -44,6 +44,7 @@ def test_the_dags_are_read_without_an_error_and_survive_serialisation(facts: dic
     assert {name: dag["serialised"] for name, dag in facts["dags"].items()} == {
         "daily_market_data": "daily_market_data",
         "model_ab_judge": "model_ab_judge",
+        "model_monitoring": "model_monitoring",
         "model_training": "model_training",
         "strategy_research": "strategy_research",
         "trading_execution": "trading_execution",

@@ -1,0 +1,63 @@
+"""Drift and skew, once a day.
+
+At 19:00 New York on weekdays: compare the newest sessions' features, scores and outcomes with the champion's training, and
+recompute the features of every prediction that was served. Every figure is in `ml.drift`; what has newly drifted is mailed.
+
+* **Drift:** a feature farther from the training than any window of the training was. Train anew, or find out why.
+* **Skew:** goal 0. A served vector that its own bars do not give is a fault, and the mail is critical.
+* **Run again:** the rows of a session are replaced.
+* **Manual run:** set `session`, or leave it empty for the newest.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import Any
+
+from airflow.sdk import CronTriggerTimetable, dag, task
+
+from common import DEFAULT_ARGS, SESSION_PARAM, TIMEZONE
+
+
+@dag(
+    schedule=CronTriggerTimetable("0 19 * * 1-5", timezone=TIMEZONE),
+    catchup=False,
+    max_active_runs=1,
+    dagrun_timeout=dt.timedelta(hours=2),
+    default_args=DEFAULT_ARGS,
+    params={"session": SESSION_PARAM},
+    tags=["desk", "models", "daily"],
+    doc_md=__doc__,
+)
+def model_monitoring() -> None:
+    @task
+    def choose_session(dag_run: Any = None, params: Any = None) -> str:
+        """The last session whose bars are there."""
+        from airflow.sdk.exceptions import AirflowSkipException
+        from pipeline import schedule
+
+        chosen = schedule.newest_before(params["session"], dag_run.logical_date)
+        if not chosen["trades"]:
+            raise AirflowSkipException(chosen["reason"])
+        return chosen["session"]
+
+    @task
+    def look_for_drift(session: str) -> dict[str, Any]:
+        """Compare features, scores and outcomes with the training's."""
+        from pipeline import drift
+
+        return drift.run(session)
+
+    @task
+    def look_for_skew(session: str) -> dict[str, Any]:
+        """Recompute what was served."""
+        from pipeline import drift
+
+        return drift.check_skew(session)
+
+    session = choose_session()
+    look_for_drift(session=session)
+    look_for_skew(session=session)
+
+
+model_monitoring()

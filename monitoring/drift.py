@@ -1,0 +1,152 @@
+"""How far recent values have moved from those of the training. Owns the measures and what counts as drift; it reads nothing.
+
+Sessions follow each other, so that two months of VIX never look like ten years of it: by the book every two-sample test of a
+feature rejects. So the recent window is held against windows of the same length within the training: it has drifted when it
+lies farther from the whole than every one of those, and far enough to matter.
+
+References
+----------
+- Kolmogorov (1933), Smirnov (1948): largest distance of two distribution functions.
+- Siddiqi (2006), Credit Risk Scorecards, Wiley: the population stability index and its usual limits of 0.1 and 0.25.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    Array = NDArray[np.float64]
+
+BINS: Final = 10
+FEWEST: Final = 20  # values a side
+FEWEST_WINDOWS: Final = 10
+LEAST_SHARE: Final = 0.001  # of a bin, so that an empty one is no infinity
+
+
+@dataclass(frozen=True)
+class Drift:
+    """One feature, score or outcome, recent against training.
+
+    Attributes
+    ----------
+    psi
+        Population stability index; None for what has only a mean.
+    statistic
+        Kolmogorov-Smirnov distance, 0 to 1; of outcomes, difference of the means.
+    p_value
+        Two-sample test: share of windows, the recent one included, at least as far away. None with fewer than ten.
+    """
+
+    name: str
+    psi: float | None
+    statistic: float | None
+    p_value: float | None
+    reference_mean: float | None
+    recent_mean: float | None
+    reference_count: int
+    recent_count: int
+    alert: bool
+
+
+def feature_drift(name: str, values: Array, window: NDArray[np.int64], limit: float) -> Drift:
+    """Drift of a distribution; NaN is a bin of its own.
+
+    Parameters
+    ----------
+    values
+        (rows,)
+    window
+        (rows,) number of the window that a row is of; 0 is the recent one, those above are of the training.
+    limit
+        Population stability index from which it matters.
+    """
+    recent, reference = values[window == 0], values[window > 0]
+    known = (reference[np.isfinite(reference)], recent[np.isfinite(recent)])
+    usual, now = _mean(known[0]), _mean(known[1])
+    if min(len(recent), len(reference)) < FEWEST:
+        return Drift(name, None, None, None, usual, now, len(reference), len(recent), alert=False)
+    edges = bin_edges(known[0])
+    whole = shares(reference, edges)
+    index = psi(whole, shares(recent, edges))
+    distance = _distance(*known)
+    past = [values[window == number] for number in range(1, int(window.max()) + 1)]
+    far = [psi(whole, shares(part, edges)) for part in past if len(part) >= FEWEST]
+    p_value = _share_as_far([_distance(known[0], part[np.isfinite(part)]) for part in past if len(part) >= FEWEST], distance)
+    beyond = len(far) >= FEWEST_WINDOWS and index > max(far)
+    alert = bool(beyond and index >= limit)
+    statistic = distance if math.isfinite(distance) else None
+    return Drift(name, index, statistic, p_value, usual, now, len(reference), len(recent), alert=alert)
+
+
+def outcome_drift(name: str, values: Array, window: NDArray[np.int64], least: float) -> Drift:
+    """Drift of a mean, of wins say: farther from the training's than every window of it, and by `least` or more."""
+    recent, reference = values[window == 0], values[window > 0]
+    usual, now = _mean(reference), _mean(recent)
+    if usual is None or now is None or min(len(recent), len(reference)) < FEWEST:
+        return Drift(name, None, None, None, usual, now, len(reference), len(recent), alert=False)
+    past = [values[window == number] for number in range(1, int(window.max()) + 1)]
+    away = [abs(float(part.mean()) - usual) for part in past if len(part) >= FEWEST]
+    p_value = _share_as_far(away, abs(now - usual))
+    beyond = len(away) >= FEWEST_WINDOWS and abs(now - usual) > max(away)
+    alert = bool(beyond and abs(now - usual) >= least)
+    return Drift(name, None, now - usual, p_value, usual, now, len(reference), len(recent), alert=alert)
+
+
+def bin_edges(reference: Array) -> Array:
+    """Inner edges of ten bins of about equal numbers; fewer where values repeat."""
+    return np.unique(np.quantile(reference, np.linspace(0, 1, BINS + 1)[1:-1])) if len(reference) else np.empty(0)
+
+
+def shares(values: Array, edges: Array) -> Array:
+    """Share of the values in each bin, those that are unknown last; none is zero."""
+    place = np.where(np.isfinite(values), np.searchsorted(edges, values, side="left"), len(edges) + 1)
+    found = np.maximum(np.bincount(place, minlength=len(edges) + 2) / max(len(values), 1), LEAST_SHARE)
+    return np.asarray(found / found.sum(), dtype=np.float64)
+
+
+def psi(reference: Array, recent: Array) -> float:
+    """Population stability index of two sets of shares: `sum((a - b) * log(a / b))`."""
+    return float(((recent - reference) * np.log(recent / reference)).sum())
+
+
+def windows_of(sessions: NDArray[np.datetime64], length: int, trained_through: np.datetime64) -> NDArray[np.int64]:
+    """Window of each row: 0 the newest `length` sessions, then 1, 2, ... backwards through the training, -1 neither.
+
+    Parameters
+    ----------
+    sessions
+        (rows,) session of each row.
+    trained_through
+        Sessions after it, and before the recent ones, are neither.
+    """
+    days = np.unique(sessions)
+    number = (len(days) - 1 - np.searchsorted(days, sessions)) // length
+    outside = (number > 0) & (sessions > trained_through)
+    return np.where(outside, -1, number).astype(np.int64)
+
+
+def _mean(values: Array) -> float | None:
+    return float(values.mean()) if len(values) else None
+
+
+def _distance(one: Array, other: Array) -> float:
+    """Kolmogorov-Smirnov distance; NaN without values."""
+    if not len(one) or not len(other):
+        return math.nan
+    together = np.concatenate([one, other])
+    below = [np.searchsorted(np.sort(part), together, side="right") / len(part) for part in (one, other)]
+    return float(np.abs(below[0] - below[1]).max())
+
+
+def _share_as_far(past: list[float], now: float) -> float | None:
+    """Rank p-value of the recent window among those of the training."""
+    known = [each for each in past if math.isfinite(each)]
+    if len(known) < FEWEST_WINDOWS or not math.isfinite(now):
+        return None
+    return (1 + sum(each >= now for each in known)) / (1 + len(known))
