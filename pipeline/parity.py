@@ -12,25 +12,29 @@ Money: the record's profit less the backtest's. A trade in both splits into cost
 
 from __future__ import annotations
 
+import datetime as dt
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
 import pandas as pd
 
+from core.errors import DataError
 from core.frames import SIGNALS
+from pipeline.resources import Resources, live
 from trading.fills import END_OF_DATA, REASONS
+from trading.portfolio import trades_of
 
 if TYPE_CHECKING:
-    import datetime as dt
     from collections.abc import Sequence
 
     from backtest.engine import Result
     from core.models import Position
     from pipeline.replay import Replay
-    from pipeline.resources import Resources
+    from trading.strategies.base import Strategy
 
 CAUSES: Final = ("signal", "fill", "cost", "missed")
+LONG_AGO, FAR = dt.date(1678, 1, 1), dt.date(2262, 1, 1)  # the first and the last year that pandas knows
 CENT: Final = 0.005  # dollars: less than this rounds to the same cent
 SAME_WITHIN: Final = 1e-9  # relative: prices and sizes take the same steps in another order
 KEY: Final = ("strategy", "symbol", "decision_session")
@@ -115,27 +119,72 @@ def compare(record: Record, result: Result, signals: pd.DataFrame) -> Parity:
     return Parity(found, len(finished), len(record.equity), gap)
 
 
-def backtest_of(
-    found: Resources, replayed: Replay, first: dt.date, last: dt.date, symbols: Sequence[str] = ()
+def of_replay(replayed: Replay, *, resources: Resources | None = None) -> Parity:
+    """Hold a replay against the portfolio backtest of its sessions, symbols and answers of the filter."""
+    found = resources or live()
+    first, last = (replayed.equity["session"].iloc[place].date() for place in (0, -1))
+    symbols = sorted(set(replayed.signals["symbol"]))
+    result, signals = backtest_of(found, first, last, symbols, strategy=replayed.strategy, accept=replayed.accept)
+    return compare(Record(replayed.trades, replayed.positions, replayed.equity, replayed.signals), result, signals)
+
+
+def of_ledger(first: dt.date | None, last: dt.date | None, *, resources: Resources | None = None) -> Parity:
+    """Hold the live portfolio's record against the backtest with the same answers of the filter.
+
+    Parameters
+    ----------
+    first, last
+        Sessions; default: the first and the last on record. A book that was not empty before `first` differs for that alone.
+
+    Raises
+    ------
+    DataError
+        When nothing is on record.
+    """
+    found = resources or live()
+    ledger, portfolio, strategy = found.ledger, found.settings.portfolio, found.strategy
+    equity = ledger.equity(portfolio)
+    equity = equity[(equity["session"] >= pd.Timestamp(first or LONG_AGO)) & (equity["session"] <= pd.Timestamp(last or FAR))]
+    if equity.empty:
+        raise DataError(f"Portfolio {portfolio!r}: no session on record from {first} to {last}. Trade first: `cli trade`.")
+    days = [stamp.date() for stamp in equity["session"]]
+    signals = pd.concat([ledger.signals(day, strategy.name) for day in days], ignore_index=True)
+    answers = [ledger.predictions(day, strategy.name).assign(session=pd.Timestamp(day)) for day in days]
+    accept = pd.concat(answers, ignore_index=True)
+    accept = accept.assign(accept=accept["signal"] == "enter")
+    trades = trades_of([(order, fill) for order, fill in ledger.fills(portfolio) if fill.session <= days[-1]])
+    held = tuple(ledger.positions(portfolio))
+    result, expected = backtest_of(found, days[0], days[-1], found.universe(), strategy=strategy, accept=accept)
+    record = Record(trades[trades["decision_session"] >= pd.Timestamp(days[0])], held, equity, signals)
+    return compare(record, result, expected[expected["session"].isin(equity["session"])])
+
+
+def backtest_of(  # noqa: PLR0917  # a question of six parts
+    found: Resources,
+    first: dt.date,
+    last: dt.date,
+    symbols: Sequence[str],
+    strategy: Strategy,
+    accept: pd.DataFrame | None,
 ) -> tuple[Result, pd.DataFrame]:
-    """The portfolio backtest of a replay's sessions on the bars as they are known today, and its signals."""
+    """The portfolio backtest on the bars as they are known today, and its signals."""
     from backtest.engine import backtest
     from features.regime import with_vix
     from pipeline.featurize import load_bars
 
-    frame, vix = load_bars(found, last.isoformat(), list(symbols) or None)
+    frame, vix = load_bars(found, last.isoformat(), list(symbols))
     bars = {str(symbol): with_vix(part.reset_index(drop=True), vix) for symbol, part in frame.groupby("symbol")}
     result = backtest(
         bars,
-        replayed.strategy,
+        strategy,
         found.costs,
         limits=found.limits,
         initial_cash_usd=found.settings.initial_cash_usd,
-        accept=replayed.accept,
+        accept=accept,
         start=first,
     )
-    signals = [replayed.strategy.signals(part).assign(symbol=symbol) for symbol, part in bars.items()]
-    whole = pd.concat(signals, ignore_index=True).assign(strategy=replayed.strategy.name)
+    signals = [strategy.signals(part).assign(symbol=symbol) for symbol, part in bars.items()]
+    whole = pd.concat(signals, ignore_index=True).assign(strategy=strategy.name)
     return result, whole[whole["session"] >= pd.Timestamp(first)]
 
 
