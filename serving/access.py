@@ -25,7 +25,8 @@ if TYPE_CHECKING:
 
     from core.settings import Settings
 
-BURST_SECONDS = 2.0  # what may be saved up
+BURST_SECONDS = 2.0  # of reads that may be saved up
+BURST_CONTROLS = 20
 MAX_CALLERS = 10_000
 key_header = APIKeyHeader(name="X-API-Key", auto_error=False, description="A read key, or a control key, which also reads.")
 
@@ -62,11 +63,11 @@ class Keys:
 
 
 class Limit:
-    """A token bucket for each caller: `per_second` on average, `BURST_SECONDS` of it at once."""
+    """A token bucket for each caller: `per_second` on average, `burst` at once."""
 
-    def __init__(self, per_second: float) -> None:
+    def __init__(self, per_second: float, burst: float) -> None:
         self._rate = per_second
-        self._size = max(per_second * BURST_SECONDS, 1.0)
+        self._size = max(burst, 1.0)
         self._buckets: dict[str, tuple[float, float]] = {}
 
     def take(self, caller: str) -> None:
@@ -95,8 +96,8 @@ class Access:
     def __init__(self, settings: Settings) -> None:
         self._readers, self._controllers = Keys(settings.api_read_keys), Keys(settings.api_control_keys)
         per_second = settings.api_reads_per_second
-        self._reads = Limit(per_second) if per_second else None
-        self._controls = Limit(settings.api_controls_per_minute / 60)
+        self._reads = Limit(per_second, per_second * BURST_SECONDS) if per_second else None
+        self._controls = Limit(settings.api_controls_per_minute / 60, BURST_CONTROLS)
 
     def read(self, request: Request) -> None:
         """Let a reader pass.
@@ -116,8 +117,8 @@ class Access:
         if self._reads is not None:
             self._reads.take(caller)
 
-    def control(self, request: Request) -> None:
-        """Let a controller pass.
+    def control(self, request: Request, *, urgent: bool = False) -> None:
+        """Let a controller pass; what is urgent is not limited, a wrong key always is.
 
         Raises
         ------
@@ -127,7 +128,8 @@ class Access:
         if not self._controllers:
             raise Forbidden("No control key is set, so nothing is controlled through the API.")
         if key is not None and self._controllers.holds(key):
-            self._controls.take(_digest(key).hex())
+            if not urgent:
+                self._controls.take(_digest(key).hex())
             return
         self._controls.take(caller)  # whoever tries keys is slowed down
         if key is not None and self._readers.holds(key):
@@ -147,6 +149,11 @@ async def reader(request: Request) -> None:
 async def controller(request: Request) -> None:
     """Dependency of routes that change something."""
     request.app.state.access.control(request)
+
+
+async def emergency(request: Request) -> None:
+    """Dependency of the route that halts trading: nobody who may is told to wait."""
+    request.app.state.access.control(request, urgent=True)
 
 
 def _key(request: Request) -> str | None:

@@ -15,7 +15,7 @@ from fastapi import APIRouter, Depends, Path, Query, Request
 from core.errors import ConfigError, VersionConflict
 from pipeline import parameters
 from pipeline.parameters import InForce
-from serving.access import controller, reader
+from serving.access import controller, emergency, reader
 from serving.problems import BadChange, UnknownStrategy
 from serving.routes import BODY, DENIED, PROBLEM
 from serving.schemas import HaltChange, HaltState, ParametersChange, StrategyState, SwitchChange, Symbol
@@ -91,7 +91,7 @@ def halt_state(
     return HaltState(portfolio=wanted, halted=False) if found is None else state_of_halt(found)
 
 
-@trading.post("/halt", dependencies=[Depends(controller)], responses=CHANGING)
+@trading.post("/halt", dependencies=[Depends(emergency)], responses=CHANGING)
 def halt(change: HaltChange, request: Request) -> HaltState:
     """Stop a portfolio's orders until it is resumed."""
     return turned(request, change, halts.halt)

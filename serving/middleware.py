@@ -55,10 +55,7 @@ class Around:
         elif not length.isdigit() or int(length) > MAX_BODY_BYTES:
             await _refuse(scope, receive, send)
             return
-        try:
-            await self.app(scope, receive, send)
-        except TooLarge:
-            await _refuse(scope, receive, send)
+        await self.app(scope, receive, send)
 
 
 def _counting(receive: Receive) -> Receive:
@@ -69,14 +66,14 @@ def _counting(receive: Receive) -> Receive:
         message = await receive()
         read += len(message.get("body", b""))
         if read > MAX_BODY_BYTES:
-            raise TooLarge
+            raise TooLarge(MAX_BODY_BYTES)
         return message
 
     return counted
 
 
 async def _refuse(scope: Scope, receive: Receive, send: Send) -> None:
-    detail = f"Expected a body of at most {MAX_BODY_BYTES:,} bytes, found a larger one."
-    response = answer(scope["path"], 413, detail, "Send fewer rows at a time.")
+    error = TooLarge(MAX_BODY_BYTES)
+    response = answer(scope["path"], error.status_code, error.detail, "Send fewer rows at a time.")
     response.headers["connection"] = "close"  # the rest of the body is not read
     await response(scope, receive, send)

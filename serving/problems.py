@@ -35,8 +35,11 @@ class BadChange(ConfigError):
     """What was asked for cannot be stored."""
 
 
-class TooLarge(Exception):
-    """A body that did not say its size went over the limit."""
+class TooLarge(HTTPException):
+    """A body larger than is read."""
+
+    def __init__(self, most: int) -> None:
+        super().__init__(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"Expected a body of at most {most:,} bytes, found a larger one.")
 
 
 # The first that fits counts.
@@ -103,7 +106,8 @@ async def _bad_body(request: Request, error: Exception) -> JSONResponse:
 async def _http(request: Request, error: Exception) -> JSONResponse:
     known = error if isinstance(error, HTTPException) else HTTPException(500)
     status = HTTPStatus(known.status_code)
-    response = answer(request.url.path, status, status.description or status.phrase, "See /docs for what there is.")
+    detail = known.detail if isinstance(known, TooLarge) else status.description or status.phrase
+    response = answer(request.url.path, status, detail, "See /docs for what there is.")
     response.headers.update(known.headers or {})  # Allow, where the method is wrong
     return response
 

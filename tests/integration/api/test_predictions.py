@@ -1,162 +1,27 @@
-"""The API over a real PostgreSQL, with stand-ins of the model registry and the online store."""
+"""Predictions, one and many: what is answered, from what, and what is refused."""
 
 from __future__ import annotations
 
 import datetime as dt
-import time
-from dataclasses import dataclass, field
+import json
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 import pytest
 import sqlalchemy as sa
-from fastapi.testclient import TestClient
 
 from core.feature_hash import feature_hash
 from core.frames import FEATURES
-from core.settings import Settings
-from ml.predict import EntryFilter, Payoff
-from serving.app import create_app
-from storage.engine import open_engine
-from storage.strategy_params import StrategyParams
+from storage.served import read
+from tests.standins.api_desk import FRIDAY_CLOSE, ask, client_of, wait_for
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-    from pathlib import Path
+    from fastapi.testclient import TestClient
+
+    from tests.standins.api_desk import Desk
 
 pytestmark = pytest.mark.integration
-FRIDAY_CLOSE = pd.Timestamp("2018-12-28 21:00", tz="UTC")
-
-
-class Registry:
-    """Versions under aliases, in memory; the higher the version, the surer the filter."""
-
-    def __init__(self) -> None:
-        self.versions = {"champion": "1"}
-        self.loads: list[str] = []
-        self.broken = False
-        self.features: dict[str, tuple[str, ...]] = {}
-        self.probability: dict[str, float] = {}
-
-    @property
-    def aliases(self) -> Registry:
-        return self
-
-    def all(self) -> dict[str, str]:
-        if self.broken:
-            raise ConnectionError("no route")
-        return dict(self.versions)
-
-    def load(self, version: str) -> EntryFilter:
-        self.loads.append(version)
-        sure = self.probability.get(version, 0.5 + 0.1 * int(version))
-        features = self.features.get(version, FEATURES)
-        return EntryFilter(
-            "entry-filter", version, lambda X: np.full(len(X), sure), Payoff(0.02, -0.01), features, "2018-12-28"
-        )
-
-
-class FeatureStore:
-    """Newest features by symbol; `put` is a materialisation."""
-
-    def __init__(self) -> None:
-        self.seen = {"^GSPC": FRIDAY_CLOSE, "OLD": FRIDAY_CLOSE - pd.Timedelta(days=7), "YOUNG": FRIDAY_CLOSE}
-        self.values = {"^GSPC": 0.5, "OLD": 0.5, "YOUNG": np.nan}
-        self.number = 1
-        self.reads: list[list[str]] = []
-
-    def materialisation(self) -> int:
-        return self.number
-
-    def put(self, symbol: str, close: pd.Timestamp, value: float) -> None:
-        self.seen[symbol], self.values[symbol] = close, value
-        self.number += 1
-
-    def online(self, symbols: Sequence[str]) -> pd.DataFrame:
-        self.reads.append(list(symbols))
-        stamps = pd.to_datetime(pd.Series([self.seen.get(symbol, pd.NaT) for symbol in symbols]), utc=True)
-        values = [self.values.get(symbol, np.nan) for symbol in symbols]
-        return pd.DataFrame({"symbol": list(symbols), "event_timestamp": stamps, **dict.fromkeys(FEATURES, values)})
-
-
-class Bars:
-    """What is stored."""
-
-    def symbols(self) -> list[str]:
-        return ["OLD", "YOUNG", "^GSPC"]
-
-    def last_sessions(self) -> dict[str, dt.date]:
-        return {"^GSPC": dt.date(2018, 12, 28), "OLD": dt.date(2018, 12, 21)}
-
-
-class Alerts:
-    """Alerts that were sent."""
-
-    def __init__(self) -> None:
-        self.sent: list[tuple[str, str]] = []
-
-    def send(self, subject: str, body: str) -> bool:
-        self.sent.append((subject, body))
-        return True
-
-
-@dataclass
-class Desk:
-    """The resources that the API uses."""
-
-    settings: Settings
-    engine: sa.Engine
-    data_dir: Path
-    historical: bool = True
-    now: dt.datetime = dt.datetime(2018, 12, 29, 12, tzinfo=dt.UTC)
-    registry: Registry = field(default_factory=Registry)
-    features: FeatureStore = field(default_factory=FeatureStore)
-    bars: Bars = field(default_factory=Bars)
-    alerts: Alerts = field(default_factory=Alerts)
-
-    def clock(self) -> dt.datetime:
-        return self.now
-
-    @property
-    def parameters(self) -> StrategyParams:
-        return StrategyParams(self.engine)
-
-    def universe(self) -> list[str]:
-        return ["^GSPC"]
-
-
-READ_KEY, CONTROL_KEY = "r" * 20, "c" * 20
-
-
-@pytest.fixture(scope="module")
-def engine(module_settings: Settings) -> Iterator[sa.Engine]:
-    found = open_engine(module_settings)
-    yield found
-    found.dispose()
-
-
-@pytest.fixture
-def desk(engine: sa.Engine, tmp_path: Path) -> Desk:
-    with engine.begin() as connection:
-        for table in ("trading.served_predictions", "trading.strategy_params", "trading.halts"):
-            connection.execute(sa.text(f"TRUNCATE {table}"))
-    settings = Settings(_env_file=None, champion_poll_seconds=0.02, api_control_keys=CONTROL_KEY)
-    return Desk(settings, engine, tmp_path)
-
-
-def client_of(desk: Desk, host: str = "127.0.0.1") -> TestClient:
-    return TestClient(create_app(desk), raise_server_exceptions=False, client=(host, 50_000))  # type: ignore[arg-type]
-
-
-@pytest.fixture
-def api(desk: Desk) -> Iterator[TestClient]:
-    with client_of(desk) as client:
-        yield client
-
-
-def ask(api: TestClient, **body: object) -> Any:
-    return api.post("/predict-next-day", json=body)
 
 
 def test_a_symbol_gets_a_typed_prediction(api: TestClient) -> None:
@@ -314,8 +179,120 @@ def test_the_documentation_has_every_route_with_its_problems(api: TestClient) ->
     assert {"200", "404", "409", "422", "503"} <= set(paths["/predict-next-day"]["post"]["responses"])
 
 
-def wait_for(condition: Any, seconds: float = 5.0) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "waited in vain"
-        time.sleep(0.02)
+@pytest.mark.parametrize(
+    ("value", "words"),
+    [
+        ("NaN", "rsi_14: Input should be a finite number"),
+        ("Infinity", "rsi_14: Input should be a finite number"),
+        ('"1.0"', "rsi_14"),
+    ],
+)
+def test_a_feature_that_is_no_number_is_named(api: TestClient, value: str, words: str) -> None:
+    rest = ", ".join(f'"{name}": 0.1' for name in FEATURES if name != "rsi_14")
+    answer = api.post(
+        "/predict-next-day",
+        content=f'{{"symbol": "SPY", "features": {{"rsi_14": {value}, {rest}}}}}',
+        headers={"content-type": "application/json"},
+    )
+
+    assert answer.status_code == 422
+    assert words in answer.json()["detail"]
+
+
+def test_every_answer_is_stored_with_its_features(api: TestClient, desk: Desk) -> None:
+    given = {name: place / 7 for place, name in enumerate(FEATURES)} | {"vix": None}
+    online, explicit = ask(api, symbol="^GSPC").json(), ask(api, symbol="SPY", features=given).json()
+
+    wait_for(lambda: len(read(desk.engine, desk.now)) == 2)
+
+    first, second = read(desk.engine, desk.now)
+    assert (first.symbol, first.source, first.arm, first.model_version) == ("^GSPC", "online", "champion", "1")
+    assert first.feature_timestamp == FRIDAY_CLOSE
+    assert first.features == [0.5] * len(FEATURES)
+    assert (second.source, second.feature_timestamp) == ("given", None)
+    np.testing.assert_array_equal(second.features, [np.nan if value is None else value for value in given.values()])
+    assert [first.feature_hash, second.feature_hash] == [online["feature_hash"], explicit["feature_hash"]]
+    assert feature_hash(second.features) == second.feature_hash
+    assert [first.probability, first.signal] == [online["probability"], online["signal"]]
+    assert 0 < first.latency_us < 5_000_000
+
+
+def test_a_materialisation_is_seen_by_the_next_request(api: TestClient, desk: Desk) -> None:
+    monday = pd.Timestamp("2018-12-31 21:00", tz="UTC")
+    assert ask(api, symbol="^GSPC").json()["session"] == "2018-12-28"
+
+    desk.features.put("^GSPC", monday, 0.6)
+    wait_for(lambda: ask(api, symbol="^GSPC").json()["session"] == "2018-12-31", seconds=0.5)
+
+    desk.features.put("^GSPC", FRIDAY_CLOSE, 0.4)
+    wait_for(lambda: ask(api, symbol="^GSPC").json()["session"] == "2018-12-28", seconds=0.5)
+    hashes = {row.feature_hash for row in read(desk.engine, desk.now)} | {ask(api, symbol="^GSPC").json()["feature_hash"]}
+    assert feature_hash([0.4] * len(FEATURES)) in hashes
+
+
+def test_rows_in_memory_are_read_once_a_materialisation(api: TestClient, desk: Desk) -> None:
+    for _ in range(20):
+        ask(api, symbol="^GSPC")
+
+    assert desk.features.reads == [["OLD", "YOUNG", "^GSPC"]]
+
+
+def test_a_symbol_that_appears_in_the_store_is_found(api: TestClient, desk: Desk) -> None:
+    assert ask(api, symbol="NEW").status_code == 404
+
+    desk.features.seen["NEW"], desk.features.values["NEW"] = FRIDAY_CLOSE, 0.5
+
+    assert ask(api, symbol="NEW").status_code == 200
+
+
+def test_live_rows_go_stale_while_they_stay_in_memory(api: TestClient, desk: Desk) -> None:
+    desk.historical = False
+    assert ask(api, symbol="^GSPC").status_code == 200
+
+    desk.now = dt.datetime(2019, 1, 7, 22, tzinfo=dt.UTC)
+
+    assert ask(api, symbol="^GSPC").status_code == 409
+
+
+def test_a_batch_answers_in_order_and_one_bad_row_stops_no_other(api: TestClient, desk: Desk) -> None:
+    rows = [{"symbol": "^GSPC"}, {"symbol": "nowhere"}, {"symbol": "SPY", "features": dict.fromkeys(FEATURES, 0.1)}]
+    answer = api.post("/predict-batch", json={"rows": rows})
+
+    assert answer.status_code == 200
+    first, second, third = answer.json()["items"]
+    assert (first["prediction"]["symbol"], first["problem"]) == ("^GSPC", None)
+    assert (second["prediction"], second["problem"]["status"]) == (None, 404)
+    assert third["prediction"]["feature_timestamp"] is None
+    wait_for(lambda: len(read(desk.engine, desk.now)) == 2)
+
+
+def test_a_batch_holds_a_thousand_rows_and_no_more(api: TestClient, desk: Desk) -> None:
+    features = dict.fromkeys(FEATURES, -0.12345678901234567)
+    full = api.post("/predict-batch", json={"rows": [{"symbol": "SPY", "features": features}] * 1000})
+    assert full.status_code == 200
+    assert len(full.json()["items"]) == 1000
+    wait_for(lambda: len(read(desk.engine, desk.now)) == 1000)
+
+    over = api.post("/predict-batch", json={"rows": [{"symbol": "SPY"}] * 1001})
+    assert over.status_code == 422
+    assert "at most 1000 items" in over.json()["detail"]
+
+    huge = api.post("/predict-batch", json={"rows": [{"symbol": "SPY", "features": features}] * 10_000})
+    assert huge.status_code == 413
+    assert "2,000,000 bytes" in huge.json()["detail"]
+    assert api.get("/healthz").status_code == 200
+
+
+def test_a_body_that_does_not_say_its_size_is_cut_off(api: TestClient) -> None:
+    answer = api.post(
+        "/predict-batch", content=(b" " * 100_000 for _ in range(30)), headers={"content-type": "application/json"}
+    )
+
+    assert answer.status_code == 413
+
+
+@pytest.mark.parametrize("symbol", ["nul\x00", "a b", "'; DROP TABLE", "\ud800", "é", "../../etc", "A\n"])
+def test_a_symbol_is_made_of_a_tickers_characters(api: TestClient, symbol: str) -> None:
+    content = '{"symbol": ' + json.dumps(symbol) + "}"
+
+    assert api.post("/predict-next-day", content=content).status_code in {400, 422}

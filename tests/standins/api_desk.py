@@ -1,0 +1,143 @@
+"""A desk for the API: a real database, with stand-ins of the model registry, the online store and the alerts."""
+
+from __future__ import annotations
+
+import datetime as dt
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+from fastapi.testclient import TestClient
+
+from core.frames import FEATURES
+from ml.predict import EntryFilter, Payoff
+from serving.app import create_app
+from storage.strategy_params import StrategyParams
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    import sqlalchemy as sa
+
+    from core.settings import Settings
+
+READ_KEY, CONTROL_KEY = "r" * 20, "c" * 20
+FRIDAY_CLOSE = pd.Timestamp("2018-12-28 21:00", tz="UTC")
+
+
+class Registry:
+    """Versions under aliases, in memory; the higher the version, the surer the filter."""
+
+    def __init__(self) -> None:
+        self.versions = {"champion": "1"}
+        self.loads: list[str] = []
+        self.broken = False
+        self.features: dict[str, tuple[str, ...]] = {}
+        self.probability: dict[str, float] = {}
+
+    @property
+    def aliases(self) -> Registry:
+        return self
+
+    def all(self) -> dict[str, str]:
+        if self.broken:
+            raise ConnectionError("no route")
+        return dict(self.versions)
+
+    def load(self, version: str) -> EntryFilter:
+        self.loads.append(version)
+        sure = self.probability.get(version, 0.5 + 0.1 * int(version))
+        features = self.features.get(version, FEATURES)
+        return EntryFilter(
+            "entry-filter", version, lambda X: np.full(len(X), sure), Payoff(0.02, -0.01), features, "2018-12-28"
+        )
+
+
+class FeatureStore:
+    """Newest features by symbol; `put` is a materialisation."""
+
+    def __init__(self) -> None:
+        self.seen = {"^GSPC": FRIDAY_CLOSE, "OLD": FRIDAY_CLOSE - pd.Timedelta(days=7), "YOUNG": FRIDAY_CLOSE}
+        self.values = {"^GSPC": 0.5, "OLD": 0.5, "YOUNG": np.nan}
+        self.number = 1
+        self.reads: list[list[str]] = []
+
+    def materialisation(self) -> int:
+        return self.number
+
+    def put(self, symbol: str, close: pd.Timestamp, value: float) -> None:
+        self.seen[symbol], self.values[symbol] = close, value
+        self.number += 1
+
+    def online(self, symbols: Sequence[str]) -> pd.DataFrame:
+        self.reads.append(list(symbols))
+        stamps = pd.to_datetime(pd.Series([self.seen.get(symbol, pd.NaT) for symbol in symbols]), utc=True)
+        values = [self.values.get(symbol, np.nan) for symbol in symbols]
+        return pd.DataFrame({"symbol": list(symbols), "event_timestamp": stamps, **dict.fromkeys(FEATURES, values)})
+
+
+class Bars:
+    """What is stored."""
+
+    def symbols(self) -> list[str]:
+        return ["OLD", "YOUNG", "^GSPC"]
+
+    def last_sessions(self) -> dict[str, dt.date]:
+        return {"^GSPC": dt.date(2018, 12, 28), "OLD": dt.date(2018, 12, 21)}
+
+
+class Alerts:
+    """Alerts that were sent."""
+
+    def __init__(self) -> None:
+        self.sent: list[tuple[str, str]] = []
+
+    def send(self, subject: str, body: str) -> bool:
+        self.sent.append((subject, body))
+        return True
+
+
+@dataclass
+class Desk:
+    """The resources that the API uses."""
+
+    settings: Settings
+    engine: sa.Engine
+    data_dir: Path
+    historical: bool = True
+    now: dt.datetime = dt.datetime(2018, 12, 29, 12, tzinfo=dt.UTC)
+    registry: Registry = field(default_factory=Registry)
+    features: FeatureStore = field(default_factory=FeatureStore)
+    bars: Bars = field(default_factory=Bars)
+    alerts: Alerts = field(default_factory=Alerts)
+
+    def clock(self) -> dt.datetime:
+        return self.now
+
+    @property
+    def parameters(self) -> StrategyParams:
+        return StrategyParams(self.engine)
+
+    def universe(self) -> list[str]:
+        return ["^GSPC"]
+
+
+def client_of(desk: Desk, host: str = "127.0.0.1") -> TestClient:
+    """A client of the API over the desk, from an address."""
+    return TestClient(create_app(desk), raise_server_exceptions=False, client=(host, 50_000))  # type: ignore[arg-type]
+
+
+def ask(api: TestClient, **body: object) -> Any:
+    """Ask for one prediction."""
+    return api.post("/predict-next-day", json=body)
+
+
+def wait_for(condition: Any, seconds: float = 5.0) -> None:
+    """Wait until a condition holds."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "waited in vain"
+        time.sleep(0.02)
