@@ -116,7 +116,7 @@ class Settings(BaseSettings):
     validate_max_trades_a_day: int = Field(3, ge=1)
     validation_max_age_days: int = Field(35, ge=0)
 
-    broker: Literal["paper", "alpaca"] = "paper"
+    broker: Literal["paper", "alpaca", "ib"] = "paper"
     broker_live: bool = False
     broker_deadline_seconds: float = Field(30.0, gt=0)
     broker_timeout_seconds: float = Field(10.0, gt=0)
@@ -125,6 +125,9 @@ class Settings(BaseSettings):
     alpaca_brackets: bool = True
     alpaca_url: str | None = None
     alpaca_stream_url: str | None = None
+    ib_host: str = "127.0.0.1"
+    ib_port: int = 4002
+    ib_client_id: int = Field(7, ge=1)
     portfolio: str = "main"
 
     api_port: int = 8000

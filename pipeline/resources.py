@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from trading.brokers.alpaca import AlpacaBroker
     from trading.brokers.alpaca_stream import TradeStream
     from trading.brokers.base import Broker
+    from trading.brokers.ib import IBBroker
     from trading.brokers.paper import PaperBroker
     from trading.brokers.placing import Patience
     from trading.costs import Costs
@@ -164,6 +165,15 @@ class Resources:
         return Registry(uri, self.data_dir / "mlartifacts", self.settings.model_name)
 
     @cached_property
+    def next_day_registry(self) -> Registry:
+        """MLflow: the next-day model under its own name."""
+        from ml.registry import Registry
+        from storage.engine import cluster_url
+
+        uri = self.settings.mlflow_tracking_uri or cluster_url(self.settings, self.settings.mlflow_database_name)
+        return Registry(uri, self.data_dir / "mlartifacts", self.settings.next_day_model_name)
+
+    @cached_property
     def tracking(self) -> Tracking:
         """MLflow: runs of research, on the registry's server."""
         from ml.tracking import Tracking
@@ -244,7 +254,7 @@ class Resources:
     @cached_property
     def broker(self) -> Broker:
         """The venue that `BROKER` names."""
-        return self.paper or self.alpaca
+        return self.paper or (self.alpaca if self.settings.broker == "alpaca" else self.ib)
 
     @cached_property
     def paper(self) -> PaperBroker | None:
@@ -275,6 +285,22 @@ class Resources:
             timeout_seconds=self.settings.broker_timeout_seconds,
         )
         return AlpacaBroker(client, self.last_close, brackets=self.settings.alpaca_brackets)
+
+    @cached_property
+    def ib(self) -> IBBroker:
+        """Interactive Brokers, through TWS or IB Gateway: a paper account unless `BROKER_LIVE` asks for real money as well."""
+        from trading.brokers.ib import IBBroker
+        from trading.brokers.ib_wire import IBWire
+
+        settings = self.settings
+        wire = IBWire(
+            settings.ib_host,
+            settings.ib_port,
+            settings.ib_client_id,
+            live=settings.broker_live,
+            timeout_seconds=settings.broker_timeout_seconds,
+        )
+        return IBBroker(wire, self.last_close)
 
     def alpaca_stream(self) -> TradeStream:
         """A connection to come, to Alpaca's trade updates: of its paper account unless `BROKER_LIVE` is set as well."""

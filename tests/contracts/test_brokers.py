@@ -11,7 +11,8 @@ import pytest
 
 from core.models import FINAL, Leg, OrderIntent, OrderState, OrderType, Refused, Side
 from tests.standins.alpaca import AlpacaStandIn
-from tests.standins.venues import LONG_AGO, QUICK, SESSION, AlpacaVenue, PaperVenue, Venue, entry, held, send, state
+from tests.standins.tws import TwsStandIn
+from tests.standins.venues import LONG_AGO, QUICK, SESSION, AlpacaVenue, IBVenue, PaperVenue, Venue, entry, held, send, state
 from trading.brokers.placing import cancel
 from trading.orders import exit_order
 
@@ -19,13 +20,18 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
-@pytest.fixture(params=["paper", "alpaca"])
+@pytest.fixture(params=["paper", "alpaca", "ib"])
 def venue(request: pytest.FixtureRequest) -> Iterator[Venue]:
     if request.param == "paper":
         yield PaperVenue()
-    else:
+    elif request.param == "alpaca":
         with AlpacaStandIn() as stand_in:
             yield AlpacaVenue(stand_in)
+    else:
+        with TwsStandIn() as tws:
+            found = IBVenue(tws)
+            yield found
+            found.wire.disconnect()
 
 
 def test_an_order_that_was_sent_is_found_under_its_id(venue: Venue) -> None:

@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING
 import pandas as pd
 from pydantic import SecretStr
 
-from core.models import OrderState
 from core.sessions import next_session
 from tests.standins.alpaca import KEY, SECRET
 from tests.standins.memory_book import MemoryBook
 from trading.brokers.alpaca import AlpacaBroker
 from trading.brokers.alpaca_wire import AlpacaClient
+from trading.brokers.ib import IBBroker
+from trading.brokers.ib_wire import IBWire
 from trading.brokers.intake import collect
 from trading.brokers.paper import PaperBroker, Rules
 from trading.brokers.placing import Patience, place
@@ -22,8 +23,9 @@ from trading.costs import Costs
 from trading.orders import entry_order
 
 if TYPE_CHECKING:
-    from core.models import OrderIntent
+    from core.models import OrderIntent, OrderState
     from tests.standins.alpaca import AlpacaStandIn
+    from tests.standins.tws import TwsStandIn
     from trading.brokers.base import Broker
 
 DECIDED = dt.date(2026, 11, 20)
@@ -85,7 +87,36 @@ class AlpacaVenue:
         collect(self.book, self.broker, "main", LONG_AGO)
 
 
-Venue = PaperVenue | AlpacaVenue
+class IBVenue:
+    """TWS's stand-in: the same exchange behind another wire."""
+
+    name = "ib"
+
+    def __init__(self, stand_in: TwsStandIn) -> None:
+        self.book = MemoryBook()
+        self.stand_in = stand_in
+        self.exchange = stand_in.exchange
+        self.exchange.is_open = False
+        self.exchange.list_asset("AAPL", "100")
+        self.exchange.list_asset("MSFT", "200")
+        self.wire = IBWire("127.0.0.1", stand_in.port, client_id=7, timeout_seconds=0.5)
+        self.broker: Broker = IBBroker(self.wire, {"AAPL": 100.0, "MSFT": 200.0}.get)
+        self.session = SESSION
+
+    def trade(self, price: float, size: float = 1e9) -> None:
+        """Between two bells, AAPL trades at one price, so many shares of it."""
+        self.exchange.is_open = True
+        self.exchange.trade("AAPL", str(price), str(size))
+        self.exchange.is_open = False
+        self.settle()
+        self.session = next_session(self.session)
+
+    def settle(self) -> None:
+        """What the venue did goes into the book."""
+        collect(self.book, self.broker, "main", LONG_AGO)
+
+
+Venue = PaperVenue | AlpacaVenue | IBVenue
 
 
 def entry(
