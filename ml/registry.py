@@ -115,6 +115,21 @@ class Registry:
             },
         }
 
+    def enter(self, write: Callable[[Any, str], str], objections: Sequence[str] = ()) -> str:
+        """Register what `write` logs, with aliases as `register` gives them; returns the version.
+
+        Parameters
+        ----------
+        write
+            Takes the MLflow module and the id of the experiment, returns the id of the logged model.
+        """
+        return self._enter(write(self._mlflow, self._experiment()), objections)
+
+    def download(self, version: str, folder: Path) -> tuple[Path, dict[str, Any]]:
+        """Files of a version, copied into `folder`, and what was stored about it."""
+        found = self._mlflow.artifacts.download_artifacts(f"models:/{self.model_name}/{version}", dst_path=str(folder))
+        return Path(found), self._mlflow.models.Model.load(found).metadata or {}
+
     def check(self) -> None:
         """Make sure that MLflow answers, within seconds.
 

@@ -73,6 +73,9 @@ class Window:
         Hyper-parameters that differ from the defaults.
     curve
         `ml.threshold.growth_curve` of the inner predictions, empty where the past was too short.
+    loss
+        Weighted log loss of the calibrated inner predictions, by which models can be compared inside the window; None where the
+        past was too short.
     """
 
     estimator: Any
@@ -80,6 +83,7 @@ class Window:
     calibration: Calibration
     settings: dict[str, Any]
     curve: pd.DataFrame
+    loss: float | None = None
 
 
 def learn(name: str, model: Any, window: pd.DataFrame, terms: Terms) -> Window:  # noqa: ANN401  # an unfitted estimator
@@ -97,10 +101,12 @@ def learn(name: str, model: Any, window: pd.DataFrame, terms: Terms) -> Window: 
         return Window(estimator, payoff, Calibration(), settings, pd.DataFrame(columns=CURVE))
     raw, win, weight = (past[column].to_numpy() for column in ("probability", "win", "weight"))
     calibration = Calibration() if name == CONSTANT else fit_calibration(raw, win, weight)
-    curve = growth_curve(calibration.apply(raw), past["net_return"].to_numpy(), weight, terms.stake)
+    calibrated = calibration.apply(raw)
+    curve = growth_curve(calibrated, past["net_return"].to_numpy(), weight, terms.stake)
     if name != CONSTANT:
         estimator = fold_in(estimator, calibration)
-    return Window(estimator, replace(payoff, threshold=choose_threshold(curve)), calibration, settings, curve)
+    loss = float(log_loss(win, calibrated, sample_weight=weight, labels=[0, 1]))
+    return Window(estimator, replace(payoff, threshold=choose_threshold(curve)), calibration, settings, curve, loss)
 
 
 def inner_folds(window: pd.DataFrame, embargo_sessions: int) -> list[tuple[NDArray[np.int64], NDArray[np.int64]]]:

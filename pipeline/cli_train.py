@@ -1,0 +1,46 @@
+"""Judging models in a terminal. Parses and prints; every step lives in its module."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from pipeline.terminal import Session, console, session_of, show, show_frame
+
+verbs = typer.Typer()
+
+
+@verbs.command()
+def lift(
+    session: Session = None,
+    strategies: Annotated[str, typer.Option(help="Comma-separated names; all built-ins unless given.")] = "",
+    csv: Annotated[Path | None, typer.Option(help="Also write both tables into this folder.")] = None,
+) -> None:
+    """Compare filtered, unfiltered and buy-and-hold out of sample, per strategy and VIX regime, with intervals."""
+    from pipeline import lift as step
+
+    with console.status("Reading candidates and features ...") as status:
+        figures, differences = step.run(
+            session_of(session),
+            [name for name in strategies.split(",") if name],
+            on_progress=lambda name: status.update(f"Training and trading {name} ..."),
+        )
+    show_frame("Out of sample, net of costs", figures)
+    if not differences.empty:
+        show_frame("Filtered less the other, percentage points a year, 95 % intervals", differences)
+    if csv is not None:
+        csv.mkdir(parents=True, exist_ok=True)
+        figures.to_csv(csv / "figures.csv", index=False)
+        differences.to_csv(csv / "differences.csv", index=False)
+
+
+@verbs.command()
+def train_next_day(session: Session = None) -> None:
+    """Train the next-day return model on every session up to one and register the better of two."""
+    from pipeline import next_day as step
+
+    with console.status("Reading features, training ..."):
+        outcome = step.run(session_of(session))
+    show("Next-day return", outcome)

@@ -1,0 +1,77 @@
+"""Training of the next-day model: every session of every symbol, features as they were known, walk-forward, registration."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from pipeline.research import bars_by_symbol
+from pipeline.resources import Resources, live
+
+if TYPE_CHECKING:
+    from ml.next_day import NextDayFit
+
+SILENCE = "squared error out of sample is not under that of predicting no change"
+
+
+def run(session: str, *, resources: Resources | None = None) -> dict[str, Any]:
+    """Train both models on everything up to `session` and register the better one.
+
+    It takes the champion's or a challenger's alias only when it was better than predicting no change.
+
+    Returns
+    -------
+    dict
+        rows, chosen, version, objections, and the chosen model's figures; see `ml.next_day.figures_of`.
+
+    Raises
+    ------
+    RetryLater
+        When MLflow does not answer; asked for before the work.
+    """
+    from ml.lineage import versions
+    from ml.next_day import Signals, train_next_day
+    from ml.next_day_log import log_next_day
+    from storage.turns import MLFLOW, in_turn
+
+    found = resources or live()
+    settings, registry = found.settings, found.next_day_registry
+    with in_turn(found.engine, MLFLOW):  # the first to ask creates MLflow's tables
+        registry.check()
+    as_of, bars = found.clock(), bars_by_symbol(found, session)
+    dataset = build_dataset(found, bars)
+    terms = {"folds": settings.folds, "embargo_sessions": settings.embargo_sessions, "seed": settings.seed}
+    signals = Signals(settings.buy_above_pct / 100, settings.sell_below_pct / 100)
+    fits = train_next_day(dataset, **terms, signals=signals)
+    chosen = min(fits, key=lambda name: (fits[name].figures["rmse"], name))
+    objections = [] if fits[chosen].figures["r2_against_zero"] > 0 else [SILENCE]
+    tags = {"universe": ",".join(sorted(bars)), "session": session, "bar_as_of": as_of.isoformat(), **versions()}
+    params = {**terms, "buy_above_pct": settings.buy_above_pct, "sell_below_pct": settings.sell_below_pct}
+    with in_turn(found.engine, MLFLOW):
+        version = registry.enter(
+            lambda mlflow, experiment: log_next_day(mlflow, experiment, fits, dataset, tags=tags, params=params)[chosen],
+            objections,
+        )
+    return _outcome(session, dataset, fits[chosen], version, objections)
+
+
+def build_dataset(resources: Resources, bars: dict[str, pd.DataFrame]) -> pd.DataFrame:
+    """Next-day targets of every symbol with the features known at each close."""
+    from ml.next_day import targets
+
+    rows = pd.concat([targets(frame) for frame in bars.values()], ignore_index=True)
+    rows = rows.sort_values(["event_timestamp", "symbol"], ignore_index=True)
+    key = ["symbol", "event_timestamp"]
+    return rows.merge(resources.features.training_frame(rows[key]), on=key, how="left", validate="one_to_one")
+
+
+def _outcome(session: str, dataset: pd.DataFrame, fit: NextDayFit, version: str, objections: list[str]) -> dict[str, Any]:
+    return {
+        "session": session,
+        "rows": len(dataset),
+        "chosen": fit.name,
+        "model_version": version,
+        "objections": "; ".join(objections) or "none",
+        **fit.figures,
+    }
