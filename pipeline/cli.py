@@ -9,11 +9,21 @@ import typer
 from rich.console import Console
 
 from core.errors import DeskError
-from pipeline import cli_audit, cli_broker, cli_models, cli_optimise, cli_params, cli_portfolio, cli_research, cli_risk
+from pipeline import (
+    cli_audit,
+    cli_broker,
+    cli_models,
+    cli_optimise,
+    cli_params,
+    cli_portfolio,
+    cli_research,
+    cli_risk,
+    cli_train,
+)
 from pipeline.terminal import Session, console, session_of, show
 
 cli = typer.Typer(no_args_is_help=True, add_completion=False, help="A daily mean-reversion desk: one verb for each step.")
-for group in (cli_broker, cli_research, cli_optimise, cli_portfolio, cli_params, cli_risk, cli_models, cli_audit):
+for group in (cli_broker, cli_research, cli_optimise, cli_portfolio, cli_params, cli_risk, cli_models, cli_audit, cli_train):
     cli.add_typer(group.verbs)
 
 
