@@ -88,7 +88,7 @@ def take_fill(book: Book, fill: Fill) -> bool:
 
 def collect(book: Book, broker: Broker, portfolio: str, since: dt.datetime) -> int:
     """Take the fills since an instant and the states of the orders still open in the book; return how many fills were new."""
-    fills = broker.fills(since)
+    fills = sorted(broker.fills(since), key=lambda fill: (fill.filled_at, fill.fill_id))  # entries before their exits
     reach("collect.read")
     fresh = 0
     for fill in fills:
@@ -127,11 +127,11 @@ def position_after(before: Position | None, order: OrderIntent, fill: Fill) -> P
     quantity = before.quantity + signed
     if order.leg is not Leg.ENTRY:
         return replace(before, quantity=quantity) if quantity else None
-    return replace(before, quantity=quantity, entry_price=_average(before, fill))
+    return _added(before, _opened(order, fill, signed))
 
 
 def _opened(order: OrderIntent, fill: Fill, signed: Decimal) -> Position:
-    """A new position, with stop and target as percentages of the raw price of its first fill."""
+    """A new position, with stop and target as percentages of the raw price of its fill."""
     side = 1 if signed > 0 else -1
     stop, target = brackets(side, float(fill.raw_price), _or_nan(order.stop_pct), _or_nan(order.target_pct))
     return Position(
@@ -148,9 +148,22 @@ def _opened(order: OrderIntent, fill: Fill, signed: Decimal) -> Position:
     )
 
 
-def _average(before: Position, fill: Fill) -> Decimal:
-    held, more = abs(before.quantity), fill.quantity
-    return (held * before.entry_price + more * fill.price) / (held + more)
+def _added(held: Position, more: Position) -> Position:
+    """Both as one, whichever came first: at average prices, stop and target too, since the earlier session."""
+
+    def average(mine: Decimal | None, other: Decimal | None) -> Decimal | None:
+        if mine is None or other is None:
+            return mine
+        return (held.quantity * mine + more.quantity * other) / (held.quantity + more.quantity)
+
+    return replace(
+        held,
+        quantity=held.quantity + more.quantity,
+        entry_session=min(held.entry_session, more.entry_session),
+        entry_price=average(held.entry_price, more.entry_price) or held.entry_price,
+        stop_price=average(held.stop_price, more.stop_price),
+        target_price=average(held.target_price, more.target_price),
+    )
 
 
 def _or_nan(value: float | None) -> float:
