@@ -95,7 +95,9 @@ def ranked(
     swept = found.trials.swept(FIGURES, dt.date.fromisoformat(session))
     if swept.empty:
         raise DataError(f"Ranking: expected a sweep up to {session}, found none. Run one: `cli sweep --session {session}`.")
-    named = swept.assign(strategy=[params[NAMED] for params in swept["params"]])
+    named = swept.assign(
+        strategy=[params.get(NAMED, rule) for rule, params in zip(swept["strategy"], swept["params"], strict=True)]
+    )
     table = rank(named.drop(columns="last_session"), min_trades=min_trades)
     if among is not None:
         kept = [each.label in among for each in candidates_of(table)]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime as dt
 import json
-import os
 import sys
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -17,8 +16,8 @@ from core.errors import ConfigError
 if TYPE_CHECKING:
     import pandas as pd
 
-WIDE = 160  # where nobody's window sets the width: a pipe, a file, a log
-console = Console(width=None if sys.stdout.isatty() or "COLUMNS" in os.environ else WIDE)
+WIDE = 200  # where nobody's window sets the width: a pipe, a file, a log
+console = Console(width=None if sys.stdout.isatty() else WIDE)
 Session = Annotated[str | None, typer.Option(help="Session (YYYY-MM-DD); default: the newest closed one.")]
 StrategyName = Annotated[str | None, typer.Option(help="Name of a strategy, or path/to/file.py:Class of your own.")]
 Params = Annotated[str, typer.Option(help="Parameters as JSON, e.g. '{\"stop_pct\": null}'.")]
