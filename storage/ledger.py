@@ -17,6 +17,7 @@ from core.errors import IllegalTransition
 from core.failpoints import reach
 from core.frames import SESSION, SIGNALS, TRADES
 from core.models import FINAL, OrderState, require_transition, state_after_fill
+from core.provenance import code_commit, dag_run
 from storage.engine import records
 from storage.orders import to_fill, to_intent, to_position, to_row
 from storage.tables import (
@@ -232,7 +233,8 @@ class Ledger:
 
 def _record(connection: sa.Connection, intent: OrderIntent) -> bool:
     """Store an intent and its first event, unless its id is known."""
-    query = insert(order_intents).values(to_row(intent)).on_conflict_do_nothing().returning(order_intents.c.client_order_id)
+    row = {**to_row(intent), "code_commit": code_commit(), "dag_run": dag_run()}
+    query = insert(order_intents).values(row).on_conflict_do_nothing().returning(order_intents.c.client_order_id)
     if connection.execute(query).first() is None:
         return False
     reach("ledger.intent_halfway")

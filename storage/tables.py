@@ -281,6 +281,7 @@ halts = sa.Table(
 )
 
 # Money, prices and quantities of orders are `numeric` without a scale: what was decided is given back to the last digit.
+# `code_commit` is that of the code which decided, "unknown" in rows from before it was kept; `dag_run` is NULL for a terminal.
 order_intents = sa.Table(
     "order_intents",
     metadata,
@@ -301,6 +302,8 @@ order_intents = sa.Table(
     sa.Column("max_sessions", sa.Integer),
     _column("arm", sa.Text, server_default=""),
     _column("created_at", INSTANT, server_default=NOW),
+    _column("code_commit", sa.Text),
+    sa.Column("dag_run", sa.Text),
     schema="trading",
 )
 
@@ -420,6 +423,23 @@ data_guard = sa.Table(
     _column("findings", JSONB),
     _column("created_at", INSTANT, server_default=sa.func.clock_timestamp()),
     sa.Index("ix_trading_data_guard_session", "session"),
+    schema="trading",
+)
+
+# How far a traded day was from the backtest, by cause, in differences and in dollars; the newest row of a session counts.
+parity_days = sa.Table(
+    "parity_days",
+    metadata,
+    sa.Column("id", sa.BigInteger, sa.Identity(), primary_key=True),
+    _column("portfolio", sa.Text),
+    _column("strategy", sa.Text),
+    _column("session", sa.Date),
+    *(_column(f"{cause}_differences", sa.Integer) for cause in ("signal", "fill", "cost", "missed")),
+    *(_column(f"{cause}_usd", sa.Double) for cause in ("signal", "fill", "cost", "missed")),
+    *(_column(name, sa.Double) for name in ("record_usd", "backtest_usd")),
+    _column("details", JSONB),
+    _column("created_at", INSTANT, server_default=sa.func.clock_timestamp()),
+    sa.Index("ix_trading_parity_days_portfolio_session", "portfolio", "session"),
     schema="trading",
 )
 

@@ -1,0 +1,40 @@
+"""The daily parity ledger: how far each traded day was from the backtest, and why. Owns its place in the database."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import distinct_on
+
+from storage.tables import parity_days
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+COLUMNS = tuple(column.name for column in parity_days.c if column.name not in {"id", "created_at"})
+
+
+class ParityLedger:
+    """Rows of `trading.parity_days`, which are only added: a session measured again has another row, and the newest counts."""
+
+    def __init__(self, engine: sa.Engine) -> None:
+        self._engine = engine
+
+    def add(self, row: Mapping[str, Any]) -> None:
+        """Store a day: the columns of `COLUMNS`."""
+        with self._engine.begin() as connection:
+            connection.execute(sa.insert(parity_days).values(dict(row)))
+
+    def read(self, portfolio: str) -> pd.DataFrame:
+        """The newest measurement of each session, oldest session first."""
+        wanted = parity_days.c
+        query = (
+            sa.select(*(wanted[name] for name in COLUMNS))
+            .ext(distinct_on(wanted.session))
+            .where(wanted.portfolio == portfolio)
+            .order_by(wanted.session, wanted.id.desc())
+        )
+        with self._engine.connect() as connection:
+            return pd.DataFrame(connection.execute(query).all(), columns=list(COLUMNS))
