@@ -40,7 +40,13 @@ def listen(*, poll_seconds: float = 60.0, stop: threading.Event | None = None, r
         raise ConfigError(f"BROKER={found.settings.broker} tells nothing by itself; expected BROKER=alpaca to listen to.")
     portfolio = found.settings.portfolio
     listener = OrderListener(
-        found.alpaca, found.ledger, portfolio, found.alpaca_stream(), clock=found.clock, poll_seconds=poll_seconds
+        found.alpaca,
+        found.ledger,
+        portfolio,
+        found.alpaca_stream(),
+        clock=found.clock,
+        alarm=lambda words: found.alerts.send(f"A position of {portfolio} has no stop", words, "critical"),
+        poll_seconds=poll_seconds,
     )
     log.info("listener_started", portfolio=portfolio, live=found.settings.broker_live)
     try:

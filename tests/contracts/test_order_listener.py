@@ -33,6 +33,7 @@ class Running:
         self.venue = AlpacaVenue(stand_in)
         self.stand_in = stand_in
         self.error: Exception | None = None
+        self.alarms: list[str] = []
         self.stop = threading.Event()
         assert isinstance(self.venue.broker, AlpacaBroker)
         stream = TradeStream(
@@ -44,6 +45,7 @@ class Running:
             "main",
             stream,
             clock=lambda: dt.datetime.now(dt.UTC),
+            alarm=self.alarms.append,
             poll_seconds=poll_seconds,
             patience_seconds=1.0,
         )
@@ -302,3 +304,75 @@ def test_a_stream_that_keeps_breaking_is_connected_again_with_pauses(running: Ru
     running.until(running.filled(order))
     assert running.stand_in.streams_opened >= 4
     assert running.stand_in.streams_opened < ALWAYS
+
+
+def ended_in_part(running: Running, **bracket: float) -> OrderIntent:
+    """An entry of which 4 of 10 shares were bought before it was cancelled, and its children with it."""
+    running.venue.exchange.is_open = False
+    order = entry(10, **bracket)
+    send(running.venue, order)
+    running.venue.exchange.is_open = True
+    running.venue.exchange.trade("AAPL", "100", "4")
+    running.venue.exchange.cancel(running.venue.exchange.by_client_id(order.client_order_id).id)
+    running.until(lambda: state(running.venue, order) is OrderState.CANCELLED)
+    running.listener._poll_at = 0.0
+    return order
+
+
+@pytest.mark.parametrize(("price", "kind"), [("94.90", "stop"), ("110.10", "target")])
+def test_what_an_entry_that_ended_in_part_bought_gets_a_stop_and_a_target_of_its_own(
+    running: Running, price: str, kind: str
+) -> None:
+    order = ended_in_part(running, stop_pct=5, target_pct=10)
+    names = [f"{order.client_order_id}.{child}" for child in ("stop", "target")]
+    running.until(lambda: [view.client_order_id for view in running.venue.broker.open_orders()] == names)
+    assert [view.quantity for view in running.venue.broker.open_orders()] == [4, 4]
+
+    running.venue.exchange.trade("AAPL", price)
+
+    running.until(lambda: not running.venue.book.positions("main"))
+    assert running.venue.book.fills("main")[-1][1].reason == kind
+    assert running.venue.broker.open_orders() == []
+    assert held(running.venue) == 0
+
+
+@pytest.mark.parametrize("bracket", [{"stop_pct": 5.0}, {"target_pct": 10.0}])
+def test_a_stop_or_a_target_alone_is_sent_anew_alone(running: Running, bracket: dict[str, float]) -> None:
+    order = ended_in_part(running, **bracket)
+    name = f"{order.client_order_id}.{'stop' if 'stop_pct' in bracket else 'target'}"
+
+    running.until(lambda: [view.client_order_id for view in running.venue.broker.open_orders()] == [name])
+
+
+def test_children_cancelled_by_hand_are_sent_anew_once_and_then_left_to_a_person(running: Running) -> None:
+    order = entry(10, stop_pct=5, target_pct=10)
+    send(running.venue, order)
+    running.until(running.filled(order))
+
+    for _ in range(2):
+        open_ones = [each for each in running.venue.exchange.orders.values() if each.status == "new"]
+        running.venue.exchange.cancel(open_ones[0].id)
+        assert running.venue.broker.open_orders() == []
+        before = len(running.venue.exchange.orders)
+        running.listener._poll_at = 0.0
+        running.until(lambda: bool(running.venue.broker.open_orders()) or bool(running.listener._given_up))
+
+    (alarm,) = running.alarms
+    assert order.client_order_id in alarm
+    assert len(running.venue.exchange.orders) == before  # nothing sold twice
+    assert running.error is None
+
+
+def test_no_stop_is_sent_for_shares_that_the_venue_does_not_hold_any_more(running: Running) -> None:
+    running.stand_in.hold_events = True  # the book learns late
+    order = entry(10, stop_pct=5, target_pct=10)
+    send(running.venue, order)
+    running.listener.catch_up()
+    running.venue.exchange.trade("AAPL", "94.90")
+    (position,) = running.venue.book.positions("main")
+    count = len(running.venue.exchange.orders)
+
+    assert running.listener._align_children() == 0
+
+    assert position.quantity == 10
+    assert len(running.venue.exchange.orders) == count

@@ -22,6 +22,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.server import Server, ServerConnection, serve
 
+from core.sessions import calendar
 from tests.standins.alpaca_exchange import Exchange
 from tests.standins.alpaca_orders import Refusal
 from tests.standins.alpaca_pages import account_json, activities, asset_json, calendar_json, clock_json, listed, position_json
@@ -78,6 +79,7 @@ class AlpacaStandIn:
     """
 
     def __init__(self) -> None:
+        calendar()  # built now, or the first request for the clock would be slower than its client is patient
         self.exchange = Exchange()
         self.exchange.listeners.append(self._publish)
         self.requests: list[tuple[str, str]] = []

@@ -266,8 +266,11 @@ class Exchange:
         if order.status != "filled":
             return
         for leg in order.legs:
-            leg.status = "new"
-            self.emit("new", leg)
+            if order.order_class == "oco":
+                self._end(leg, "canceled")
+            else:
+                leg.status = "new"
+                self.emit("new", leg)
         for sibling in self._siblings(order):
             if sibling.status in OPEN:
                 self._end(sibling, "canceled")
@@ -305,7 +308,10 @@ class Exchange:
         )
 
     def _siblings(self, order: VenueOrder) -> Iterable[VenueOrder]:
-        return [] if order.parent is None else [leg for leg in order.parent.legs if leg is not order]
+        if order.parent is None:
+            return []
+        others = [leg for leg in order.parent.legs if leg is not order]
+        return [*others, order.parent] if order.order_class == "oco" else others
 
     def _end(self, order: VenueOrder, status: str) -> None:
         order.status = status

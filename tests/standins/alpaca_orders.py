@@ -130,12 +130,15 @@ def legs_of(order: VenueOrder, body: dict[str, Any]) -> Iterable[VenueOrder]:
         "limit": body.get("take_profit", {}).get("limit_price"),
         "stop": body.get("stop_loss", {}).get("stop_price"),
     }
+    one_cancels_other = order.order_class == "oco"
+    if one_cancels_other:  # the order itself is the target, and the stop beside it works at once
+        order.limit_price = Decimal(str(prices.pop("limit")))
     for kind, price in prices.items():
         if price is not None:
             yield VenueOrder(
                 symbol=order.symbol,
                 kind=order.kind,
-                side="sell" if order.side == "buy" else "buy",
+                side=order.side if one_cancels_other else "sell" if order.side == "buy" else "buy",
                 qty=order.qty,
                 type=kind,
                 time_in_force=order.time_in_force,
@@ -143,7 +146,7 @@ def legs_of(order: VenueOrder, body: dict[str, Any]) -> Iterable[VenueOrder]:
                 order_class=order.order_class,
                 limit_price=Decimal(str(price)) if kind == "limit" else None,
                 stop_price=Decimal(str(price)) if kind == "stop" else None,
-                status="held",
+                status="new" if one_cancels_other else "held",
                 asset_id=order.asset_id,
                 parent=order,
             )
@@ -181,6 +184,8 @@ def check_form(order: VenueOrder, asset: Asset) -> None:
 def check_brackets(order: VenueOrder, last: Decimal, body: dict[str, Any]) -> None:
     if order.order_class == "bracket" and len(order.legs) != 2:
         raise Refusal(422, 40010001, "bracket orders require take_profit.limit_price and stop_loss.stop_price")
+    if order.order_class == "oco":
+        return
     base, sign = order.limit_price or last, 1 if order.side == "buy" else -1
     for leg in order.legs:
         if leg.type == "limit" and leg.limit_price is not None and sign * (leg.limit_price - base) < CENT:

@@ -70,7 +70,7 @@ class AlpacaVenue:
         self.exchange.list_asset("AAPL", "100")
         self.exchange.list_asset("MSFT", "200")
         self.exchange.list_asset("BTC/USD", "50000")
-        client = AlpacaClient(SecretStr(KEY), SecretStr(SECRET), url=stand_in.url, timeout_seconds=0.5)
+        client = AlpacaClient(SecretStr(KEY), SecretStr(SECRET), url=stand_in.url, timeout_seconds=1.0)
         self.broker: Broker = AlpacaBroker(client, {"AAPL": 100.0, "MSFT": 200.0, "BTC-USD": 50_000.0}.get, brackets=brackets)
         self.session = SESSION
 
@@ -99,7 +99,7 @@ class IBVenue:
         self.exchange.is_open = False
         self.exchange.list_asset("AAPL", "100")
         self.exchange.list_asset("MSFT", "200")
-        self.wire = IBWire("127.0.0.1", stand_in.port, client_id=7, timeout_seconds=0.5)
+        self.wire = IBWire("127.0.0.1", stand_in.port, client_id=7, timeout_seconds=1.0)
         self.broker: Broker = IBBroker(self.wire, {"AAPL": 100.0, "MSFT": 200.0}.get)
         self.session = SESSION
 

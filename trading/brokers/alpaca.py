@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     import datetime as dt
     from collections.abc import Callable, Iterator, Mapping
 
-    from core.models import Fill, OrderIntent, OrderView, VenuePosition
+    from core.models import Fill, OrderIntent, OrderView, Position, VenuePosition
     from trading.brokers.alpaca_wire import AlpacaClient
 
     Json = dict[str, Any]
@@ -242,6 +242,38 @@ class AlpacaBroker:
             except VenueRefusal as refusal:  # filled or cancelled in the same moment: its event says which
                 log.warning("child_not_moved", entry=entry, child=kind, reason=refusal.message)
         return moved
+
+    @readable
+    def protect(self, position: Position) -> bool:
+        """Send a stop and target for a position whose own are gone; False when that was done before, or Alpaca refuses.
+
+        An entry that ends in part takes its children along, an exit that is refused has taken them back before.
+        """
+        prices = {"stop": position.stop_price, "target": position.target_price}
+        stop, target = (None if price is None else f"{to_tick(price):f}" for price in prices.values())
+        body: Json = {
+            "symbol": venue_symbol(position.symbol),
+            "qty": f"{abs(position.quantity):f}",
+            "side": "sell" if position.quantity > 0 else "buy",
+            "time_in_force": TimeInForce.GTC.value,
+            "type": "stop" if target is None else "limit",
+            "client_order_id": f"{position.entry_order_id}.{'stop' if target is None else 'target'}",
+        }
+        if stop is not None and target is not None:
+            body |= {
+                "order_class": OrderClass.OCO.value,
+                "take_profit": {"limit_price": target},
+                "stop_loss": {"stop_price": stop},
+            }
+        else:
+            body |= {"stop_price": stop} if target is None else {"limit_price": target}
+        try:
+            self.families.learn(self.client.one("POST", "/orders", body))
+        except VenueRefusal as refusal:
+            log.warning("position_unprotected", symbol=position.symbol, entry=position.entry_order_id, reason=refusal.message)
+            return False
+        log.warning("protected_anew", symbol=position.symbol, entry=position.entry_order_id, stop=stop, target=target)
+        return True
 
     def _objection(self, order: OrderIntent) -> tuple[Refused, str] | None:
         """Why the order cannot be put in Alpaca's terms, or None."""

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from trading.brokers.alpaca_read import ENDED, LEG_NAMES, child_id, instant
 from trading.brokers.alpaca_wire import VenueRefusal
+from trading.brokers.children import entry_of
 
 if TYPE_CHECKING:
     from trading.brokers.alpaca_wire import AlpacaClient
@@ -33,8 +34,9 @@ class Families:
     def learn(self, order: Json) -> None:
         """Remember an order's name and those of its children."""
         self._names[order["id"]] = order["client_order_id"]
+        entry = entry_of(order["client_order_id"]) or order["client_order_id"]
         for leg in order.get("legs") or ():
-            self._names[leg["id"]] = child_id(order["client_order_id"], leg["type"])
+            self._names[leg["id"]] = child_id(entry, leg["type"])
 
     def name(self, order: Json) -> str:
         """The desk's name of an order that Alpaca showed; its own client id when it is no child of a known bracket."""
@@ -54,14 +56,14 @@ class Families:
         return self._names[venue_order_id]
 
     def order(self, client_order_id: str) -> Json | None:
-        """The order as Alpaca has it now, or None; a child by its entry's legs."""
-        entry, dot, kind = client_order_id.rpartition(".")
-        if not dot or kind not in LEG_NAMES.values():
+        """The order as Alpaca has it now, or None; a child by its entry's legs, or as one that was sent in their place."""
+        entry = entry_of(client_order_id)
+        if entry is None:
             return self._by_client_id(client_order_id)
-        parent = self._by_client_id(entry)
-        legs: list[Json] = [leg for leg in (parent or {}).get("legs") or () if LEG_NAMES.get(leg["type"]) == kind]
-        alive = [leg for leg in legs if leg["status"] not in ENDED]  # a child that was moved leaves its old self behind
-        return next(reversed(alive or legs), None)
+        found = self._leg(entry, client_order_id)
+        if found is None or found["status"] in ENDED:
+            found = self._by_client_id(client_order_id) or self._leg(f"{entry}.target", client_order_id) or found
+        return found
 
     def open_orders(self, symbol: str | None = None) -> list[Json]:
         """Every open order, children included, newest first."""
@@ -80,6 +82,13 @@ class Families:
     def open_children(self, symbol: str) -> list[Json]:
         """Open stops and targets of a symbol, as Alpaca spells it."""
         return [order for order in self.open_orders(symbol) if self.name(order) != order["client_order_id"]]
+
+    def _leg(self, parent: str, name: str) -> Json | None:
+        """The leg of an order that has the name, the newest of those alive before any that is not."""
+        found = self._by_client_id(parent)
+        legs: list[Json] = [leg for leg in (found or {}).get("legs") or () if name.endswith(LEG_NAMES.get(leg["type"], "?"))]
+        alive = [leg for leg in legs if leg["status"] not in ENDED]  # a child that was moved leaves its old self behind
+        return next(reversed(alive or legs), None)
 
     def _by_client_id(self, client_order_id: str) -> Json | None:
         try:

@@ -15,6 +15,7 @@ import queue
 import threading
 import time
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 import structlog
@@ -23,7 +24,7 @@ from alpaca.trading.stream import TradingStream
 from core.errors import ConfigError, IllegalTransition, RetryLater, StopTrading
 from core.models import OrderState
 from trading.brokers.alpaca_read import fill_of_event, state_of
-from trading.brokers.children import is_ours
+from trading.brokers.children import KINDS, is_ours
 from trading.brokers.intake import collect, take_fill, take_state
 
 if TYPE_CHECKING:
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 
     from pydantic import SecretStr
 
+    from core.models import Position
     from trading.brokers.alpaca import AlpacaBroker
     from trading.brokers.book import Book
 
@@ -124,6 +126,8 @@ class OrderListener:
 
     Parameters
     ----------
+    alarm
+        Told what a person must look at while the listener goes on.
     poll_seconds
         Pause between two times of asking while the stream is silent, and the longest that an event lost on the way is missed.
     patience_seconds
@@ -138,6 +142,7 @@ class OrderListener:
         stream: TradeStream,
         *,
         clock: Callable[[], dt.datetime],
+        alarm: Callable[[str], object] = lambda _words: None,
         poll_seconds: float = 60.0,
         patience_seconds: float = 60.0,
     ) -> None:
@@ -146,6 +151,7 @@ class OrderListener:
         self.portfolio = portfolio
         self.stream = stream
         self.clock = clock
+        self.alarm = alarm
         self.poll_seconds = poll_seconds
         self.patience_seconds = patience_seconds
         self.since = clock() - FIRST_LOOK_BACK
@@ -153,6 +159,7 @@ class OrderListener:
         self._poll_at = 0.0
         self._failures = 0
         self._waiting: list[_Waiting] = []
+        self._given_up: set[str] = set()
 
     def run(self, stop: threading.Event) -> None:
         """Listen until `stop` is set.
@@ -193,7 +200,7 @@ class OrderListener:
         self._failures, self.since = 0, asked - OVERLAP
         self._poll_at = time.monotonic() + self.poll_seconds
         if fills or moved:
-            log.info("caught_up", fills=fills, children_moved=moved)
+            log.info("caught_up", fills=fills, children_changed=moved)
         self._try_again()
 
     def _collect(self) -> int:
@@ -258,12 +265,32 @@ class OrderListener:
             take_state(self.book, name, state_of(order), f"Alpaca: {kind}")
 
     def _align_children(self) -> int:
-        """Put stops and targets at what the fill made of them: they were sent on the last price before it."""
-        if not self.broker.holds_brackets:
+        """Put stops and targets at what the fill made of them, and send them anew where they are gone; return how many.
+
+        They were sent on the last price before the fill. Left alone are a symbol with an order that works, an exit for example,
+        which takes them back first, and one of which the venue does not hold what the book does. The book is asked last: what
+        made the children vanish is in it by then, or the position is gone from the venue.
+        """
+        if not self.broker.holds_brackets or not self.book.positions(self.portfolio):
             return 0
-        moved = 0
-        for position in self.book.positions(self.portfolio):
-            entry = self.book.order(position.entry_order_id)
-            if entry is not None and entry[1] is OrderState.FILLED:
-                moved += self.broker.move_children(position.entry_order_id, position.stop_price, position.target_price)
-        return moved
+        resting = {view.client_order_id for view in self.broker.open_orders()}
+        at_venue = {position.symbol: position.quantity for position in self.broker.positions()}
+        busy = {order.symbol for order, _ in self.book.open_orders(self.portfolio)}
+        positions = [part for part in self.book.positions(self.portfolio) if part.symbol not in busy]
+        return sum(self._align(part, resting, at_venue.get(part.symbol, Decimal(0))) for part in positions)
+
+    def _align(self, position: Position, resting: set[str], at_venue: Decimal) -> int:
+        """Move the children of a position, or send them anew when it has none; return how many changed."""
+        if {f"{position.entry_order_id}.{kind}" for kind in KINDS} & resting:
+            return self.broker.move_children(position.entry_order_id, position.stop_price, position.target_price)
+        wanted = position.stop_price is not None or position.target_price is not None
+        if not wanted or at_venue != position.quantity or position.quantity % 1 or position.entry_order_id in self._given_up:
+            return 0
+        if not self.broker.protect(position):
+            self._given_up.add(position.entry_order_id)
+            self.alarm(
+                f"{position.quantity} {position.symbol} are held at Alpaca without stop or target: those of "
+                f"{position.entry_order_id} are gone, and new ones were refused. Set them there, or close the position."
+            )
+            return 0
+        return 1
