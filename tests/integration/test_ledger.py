@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import datetime as dt
+import os
+from dataclasses import replace
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
@@ -11,11 +13,13 @@ import pandas as pd
 import pytest
 import sqlalchemy as sa
 
-from core.errors import IllegalTransition
+from core.errors import ExecutorBusy, IllegalTransition
 from core.frames import TRADES
 from core.models import Fill, Leg, OrderIntent, OrderState, Position, Side, client_order_id
 from storage.ledger import Ledger
+from storage.locks import executor_lock
 from storage.runs import latest_run, list_runs, save_run
+from trading.brokers.intake import take_fill
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -121,6 +125,67 @@ def test_an_illegal_move_changes_nothing(database: Engine) -> None:
     assert ledger.fills("main") == []
     assert ledger.positions("main") == []
     assert ledger.order(order.client_order_id) == (order, OrderState.INTENT)
+
+
+def test_an_order_filled_in_parts_is_one_position_and_never_more_than_it_asked_for(database: Engine) -> None:
+    ledger, order = Ledger(database), intent()
+    ledger.record_intents([order])
+    for state in (OrderState.SUBMITTED, OrderState.ACCEPTED):
+        ledger.transition(order.client_order_id, state)
+    first, rest, beyond = (
+        replace(fill_of(order), fill_id=name, quantity=Decimal(quantity), price=Decimal(price), raw_price=Decimal(price))
+        for name, quantity, price in (("a", 3, 100), ("b", 4, 107), ("c", 1, 100))
+    )
+
+    assert take_fill(ledger, first)
+    assert ledger.order(order.client_order_id) == (order, OrderState.PARTIALLY_FILLED)
+    assert ledger.transition(order.client_order_id, OrderState.CANCEL_PENDING)
+    assert [take_fill(ledger, rest), take_fill(ledger, rest), take_fill(ledger, first)] == [True, False, False]
+    with pytest.raises(IllegalTransition, match="at most 7, found 8"):
+        take_fill(ledger, beyond)
+
+    assert ledger.order(order.client_order_id) == (order, OrderState.FILLED)
+    assert ledger.filled(order.client_order_id) == 7
+    (held,) = ledger.positions("main")
+    assert (held.quantity, held.entry_price) == (Decimal(7), Decimal(104))
+    assert float(held.stop_price or 0) == pytest.approx(104 * 0.992)
+    assert ledger.cash_flow_usd("main") == -300 - 428 - Decimal("0.14")
+
+
+@pytest.mark.parametrize("table", ["order_events", "fills"])
+@pytest.mark.parametrize("change", ["UPDATE trading.{} SET reason = 'x'", "DELETE FROM trading.{}"])
+def test_evidence_cannot_be_changed(database: Engine, table: str, change: str) -> None:
+    ledger, order = Ledger(database), intent()
+    ledger.record_intents([order])
+    ledger.transition(order.client_order_id, OrderState.SUBMITTED)
+    take_fill(ledger, fill_of(order))
+
+    with pytest.raises(sa.exc.DBAPIError, match="is evidence"), database.begin() as connection:
+        connection.execute(sa.text(change.format(table)))
+
+
+def test_one_executor_works_and_the_other_is_told_who_and_since_when(database: Engine) -> None:
+    with executor_lock(database, "main") as lock:
+        lock.require()
+        with (
+            pytest.raises(ExecutorBusy, match=f"executor main pid {os.getpid()} on .*, since 20"),
+            executor_lock(database, "main"),
+        ):
+            pass
+        with executor_lock(database, "other"):
+            pass
+    with executor_lock(database, "main"):
+        pass
+
+
+def test_an_executor_whose_lock_is_lost_sends_nothing_more(database: Engine) -> None:
+    with executor_lock(database, "main") as lock:
+        with database.begin() as connection:
+            connection.execute(
+                sa.text("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name LIKE 'executor main%'")
+            )
+        with pytest.raises(ExecutorBusy, match="lost"):
+            lock.require()
 
 
 def test_each_move_leaves_an_event_and_a_repeated_one_none(database: Engine) -> None:

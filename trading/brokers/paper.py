@@ -311,7 +311,8 @@ class PaperBroker:
         """Why an entry is not covered, or None."""
         if self.rules.price_of is None or order.leg is Leg.EXIT:
             return None
-        others = [known for known, _ in self.book.open_orders(self.portfolio) if known.client_order_id != order.client_order_id]
+        waiting = [known for known, state in self.book.open_orders(self.portfolio) if state is not OrderState.INTENT]
+        others = [known for known in waiting if known.client_order_id != order.client_order_id]
         held = self.book.positions(self.portfolio)
         names = {order.symbol, *(position.symbol for position in held), *(other.symbol for other in others)}
         prices = {name: self.rules.price_of(name) for name in names}
