@@ -1,7 +1,7 @@
 """The A/B test of models: who decides a candidate today, and once a day what the outcomes say. Compares nothing itself.
 
-`decided_by_arms` is called by the daily trade between prediction and order. It must never stop one: when challengers cannot be scored,
-the champion decides and an alert says so.
+`decided_by_arms` is called by the daily trade between prediction and order. It must never stop one: when challengers cannot be
+scored, the champion decides and an alert says so.
 """
 
 from __future__ import annotations
@@ -88,7 +88,7 @@ def judge(session: str, *, resources: Resources | None = None) -> dict[str, Any]
     day = dt.date.fromisoformat(session)
     experiment = _open_at(found, day)
     if experiment is None:
-        return {"session": session, "decision": "none", "reason": "No challenger is being compared.", "approval": False}
+        return _as_judged_before(found, day)
     decision, settled = _judged(found, experiment, day)
     blocked = _blocked(found, decision)
     kind = "keep" if blocked else str(decision.kind)
@@ -186,6 +186,24 @@ def _open_at(found: Resources, day: dt.date) -> Experiment | None:
     champion = found.registry.aliases.champion()
     past = [] if champion is None else found.experiments.of(found.settings.model_name, champion)
     return next((each for each in past if not each.decided and each.first_session <= day), None)
+
+
+def _as_judged_before(found: Resources, day: dt.date) -> dict[str, Any]:
+    """The session's judgement when it said promote and that has not been done: a step that is run again goes on from there."""
+    name, nothing = found.settings.model_name, {"session": day.isoformat(), "decision": "none", "approval": False}
+    last = next(iter(found.experiments.decisions(model_name=name, limit=1)), None)
+    if last is None or last.session != day or last.challenger not in found.registry.aliases.challengers():
+        return nothing | {"reason": "No challenger is being compared."}
+    experiment = found.experiments.get(last.experiment)
+    return nothing | {
+        "experiment": last.experiment,
+        "decision": last.kind,
+        "reason": last.reason,
+        "champion": experiment.champion if experiment else None,
+        "challenger": last.challenger,
+        "decision_id": last.id,
+        "approval": found.settings.ab_approval,
+    }
 
 
 def _judged(found: Resources, experiment: Experiment, day: dt.date) -> tuple[Decision, dict[str, Any]]:

@@ -160,6 +160,8 @@ def test_a_better_challenger_is_promoted_and_can_be_taken_back(desk: Resources) 
     assert 0 < paired["low"] < paired["value"] < paired["high"]
     assert record.report["void"] == record.report["late"] == 0
 
+    assert ab.judge(DAYS[39].isoformat(), resources=desk) == judged, "run again before it was carried out"
+
     moved = ab.promote(judged, resources=desk)
     assert (moved["from"], moved["to"]) == ("1", "2")
     assert desk.registry.aliases.all() == {"champion": "2"}
