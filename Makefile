@@ -8,7 +8,7 @@ COMPILE := $(COMPILE_ANY) --group dev pyproject.toml
 COMPILE_PEERS := $(COMPILE_ANY) requirements-peers.in
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo up test bench bench-peers simulate-ab oracle peers chaos lint check format lock lock-check clean
+.PHONY: help install demo up test bench bench-serving bench-peers simulate-ab oracle peers chaos lint check format lock lock-check clean
 
 help:  ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -39,6 +39,9 @@ bench: install  ## Time the store, the features and the engine
 
 simulate-ab: install  ## Simulate A/B tests and write the tables of docs/ab-testing.md
 	@$(BIN)/python -m tests.simulate.ab_testing
+
+bench-serving: install  ## Time the API beside an empty route and mlflow, and write the table of docs/serving.md
+	@$(BIN)/python -m tests.bench.serving
 
 peers: .venv-peers/installed  ## Create .venv-peers: other backtesters to compare with, never a dependency
 

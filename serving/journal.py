@@ -100,7 +100,9 @@ class Journal:
             self._wake.set()
 
     def start(self) -> None:
-        """Begin to store, on the running loop."""
+        """Begin to store, on the running loop: first what an earlier process left."""
+        if any(self._folder.glob("left-*.copy")):
+            self._wake.set()
         self._task = asyncio.create_task(self._run())
 
     async def close(self) -> None:
@@ -124,6 +126,7 @@ class Journal:
             await self._wake.wait()
             await asyncio.sleep(FLUSH_SECONDS if len(self._waiting) < BATCH_ROWS else 0)
             self._wake.clear()
+            await self._store()
             while self._waiting or self._writing:
                 await self._store()
 
@@ -159,8 +162,9 @@ class Journal:
                 path.unlink()
                 log.info("predictions_of_an_earlier_process_stored", path=str(path))
             self._ready = True
-        store.append(rows)
-        self._metrics.stored.inc(len(rows))
+        if rows:
+            store.append(rows)
+            self._metrics.stored.inc(len(rows))
 
     def _note(self, error: Exception) -> None:
         self._metrics.queue.set(self.depth)

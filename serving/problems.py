@@ -75,7 +75,7 @@ def install(app: FastAPI) -> None:
 
 def answer(path: str, status: int, detail: str, remedy: str, kind: str = "about:blank") -> JSONResponse:
     """Build the answer; `kind` tells programs apart what people read in `detail`."""
-    said = HTTPStatus(status)
+    said, detail = HTTPStatus(status), detail.encode("utf-8", "backslashreplace").decode()  # half a surrogate is no text
     body = Problem(type=kind, title=said.phrase, status=said, detail=detail, remedy=remedy, instance=path)
     return JSONResponse(body.model_dump(), status_code=said, media_type="application/problem+json")
 

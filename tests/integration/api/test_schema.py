@@ -1,0 +1,86 @@
+"""The OpenAPI document kept to: generated requests, right and wrong, get documented answers and never a 500."""
+
+from __future__ import annotations
+
+import socket
+import threading
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import schemathesis
+import uvicorn
+from hypothesis import HealthCheck, given, settings
+from schemathesis import GenerationMode
+from schemathesis.checks import not_a_server_error
+from schemathesis.specs.openapi.checks import (
+    content_type_conformance,
+    negative_data_rejection,
+    response_headers_conformance,
+    response_schema_conformance,
+    status_code_conformance,
+    unsupported_method,
+)
+
+from core.frames import FEATURES
+from serving.app import create_app
+from tests.standins.api_desk import CONTROL_KEY, wait_for
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tests.standins.api_desk import Desk
+
+pytestmark = pytest.mark.integration
+EXAMPLES = 25
+OPERATIONS = {GenerationMode.POSITIVE: 15, GenerationMode.NEGATIVE: 9}  # the others take nothing that could be wrong
+CHECKS = (
+    not_a_server_error,
+    status_code_conformance,
+    content_type_conformance,
+    response_headers_conformance,
+    response_schema_conformance,
+    negative_data_rejection,
+    unsupported_method,
+)
+
+
+@pytest.fixture
+def document(desk: Desk) -> Iterator[Any]:
+    """The schema of the API as it runs on a real socket."""
+    desk.settings = desk.settings.model_copy(update={"api_controls_per_minute": 1e6})
+    app = create_app(desk)  # type: ignore[arg-type]
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    server = uvicorn.Server(uvicorn.Config(app, port=port, log_level="error"))
+    thread = threading.Thread(target=server.run, daemon=True)
+    thread.start()
+    wait_for(lambda: server.started, seconds=20)
+    yield schemathesis.openapi.from_url(f"http://127.0.0.1:{port}/openapi.json")
+    server.should_exit = True
+    thread.join(timeout=10)
+
+
+@pytest.mark.parametrize("mode", list(GenerationMode))
+def test_generated_requests_get_documented_answers(document: Any, mode: GenerationMode) -> None:
+    tried = 0
+    for result in document.get_all_operations():
+        operation = result.ok()
+        if mode is GenerationMode.NEGATIVE and not (operation.body or operation.query or operation.path_parameters):
+            continue
+        tried += 1
+
+        @settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck), database=None)
+        @given(case=operation.as_strategy(generation_mode=mode))
+        def check(case: Any) -> None:
+            case.call_and_validate(headers={"X-API-Key": CONTROL_KEY}, checks=CHECKS)
+
+        check()
+    assert tried == OPERATIONS[mode]
+
+
+def test_the_document_asks_for_exactly_the_features(document: Any) -> None:
+    features = document.raw_schema["components"]["schemas"]["PredictionRequest"]["properties"]["features"]["anyOf"][0]
+
+    assert features["required"] == list(FEATURES)
+    assert not features["additionalProperties"]
