@@ -119,6 +119,8 @@ class Settings(BaseSettings):
     broker: Literal["paper", "alpaca", "ib"] = "paper"
     broker_live: bool = False
     broker_deadline_seconds: float = Field(30.0, gt=0)
+    paper_volume_share: float | None = Field(None, gt=0, le=1)
+    paper_leverage: float | None = Field(None, gt=0)
     broker_timeout_seconds: float = Field(10.0, gt=0)
     alpaca_api_key: SecretStr | None = None
     alpaca_secret_key: SecretStr | None = None

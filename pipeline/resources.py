@@ -259,7 +259,7 @@ class Resources:
     @cached_property
     def paper(self) -> PaperBroker | None:
         """The paper broker over the ledger, which must be led through each session; None where another venue trades."""
-        from trading.brokers.paper import PaperBroker
+        from trading.brokers.paper import PaperBroker, Rules
 
         if self.settings.broker != "paper":
             return None
@@ -268,6 +268,11 @@ class Resources:
             self.costs,
             portfolio=self.settings.portfolio,
             initial_cash_usd=self.settings.initial_cash_usd,
+            rules=Rules(
+                volume_share=self.settings.paper_volume_share,
+                price_of=None if self.settings.paper_leverage is None else self.close_at,
+                leverage=self.settings.paper_leverage or 1.0,
+            ),
         )
 
     @cached_property
@@ -324,8 +329,11 @@ class Resources:
 
     def last_close(self, symbol: str) -> float | None:
         """The newest close of a symbol in the bar store, at most a month old; None when there is none."""
-        today = self.clock().date()
-        bars = self.bars.read([symbol], start=today - dt.timedelta(days=31), end=today)
+        return self.close_at(symbol, self.clock().date())
+
+    def close_at(self, symbol: str, day: dt.date) -> float | None:
+        """The close of a symbol on a day or the last before it, at most a month earlier; None when there is none."""
+        bars = self.bars.read([symbol], start=day - dt.timedelta(days=31), end=day)
         return None if bars.empty else float(bars.sort_values("session")["close"].iloc[-1])
 
     def universe(self) -> list[str]:

@@ -41,7 +41,7 @@ class PaperVenue:
 
     def __init__(self) -> None:
         self.book = MemoryBook()
-        rules = Rules(volume_share=1.0, price_of={"AAPL": 100.0, "MSFT": 200.0}.get)
+        rules = Rules(volume_share=1.0, price_of=lambda symbol, _: {"AAPL": 100.0, "MSFT": 200.0}.get(symbol))
         self.broker: Broker = PaperBroker(self.book, Costs(commission_bps=0, slippage_bps=0), rules=rules)
         self.session = SESSION
 
