@@ -69,8 +69,8 @@ class Rules:
         Part of a bar's volume that one order may take; the rest of an entry expires, the rest of an exit goes on at the next
         open. None fills whole. Orders in the same bar do not compete for it.
     price_of
-        Last price of a symbol, None when there is none. With it an entry must be covered by buying power when it is sent; an
-        exit never is refused for it.
+        Last price of a symbol at the close of a session, None when there is none. With it an entry must be covered by buying
+        power when it is sent; an exit never is refused for it.
     leverage
         Buying power is equity times this, less the exposure of positions and entries.
     instruments
@@ -78,7 +78,7 @@ class Rules:
     """
 
     volume_share: float | None = None
-    price_of: Callable[[str], float | None] | None = None
+    price_of: Callable[[str, dt.date], float | None] | None = None
     leverage: float = 1.0
     instruments: Mapping[str, Instrument] = field(default_factory=dict)
 
@@ -315,7 +315,7 @@ class PaperBroker:
         others = [known for known in waiting if known.client_order_id != order.client_order_id]
         held = self.book.positions(self.portfolio)
         names = {order.symbol, *(position.symbol for position in held), *(other.symbol for other in others)}
-        prices = {name: self.rules.price_of(name) for name in names}
+        prices = {name: self.rules.price_of(name, order.decision_session) for name in names}
         unpriced = sorted(name for name, price in prices.items() if price is None)
         if unpriced:
             return Refused.UNKNOWN_SYMBOL, f"No price for {unpriced[0]}. Load its bars first."

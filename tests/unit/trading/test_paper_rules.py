@@ -5,18 +5,21 @@ from __future__ import annotations
 import datetime as dt
 from dataclasses import replace
 from decimal import Decimal
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from core.models import Instrument, OrderIntent, OrderState, OrderType, Refused, VenuePosition
 from tests.standins.memory_book import MemoryBook
-from tests.unit.trading.test_orders_and_paper import FREE, TUESDAY, WEDNESDAY, bars, buy
+from tests.unit.trading.test_orders_and_paper import FREE, MONDAY, TUESDAY, WEDNESDAY, bars, buy
 from trading.brokers.paper import PaperBroker, Rules
 from trading.brokers.placing import cancel, place
 from trading.costs import Costs
 from trading.orders import exit_order
 from trading.portfolio import trades_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 THURSDAY = dt.date(2018, 12, 20)
 
@@ -24,6 +27,10 @@ THURSDAY = dt.date(2018, 12, 20)
 @pytest.fixture
 def book() -> MemoryBook:
     return MemoryBook()
+
+
+def at(**prices: float) -> Callable[[str, dt.date], float | None]:
+    return lambda symbol, session: prices.get(symbol) if session == MONDAY else None
 
 
 def of_type(kind: OrderType, price: str, order: OrderIntent | None = None) -> OrderIntent:
@@ -116,7 +123,7 @@ def test_a_stop_in_a_thin_market_leaves_in_parts_and_makes_one_trade(book: Memor
     ("cash", "state"), [(1_000.0, OrderState.ACCEPTED), (999.0, OrderState.REJECTED), (-5.0, OrderState.REJECTED)]
 )
 def test_an_entry_must_be_covered_by_buying_power(book: MemoryBook, cash: float, state: OrderState) -> None:
-    broker = PaperBroker(book, FREE, initial_cash_usd=cash, rules=Rules(price_of={"AAA": 100.0}.get))
+    broker = PaperBroker(book, FREE, initial_cash_usd=cash, rules=Rules(price_of=at(AAA=100.0)))
 
     assert place(book, broker, [buy()])[buy().client_order_id] is state
     if state is OrderState.REJECTED:
@@ -124,7 +131,7 @@ def test_an_entry_must_be_covered_by_buying_power(book: MemoryBook, cash: float,
 
 
 def test_buying_power_counts_what_is_ordered_already_and_never_holds_an_exit_back(book: MemoryBook) -> None:
-    broker = PaperBroker(book, FREE, initial_cash_usd=1_500.0, rules=Rules(price_of={"AAA": 100.0, "BBB": 100.0}.get))
+    broker = PaperBroker(book, FREE, initial_cash_usd=1_500.0, rules=Rules(price_of=at(AAA=100.0, BBB=100.0)))
 
     states = place(book, broker, [buy(), buy("BBB")])
     broker.advance(TUESDAY, bars(TUESDAY, 100, 101, 99, 100))
@@ -135,7 +142,7 @@ def test_buying_power_counts_what_is_ordered_already_and_never_holds_an_exit_bac
 
 
 def test_without_a_price_there_is_no_buying_power_to_measure(book: MemoryBook) -> None:
-    broker = PaperBroker(book, FREE, rules=Rules(price_of={}.get))
+    broker = PaperBroker(book, FREE, rules=Rules(price_of=at()))
 
     assert broker.submit(buy()).refused is Refused.UNKNOWN_SYMBOL
 
