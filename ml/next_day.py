@@ -195,10 +195,11 @@ def figures_of(predictions: pd.DataFrame) -> dict[str, float]:
     is the mean over sessions of the rank correlation across symbols. coverage is the share of returns inside the interval.
     """
     actual, expected = predictions["target"], predictions["predicted_return"]
+    squares, errors = float((actual**2).sum()), float(((actual - expected) ** 2).sum())
     found = {
         "rows": float(len(predictions)),
-        "rmse": float(np.sqrt(((actual - expected) ** 2).mean())),
-        "r2_against_zero": float(1 - ((actual - expected) ** 2).sum() / (actual**2).sum()),
+        "rmse": float(np.sqrt(errors / len(predictions))),
+        "r2_against_zero": 1 - errors / squares if squares > 0 else float("nan"),
         "rank_ic": _rank_ic(predictions),
         "coverage": float(((actual >= predictions["low"]) & (actual <= predictions["high"])).mean()),
         "mean_width": float((predictions["high"] - predictions["low"]).mean()),
