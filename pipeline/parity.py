@@ -148,15 +148,33 @@ def of_ledger(first: dt.date | None, last: dt.date | None, *, resources: Resourc
     if equity.empty:
         raise DataError(f"Portfolio {portfolio!r}: no session on record from {first} to {last}. Trade first: `cli trade`.")
     days = [stamp.date() for stamp in equity["session"]]
-    signals = pd.concat([ledger.signals(day, strategy.name) for day in days], ignore_index=True)
-    answers = [ledger.predictions(day, strategy.name).assign(session=pd.Timestamp(day)) for day in days]
-    accept = pd.concat(answers, ignore_index=True)
-    accept = accept.assign(accept=accept["signal"] == "enter")
+    signals = _whole([ledger.signals(day, strategy.name) for day in days])
+    answers = _whole([ledger.predictions(day, strategy.name).assign(session=pd.Timestamp(day)) for day in days])
+    accept = answers.assign(accept=answers["signal"] == "enter")
     trades = trades_of([(order, fill) for order, fill in ledger.fills(portfolio) if fill.session <= days[-1]])
     held = tuple(ledger.positions(portfolio))
     result, expected = backtest_of(found, days[0], days[-1], found.universe(), strategy=strategy, accept=accept)
     record = Record(trades[trades["decision_session"] >= pd.Timestamp(days[0])], held, equity, signals)
     return compare(record, result, expected[expected["session"].isin(equity["session"])])
+
+
+def record_day(session: str, *, resources: Resources | None = None) -> dict[str, Any]:
+    """Measure a traded day against the backtest, store the split, and alert when the signals were not the same.
+
+    Call it once the session is on record; called again, it adds a newer measurement. See `pipeline.parity_day`.
+    """
+    from pipeline.parity_day import measure, row_of
+    from storage.parity import ParityLedger
+
+    found = resources or live()
+    day = measure(found, dt.date.fromisoformat(session))
+    row = row_of(day, found.settings.portfolio, found.strategy.name)
+    ParityLedger(found.engine).add(row)
+    if day.count("signal"):
+        said = [f"{each.symbol}: {each.detail}" for each in day.differences if each.cause == "signal"]
+        found.alerts.send(f"Signals of {session} are not the backtest's", "\n".join(said))
+    kept = (f"{cause}_{what}" for cause in CAUSES for what in ("differences", "usd"))
+    return {"session": session, **{name: row[name] for name in kept}, "details": row["details"]}
 
 
 def backtest_of(  # noqa: PLR0917  # a question of six parts
@@ -202,6 +220,11 @@ def signal_gap(record: pd.DataFrame, expected: pd.DataFrame) -> pd.DataFrame:
     detail[both["_merge"] == "left_only"] = " no signal in the backtest"
     detail[both["_merge"] == "right_only"] = " no signal on record"
     return both.loc[detail != "", key].assign(detail=detail[detail != ""].str.strip()).reset_index(drop=True)
+
+
+def _whole(parts: Sequence[pd.DataFrame]) -> pd.DataFrame:
+    """The parts that have rows, one under the other; an empty part has no types to give."""
+    return pd.concat([part for part in parts if len(part)] or parts[:1], ignore_index=True)
 
 
 class _Row(NamedTuple):

@@ -1,0 +1,311 @@
+"""Why an order was placed: everything behind it on one page, from its fills down to the versions of its bars.
+
+`explain` reads; `recompute` decides again from what was known then and says whether every bit is the same. What the records do
+not link is said, never guessed.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import TYPE_CHECKING, Any
+
+from core.errors import DataError, NoChampion
+from core.frames import FEATURES
+from core.models import Leg
+from core.sessions import calendar_name, close_of
+from pipeline.resources import Resources, live
+from storage.lineage import Lineage
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from core.models import OrderIntent
+    from ml.predict import EntryFilter
+    from storage.lineage import Row
+    from trading.strategies.base import Strategy
+
+SIGNAL_COLUMNS = ("entry", "exit_long", "exit_short", "stop_pct", "target_pct", "strength", "close")
+NO_DAG = "No DAG run: the order was decided from a terminal, or before runs were kept."
+NO_CODE = "No code commit: the order is older than the record of commits."
+
+
+def explain(client_order_id: str, *, replay: bool = False, resources: Resources | None = None) -> dict[str, Any]:
+    """Everything behind an order, as JSON values.
+
+    Parameters
+    ----------
+    client_order_id
+        The order's id, or a beginning of it that no other order shares.
+    replay
+        Also recompute signal, features, score and decision from what was known then.
+
+    Returns
+    -------
+    dict
+        order, events, fills, entry_order (of an exit), signal, prediction, model, features, bars, validation, code, and
+        `not_linked`: what the records do not say; with `replay` also recomputed.
+
+    Raises
+    ------
+    DataError
+        When there is no such order, or several.
+    """
+    found = resources or live()
+    lineage = Lineage(found.engine)
+    order = _order(lineage, client_order_id)
+    page = _page(found, lineage, order)
+    if replay:
+        page["recomputed"] = recompute(found, lineage, order)
+    plain: dict[str, Any] = _plain(page)
+    return plain
+
+
+def _order(lineage: Lineage, given: str) -> Row:
+    ids = [given] if lineage.order(given) else lineage.like(given)
+    order = lineage.order(ids[0]) if len(ids) == 1 else None
+    if order is None:
+        known = f"found {', '.join(ids)}" if ids else "found none"
+        raise DataError(f"Order {given!r}: expected one that begins so, {known}. Ids are in `trading.order_intents`.")
+    return order
+
+
+def _page(found: Resources, lineage: Lineage, order: Row) -> dict[str, Any]:
+    symbol, day, by = order["symbol"], order["decision_session"], order["created_at"]
+    entry = _entry_of(found, lineage, order)
+    origin = entry or order  # the filter is asked about entries alone
+    signal = lineage.signal(order["strategy"], symbol, day)
+    asked = (origin["strategy"], symbol, origin["decision_session"])
+    prediction = lineage.prediction(*asked, by=origin["created_at"])
+    served = lineage.served(prediction, origin["created_at"]) if prediction else None
+    close = close_of(origin["decision_session"], calendar_name(symbol))
+    features = lineage.features(symbol, close, origin["created_at"])
+    page: dict[str, Any] = {
+        "order": {name: value for name, value in order.items() if name not in {"code_commit", "dag_run"}},
+        "events": lineage.events(order["client_order_id"]),
+        "fills": lineage.fills(order["client_order_id"]),
+        "entry_order": entry and entry["client_order_id"],
+        "signal": signal,
+        "prediction": prediction,
+        "model": _model(found, prediction),
+        "features": features,
+        "served": served
+        and {name: served[name] for name in ("id", "served_at", "arm", "source", "feature_hash", "latency_us")},
+        "bars": _bars(lineage, symbol, day, by),
+        "validation": lineage.validation(symbol, day, by),
+        "code": {"commit": order["code_commit"], "dag_run": order["dag_run"]},
+    }
+    return page | {"not_linked": _not_linked(page, order)}
+
+
+def _entry_of(found: Resources, lineage: Lineage, order: Row) -> Row | None:
+    """The entry that an exit closes: the last one of its strategy and symbol that was filled before it."""
+    if order["leg"] == Leg.ENTRY:
+        return None
+    mine = [
+        each.client_order_id
+        for each, fill in found.ledger.fills(order["portfolio"])
+        if each.leg is Leg.ENTRY
+        and (each.strategy, each.symbol) == (order["strategy"], order["symbol"])
+        and fill.session <= order["session"]
+    ]
+    return lineage.order(mine[-1]) if mine else None
+
+
+def _model(found: Resources, prediction: Row | None) -> dict[str, Any] | None:
+    """Version and run of the model that answered; MLflow's word on it where MLflow answers."""
+    if prediction is None:
+        return None
+    known = {"name": prediction["model_name"], "version": prediction["model_version"], "run_id": None}
+    version = next((each for each in _versions(found) if each.version == prediction["model_version"]), None)
+    if version is None or prediction["model_name"] != found.registry.model_name:
+        return known
+    return known | {"run_id": version.run_id, "registered_at": version.created_at, "aliases": list(version.aliases)}
+
+
+def _versions(found: Resources) -> list[Any]:
+    """The registry's versions; none where MLflow knows no model."""
+    from mlflow.exceptions import MlflowException
+
+    try:
+        return list(found.registry.aliases.versions())
+    except (MlflowException, NoChampion):
+        return []
+
+
+def _bars(lineage: Lineage, symbol: str, day: dt.date, by: dt.datetime) -> dict[str, Any] | None:
+    """The bar of the decision, in the version that was known, and whether another has come since."""
+    versions = lineage.bar_versions(symbol, day)
+    known = [each for each in versions if each["known_at"] <= by]
+    if not known:
+        return None
+    seen = known[-1]
+    return {
+        **{name: value for name, value in seen.items() if name not in {"timeframe", "ts"}},
+        "revision": len(known),
+        "revisions_since": len(versions) - len(known),
+    }
+
+
+def _not_linked(page: Mapping[str, Any], order: Row) -> list[str]:
+    """What the records do not say of this order, in sentences."""
+    missing = []
+    if page["signal"] is None:
+        missing.append(
+            "No signal on record: the venue closed the position by itself, or the order was not decided by the desk."
+        )
+    if order["leg"] == Leg.EXIT and page["entry_order"] is None:
+        missing.append("No entry on record that this exit closes.")
+    if page["prediction"] is None:
+        missing.append("No prediction on record for the entry.")
+    if page["model"] is not None and page["model"]["run_id"] is None:
+        missing.append("MLflow does not know the model's version; its run cannot be named.")
+    if page["features"] is None:
+        missing.append("No feature row of the decision's close in the offline store.")
+    if page["served"] is None:
+        missing.append("The API's own record of the answer was not found: it writes in batches, or was asked elsewhere.")
+    if page["bars"] is None:
+        missing.append("No bar of the decision's session was known when the order was written down.")
+    if page["validation"] is None:
+        missing.append(
+            "No validation run of that very session names the symbol: its bar came with the load of a later session."
+        )
+    if order["code_commit"] == "unknown":
+        missing.append(NO_CODE)
+    return missing if order["dag_run"] else [*missing, NO_DAG]
+
+
+def recompute(found: Resources, lineage: Lineage, order: Row) -> dict[str, Any]:
+    """Signal, features, score and decision anew from what was known when the order was written down.
+
+    Returns
+    -------
+    dict
+        For each: `same` (bit for bit; None where there is nothing to compare with) and what differs. `same`: of all compared.
+    """
+    strategy = _strategy_then(found, order["created_at"])
+    entry = _entry_of(found, lineage, order) or order
+    parts = {"signal": _signal_again(found, lineage, strategy, order), **_score_again(found, lineage, entry)}
+    parts["decision"] = _decision_again(found, strategy, order)
+    compared = [part["same"] for part in parts.values() if part["same"] is not None]
+    return {"same": bool(compared) and all(compared), **parts}
+
+
+def _strategy_then(found: Resources, moment: dt.datetime) -> Strategy:
+    """The desk's strategy with the parameters that were in force."""
+    then = Resources(found.settings, found.clock)
+    then.__dict__.update({name: part for name, part in found.__dict__.items() if name in {"engine", "parameters", "earnings"}})
+    then.__dict__["_in_force"] = found.parameters.as_of(moment)
+    return then.strategy
+
+
+def _signal_again(found: Resources, lineage: Lineage, strategy: Strategy, order: Row) -> dict[str, Any]:
+    from pipeline.parity_day import signals_at
+
+    stored = lineage.signal(order["strategy"], order["symbol"], order["decision_session"])
+    if stored is None:
+        return {"same": None, "why": "no signal on record"}
+    rows = signals_at(found, strategy, (order["decision_session"],), as_of=order["created_at"])
+    row = rows[rows["symbol"] == order["symbol"]]
+    if row.empty:
+        return {"same": False, "why": "no bar of the symbol was known"}
+    fresh = row.iloc[0]
+    apart = {
+        name: {"stored": stored[name], "recomputed": fresh[name]}
+        for name in SIGNAL_COLUMNS
+        if not _equal(stored[name], fresh[name])
+    }
+    return {"same": not apart, "apart": apart}
+
+
+def _score_again(found: Resources, lineage: Lineage, entry: Row) -> dict[str, dict[str, Any]]:
+    """Features and score of the entry, from the bars known then and the very version that answered."""
+    prediction = lineage.prediction(entry["strategy"], entry["symbol"], entry["decision_session"], entry["created_at"])
+    if prediction is None:
+        nothing = {"same": None, "why": "no prediction on record"}
+        return {"features": nothing, "score": nothing}
+    values = _features_then(found, entry)
+    served = lineage.served(prediction, entry["created_at"])
+    close = close_of(entry["decision_session"], calendar_name(entry["symbol"]))
+    stored = lineage.features(entry["symbol"], close, entry["created_at"])
+    if served is not None and served["names"] is not None:
+        kept: Mapping[str, Any] = dict(zip(served["names"], served["features"], strict=True))
+    else:
+        kept = stored or {}
+    apart = {
+        name: {"stored": kept[name], "recomputed": values[name]}
+        for name in FEATURES
+        if name in kept and not _equal(kept[name], values[name])
+    }
+    features = {
+        "same": not apart if kept else None,
+        "apart": apart,
+        "from": "the API's record" if served else "the offline store",
+    }
+    return {"features": features, "score": _scored(found, prediction, kept or values)}
+
+
+def _features_then(found: Resources, entry: Row) -> dict[str, float]:
+    from features.build import build_features
+    from pipeline.resources import VIX
+
+    symbol, day = entry["symbol"], entry["decision_session"]
+    bars = found.bars.read([symbol, VIX], end=day, as_of=entry["created_at"])
+    mine, vix = (bars[bars["symbol"] == name].reset_index(drop=True) for name in (symbol, VIX))
+    last = build_features(mine, vix).iloc[-1]
+    return {name: float(last[name]) for name in FEATURES}
+
+
+def _scored(found: Resources, prediction: Row, values: Mapping[str, Any]) -> dict[str, Any]:
+    """The version's judgement of the features that were kept, beside the one that was stored."""
+    import pandas as pd
+
+    try:
+        model: EntryFilter = found.registry.load(prediction["model_version"])
+    except Exception as error:  # noqa: BLE001  # MLflow's own are many; the page says which
+        return {"same": None, "why": f"the model cannot be loaded: {error}"}
+    row = {name: float("nan") if values.get(name) is None else float(values[name]) for name in FEATURES}
+    judged = model.predict(pd.DataFrame([row])).iloc[0]
+    stored, fresh = float(prediction["probability"]), float(judged["probability"])
+    accepted = bool(judged["accept"]) == (prediction["signal"] == "enter")
+    return {"same": stored == fresh and accepted, "stored": stored, "recomputed": fresh, "apart": fresh - stored}
+
+
+def _decision_again(found: Resources, strategy: Strategy, order: Row) -> dict[str, Any]:
+    """The order anew from signals, predictions and holdings of its decision; a stop or target from its bar."""
+    from pipeline.parity_day import decide_again, fill_again
+
+    if order["leg"] == Leg.EXIT and order["session"] == order["decision_session"]:
+        return fill_again(found, strategy, order["session"], order["client_order_id"])
+    stored = found.ledger.order(order["client_order_id"])
+    fresh = decide_again(found, strategy, order["decision_session"], as_of=order["created_at"])
+    mine: OrderIntent | None = next((each for each in fresh if each.client_order_id == order["client_order_id"]), None)
+    if mine is None or stored is None:
+        return {"same": False, "why": "the decision made again has no such order"}
+    names = ("side", "quantity", "session", "order_type", "stop_pct", "target_pct", "max_sessions")
+    apart = {
+        name: {"stored": getattr(stored[0], name), "recomputed": getattr(mine, name)}
+        for name in names
+        if getattr(stored[0], name) != getattr(mine, name)
+    }
+    return {"same": not apart, "apart": apart}
+
+
+def _equal(one: Any, other: Any) -> bool:  # noqa: ANN401  # a number, a truth value or None
+    """Whether two values are the same to the last bit; unknown equals unknown."""
+    if one is None or one != one:  # noqa: PLR0124  # NaN alone differs from itself
+        return other is None or bool(other != other)  # noqa: PLR0124
+    return bool(one == other)
+
+
+def _plain(value: Any) -> Any:  # noqa: ANN401  # a tree of values
+    """The same as JSON values: exact numbers as text, instants in ISO, an unknown number as None."""
+    if isinstance(value, dict):
+        return {str(name): _plain(each) for name, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(each) for each in value]
+    if isinstance(value, dt.datetime | dt.date):
+        return value.isoformat()
+    value = value.item() if hasattr(value, "item") else value
+    if value is None or isinstance(value, bool | int | str):
+        return value
+    return (None if value != value else value) if isinstance(value, float) else str(value)  # noqa: PLR0124

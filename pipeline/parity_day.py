@@ -1,0 +1,283 @@
+"""One traded day against the backtest: its orders decided and filled again, and the gap split by cause. Owns that measurement.
+
+The day is decided anew from what the portfolio held at the close before it, on the bars and signals as they are known today,
+and filled by the paper broker. Both days, the real and the expected one, are marked to the same closes, so that the difference
+of their profits comes from fills alone; each fill present in both splits into its raw price (fill) and what it paid (cost).
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections import defaultdict
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import pandas as pd
+
+from core.models import Leg, OrderState, Side
+from core.sessions import next_session, sessions_between
+from pipeline.known import deadlines
+from pipeline.parity import CAUSES, CENT, signal_gap
+from trading.brokers.intake import position_after
+from trading.brokers.memory import MemoryBook
+from trading.brokers.paper import PaperBroker
+from trading.brokers.placing import place
+from trading.decide import Holdings, decide
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from core.models import Fill, OrderIntent
+    from pipeline.resources import Resources
+    from trading.strategies.base import Strategy
+
+MARK_WITHIN = dt.timedelta(days=30)
+Key = tuple[str, Leg]  # a symbol is entered and left at most once a session
+
+
+class Money(NamedTuple):
+    """What fills brought by the close of their session: at raw prices, and what slippage and commission took."""
+
+    raw_usd: float
+    cost_usd: float
+
+
+@dataclass(frozen=True)
+class Difference:
+    """One fill, decision or signal in which the day and the backtest part."""
+
+    cause: str
+    symbol: str
+    detail: str
+    gap_usd: float = 0.0
+
+
+@dataclass(frozen=True)
+class Day:
+    """A traded day.
+
+    Attributes
+    ----------
+    record_usd, backtest_usd
+        What the session's fills brought by its close, in the ledger and in the backtest.
+    """
+
+    session: dt.date
+    differences: tuple[Difference, ...]
+    record_usd: float
+    backtest_usd: float
+
+    def count(self, cause: str) -> int:
+        """Differences of a cause."""
+        return sum(each.cause == cause for each in self.differences)
+
+    def usd(self, cause: str) -> float:
+        """Their money: the record's profit less the backtest's."""
+        return sum(each.gap_usd for each in self.differences if each.cause == cause)
+
+
+def measure(found: Resources, day: dt.date) -> Day:
+    """Hold the live portfolio's session `day` against the backtest: the orders it filled, and the signals of its close."""
+    before = sessions_between(day - dt.timedelta(days=10), day)[-2].date()
+    strategy, portfolio = found.strategy, found.settings.portfolio
+    signals = signals_at(found, strategy, (before, day))
+    parts = [_signals_apart(found, strategy, each, signals) for each in (before, day)]
+    apart = pd.concat([part for part in parts if len(part)] or parts[:1], ignore_index=True)
+    decided = set(apart.loc[apart["session"] == pd.Timestamp(before), "symbol"])
+    closes = closes_at(found, day)
+    made = [pair for pair in found.ledger.fills(portfolio) if pair[1].session == day]
+    expected = _lived_again(found, before, day, signals)
+    mine, theirs = _money(made, closes), _money(expected, closes)
+    named = zip(apart["symbol"], apart["session"], apart["detail"], strict=True)
+    rows = [Difference("signal", symbol, f"{session:%Y-%m-%d}: {detail}") for symbol, session, detail in named]
+    for key in sorted({*mine, *theirs}):
+        rows += _difference(key, mine.get(key), theirs.get(key), signal=key[0] in decided)
+    return Day(day, tuple(rows), _total(mine), _total(theirs))
+
+
+def signals_at(
+    found: Resources, strategy: Strategy, days: tuple[dt.date, ...], as_of: dt.datetime | None = None
+) -> pd.DataFrame:
+    """SIGNALS with strategy, symbol and close of some sessions, computed now from the bars known at `as_of`, or all."""
+    from features.regime import with_vix
+    from pipeline.resources import VIX
+
+    bars = found.bars.read([*found.universe(), VIX], end=max(days), as_of=as_of)
+    vix = bars[bars["symbol"] == VIX]
+    rows = []
+    for symbol, part in bars[bars["symbol"] != VIX].groupby("symbol"):
+        whole = with_vix(part.reset_index(drop=True), vix)
+        signals = strategy.signals(whole).assign(symbol=str(symbol), strategy=strategy.name, close=whole["close"])
+        rows.append(signals[signals["session"].isin([pd.Timestamp(day) for day in days])])
+    return pd.concat(rows, ignore_index=True)
+
+
+def closes_at(found: Resources, day: dt.date, as_of: dt.datetime | None = None) -> dict[str, float]:
+    """Last close of each symbol of the universe at or before a session."""
+    bars = found.bars.read(found.universe(), start=day - MARK_WITHIN, end=day, as_of=as_of)
+    return {str(symbol): float(close) for symbol, close in bars.groupby("symbol")["close"].last().items()}
+
+
+def book_before(found: Resources, day: dt.date) -> MemoryBook:
+    """The portfolio's book as it stood after the session before `day`, without the orders decided at that session."""
+    book, portfolio = MemoryBook(), found.settings.portfolio
+    pairs = found.ledger.fills(portfolio)
+    for order, fill in pairs:
+        if fill.session < day:
+            _take(book, order, fill)
+    for order, _ in book.open_orders(portfolio):
+        if order.leg is Leg.ENTRY:  # good for its own session
+            book.transition(order.client_order_id, OrderState.EXPIRED)
+    return book
+
+
+def holdings_before(found: Resources, book: MemoryBook, before: dt.date, as_of: dt.datetime | None = None) -> Holdings:
+    """What the portfolio had at the close of `before`, for a decision there."""
+    ledger, portfolio = found.ledger, found.settings.portfolio
+    waiting = [order for order, _ in book.open_orders(portfolio)]
+    history = ledger.equity(portfolio)
+    at = history.loc[history["session"] == pd.Timestamp(before), "cash_usd"]
+    initial = float(found.settings.initial_cash_usd)
+    cash = float(at.iloc[0]) if len(at) else initial + float(book.cash_flow_usd(portfolio))
+    past = history.loc[history["session"] < pd.Timestamp(before), "equity_usd"]
+    peak = max(initial, float(past.max())) if len(past) else initial
+    return Holdings(portfolio, book.positions(portfolio), waiting, cash, closes_at(found, before, as_of), peak)
+
+
+def decide_again(
+    found: Resources, strategy: Strategy, session: dt.date, *, as_of: dt.datetime | None = None
+) -> tuple[OrderIntent, ...]:
+    """What the desk decides at a close it has lived through, from the bars known at `as_of` and what it held then."""
+    signals = signals_at(found, strategy, (session,), as_of)
+    return _decided(found, strategy, _book_at(found, session), session, signals, as_of)
+
+
+def fill_again(found: Resources, strategy: Strategy, session: dt.date, client_order_id: str) -> dict[str, Any]:
+    """A stop or target that the paper broker executed in a session, executed again; `same` is None at any other venue."""
+    stored = [fill for order, fill in found.ledger.fills(found.settings.portfolio) if order.client_order_id == client_order_id]
+    if found.paper is None or not stored:
+        return {"same": None, "why": "the venue executed it by its own prices" if stored else "no fill on record"}
+    before = sessions_between(session - dt.timedelta(days=10), session)[-2].date()
+    fresh = [
+        fill
+        for order, fill in _lived_again(found, before, session, signals_at(found, strategy, (before,)))
+        if order.client_order_id == client_order_id
+    ]
+    return {"same": fresh == stored, "why": "" if fresh == stored else f"stored {stored}, again {fresh}"}
+
+
+def _lived_again(found: Resources, before: dt.date, day: dt.date, signals: pd.DataFrame) -> list[tuple[OrderIntent, Fill]]:
+    """The session's fills had the backtest decided at the close before it."""
+    portfolio = found.settings.portfolio
+    book = _book_at(found, before)
+    known = {fill.fill_id for _, fill in book.fills(portfolio)}
+    broker = PaperBroker(book, found.costs, portfolio=portfolio)
+    place(book, broker, _decided(found, found.strategy, book, before, signals))
+    broker.advance(day, found.bars.read(found.universe(), start=day, end=day))
+    return [pair for pair in book.fills(portfolio) if pair[1].fill_id not in known]
+
+
+def _decided(  # noqa: PLR0917  # private, each named at its calls
+    found: Resources,
+    strategy: Strategy,
+    book: MemoryBook,
+    session: dt.date,
+    signals: pd.DataFrame,
+    as_of: dt.datetime | None = None,
+) -> tuple[OrderIntent, ...]:
+    rows = signals[signals["session"] == pd.Timestamp(session)].reset_index(drop=True)
+    answers = found.ledger.predictions(session, strategy.name)
+    accept = {str(name): said == "enter" for name, said in zip(answers["symbol"], answers["signal"], strict=True)}
+    probability = {str(name): float(p) for name, p in zip(answers["symbol"], answers["probability"], strict=True)}
+    holdings = holdings_before(found, book, session, as_of)
+    return decide(session, rows, strategy, holdings, found.limits, accept=accept, probability=probability).intents
+
+
+def _book_at(found: Resources, session: dt.date) -> MemoryBook:
+    """The book at the close of a session, without the orders decided there."""
+    return _with_waiting(found, book_before(found, next_session(session)), session)
+
+
+def _with_waiting(found: Resources, book: MemoryBook, before: dt.date) -> MemoryBook:
+    """Add the exits that were decided earlier and have not been filled: they wait for a bar."""
+    portfolio = found.settings.portfolio
+    open_exits = [order for order, _ in found.ledger.open_orders(portfolio)]
+    later = [order for order, fill in found.ledger.fills(portfolio) if fill.session > before]
+    for order in (*open_exits, *later):
+        if order.leg is Leg.EXIT and order.decision_session < before and book.order(order.client_order_id) is None:
+            _accept(book, order)
+    return book
+
+
+def _signals_apart(found: Resources, strategy: Strategy, day: dt.date, signals: pd.DataFrame) -> pd.DataFrame:
+    """Stored signals of a session that differ from the ones computed now, with a word about why."""
+    stored = found.ledger.signals(day, strategy.name)
+    apart = signal_gap(stored, signals[signals["session"] == pd.Timestamp(day)])
+    if stored.empty or apart.empty:  # a day on which the desk did not run has no signals to differ
+        return apart.iloc[:0]
+    moment = deadlines(pd.DatetimeIndex([pd.Timestamp(day)]))[0].to_pydatetime()
+    then = signal_gap(stored, signals_at(found, strategy, (day,), as_of=moment))
+    why = " (a bar was revised since)" if then.empty else " (not even from the bars known then: code or parameters changed)"
+    return apart.assign(detail=apart["detail"] + why)
+
+
+def _difference(key: Key, mine: Money | None, theirs: Money | None, *, signal: bool) -> list[Difference]:
+    """How a symbol's entry or exit differs: its raw price, its cost, or that one side alone has it."""
+    symbol, leg = key
+    if mine is None or theirs is None:
+        gap = _net(mine) - _net(theirs)
+        said = f"{leg} not filled" if mine is None else f"{leg} filled, not in the backtest"
+        return [Difference("signal" if signal else "missed", symbol, said, gap)]
+    raw, cost = mine.raw_usd - theirs.raw_usd, theirs.cost_usd - mine.cost_usd
+    parts = [("signal" if signal else "fill", f"{leg} at another price or of another size", raw), ("cost", f"{leg}", cost)]
+    return [Difference(cause, symbol, said, gap) for cause, said, gap in parts if abs(gap) >= CENT]
+
+
+def _money(pairs: Iterable[tuple[OrderIntent, Fill]], closes: Mapping[str, float]) -> dict[Key, Money]:
+    """Fills of a session, by symbol and leg."""
+    found: dict[Key, Money] = defaultdict(lambda: Money(0.0, 0.0))
+    for order, fill in pairs:
+        quantity, raw = float(fill.quantity), float(fill.raw_price)
+        signed = quantity if fill.side is Side.BUY else -quantity
+        taken = abs(float(fill.price) - raw) * quantity + float(fill.commission_usd)
+        before = found[fill.symbol, order.leg]
+        gained = signed * (closes.get(fill.symbol, raw) - raw)
+        found[fill.symbol, order.leg] = Money(before.raw_usd + gained, before.cost_usd + taken)
+    return dict(found)
+
+
+def _net(money: Money | None) -> float:
+    return 0.0 if money is None else money.raw_usd - money.cost_usd
+
+
+def _total(money: Mapping[Key, Money]) -> float:
+    return sum(_net(each) for each in money.values())
+
+
+def _take(book: MemoryBook, order: OrderIntent, fill: Fill) -> None:
+    if book.order(order.client_order_id) is None:
+        _accept(book, order)
+    book.record_fill(fill, order, lambda before: position_after(before, order, fill))
+
+
+def _accept(book: MemoryBook, order: OrderIntent) -> None:
+    book.record_intents([order])
+    for state in (OrderState.SUBMITTED, OrderState.ACCEPTED):
+        book.transition(order.client_order_id, state)
+
+
+def row_of(day: Day, portfolio: str, strategy: str) -> dict[str, Any]:
+    """The day as a row of `trading.parity_days`."""
+    return {
+        "portfolio": portfolio,
+        "strategy": strategy,
+        "session": day.session,
+        **{f"{cause}_differences": day.count(cause) for cause in CAUSES},
+        **{f"{cause}_usd": day.usd(cause) for cause in CAUSES},
+        "record_usd": day.record_usd,
+        "backtest_usd": day.backtest_usd,
+        "details": [
+            {"cause": each.cause, "symbol": each.symbol, "detail": each.detail, "gap_usd": each.gap_usd}
+            for each in day.differences
+        ],
+    }
