@@ -110,8 +110,12 @@ def _exit(found: Resources, position: Position, day: dt.date | None) -> OrderInt
 def _at_venue(found: Resources, position: Position) -> Decimal:
     """The quantity to sell: never more than the venue holds in that direction, or the exit would open the other side."""
     side = 1 if position.quantity > 0 else -1
-    held = {each.symbol: each.quantity for each in found.broker.positions()}
-    return min(abs(position.quantity), side * held.get(position.symbol, position.quantity * 0))
+    nothing = position.quantity * 0
+    book = [each.quantity for each in found.ledger.positions(position.portfolio) if each.symbol == position.symbol]
+    venue = {each.symbol: each.quantity for each in found.broker.positions()}.get(position.symbol, nothing)
+    if venue == sum(book, nothing):  # strategies on both sides of a symbol are netted at the venue
+        return abs(position.quantity)
+    return min(abs(position.quantity), side * venue)
 
 
 def sessions_of(found: Resources, symbol: str, day: dt.date | None = None) -> tuple[dt.date, dt.date]:

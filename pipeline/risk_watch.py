@@ -2,16 +2,19 @@
 
 Marked to the last prices: equity against its peak, gross and net exposure, value at risk. A breach is written into the
 heartbeat and mailed once; in the mode `enforce` it halts the desk, cancels the open orders and then flattens, in this order.
+It sells once two looks in a row have seen the breach: one wrong price must not.
 """
 
 from __future__ import annotations
 
 import datetime as dt
-from typing import TYPE_CHECKING, Any
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, cast
 
 import structlog
 
 from core.errors import DataError, ExecutorBusy
+from core.sessions import calendar_name, sessions_between
 from pipeline import kill_switch
 from pipeline.resources import Resources, live
 from trading.drawdown import PERCENT, DrawdownLimits, Level, drawdown_pct
@@ -23,7 +26,9 @@ if TYPE_CHECKING:
     from storage.risk import Heartbeat
 
 log = structlog.get_logger()
-DRAWDOWN, VALUE_AT_RISK, EXPOSURE = "drawdown", "value_at_risk", "exposure"
+DRAWDOWN, VALUE_AT_RISK, EXPOSURE, STALE_PRICE = "drawdown", "value_at_risk", "exposure", "stale_price"
+SELLING = "selling"  # among the breaches: a sale has begun
+STALE_AFTER_SESSIONS = 5
 MARK_WITHIN_DAYS = 30
 BEATEN_TO_DAYS = 1.6  # calendar days that hold so many sessions, holidays included
 
@@ -35,11 +40,15 @@ def look(*, mode: str | None = None, resources: Resources | None = None) -> tupl
     found = resources or live()
     before = last_beat(found.engine, found.settings.portfolio)
     now = measure(found, mode or found.settings.risk_mode)
+    sell = _must_sell(found, before, now)
+    if sell:
+        now = replace(now, breaches={**now.breaches, SELLING: {}})
     beat(found.engine, now)
     log.info("risk", level=now.level, equity_usd=now.equity_usd, drawdown_pct=now.drawdown_pct, var_usd=now.var_historical_usd)
     _tell(found, before, now)
-    due = now.mode == "enforce" and (now.level == Level.HALT or _liquidating(found, now))
-    return now, enforce(found, now) if due else None
+    if now.mode == "enforce" and now.level == Level.HALT and kill_switch.standing(found) is None:
+        kill_switch.halt(words(now.breaches), kill_switch.RISK_WORKER, resources=found)
+    return now, _sell(found, now) if sell else None
 
 
 def measure(found: Resources, mode: str) -> Heartbeat:
@@ -72,56 +81,58 @@ def measure(found: Resources, mode: str) -> Heartbeat:
         "var_historical_usd": 0.0 if made is None else var.historical_usd(made),
         "var_parametric_usd": 0.0 if made is None else var.parametric_usd(made),
     }
-    level, breaches = judge(found, figures)
+    level, breaches = judge(found, figures, _ages(found, closes))
     return Heartbeat(settings.portfolio, found.clock(), mode, level, **figures, positions=len(positions), breaches=breaches)
 
 
-def judge(found: Resources, figures: dict[str, Any]) -> tuple[Level, dict[str, Any]]:
+def judge(found: Resources, figures: dict[str, Any], ages: dict[str, int]) -> tuple[Level, dict[str, Any]]:
     """The worst level, and each rule that is broken with its limit and what was found.
 
-    Exposure over its limit is an alert alone: prices that moved since the decision are enough for it.
+    Exposure over its limit is an alert alone: prices that moved since the decision are enough for it. So is a position marked
+    to a price older than the others by `STALE_AFTER_SESSIONS`, as one in a delisted symbol is.
     """
     settings, equity = found.settings, figures["equity_usd"]
     breaches: dict[str, Any] = {}
     level = limits_of(found).level(equity, figures["peak_usd"])
     if level is not Level.OK:
         limit = settings.drawdown_halt_pct if level is Level.HALT else settings.drawdown_alert_pct
-        breaches[DRAWDOWN] = {"limit_pct": limit, "found_pct": figures["drawdown_pct"]}
+        breaches[DRAWDOWN] = _breach(limit, figures["drawdown_pct"])
     known = [figures[name] for name in ("var_historical_usd", "var_parametric_usd") if figures[name] is not None]
     worst_pct = PERCENT * max(known, default=0.0) / equity if equity > 0 else 0.0
     if settings.var_limit_pct is not None and worst_pct > settings.var_limit_pct:
-        breaches[VALUE_AT_RISK] = {"limit_pct": settings.var_limit_pct, "found_pct": worst_pct}
+        breaches[VALUE_AT_RISK] = _breach(settings.var_limit_pct, worst_pct)
         level = Level.HALT
     if figures["gross_usd"] > equity * settings.max_exposure_pct / PERCENT:
-        found_pct = PERCENT * figures["gross_usd"] / equity if equity > 0 else None
-        breaches[EXPOSURE] = {"limit_pct": settings.max_exposure_pct, "found_pct": found_pct}
-        level = Level.ALERT if level is Level.OK else level
-    return level, breaches
+        breaches[EXPOSURE] = _breach(settings.max_exposure_pct, PERCENT * figures["gross_usd"] / equity if equity > 0 else None)
+    old = {symbol: age for symbol, age in ages.items() if age > STALE_AFTER_SESSIONS}
+    if old:
+        breaches[STALE_PRICE] = _breach(STALE_AFTER_SESSIONS, max(old.values()), "sessions") | {"symbols": sorted(old)}
+    return Level.ALERT if breaches and level is Level.OK else level, breaches
 
 
-def enforce(found: Resources, now: Heartbeat) -> Flattening | None:
-    """Halt, cancel, flatten; None when another executor is at work, and the next look tries again."""
+def _must_sell(found: Resources, before: Heartbeat | None, now: Heartbeat) -> bool:
+    """Whether two looks in a row call for it, or a sale that has begun has not ended.
+
+    A price that recovers does not stop a sale; a person who resumes trading does.
+    """
+    if now.mode != "enforce" or before is None or before.mode != "enforce":
+        return False
+    if now.level == before.level == Level.HALT:
+        return True
+    return SELLING in before.breaches and now.positions > 0 and kill_switch.standing(found) is not None
+
+
+def _sell(found: Resources, now: Heartbeat) -> Flattening | None:
+    """Cancel and flatten; None when another executor is at work, and the next look tries again."""
     from pipeline.flatten import flatten
     from storage.locks import executor_lock
 
-    reason = words(now.breaches) or "a sale that has begun goes on"
-    if kill_switch.standing(found) is None:
-        kill_switch.halt(reason, kill_switch.RISK_WORKER, resources=found)
     try:
         with executor_lock(found.engine, found.settings.portfolio):
-            return flatten(reason, resources=found)
+            return flatten(words(now.breaches) or "a sale that has begun goes on", resources=found)
     except ExecutorBusy as busy:
         log.warning("flatten_waits", reason=str(busy))
         return None
-
-
-def _liquidating(found: Resources, now: Heartbeat) -> bool:
-    """Whether a sale that the desk began has not ended: a price that recovers meanwhile does not call it off."""
-    from storage.halts import current
-
-    last = current(found.engine, found.settings.portfolio)
-    by_us = last is not None and last.halted and last.author in {kill_switch.RISK_WORKER, kill_switch.DAILY_TRADE}
-    return by_us and now.positions > 0
 
 
 def limits_of(found: Resources) -> DrawdownLimits:
@@ -146,17 +157,25 @@ def peak_usd(found: Resources) -> float:
 
 
 def words(breaches: Any) -> str:  # noqa: ANN401  # JSON
-    """Breaches in words."""
-    return ", ".join(f"{rule} {_pct(each['found_pct'])} (limit {_pct(each['limit_pct'])})" for rule, each in breaches.items())
+    """Breaches in words: drawdown 2.99 % (limit 2 %)."""
+    said = [
+        f"{rule} {'undefined' if each['found'] is None else format(each['found'], '.4g')} {each['unit']}"
+        f" (limit {each['limit']:g} {each['unit']})" + "".join(f" {symbol}" for symbol in each.get("symbols", ()))
+        for rule, each in breaches.items()
+        if rule != SELLING
+    ]
+    return ", ".join(said)
 
 
 def _tell(found: Resources, before: Heartbeat | None, now: Heartbeat) -> None:
     """Mail a level that rose or a rule newly broken, once; the heartbeat before tells what was mailed already."""
     ranks = list(Level)
     worse = ranks.index(Level(now.level)) > (ranks.index(Level(before.level)) if before else 0)
-    if not worse and not set(now.breaches) - set(before.breaches if before else ()):
+    if not worse and not set(now.breaches) - set(before.breaches if before else ()) - {SELLING}:
         return
-    then = "The desk is halted and sells everything." if now.mode == "enforce" else "RISK_MODE=log: nothing is done about it."
+    then = "The desk is halted, and sells everything if the next look agrees."
+    if now.mode != "enforce":
+        then = "RISK_MODE=log: nothing is done about it."
     body = f"Equity ${now.equity_usd:,.2f}, {now.drawdown_pct:.2f} % under its peak of ${now.peak_usd:,.2f}."
     if now.level == Level.HALT:
         found.alerts.send(f"Risk limit of {now.portfolio} broken: {words(now.breaches)}", f"{body}\n{then}", "critical")
@@ -180,5 +199,12 @@ def _closes(found: Resources, symbols: list[str]) -> pd.DataFrame:
     return closes
 
 
-def _pct(value: float | None) -> str:
-    return "undefined" if value is None else f"{value:.2f} %"
+def _ages(found: Resources, closes: pd.DataFrame) -> dict[str, int]:
+    """Sessions from each held symbol's last close to the newest bar of any symbol."""
+    newest = max(found.bars.last_sessions().values(), default=dt.date.min)
+    lasts = {str(symbol): cast("pd.Timestamp", closes[symbol].last_valid_index()).date() for symbol in closes}
+    return {symbol: len(sessions_between(last, newest, calendar_name(symbol))) - 1 for symbol, last in lasts.items()}
+
+
+def _breach(limit: float, found: float | None, unit: str = "%") -> dict[str, Any]:
+    return {"limit": limit, "found": found, "unit": unit}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import threading
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
     from core.models import OrderIntent
     from core.settings import Settings
+    from pipeline.flatten import Flattening
+    from storage.risk import Heartbeat
 
 pytestmark = pytest.mark.integration
 START, DECIDED, ENTERED, FALLEN = (dt.date(2017, 6, 1), dt.date(2018, 12, 26), dt.date(2018, 12, 27), dt.date(2018, 12, 28))
@@ -53,8 +55,8 @@ def desk_of(settings: Settings, **changes: Any) -> Resources:
 
 
 def mails(desk: Resources) -> list[tuple[str, str, str]]:
-    assert isinstance(desk.alerts, Mailbox)
-    return desk.alerts.mails
+    kept: Any = desk.alerts
+    return list(kept.mails)
 
 
 def load(desk: Resources, symbol: str, until: dt.date, **last: float) -> pd.DataFrame:
@@ -87,6 +89,13 @@ def fall(desk: Resources, close: float) -> None:
     bars = load(desk, "AAA", FALLEN, open=close, high=close, low=close, close=close, adj_close=close)
     assert desk.paper is not None
     desk.paper.advance(FALLEN, bars)
+
+
+def sell(desk: Resources) -> tuple[Heartbeat, Flattening | None]:
+    """Two looks: the first halts, the second sells."""
+    _, done = look(resources=desk)
+    assert done is None
+    return look(resources=desk)
 
 
 def test_a_desk_that_holds_nothing_is_worth_its_cash(database_settings: Settings) -> None:
@@ -152,10 +161,10 @@ def test_enforcing_halts_then_cancels_then_flattens_a_breached_portfolio(databas
     fall(desk, close - 3_000 / 400)
     place(desk.ledger, desk.broker, [waiting])
 
-    heartbeat, done = look(resources=desk)
+    heartbeat, done = sell(desk)
 
     assert heartbeat.level == "halt"
-    assert heartbeat.breaches["drawdown"]["limit_pct"] == 2.0
+    assert heartbeat.breaches["drawdown"]["limit"] == 2.0
     assert done is not None
     assert done.cancelled == (waiting.client_order_id,)
     assert len(done.exits) == 1
@@ -185,7 +194,7 @@ def test_an_exit_of_the_strategy_is_taken_back_and_replaced_by_one_of_another_id
     own = exit_order(desk.ledger.positions("main")[0], decision_session=FALLEN, session=AFTER)
     place(desk.ledger, desk.broker, [own])
 
-    _, done = look(resources=desk)
+    _, done = sell(desk)
 
     assert done is not None
     assert done.cancelled == (own.client_order_id,)
@@ -197,7 +206,7 @@ def test_an_exit_of_the_strategy_is_taken_back_and_replaced_by_one_of_another_id
 def test_an_exit_that_failed_is_followed_by_another(database_settings: Settings) -> None:
     desk = desk_of(database_settings, risk_mode="enforce")
     fall(desk, hold(desk) - 3_000 / 400)
-    _, first = look(resources=desk)
+    _, first = sell(desk)
     assert first is not None
     desk.ledger.transition(first.exits[0], OrderState.CANCELLED, "the venue lost it")
 
@@ -211,7 +220,7 @@ def test_an_exit_that_failed_is_followed_by_another(database_settings: Settings)
 def test_a_sale_that_has_begun_goes_on_when_prices_recover(database_settings: Settings) -> None:
     desk = desk_of(database_settings, risk_mode="enforce")
     fall(desk, hold(desk) - 3_000 / 400)
-    _, first = look(resources=desk)
+    _, first = sell(desk)
     assert first is not None
     desk.ledger.transition(first.exits[0], OrderState.CANCELLED, "the venue lost it")
     load(desk, "AAA", AFTER)
@@ -230,7 +239,7 @@ def test_a_busy_executor_is_waited_for_and_the_desk_is_halted_at_once(database_s
     fall(desk, hold(desk) - 3_000 / 400)
 
     with executor_lock(desk.engine, "main"):
-        _, done = look(resources=desk)
+        _, done = sell(desk)
 
     assert done is None
     assert kill_switch.standing(desk) is not None
@@ -246,19 +255,66 @@ def test_value_at_risk_over_its_limit_is_a_breach(database_settings: Settings) -
     heartbeat, _ = look(resources=desk)
 
     assert heartbeat.level == "halt"
-    assert heartbeat.breaches["value_at_risk"]["found_pct"] > 0.1
+    assert heartbeat.breaches["value_at_risk"]["found"] > 0.1
 
 
 def test_the_peak_starts_anew_once_a_person_has_resumed(database_settings: Settings) -> None:
     desk = desk_of(database_settings, risk_mode="enforce")
     fall(desk, hold(desk) - 3_000 / 400)
-    look(resources=desk)
+    sell(desk)
 
     kill_switch.resume("understood", "ada", resources=desk)
     heartbeat, _ = look(resources=desk)
 
     assert heartbeat.level == "ok"
     assert heartbeat.peak_usd == heartbeat.equity_usd < 98_000.0
+    assert "selling" not in heartbeat.breaches
+
+
+def test_one_wrong_price_halts_and_sells_nothing(database_settings: Settings) -> None:
+    desk = desk_of(database_settings, risk_mode="enforce")
+    hold(desk)
+    load(desk, "AAA", FALLEN, open=1.0, high=1.0, low=1.0, close=1.0, adj_close=1.0)
+    _, first = look(resources=desk)
+    right = walk("AAA", START, FALLEN)
+    desk.bars.write(right, source="test", ingested_at=NOW)
+
+    heartbeat, second = look(resources=desk)
+
+    assert (first, second) == (None, None)
+    assert heartbeat.level != "halt"
+    assert desk.ledger.open_orders("main") == []
+    assert kill_switch.standing(desk) is not None, "a person looks at it"
+
+
+def test_strategies_on_both_sides_of_a_symbol_are_both_closed(database_settings: Settings) -> None:
+    desk = desk_of(database_settings, risk_mode="enforce")
+    load(desk, "AAA", ENTERED)
+    short = entry("AAA", -150.0)
+    place(desk.ledger, desk.broker, [entry("AAA", 400.0), replace(short, strategy="rsi", client_order_id="short")])
+    assert desk.paper is not None
+    desk.paper.advance(ENTERED, walk("AAA", START, ENTERED))
+    fall(desk, float(walk("AAA", START, ENTERED)["close"].iloc[-1]) - 3_000 / 250)
+
+    _, done = sell(desk)
+
+    assert done is not None
+    orders = [order for order, _ in desk.ledger.open_orders("main")]
+    assert {(order.strategy, order.side.value, float(order.quantity)) for order in orders} == {
+        ("bollinger", "sell", 400.0),
+        ("rsi", "buy", 150.0),
+    }
+
+
+def test_a_position_in_a_symbol_without_new_bars_is_an_alert(database_settings: Settings) -> None:
+    desk = desk_of(database_settings)
+    hold(desk)
+    load(desk, "BBB", dt.date(2019, 1, 7))  # the sixth session after
+
+    heartbeat, _ = look(resources=desk)
+
+    assert heartbeat.level == "alert"
+    assert heartbeat.breaches == {"stale_price": {"limit": 5, "found": 6, "unit": "sessions", "symbols": ["AAA"]}}
 
 
 def test_the_worker_goes_on_after_a_look_that_failed(database_settings: Settings) -> None:

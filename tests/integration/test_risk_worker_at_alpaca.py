@@ -106,8 +106,8 @@ def test_a_breached_portfolio_is_halted_cancelled_and_flattened(desk: Resources,
 
     seen = work(desk)
 
-    assert [heartbeat.level for heartbeat in seen] == ["halt", "halt"]
-    assert seen[0].breaches["drawdown"]["found_pct"] == pytest.approx(3.0, abs=0.01)
+    assert [heartbeat.level for heartbeat in seen] == ["halt", "halt", "halt"]
+    assert seen[0].breaches["drawdown"]["found"] == pytest.approx(3.0, abs=0.01)
     assert alpaca.exchange.held.get("AAPL", (Decimal(0),))[0] == 0
     assert desk.ledger.positions("main") == []
     assert desk.ledger.open_orders("main") == []
