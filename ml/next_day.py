@@ -19,6 +19,7 @@ from lightgbm import LGBMRegressor
 from scipy.stats import rankdata
 from sklearn.base import clone
 from sklearn.ensemble import HistGradientBoostingRegressor
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from core.errors import DataError
 from core.frames import FEATURES
@@ -176,9 +177,15 @@ def learn(model: Any, window: pd.DataFrame, embargo_sessions: int) -> NextDay:  
     (fitting, held), *_ = PurgedWalkForward(1, embargo_sessions, 1 - HELD_BACK).split(window)
     X, y = inputs(window), window["target"].to_numpy(dtype=np.float64)
     typical = float(np.nanmedian(X[SCALE])) if X[SCALE].notna().any() else 1.0
-    early = clone(model).fit(X.iloc[fitting], y[fitting])
+    early = _fitted(model, X.iloc[fitting], y[fitting])
     residuals = (y[held] - early.predict(X.iloc[held])) / scale_of(X.iloc[held], typical)
-    return NextDay(clone(model).fit(X, y), np.quantile(residuals, np.linspace(0, 1, RESIDUALS)), typical)
+    return NextDay(_fitted(model, X, y), np.quantile(residuals, np.linspace(0, 1, RESIDUALS)), typical)
+
+
+def _fitted(model: Any, X: pd.DataFrame, y: Array) -> Any:  # noqa: ANN401  # a regressor
+    """A fitted copy, on one thread: sums in another order are other sums, and threads that wait for each other are slow."""
+    with threadpool_limits(1, "openmp"):
+        return clone(model).fit(X, y)
 
 
 def scale_of(X: pd.DataFrame, typical: float) -> Array:
