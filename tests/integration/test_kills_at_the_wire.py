@@ -78,7 +78,7 @@ def attempt(settings: Settings, broker: Callable[[], Broker], intents: list[Orde
 
 
 def schedules() -> list[list[str]]:
-    """Each place alone, at the second order where it comes once an order; a look-up needs a sending without an end before it."""
+    """Each place alone, at the second order where there is one; a look-up needs a sending without an end before it."""
     alone = [[f"{name}:2" if name in EACH_ORDER else name] for name in (*FIRST, *COLLECTING)]
     return alone + [
         [before, name] for name, before in (("lookup.answered", "send.answered"), ("lookup.absent", "send.claimed"))
