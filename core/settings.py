@@ -116,6 +116,9 @@ class Settings(BaseSettings):
     validate_max_trades_a_day: int = Field(3, ge=1)
     validation_max_age_days: int = Field(35, ge=0)
 
+    reconcile_cash_tolerance_usd: float = Field(1.0, ge=0)
+    broker_initial_cash_usd: float | None = Field(None, ge=0)
+
     broker: Literal["paper", "alpaca", "ib"] = "paper"
     broker_live: bool = False
     broker_deadline_seconds: float = Field(30.0, gt=0)

@@ -1,11 +1,14 @@
 """Orders for the next open.
 
-Starts when `daily_market_data` announces the features of a session: settle what is open on that session's bar, find the
-strategy's candidates, ask the prediction API for each, decide, size and check the limits, place the orders, record the day.
+Starts when `daily_market_data` announces the features of a session: settle what is open on that session's bar, reconcile with
+the broker, find the strategy's candidates, ask the prediction API for each, decide, size and check the limits, place the
+orders, confirm them at the broker, reconcile again, record the day, and mail what it came to.
 
 * **Broker:** paper, on the session's real bars; no money moves.
 * **Run again:** an intent has one client order id, written before anything is sent; a second run places nothing twice.
 * **The API must answer** at `API_URL`; without a champion model `predict` fails and says to run `model_training` first.
+* **The broker has what the ledger does not:** what a rule resolves is brought in; anything else halts trading and is mailed.
+* **Too late:** an order that cannot reach the next open any more is not sent.
 * **Manual run:** set `session`, or leave it empty for the newest.
 """
 
@@ -29,7 +32,7 @@ from common import DAILY_FEATURES, DEFAULT_ARGS, SESSION_PARAM
     tags=["desk", "trading", "daily"],
     doc_md=__doc__,
 )
-def trading_execution() -> None:
+def trading_execution() -> None:  # noqa: C901  # one function a task
     @task
     def choose_session(dag_run: Any = None, params: Any = None, triggering_asset_events: Any = None) -> str:
         """The newest session announced, or the one asked for."""
@@ -49,6 +52,13 @@ def trading_execution() -> None:
         from pipeline import trade
 
         return trade.settle(session)
+
+    @task
+    def reconcile_before(session: str) -> dict[str, Any]:
+        """Hold the broker's orders, fills, positions and cash against the ledger; halt where no rule resolves a difference."""
+        from pipeline import reconcile
+
+        return reconcile.reconcile(session).as_dict()
 
     @task
     def find_candidates(session: str) -> dict[str, Any]:
@@ -72,19 +82,44 @@ def trading_execution() -> None:
         return trade.place(session)
 
     @task
+    def confirm(session: str) -> dict[str, Any]:
+        """What became of the orders at the broker."""
+        from pipeline import trade
+
+        return trade.confirm(session)
+
+    @task
+    def reconcile_after(session: str) -> dict[str, Any]:
+        """The same once the orders are placed."""
+        from pipeline import reconcile
+
+        return reconcile.reconcile(session).as_dict()
+
+    @task
     def record(session: str) -> dict[str, Any]:
         """Mark the portfolio to market and store the day."""
         from pipeline import trade
 
         return trade.record(session)
 
+    @task
+    def mail(session: str) -> dict[str, Any]:
+        """Mail what was done, what was refused and why, what is held, how far the limits are."""
+        from pipeline import daily_mail
+
+        return daily_mail.send(session)
+
     session = choose_session()
     chain(
         settle(session=session),
+        reconcile_before(session=session),
         find_candidates(session=session),
         predict(session=session),
         place(session=session),
+        confirm(session=session),
+        reconcile_after(session=session),
         record(session=session),
+        mail(session=session),
     )
 
 

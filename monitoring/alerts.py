@@ -35,7 +35,7 @@ class Alerts:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
 
-    def send(self, subject: str, body: str, severity: Severity = "warning") -> bool:
+    def send(self, subject: str, body: str, severity: Severity = "warning", *, html: str | None = None) -> bool:
         """Mail one alert to every recipient.
 
         Parameters
@@ -46,6 +46,8 @@ class Alerts:
             Plain text: what happened, where, and what to do.
         severity
             Leads the subject; `critical` also marks the mail as urgent.
+        html
+            The same for readers that show it.
 
         Returns
         -------
@@ -60,14 +62,14 @@ class Alerts:
             events.warning("alert_not_sent", reason=f"{' and '.join(missing)} not set", body=body)
             return False
         try:
-            self._deliver(self._message(subject, body, severity))
+            self._deliver(self._message(subject, body, severity, html))
         except (OSError, smtplib.SMTPException) as error:
             events.error("alert_not_sent", reason=f"{type(error).__name__}: {error}", body=body)
             return False
         events.info("alert_sent", recipients=len(self.settings.alert_to))
         return True
 
-    def _message(self, subject: str, body: str, severity: Severity) -> EmailMessage:
+    def _message(self, subject: str, body: str, severity: Severity, html: str | None) -> EmailMessage:
         message = EmailMessage()
         message["Subject"] = f"[{severity.upper()}] {' '.join(subject.split())}"
         message["From"] = self.settings.alert_from
@@ -77,6 +79,8 @@ class Alerts:
         if severity == "critical":
             message["X-Priority"] = "1"
         message.set_content(body)
+        if html is not None:
+            message.add_alternative(html, subtype="html")
         return message
 
     def _deliver(self, message: EmailMessage) -> None:

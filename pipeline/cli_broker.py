@@ -1,10 +1,13 @@
-"""The venue in a terminal: listening to it. Parses and prints; the steps live in their modules."""
+"""The venue in a terminal: listening to it, reconciling with it. Parses and prints; the steps live in their modules."""
 
 from __future__ import annotations
 
 from typing import Annotated
 
 import typer
+from rich.table import Table
+
+from pipeline.terminal import Session, console, session_of
 
 verbs = typer.Typer()
 
@@ -19,3 +22,23 @@ def listen(
     from pipeline import listen as step
 
     step.listen(poll_seconds=poll_seconds)
+
+
+@verbs.command()
+def reconcile(session: Session = None) -> None:
+    """Hold the broker's orders, fills, positions and cash against the ledger. Exit code 1 when a person must look."""
+    from pipeline import reconcile as step
+
+    found = step.reconcile(session_of(session))
+    if not found.differences:
+        console.print(f"[green]The ledger and {found.broker} agree.[/green]")
+        return
+    table = Table("Rule", "What", "Here", f"At {found.broker}", "What becomes of it", title="Differences")
+    for each in found.differences:
+        colour = "green" if each.resolved else "red"
+        table.add_row(f"[{colour}]{each.rule}[/]", each.subject, each.expected, each.found, each.resolution)
+    console.print(table)
+    if found.halted:
+        console.print("[red]Trading is halted.[/red] Settle the differences, then `cli resume --reason ...`.")
+    if found.open:
+        raise typer.Exit(1)

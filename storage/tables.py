@@ -497,6 +497,20 @@ ab_assignments = sa.Table(
     schema="ml",
 )
 
+# What the desk believed against what the venue said, each time it was asked; `differences` is empty when they agreed.
+reconciliations = sa.Table(
+    "reconciliations",
+    metadata,
+    sa.Column("id", sa.BigInteger, sa.Identity(), primary_key=True),
+    _column("portfolio", sa.Text),
+    _column("session", sa.Date),
+    _column("broker", sa.Text),
+    _column("differences", JSONB),
+    _column("halted", sa.Boolean),
+    _column("created_at", INSTANT, server_default=sa.func.clock_timestamp()),
+    schema="trading",
+)
+
 # One judgement of an experiment: promote, keep or extend. `report` has effects, intervals, samples and what blocked it.
 ab_decisions = sa.Table(
     "ab_decisions",

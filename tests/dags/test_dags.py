@@ -85,7 +85,9 @@ def test_the_daily_graph_is_load_count_build_materialise(facts: dict[str, Any]) 
 
 def test_trading_runs_in_one_line_from_settling_to_recording(facts: dict[str, Any]) -> None:
     tasks = facts["dags"]["trading_execution"]["tasks"]
-    line = ["settle", "find_candidates", "predict", "place", "record"]
+    line = [
+        "settle", "reconcile_before", "find_candidates", "predict", "place", "confirm", "reconcile_after", "record", "mail",
+    ]  # fmt: skip
     assert [set(tasks[step]["upstream"]) - {"choose_session"} for step in line] == [set(), *({step} for step in line[:-1])]
 
 

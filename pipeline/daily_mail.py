@@ -1,0 +1,156 @@
+"""The mail after each evening, from what the ledger holds. Owns what goes into it; the form is `monitoring.daily_mail`."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections import defaultdict
+from typing import TYPE_CHECKING, Any
+
+from core.models import FINAL
+from pipeline import kill_switch
+from pipeline.portfolio import objection
+from pipeline.resources import Resources, live
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from monitoring.daily_mail import Evening, Held, Limit
+
+MARK_WITHIN_DAYS = 30
+
+
+def send(session: str, *, resources: Resources | None = None) -> dict[str, Any]:
+    """Mail what the evening of a session came to; without a server or a recipient the same text is in the log.
+
+    Safe to run again: the mail is sent again, with what the ledger holds then.
+    """
+    from monitoring.daily_mail import to_html, to_text
+
+    found = resources or live()
+    evening = evening_of(found, session)
+    sent = found.alerts.send(
+        evening.subject, to_text(evening), "warning" if evening.attention else "info", html=to_html(evening)
+    )
+    return {"session": session, "sent": sent, "subject": evening.subject}
+
+
+def evening_of(found: Resources, session: str) -> Evening:
+    """What the ledger says of a session's evening."""
+    from monitoring.daily_mail import Evening
+    from pipeline.trade import next_open
+
+    day, portfolio = dt.date.fromisoformat(session), found.settings.portfolio
+    curve = found.ledger.equity(portfolio)
+    curve = curve[curve["session"].dt.date <= day]
+    start = found.settings.initial_cash_usd
+    equity = float(curve["equity_usd"].iloc[-1]) if len(curve) else start
+    before = float(curve["equity_usd"].iloc[-2]) if len(curve) > 1 else start
+    positions = _positions(found, day)
+    return Evening(
+        session=session,
+        opens=next_open(session).isoformat(),
+        portfolio=portfolio,
+        broker=found.broker.name,
+        equity_usd=equity,
+        day_usd=equity - before,
+        total_pct=100 * (equity / start - 1),
+        cash_usd=float(curve["cash_usd"].iloc[-1]) if len(curve) else start,
+        model=_model(found, day),
+        attention=_attention(found, day),
+        fills=[
+            f"{fill.side} {fill.quantity:f} {fill.symbol} at {fill.price:.2f} ({fill.reason or order.leg})"
+            for order, fill in found.ledger.fills(portfolio)
+            if fill.session == day
+        ],
+        orders=[
+            f"{order.leg}: {order.side} {order.quantity:f} {order.symbol}, {state}"
+            for order, state in found.ledger.orders_decided(portfolio, day)
+            if order.session > day
+        ],
+        refused=_refused(found, day),
+        positions=positions,
+        limits=_limits(found, curve, positions, equity),
+    )
+
+
+def _positions(found: Resources, day: dt.date) -> list[Held]:
+    from monitoring.daily_mail import Held
+
+    held = found.ledger.positions(found.settings.portfolio)
+    if not held:
+        return []
+    symbols = sorted({each.symbol for each in held})
+    bars = found.bars.read(symbols, start=day - dt.timedelta(days=MARK_WITHIN_DAYS), end=day)
+    closes = bars.groupby("symbol")["close"].last().to_dict()
+    return [
+        Held(
+            each.symbol,
+            each.strategy,
+            float(each.quantity),
+            float(each.entry_price),
+            float(closes.get(each.symbol, each.entry_price)),
+            None if each.stop_price is None else float(each.stop_price),
+            None if each.target_price is None else float(each.target_price),
+        )
+        for each in held
+    ]
+
+
+def _refused(found: Resources, day: dt.date) -> dict[str, list[str]]:
+    events = found.ledger.risk_events(found.settings.portfolio)
+    by_reason: defaultdict[str, list[str]] = defaultdict(list)
+    for event in events.to_dict("records"):
+        if event["session"] == day:
+            by_reason[str(event["reason"])].append(str(event["symbol"]))
+    return dict(by_reason)
+
+
+def _model(found: Resources, day: dt.date) -> str:
+    predictions = found.ledger.predictions(day, found.strategy.name)
+    versions = sorted({str(version) for version in predictions["model_version"]})
+    return f"version {', '.join(versions)} judged {len(predictions)}" if versions else "asked about nothing"
+
+
+def _attention(found: Resources, day: dt.date) -> list[str]:
+    """What a person must look at: a halt, a portfolio that may not trade, differences to the venue, orders in doubt."""
+    from core.models import OrderState
+    from storage.reconciliations import last
+
+    halted, objects = kill_switch.standing(found), objection(found, day)
+    said = [f"Trading is {halted}."] if halted else []
+    said += [objects] if objects else []
+    seen = last(found.engine, found.settings.portfolio)
+    open_ = [each for each in (seen["differences"] if seen and seen["session"] == day else []) if not _resolved(each)]
+    said += [f"{each['rule']} {each['subject']}: {each['expected']} here, {each['found']} there." for each in open_]
+    doubted = [
+        order.client_order_id
+        for order, state in found.ledger.open_orders(found.settings.portfolio)
+        if state is OrderState.UNKNOWN and state not in FINAL
+    ]
+    return [*said, *(f"Order {order_id} was sent and never answered." for order_id in doubted)]
+
+
+def _resolved(difference: dict[str, Any]) -> bool:
+    from trading.reconcile import RESOLVED, Rule
+
+    return Rule(difference["rule"]) in RESOLVED
+
+
+def _limits(found: Resources, curve: pd.DataFrame, positions: list[Held], equity: float) -> list[Limit]:
+    from monitoring.daily_mail import Limit
+    from storage.risk import last_beat
+
+    settings = found.settings
+    peak = max(float(curve["equity_usd"].max()) if len(curve) else 0.0, settings.initial_cash_usd)
+    gross = sum(abs(each.quantity) * each.close for each in positions)
+    limits = [
+        Limit("Drawdown", max(100 * (1 - equity / peak), 0.0), settings.drawdown_halt_pct, "%"),
+        Limit("Positions", float(len(positions)), float(settings.max_positions), ""),
+        Limit("Exposure", 100 * gross / equity if equity > 0 else 100.0, settings.max_exposure_pct, "% of equity"),
+    ]
+    beat = last_beat(found.engine, settings.portfolio)
+    if beat is not None and beat.var_historical_usd is not None and settings.var_limit_pct is not None and equity > 0:
+        limits.append(
+            Limit("Value at risk, 95 %", 100 * beat.var_historical_usd / equity, settings.var_limit_pct, "% of equity")
+        )
+    return limits

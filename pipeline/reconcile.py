@@ -1,0 +1,154 @@
+"""Reconciliation: ask the venue, bring the ledger to it where a rule says how, else halt. Owns the order of these."""
+
+from __future__ import annotations
+
+import datetime as dt
+from dataclasses import asdict, dataclass
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+import structlog
+
+from core.errors import StopTrading
+from core.models import OrderState
+from core.sessions import open_of
+from pipeline import kill_switch
+from pipeline.resources import Resources, live
+
+if TYPE_CHECKING:
+    from trading.reconcile import Desk, Difference, Venue
+
+log = structlog.get_logger()
+LOOK_BACK = dt.timedelta(days=10)  # fills are told again without harm, and none of a long weekend is missed
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What one reconciliation found, and whether it halted the desk."""
+
+    session: str
+    broker: str
+    differences: tuple[Difference, ...]
+    halted: bool
+
+    def as_dict(self) -> dict[str, Any]:
+        """For a message between tasks."""
+        counts = {"resolved": sum(each.resolved for each in self.differences), "open": self.open}
+        return {"session": self.session, "broker": self.broker, "halted": self.halted, **counts}
+
+    @property
+    def open(self) -> int:
+        """Differences that a person must look at."""
+        return sum(not each.resolved for each in self.differences)
+
+
+def reconcile(session: str, *, resources: Resources | None = None) -> Outcome:
+    """Hold orders, fills, positions and cash at the venue against the ledger, after `session` has closed.
+
+    Fills the desk missed are taken, orders that never arrived and can reach their open no more expire. What no rule resolves
+    halts the desk: nothing is opened until a person resumes. Running it again changes nothing more.
+
+    Raises
+    ------
+    core.errors.RetryLater
+        When the venue does not answer; nothing is concluded then.
+    """
+    from storage.locks import executor_lock
+    from storage.reconciliations import save
+    from trading.reconcile import compare, expired
+
+    found = resources or live()
+    day, portfolio = dt.date.fromisoformat(session), found.settings.portfolio
+    with executor_lock(found.engine, portfolio):
+        fresh = _collected(found, day)
+        tolerance = Decimal(str(found.settings.reconcile_cash_tolerance_usd))
+        differences = compare(_desk(found), _venue(found), day, cash_tolerance_usd=tolerance)
+        for order_id in expired(differences):
+            found.ledger.transition(order_id, OrderState.EXPIRED, "reconciliation: it never reached the venue")
+        everything = (*fresh, *differences)
+        halted = _halt(found, everything)
+    save(
+        found.engine,
+        portfolio=portfolio,
+        session=day,
+        broker=found.broker.name,
+        differences=[asdict(each) for each in everything],
+        halted=halted,
+    )
+    _tell(found, everything, halted=halted)
+    return Outcome(session, found.broker.name, everything, halted)
+
+
+def _collected(found: Resources, day: dt.date) -> list[Difference]:
+    """Take what the venue filled; what the ledger did not have is a difference, and so is what it cannot take."""
+    from trading.brokers.intake import collect
+    from trading.reconcile import contradiction, missed
+
+    portfolio = found.settings.portfolio
+    before = {fill.fill_id for _, fill in found.ledger.fills(portfolio)}
+    strange = []
+    try:
+        collect(found.ledger, found.broker, portfolio, open_of(day) - LOOK_BACK)
+    except StopTrading as error:
+        strange = [contradiction(error)]
+    return [*missed(fill for _, fill in found.ledger.fills(portfolio) if fill.fill_id not in before), *strange]
+
+
+def _desk(found: Resources) -> Desk:
+    from trading.reconcile import Desk
+
+    portfolio = found.settings.portfolio
+    orders = found.ledger.open_orders(portfolio)
+    known = {order.client_order_id for order, _ in orders}
+    known |= {view.client_order_id for view in found.broker.open_orders() if _meant(found, view.client_order_id)}
+    known |= {position.entry_order_id for position in found.ledger.positions(portfolio)}
+    return Desk(orders, found.ledger.positions(portfolio), _expected_cash_usd(found), frozenset(known))
+
+
+def _meant(found: Resources, client_order_id: str) -> bool:
+    from trading.brokers.children import is_ours
+
+    return bool(client_order_id) and is_ours(found.ledger, client_order_id)
+
+
+def _expected_cash_usd(found: Resources) -> Decimal:
+    """The first cash and what the fills brought since. A venue's account had other money before: its own first reading."""
+    flow = found.ledger.cash_flow_usd(found.settings.portfolio)
+    if found.paper is not None:
+        return Decimal(str(found.settings.initial_cash_usd)) + flow
+    base = found.settings.broker_initial_cash_usd
+    return found.broker.cash_usd() if base is None else Decimal(str(base)) + flow
+
+
+def _venue(found: Resources) -> Venue:
+    from trading.reconcile import Venue
+
+    orders = [order.client_order_id for order, _ in found.ledger.open_orders(found.settings.portfolio)]
+    return Venue(
+        {order_id: found.broker.find(order_id) for order_id in orders},
+        list(found.broker.open_orders()),
+        list(found.broker.positions()),
+        found.broker.cash_usd(),
+    )
+
+
+def _halt(found: Resources, differences: tuple[Difference, ...]) -> bool:
+    """Turn the kill switch for what no rule resolves; a desk that stands halted already is not halted again."""
+    stopping = [each for each in differences if each.halts]
+    if not stopping:
+        return False
+    if kill_switch.standing(found) is None:
+        words = "; ".join(f"{each.rule} {each.subject}: {each.expected} here, {each.found} there" for each in stopping)
+        kill_switch.halt(words, kill_switch.RECONCILIATION, resources=found)
+    return True
+
+
+def _tell(found: Resources, differences: tuple[Difference, ...], *, halted: bool) -> None:
+    for each in differences:
+        log.warning("reconciliation", **asdict(each), resolved=each.resolved)
+    looked_at = [each for each in differences if not each.resolved]
+    if looked_at and not halted:
+        lines = [
+            f"{each.rule} {each.subject}: {each.expected} here, {each.found} there. {each.resolution}" for each in looked_at
+        ]
+        found.alerts.send(f"{len(looked_at)} differences to {found.broker.name}", "\n".join(lines))

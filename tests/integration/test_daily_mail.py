@@ -1,0 +1,101 @@
+"""The evening's mail from the ledger through a real SMTP conversation."""
+
+from __future__ import annotations
+
+import datetime as dt
+import socket
+from typing import TYPE_CHECKING
+
+import pytest
+from aiosmtpd.controller import Controller
+from aiosmtpd.handlers import Message
+
+from pipeline import daily_mail, kill_switch, trade
+from pipeline.resources import VIX, Resources
+from storage.reconciliations import save
+from tests.standins.feed import walk
+from trading.brokers.placing import place
+from trading.orders import entry_order
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from email.message import Message as Mail
+
+    from core.settings import Settings
+
+pytestmark = pytest.mark.integration
+START, DECIDED, DAY = dt.date(2018, 1, 3), dt.date(2018, 12, 26), dt.date(2018, 12, 27)
+
+
+class Inbox(Message):
+    """Keeps what the server received."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.mails: list[Mail] = []
+
+    def handle_message(self, message: Mail) -> None:
+        self.mails.append(message)
+
+
+@pytest.fixture
+def inbox() -> Iterator[tuple[Inbox, int]]:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    handler = Inbox()
+    controller = Controller(handler, hostname="127.0.0.1", port=port)
+    controller.start()
+    yield handler, port
+    controller.stop()
+
+
+@pytest.fixture
+def desk(database_settings: Settings, inbox: tuple[Inbox, int]) -> Resources:
+    """A desk that entered AAA at the open of the day, and was refused BBB."""
+    mail = {"smtp_host": "127.0.0.1", "smtp_port": inbox[1], "alert_to": ("ops@desk.test",), "universe": ("AAA", "BBB")}
+    made = Resources(database_settings.model_copy(update=mail), clock=lambda: dt.datetime(2019, 1, 2, tzinfo=dt.UTC))
+    for name in ("AAA", "BBB", VIX):
+        made.bars.write(walk(name, START, DAY), source="test", ingested_at=made.clock(), backfilled=True)
+    order = entry_order(
+        "main", made.strategy.name, "AAA", decision_session=DECIDED, session=DAY, signed_quantity=10.0, stop_pct=30.0,
+        target_pct=30.0, max_sessions=None,
+    )  # fmt: skip
+    place(made.ledger, made.broker, [order])
+    trade.settle(DAY.isoformat(), resources=made)
+    made.ledger.save_risk_events(
+        [{"portfolio": "main", "strategy": made.strategy.name, "symbol": "BBB", "session": DAY, "reason": "filter"}]
+    )
+    trade.record(DAY.isoformat(), resources=made)
+    return made
+
+
+def test_the_evening_is_mailed_as_text_and_html(desk: Resources, inbox: tuple[Inbox, int]) -> None:
+    kill_switch.halt("looked odd", "ana", resources=desk)
+    difference = {"rule": "cash", "subject": "cash", "expected": "1 USD", "found": "2 USD", "resolution": "look"}
+    save(desk.engine, portfolio="main", session=DAY, broker="paper", differences=[difference], halted=False)
+
+    sent = daily_mail.send(DAY.isoformat(), resources=desk)
+
+    assert sent["sent"]
+    mail = inbox[0].mails[-1]
+    assert " ".join(mail["Subject"].split()).startswith("[WARNING] 2018-12-27: 2 to look at, ")
+    plain, page = (part.get_payload(decode=True).decode() for part in mail.walk() if not part.is_multipart())  # type: ignore[union-attr]
+    for text in (plain, page):
+        assert "halted by ana" in text
+        assert "cash cash: 1 USD here, 2 USD there." in text
+        assert "buy 10.000000 AAA at" in text or "buy 10 AAA at" in text
+        assert "filter: BBB" in text
+    close = walk("AAA", START, DAY)["close"].iloc[-1]
+    assert f"close {close:,.2f}" in plain
+    assert "<th" in page
+
+
+def test_without_a_server_the_same_text_is_in_the_log(desk: Resources) -> None:
+    silent = Resources(desk.settings.model_copy(update={"smtp_host": None}), clock=desk.clock)
+
+    assert daily_mail.send(DAY.isoformat(), resources=silent)["sent"] is False
+    evening = daily_mail.evening_of(silent, DAY.isoformat())
+    assert evening.attention == []
+    assert [each.symbol for each in evening.positions] == ["AAA"]
+    assert evening.equity_usd == pytest.approx(desk.ledger.equity("main")["equity_usd"].iloc[-1])

@@ -1,0 +1,112 @@
+"""Every difference between the desk and a venue has a name, and what the desk cannot resolve stops it."""
+
+from __future__ import annotations
+
+import datetime as dt
+from dataclasses import replace
+from decimal import Decimal
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from core.models import Fill, Leg, OrderIntent, OrderState, OrderView, Position, Side, VenuePosition
+from trading.reconcile import Desk, Rule, Venue, compare, expired, missed
+
+TODAY, TOMORROW = dt.date(2026, 11, 20), dt.date(2026, 11, 23)
+CENT = Decimal("0.01")
+
+
+def order(name: str = "A", session: dt.date = TOMORROW, quantity: str = "3") -> OrderIntent:
+    return OrderIntent(name, "main", "bollinger", "AAPL", session, TODAY, Leg.ENTRY, Side.BUY, Decimal(quantity))
+
+
+def view(name: str = "A", quantity: str = "3", state: OrderState = OrderState.ACCEPTED) -> OrderView:
+    return OrderView(name, "AAPL", Side.BUY, Decimal(quantity), state, venue_order_id=f"v{name}")
+
+
+def held(quantity: str = "3", symbol: str = "AAPL") -> Position:
+    return Position("main", "bollinger", symbol, Decimal(quantity), TODAY, Decimal(100), None, None, 2, "E")
+
+
+def desk(*orders: tuple[OrderIntent, OrderState], positions: tuple[Position, ...] = (), cash: str = "1000") -> Desk:
+    known = frozenset({each.client_order_id for each, _ in orders} | {"E"})
+    return Desk(orders, positions, Decimal(cash), known)
+
+
+def venue(*working: OrderView, positions: dict[str, str] | None = None, cash: str = "1000") -> Venue:
+    there = [VenuePosition(symbol, Decimal(quantity), Decimal(100)) for symbol, quantity in (positions or {}).items()]
+    return Venue({each.client_order_id: each for each in working}, working, there, Decimal(cash))
+
+
+CASES = {
+    "both agree": (desk((order(), OrderState.ACCEPTED), positions=(held(),)), venue(view(), positions={"AAPL": "3"}), []),
+    "written down and in time": (desk((order(), OrderState.INTENT)), venue(), []),
+    "an answer that never came, in time": (desk((order(), OrderState.UNKNOWN)), venue(), [(Rule.SENT_AGAIN, "A", False)]),
+    "an answer that never came, too late": (
+        desk((order(session=TODAY), OrderState.UNKNOWN)),
+        venue(),
+        [(Rule.NEVER_ARRIVED, "A", False)],
+    ),
+    "never sent, too late": (desk((order(session=TODAY), OrderState.INTENT)), venue(), [(Rule.NEVER_ARRIVED, "A", False)]),
+    "an order of somebody else": (desk(), venue(view("X")), [(Rule.EXTERNAL_ORDER, "X", True)]),
+    "a stop that protects an entry": (desk(positions=(held(),)), venue(view("E.stop"), positions={"AAPL": "3"}), []),
+    "replaced at the venue": (
+        desk((order(), OrderState.ACCEPTED)),
+        venue(view(quantity="5")),
+        [(Rule.ORDER_QUANTITY, "A", True)],
+    ),
+    "another quantity": (desk(positions=(held(),)), venue(positions={"AAPL": "2"}), [(Rule.QUANTITY_MISMATCH, "AAPL", True)]),
+    "gone at the venue": (desk(positions=(held(),)), venue(), [(Rule.MISSING_POSITION, "AAPL", True)]),
+    "never opened here": (desk(), venue(positions={"TSLA": "-1"}), [(Rule.EXTERNAL_POSITION, "TSLA", True)]),
+    "two strategies in one symbol": (
+        desk(positions=(held("3"), replace(held("2"), strategy="rsi"))),
+        venue(positions={"AAPL": "5"}),
+        [],
+    ),
+    "cash within a cent": (desk(cash="1000"), venue(cash="1000.01"), []),
+    "cash apart": (desk(cash="1000"), venue(cash="990"), [(Rule.CASH, "cash", False)]),
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_a_difference_has_its_name_and_stops_the_desk_or_does_not(case: str) -> None:
+    ours, theirs, expected = CASES[case]
+
+    found = compare(ours, theirs, TODAY, cash_tolerance_usd=CENT)
+
+    assert [(each.rule, each.subject, each.halts) for each in found] == expected
+    assert all(each.resolution for each in found)
+
+
+def test_only_what_never_arrived_expires() -> None:
+    late = compare(
+        desk((order("A", TODAY), OrderState.UNKNOWN), (order("B"), OrderState.UNKNOWN)), venue(), TODAY, cash_tolerance_usd=CENT
+    )
+
+    assert expired(late) == ["A"]
+
+
+def test_a_missed_fill_is_resolved_under_the_venues_own_id() -> None:
+    fill = Fill(
+        "alpaca:7", "A", "AAPL", Side.BUY, Decimal(3), Decimal(101), Decimal(101), Decimal(0), TODAY,
+        dt.datetime.now(dt.UTC), "",
+    )  # fmt: skip
+
+    (difference,) = missed([fill])
+
+    assert (difference.rule, difference.resolved, difference.halts) == (Rule.MISSED_FILL, True, False)
+    assert "alpaca:7" in difference.resolution
+
+
+quantities = st.dictionaries(st.sampled_from(["AAPL", "MSFT", "SPY"]), st.integers(-3, 3).filter(bool).map(str), max_size=3)
+
+
+@given(ours=quantities, theirs=quantities)
+def test_positions_agree_exactly_when_no_difference_is_named(ours: dict[str, str], theirs: dict[str, str]) -> None:
+    positions = tuple(held(quantity, symbol) for symbol, quantity in ours.items())
+
+    found = compare(desk(positions=positions), venue(positions=theirs), TODAY, cash_tolerance_usd=CENT)
+
+    assert (found == []) == (ours == theirs)
+    assert {each.subject for each in found} == {s for s in {*ours, *theirs} if ours.get(s) != theirs.get(s)}

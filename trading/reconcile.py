@@ -1,0 +1,212 @@
+"""What the desk believes against what the venue says: differences by name. Pure; it asks, stores and halts nothing.
+
+Each rule says what a difference is called, whether the desk can resolve it by itself, and whether trading stops when it cannot.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass, field
+from decimal import Decimal
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+from core.models import FINAL, SENT, OrderState
+from trading.brokers.children import entry_of
+
+if TYPE_CHECKING:
+    import datetime as dt
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from core.errors import StopTrading
+    from core.models import Fill, OrderIntent, OrderView, Position, VenuePosition
+
+
+class Rule(StrEnum):
+    """Names of differences; docs/operating.md says what to do about each."""
+
+    MISSED_FILL = "missed_fill"
+    NEVER_ARRIVED = "never_arrived"
+    SENT_AGAIN = "sent_again"
+    EXTERNAL_ORDER = "external_order"
+    ORDER_QUANTITY = "order_quantity"
+    QUANTITY_MISMATCH = "quantity_mismatch"
+    MISSING_POSITION = "missing_position"
+    EXTERNAL_POSITION = "external_position"
+    CONTRADICTION = "contradiction"
+    CASH = "cash"
+
+
+RESOLVED = frozenset({Rule.MISSED_FILL, Rule.NEVER_ARRIVED, Rule.SENT_AGAIN})
+TOLERATED = frozenset({Rule.CASH})  # fees, dividends and interest move it: a person looks, and trading goes on
+
+
+@dataclass(frozen=True)
+class Difference:
+    """One difference: what it is about, what the desk expected, what the venue has, and what becomes of it."""
+
+    rule: Rule
+    subject: str
+    expected: str
+    found: str
+    resolution: str
+
+    @property
+    def resolved(self) -> bool:
+        """Whether the desk has brought its own record to the venue's."""
+        return self.rule in RESOLVED
+
+    @property
+    def halts(self) -> bool:
+        """Whether nothing may be opened before a person has looked."""
+        return not self.resolved and self.rule not in TOLERATED
+
+
+@dataclass(frozen=True)
+class Desk:
+    """The desk's record: open orders with their state, positions, cash, and every order id it ever meant."""
+
+    orders: Sequence[tuple[OrderIntent, OrderState]]
+    positions: Sequence[Position]
+    cash_usd: Decimal
+    known: frozenset[str] = field(default_factory=frozenset)
+
+
+@dataclass(frozen=True)
+class Venue:
+    """The venue's: the desk's open orders as it has them (None: it has no such order), all its open orders, positions, cash."""
+
+    orders: Mapping[str, OrderView | None]
+    working: Sequence[OrderView]
+    positions: Sequence[VenuePosition]
+    cash_usd: Decimal
+
+
+def missed(fills: Iterable[Fill]) -> list[Difference]:
+    """Executions that the desk learnt of only now; each is in its record by then, under the venue's own id."""
+    return [
+        Difference(
+            Rule.MISSED_FILL,
+            fill.client_order_id,
+            "no fill",
+            f"{fill.side} {fill.quantity} {fill.symbol} at {fill.price}",
+            f"taken into the ledger as {fill.fill_id}",
+        )
+        for fill in fills
+    ]
+
+
+def contradiction(error: StopTrading) -> Difference:
+    """What the venue tells and the ledger cannot take: a fill beyond its order, or of something that is not held."""
+    return Difference(Rule.CONTRADICTION, "fills", "fills that fit the ledger", str(error), "settle it by hand")
+
+
+def compare(desk: Desk, venue: Venue, session: dt.date, *, cash_tolerance_usd: Decimal) -> list[Difference]:
+    """Every difference, sorted by rule and subject.
+
+    Parameters
+    ----------
+    session
+        The last one that has closed: an order for it or an earlier one can reach its open no more.
+    cash_tolerance_usd
+        Cash may be apart by so much.
+    """
+    found = [*_lost(desk, venue, session), *_strange(desk, venue), *_apart(desk, venue)]
+    found += _holdings(desk, venue)
+    if abs(desk.cash_usd - venue.cash_usd) > cash_tolerance_usd:
+        found.append(
+            Difference(
+                Rule.CASH,
+                "cash",
+                f"{desk.cash_usd:.2f} USD",
+                f"{venue.cash_usd:.2f} USD",
+                "fees, dividends, interest or a transfer: look at the venue's statement",
+            )
+        )
+    return sorted(found, key=lambda each: (each.rule, each.subject))
+
+
+def expired(differences: Iterable[Difference]) -> list[str]:
+    """Ids of the orders that are over without ever having arrived."""
+    return [each.subject for each in differences if each.rule is Rule.NEVER_ARRIVED]
+
+
+def _lost(desk: Desk, venue: Venue, session: dt.date) -> list[Difference]:
+    """Orders that were written down or sent and that the venue does not have."""
+    lost = []
+    for order, state in desk.orders:
+        if state is not OrderState.INTENT and (state not in SENT or venue.orders.get(order.client_order_id) is not None):
+            continue
+        if order.session <= session:
+            rule, words = Rule.NEVER_ARRIVED, "its open has passed: it expires"
+        elif state is OrderState.INTENT:
+            continue  # written down, and still in time to be sent
+        else:
+            rule, words = Rule.SENT_AGAIN, "still in time: it is sent again under the same id"
+        lost.append(Difference(rule, order.client_order_id, str(state), "no such order", words))
+    return lost
+
+
+def _strange(desk: Desk, venue: Venue) -> list[Difference]:
+    """Orders that work at the venue and that the desk never meant; children of its entries are its own."""
+    strange = [
+        view
+        for view in venue.working
+        if view.client_order_id not in desk.known and entry_of(view.client_order_id) not in desk.known
+    ]
+    return [
+        Difference(
+            Rule.EXTERNAL_ORDER,
+            view.client_order_id or view.venue_order_id,
+            "no such order",
+            f"{view.side} {view.quantity} {view.symbol}, {view.state}",
+            "not of this desk: cancel it at the venue, or trade it in an account of its own",
+        )
+        for view in strange
+    ]
+
+
+def _apart(desk: Desk, venue: Venue) -> list[Difference]:
+    """Orders that the venue has in another size or of another symbol."""
+    apart = []
+    for order, state in desk.orders:
+        view = venue.orders.get(order.client_order_id)
+        if (
+            view is None
+            or state in FINAL
+            or (view.symbol, view.side, view.quantity) == (order.symbol, order.side, order.quantity)
+        ):
+            continue
+        apart.append(
+            Difference(
+                Rule.ORDER_QUANTITY,
+                order.client_order_id,
+                f"{order.side} {order.quantity} {order.symbol}",
+                f"{view.side} {view.quantity} {view.symbol}",
+                "somebody replaced it at the venue: cancel it there, then `cli reconcile`",
+            )
+        )
+    return apart
+
+
+def _holdings(desk: Desk, venue: Venue) -> list[Difference]:
+    """Positions of each symbol, all strategies together: a venue knows of no strategies."""
+    ours: defaultdict[str, Decimal] = defaultdict(Decimal)
+    for position in desk.positions:
+        ours[position.symbol] += position.quantity
+    theirs = {position.symbol: position.quantity for position in venue.positions if position.quantity}
+    found = []
+    for symbol in sorted({*ours, *theirs}):
+        mine, there = ours.get(symbol, Decimal(0)), theirs.get(symbol, Decimal(0))
+        if mine == there:
+            continue
+        rule, words = Rule.QUANTITY_MISMATCH, "a fill, split or transfer that the venue tells no more: settle it by hand"
+        if not there:
+            rule, words = Rule.MISSING_POSITION, "sold or moved outside the desk: settle it by hand"
+        elif not mine:
+            rule, words = (
+                Rule.EXTERNAL_POSITION,
+                "the desk never opened it: close it at the venue, or move it to another account",
+            )
+        found.append(Difference(rule, symbol, str(mine), str(there), words))
+    return found
