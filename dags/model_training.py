@@ -1,7 +1,8 @@
 """Monthly training of the entry filter.
 
 On the first of the month at 06:00 New York: train both models on every candidate trade up to the last closed session, compare
-them walk-forward, register the better one as `champion`, and store the out-of-sample backtests with and without the filter.
+them walk-forward, register the better one, and store the out-of-sample backtests with and without the filter. The first model
+ever is champion; a later one that passes its gates challenges the champion (`model_ab_judge`).
 
 * **Where to look:** MLflow, experiment and model `entry-filter`; `GET /backtest-metrics` of the prediction API.
 * **Run again:** the same data and seed give the same model.

@@ -59,7 +59,7 @@ def train(
         str | None, typer.Option(metavar="RUN_ID", help="Make the models of this training of MLflow again and compare bytes.")
     ] = None,
 ) -> None:
-    """Train the entry filter on every candidate up to a session and register the better model."""
+    """Train the entry filter on every candidate up to a session; the better model challenges the champion."""
     from pipeline import train as step
 
     if reproduce is None:
