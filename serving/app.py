@@ -32,10 +32,10 @@ def create_app(resources: Resources | None = None) -> FastAPI:
     )
     app.state.desk, app.state.access = desk, desk.access
     install(app)
-    for router in (routes.router, control.router, control.trading, routes.operation):
+    for router in (routes.quick, routes.router, control.router, control.trading, routes.operation):
         app.include_router(router)
     app.add_middleware(Around, metrics=desk.metrics)
-    declare_keys(app)
+    declare_keys(app, open_reads=not desk.resources.settings.api_read_keys)
     return app
 
 
@@ -52,7 +52,7 @@ async def running(desk: State) -> AsyncIterator[None]:
     await desk.journal.close()
 
 
-def declare_keys(app: FastAPI) -> None:
+def declare_keys(app: FastAPI, *, open_reads: bool) -> None:
     """Say in the OpenAPI document which routes take a key; as a dependency the header alone would cost 15 us a request."""
     plain = app.openapi
 
@@ -63,7 +63,8 @@ def declare_keys(app: FastAPI) -> None:
         for path in document["paths"].values():
             for operation in path.values():
                 if "operation" not in operation.get("tags", ()):
-                    operation["security"] = [{key_header.scheme_name: []}]
+                    controls = "403" in operation["responses"]
+                    operation["security"] = [*([{}] if open_reads and not controls else []), {key_header.scheme_name: []}]
         return document
 
     app.openapi = with_keys  # type: ignore[method-assign]

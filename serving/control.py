@@ -81,7 +81,7 @@ def disable(name: Name, change: SwitchChange, request: Request) -> StrategyState
 def halt_state(
     request: Request,
     portfolio: Annotated[
-        str | None, Query(max_length=100, pattern=r"^[\w.-]+$", description="Omitted: the desk's own.")
+        str | None, Query(max_length=100, pattern=r"^[A-Za-z0-9_.-]+$", description="Omitted: the desk's own.")
     ] = None,
 ) -> HaltState:
     """Whether a portfolio is halted, why, and by whom."""

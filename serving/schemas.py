@@ -177,7 +177,7 @@ class HaltChange(BaseModel):
     model_config = STRICT | ConfigDict(json_schema_extra={"examples": [{"reason": "prices look wrong", "author": "ann"}]})
 
     portfolio: Annotated[
-        str | None, Field(min_length=1, max_length=100, pattern=r"^[\w.-]+$", description="Omitted: the desk's own.")
+        str | None, Field(min_length=1, max_length=100, pattern=r"^[A-Za-z0-9_.-]+$", description="Omitted: the desk's own.")
     ] = None
     reason: Reason
     author: Author
