@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import datetime as dt
-from typing import TYPE_CHECKING, Annotated
+import json
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.table import Table
 
-from pipeline.terminal import console, show, show_frame
+from pipeline.terminal import Session, console, session_of, show, show_frame
 
 if TYPE_CHECKING:
     from pipeline.parity import Parity
@@ -51,6 +52,66 @@ def parity(
     _print(found)
     if not found.holds:
         raise typer.Exit(1)
+
+
+@verbs.command()
+def parity_day(session: Session = None) -> None:
+    """Hold one traded day against the backtest and store the gap, split by cause. Exit code 1 when the signals differ."""
+    from pipeline.parity import record_day
+
+    row = record_day(session_of(session))
+    details = row.pop("details")
+    show("Parity of the day", row)
+    for each in details:
+        console.print(f"{each['cause']}: {each['symbol']} {each['detail']}, ${each['gap_usd']:,.2f}")
+    if row["signal_differences"]:
+        raise typer.Exit(1)
+
+
+@verbs.command()
+def explain_order(
+    order: Annotated[str, typer.Argument(help="Client order id, or a beginning of it that no other order shares.")],
+    replay: Annotated[bool, typer.Option(help="Recompute decision and score from what was known then.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")] = False,
+) -> None:
+    """Everything behind an order on one page. Exit code 1 when --replay finds a bit that is not the same."""
+    from pipeline.explain import explain
+
+    page = explain(order, replay=replay)
+    if as_json:
+        typer.echo(json.dumps(page, indent=2))
+    else:
+        _print_page(page)
+    if replay and not page["recomputed"]["same"]:
+        raise typer.Exit(1)
+
+
+def _print_page(page: dict[str, Any]) -> None:
+    table = Table("", "", "", title=f"Order {page['order']['client_order_id']}", show_header=False)
+    for section in ("order", "signal", "prediction", "model", "served", "features", "bars", "validation", "code"):
+        values = page[section]
+        for place, (name, value) in enumerate((values or {"": "not on record"}).items()):
+            table.add_row(section if place == 0 else "", name, "-" if value is None else str(value))
+        table.add_section()
+    for place, event in enumerate(page["events"]):
+        table.add_row("events" if place == 0 else "", event["state"], f"{event['created_at']} {event['reason']}")
+    for place, fill in enumerate(page["fills"]):
+        said = f"{fill['quantity']} at {fill['price']} in session {fill['session']}, commission {fill['commission_usd']}"
+        table.add_row("fills" if place == 0 else "", fill["reason"], said)
+    console.print(table)
+    for sentence in page["not_linked"]:
+        console.print(f"[yellow]Not linked[/]: {sentence}")
+    for name, part in page.get("recomputed", {}).items():
+        if name != "same":
+            console.print(f"Recomputed {name}: {_verdict(part)}")
+
+
+def _verdict(part: dict[str, Any]) -> str:
+    if part["same"] is None:
+        return f"[yellow]not compared[/], {part['why']}"
+    if part["same"]:
+        return "[green]the same to the last bit[/]"
+    return f"[red]not the same[/]: {part.get('why') or part.get('apart')}"
 
 
 def _replayed(first: str, last: str, symbols: str, *, model: bool) -> Replay:

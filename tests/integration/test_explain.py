@@ -1,0 +1,195 @@
+"""Every order of a real desk can be explained to its bars, and recomputed from what was known then to the last bit."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+import pytest
+from typer.testing import CliRunner
+
+from core.errors import DataError
+from core.feature_hash import feature_hash
+from core.frames import FEATURES
+from core.sessions import close_of, next_session, sessions_between
+from ml.predict import Payoff
+from pipeline import cli_audit, explain, featurize, ingest, trade, train
+from pipeline.resources import Resources
+from storage.served import Served, ServedPredictions
+
+if TYPE_CHECKING:
+    from core.settings import Settings
+    from ml.predict import EntryFilter
+
+pytestmark = pytest.mark.integration
+FIRST, LAST = dt.date(2018, 10, 1), dt.date(2018, 11, 2)
+END = "2018-12-31"
+NOW = dt.datetime(2019, 1, 1, 12, tzinfo=dt.UTC)
+
+
+@pytest.fixture(scope="module")
+def desk(module_settings: Settings) -> Resources:
+    """Bars, features and a champion; then five weeks of scheduled steps, with the champion's own answers."""
+    desk = Resources(module_settings.model_copy(update={"history_start": "2012-01-03"}), clock=lambda: NOW)
+    ingest.fetch_vix(END, full_history=True, resources=desk)
+    ingest.fetch_symbols(END, desk.universe(), full_history=True, resources=desk)
+    featurize.run(END, resources=desk)
+    train.run(END, resources=desk)
+    champion = desk.registry.champion()
+    open_to_all = replace(champion, payoff=Payoff(champion.payoff.mean_win, champion.payoff.mean_loss, 0.0))
+    load = desk.registry.load
+    desk.registry.load = lambda version: replace(load(version), payoff=open_to_all.payoff)  # type: ignore[method-assign]
+    for stamp in sessions_between(FIRST, LAST):
+        run_day(desk, stamp.date(), open_to_all)
+    return desk
+
+
+def run_day(desk: Resources, day: dt.date, model: EntryFilter) -> None:
+    session = day.isoformat()
+    trade.settle(session, resources=desk)
+    trade.candidates(session, resources=desk)
+    signals = desk.ledger.signals(day, desk.strategy.name)
+    symbols = signals.loc[signals["entry"] != 0, "symbol"].tolist()
+    if symbols:
+        desk.ledger.save_predictions(day, desk.strategy.name, answers(desk, day, symbols, model))
+    trade.place(session, resources=desk)
+    trade.record(session, resources=desk)
+
+
+def answers(desk: Resources, day: dt.date, symbols: list[str], model: EntryFilter) -> list[dict[str, object]]:
+    """What the API answers and keeps."""
+    close = pd.Timestamp(close_of(day))
+    rows = desk.features.training_frame(pd.DataFrame({"symbol": symbols, "event_timestamp": close}))
+    judged = model.predict(rows)
+    served = ServedPredictions(desk.engine)
+    served.name_features()
+    found = []
+    for (_, row), (_, said) in zip(rows.iterrows(), judged.iterrows(), strict=True):
+        values = [float(row[name]) for name in FEATURES]
+        answer = {
+            "symbol": str(row["symbol"]),
+            "session": day,
+            "model_name": model.name,
+            "model_version": model.version,
+            "probability": float(said["probability"]),
+            "predicted_return": float(said["predicted_return"]),
+            "signal": "enter" if said["accept"] else "skip",
+            "feature_timestamp": close.to_pydatetime(),
+        }
+        kept = {"served_at": NOW, "for_session": next_session(day), "arm": "champion", "source": "online", "latency_us": 40}
+        served.append([Served(**answer, **kept, feature_hash=feature_hash(values), features=values)])  # type: ignore[arg-type]
+        found.append(answer)
+    return found
+
+
+def ids(desk: Resources) -> list[str]:
+    return [order.client_order_id for order, _ in desk.ledger.fills("main")]
+
+
+def test_every_order_is_explained_and_recomputed_to_the_last_bit(desk: Resources) -> None:
+    pages = [explain.explain(each, replay=True, resources=desk) for each in ids(desk)]
+
+    assert len(pages) >= 6
+    assert {page["order"]["leg"] for page in pages} == {"entry", "exit"}
+    for page in pages:
+        assert page["recomputed"]["same"], page["recomputed"]
+        assert page["recomputed"]["decision"]["same"] is True
+        assert page["recomputed"]["features"]["same"] is page["recomputed"]["score"]["same"] is True
+        json.dumps(page, allow_nan=False)
+
+
+def test_an_entry_names_all_that_is_behind_it(desk: Resources) -> None:
+    entry = next(order for order, fill in desk.ledger.fills("main") if fill.reason == "entry")
+
+    page = explain.explain(entry.client_order_id, resources=desk)
+
+    day = entry.decision_session.isoformat()
+    assert (page["order"]["symbol"], page["order"]["state"], page["signal"]["session"]) == (entry.symbol, "filled", day)
+    assert [event["state"] for event in page["events"]] == ["intent", "submitted", "accepted", "filled"]
+    assert page["prediction"]["model_version"] == page["model"]["version"] == "1"
+    assert len(page["model"]["run_id"]) == 32
+    assert page["served"]["feature_hash"] == feature_hash(
+        [np.nan if page["features"][n] is None else page["features"][n] for n in FEATURES]
+    )
+    assert (page["bars"]["revision"], page["bars"]["revisions_since"], page["bars"]["source"]) == (1, 0, "sample")
+    assert page["bars"]["close"] == page["signal"]["close"]
+    assert len(page["code"]["commit"].removesuffix("-dirty")) == 40
+    assert explain.NO_DAG in page["not_linked"]
+
+
+def test_an_exit_names_its_entry_and_the_entrys_prediction(desk: Resources) -> None:
+    leaving = next(order for order, fill in desk.ledger.fills("main") if fill.reason != "entry")
+
+    page = explain.explain(leaving.client_order_id, resources=desk)
+
+    assert page["entry_order"] in ids(desk)
+    assert page["prediction"]["symbol"] == leaving.symbol
+
+
+def test_what_is_not_linked_is_said(desk: Resources, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AIRFLOW_CTX_DAG_ID", "trading_execution")
+    monkeypatch.setenv("AIRFLOW_CTX_DAG_RUN_ID", "manual__2018-12-03")
+    lone = replace(
+        desk.ledger.fills("main")[0][0],
+        client_order_id="20181203-entry-NONE-0",
+        symbol="NONE",
+        decision_session=dt.date(2018, 12, 3),
+    )
+    desk.ledger.record_intents([lone])
+
+    page = explain.explain(lone.client_order_id, resources=desk)
+
+    assert page["code"]["dag_run"] == "trading_execution/manual__2018-12-03"
+    assert page["signal"] is page["prediction"] is page["model"] is page["features"] is page["bars"] is None
+    assert len(page["not_linked"]) == 6
+    assert explain.NO_DAG not in page["not_linked"]
+
+
+def test_a_beginning_that_several_share_and_an_unknown_one_are_refused(desk: Resources) -> None:
+    with pytest.raises(DataError, match="expected one that begins so"):
+        explain.explain("2018", resources=desk)
+    with pytest.raises(DataError, match="found none"):
+        explain.explain("nothing", resources=desk)
+
+    whole = ids(desk)[0]
+    assert explain.explain(whole[:-2], resources=desk)["order"]["client_order_id"] == whole
+
+
+def test_a_score_that_was_changed_is_found_by_the_recomputation(desk: Resources, monkeypatch: pytest.MonkeyPatch) -> None:
+    load = desk.registry.load
+    monkeypatch.setattr(desk.registry, "load", lambda version: replace(load(version), score=lambda X: np.full(len(X), 0.123)))
+
+    page = explain.explain(ids(desk)[0], replay=True, resources=desk)
+
+    assert page["recomputed"]["same"] is False
+    assert page["recomputed"]["score"]["recomputed"] == 0.123
+    assert page["recomputed"]["decision"]["same"] is True
+
+
+def test_the_verb_prints_a_page_or_json(desk: Resources, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(explain, "live", lambda: desk)
+    order = ids(desk)[0]
+
+    page = CliRunner().invoke(cli_audit.verbs, ["explain-order", order, "--replay"])
+    plain = CliRunner().invoke(cli_audit.verbs, ["explain-order", order, "--json"])
+
+    assert page.exit_code == 0, page.output
+    assert "the same to the last bit" in page.output
+    assert json.loads(plain.output)["order"]["client_order_id"] == order
+
+
+def test_a_bar_revised_after_the_order_changes_the_page_and_no_recomputation(desk: Resources) -> None:
+    entry = next(order for order, fill in desk.ledger.fills("main") if fill.reason == "entry")
+    day = entry.decision_session
+    bar = desk.bars.read([entry.symbol], start=day, end=day).drop(columns="known_at")
+    later = dt.datetime.now(dt.UTC) + dt.timedelta(hours=1)
+    desk.bars.write(bar.assign(close=bar["close"] * 1.05, high=bar["high"] * 1.06), source="sample", ingested_at=later)
+
+    page = explain.explain(entry.client_order_id, replay=True, resources=desk)
+
+    assert (page["bars"]["revision"], page["bars"]["revisions_since"]) == (1, 1)
+    assert page["recomputed"]["same"], page["recomputed"]
