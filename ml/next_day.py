@@ -198,15 +198,18 @@ def scale_of(X: pd.DataFrame, typical: float) -> Array:
 def figures_of(predictions: pd.DataFrame) -> dict[str, float]:
     """What out-of-sample predictions came to; what is not defined is left out.
 
-    r2_against_zero is 1 less the squared errors over those of predicting no change: under 0 it was worse than silence. rank_ic
-    is the mean over sessions of the rank correlation across symbols. coverage is the share of returns inside the interval.
+    r2_against_zero is 1 less the squared errors over those of predicting no change, r2_against_mean over those of predicting
+    the mean return of the training window: where prices rise, the first is earned by the drift alone. rank_ic is the mean over
+    sessions of the rank correlation across symbols. coverage is the share of returns inside the interval.
     """
     actual, expected = predictions["target"], predictions["predicted_return"]
+    about_mean = float(((actual - predictions["training_mean"]) ** 2).sum())
     squares, errors = float((actual**2).sum()), float(((actual - expected) ** 2).sum())
     found = {
         "rows": float(len(predictions)),
         "rmse": float(np.sqrt(errors / len(predictions))),
         "r2_against_zero": 1 - errors / squares if squares > 0 else float("nan"),
+        "r2_against_mean": 1 - errors / about_mean if about_mean > 0 else float("nan"),
         "rank_ic": _rank_ic(predictions),
         "coverage": float(((actual >= predictions["low"]) & (actual <= predictions["high"])).mean()),
         "mean_width": float((predictions["high"] - predictions["low"]).mean()),
@@ -232,7 +235,8 @@ def _fit(name: str, model: Any, dataset: pd.DataFrame, splitter: PurgedWalkForwa
     for fold, (training, test) in enumerate(splitter.split(dataset)):
         learnt = learn(model, dataset.iloc[training], splitter.embargo_sessions)
         tested = dataset.iloc[test].reset_index(drop=True)
-        keys = tested[["symbol", "session", "event_timestamp", "target"]].assign(fold=fold)
+        mean = float(dataset["target"].iloc[training].mean())
+        keys = tested[["symbol", "session", "event_timestamp", "target"]].assign(fold=fold, training_mean=mean)
         parts.append(pd.concat([keys, learnt.predict(tested, signals)], axis=1))
     pooled = pd.concat(parts, ignore_index=True)
     final = learn(model, dataset, splitter.embargo_sessions)

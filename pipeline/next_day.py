@@ -12,13 +12,13 @@ from pipeline.resources import Resources, live
 if TYPE_CHECKING:
     from ml.next_day import NextDayFit
 
-SILENCE = "squared error out of sample is not under that of predicting no change"
+NO_BETTER = "squared error out of sample is not under that of predicting the mean return of the past"
 
 
 def run(session: str, *, resources: Resources | None = None) -> dict[str, Any]:
     """Train both models on everything up to `session` and register the better one.
 
-    It takes the champion's or a challenger's alias only when it was better than predicting no change.
+    It takes the champion's or a challenger's alias only when it was better than predicting the mean return of the past.
 
     Returns
     -------
@@ -45,7 +45,7 @@ def run(session: str, *, resources: Resources | None = None) -> dict[str, Any]:
     signals = Signals(settings.buy_above_pct / 100, settings.sell_below_pct / 100)
     fits = train_next_day(dataset, **terms, signals=signals)
     chosen = min(fits, key=lambda name: (fits[name].figures["rmse"], name))
-    objections = [] if fits[chosen].figures["r2_against_zero"] > 0 else [SILENCE]
+    objections = [] if fits[chosen].figures.get("r2_against_mean", 0.0) > 0 else [NO_BETTER]
     tags = {"universe": ",".join(sorted(bars)), "session": session, "bar_as_of": as_of.isoformat(), **versions()}
     params = {**terms, "buy_above_pct": settings.buy_above_pct, "sell_below_pct": settings.sell_below_pct}
     with in_turn(found.engine, MLFLOW):

@@ -75,7 +75,7 @@ def test_a_signal_is_found_and_noise_is_not() -> None:
         assert skilled[name].figures["r2_against_zero"] > 0.05
         assert skilled[name].figures["rank_ic"] > 0.3
         assert skilled[name].figures["buy_mean_return"] > 0.005 > -0.005 > skilled[name].figures["sell_mean_return"]
-        assert noise[name].figures["r2_against_zero"] < 0.02
+        assert noise[name].figures["r2_against_mean"] < 0.02
         assert abs(noise[name].figures["rank_ic"]) < 0.1
 
 
@@ -101,12 +101,20 @@ def test_the_same_rows_and_seed_give_the_same_model_and_no_future_reaches_the_pa
 
 def test_undefined_figures_are_left_out() -> None:
     predictions = pd.DataFrame(
-        {"event_timestamp": [1, 2], "target": 0.0, "predicted_return": 0.0, "low": -1.0, "high": 1.0, "signal": HOLD}
+        {
+            "event_timestamp": [1, 2],
+            "target": 0.0,
+            "training_mean": 0.0,
+            "predicted_return": 0.0,
+            "low": -1.0,
+            "high": 1.0,
+            "signal": HOLD,
+        }
     )
 
     found = figures_of(predictions)
 
-    assert {"r2_against_zero", "rank_ic"} & found.keys() == set()
+    assert {"r2_against_zero", "r2_against_mean", "rank_ic"} & found.keys() == set()
     assert found["coverage"] == 1
 
 
