@@ -58,12 +58,12 @@ def evening_of(found: Resources, session: str) -> Evening:
         model=_model(found, day),
         attention=_attention(found, day),
         fills=[
-            f"{fill.side} {fill.quantity:f} {fill.symbol} at {fill.price:.2f} ({fill.reason or order.leg})"
+            f"{fill.side} {fill.quantity.normalize():f} {fill.symbol} at {fill.price:.2f} ({fill.reason or order.leg})"
             for order, fill in found.ledger.fills(portfolio)
             if fill.session == day
         ],
         orders=[
-            f"{order.leg}: {order.side} {order.quantity:f} {order.symbol}, {state}"
+            f"{order.leg}: {order.side} {order.quantity.normalize():f} {order.symbol}, {state}"
             for order, state in found.ledger.orders_decided(portfolio, day)
             if order.session > day
         ],
