@@ -89,6 +89,7 @@ def data_guard(
 
 
 def _show_heartbeat(heartbeat: Heartbeat) -> None:
+    from pipeline.kill_switch import standing
     from pipeline.risk_watch import words
 
     table = Table("", "", title=f"Risk of {heartbeat.portfolio} at {heartbeat.at:%Y-%m-%d %H:%M:%S} UTC", show_header=False)
@@ -97,6 +98,7 @@ def _show_heartbeat(heartbeat: Heartbeat) -> None:
         table.add_row(name, "-" if value is None else f"{value:,.2f}")
     table.add_row("positions", str(heartbeat.positions))
     table.add_row("level", f"{heartbeat.level} {words(heartbeat.breaches)}".rstrip())
+    table.add_row("halted", standing() or "no")
     console.print(table)
 
 

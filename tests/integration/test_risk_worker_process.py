@@ -86,6 +86,7 @@ def test_one_look_prints_its_figures(database_settings: Settings) -> None:
     done = verb(database_settings, "risk-worker", "--once", "--log-only")
     assert done.returncode == 0, done.stderr
     assert "drawdown_pct" in done.stdout
+    assert "halted" in done.stdout
 
 
 def test_data_guard_ends_with_one_when_a_symbol_is_held_back(database_settings: Settings) -> None:
