@@ -87,6 +87,7 @@ def services(settings: Settings) -> list[Service]:
                 "uvicorn",
                 "serving.app:create_app",
                 "--factory",
+                "--no-access-log",
                 "--host",
                 "127.0.0.1",
                 "--port",

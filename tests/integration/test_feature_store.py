@@ -140,6 +140,17 @@ def test_a_correction_reaches_the_online_store_with_the_next_copy(store: FeastSt
     assert store.online(["AAA"])["rsi_14"].tolist() == [0.6]
 
 
+def test_every_materialisation_has_a_higher_number(store: FeastStore) -> None:
+    store.write_offline(rows("AAA", [THURSDAY, FRIDAY], 0.5))
+    assert store.materialisation() == 0
+
+    store.materialise(FRIDAY)
+    first = store.materialisation()
+    store.materialise(THURSDAY)
+
+    assert 0 < first < store.materialisation()
+
+
 def test_reading_goes_on_after_the_database_dropped_its_connections(store: FeastStore, database_settings: Settings) -> None:
     store.write_offline(rows("AAA", [FRIDAY], 0.5))
     store.materialise(FRIDAY)
