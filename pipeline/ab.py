@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from storage.experiments import Experiment
 
 log = structlog.get_logger()
-ENTER, SKIP = "enter", "skip"  # the API's words
+ENTER, SKIP, CHALLENGER = "enter", "skip", "challenger"  # the API's words
 SCORED = ("probability", "predicted_return")
 AUTHOR = "model_ab_judge"
 
@@ -177,8 +177,11 @@ def _scored(
 
 
 def _as_decided(answer: dict[str, Any], arm: str, score: Mapping[str, Any]) -> dict[str, Any]:
-    changed = {name: score[name] for name in SCORED}
-    return answer | changed | {"model_version": arm, "signal": ENTER if score["accept"] else SKIP}
+    """The answer as the deciding version gave it; the champion's own is left as it is."""
+    if arm == answer["model_version"]:
+        return answer
+    changed = {name: score[name] for name in SCORED} | {"confidence": abs(2 * score["probability"] - 1)}
+    return answer | changed | {"arm": CHALLENGER, "model_version": arm, "signal": ENTER if score["accept"] else SKIP}
 
 
 def _open_at(found: Resources, day: dt.date) -> Experiment | None:
