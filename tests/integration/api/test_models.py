@@ -8,9 +8,12 @@ from typing import TYPE_CHECKING
 import pytest
 
 from core.frames import FEATURES
+from ml.registry import Registry as MlflowRegistry
 from tests.standins.api_desk import ask, client_of, wait_for
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from fastapi.testclient import TestClient
 
     from tests.standins.api_desk import Desk
@@ -118,3 +121,13 @@ def test_a_registry_that_is_down_at_the_start_is_asked_again(desk: Desk) -> None
         assert ask(api, symbol="^GSPC").status_code == 503
         desk.registry.broken = False
         wait_for(lambda: ask(api, symbol="^GSPC").status_code == 200)
+
+
+def test_an_mlflow_server_that_is_gone_is_noticed_within_seconds(api: TestClient, desk: Desk, tmp_path: Path) -> None:
+    assert ask(api, symbol="^GSPC").status_code == 200
+
+    desk.registry = MlflowRegistry("http://127.0.0.1:9", tmp_path, "entry-filter")  # type: ignore[assignment]
+    wait_for(lambda: api.get("/readyz").json()["state"] == "amber", seconds=30)
+
+    assert ask(api, symbol="^GSPC").status_code == 200
+    assert api.get("/readyz").json()["trouble"] == ["registry: does not answer: MlflowException"]
