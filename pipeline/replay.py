@@ -2,8 +2,8 @@
 
 It calls what the scheduled steps call (`trading.decide.decide`, `trading.brokers.placing.place`, the paper broker, `account`,
 `trades_of`) on the bars as they were known at each decision, and keeps its book in memory under a portfolio of its own name.
-`steps` runs the scheduled steps themselves, on a ledger in PostgreSQL. Neither touches the live portfolio, its signals or its
-predictions; nothing is sent to anyone.
+It touches neither the live portfolio nor its signals or predictions, and nothing is sent to anyone. That it makes the trades
+of the scheduled steps on a ledger in PostgreSQL is tested (`tests/parity/test_parity_day.py`).
 """
 
 from __future__ import annotations
@@ -256,8 +256,7 @@ def past_of(known: Known, strategy: Strategy, model: EntryFilter | None = None) 
                 answers.append(_judged(model, stretch.bars, stretch.vix, entries))
     if not bars or all(part.empty for part in bars):
         raise DataError(f"No bar from {known.sessions[0]:%Y-%m-%d} to {known.sessions[-1]:%Y-%m-%d}. Load some: `cli ingest`.")
-    accept = pd.concat(answers, ignore_index=True) if model is not None else None
-    return Past(known.sessions, _by_session(bars), _by_session(signals), accept)
+    return Past(known.sessions, _by_session(bars), _by_session(signals), None if model is None else _answered(answers))
 
 
 def _judged(model: EntryFilter, bars: pd.DataFrame, vix: pd.DataFrame, sessions: pd.Series[pd.Timestamp]) -> pd.DataFrame:
@@ -267,11 +266,20 @@ def _judged(model: EntryFilter, bars: pd.DataFrame, vix: pd.DataFrame, sessions:
 
     features = build_features(bars, vix)
     wanted = features[features["session"].isin(sessions) & features[list(FEATURES)].notna().any(axis=1)]
-    if wanted.empty:
-        return pd.DataFrame({"symbol": [], "session": pd.Series(dtype=SESSION), "probability": [], "accept": []})
-    judged = model.predict(wanted)
     keys = wanted[["symbol", "session"]].reset_index(drop=True)
+    if wanted.empty:
+        return keys
+    judged = model.predict(wanted)
     return keys.assign(**{name: judged[name].to_numpy() for name in ("probability", "accept")})
+
+
+def _answered(parts: Sequence[pd.DataFrame]) -> pd.DataFrame:
+    """The answers about all symbols: symbol, session, probability, accept."""
+    given = [part for part in parts if not part.empty]
+    if given:
+        return pd.concat(given, ignore_index=True)
+    kinds = {"symbol": "object", "session": SESSION, "probability": "float64", "accept": "bool"}
+    return pd.DataFrame({name: pd.Series(dtype=kind) for name, kind in kinds.items()})
 
 
 def _filter(found: Resources, model: str | None) -> EntryFilter | None:

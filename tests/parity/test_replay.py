@@ -115,6 +115,18 @@ def test_the_filters_answers_are_acted_on_in_both_worlds_alike(desk: Resources, 
     assert parity.of_replay(outcome, resources=desk).holds
 
 
+def test_a_filter_that_is_never_asked_accepts_nothing(desk: Resources, monkeypatch: pytest.MonkeyPatch) -> None:
+    no = EntryFilter("f", "7", lambda X: np.zeros(len(X)), Payoff(0.02, -0.01, 0.5), ("rsi_14",), "2017-12-29")
+    monkeypatch.setattr(replay, "_filter", lambda *_: no)
+    desk.__dict__["strategy"] = make_strategy("bollinger", {"deviations": 10.0})
+
+    outcome = replay.run(FIRST, END, model="7", resources=desk)
+
+    assert outcome.accept is not None
+    assert len(outcome.accept) == len(outcome.trades) == 0
+    assert parity.of_replay(outcome, resources=desk).holds
+
+
 def test_a_replay_leaves_the_live_ledger_as_it_was(desk: Resources) -> None:
     outcome = replay.run(FIRST, END, resources=lively(desk))
 
