@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Literal
 
 import numpy as np
 
@@ -74,10 +74,11 @@ def feature_drift(name: str, values: Array, window: NDArray[np.int64], limit: fl
     edges = bin_edges(known[0])
     whole = shares(reference, edges)
     index = psi(whole, shares(recent, edges))
-    distance = _distance(*known)
+    ordered = np.sort(known[0])
+    distance = _distance(ordered, known[1])
     past = [values[window == number] for number in range(1, int(window.max()) + 1)]
     far = [psi(whole, shares(part, edges)) for part in past if len(part) >= FEWEST]
-    p_value = _share_as_far([_distance(known[0], part[np.isfinite(part)]) for part in past if len(part) >= FEWEST], distance)
+    p_value = _share_as_far([_distance(ordered, part[np.isfinite(part)]) for part in past if len(part) >= FEWEST], distance)
     beyond = len(far) >= FEWEST_WINDOWS and index > max(far)
     alert = bool(beyond and index >= limit)
     statistic = distance if math.isfinite(distance) else None
@@ -135,13 +136,21 @@ def _mean(values: Array) -> float | None:
     return float(values.mean()) if len(values) else None
 
 
-def _distance(one: Array, other: Array) -> float:
-    """Kolmogorov-Smirnov distance; NaN without values."""
-    if not len(one) or not len(other):
+def _distance(ordered: Array, values: Array) -> float:
+    """Kolmogorov-Smirnov distance to values in rising order; NaN without values.
+
+    Between two of the values their distribution function stands still and the other rises, so the largest difference is at one
+    of them, on it or right before it: a thousandth of the work of looking at every pooled value.
+    """
+    if not len(ordered) or not len(values):
         return math.nan
-    together = np.concatenate([one, other])
-    below = [np.searchsorted(np.sort(part), together, side="right") / len(part) for part in (one, other)]
-    return float(np.abs(below[0] - below[1]).max())
+    points = np.sort(values)
+    sides: tuple[Literal["left", "right"], ...] = ("left", "right")
+    apart = [
+        np.searchsorted(ordered, points, side) / len(ordered) - np.searchsorted(points, points, side) / len(points)
+        for side in sides
+    ]
+    return float(np.abs(apart).max())
 
 
 def _share_as_far(past: list[float], now: float) -> float | None:
