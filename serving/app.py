@@ -34,6 +34,7 @@ def create_app(resources: Resources | None = None) -> FastAPI:
     install(app)
     for router in (routes.quick, routes.router, control.router, control.trading, routes.operation):
         app.include_router(router)
+    app.router.routes.sort(key=lambda route: getattr(route, "path", "") != routes.HOT)  # looked at first; the rest as it stood
     app.add_middleware(Around, metrics=desk.metrics)
     declare_keys(app, open_reads=not desk.resources.settings.api_read_keys)
     return app

@@ -32,6 +32,7 @@ DENIED = (401, 429)
 BODY = (400, 413, 422)
 PREDICTING: dict[int | str, dict[str, Any]] = dict.fromkeys((*DENIED, *BODY, 404, 409, 503), PROBLEM)
 JSON = "application/json"
+HOT = "/predict-next-day"
 
 # The body is read by pydantic's own parser and the key is asked for in the route: FastAPI's way to both costs 65 us a request
 # more, and the whole rest of the answer 110.
@@ -46,9 +47,7 @@ router = APIRouter(dependencies=[Depends(reader)])
 operation = APIRouter(tags=["operation"])
 
 
-@quick.post(
-    "/predict-next-day", response_model=Prediction, responses=PREDICTING, tags=["predictions"], openapi_extra=ONE_PREDICTION
-)
+@quick.post(HOT, response_model=Prediction, responses=PREDICTING, tags=["predictions"], openapi_extra=ONE_PREDICTION)
 async def predict_next_day(request: Request) -> Response:
     """Say whether an entry of the strategy at the next open would be worth taking.
 
