@@ -1,0 +1,122 @@
+"""Training on a real PostgreSQL and MLflow: two at once, the same bytes again, and what stops it before work is lost."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import subprocess
+import sys
+import time
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from core.errors import ConfigError, DataError, RetryLater
+from pipeline import featurize, train
+from pipeline.resources import VIX, Resources
+from storage.turns import in_turn
+from tests.standins.feed import walk
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import sqlalchemy as sa
+
+    from core.settings import Settings
+
+pytestmark = pytest.mark.integration
+START, END, LAST = dt.date(2012, 1, 3), dt.date(2016, 12, 30), "2016-12-30"
+NOW = dt.datetime(2017, 1, 2, tzinfo=dt.UTC)
+SYMBOLS = ("AAA", "BBB", "CCC", "DDD", "EEE", "FFF")
+TRAINING = """
+import datetime as dt, json, sys
+from core.settings import Settings
+from pipeline import train
+from pipeline.resources import Resources
+desk = Resources(Settings(_env_file=None, **json.loads(sys.argv[1])), clock=lambda: dt.datetime(2017, 1, 2, tzinfo=dt.UTC))
+print("version", train.run("2016-12-30", resources=desk)["model_version"])
+"""
+
+
+@pytest.fixture(scope="module")
+def desk(module_settings: Settings) -> Resources:
+    """Six random walks with their features."""
+    made = Resources(module_settings.model_copy(update={"universe": SYMBOLS, "folds": 2}), clock=lambda: NOW)
+    bars = [walk(name, START, END, seed=3) for name in (*SYMBOLS, VIX)]
+    made.bars.write(
+        pd.concat(bars, ignore_index=True).sort_values(["symbol", "session"], ignore_index=True),
+        source="test",
+        ingested_at=NOW,
+        backfilled=True,
+    )
+    featurize.run(LAST, resources=made)
+    return made
+
+
+def arguments(desk: Resources) -> str:
+    wanted = ("database_name", "feast_database_name", "mlflow_database_name", "folds")
+    values = {name: getattr(desk.settings, name) for name in wanted}
+    values |= {"universe": ",".join(SYMBOLS), "data_dir": str(desk.data_dir)}
+    assert desk.settings.database_url is not None
+    return json.dumps(values | {"database_url": desk.settings.database_url.get_secret_value()})
+
+
+def test_two_first_trainings_at_once_both_register_and_each_can_be_made_again(desk: Resources) -> None:
+    command = [sys.executable, "-c", TRAINING, arguments(desk)]
+    both = [subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) for _ in range(2)]
+    answers = [process.communicate(timeout=600) for process in both]
+
+    assert [process.returncode for process in both] == [0, 0], [errors[-2000:] for _, errors in answers]
+    versions = {line for output, _ in answers for line in output.splitlines() if line.startswith("version")}
+    assert versions == {"version 1", "version 2"}
+    client = desk.registry._client
+    experiment = client.get_experiment_by_name("entry-filter")
+    first, second = client.search_runs([experiment.experiment_id], "tags.level = 'training'")
+    assert first.data.tags["dataset_sha256"] == second.data.tags["dataset_sha256"]
+
+    outcome = train.reproduce(first.info.run_id, resources=desk)
+
+    assert (outcome["logistic"], outcome["lightgbm"], outcome["same_code"]) == ("reproduced", "reproduced", True)
+    assert train.is_same(outcome)
+    lineage = desk.registry.lineage(first.info.run_id)
+    assert lineage.digests == desk.registry.lineage(second.info.run_id).digests
+    with pytest.raises(ConfigError, match="Copy the id of a run named `training"):
+        train.reproduce("0" * 32, resources=desk)
+
+
+def test_the_second_waits_until_the_first_has_had_its_turn(database: sa.Engine) -> None:
+    started = time.monotonic()
+    program = (
+        "import sys, sqlalchemy as sa, storage.turns as t\nwith t.in_turn(sa.create_engine(sys.argv[1]), 5): print('mine')"
+    )
+    url = database.url.render_as_string(hide_password=False)
+    with in_turn(database, 5):
+        other = subprocess.Popen([sys.executable, "-c", program, url], stdout=subprocess.PIPE, text=True)
+        with pytest.raises(subprocess.TimeoutExpired):
+            other.wait(timeout=6)
+
+    assert other.communicate(timeout=60)[0].strip() == "mine"
+    assert time.monotonic() - started >= 6
+
+
+def test_no_candidates_are_said_with_a_remedy(desk: Resources) -> None:
+    flat = walk("AAA", START, END).assign(open=100.0, high=100.0, low=100.0, close=100.0, adj_close=100.0, vix=np.nan)
+
+    with pytest.raises(DataError, match=r"saw no entry in the bars of 1 symbols.*cli ingest --full-history"):
+        train.build_dataset(desk, {"AAA": flat})
+
+
+@pytest.mark.parametrize("uri", ["http://127.0.0.1:9", "postgresql+psycopg2://nobody@127.0.0.1:9/mlflow"])
+def test_a_training_without_mlflow_fails_before_it_computes(
+    desk: Resources, uri: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    settings = desk.settings.model_copy(update={"mlflow_tracking_uri": uri, "data_dir": tmp_path})
+    cut_off = Resources(settings, clock=lambda: NOW)
+    monkeypatch.setattr("pipeline.train.bars_by_symbol", lambda *_: pytest.fail("it began to work"))
+
+    with pytest.raises(RetryLater, match="MLflow does not answer") as found:
+        train.run(LAST, resources=cut_off)
+
+    assert "train again" in str(found.value)
