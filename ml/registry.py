@@ -139,10 +139,14 @@ class Registry:
             When it does not.
         """
         import httpx
+        import sqlalchemy as sa
 
         try:
             if self._uri.startswith("http"):
                 httpx.get(f"{self._uri.rstrip('/')}/health", timeout=ANSWERS_WITHIN_SECONDS).raise_for_status()
+            elif self._uri.startswith("postgresql"):  # MLflow itself would try for minutes
+                wait = {"connect_timeout": int(ANSWERS_WITHIN_SECONDS)}
+                sa.create_engine(self._uri, poolclass=sa.NullPool, connect_args=wait).connect().close()
             self._experiment()
         except Exception as error:  # whatever the store throws, the remedy is the same
             where = httpx.URL(self._uri).netloc.decode() if self._uri.startswith("http") else "its database"  # no password
