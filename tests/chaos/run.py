@@ -37,7 +37,8 @@ PAGE = Path(__file__).resolve().parents[2] / "docs" / "exactly-once.md"
 MARK = "<!-- results: written by tests/chaos/run.py -->"
 VISITS = (1, 1, 2)
 SUMS = (
-    "kills", "killed_by_venue", "intents", "orders", "lost", "doubled", "attempts", "turned_away", "refused_twice", "fills",
+    "kills", "killed_by_venue", "hung", "intents", "orders", "lost", "doubled", "attempts", "turned_away", "refused_twice",
+    "fills",
 )  # fmt: skip
 
 
@@ -48,6 +49,7 @@ class Tally:
     days: int = 0
     kills: int = 0
     killed_by_venue: int = 0
+    hung: int = 0
     intents: int = 0
     orders: int = 0
     lost: int = 0
@@ -126,7 +128,8 @@ def page(failpoints: dict[str, Tally], days: Tally, seconds: float) -> str:
         f"**Random schedules: {days.days}** in {seconds / 60:.0f} minutes: {days.attempts} processes, {days.kills} killed "
         f"({days.killed_by_venue} by the venue in the middle of a request), {days.turned_away} turned away while another "
         f"held the portfolio. {days.intents} intents, {days.orders} orders, **{days.lost} lost, {days.doubled} doubled**, "
-        f"{days.fills} fills. {days.refused_twice} requests came under an id the venue had, as the first was still on its way."
+        f"{days.fills} fills. {days.refused_twice} requests came under an id the venue had, as the first was still on its way. "
+        f"{days.hung} processes hung and were ended."
     )
     return "\n".join(
         [

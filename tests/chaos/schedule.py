@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 SESSION = DAY.isoformat()
 KILLED, DONE, AGAIN, BUSY, BROKEN = -1, 0, 3, 4, 5
 MOST_STARTS, RETRIES = 60, 3
+TASK_TIMEOUT_SECONDS = 30
 RANDOM_TASKS = ("place", "cancel", "trade", "confirm", "record")
 REACHED = tuple(name for name in FAILPOINTS if name.partition(".")[0] not in {"settle", "candidates", "predict"})
 
@@ -91,6 +92,7 @@ class Outcome:
     doubled: int = 0
     kills: int = 0
     killed_by_venue: int = 0
+    hung: int = 0
     killed_at: list[str] = field(default_factory=list)
     attempts: int = 0
     turned_away: int = 0
@@ -164,6 +166,7 @@ def _start(world: World, schedule: Schedule, already: int, failpoint: str) -> Ch
         return Child(pid, failpoint, already, reading)
     code = BROKEN
     try:
+        signal.alarm(TASK_TIMEOUT_SECONDS)  # as Airflow ends a task that hangs
         gc.disable()  # nor touch what is shared with the parent
         os.environ[VARIABLE] = failpoint
         structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(50))
@@ -201,6 +204,7 @@ def _end(child: Child, outcome: Outcome) -> tuple[int, int]:
     outcome.attempts += 1
     if os.WIFSIGNALED(status):
         outcome.kills += os.WTERMSIG(status) == signal.SIGKILL
+        outcome.hung += os.WTERMSIG(status) == signal.SIGALRM
         outcome.killed_at.append(child.failpoint.partition(":")[0])
         return done, KILLED
     code = os.WEXITSTATUS(status)
