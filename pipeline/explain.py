@@ -53,11 +53,21 @@ def explain(client_order_id: str, *, replay: bool = False, resources: Resources 
     found = resources or live()
     lineage = Lineage(found.engine)
     order = _order(lineage, client_order_id)
+    found = _keeper_of(found, order["portfolio"])
     page = _page(found, lineage, order)
     if replay:
         page["recomputed"] = recompute(found, lineage, order)
     plain: dict[str, Any] = _plain(page)
     return plain
+
+
+def _keeper_of(found: Resources, portfolio: str) -> Resources:
+    """The same desk, looking at the order's portfolio."""
+    if portfolio == found.settings.portfolio:
+        return found
+    other = Resources(found.settings.model_copy(update={"portfolio": portfolio}), found.clock)
+    other.__dict__["engine"] = found.engine
+    return other
 
 
 def _order(lineage: Lineage, given: str) -> Row:
@@ -79,6 +89,7 @@ def _page(found: Resources, lineage: Lineage, order: Row) -> dict[str, Any]:
     served = lineage.served(prediction, origin["created_at"]) if prediction else None
     close = close_of(origin["decision_session"], calendar_name(symbol))
     features = lineage.features(symbol, close, origin["created_at"])
+    bars = _bars(lineage, symbol, day, by)
     page: dict[str, Any] = {
         "order": {name: value for name, value in order.items() if name not in {"code_commit", "dag_run"}},
         "events": lineage.events(order["client_order_id"]),
@@ -90,8 +101,8 @@ def _page(found: Resources, lineage: Lineage, order: Row) -> dict[str, Any]:
         "features": features,
         "served": served
         and {name: served[name] for name in ("id", "served_at", "arm", "source", "feature_hash", "latency_us")},
-        "bars": _bars(lineage, symbol, day, by),
-        "validation": lineage.validation(symbol, day, by),
+        "bars": bars,
+        "validation": bars and lineage.validation(symbol, day, bars["ingested_at"]),
         "code": {"commit": order["code_commit"], "dag_run": order["dag_run"]},
     }
     return page | {"not_linked": _not_linked(page, order)}
@@ -166,9 +177,7 @@ def _not_linked(page: Mapping[str, Any], order: Row) -> list[str]:
     if page["bars"] is None:
         missing.append("No bar of the decision's session was known when the order was written down.")
     if page["validation"] is None:
-        missing.append(
-            "No validation run of that very session names the symbol: its bar came with the load of a later session."
-        )
+        missing.append("No validation run on record let the bar in.")
     if order["code_commit"] == "unknown":
         missing.append(NO_CODE)
     return missing if order["dag_run"] else [*missing, NO_DAG]

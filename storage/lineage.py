@@ -95,13 +95,14 @@ class Lineage:
         query = sa.select(raw_prices).where(wanted.symbol == symbol, wanted.timeframe == "1d", day == session)
         return self._all(query.order_by(wanted.ingested_at))
 
-    def validation(self, symbol: str, session: dt.date, by: dt.datetime) -> Row | None:
-        """The validation run that let the session's bar of a symbol in: id, passed, created_at."""
+    def validation(self, symbol: str, session: dt.date, ingested_at: dt.datetime) -> Row | None:
+        """The validation run that let a bar in: of its session or a later one, nearest in time to its writing."""
         wanted = validation_runs.c
         query = sa.select(wanted.id, wanted.session, wanted.passed, wanted.created_at).where(
-            wanted.session == session, wanted.created_at <= by, wanted.results["symbols"].contains([symbol])
+            wanted.session >= session, wanted.results["symbols"].contains([symbol])
         )
-        return self._first(query.order_by(wanted.id.desc()).limit(1))
+        apart = sa.func.abs(sa.extract("epoch", wanted.created_at - ingested_at))  # the two clocks may differ by seconds
+        return self._first(query.order_by(apart, wanted.id).limit(1))
 
     def _all(self, query: sa.Select[Any]) -> list[Row]:
         with self._engine.connect() as connection:

@@ -117,8 +117,9 @@ def test_an_entry_names_all_that_is_behind_it(desk: Resources) -> None:
     )
     assert (page["bars"]["revision"], page["bars"]["revisions_since"], page["bars"]["source"]) == (1, 0, "sample")
     assert page["bars"]["close"] == page["signal"]["close"]
+    assert page["validation"]["passed"] is True
+    assert page["not_linked"] == [explain.NO_DAG]
     assert len(page["code"]["commit"].removesuffix("-dirty")) == 40
-    assert explain.NO_DAG in page["not_linked"]
 
 
 def test_an_exit_names_its_entry_and_the_entrys_prediction(desk: Resources) -> None:
