@@ -109,6 +109,13 @@ def trading_execution() -> None:  # noqa: C901  # one function a task
 
         return daily_mail.send(session)
 
+    @task
+    def measure_gap(session: str) -> dict[str, Any]:
+        """Replay the day beside the backtest and split the gap by its cause; a signal gap is mailed."""
+        from pipeline import parity
+
+        return parity.record_day(session)
+
     session = choose_session()
     chain(
         settle(session=session),
@@ -120,6 +127,7 @@ def trading_execution() -> None:  # noqa: C901  # one function a task
         reconcile_after(session=session),
         record(session=session),
         mail(session=session),
+        measure_gap(session=session),
     )
 
 

@@ -42,15 +42,15 @@ def standing(resources: Resources | None = None) -> str | None:
     return f"halted by {last.author} at {last.created_at:%Y-%m-%d %H:%M} UTC: {last.reason}"
 
 
-def halt(reason: str, author: str, *, resources: Resources | None = None) -> Halt:
-    """Turn the switch: from the next order on nothing is opened. Mails the operator.
+def halt(reason: str, author: str, *, portfolio: str | None = None, resources: Resources | None = None) -> Halt:
+    """Turn a portfolio's switch, the desk's own unless named: from the next order on nothing is opened. Mails the operator.
 
     Where the database cannot be reached the file does the same: `touch DATA_DIR/HALT`.
     """
     from storage import halts
 
     found = resources or live()
-    turned = halts.halt(found.engine, found.settings.portfolio, reason=reason, author=author)
+    turned = halts.halt(found.engine, portfolio or found.settings.portfolio, reason=reason, author=author)
     log.warning("trading_halted", portfolio=turned.portfolio, reason=turned.reason, author=turned.author)
     found.alerts.send(
         f"Trading of {turned.portfolio} is halted",
@@ -60,8 +60,8 @@ def halt(reason: str, author: str, *, resources: Resources | None = None) -> Hal
     return turned
 
 
-def resume(reason: str, author: str, *, resources: Resources | None = None) -> Halt:
-    """Turn both switches back; the peak from which drawdown is measured starts anew.
+def resume(reason: str, author: str, *, portfolio: str | None = None, resources: Resources | None = None) -> Halt:
+    """Turn a portfolio's switches back, the desk's own unless named; the peak that drawdown is measured from starts anew.
 
     Raises
     ------
@@ -75,7 +75,7 @@ def resume(reason: str, author: str, *, resources: Resources | None = None) -> H
     found = resources or live()
     if author.strip() in MACHINES:
         raise StopTrading(f"Resume: expected a person, found {author.strip()!r}. A person decides that trading goes on.")
-    turned = halts.resume(found.engine, found.settings.portfolio, reason=reason, author=author)
+    turned = halts.resume(found.engine, portfolio or found.settings.portfolio, reason=reason, author=author)
     file = halt_file(found)
     try:
         file.unlink(missing_ok=True)

@@ -1,7 +1,7 @@
 """The routes that show and change what the desk does: strategies, their parameters and switches, the halt of trading.
 
-Owns no rule: parameters are checked and stored by `pipeline.parameters`, the halt switch is `storage.halts`. What is changed
-here counts from the next step that is started; orders already sent stay.
+Owns no rule: parameters are checked and stored by `pipeline.parameters`, the halt is `pipeline.kill_switch`. What is changed
+here counts from the next step that is started; orders already sent stay. Halts and resumptions are mailed.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Path, Query, Request
 
-from core.errors import ConfigError, VersionConflict
-from pipeline import parameters
+from core.errors import ConfigError, StopTrading, VersionConflict
+from pipeline import kill_switch, parameters
 from pipeline.parameters import InForce
 from serving.access import controller, emergency, reader
 from serving.problems import BadChange, UnknownStrategy
@@ -88,19 +88,21 @@ def halt_state(
     resources = state_of(request).resources
     wanted = portfolio or resources.settings.portfolio
     found = halts.current(resources.engine, wanted)
+    if kill_switch.halt_file(resources).exists():
+        return HaltState(portfolio=wanted, halted=True, reason=kill_switch.standing(resources))
     return HaltState(portfolio=wanted, halted=False) if found is None else state_of_halt(found)
 
 
 @trading.post("/halt", dependencies=[Depends(emergency)], responses=CHANGING)
 def halt(change: HaltChange, request: Request) -> HaltState:
     """Stop a portfolio's orders until it is resumed."""
-    return turned(request, change, halts.halt)
+    return turned(request, change, kill_switch.halt)
 
 
 @trading.post("/resume", dependencies=[Depends(controller)], responses=CHANGING)
 def resume(change: HaltChange, request: Request) -> HaltState:
-    """Let a halted portfolio trade again."""
-    return turned(request, change, halts.resume)
+    """Let a halted portfolio trade again; a file that halts the desk is removed."""
+    return turned(request, change, kill_switch.resume)
 
 
 def require_strategy(name: str) -> None:
@@ -116,7 +118,7 @@ def changing() -> Iterator[None]:
         yield
     except VersionConflict:
         raise
-    except ConfigError as error:
+    except (ConfigError, StopTrading) as error:
         raise BadChange(str(error)) from error
 
 
@@ -135,8 +137,7 @@ def turned(request: Request, change: HaltChange, turn: Any) -> HaltState:  # noq
     """Turn the halt switch and tell how it stands."""
     resources = state_of(request).resources
     with changing():
-        portfolio = change.portfolio or resources.settings.portfolio
-        return state_of_halt(turn(resources.engine, portfolio, reason=change.reason, author=change.author))
+        return state_of_halt(turn(change.reason, change.author, portfolio=change.portfolio, resources=resources))
 
 
 def now_in_force(request: Request, name: str, symbol: str | None) -> StrategyState:

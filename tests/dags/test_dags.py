@@ -87,6 +87,7 @@ def test_trading_runs_in_one_line_from_settling_to_recording(facts: dict[str, An
     tasks = facts["dags"]["trading_execution"]["tasks"]
     line = [
         "settle", "reconcile_before", "find_candidates", "predict", "place", "confirm", "reconcile_after", "record", "mail",
+        "measure_gap",
     ]  # fmt: skip
     assert [set(tasks[step]["upstream"]) - {"choose_session"} for step in line] == [set(), *({step} for step in line[:-1])]
 

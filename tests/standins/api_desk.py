@@ -95,7 +95,7 @@ class Alerts:
     def __init__(self) -> None:
         self.sent: list[tuple[str, str]] = []
 
-    def send(self, subject: str, body: str) -> bool:
+    def send(self, subject: str, body: str, _severity: str = "warning") -> bool:
         self.sent.append((subject, body))
         return True
 

@@ -251,6 +251,9 @@ class PaperBroker:
         if reason == HELD:
             return None
         order = exit_order(position, decision_session=session, session=session)
+        known = self.book.order(order.client_order_id)
+        if known is not None and known[1] is OrderState.INTENT:  # a run died before it sent an exit for this session
+            self.book.transition(order.client_order_id, OrderState.SUBMITTED, "its stop or target came first")
         return self._leave(position, order, session, raw, reason, bar, at_open=False)
 
     def _leave(  # noqa: PLR0917  # private, two calls

@@ -198,3 +198,17 @@ def test_trading_is_halted_and_resumed(api: TestClient, desk: Desk) -> None:
     other = api.post("/trading/halt", json=WHY | {"portfolio": "second"}, headers=KEY)
     assert other.json()["portfolio"] == "second"
     assert not api.get("/trading/halt").json()["halted"]
+
+
+def test_a_file_that_halts_the_desk_is_told_and_removed_by_a_person_alone(api: TestClient, desk: Desk) -> None:
+    file = desk.data_dir / "HALT"
+    file.write_text("by hand")
+
+    told = api.get("/trading/halt").json()
+    refused = api.post("/trading/resume", json={**WHY, "author": "risk-worker"}, headers=KEY)
+
+    assert told["halted"]
+    assert "by hand" in told["reason"]
+    assert (refused.status_code, file.exists()) == (422, True)
+    assert api.post("/trading/resume", json=WHY, headers=KEY).status_code == 200
+    assert not file.exists()
