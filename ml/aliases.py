@@ -68,11 +68,14 @@ class Aliases:
         ]
         return [version for _, version in sorted(found)]
 
-    def admit(self, version: str, objections: Sequence[str] = ()) -> str | None:
-        """Give a new version its alias: the first is champion, another challenger if nothing is held against it."""
+    def admit(self, version: str, objections: Sequence[str] = (), *, unusable: str | None = None) -> str | None:
+        """Give a new version its alias: the first is champion, another challenger if nothing is held against it.
+
+        `unusable` is a champion that this code cannot load, as after an upgrade: it judges nothing, so it is no champion.
+        """
         taken = self.all()
         self._client.set_model_version_tag(self._name, version, GATES, "; ".join(objections) or PASSED)
-        if CHAMPION not in taken:
+        if taken.get(CHAMPION) in {None, unusable}:
             self._set(CHAMPION, version)
             log.info("champion", model=self._name, version=version, first=True, objections=list(objections))
             return CHAMPION

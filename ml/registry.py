@@ -74,7 +74,8 @@ class Registry:
     ) -> str:
         """Log a training and both its models, and register the chosen one; returns the version.
 
-        The first version becomes champion; a later one becomes challenger, unless something is held against it.
+        The first version becomes champion, and so does one that finds a champion which cannot be loaded; a later one becomes
+        challenger, unless something is held against it.
 
         Parameters
         ----------
@@ -86,7 +87,7 @@ class Registry:
             See `ml.gates.objections`.
         """
         models = log_training(self._mlflow, self._experiment(), result, dataset, tags=tags, metrics=metrics)
-        return self._enter(models[result.chosen], objections)
+        return self._enter(models[result.chosen], objections, unusable=self._unusable_champion())
 
     def latest_training(self) -> dict[str, Any]:
         """What the last finished training came to: candidates, chosen, trained_through, each model's AUC with its interval.
@@ -245,7 +246,19 @@ class Registry:
         location = None if self._uri.startswith("http") else self._artifact_dir.absolute().as_uri()
         return str(self._client.create_experiment(self.model_name, artifact_location=location))
 
-    def _enter(self, model_id: str, objections: Sequence[str]) -> str:
+    def _unusable_champion(self) -> str | None:
+        """The champion's version when it cannot be loaded, as one of an older code; None when it can, or there is none."""
+        version = self.champion_version()
+        if version is None:
+            return None
+        try:
+            self.load(version)
+        except ConfigError as error:
+            log.warning("champion_unusable", version=version, reason=str(error))
+            return version
+        return None
+
+    def _enter(self, model_id: str, objections: Sequence[str], *, unusable: str | None = None) -> str:
         """Make a logged model a version and give it its alias."""
         from mlflow.exceptions import MlflowException
 
@@ -256,7 +269,7 @@ class Registry:
             self.model_name, model.artifact_location, model.source_run_id, model_id=model_id
         )
         version = str(created.version)
-        self.aliases.admit(version, objections)
+        self.aliases.admit(version, objections, unusable=unusable)
         return version
 
 

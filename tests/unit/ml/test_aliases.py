@@ -47,6 +47,13 @@ def test_later_versions_challenge_one_after_the_other(aliases: Aliases) -> None:
     assert [row.aliases for row in aliases.versions()] == [("challenger-3",), ("challenger-2",), ("challenger",), ("champion",)]
 
 
+def test_a_version_takes_the_place_of_a_champion_that_cannot_be_loaded(aliases: Aliases) -> None:
+    aliases.admit(version(aliases))
+
+    assert aliases.admit(version(aliases), ["no better than chance"], unusable="1") == "champion"
+    assert aliases.champion() == "2"
+
+
 def test_a_version_with_objections_gets_no_alias(aliases: Aliases) -> None:
     aliases.admit(version(aliases))
 

@@ -136,6 +136,9 @@ def test_a_model_made_elsewhere_is_refused(registry: Registry, result: TrainResu
 
     with pytest.raises(ConfigError, match=r"is no model of this desk. Move its alias"):
         registry.champion()
+    assert registry._unusable_champion() == registry.champion_version()
+    newer = registry.register(result, dataset, tags={}, metrics={}, objections=["held against it"])
+    assert (registry.champion_version(), registry.champion().version) == (newer, newer), "an unusable one is no champion"
 
 
 def test_the_poll_follows_the_alias(registry: Registry, result: TrainResult, dataset: pd.DataFrame) -> None:
