@@ -15,7 +15,7 @@ import pandas as pd
 import structlog
 
 from core.sessions import calendar_name, next_session, open_of, sessions_between
-from pipeline.research import bars_by_symbol
+from pipeline.market import bars_by_symbol
 from pipeline.resources import Resources, live
 
 if TYPE_CHECKING:

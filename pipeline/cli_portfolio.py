@@ -14,7 +14,7 @@ from pipeline.terminal import Session, console, session_of, show_frame
 if TYPE_CHECKING:
     import pandas as pd
 
-    from pipeline.chain import Research
+    from pipeline.verdict import Research
     from trading.allocation import Allocation, Method
     from trading.validation_report import Report
 

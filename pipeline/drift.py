@@ -112,7 +112,7 @@ def _outcomes(found: Resources, session: str, champion: EntryFilter) -> list[Dri
     """Win rate of the candidates whose outcome is known."""
     from backtest.engine import label_candidates
     from monitoring.drift import outcome_drift
-    from pipeline.research import bars_by_symbol
+    from pipeline.market import bars_by_symbol
 
     labels = [label_candidates(bars, found.candidate_strategy, found.costs) for bars in bars_by_symbol(found, session).values()]
     candidates = pd.concat(labels, ignore_index=True)

@@ -8,7 +8,7 @@ import pandas as pd
 import structlog
 
 from core.errors import DataError
-from pipeline.research import bars_by_symbol
+from pipeline.market import bars_by_symbol
 from pipeline.resources import Resources, live
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from pipeline.research import bars_by_symbol
+from pipeline.market import bars_by_symbol
 from pipeline.resources import Resources, live
 
 if TYPE_CHECKING:

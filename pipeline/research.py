@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from core.errors import DataError
-from features.regime import with_vix
-from pipeline.featurize import load_bars
+from pipeline.market import bars_by_symbol
 from pipeline.resources import Resources, live
+from trading.strategies.gate import SUFFIX
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -20,13 +20,6 @@ if TYPE_CHECKING:
 
 
 EXPERIMENT = "backtests"
-GATED = "_vix"  # what the VIX gate adds to a strategy's name
-
-
-def bars_by_symbol(resources: Resources, session: str) -> dict[str, pd.DataFrame]:
-    """Bars of each symbol up to `session`, with the VIX known at each close."""
-    bars, vix = load_bars(resources, session)
-    return {str(symbol): with_vix(group.reset_index(drop=True), vix) for symbol, group in bars.groupby("symbol")}
 
 
 def run_backtest(
@@ -116,7 +109,7 @@ def _count(
     from pipeline.sweep import rule_of, terms_of
 
     symbols = ",".join(sorted(bars))
-    family = strategy.name.removesuffix(GATED)
+    family = strategy.name.removesuffix(SUFFIX)
     asked = {"start": str(result.equity["session"].min()), "accept": None if accept is None else _digest(accept)}
     terms = {**terms_of(resources, *(bars[symbol] for symbol in sorted(bars))), **rule_of(strategy), **asked}
     resources.trials.record(

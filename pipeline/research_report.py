@@ -10,7 +10,7 @@ from backtest.selection import RANKED, heat_map
 if TYPE_CHECKING:
     import pandas as pd
 
-    from pipeline.chain import Research
+    from pipeline.verdict import Research
 
 ROWS = 20
 

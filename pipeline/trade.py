@@ -22,8 +22,8 @@ from core.models import Leg, OrderState
 from core.sessions import next_session, open_of, sessions_between
 from pipeline.ab import decided_by_arms
 from pipeline.gate import gate_of
+from pipeline.market import bars_by_symbol
 from pipeline.portfolio import objection
-from pipeline.research import bars_by_symbol
 from pipeline.resources import VIX, Resources, live
 from pipeline.risk_review import review
 from storage.locks import executor_lock

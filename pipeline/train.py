@@ -13,7 +13,8 @@ import pandas as pd
 import structlog
 
 from core.errors import ConfigError, DataError
-from pipeline.research import bars_by_symbol, run_backtest
+from pipeline.market import bars_by_symbol
+from pipeline.research import run_backtest
 from pipeline.resources import TRADED, VIX, Resources, live
 
 if TYPE_CHECKING:

@@ -23,7 +23,7 @@ from core.sessions import next_session, sessions_between
 from features.build import build_features
 from ml.predict import Payoff
 from pipeline import featurize, ingest, research, trade, train
-from pipeline.research import bars_by_symbol
+from pipeline.market import bars_by_symbol
 from pipeline.resources import VIX, Resources
 from serving.app import create_app
 from storage.runs import latest_run

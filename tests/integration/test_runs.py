@@ -10,6 +10,7 @@ import pytest
 
 from core.errors import DataError
 from pipeline import report, research, sweep
+from pipeline.market import bars_by_symbol
 from pipeline.resources import VIX, Resources
 from storage.runs import find_run, frames_of, list_runs
 from tests.standins.feed import walk
@@ -60,7 +61,7 @@ def test_every_different_backtest_counts_once_against_its_strategy(desk: Resourc
 
 
 def test_a_run_is_found_by_the_beginning_of_its_id_and_what_is_stored_is_what_was_made(desk: Resources) -> None:
-    made = research.run_backtest(desk, research.bars_by_symbol(desk, LAST), kind="unfiltered")
+    made = research.run_backtest(desk, bars_by_symbol(desk, LAST), kind="unfiltered")
     run = list_runs(desk.engine)[0]
 
     trades, equity = frames_of(desk.engine, run.run_id)

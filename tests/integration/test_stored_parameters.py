@@ -13,6 +13,7 @@ from structlog.testing import capture_logs
 from core.errors import ConfigError, UnknownSymbol
 from core.sessions import close_of, sessions_between
 from pipeline import earnings, parameters, research, trade, train
+from pipeline.market import bars_by_symbol
 from pipeline.resources import VIX, Resources
 from pipeline.stored_strategy import rule_of
 from storage.strategy_params import Snapshot
@@ -75,7 +76,7 @@ def live_through(desk: Resources, first: dt.date, last: dt.date) -> None:
 
 
 def traded(desk: Resources) -> pd.DataFrame:
-    return research.run_backtest(desk, research.bars_by_symbol(desk, LAST), kind="test").trades
+    return research.run_backtest(desk, bars_by_symbol(desk, LAST), kind="test").trades
 
 
 def test_nothing_stored_trades_what_was_always_traded(start: Callable[..., Resources]) -> None:
@@ -101,7 +102,7 @@ def test_a_stored_parameter_changes_what_is_traded_and_one_for_a_symbol_that_sym
 
 def traded_by(desk: Resources, strategy: object, symbol: str) -> list[pd.Timestamp]:
     """Entry sessions of a strategy on one symbol."""
-    bars = {symbol: research.bars_by_symbol(desk, LAST)[symbol]}
+    bars = {symbol: bars_by_symbol(desk, LAST)[symbol]}
     trades = research.run_backtest(desk, bars, kind="test", strategy=strategy).trades  # type: ignore[arg-type]
     return trades["entry_session"].tolist()
 
@@ -157,7 +158,7 @@ def test_training_backtest_and_trading_use_one_strategy(start: Callable[..., Res
     parameters.switch("bollinger", enabled=False, symbol="BBB", reason="pause", resources=start())
     desk = start()
     desk.features = Echo()  # type: ignore[assignment]
-    bars = research.bars_by_symbol(desk, LAST)
+    bars = bars_by_symbol(desk, LAST)
 
     dataset = train.build_dataset(desk, bars)
     research.run(LAST, resources=desk)

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
     from trading.strategies.base import Strategy
 
+SUFFIX = "_vix"  # what the gate adds to a strategy's name
+
 
 @dataclass(frozen=True)
 class VixGate(Wrapper):
@@ -27,7 +29,7 @@ class VixGate(Wrapper):
     @property
     def name(self) -> str:
         """The gated strategy's name with `_vix`."""
-        return f"{self.strategy.name}_vix"
+        return f"{self.strategy.name}{SUFFIX}"
 
     def signals(self, bars: pd.DataFrame) -> pd.DataFrame:
         """SIGNALS of the gated strategy with the entries of other regimes taken out."""
