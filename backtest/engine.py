@@ -19,6 +19,7 @@ from core.frames import CANDIDATES, TRADES
 from core.sessions import calendar_name, closes_of, sessions_between
 from trading.fills import REASONS
 from trading.risk import VERDICTS, Limits
+from trading.strategies.gate import ungated
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -85,8 +86,9 @@ def backtest(  # the first three are the question
     strategy
         Several must have different names. Each holds at most one position a symbol.
     accept
-        Columns symbol, session, accept (bool) and optionally probability: an entry decided on a session without an accepting
-        row is not traded, and candidates are ranked by probability if it is there, else by strength. None trades every entry.
+        Columns symbol, session, accept (bool) and optionally strategy (a rule's name, without that of its gate) and
+        probability: an entry decided on a session without an accepting row is not traded, and candidates are ranked by
+        probability if it is there, else by strength. Without strategy a row speaks for all. None trades every entry.
     start
         First session on which an entry may be decided, and of the equity curve. Earlier bars warm the strategy up.
 
@@ -104,7 +106,7 @@ def backtest(  # the first three are the question
         refused_by_filter = 0
     else:
         rules = rules_of(panel, strategies)
-        refused_by_filter = _apply_filter(panel, rules, accept, first)
+        refused_by_filter = _apply_filter(panel, rules, _rules_by_line(strategies), accept, first)
         log, equity_usd, exposure_usd, refused = kernel.simulate(panel.market, rules, terms, cash)
     equity_usd, exposure_usd = equity_usd[first:], exposure_usd[first:]
     metrics = _figures(log, equity_usd, exposure_usd, cash, panel.bars_a_year)
@@ -141,7 +143,7 @@ def _figures(
 
 
 def label_candidates(bars: pd.DataFrame, strategy: Strategy, costs: Costs) -> pd.DataFrame:
-    """CANDIDATES of one symbol: each entry signal traded on its own, whatever the others do.
+    """CANDIDATES of one strategy in one symbol: each entry signal traded on its own, whatever the others do.
 
     `session` is that of the decision and `event_timestamp` the moment up to which features may be used: its close, or the close
     before for a strategy that decides at the open. `label_end` is the close of the exit's session. Entries whose outcome is not
@@ -158,6 +160,7 @@ def label_candidates(bars: pd.DataFrame, strategy: Strategy, costs: Costs) -> pd
     return CANDIDATES.coerce(
         pd.DataFrame(
             {
+                "strategy": strategy.name,
                 "symbol": symbol,
                 "session": trades["decision_session"].to_numpy(),
                 "event_timestamp": closes_of(known, calendar),
@@ -182,27 +185,44 @@ def _sessions_before(days: pd.DatetimeIndex, calendar: str) -> pd.DatetimeIndex:
     return pd.DatetimeIndex(sessions[sessions.get_indexer(days) - 1])
 
 
-def _apply_filter(panel: Panel, rules: Rules, accept: pd.DataFrame | None, first: int) -> int:
+def _rules_by_line(strategies: Sequence[Strategy]) -> list[str]:
+    """The rule behind each strategy, in the order of the kernel's lines."""
+    return [ungated(name) for name in sorted(strategy.name for strategy in strategies)]
+
+
+def _apply_filter(panel: Panel, rules: Rules, names: Sequence[str], accept: pd.DataFrame | None, first: int) -> int:
     """Take out, in place, entries before column `first` and entries not accepted; rank by probability where there is one.
 
-    Returns how many entries the filter refused.
+    `names` are the rules behind the lines. Returns how many entries the filter refused.
     """
     rules.entry[:, :first] = 0
     if accept is None:
         return 0
+    refused = 0
+    for place, name in enumerate(names):
+        lines = slice(place * len(panel.symbols), (place + 1) * len(panel.symbols))
+        rows = accept[accept["strategy"] == name] if "strategy" in accept else accept
+        wanted, probability = _answers(panel, rows)
+        if probability is not None:
+            rules.strength[lines] = probability
+        refused += int(((rules.entry[lines] != 0) & ~wanted).sum())
+        rules.entry[lines][~wanted] = 0
+    return refused
+
+
+def _answers(panel: Panel, accept: pd.DataFrame) -> tuple[NDArray[np.bool_], NDArray[np.float64] | None]:
+    """Whether each entry is accepted, and its probability where there is one, (symbols, sessions)."""
     s = pd.Index(panel.symbols).get_indexer(pd.Index(accept["symbol"]))
     t = panel.sessions.get_indexer(pd.DatetimeIndex(accept["session"]))
     known = (s >= 0) & (t >= 0)
+    at = (s[known], t[known])
     wanted = np.zeros(panel.market.open.shape, dtype=np.bool_)
-    wanted[s[known], t[known]] = accept["accept"].to_numpy(dtype=np.bool_)[known]
-    by_line = wanted[rules.symbol]
-    if "probability" in accept:
-        probability = np.full(wanted.shape, np.nan)
-        probability[s[known], t[known]] = accept["probability"].to_numpy(dtype=np.float64)[known]
-        rules.strength[:] = probability[rules.symbol]
-    refused = int(((rules.entry != 0) & ~by_line).sum())
-    rules.entry[~by_line] = 0
-    return refused
+    wanted[at] = accept["accept"].to_numpy(dtype=np.bool_)[known]
+    if "probability" not in accept:
+        return wanted, None
+    probability = np.full(wanted.shape, np.nan)
+    probability[at] = accept["probability"].to_numpy(dtype=np.float64)[known]
+    return wanted, probability
 
 
 def trades_of(panel: Panel, log: Log, strategies: Sequence[str]) -> pd.DataFrame:

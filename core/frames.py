@@ -182,6 +182,7 @@ TRADES = Schema(
 CANDIDATES = Schema(
     "candidates",
     {
+        "strategy": "object",
         "symbol": "object",
         "session": SESSION,
         "event_timestamp": INSTANT,
@@ -189,7 +190,7 @@ CANDIDATES = Schema(
         "net_return": "float64",
         "win": "int8",
     },
-    ("symbol", "session"),
+    ("strategy", "symbol", "session"),
 )
 
 # Dates on which companies announce results, one row each; `announced` is the date at the exchange.

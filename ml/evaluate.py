@@ -12,8 +12,11 @@ from sklearn.metrics import brier_score_loss, log_loss
 from core.frames import FEATURES
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from numpy.typing import NDArray
 
+    from ml.predict import Payoff
     from ml.train import Fit
 
 RESAMPLES = 500
@@ -84,7 +87,7 @@ def fold_table(fit: Fit) -> pd.DataFrame:
                 "fold": fold,
                 "from": tested.min().date(),
                 "to": tested.max().date(),
-                "threshold": learnt.payoff.threshold,
+                **thresholds_of(learnt.payoffs),
                 "slope": learnt.calibration.slope,
                 "intercept": learnt.calibration.intercept,
                 **figures,
@@ -92,6 +95,19 @@ def fold_table(fit: Fit) -> pd.DataFrame:
             }
         )
     return pd.DataFrame(rows)
+
+
+def thresholds_of(payoffs: Mapping[str, Payoff]) -> dict[str, float | None]:
+    """The threshold of each strategy, under its name where there are several."""
+    if len(payoffs) == 1:
+        return {"threshold": next(iter(payoffs.values())).threshold}
+    return {f"threshold_{name}": payoff.threshold for name, payoff in sorted(payoffs.items())}
+
+
+def strategy_table(fit: Fit) -> pd.DataFrame:
+    """`fold_figures` of each strategy's own out-of-sample predictions, one row a strategy."""
+    groups = fit.out_of_sample.groupby("strategy", sort=True)
+    return pd.DataFrame([{"strategy": name, **fold_figures(rows)} for name, rows in groups])
 
 
 def feature_statistics(dataset: pd.DataFrame) -> pd.DataFrame:

@@ -8,7 +8,6 @@ import numpy as np
 import pandas as pd
 from lightgbm import LGBMClassifier
 
-from core.frames import FEATURES
 from ml.dataset import inputs
 from ml.evaluate import auc
 from ml.models import score
@@ -37,7 +36,7 @@ def importances(fit: Fit, dataset: pd.DataFrame, seed: int) -> pd.DataFrame:
     lost = _permuted(fit, dataset, seed)
     frame = pd.DataFrame(
         {
-            "feature": FEATURES,
+            "feature": list(inputs(dataset).columns),
             "gain": gain(fit.estimator),
             "permutation": lost.mean(axis=0),
             "permutation_std": lost.std(axis=0),
@@ -60,8 +59,8 @@ def gain(estimator: Any) -> Array:  # noqa: ANN401  # a fitted logistic pipeline
 def _permuted(fit: Fit, dataset: pd.DataFrame, seed: int) -> Array:
     """Loss of pooled AUC, (repeats, features): every fold's own model on its own test block, one feature shuffled."""
     rng = np.random.default_rng(seed)
-    tested = fit.out_of_sample.merge(dataset, on=["symbol", "session"], suffixes=("", "_"), validate="one_to_one")
-    blocks = [inputs(block).to_numpy() for _, block in tested.groupby("fold", sort=True)]
+    tested = fit.out_of_sample.merge(dataset, on=["strategy", "symbol", "session"], suffixes=("", "_"), validate="one_to_one")
+    blocks = [inputs(block) for _, block in tested.groupby("fold", sort=True)]
     shuffled = np.concatenate(
         [_shuffled_scores(learnt.estimator, block, rng) for learnt, block in zip(fit.folds, blocks, strict=True)], axis=2
     )
@@ -70,14 +69,14 @@ def _permuted(fit: Fit, dataset: pd.DataFrame, seed: int) -> Array:
     return found
 
 
-def _shuffled_scores(estimator: Any, block: Array, rng: np.random.Generator) -> Array:  # noqa: ANN401
+def _shuffled_scores(estimator: Any, block: pd.DataFrame, rng: np.random.Generator) -> Array:  # noqa: ANN401
     """Probabilities of a test block with each feature shuffled in turn, (repeats, features, rows)."""
     rows, features = block.shape
     found = np.empty((REPEATS, features, rows))
     for repeat in range(REPEATS):
-        copies = np.tile(block, (features, 1, 1))
+        copies = np.tile(block.to_numpy(), (features, 1, 1))
         for feature in range(features):
             rng.shuffle(copies[feature, :, feature])
-        flat = pd.DataFrame(copies.reshape(-1, features), columns=list(FEATURES))
+        flat = pd.DataFrame(copies.reshape(-1, features), columns=block.columns)
         found[repeat] = score(estimator, flat).reshape(features, rows)
     return found

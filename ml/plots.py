@@ -88,16 +88,19 @@ def calibration_figure(predictions: pd.DataFrame, title: str) -> Figure:
 
 
 def growth_figure(fit: Fit, title: str) -> Figure:
-    """Log growth for each threshold: of every fold's window in grey, of all candidates in colour with the threshold chosen."""
+    """Log growth for each threshold: of every fold's windows in grey, of all candidates in colour with the threshold chosen."""
     figure = _figure()
     axes = figure.add_subplot()
     for learnt in fit.folds:
-        axes.plot(learnt.curve["threshold"], 1e4 * learnt.curve["growth"].astype(float), color="lightgrey", linewidth=0.8)
-    curve, chosen = fit.window.curve, fit.payoff.threshold
-    axes.plot(curve["threshold"], 1e4 * curve["growth"].astype(float), label="all candidates")
+        for _, curve in learnt.curve.groupby("strategy", sort=True):
+            axes.plot(curve["threshold"], 1e4 * curve["growth"].astype(float), color="lightgrey", linewidth=0.8)
+    for name, curve in fit.window.curve.groupby("strategy", sort=True):
+        (line,) = axes.plot(curve["threshold"], 1e4 * curve["growth"].astype(float), label=f"{name}, all candidates")
+        chosen = fit.payoffs[str(name)].threshold
+        if chosen is not None:
+            said = f"threshold {chosen:.3f}" if chosen < 1 else "nothing is accepted"
+            axes.axvline(chosen, color=line.get_color(), linestyle=":", label=f"{name}: {said}")
     axes.axhline(0, linestyle="--", color="grey")
-    if chosen is not None:
-        axes.axvline(chosen, color="tab:red", label=f"threshold {chosen:.3f}" if chosen < 1 else "nothing is accepted")
     axes.set(xlabel="Threshold", ylabel="Log growth a candidate, bps", title=title)
     axes.legend(loc="lower right")
     return figure

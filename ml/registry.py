@@ -22,7 +22,7 @@ from ml.aliases import CHAMPION, Aliases
 from ml.lineage import Lineage, read_lineage
 from ml.models import LIGHTGBM, LOGISTIC
 from ml.predict import EntryFilter, Payoff
-from ml.training_log import INPUTS, KIND, PAYOFF, THROUGH, TRUSTED_TYPES, log_training
+from ml.training_log import INPUTS, KIND, PAYOFFS, THROUGH, TRUSTED_TYPES, log_training
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -186,7 +186,7 @@ class Registry:
         with tempfile.TemporaryDirectory() as folder:
             found = self._mlflow.artifacts.download_artifacts(f"models:/{self.model_name}/{version}", dst_path=folder)
             about = self._mlflow.models.Model.load(found).metadata or {}
-            if about.get(KIND) not in MODEL_FILES or {PAYOFF, THROUGH, INPUTS} - about.keys():
+            if about.get(KIND) not in MODEL_FILES or {PAYOFFS, THROUGH, INPUTS} - about.keys():
                 raise ConfigError(
                     f"Version {version} of {self.model_name!r} is no model of this desk. Move its alias to another version, or "
                     "train anew: `cli train`."
@@ -196,7 +196,7 @@ class Registry:
             name=self.model_name,
             version=version,
             score=score,
-            payoff=Payoff(*about[PAYOFF]),
+            payoffs={name: Payoff(*numbers) for name, numbers in about[PAYOFFS].items()},
             features=tuple(about[INPUTS]),
             trained_through=about[THROUGH],
         )

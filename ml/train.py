@@ -14,6 +14,7 @@ from ml.calibrate import calibration_error
 from ml.dataset import check_dataset, inputs
 from ml.evaluate import auc, auc_interval, fold_figures
 from ml.models import CONSTANT, LOGISTIC, make_models, score
+from ml.predict import judge
 from ml.splits import PurgedWalkForward
 from ml.window import Terms, Window, learn
 
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from ml.predict import Payoff
 
 __all__ = ["Fit", "TrainResult", "score", "train"]
-KEYS = ["symbol", "session", "event_timestamp", "win", "net_return"]
+KEYS = ["strategy", "symbol", "session", "event_timestamp", "win", "net_return"]
 
 
 @dataclass(frozen=True)
@@ -32,8 +33,8 @@ class Fit:
     ----------
     estimator
         Fitted on all candidates and calibrated on their past folds.
-    payoff
-        Of all candidates, with the threshold that decides.
+    payoffs
+        Of each strategy's candidates, with the threshold that decides.
     auc, auc_low, auc_high
         Of the pooled out-of-sample predictions, with a 95 % interval.
     log_loss, calibration_error
@@ -41,14 +42,14 @@ class Fit:
     fold_figures
         `ml.evaluate.fold_figures` of each test block, oldest first.
     out_of_sample
-        symbol, session, event_timestamp, win, net_return, fold, probability, predicted_return, accept, confidence.
+        strategy, symbol, session, event_timestamp, win, net_return, fold, probability, predicted_return, accept, confidence.
     window, folds
         What was learnt from all candidates, and from the training part of each fold.
     """
 
     name: str
     estimator: Any
-    payoff: Payoff
+    payoffs: dict[str, Payoff]
     auc: float
     auc_low: float
     auc_high: float
@@ -119,8 +120,8 @@ def _fit(name: str, model: Any, dataset: pd.DataFrame, splitter: PurgedWalkForwa
         if len(set(y[training])) < 2:  # noqa: PLR2004  # winners and losers
             raise DataError(f"Walk-forward: fold {fold + 1} would train on winners or losers alone. Use fewer folds.")
         learnt = learn(name, model, dataset.iloc[training], terms)
-        judged = learnt.payoff.judge(score(learnt.estimator, X.iloc[test]))
         keys = dataset.iloc[test][KEYS].reset_index(drop=True)
+        judged = judge(learnt.payoffs, keys["strategy"], score(learnt.estimator, X.iloc[test]))
         parts.append(pd.concat([keys.assign(fold=fold), judged], axis=1))
         windows.append(learnt)
         sizes.append(float(len(training)))
@@ -133,7 +134,7 @@ def _fit(name: str, model: Any, dataset: pd.DataFrame, splitter: PurgedWalkForwa
     return Fit(
         name=name,
         estimator=final.estimator,
-        payoff=final.payoff,
+        payoffs=final.payoffs,
         auc=auc(win, probability),
         auc_low=low,
         auc_high=high,

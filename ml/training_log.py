@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any, Final
 import pandas as pd
 
 from core.frames import FEATURES
-from ml.dataset import fingerprint, inputs
-from ml.evaluate import feature_statistics, fold_table
+from ml.dataset import fingerprint, inputs, marked, strategies_of
+from ml.evaluate import feature_statistics, fold_table, strategy_table, thresholds_of
 from ml.importance import importances
 from ml.models import CONSTANT, LIGHTGBM, model_digest
 from ml.plots import plots_of
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from ml.train import Fit, TrainResult
 
-KIND, PAYOFF, THROUGH, INPUTS = "kind", "payoff", "trained_through", "inputs"
+KIND, PAYOFFS, THROUGH, INPUTS = "kind", "payoffs", "trained_through", "inputs"
 TRUSTED_TYPES: Final = ["numpy.dtype"]  # beyond those that skops itself knows to be harmless
 LONGEST_TAG: Final = 5000
 
@@ -63,7 +63,7 @@ def log_training(
         mlflow.log_input(source, context="training")
         mlflow.log_text(feature_statistics(dataset).to_csv(index=False), "feature_statistics.csv")
         fits = [*result.models.values(), *([result.baseline] if result.baseline else [])]
-        written = _Writer(mlflow, experiment, result, dataset, source, shared)
+        written = _Writer(mlflow, experiment, result, marked(dataset, strategies_of(dataset)), source, shared)
         models = {fit.name: written.fit(fit) for fit in fits}
     return {name: model for name, model in models.items() if model is not None}
 
@@ -95,7 +95,10 @@ def _summary(result: TrainResult) -> dict[str, float]:
 
 @dataclass(frozen=True)
 class _Writer:
-    """The runs within a training's run; `source` is MLflow's view of the dataset, `tags` stand on each of them."""
+    """The runs within a training's run.
+
+    `dataset` is marked by strategy, `source` is MLflow's view of it, `tags` stand on each run.
+    """
 
     mlflow: Any
     experiment: str
@@ -116,6 +119,7 @@ class _Writer:
                 mlflow.log_metrics({f"fold_{name}": value for name, value in figures.items()}, step=fold)
             mlflow.log_input(self.source, context="training")
             mlflow.log_text(fold_table(fit).to_csv(index=False), "folds.csv")
+            mlflow.log_text(strategy_table(fit).to_csv(index=False), "strategies.csv")
             mlflow.log_text(fit.out_of_sample.to_csv(index=False), "out_of_sample.csv")
             self.folds(fit, run.info.run_id)
             if fit.name == CONSTANT:
@@ -151,7 +155,7 @@ def log_model(mlflow: Any, fit: Fit, trained_through: str, example: pd.DataFrame
         "name": fit.name,
         "metadata": {
             KIND: fit.name,
-            PAYOFF: list(astuple(fit.payoff)),
+            PAYOFFS: {name: list(astuple(payoff)) for name, payoff in fit.payoffs.items()},
             THROUGH: trained_through,
             INPUTS: list(FEATURES),
         },
@@ -194,7 +198,7 @@ def _settings(fit: Fit) -> dict[str, object]:
         if isinstance(value, (int, float, str, bool)) and name not in {"seed", "verbose"}
     }
     learnt = {
-        "threshold": fit.payoff.threshold,
+        **thresholds_of(fit.payoffs),
         "slope": fit.window.calibration.slope,
         "intercept": fit.window.calibration.intercept,
     }

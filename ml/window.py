@@ -9,6 +9,7 @@ is said about the result must come from data after the window.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
@@ -17,11 +18,11 @@ from sklearn.metrics import log_loss
 
 from core.errors import DataError
 from ml.calibrate import Calibration, fit_calibration, fold_in
-from ml.dataset import inputs
+from ml.dataset import inputs, strategies_of
 from ml.models import CONSTANT, fit_model, score
 from ml.predict import Payoff
 from ml.splits import PurgedWalkForward
-from ml.threshold import CURVE, choose_threshold, growth_curve
+from ml.threshold import CURVE, NOTHING, choose_threshold, growth_curve
 from ml.tune import tune
 from ml.weights import sample_weights
 
@@ -65,21 +66,21 @@ class Window:
     ----------
     estimator
         Fitted on the whole window, its calibration folded in.
-    payoff
-        Of the window, with the threshold.
+    payoffs
+        Of each strategy's candidates in the window, with its threshold.
     calibration
         The identity where the past was too short.
     settings
         Hyper-parameters that differ from the defaults.
     curve
-        `ml.threshold.growth_curve` of the inner predictions, empty where the past was too short.
+        `ml.threshold.growth_curve` of each strategy's inner predictions, under its name; empty where the past was too short.
     loss
         Weighted log loss of the calibrated inner predictions, by which models can be compared inside the window; None where the
         past was too short.
     """
 
     estimator: Any
-    payoff: Payoff
+    payoffs: dict[str, Payoff]
     calibration: Calibration
     settings: dict[str, Any]
     curve: pd.DataFrame
@@ -96,17 +97,50 @@ def learn(name: str, model: Any, window: pd.DataFrame, terms: Terms) -> Window: 
     settings = tune(name, lambda tried: _weighted_loss(past_of(tried)), terms.trials, terms.seed) if folds else {}
     past = past_of(settings)
     estimator = fit_model(model, inputs(window), window["win"].to_numpy(), sample_weights(window), settings)
-    payoff = Payoff.of(window)
+    payoffs = payoffs_of(window)
     if len(past) < FEWEST_PREDICTIONS or past["win"].nunique() < 2:  # noqa: PLR2004  # winners and losers
-        return Window(estimator, payoff, Calibration(), settings, pd.DataFrame(columns=CURVE))
+        return Window(estimator, payoffs, Calibration(), settings, pd.DataFrame(columns=["strategy", *CURVE]))
     raw, win, weight = (past[column].to_numpy() for column in ("probability", "win", "weight"))
     calibration = Calibration() if name == CONSTANT else fit_calibration(raw, win, weight)
-    calibrated = calibration.apply(raw)
-    curve = growth_curve(calibrated, past["net_return"].to_numpy(), weight, terms.stake)
+    calibrated = past.assign(probability=calibration.apply(raw))
+    curve = _growth(calibrated, terms.stake)
     if name != CONSTANT:
         estimator = fold_in(estimator, calibration)
-    loss = float(log_loss(win, calibrated, sample_weight=weight, labels=[0, 1]))
-    return Window(estimator, replace(payoff, threshold=choose_threshold(curve)), calibration, settings, curve, loss)
+    loss = _weighted_loss(calibrated)
+    return Window(estimator, _with_thresholds(payoffs, curve), calibration, settings, curve, loss)
+
+
+def payoffs_of(window: pd.DataFrame) -> dict[str, Payoff]:
+    """Payoff of each strategy that the dataset holds; one with no winner or no loser yet borrows what all have.
+
+    A strategy without a candidate in the window is unknown in it: its threshold accepts nothing.
+    """
+    pooled = Payoff.of(window)
+    found = {}
+    for name in strategies_of(window):
+        rows = window[window["strategy"] == name]
+        own = Payoff.of(rows)
+        win, loss = (
+            shared if math.isnan(mine) else mine
+            for mine, shared in ((own.mean_win, pooled.mean_win), (own.mean_loss, pooled.mean_loss))
+        )
+        found[name] = Payoff(win, loss, None if len(rows) else NOTHING)
+    return found
+
+
+def _growth(past: pd.DataFrame, stake: float) -> pd.DataFrame:
+    """Growth curves of the strategies that have enough inner predictions to choose a threshold on."""
+    curves = []
+    for name, rows in past.groupby("strategy"):
+        if len(rows) >= FEWEST_PREDICTIONS:
+            probability, net_return, weight = (rows[column].to_numpy() for column in ("probability", "net_return", "weight"))
+            curves.append(growth_curve(probability, net_return, weight, stake).assign(strategy=name))
+    return pd.concat(curves, ignore_index=True) if curves else pd.DataFrame(columns=["strategy", *CURVE])
+
+
+def _with_thresholds(payoffs: dict[str, Payoff], curve: pd.DataFrame) -> dict[str, Payoff]:
+    chosen = {str(name): choose_threshold(rows) for name, rows in curve.groupby("strategy")}
+    return {name: replace(payoff, threshold=chosen.get(name, payoff.threshold)) for name, payoff in payoffs.items()}
 
 
 def inner_folds(window: pd.DataFrame, embargo_sessions: int) -> list[tuple[NDArray[np.int64], NDArray[np.int64]]]:
@@ -128,7 +162,7 @@ def _predict_past(
     folds: list[tuple[NDArray[np.int64], NDArray[np.int64]]],
     settings: Mapping[str, Any],
 ) -> pd.DataFrame:
-    """Predictions of the inner folds: columns probability, win, net_return, weight."""
+    """Predictions of the inner folds: columns strategy, probability, win, net_return, weight."""
     X, win = inputs(window), window["win"].to_numpy()
     parts = []
     for train, test in folds:
@@ -137,6 +171,7 @@ def _predict_past(
         parts.append(
             pd.DataFrame(
                 {
+                    "strategy": tested["strategy"].to_numpy(),
                     "probability": score(fitted, X.iloc[test]),
                     "win": win[test],
                     "net_return": tested["net_return"].to_numpy(),
@@ -144,9 +179,8 @@ def _predict_past(
                 }
             )
         )
-    return (
-        pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=["probability", "win", "net_return", "weight"])
-    )
+    columns = ["strategy", "probability", "win", "net_return", "weight"]
+    return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=columns)
 
 
 def _weighted_loss(past: pd.DataFrame) -> float:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from core.errors import DataError
 from pipeline.market import bars_by_symbol
 from pipeline.resources import Resources, live
-from trading.strategies.gate import SUFFIX
+from trading.strategies.gate import ungated
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -109,7 +109,7 @@ def _count(
     from pipeline.sweep import rule_of, terms_of
 
     symbols = ",".join(sorted(bars))
-    family = strategy.name.removesuffix(SUFFIX)
+    family = ungated(strategy.name)
     asked = {"start": str(result.equity["session"].min()), "accept": None if accept is None else _digest(accept)}
     terms = {**terms_of(resources, *(bars[symbol] for symbol in sorted(bars))), **rule_of(strategy), **asked}
     resources.trials.record(

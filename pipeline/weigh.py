@@ -21,9 +21,9 @@ def evidence_of(found: Resources, result: Result, strategy: Strategy) -> dict[st
     """Interval and deflation of the Sharpe ratio, buy and hold of the same symbols, the same entries at other times."""
     from backtest.evidence import benchmark_evidence, sharpe_evidence
     from backtest.random_entries import random_entries
-    from trading.strategies.gate import SUFFIX
+    from trading.strategies.gate import ungated
 
-    family, yearly = strategy.name.removesuffix(SUFFIX), result.panel.bars_a_year
+    family, yearly = ungated(strategy.name), result.panel.bars_a_year
     start = result.panel.sessions[result.first].date()
     luck = random_entries(result.trades, result.panel, strategy, found.costs, start=start)
     return {

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from sqlalchemy.exc import OperationalError
 
-from core.errors import DeskError, RetryLater, StaleData
+from core.errors import ConfigError, DeskError, RetryLater, StaleData
 from core.feature_hash import feature_hash
 from core.frames import FEATURES
 from core.sessions import calendar_name, sessions_between
@@ -76,7 +76,7 @@ class Predictor:
         loaded = self._models.get(asked.arm)
         self._journal.require_room()
         inputs = await self._inputs(asked)
-        judged = await judge(loaded, inputs.values)
+        judged = await judge(loaded, inputs.values, sole_strategy(loaded))
         self._journal.require_room()  # others may have come while this one waited
         return self._answer(asked, loaded, inputs, judged, occasion)
 
@@ -163,10 +163,20 @@ class Predictor:
         )
 
 
-async def judge(loaded: Loaded, values: list[float]) -> Judgement:
+async def judge(loaded: Loaded, values: list[float], strategy: str) -> Judgement:
     """Ask the model; one without a fast way is asked off the event loop."""
     scorer = loaded.scorer
-    return scorer.judge(values) if scorer.fast else await asyncio.to_thread(scorer.judge, values)
+    return scorer.judge(values, strategy) if scorer.fast else await asyncio.to_thread(scorer.judge, values, strategy)
+
+
+def sole_strategy(loaded: Loaded) -> str:
+    """The one strategy that a model knows."""
+    known = loaded.model.strategies
+    if len(known) > 1:
+        raise ConfigError(
+            f"{loaded.model.name} {loaded.model.version} knows {', '.join(known)}: which of them is not asked yet."
+        )
+    return known[0]
 
 
 @lru_cache(maxsize=1024)

@@ -20,6 +20,8 @@ from core.errors import ConfigError
 from core.frames import FEATURES
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
     from ml.predict import EntryFilter
@@ -131,39 +133,48 @@ class Scorer:
     def __init__(self, model: EntryFilter) -> None:
         self.model = model
         self._order = None if model.features == FEATURES else [FEATURES.index(name) for name in model.features]
+        self._marks = _marks_of(model.strategies)
         self._row = _row_of(model)
         rows = _probes()
-        slow = self.judge_all(rows)
-        _require_probabilities(model, slow)
-        self.fast = self._row is not None and self._agrees(rows, slow)
+        slow = {name: self.judge_all(rows, name) for name in model.strategies}
+        for judged in slow.values():
+            _require_probabilities(model, judged)
+        self.fast = self._row is not None and all(self._agrees(rows, name, judged) for name, judged in slow.items())
         if not self.fast:
             log.warning("no_fast_path", name=model.name, version=model.version, effect="a prediction takes a millisecond")
 
-    def judge(self, values: list[float]) -> Judgement:
-        """Judge one row of `FEATURES`; NaN where unknown."""
-        return self._quick(values) if self.fast else self.judge_all(np.array([values], dtype=np.float64))[0]
+    def judge(self, values: list[float], strategy: str) -> Judgement:
+        """Judge one row of `FEATURES`, NaN where unknown, as a candidate of a strategy that the model knows."""
+        return self._quick(values, strategy) if self.fast else self.judge_all(np.array([values], dtype=np.float64), strategy)[0]
 
-    def judge_all(self, rows: NDArray[np.float64]) -> list[Judgement]:
+    def judge_all(self, rows: NDArray[np.float64], strategy: str) -> list[Judgement]:
         """Judge rows of `FEATURES` by the model itself."""
-        judged = self.model.predict(pd.DataFrame(rows, columns=list(FEATURES)))
+        judged = self.model.predict(pd.DataFrame(rows, columns=list(FEATURES)).assign(strategy=strategy))
         columns = (judged[name].tolist() for name in Judgement._fields)
         return [Judgement(*row) for row in zip(*columns, strict=True)]
 
-    def _quick(self, values: list[float]) -> Judgement:
+    def _quick(self, values: list[float], strategy: str) -> Judgement:
         if self._order is not None:
             values = [values[place] for place in self._order]
-        probability = self._row(values)  # type: ignore[misc]  # asked only when there is one
-        payoff = self.model.payoff
+        marks = self._marks[strategy]
+        probability = self._row([*values, *marks] if marks else values)  # type: ignore[misc]  # asked only when there is one
+        payoff = self.model.payoffs[strategy]
         expected = probability * payoff.mean_win + (1 - probability) * payoff.mean_loss
-        threshold: float | None = getattr(payoff, "threshold", None)
-        accept = expected > 0 if threshold is None else probability >= threshold
+        accept = expected > 0 if payoff.threshold is None else probability >= payoff.threshold
         return Judgement(probability, expected, accept, abs(2 * probability - 1))
 
-    def _agrees(self, rows: NDArray[np.float64], slow: list[Judgement]) -> bool:
+    def _agrees(self, rows: NDArray[np.float64], strategy: str, slow: list[Judgement]) -> bool:
         """Whether the fast way judges as the model did."""
-        quick = [self._quick(row) for row in rows.tolist()]
+        quick = [self._quick(row, strategy) for row in rows.tolist()]
         same = np.allclose(np.array(quick), np.array(slow), rtol=0, atol=TOLERANCE)
         return same and [one.accept for one in quick] == [one.accept for one in slow]
+
+
+def _marks_of(strategies: Sequence[str]) -> dict[str, list[float]]:
+    """What follows a row's features in the model's inputs, by strategy; nothing where there is one alone."""
+    if len(strategies) == 1:
+        return {strategies[0]: []}
+    return {name: [float(name == other) for other in sorted(strategies)] for name in strategies}
 
 
 def _probes() -> NDArray[np.float64]:
@@ -188,7 +199,7 @@ def _row_of(model: EntryFilter) -> Row | None:
     """The fast way to the model's probability, if it is of a kind that has one."""
     estimator = getattr(model.score, "estimator", None)
     if hasattr(estimator, "_handle"):
-        return BoosterRow(estimator, len(model.features))
+        return BoosterRow(estimator, len(model.features) + len(_marks_of(model.strategies)[model.strategies[0]]))
     steps = getattr(estimator, "named_steps", {})
     if set(steps) == {"impute", "scale", "classify"} and hasattr(steps["classify"], "coef_"):
         return LogisticRow(steps["impute"], steps["scale"], steps["classify"])

@@ -118,7 +118,9 @@ def desk(module_settings: Settings, client: Aliases, request: pytest.FixtureRequ
 
 def load(version: str) -> EntryFilter:
     """The challenger accepts what will rise."""
-    return EntryFilter("m", version, lambda X: (X["rsi_14"] > 0.002).to_numpy(float), Payoff(0.01, -0.01, 0.5), FEATURES, "")
+    return EntryFilter(
+        "m", version, lambda X: (X["rsi_14"] > 0.002).to_numpy(float), {"bollinger": Payoff(0.01, -0.01, 0.5)}, FEATURES, ""
+    )
 
 
 def answers(desk: Resources, day: dt.date, version: str = "1") -> list[dict[str, Any]]:

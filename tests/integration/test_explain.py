@@ -16,7 +16,6 @@ from core.errors import DataError
 from core.feature_hash import feature_hash
 from core.frames import FEATURES
 from core.sessions import close_of, next_session, sessions_between
-from ml.predict import Payoff
 from pipeline import cli_audit, explain, featurize, ingest, trade, train
 from pipeline.resources import Resources
 from storage.served import Served, ServedPredictions
@@ -40,9 +39,9 @@ def desk(module_settings: Settings) -> Resources:
     featurize.run(END, resources=desk)
     train.run(END, resources=desk)
     champion = desk.registry.champion()
-    open_to_all = replace(champion, payoff=Payoff(champion.payoff.mean_win, champion.payoff.mean_loss, 0.0))
+    open_to_all = replace(champion, payoffs={"bollinger": replace(champion.payoffs["bollinger"], threshold=0.0)})
     load = desk.registry.load
-    desk.registry.load = lambda version: replace(load(version), payoff=open_to_all.payoff)  # type: ignore[method-assign]
+    desk.registry.load = lambda version: replace(load(version), payoffs=open_to_all.payoffs)  # type: ignore[method-assign]
     for stamp in sessions_between(FIRST, LAST):
         run_day(desk, stamp.date(), open_to_all)
     return desk

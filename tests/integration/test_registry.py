@@ -60,7 +60,7 @@ def test_the_registered_filter_predicts_what_the_trained_one_did(
         predicted = champion.predict(dataset)
 
         np.testing.assert_array_equal(predicted["probability"], score(result.models[chosen].estimator, inputs(dataset)))
-        assert champion.payoff == result.models[chosen].payoff
+        assert champion.payoffs == result.models[chosen].payoffs
         assert (champion.name, champion.version) == ("entry-filter", str(version))
         assert champion.trained_through == result.trained_through
 

@@ -127,7 +127,9 @@ def test_a_session_without_predictions_has_nothing_to_compare(desk: Resources) -
 
 
 def test_drift_is_stored_for_every_feature_the_score_and_the_win_rate_and_mailed_once(desk: Resources) -> None:
-    champion = EntryFilter("m", "1", lambda X: (X["rsi_14"] / 100).to_numpy(), Payoff(0.01, -0.01), FEATURES, "2020-02-28")
+    champion = EntryFilter(
+        "m", "1", lambda X: (X["rsi_14"] / 100).to_numpy(), {"bollinger": Payoff(0.01, -0.01)}, FEATURES, "2020-02-28"
+    )
     desk.__dict__["registry"] = SimpleNamespace(champion=lambda: champion)
     desk.__dict__["sent"].clear()
     loud = desk.bars.read(["AAA"], start=MONTH[0], end=LAST)[list(BARS.columns)]

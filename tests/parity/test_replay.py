@@ -104,7 +104,7 @@ def test_the_filters_answers_are_acted_on_in_both_worlds_alike(desk: Resources, 
     def score(X: pd.DataFrame) -> np.ndarray:
         return np.asarray(np.clip(X["rsi_14"] / 100, 0.0, 1.0).fillna(0.5))
 
-    half = EntryFilter("f", "7", score, Payoff(0.02, -0.01, 0.35), ("rsi_14",), "2017-12-29")
+    half = EntryFilter("f", "7", score, {"bollinger": Payoff(0.02, -0.01, 0.35)}, ("rsi_14",), "2017-12-29")
     monkeypatch.setattr(replay, "_filter", lambda _, model: half if model else None)
 
     everything = replay.run(FIRST, END, resources=lively(desk))
@@ -116,7 +116,7 @@ def test_the_filters_answers_are_acted_on_in_both_worlds_alike(desk: Resources, 
 
 
 def test_a_filter_that_is_never_asked_accepts_nothing(desk: Resources, monkeypatch: pytest.MonkeyPatch) -> None:
-    no = EntryFilter("f", "7", lambda X: np.zeros(len(X)), Payoff(0.02, -0.01, 0.5), ("rsi_14",), "2017-12-29")
+    no = EntryFilter("f", "7", lambda X: np.zeros(len(X)), {"bollinger": Payoff(0.02, -0.01, 0.5)}, ("rsi_14",), "2017-12-29")
     monkeypatch.setattr(replay, "_filter", lambda *_: no)
     desk.__dict__["strategy"] = make_strategy("bollinger", {"deviations": 10.0})
 

@@ -52,7 +52,7 @@ class Registry:
         sure = self.probability.get(version, 0.5 + 0.1 * int(version))
         features = self.features.get(version, FEATURES)
         return EntryFilter(
-            "entry-filter", version, lambda X: np.full(len(X), sure), Payoff(0.02, -0.01), features, "2018-12-28"
+            "entry-filter", version, lambda X: np.full(len(X), sure), {"bollinger": Payoff(0.02, -0.01)}, features, "2018-12-28"
         )
 
 

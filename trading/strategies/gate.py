@@ -16,6 +16,15 @@ if TYPE_CHECKING:
 SUFFIX = "_vix"  # what the gate adds to a strategy's name
 
 
+def ungated(name: str) -> str:
+    """A strategy's name without what the gate adds: the rule behind it, which gates and switches leave as it is.
+
+    >>> ungated("bollinger_vix"), ungated("bollinger")
+    ('bollinger', 'bollinger')
+    """
+    return name.removesuffix(SUFFIX)
+
+
 @dataclass(frozen=True)
 class VixGate(Wrapper):
     """A strategy that enters only when the VIX regime of the decision is one of `regimes`.

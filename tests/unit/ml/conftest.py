@@ -20,6 +20,7 @@ def make_candidates(count: int = 300, skill: float = 0.0, seed: int = 1) -> pd.D
     win = (skill * features["rsi_14"] + rng.normal(size=len(decided)) > 0).astype("int8")
     frame = pd.DataFrame(
         {
+            "strategy": "bollinger",
             "symbol": np.tile(["AAA", "BBB"], len(at)),
             "session": sessions[decided],
             "event_timestamp": closes_of(sessions[decided]),

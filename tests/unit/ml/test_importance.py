@@ -58,7 +58,10 @@ def test_the_fold_table_says_what_each_fold_tested_and_learnt(result: TrainResul
     assert (table["from"] <= table["to"]).all()
     assert table["candidates"].sum() == len(fit.out_of_sample)
     assert table["trained_on"].is_monotonic_increasing
-    said = [np.nan if learnt.payoff.threshold is None else learnt.payoff.threshold for learnt in fit.folds]
+    said = [
+        np.nan if learnt.payoffs["bollinger"].threshold is None else learnt.payoffs["bollinger"].threshold
+        for learnt in fit.folds
+    ]
     assert table["threshold"].tolist() == pytest.approx(said, nan_ok=True)
 
 
@@ -77,6 +80,8 @@ def test_every_picture_is_drawn_even_where_nothing_was_chosen(result: TrainResul
     assert len(pictures) == 6
     threshold = pictures["threshold_growth.png"].axes[0]
     assert threshold.get_xlabel() == "Threshold"
-    assert [line.get_xdata()[0] for line in threshold.lines if line.get_color() == "tab:red"] == [fit.payoff.threshold]
+    chosen = fit.payoffs["bollinger"].threshold
+    drawn = {line.get_label(): line.get_xdata()[0] for line in threshold.lines if line.get_linestyle() == ":"}
+    assert drawn == {f"bollinger: threshold {chosen:.3f}": chosen}
     short = train(check_dataset(make_candidates(100)), folds=3)
     assert plots_of(short.models["logistic"], importances(short.models["logistic"], dataset=make_candidates(100), seed=7))

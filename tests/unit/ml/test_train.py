@@ -9,8 +9,8 @@ from sklearn.metrics import roc_auc_score
 
 from core.errors import DataError
 from core.frames import FEATURES
-from ml.dataset import fingerprint, inputs
-from ml.evaluate import auc, auc_interval, fold_figures
+from ml.dataset import check_dataset, fingerprint, inputs
+from ml.evaluate import auc, auc_interval, fold_figures, strategy_table
 from ml.models import LIGHTGBM, LOGISTIC, make_models, model_bytes, model_digest
 from ml.plots import confusion_figure, roc_figure
 from ml.predict import EntryFilter, Payoff
@@ -133,10 +133,56 @@ def test_a_candidate_is_accepted_when_its_expected_return_is_above_zero() -> Non
 
 def test_a_filter_judges_rows_together_as_it_does_one_by_one(noise: pd.DataFrame) -> None:
     for fit in train(noise).models.values():
-        model = EntryFilter("f", "1", lambda X, fit=fit: score(fit.estimator, X), fit.payoff, FEATURES, "2018-12-31")
+        model = EntryFilter("f", "1", lambda X, fit=fit: score(fit.estimator, X), fit.payoffs, FEATURES, "2018-12-31")
         together = model.predict(noise.head(20))
         alone = pd.concat([model.predict(noise.iloc[[i]]) for i in range(20)], ignore_index=True)
         pd.testing.assert_frame_equal(together, alone, rtol=1e-12)
+
+
+def test_candidates_of_several_strategies_are_learnt_from_together_and_told_apart() -> None:
+    """The two win at different rates and the features say nothing: only a model that knows the strategy has any skill."""
+    rarely, mostly = make_candidates(400), make_candidates(400, seed=2).assign(strategy="rsi")
+    rarely["win"], mostly["win"] = (rarely["rsi_14"] > 0.6).astype("int8"), (mostly["vix"] > -0.6).astype("int8")
+    together = pd.concat([rarely.assign(rsi_14=0.0), mostly.assign(vix=0.0)], ignore_index=True)
+
+    result = train(together)
+    blind = train(rarely.assign(rsi_14=0.0))
+
+    boosted = result.models[LIGHTGBM]
+    assert boosted.auc > 0.65
+    assert blind.models[LIGHTGBM].auc < 0.6
+    assert list(inputs(check_dataset(together)).columns) == [*FEATURES, "strategy_bollinger", "strategy_rsi"]
+    assert set(boosted.payoffs) == set(boosted.out_of_sample["strategy"]) == {"bollinger", "rsi"}
+    assert set(strategy_table(boosted)["strategy"]) == {"bollinger", "rsi"}
+    again = train(together.sample(frac=1.0, random_state=3))
+    assert {name: model_digest(fit.estimator) for name, fit in again.models.items()} == {
+        name: model_digest(fit.estimator) for name, fit in result.models.items()
+    }
+
+
+def test_a_strategy_without_a_candidate_in_the_past_is_let_through_nowhere() -> None:
+    late = make_candidates(80, seed=2).assign(strategy="rsi")
+    dataset = pd.concat([make_candidates(600), late[late["session"] > late["session"].quantile(0.7)]], ignore_index=True)
+
+    predictions = train(dataset).out_of_sample
+
+    first = predictions[predictions["strategy"] == "rsi"]["fold"].min()
+    unknown = predictions[(predictions["strategy"] == "rsi") & (predictions["fold"] == first)]
+    assert len(unknown)
+    assert not unknown["accept"].any()
+    assert np.isfinite(unknown["predicted_return"]).all()
+
+
+def test_a_filter_refuses_to_judge_a_strategy_it_knows_nothing_of(noise: pd.DataFrame) -> None:
+    two = {"bollinger": Payoff(0.02, -0.01), "rsi": Payoff(0.04, -0.01)}
+    model = EntryFilter("f", "1", lambda X: X["strategy_rsi"].to_numpy() / 2, two, FEATURES, "2018-12-31")
+    rows = noise.head(3)[list(FEATURES)].assign(strategy=["rsi", "bollinger", "rsi"])
+
+    assert model.predict(rows)["predicted_return"].round(12).tolist() == [0.015, -0.01, 0.015]
+    with pytest.raises(DataError, match="not about gap"):
+        model.predict(rows.assign(strategy="gap"))
+    with pytest.raises(DataError, match="knows bollinger, rsi: expected a strategy"):
+        model.predict(rows.drop(columns="strategy"))
 
 
 def test_inputs_are_the_features_in_their_order(noise: pd.DataFrame) -> None:

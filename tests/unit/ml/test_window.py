@@ -31,10 +31,10 @@ def test_a_skilled_model_is_calibrated_and_gets_a_threshold(window: pd.DataFrame
     learnt = learn(name, MODELS[name], window, Terms())
 
     assert learnt.calibration.slope > 0.5
-    assert learnt.payoff.threshold is not None
-    assert 0 < learnt.payoff.threshold < 1
-    assert learnt.curve.loc[learnt.curve["growth"].idxmax(), "threshold"] == learnt.payoff.threshold
-    accepted = learnt.payoff.judge(score(learnt.estimator, inputs(window)))["accept"]
+    assert learnt.payoffs["bollinger"].threshold is not None
+    assert 0 < learnt.payoffs["bollinger"].threshold < 1
+    assert learnt.curve.loc[learnt.curve["growth"].idxmax(), "threshold"] == learnt.payoffs["bollinger"].threshold
+    accepted = learnt.payoffs["bollinger"].judge(score(learnt.estimator, inputs(window)))["accept"]
     assert window.loc[accepted, "net_return"].mean() > window["net_return"].mean()
 
 
@@ -52,7 +52,7 @@ def test_a_short_past_calibrates_nothing_and_says_so() -> None:
 
     learnt = learn(LOGISTIC, MODELS[LOGISTIC], short, Terms())
 
-    assert (learnt.calibration, learnt.payoff.threshold) == (Calibration(), None)
+    assert (learnt.calibration, learnt.payoffs["bollinger"].threshold) == (Calibration(), None)
     assert learnt.curve.empty
     assert inner_folds(short.head(3), 5) == []
 
@@ -95,4 +95,4 @@ def test_a_tuned_training_is_repeatable_and_blind_to_the_test_part() -> None:
     for name, fit in first.models.items():
         assert model_digest(fit.estimator) == model_digest(second.models[name].estimator)
         assert fit.folds[0].settings == third.models[name].folds[0].settings
-        assert fit.folds[0].payoff == third.models[name].folds[0].payoff
+        assert fit.folds[0].payoffs == third.models[name].folds[0].payoffs
