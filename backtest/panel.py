@@ -14,7 +14,7 @@ from backtest.single import Line
 from core.errors import ConfigError, DataError
 from core.frames import PRICES
 from core.sessions import calendar_name, sessions_between
-from trading.strategies.base import Prices, signals_of
+from trading.strategies.base import Prices, signals_of, standing
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -163,7 +163,7 @@ def rules_of(panel: Panel, strategies: Sequence[Strategy]) -> Rules:
     for i, strategy in enumerate(ordered):
         for s, at in enumerate(panel.columns):
             found, line = panel.signals(strategy, s), i * len(panel.symbols) + s
-            strength = found.strength if len(ordered) == 1 else _standing(found.entry, found.strength)
+            strength = found.strength if len(ordered) == 1 else standing(found.entry, found.strength)
             for target, values in zip(
                 (entry, *masks, *levels),
                 (found.entry, found.exit_long, found.exit_short, found.stop_pct, found.target_pct, strength),
@@ -185,15 +185,6 @@ def rules_of(panel: Panel, strategies: Sequence[Strategy]) -> Rules:
         enters_at_open=np.repeat(np.array([strategy.entry == "open" for strategy in ordered]), each),
         exits_at_close=np.repeat(np.array([strategy.exit == "close" for strategy in ordered]), each),
     )
-
-
-def _standing(entry: NDArray[np.int8], strength: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Rank of each signal's strength among the signals up to it, above 0 and at most 1; the past alone decides."""
-    at = np.flatnonzero(entry)
-    standing = np.full(len(entry), np.nan)
-    seen = strength[at]
-    standing[at] = [np.nan if np.isnan(value) else np.mean(seen[: i + 1] <= value) for i, value in enumerate(seen)]
-    return standing
 
 
 def line_of(panel: Panel, strategy: Strategy, s: int, first: int = 0) -> tuple[Line, Signals]:

@@ -45,6 +45,7 @@ class Settings(BaseSettings):
     files_dir: Path | None = None
     universe: Annotated[tuple[str, ...], NoDecode] = ()
     history_start: str = "1999-01-04"
+    strategies: Annotated[tuple[str, ...], NoDecode] = ("bollinger",)
     max_bad_fraction: float = Field(0.05, ge=0, le=1)
     jump_fail_bps: float = Field(1500, gt=0)
 
@@ -157,10 +158,17 @@ class Settings(BaseSettings):
 
     log_level: str = "INFO"
 
-    @field_validator("universe", "alert_to", "api_read_keys", "api_control_keys", mode="before")
+    @field_validator("universe", "strategies", "alert_to", "api_read_keys", "api_control_keys", mode="before")
     @classmethod
     def _split_commas(cls, value: object) -> object:
         return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+
+    @field_validator("strategies")
+    @classmethod
+    def _at_least_one(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if not value:
+            raise ValueError("STRATEGIES: expected one or more names, found none. `cli strategies` lists them.")
+        return value
 
     @field_validator("universe")
     @classmethod

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 ROOT: Final = Path(__file__).parents[1]
 DECIDING: Final = ("core", "features", "trading", "trading/strategies", "backtest", "ml")  # what a model's bytes depend on
-NEEDED: Final = ("session", "universe", "bar_as_of", "feature_set", "code", "dataset_sha256")
+NEEDED: Final = ("session", "strategy_set", "universe", "bar_as_of", "feature_set", "code", "dataset_sha256")
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ import structlog
 from core.sessions import calendar_name, next_session, open_of, sessions_between
 from pipeline.market import bars_by_symbol
 from pipeline.resources import Resources, live
+from trading.strategies.gate import ungated
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -24,7 +25,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from ml.experiment import Decision, Terms
+    from ml.predict import EntryFilter
     from storage.experiments import Experiment
+    from trading.strategies.base import Strategy
 
 log = structlog.get_logger()
 ENTER, SKIP, CHALLENGER = "enter", "skip", "challenger"  # the API's words
@@ -44,14 +47,15 @@ def decided_by_arms(found: Resources, day: dt.date, answers: list[dict[str, Any]
         if experiment is None:
             return answers
         rows = _scored(found, experiment, day, answers)
-        found.experiments.assign(experiment.name, found.strategy.name, day, rows)
+        found.experiments.assign(experiment.name, day, rows)
         stored = found.experiments.assignments(experiment.name, session=day)
     except Exception as error:  # whatever it is, the champion decides
         log.exception("ab_assignment_failed", session=day.isoformat())
         found.alerts.send(f"No A/B assignment for {day}", f"The champion decides alone. {type(error).__name__}: {error}")
         return answers
-    arms = {row["symbol"]: (row["arm"], row["scores"][row["arm"]]) for row in stored.to_dict("records")}
-    return [_as_decided(answer, *arms[answer["symbol"]]) if answer["symbol"] in arms else answer for answer in answers]
+    arms = {(row["strategy"], row["symbol"]): (row["arm"], row["scores"][row["arm"]]) for row in stored.to_dict("records")}
+    keys = [(answer["strategy"], answer["symbol"]) for answer in answers]
+    return [_as_decided(answer, *arms[key]) if key in arms else answer for key, answer in zip(keys, answers, strict=True)]
 
 
 def running(found: Resources, day: dt.date) -> Experiment | None:
@@ -153,8 +157,11 @@ def _scored(
     asked = [answer for answer in answers if answer["model_version"] == experiment.champion]
     if len(asked) < len(answers):
         log.warning("ab_other_champion", expected=experiment.champion, candidates=len(answers) - len(asked))
+    models = {version: found.registry.load(version) for version in experiment.challengers if asked}
+    asked = _known_to_all(asked, models)
     features = found.features.online([answer["symbol"] for answer in asked]) if asked else pd.DataFrame()
-    judged = {version: found.registry.load(version).predict(features) for version in experiment.challengers if asked}
+    rules = [ungated(answer["strategy"]) for answer in asked]
+    judged = {version: model.predict(features.assign(strategy=rules)) for version, model in models.items() if asked}
     rows = []
     for place, answer in enumerate(asked):
         if features["event_timestamp"].iloc[place] != pd.Timestamp(answer["feature_timestamp"]):
@@ -172,8 +179,16 @@ def _scored(
             challengers=experiment.challengers,
             share=experiment.terms["share"],
         )
-        rows.append({"symbol": answer["symbol"], "arm": arm, "scores": scores})
+        rows.append({"strategy": answer["strategy"], "symbol": answer["symbol"], "arm": arm, "scores": scores})
     return rows
+
+
+def _known_to_all(answers: Sequence[Mapping[str, Any]], models: Mapping[str, EntryFilter]) -> list[Mapping[str, Any]]:
+    """Candidates of strategies that every challenger was trained on; of the others the champion decides alone."""
+    known = [answer for answer in answers if all(ungated(answer["strategy"]) in model.strategies for model in models.values())]
+    if len(known) < len(answers):
+        log.warning("ab_unknown_strategy", candidates=len(answers) - len(known))
+    return known
 
 
 def _as_decided(answer: dict[str, Any], arm: str, score: Mapping[str, Any]) -> dict[str, Any]:
@@ -226,9 +241,10 @@ def _settled(found: Resources, experiment: Experiment, day: dt.date) -> tuple[pd
     """
     assigned = found.experiments.assignments(experiment.name, until=day)
     bars = bars_by_symbol(found, day.isoformat())
-    outcomes = [_outcomes(found, bars[symbol]) for symbol in sorted(set(assigned["symbol"]) & set(bars))]
-    known = pd.concat(outcomes) if outcomes else pd.DataFrame(columns=["symbol", "session", "net_return"])
-    frame = assigned.merge(known, on=["symbol", "session"], how="left", indicator=True)
+    symbols = sorted(set(assigned["symbol"]) & set(bars))
+    outcomes = [_outcomes(found, rule, bars[symbol]) for rule in found.strategies for symbol in symbols]
+    known = pd.concat(outcomes) if outcomes else pd.DataFrame(columns=["strategy", "symbol", "session", "net_return"])
+    frame = assigned.merge(known, on=["strategy", "symbol", "session"], how="left", indicator=True)
     void = frame["_merge"] == "left_only"
     late = np.zeros(len(frame), dtype=np.bool_) if found.historical else _late(frame)
     frame = frame.assign(net_return=frame["net_return"].astype("float64"))
@@ -253,14 +269,14 @@ def _opens(symbol: str, session: pd.Timestamp) -> dt.datetime:
     return open_of(next_session(session.date(), calendar), calendar)
 
 
-def _outcomes(found: Resources, bars: pd.DataFrame) -> pd.DataFrame:
-    """Every entry of a symbol with its net return, NaN where the trade has not ended."""
+def _outcomes(found: Resources, rule: Strategy, bars: pd.DataFrame) -> pd.DataFrame:
+    """Every entry of a strategy in a symbol with its net return, NaN where the trade has not ended."""
     from backtest.engine import label_candidates
 
-    signals = found.strategy.signals(bars)
-    entries = signals.loc[signals["entry"] != 0, ["session"]].assign(symbol=str(bars["symbol"].iloc[0]))
-    labels = label_candidates(bars, found.strategy, found.costs)[["symbol", "session", "net_return"]]
-    return entries.merge(labels, on=["symbol", "session"], how="left")
+    key = ["strategy", "symbol", "session"]
+    signals = rule.signals(bars)
+    entries = signals.loc[signals["entry"] != 0, ["session"]].assign(symbol=str(bars["symbol"].iloc[0]), strategy=rule.name)
+    return entries.merge(label_candidates(bars, rule, found.costs)[[*key, "net_return"]], on=key, how="left")
 
 
 def _blocked(found: Resources, decision: Decision) -> list[str]:

@@ -138,7 +138,7 @@ def _replayed(first: str, last: str, symbols: str, *, model: bool) -> Replay:
 def _summary(outcome: Replay) -> dict[str, object]:
     return {
         "portfolio": outcome.portfolio,
-        "strategy": outcome.strategy.name,
+        "strategy": ", ".join(strategy.name for strategy in outcome.strategies),
         "sessions": len(outcome.equity),
         "trades": len(outcome.trades),
         "held at the end": len(outcome.positions),

@@ -31,8 +31,8 @@ Author = Annotated[str, typer.Option(help="Who changes it.", default_factory=get
 @params.command("show")
 def show_params(strategy: Annotated[str | None, typer.Argument(help="Default: all.")] = None, symbol: Symbol = None) -> None:
     """Show the parameters in force, and which version they are of."""
+    from core.settings import get_settings
     from pipeline import parameters as step
-    from pipeline.resources import TRADED
 
     table = Table("Strategy", "Symbol", "Version", "Entries", "Preset", "Parameters", title="Parameters in force")
     for row in step.in_force(strategy, symbol):
@@ -40,7 +40,9 @@ def show_params(strategy: Annotated[str | None, typer.Argument(help="Default: al
         source = ("-", "on", "") if stored is None else (_version(stored), _entries(stored.enabled), stored.preset or "")
         table.add_row(row.strategy, row.symbol or "all others", *source, _pairs(row.params))
     console.print(table)
-    console.print(f"The desk trades {TRADED}. Version - is nothing stored: the strategy's defaults.")
+    console.print(
+        f"The desk trades {', '.join(get_settings().strategies)}. Version - is nothing stored: the strategy's defaults."
+    )
 
 
 @params.command("set")

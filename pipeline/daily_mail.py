@@ -106,7 +106,7 @@ def _refused(found: Resources, day: dt.date) -> dict[str, list[str]]:
 
 
 def _model(found: Resources, day: dt.date) -> str:
-    predictions = found.ledger.predictions(day, found.strategy.name)
+    predictions = found.ledger.predictions(day)
     versions = sorted({str(version) for version in predictions["model_version"]})
     return f"version {', '.join(versions)} judged {len(predictions)}" if versions else "asked about nothing"
 

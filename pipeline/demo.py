@@ -62,7 +62,8 @@ def run(console: Console, resources: Resources | None = None) -> None:
             run_dag(console, dag_id, command, environment, found.data_dir / "logs")
             if dag_id == "model_training":
                 wait_for_model(url, found.data_dir / "logs" / "demo-api.log")
-        predictions = trade.ask_api(url, found.universe(), found.settings.api_read_keys)
+        questions = [(strategy.name, symbol) for strategy in found.strategies for symbol in found.universe()]
+        predictions = trade.ask_api(url, questions, found.settings.api_read_keys)
     console.print(summary(found, session, predictions))
     console.print(where_next(found, time.perf_counter() - started))
 

@@ -100,12 +100,16 @@ def _features(found: Resources, frame: pd.DataFrame, champion: EntryFilter) -> l
 
 
 def _scores(found: Resources, frame: pd.DataFrame, champion: EntryFilter) -> list[Drift]:
-    """Of the champion on every row, candidate or not."""
+    """Of the champion on every row, candidate or not, as each strategy that it knows."""
     from monitoring.drift import feature_drift
 
-    scores = champion.predict(frame)["probability"].to_numpy(dtype=np.float64)
-    window = _windows(found, frame["session"], champion)
-    return [feature_drift(f"{champion.name} {champion.version}", scores, window, found.settings.drift_psi)]
+    window, limit = _windows(found, frame["session"], champion), found.settings.drift_psi
+    drifts = []
+    for name in champion.strategies:
+        scores = champion.predict(frame.assign(strategy=name))["probability"].to_numpy(dtype=np.float64)
+        of = f" {name}" if len(champion.strategies) > 1 else ""
+        drifts.append(feature_drift(f"{champion.name} {champion.version}{of}", scores, window, limit))
+    return drifts
 
 
 def _outcomes(found: Resources, session: str, champion: EntryFilter) -> list[Drift]:
@@ -114,7 +118,8 @@ def _outcomes(found: Resources, session: str, champion: EntryFilter) -> list[Dri
     from monitoring.drift import outcome_drift
     from pipeline.market import bars_by_symbol
 
-    labels = [label_candidates(bars, found.candidate_strategy, found.costs) for bars in bars_by_symbol(found, session).values()]
+    bars = bars_by_symbol(found, session).values()
+    labels = [label_candidates(frame, rule, found.costs) for rule in found.candidate_strategies for frame in bars]
     candidates = pd.concat(labels, ignore_index=True)
     wins = candidates["win"].to_numpy(dtype=np.float64)
     window = _windows(found, candidates["session"], champion)

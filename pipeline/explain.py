@@ -15,6 +15,7 @@ from core.models import Leg
 from core.sessions import calendar_name, close_of
 from pipeline.resources import Resources, live
 from storage.lineage import Lineage
+from trading.strategies.gate import ungated
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -191,32 +192,32 @@ def recompute(found: Resources, lineage: Lineage, order: Row) -> dict[str, Any]:
     dict
         For each: `same` (bit for bit; None where there is nothing to compare with) and what differs. `same`: of all compared.
     """
-    strategy = _strategy_then(found, order["created_at"])
+    strategies = _strategies_then(found, order["created_at"])
     entry = _entry_of(found, lineage, order) or order
-    parts = {"signal": _signal_again(found, lineage, strategy, order), **_score_again(found, lineage, entry)}
-    parts["decision"] = _decision_again(found, strategy, order)
+    parts = {"signal": _signal_again(found, lineage, strategies, order), **_score_again(found, lineage, entry)}
+    parts["decision"] = _decision_again(found, strategies, order)
     compared = [part["same"] for part in parts.values() if part["same"] is not None]
     return {"same": bool(compared) and all(compared), **parts}
 
 
-def _strategy_then(found: Resources, moment: dt.datetime) -> Strategy:
-    """The desk's strategy with the parameters that were in force."""
+def _strategies_then(found: Resources, moment: dt.datetime) -> tuple[Strategy, ...]:
+    """The desk's strategies with the parameters that were in force."""
     then = Resources(found.settings, found.clock)
     then.__dict__.update({name: part for name, part in found.__dict__.items() if name in {"engine", "parameters", "earnings"}})
     then.__dict__["_in_force"] = found.parameters.as_of(moment)
-    return then.strategy
+    return then.strategies
 
 
-def _signal_again(found: Resources, lineage: Lineage, strategy: Strategy, order: Row) -> dict[str, Any]:
+def _signal_again(found: Resources, lineage: Lineage, strategies: tuple[Strategy, ...], order: Row) -> dict[str, Any]:
     from pipeline.parity_day import signals_at
 
     stored = lineage.signal(order["strategy"], order["symbol"], order["decision_session"])
     if stored is None:
         return {"same": None, "why": "no signal on record"}
-    rows = signals_at(found, strategy, (order["decision_session"],), as_of=order["created_at"])
-    row = rows[rows["symbol"] == order["symbol"]]
+    rows = signals_at(found, strategies, (order["decision_session"],), as_of=order["created_at"])
+    row = rows[(rows["symbol"] == order["symbol"]) & (rows["strategy"] == order["strategy"])]
     if row.empty:
-        return {"same": False, "why": "no bar of the symbol was known"}
+        return {"same": False, "why": "no bar of the symbol was known, or STRATEGIES has the strategy no longer"}
     fresh = row.iloc[0]
     apart = {
         name: {"stored": stored[name], "recomputed": fresh[name]}
@@ -250,7 +251,7 @@ def _score_again(found: Resources, lineage: Lineage, entry: Row) -> dict[str, di
         "apart": apart,
         "from": "the API's record" if served else "the offline store",
     }
-    return {"features": features, "score": _scored(found, prediction, kept or values)}
+    return {"features": features, "score": _scored(found, prediction, ungated(entry["strategy"]), kept or values)}
 
 
 def _features_then(found: Resources, entry: Row) -> dict[str, float]:
@@ -264,7 +265,7 @@ def _features_then(found: Resources, entry: Row) -> dict[str, float]:
     return {name: float(last[name]) for name in FEATURES}
 
 
-def _scored(found: Resources, prediction: Row, values: Mapping[str, Any]) -> dict[str, Any]:
+def _scored(found: Resources, prediction: Row, rule: str, values: Mapping[str, Any]) -> dict[str, Any]:
     """The version's judgement of the features that were kept, beside the one that was stored."""
     import pandas as pd
 
@@ -273,20 +274,20 @@ def _scored(found: Resources, prediction: Row, values: Mapping[str, Any]) -> dic
     except Exception as error:  # noqa: BLE001  # MLflow's own are many; the page says which
         return {"same": None, "why": f"the model cannot be loaded: {error}"}
     row = {name: float("nan") if values.get(name) is None else float(values[name]) for name in FEATURES}
-    judged = model.predict(pd.DataFrame([row])).iloc[0]
+    judged = model.predict(pd.DataFrame([row | {"strategy": rule}])).iloc[0]
     stored, fresh = float(prediction["probability"]), float(judged["probability"])
     accepted = bool(judged["accept"]) == (prediction["signal"] == "enter")
     return {"same": stored == fresh and accepted, "stored": stored, "recomputed": fresh, "apart": fresh - stored}
 
 
-def _decision_again(found: Resources, strategy: Strategy, order: Row) -> dict[str, Any]:
+def _decision_again(found: Resources, strategies: tuple[Strategy, ...], order: Row) -> dict[str, Any]:
     """The order anew from signals, predictions and holdings of its decision; a stop or target from its bar."""
     from pipeline.parity_day import decide_again, fill_again
 
     if order["leg"] == Leg.EXIT and order["session"] == order["decision_session"]:
-        return fill_again(found, strategy, order["session"], order["client_order_id"])
+        return fill_again(found, strategies, order["session"], order["client_order_id"])
     stored = found.ledger.order(order["client_order_id"])
-    fresh = decide_again(found, strategy, order["decision_session"], as_of=order["created_at"])
+    fresh = decide_again(found, strategies, order["decision_session"], as_of=order["created_at"])
     mine: OrderIntent | None = next((each for each in fresh if each.client_order_id == order["client_order_id"]), None)
     if mine is None or stored is None:
         return {"same": False, "why": "the decision made again has no such order"}

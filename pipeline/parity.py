@@ -22,8 +22,10 @@ import pandas as pd
 from core.errors import DataError
 from core.frames import SIGNALS
 from pipeline.resources import Resources, live
+from pipeline.signals import joint_name, signals_of
 from trading.fills import END_OF_DATA, REASONS
 from trading.portfolio import trades_of
+from trading.strategies.gate import ungated
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -124,7 +126,7 @@ def of_replay(replayed: Replay, *, resources: Resources | None = None) -> Parity
     found = resources or live()
     first, last = (replayed.equity["session"].iloc[place].date() for place in (0, -1))
     symbols = sorted(set(replayed.signals["symbol"]))
-    result, signals = backtest_of(found, first, last, symbols, strategy=replayed.strategy, accept=replayed.accept)
+    result, signals = backtest_of(found, first, last, symbols, strategies=replayed.strategies, accept=replayed.accept)
     return compare(Record(replayed.trades, replayed.positions, replayed.equity, replayed.signals), result, signals)
 
 
@@ -142,19 +144,21 @@ def of_ledger(first: dt.date | None, last: dt.date | None, *, resources: Resourc
         When nothing is on record.
     """
     found = resources or live()
-    ledger, portfolio, strategy = found.ledger, found.settings.portfolio, found.strategy
+    ledger, portfolio, names = found.ledger, found.settings.portfolio, [strategy.name for strategy in found.strategies]
     equity = ledger.equity(portfolio)
     equity = equity[(equity["session"] >= pd.Timestamp(first or LONG_AGO)) & (equity["session"] <= pd.Timestamp(last or FAR))]
     if equity.empty:
         raise DataError(f"Portfolio {portfolio!r}: no session on record from {first} to {last}. Trade first: `cli trade`.")
     days = [stamp.date() for stamp in equity["session"]]
-    signals = _whole([ledger.signals(day, strategy.name) for day in days])
-    answers = _whole([ledger.predictions(day, strategy.name).assign(session=pd.Timestamp(day)) for day in days])
-    accept = answers.assign(accept=answers["signal"] == "enter")
+    signals = _whole([ledger.signals(day) for day in days])
+    answers = _whole([ledger.predictions(day).assign(session=pd.Timestamp(day)) for day in days])
+    answers = answers[answers["strategy"].isin(names)]
+    accept = answers.assign(accept=answers["signal"] == "enter", strategy=[ungated(name) for name in answers["strategy"]])
     trades = trades_of([(order, fill) for order, fill in ledger.fills(portfolio) if fill.session <= days[-1]])
     held = tuple(ledger.positions(portfolio))
-    result, expected = backtest_of(found, days[0], days[-1], found.universe(), strategy=strategy, accept=accept)
-    record = Record(trades[trades["decision_session"] >= pd.Timestamp(days[0])], held, equity, signals)
+    result, expected = backtest_of(found, days[0], days[-1], found.universe(), found.strategies, accept=accept)
+    mine = signals[signals["strategy"].isin(names)]
+    record = Record(trades[trades["decision_session"] >= pd.Timestamp(days[0])], held, equity, mine)
     return compare(record, result, expected[expected["session"].isin(equity["session"])])
 
 
@@ -168,7 +172,7 @@ def record_day(session: str, *, resources: Resources | None = None) -> dict[str,
 
     found = resources or live()
     day = measure(found, dt.date.fromisoformat(session))
-    row = row_of(day, found.settings.portfolio, found.strategy.name)
+    row = row_of(day, found.settings.portfolio, joint_name(found.strategies))
     ParityLedger(found.engine).add(row)
     if day.count("signal"):
         said = [f"{each.symbol}: {each.detail}" for each in day.differences if each.cause == "signal"]
@@ -182,7 +186,7 @@ def backtest_of(  # noqa: PLR0917  # a question of six parts
     first: dt.date,
     last: dt.date,
     symbols: Sequence[str],
-    strategy: Strategy,
+    strategies: Sequence[Strategy],
     accept: pd.DataFrame | None,
 ) -> tuple[Result, pd.DataFrame]:
     """The portfolio backtest on the bars as they are known today, and its signals."""
@@ -194,15 +198,14 @@ def backtest_of(  # noqa: PLR0917  # a question of six parts
     bars = {str(symbol): with_vix(part.reset_index(drop=True), vix) for symbol, part in frame.groupby("symbol")}
     result = backtest(
         bars,
-        strategy,
+        strategies,
         found.costs,
         limits=found.limits,
         initial_cash_usd=found.settings.initial_cash_usd,
         accept=accept,
         start=first,
     )
-    signals = [strategy.signals(part).assign(symbol=symbol) for symbol, part in bars.items()]
-    whole = pd.concat(signals, ignore_index=True).assign(strategy=strategy.name)
+    whole = pd.concat([signals_of(strategies, part) for part in bars.values()], ignore_index=True)
     return result, whole[whole["session"] >= pd.Timestamp(first)]
 
 

@@ -18,6 +18,8 @@ from core.models import Leg, OrderState, Side
 from core.sessions import next_session, sessions_between
 from pipeline.known import deadlines
 from pipeline.parity import CAUSES, CENT, signal_gap
+from pipeline.signals import signals_of
+from pipeline.trade import answers_of
 from trading.brokers.intake import position_after
 from trading.brokers.memory import MemoryBook
 from trading.brokers.paper import PaperBroker
@@ -25,14 +27,14 @@ from trading.brokers.placing import place
 from trading.decide import Holdings, decide
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
     from core.models import Fill, OrderIntent
     from pipeline.resources import Resources
     from trading.strategies.base import Strategy
 
 MARK_WITHIN = dt.timedelta(days=30)
-Key = tuple[str, Leg]  # a symbol is entered and left at most once a session
+Key = tuple[str, str, Leg]  # strategy, symbol, leg: a symbol is entered and left at most once a session by each strategy
 
 
 class Money(NamedTuple):
@@ -47,6 +49,7 @@ class Difference:
     """One fill, decision or signal in which the day and the backtest part."""
 
     cause: str
+    strategy: str
     symbol: str
     detail: str
     gap_usd: float = 0.0
@@ -79,24 +82,25 @@ class Day:
 def measure(found: Resources, day: dt.date) -> Day:
     """Hold the live portfolio's session `day` against the backtest: the orders it filled, and the signals of its close."""
     before = sessions_between(day - dt.timedelta(days=10), day)[-2].date()
-    strategy, portfolio = found.strategy, found.settings.portfolio
-    signals = signals_at(found, strategy, (before, day))
-    parts = [_signals_apart(found, strategy, each, signals) for each in (before, day)]
+    portfolio = found.settings.portfolio
+    signals = signals_at(found, found.strategies, (before, day))
+    parts = [_signals_apart(found, each, signals) for each in (before, day)]
     apart = pd.concat([part for part in parts if len(part)] or parts[:1], ignore_index=True)
-    decided = set(apart.loc[apart["session"] == pd.Timestamp(before), "symbol"])
+    then = apart[apart["session"] == pd.Timestamp(before)]
+    decided = set(zip(then["strategy"], then["symbol"], strict=True))
     closes = closes_at(found, day)
     made = [pair for pair in found.ledger.fills(portfolio) if pair[1].session == day]
     expected = _lived_again(found, before, day, signals)
     mine, theirs = _money(made, closes), _money(expected, closes)
-    named = zip(apart["symbol"], apart["session"], apart["detail"], strict=True)
-    rows = [Difference("signal", symbol, f"{session:%Y-%m-%d}: {detail}") for symbol, session, detail in named]
+    named = zip(apart["strategy"], apart["symbol"], apart["session"], apart["detail"], strict=True)
+    rows = [Difference("signal", name, symbol, f"{session:%Y-%m-%d}: {detail}") for name, symbol, session, detail in named]
     for key in sorted({*mine, *theirs}):
-        rows += _difference(key, mine.get(key), theirs.get(key), signal=key[0] in decided)
+        rows += _difference(key, mine.get(key), theirs.get(key), signal=key[:2] in decided)
     return Day(day, tuple(rows), _total(mine), _total(theirs))
 
 
 def signals_at(
-    found: Resources, strategy: Strategy, days: tuple[dt.date, ...], as_of: dt.datetime | None = None
+    found: Resources, strategies: Sequence[Strategy], days: tuple[dt.date, ...], as_of: dt.datetime | None = None
 ) -> pd.DataFrame:
     """SIGNALS with strategy, symbol and close of some sessions, computed now from the bars known at `as_of`, or all."""
     from features.regime import with_vix
@@ -105,9 +109,8 @@ def signals_at(
     bars = found.bars.read([*found.universe(), VIX], end=max(days), as_of=as_of)
     vix = bars[bars["symbol"] == VIX]
     rows = []
-    for symbol, part in bars[bars["symbol"] != VIX].groupby("symbol"):
-        whole = with_vix(part.reset_index(drop=True), vix)
-        signals = strategy.signals(whole).assign(symbol=str(symbol), strategy=strategy.name, close=whole["close"])
+    for _, part in bars[bars["symbol"] != VIX].groupby("symbol"):
+        signals = signals_of(strategies, with_vix(part.reset_index(drop=True), vix))
         rows.append(signals[signals["session"].isin([pd.Timestamp(day) for day in days])])
     return pd.concat(rows, ignore_index=True)
 
@@ -145,14 +148,14 @@ def holdings_before(found: Resources, book: MemoryBook, before: dt.date, as_of: 
 
 
 def decide_again(
-    found: Resources, strategy: Strategy, session: dt.date, *, as_of: dt.datetime | None = None
+    found: Resources, strategies: Sequence[Strategy], session: dt.date, *, as_of: dt.datetime | None = None
 ) -> tuple[OrderIntent, ...]:
     """What the desk decides at a close it has lived through, from the bars known at `as_of` and what it held then."""
-    signals = signals_at(found, strategy, (session,), as_of)
-    return _decided(found, strategy, _book_at(found, session), session, signals, as_of)
+    signals = signals_at(found, strategies, (session,), as_of)
+    return _decided(found, strategies, _book_at(found, session), session, signals, as_of)
 
 
-def fill_again(found: Resources, strategy: Strategy, session: dt.date, client_order_id: str) -> dict[str, Any]:
+def fill_again(found: Resources, strategies: Sequence[Strategy], session: dt.date, client_order_id: str) -> dict[str, Any]:
     """A stop or target that the paper broker executed in a session, executed again; `same` is None at any other venue."""
     stored = [fill for order, fill in found.ledger.fills(found.settings.portfolio) if order.client_order_id == client_order_id]
     if found.paper is None or not stored:
@@ -160,7 +163,7 @@ def fill_again(found: Resources, strategy: Strategy, session: dt.date, client_or
     before = sessions_between(session - dt.timedelta(days=10), session)[-2].date()
     fresh = [
         fill
-        for order, fill in _lived_again(found, before, session, signals_at(found, strategy, (before,)))
+        for order, fill in _lived_again(found, before, session, signals_at(found, strategies, (before,)))
         if order.client_order_id == client_order_id
     ]
     return {"same": fresh == stored, "why": "" if fresh == stored else f"stored {stored}, again {fresh}"}
@@ -172,25 +175,23 @@ def _lived_again(found: Resources, before: dt.date, day: dt.date, signals: pd.Da
     book = _book_at(found, before)
     known = {fill.fill_id for _, fill in book.fills(portfolio)}
     broker = PaperBroker(book, found.costs, portfolio=portfolio)
-    place(book, broker, _decided(found, found.strategy, book, before, signals))
+    place(book, broker, _decided(found, found.strategies, book, before, signals))
     broker.advance(day, found.bars.read(found.universe(), start=day, end=day))
     return [pair for pair in book.fills(portfolio) if pair[1].fill_id not in known]
 
 
 def _decided(  # noqa: PLR0917  # private, each named at its calls
     found: Resources,
-    strategy: Strategy,
+    strategies: Sequence[Strategy],
     book: MemoryBook,
     session: dt.date,
     signals: pd.DataFrame,
     as_of: dt.datetime | None = None,
 ) -> tuple[OrderIntent, ...]:
     rows = signals[signals["session"] == pd.Timestamp(session)].reset_index(drop=True)
-    answers = found.ledger.predictions(session, strategy.name)
-    accept = {str(name): said == "enter" for name, said in zip(answers["symbol"], answers["signal"], strict=True)}
-    probability = {str(name): float(p) for name, p in zip(answers["symbol"], answers["probability"], strict=True)}
+    accept, probability = answers_of(found.ledger.predictions(session))
     holdings = holdings_before(found, book, session, as_of)
-    return decide(session, rows, strategy, holdings, found.limits, accept=accept, probability=probability).intents
+    return decide(session, rows, strategies, holdings, found.limits, accept=accept, probability=probability).intents
 
 
 def _book_at(found: Resources, session: dt.date) -> MemoryBook:
@@ -209,40 +210,41 @@ def _with_waiting(found: Resources, book: MemoryBook, before: dt.date) -> Memory
     return book
 
 
-def _signals_apart(found: Resources, strategy: Strategy, day: dt.date, signals: pd.DataFrame) -> pd.DataFrame:
+def _signals_apart(found: Resources, day: dt.date, signals: pd.DataFrame) -> pd.DataFrame:
     """Stored signals of a session that differ from the ones computed now, with a word about why."""
-    stored = found.ledger.signals(day, strategy.name)
+    stored = found.ledger.signals(day)
+    stored = stored[stored["strategy"].isin([strategy.name for strategy in found.strategies])]
     apart = signal_gap(stored, signals[signals["session"] == pd.Timestamp(day)])
     if stored.empty or apart.empty:  # a day on which the desk did not run has no signals to differ
         return apart.iloc[:0]
     moment = deadlines(pd.DatetimeIndex([pd.Timestamp(day)]))[0].to_pydatetime()
-    then = signal_gap(stored, signals_at(found, strategy, (day,), as_of=moment))
+    then = signal_gap(stored, signals_at(found, found.strategies, (day,), as_of=moment))
     why = " (a bar was revised since)" if then.empty else " (not even from the bars known then: code or parameters changed)"
     return apart.assign(detail=apart["detail"] + why)
 
 
 def _difference(key: Key, mine: Money | None, theirs: Money | None, *, signal: bool) -> list[Difference]:
-    """How a symbol's entry or exit differs: its raw price, its cost, or that one side alone has it."""
-    symbol, leg = key
+    """How an entry or exit differs: its raw price, its cost, or that one side alone has it."""
+    strategy, symbol, leg = key
     if mine is None or theirs is None:
         gap = _net(mine) - _net(theirs)
         said = f"{leg} not filled" if mine is None else f"{leg} filled, not in the backtest"
-        return [Difference("signal" if signal else "missed", symbol, said, gap)]
+        return [Difference("signal" if signal else "missed", strategy, symbol, said, gap)]
     raw, cost = mine.raw_usd - theirs.raw_usd, theirs.cost_usd - mine.cost_usd
     parts = [("signal" if signal else "fill", f"{leg} at another price or of another size", raw), ("cost", f"{leg}", cost)]
-    return [Difference(cause, symbol, said, gap) for cause, said, gap in parts if abs(gap) >= CENT]
+    return [Difference(cause, strategy, symbol, said, gap) for cause, said, gap in parts if abs(gap) >= CENT]
 
 
 def _money(pairs: Iterable[tuple[OrderIntent, Fill]], closes: Mapping[str, float]) -> dict[Key, Money]:
-    """Fills of a session, by symbol and leg."""
+    """Fills of a session, by strategy, symbol and leg."""
     found: dict[Key, Money] = defaultdict(lambda: Money(0.0, 0.0))
     for order, fill in pairs:
         quantity, raw = float(fill.quantity), float(fill.raw_price)
         signed = quantity if fill.side is Side.BUY else -quantity
         taken = abs(float(fill.price) - raw) * quantity + float(fill.commission_usd)
-        before = found[fill.symbol, order.leg]
+        before = found[order.strategy, fill.symbol, order.leg]
         gained = signed * (closes.get(fill.symbol, raw) - raw)
-        found[fill.symbol, order.leg] = Money(before.raw_usd + gained, before.cost_usd + taken)
+        found[order.strategy, fill.symbol, order.leg] = Money(before.raw_usd + gained, before.cost_usd + taken)
     return dict(found)
 
 
@@ -277,7 +279,7 @@ def row_of(day: Day, portfolio: str, strategy: str) -> dict[str, Any]:
         "record_usd": day.record_usd,
         "backtest_usd": day.backtest_usd,
         "details": [
-            {"cause": each.cause, "symbol": each.symbol, "detail": each.detail, "gap_usd": each.gap_usd}
+            {name: getattr(each, name) for name in ("cause", "strategy", "symbol", "detail", "gap_usd")}
             for each in day.differences
         ],
     }

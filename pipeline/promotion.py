@@ -14,6 +14,7 @@ import structlog
 
 from core.errors import ConfigError, NoChampion
 from pipeline.resources import Resources, live
+from pipeline.signals import joint_name
 
 if TYPE_CHECKING:
     from ml.aliases import Version
@@ -111,7 +112,8 @@ def evidence_of(version: Version, *, resources: Resources | None = None) -> dict
     run = _run_of(found, version)
     if run is None:
         return {"run_id": None, "trials": None, "sharpe": None, "deflated_sharpe": None, "overfitting": None}
-    strategies = {found.strategy.name, found.candidate_strategy.name}
+    strategies = {rule.name for rule in (*found.strategies, *found.candidate_strategies)}
+    strategies.add(joint_name(found.candidate_strategies))
     trials = found.trials.count(*strategies) + len(found.registry.aliases.versions())
     variance = 0.0 if trials == 1 else found.trials.sharpe_variance(*strategies)
     returns = np.asarray(_returns(found, run), dtype=np.float64)

@@ -21,11 +21,13 @@ from core.sessions import normalise_symbol
 from features.regime import with_vix
 from pipeline.known import read_known
 from pipeline.resources import Resources, live
+from pipeline.signals import signals_of
 from trading.brokers.memory import MemoryBook
 from trading.brokers.paper import PaperBroker
 from trading.brokers.placing import place
 from trading.decide import Holdings, decide
 from trading.portfolio import trades_of
+from trading.strategies.gate import ungated
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -36,7 +38,7 @@ if TYPE_CHECKING:
     from core.models import Position
     from ml.predict import EntryFilter
     from pipeline.known import Known
-    from trading.decide import Decisions, Refusal
+    from trading.decide import Decisions, Key, Refusal
     from trading.strategies.base import Strategy
 
     Progress = Callable[[int, int], None]
@@ -60,9 +62,9 @@ class Past:
     bars
         BARS of each session that had one, as known at its decision.
     signals
-        SIGNALS with symbol, open and close of each session that had a bar.
+        SIGNALS with strategy, symbol, open and close of each session that had a bar.
     accept
-        The entry filter's answers: symbol, session, probability, accept; None when there is no filter.
+        The entry filter's answers: strategy (the rule's name), symbol, session, probability, accept; None without a filter.
     """
 
     sessions: pd.DatetimeIndex
@@ -92,7 +94,7 @@ class Replay:
     """
 
     portfolio: str
-    strategy: Strategy
+    strategies: tuple[Strategy, ...]
     trades: pd.DataFrame
     positions: tuple[Position, ...]
     equity: pd.DataFrame
@@ -114,7 +116,7 @@ def run(
     *,
     symbols: Sequence[str] = (),
     model: str | None = None,
-    strategy: Strategy | None = None,
+    strategies: Sequence[Strategy] = (),
     on_progress: Progress = silent,
     resources: Resources | None = None,
 ) -> Replay:
@@ -127,7 +129,7 @@ def run(
     model
         Version of the entry filter, or `champion`; None trades every entry. The filter is the one of today: on sessions that it
         was trained on its answers are better than any it could have given then.
-    strategy
+    strategies
         The desk's own unless given.
 
     Raises
@@ -139,7 +141,7 @@ def run(
     """
     found = resources or live()
     started = time.perf_counter()
-    traded = strategy or found.strategy
+    traded = tuple(strategies) or found.strategies
     known = read_known(found, first, last, [normalise_symbol(each) for each in symbols] or found.universe())
     past = past_of(known, traded, _filter(found, model))
     read = time.perf_counter()
@@ -154,7 +156,7 @@ def run(
         trades_of(desk.book.fills(desk.portfolio)),
         tuple(desk.book.positions(desk.portfolio)),
         desk.equity(),
-        _stacked(past.signals).assign(strategy=traded.name),
+        _stacked(past.signals),
         past.accept,
         tuple(desk.refusals),
         ended - started,
@@ -171,11 +173,13 @@ class Desk:
         Candidates not entered so far.
     """
 
-    def __init__(self, found: Resources, strategy: Strategy, portfolio: str) -> None:
+    def __init__(self, found: Resources, strategies: tuple[Strategy, ...], portfolio: str) -> None:
         self.portfolio = portfolio
         self.book = MemoryBook()
         self.refusals: list[Refusal] = []
-        self._strategy, self._limits = strategy, found.limits
+        self._strategies, self._limits = strategies, found.limits
+        self._enters_at_open = any(strategy.entry == "open" for strategy in strategies)
+        self._exits_at_close = any(strategy.exit == "close" for strategy in strategies)
         cash = found.settings.initial_cash_usd
         self._broker = PaperBroker(self.book, found.costs, portfolio=portfolio, initial_cash_usd=cash)
         self._closes: dict[str, float] = {}
@@ -186,12 +190,12 @@ class Desk:
         """Settle the session, decide at its close, place, and mark the portfolio."""
         bars, signals = past.bars.get(stamp), past.signals.get(stamp)
         if bars is not None and signals is not None:
-            if self._strategy.entry == "open":
+            if self._enters_at_open:
                 self._act(stamp, signals, past, "open")
             self._settle(stamp, bars)
             self._closes.update(zip(bars["symbol"], bars["close"], strict=True))
             self._act(stamp, signals, past, "close")
-            if self._strategy.exit == "close":
+            if self._exits_at_close:
                 self._settle(stamp, bars)
         worth = self._broker.account(self._closes).equity_usd
         self._peak_usd = max(self._peak_usd, worth)
@@ -227,11 +231,11 @@ class Desk:
         positions = self.book.positions(self.portfolio)
         cash = self._broker.cash_usd()
         holdings = Holdings(self.portfolio, positions, orders, cash, self._closes, self._peak_usd)
-        accept, probability = _answers(past.accept, stamp)
+        accept, probability = _answers(past.accept, stamp, self._strategies)
         return decide(
             stamp.date(),
             signals,
-            self._strategy,
+            self._strategies,
             holdings,
             self._limits,
             accept=accept,
@@ -240,7 +244,7 @@ class Desk:
         )
 
 
-def past_of(known: Known, strategy: Strategy, model: EntryFilter | None = None) -> Past:
+def past_of(known: Known, strategies: Sequence[Strategy], model: EntryFilter | None = None) -> Past:
     """Bars, signals and the filter's answers of every session, from what was known then."""
     bars, signals, answers = [], [], []
     for symbol in sorted(known.versions):
@@ -248,25 +252,27 @@ def past_of(known: Known, strategy: Strategy, model: EntryFilter | None = None) 
             if stretch.bars.empty:
                 continue
             whole = with_vix(stretch.bars, stretch.vix)
-            rows = strategy.signals(whole).assign(symbol=symbol, open=whole["open"], close=whole["close"])
+            rows = signals_of(strategies, whole)
             bars.append(known.rows(stretch, stretch.bars))
             signals.append(known.rows(stretch, rows))
             if model is not None:
-                entries = signals[-1].loc[signals[-1]["entry"] != 0, "session"]
-                answers.append(_judged(model, stretch.bars, stretch.vix, entries))
+                answers.append(_judged(model, stretch.bars, stretch.vix, signals[-1][signals[-1]["entry"] != 0]))
     if not bars or all(part.empty for part in bars):
         raise DataError(f"No bar from {known.sessions[0]:%Y-%m-%d} to {known.sessions[-1]:%Y-%m-%d}. Load some: `cli ingest`.")
     return Past(known.sessions, _by_session(bars), _by_session(signals), None if model is None else _answered(answers))
 
 
-def _judged(model: EntryFilter, bars: pd.DataFrame, vix: pd.DataFrame, sessions: pd.Series[pd.Timestamp]) -> pd.DataFrame:
-    """The filter's answers about a symbol's candidates; none where no feature is known, as the API gives none."""
+def _judged(model: EntryFilter, bars: pd.DataFrame, vix: pd.DataFrame, entries: pd.DataFrame) -> pd.DataFrame:
+    """The filter's answers about a symbol's entries; none where no feature is known, as the API gives none."""
     from core.frames import FEATURES
     from features.build import build_features
 
     features = build_features(bars, vix)
-    wanted = features[features["session"].isin(sessions) & features[list(FEATURES)].notna().any(axis=1)]
-    keys = wanted[["symbol", "session"]].reset_index(drop=True)
+    known = features[features[list(FEATURES)].notna().any(axis=1)]
+    asked = entries[["strategy", "session"]].assign(strategy=[ungated(name) for name in entries["strategy"]])
+    wanted = asked.merge(known, on="session")
+    wanted = wanted[wanted["strategy"].isin(model.strategies)]
+    keys = wanted[["strategy", "symbol", "session"]].reset_index(drop=True)
     if wanted.empty:
         return keys
     judged = model.predict(wanted)
@@ -274,11 +280,11 @@ def _judged(model: EntryFilter, bars: pd.DataFrame, vix: pd.DataFrame, sessions:
 
 
 def _answered(parts: Sequence[pd.DataFrame]) -> pd.DataFrame:
-    """The answers about all symbols: symbol, session, probability, accept."""
+    """The answers about all symbols: strategy, symbol, session, probability, accept."""
     given = [part for part in parts if not part.empty]
     if given:
         return pd.concat(given, ignore_index=True)
-    kinds = {"symbol": "object", "session": SESSION, "probability": "float64", "accept": "bool"}
+    kinds = {"strategy": "object", "symbol": "object", "session": SESSION, "probability": "float64", "accept": "bool"}
     return pd.DataFrame({name: pd.Series(dtype=kind) for name, kind in kinds.items()})
 
 
@@ -288,14 +294,18 @@ def _filter(found: Resources, model: str | None) -> EntryFilter | None:
     return found.registry.champion() if model == "champion" else found.registry.load(model)
 
 
-def _answers(accept: pd.DataFrame | None, stamp: pd.Timestamp) -> tuple[dict[str, bool] | None, dict[str, float] | None]:
+def _answers(
+    accept: pd.DataFrame | None, stamp: pd.Timestamp, strategies: Sequence[Strategy]
+) -> tuple[dict[Key, bool] | None, dict[Key, float] | None]:
     """Whether and how probably each candidate of a session is accepted; None without a filter."""
     if accept is None:
         return None, None
     rows = accept[accept["session"] == stamp]
+    traded = {ungated(strategy.name): strategy.name for strategy in strategies}
+    keys = [(traded[rule], str(symbol)) for rule, symbol in zip(rows["strategy"], rows["symbol"], strict=True)]
     return (
-        {str(symbol): bool(yes) for symbol, yes in zip(rows["symbol"], rows["accept"], strict=True)},
-        {str(symbol): float(value) for symbol, value in zip(rows["symbol"], rows["probability"], strict=True)},
+        dict(zip(keys, map(bool, rows["accept"]), strict=True)),
+        dict(zip(keys, map(float, rows["probability"]), strict=True)),
     )
 
 

@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING, Any
 from core.errors import DataError
 from pipeline.market import bars_by_symbol
 from pipeline.resources import Resources, live
+from pipeline.signals import joint_name
 from trading.strategies.gate import ungated
 
 if TYPE_CHECKING:
     import datetime as dt
+    from collections.abc import Sequence
 
     import pandas as pd
 
@@ -29,20 +31,20 @@ def run_backtest(
     kind: str,
     accept: pd.DataFrame | None = None,
     start: dt.date | None = None,
-    strategy: Strategy | None = None,
+    strategies: Sequence[Strategy] = (),
 ) -> Result:
-    """Backtest a strategy, the desk's own unless given, store the run, and count it as a trial.
+    """Backtest strategies that share a portfolio, the desk's own unless given, store the run, and count it as a trial.
 
     Parameters
     ----------
     kind
         Name of the run's purpose, e.g. ``unfiltered`` or ``filtered``.
     accept
-        Columns symbol, session, probability, accept: entries not accepted are not traded. None trades every entry.
+        See `backtest.engine.backtest`; None trades every entry.
     start
         First session on which an entry may be decided.
     """
-    traded = strategy or resources.strategy
+    traded = tuple(strategies) or resources.strategies
     result = _simulate(resources, bars, traded, accept, start)
     _count(resources, bars, traded, result, kind=kind, accept=accept)
     _save(resources, traded, result, kind=kind)
@@ -50,7 +52,9 @@ def run_backtest(
 
 
 def run(session: str, *, resources: Resources | None = None, strategy: Strategy | None = None) -> dict[str, Any]:
-    """Backtest a strategy without the filter on everything up to `session`; write its report, on disk and to MLflow.
+    """Backtest a strategy, or the desk's own together, without the filter on everything up to `session`.
+
+    The report is written to disk and to MLflow.
 
     Returns
     -------
@@ -61,14 +65,14 @@ def run(session: str, *, resources: Resources | None = None, strategy: Strategy 
     from pipeline.weigh import evidence_of
 
     found = resources or live()
-    bars, traded = bars_by_symbol(found, session), strategy or found.strategy
+    bars, traded = bars_by_symbol(found, session), (strategy,) if strategy else found.strategies
     result = _simulate(found, bars, traded, None, None)
     _count(found, bars, traded, result, kind="unfiltered", accept=None)
     evidence = evidence_of(found, result, traded)
     run_id = _save(found, traded, result, kind="unfiltered", evidence=evidence)
     page, summary = write_stored(found, run_id)
-    given = {"run_id": run_id, "symbols": ",".join(result.panel.symbols), **traded.describe()}
-    with found.tracking.run(EXPERIMENT, f"{traded.name} {session}", given) as tracked:
+    given = {"run_id": run_id, "symbols": ",".join(result.panel.symbols), **_described(traded)}
+    with found.tracking.run(EXPERIMENT, f"{joint_name(traded)} {session}", given) as tracked:
         found.tracking.figures(tracked, {**result.metrics, **evidence})
         for path in (page, summary):
             found.tracking.file(tracked, path)
@@ -78,7 +82,7 @@ def run(session: str, *, resources: Resources | None = None, strategy: Strategy 
 def _simulate(
     resources: Resources,
     bars: dict[str, pd.DataFrame],
-    strategy: Strategy,
+    strategies: Sequence[Strategy],
     accept: pd.DataFrame | None,
     start: dt.date | None,
 ) -> Result:
@@ -86,7 +90,7 @@ def _simulate(
 
     return backtest(
         bars,
-        strategy,
+        strategies,
         resources.costs,
         limits=resources.limits,
         initial_cash_usd=resources.settings.initial_cash_usd,
@@ -98,7 +102,7 @@ def _simulate(
 def _count(
     resources: Resources,
     bars: dict[str, pd.DataFrame],
-    strategy: Strategy,
+    strategies: Sequence[Strategy],
     result: Result,
     *,
     kind: str,
@@ -109,16 +113,17 @@ def _count(
     from pipeline.sweep import rule_of, terms_of
 
     symbols = ",".join(sorted(bars))
-    family = ungated(strategy.name)
+    family = "+".join(sorted(ungated(strategy.name) for strategy in strategies))
     asked = {"start": str(result.equity["session"].min()), "accept": None if accept is None else _digest(accept)}
-    terms = {**terms_of(resources, *(bars[symbol] for symbol in sorted(bars))), **rule_of(strategy), **asked}
+    rules = [rule_of(strategy) for strategy in strategies]
+    terms = {**terms_of(resources, *(bars[symbol] for symbol in sorted(bars))), **_single(rules, "rules"), **asked}
     resources.trials.record(
         [
             {
-                "key": Cell(strategy.name, symbols).key(terms),
+                "key": Cell(joint_name(strategies), symbols).key(terms),
                 "strategy": family,
                 "symbol": symbols,
-                "params": strategy.describe(),
+                "params": _described(strategies),
                 "kind": kind,
                 "first_session": result.panel.sessions[0].date(),
                 "last_session": result.panel.sessions[-1].date(),
@@ -132,19 +137,24 @@ def _count(
 def _digest(accept: pd.DataFrame) -> int:
     from pandas.util import hash_pandas_object
 
-    columns = [name for name in ("symbol", "session", "accept", "probability") if name in accept]
+    columns = [name for name in ("strategy", "symbol", "session", "accept", "probability") if name in accept]
     return int(hash_pandas_object(accept[columns], index=False).sum())
 
 
 def _save(
-    resources: Resources, strategy: Strategy, result: Result, *, kind: str, evidence: dict[str, Any] | None = None
+    resources: Resources,
+    strategies: Sequence[Strategy],
+    result: Result,
+    *,
+    kind: str,
+    evidence: dict[str, Any] | None = None,
 ) -> str:
     from storage.runs import save_run
 
     settings = resources.settings
     meta = {
-        "strategy": strategy.name,
-        "params": strategy.describe(),
+        "strategy": joint_name(strategies),
+        "params": _described(strategies),
         "symbols": list(result.panel.symbols),
         "first_session": str(result.panel.sessions[result.first].date()),
         "last_session": str(result.panel.sessions[-1].date()),
@@ -162,6 +172,18 @@ def _save(
         equity=result.equity,
         directory=resources.data_dir / "runs",
     )
+
+
+def _described(strategies: Sequence[Strategy]) -> dict[str, Any]:
+    """Parameters of one strategy, or those of each of several under its name."""
+    if len(strategies) == 1:
+        return strategies[0].describe()
+    return {strategy.name: strategy.describe() for strategy in strategies}
+
+
+def _single(found: Sequence[dict[str, Any]], name: str) -> dict[str, Any]:
+    """The only one itself, or several as a list under a name."""
+    return found[0] if len(found) == 1 else {name: list(found)}
 
 
 def check_leakage(

@@ -46,7 +46,6 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger()
 VIX = "^VIX"
-TRADED = "bollinger"  # the strategy that trades, by its name among the stored parameters
 
 
 def utc_now() -> dt.datetime:
@@ -190,23 +189,26 @@ class Resources:
         return Alerts(self.settings)
 
     @cached_property
-    def strategy(self) -> Strategy:
-        """The strategy that trades: Bollinger reversal with the parameters in force, behind its gates, where switched on."""
+    def strategies(self) -> tuple[Strategy, ...]:
+        """The strategies that trade (`STRATEGIES`), with the parameters in force, behind their gates, where switched on."""
         from pipeline.stored_strategy import switched
         from trading.strategies.earnings import EarningsGate
-        from trading.strategies.gate import VixGate
+        from trading.strategies.gate import gated
 
-        gated: Strategy = VixGate(self.candidate_strategy)
-        if self.settings.earnings_gate:
-            gated = EarningsGate(gated, self._earnings_calendar())
-        return switched(gated, TRADED, self._in_force)
+        calendar = self._earnings_calendar() if self.settings.earnings_gate else None
+        found = []
+        for name, rule in zip(self.settings.strategies, self.candidate_strategies, strict=True):
+            strategy = gated(rule)
+            strategy = strategy if calendar is None else EarningsGate(strategy, calendar)
+            found.append(switched(strategy, name, self._in_force))
+        return tuple(found)
 
     @cached_property
-    def candidate_strategy(self) -> Strategy:
-        """The same rule without gates and switches: what the entry filter learns from, in every regime, VIX known or not."""
-        from pipeline.stored_strategy import rule_of
+    def candidate_strategies(self) -> tuple[Strategy, ...]:
+        """The same rules without gates and switches: what the entry filter learns from, in every regime, VIX known or not."""
+        from pipeline.stored_strategy import desk_rules
 
-        return rule_of(TRADED, self._in_force)
+        return desk_rules(self.settings.strategies, self._in_force)
 
     @cached_property
     def _in_force(self) -> Snapshot:

@@ -65,7 +65,7 @@ def review(found: Resources, day: dt.date, intents: Orders, known: set[str]) -> 
     found.ledger.save_risk_events([event(each.order, each.rule, each.details()) for each in said.findings])
     going = {order.client_order_id: order for order in said.orders}
     kept = tuple(going.get(order.client_order_id, order) for order in intents if order.client_order_id in known | set(going))
-    return kept, [Refusal(each.order.symbol, day, each.rule) for each in said.findings if each.refused]
+    return kept, [Refusal(each.order.strategy, each.order.symbol, day, each.rule) for each in said.findings if each.refused]
 
 
 def manager_of(found: Resources) -> RiskManager:
@@ -114,7 +114,7 @@ def _sold(
     flatten(reason, day=day, resources=found)
     found.ledger.save_risk_events([event(order, risk_watch.DRAWDOWN, sunk) for order in new])
     log.warning("day_not_traded", session=str(day), reason=reason, dropped=len(intents))
-    return (), [Refusal(order.symbol, day, risk_watch.DRAWDOWN) for order in new]
+    return (), [Refusal(order.strategy, order.symbol, day, risk_watch.DRAWDOWN) for order in new]
 
 
 def _situation(  # noqa: PLR0917  # private, each named at its one call
@@ -163,13 +163,15 @@ def _losses(found: Resources, day: dt.date) -> dict[tuple[str, str], int]:
 
 def _first(found: Resources, day: dt.date) -> Callable[[OrderIntent], float]:
     """Candidates with the highest probability first, as `decide` ranks them; by strength without predictions."""
-    predictions = found.ledger.predictions(day, found.strategy.name)
-    signals = found.ledger.signals(day, found.strategy.name)
-    named, column = (predictions, "probability") if len(predictions) else (signals, "strength")
-    ranks = dict(zip(named["symbol"], named[column].astype(float), strict=True))
+    predictions = found.ledger.predictions(day)
+    named, column = (predictions, "probability") if len(predictions) else (found.ledger.signals(day), "strength")
+    ranks = {
+        (strategy, symbol): float(value)
+        for strategy, symbol, value in zip(named["strategy"], named["symbol"], named[column], strict=True)
+    }
 
     def rank(order: OrderIntent) -> float:
-        value = ranks.get(order.symbol, math.nan)
+        value = ranks.get((order.strategy, order.symbol), math.nan)
         return -math.inf if math.isnan(value) else value
 
     return rank

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 from core.errors import ConfigError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from storage.strategy_params import Snapshot, Stored
     from trading.strategies.base import Strategy
 
@@ -30,6 +32,26 @@ def rule_of(name: str, snapshot: Snapshot) -> Strategy:
     rows = {symbol: snapshot.rows[name, symbol] for symbol in snapshot.symbols(name)}
     own = {symbol: _built(name, row, shared) for symbol, row in rows.items() if row.params}
     return PerSymbol(own, default) if own else default
+
+
+def desk_rules(names: Sequence[str], snapshot: Snapshot) -> tuple[Strategy, ...]:
+    """The rules of a desk that decides at the close, without gates and switches.
+
+    Raises
+    ------
+    ConfigError
+        When one decides at the open, before which nobody asks it, or two have one name.
+    """
+    rules = tuple(rule_of(name, snapshot) for name in names)
+    early = [rule.name for rule in rules if rule.entry == "open"]
+    if early:
+        raise ConfigError(
+            f"STRATEGIES: {early[0]} decides at the open, and the daily desk decides at the close before it. Take it out; it "
+            f"can be researched: `cli backtest --strategy {early[0]}`."
+        )
+    if len({rule.name for rule in rules}) < len(rules):
+        raise ConfigError(f"STRATEGIES: expected different ones, found {', '.join(sorted(rule.name for rule in rules))}.")
+    return rules
 
 
 def switched(strategy: Strategy, name: str, snapshot: Snapshot) -> Strategy:

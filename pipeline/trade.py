@@ -26,6 +26,7 @@ from pipeline.market import bars_by_symbol
 from pipeline.portfolio import objection
 from pipeline.resources import VIX, Resources, live
 from pipeline.risk_review import review
+from pipeline.signals import signals_of
 from storage.locks import executor_lock
 from trading.brokers.intake import collect
 from trading.brokers.placing import place as send
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
     from core.models import OrderIntent
     from trading.brokers.paper import PaperBroker
     from trading.brokers.placing import Gate
+    from trading.decide import Key
 
 log = structlog.get_logger()
 ENTER = "enter"  # the API's word for an accepted candidate
@@ -65,14 +67,14 @@ def settle(session: str, *, resources: Resources | None = None) -> dict[str, Any
 
 
 def candidates(session: str, *, resources: Resources | None = None) -> dict[str, Any]:
-    """Signals of the strategy at the close of the session, stored."""
+    """Signals of every strategy at the close of the session, stored."""
     found = resources or live()
     signals = _signals(found, session)
     if not signals.empty:
         found.ledger.save_signals(signals)
     reach("candidates.saved")
     entries = int((signals["entry"] != 0).sum()) if len(signals) else 0
-    return {"session": session, "symbols": len(signals), "entries": entries}
+    return {"session": session, "symbols": signals["symbol"].nunique() if len(signals) else 0, "entries": entries}
 
 
 def predict(session: str, *, resources: Resources | None = None) -> dict[str, Any]:
@@ -82,15 +84,17 @@ def predict(session: str, *, resources: Resources | None = None) -> dict[str, An
     """
     found = resources or live()
     day = dt.date.fromisoformat(session)
-    signals = found.ledger.signals(day, found.strategy.name)
-    answers = ask_api(found.settings.api_url, signals.loc[signals["entry"] != 0, "symbol"], found.settings.api_read_keys)
+    signals = _stored_signals(found, day)
+    entries = signals[signals["entry"] != 0]
+    questions = list(zip(entries["strategy"], entries["symbol"], strict=True))
+    answers = ask_api(found.settings.api_url, questions, found.settings.api_read_keys)
     reach("predict.answered")
     usable = [answer for answer in answers if answer["session"] == session]
     for answer in answers:
         if answer["session"] != session:
             log.warning("prediction_of_another_session", symbol=answer["symbol"], session=session, found=answer["session"])
     usable = decided_by_arms(found, day, usable)
-    found.ledger.save_predictions(day, found.strategy.name, usable)
+    found.ledger.save_predictions(day, usable)
     reach("predict.saved")
     return {"session": session, "predictions": len(usable), "accepted": sum(a["signal"] == ENTER for a in usable)}
 
@@ -154,7 +158,7 @@ def _place(found: Resources, session: str, gate: Gate) -> dict[str, Any]:
     found.ledger.save_risk_events(
         {
             "portfolio": portfolio,
-            "strategy": found.strategy.name,
+            "strategy": refusal.strategy,
             "symbol": refusal.symbol,
             "session": refusal.session,
             "reason": refusal.reason,
@@ -179,8 +183,8 @@ def _settled_on(
 
     Deciding again on predictions or prices that changed since would add orders to those sent already.
     """
-    name = found.strategy.name
-    standing = tuple(order for order, _ in known.values() if order.strategy == name and order.session > day)
+    names = {strategy.name for strategy in found.strategies}
+    standing = tuple(order for order, _ in known.values() if order.strategy in names and order.session > day)
     if not standing:
         return decisions.intents
     fresh = [intent for intent in decisions.intents if intent.session > day and intent.client_order_id not in known]
@@ -220,8 +224,13 @@ def record(session: str, *, resources: Resources | None = None) -> dict[str, Any
 @retry(
     retry=retry_if_exception_type(RetryLater), stop=stop_after_attempt(4), wait=wait_exponential_jitter(0.5, 8), reraise=True
 )
-def ask_api(url: str, symbols: Iterable[str], keys: Sequence[SecretStr] = ()) -> list[dict[str, Any]]:
-    """POST each symbol to `/predict-next-day`; a symbol that is unknown or stale there is logged and left out.
+def ask_api(url: str, questions: Iterable[Key], keys: Sequence[SecretStr] = ()) -> list[dict[str, Any]]:
+    """POST each strategy and symbol to `/predict-entry`; what is unknown or stale there is logged and left out.
+
+    Returns
+    -------
+    list
+        The answers, each under the strategy's name as it was asked (with that of its gate).
 
     Raises
     ------
@@ -235,7 +244,7 @@ def ask_api(url: str, symbols: Iterable[str], keys: Sequence[SecretStr] = ()) ->
     answers = []
     headers = {"X-API-Key": keys[0].get_secret_value()} if keys else {}
     with httpx.Client(base_url=url, timeout=10.0, headers=headers) as client:
-        for symbol in symbols:
+        for strategy, symbol in questions:
             try:
                 response = client.post("/predict-next-day", json={"symbol": symbol})
             except httpx.TransportError as error:
@@ -247,10 +256,10 @@ def ask_api(url: str, symbols: Iterable[str], keys: Sequence[SecretStr] = ()) ->
             if response.status_code == httpx.codes.UNAUTHORIZED:
                 raise ConfigError(f"{response.json()['detail']} Set API_READ_KEYS to the same for the desk and the API.")
             if response.status_code in {httpx.codes.NOT_FOUND, httpx.codes.CONFLICT}:
-                log.warning("no_prediction", symbol=symbol, answer=response.text)
+                log.warning("no_prediction", strategy=strategy, symbol=symbol, answer=response.text)
                 continue
             response.raise_for_status()
-            answers.append(response.json())
+            answers.append({**response.json(), "strategy": strategy})
     return answers
 
 
@@ -261,17 +270,28 @@ def next_open(session: str) -> dt.date:
 
 def _decide(found: Resources, day: dt.date) -> Decisions:
     """Today's decisions from the stored signals and predictions and from what the portfolio holds."""
-    portfolio, strategy = found.settings.portfolio, found.strategy
-    signals = found.ledger.signals(day, strategy.name)
-    predictions = found.ledger.predictions(day, strategy.name)
+    portfolio = found.settings.portfolio
+    signals, predictions = _stored_signals(found, day), found.ledger.predictions(day)
     positions = found.ledger.positions(portfolio)
     orders = [order for order, _ in found.ledger.open_orders(portfolio)]
     symbols = {*signals["symbol"], *(held.symbol for held in positions), *(order.symbol for order in orders)}
     closes, peak_usd = _closes(found, day, symbols), _peak_usd(found, day)
     holdings = Holdings(portfolio, positions, orders, found.broker.cash_usd(), closes, peak_usd)
-    accept = dict(zip(predictions["symbol"], predictions["signal"] == ENTER, strict=True))
-    probability = dict(zip(predictions["symbol"], predictions["probability"], strict=True))
-    return decide(day, signals, strategy, holdings, found.limits, accept=accept, probability=probability)
+    accept, probability = answers_of(predictions)
+    return decide(day, signals, found.strategies, holdings, found.limits, accept=accept, probability=probability)
+
+
+def answers_of(predictions: pd.DataFrame) -> tuple[dict[Key, bool], dict[Key, float]]:
+    """Whether each candidate was accepted and how probable its win is, by strategy and symbol, from stored predictions."""
+    keys = list(zip(predictions["strategy"], predictions["symbol"], strict=True))
+    accept = dict(zip(keys, (bool(said == ENTER) for said in predictions["signal"]), strict=True))
+    return accept, dict(zip(keys, predictions["probability"].astype(float), strict=True))
+
+
+def _stored_signals(found: Resources, day: dt.date) -> pd.DataFrame:
+    """Signals of the strategies that trade; others may have traded that day."""
+    signals = found.ledger.signals(day)
+    return signals[signals["strategy"].isin([strategy.name for strategy in found.strategies])].reset_index(drop=True)
 
 
 def _validated(
@@ -284,7 +304,7 @@ def _validated(
         return intents, []
     found.alerts.send(f"{len(entries)} entries decided on {day} were not ordered", objects)
     kept = tuple(intent for intent in intents if intent not in entries)
-    return kept, [Refusal(intent.symbol, day, VALIDATION) for intent in entries]
+    return kept, [Refusal(intent.strategy, intent.symbol, day, VALIDATION) for intent in entries]
 
 
 def _closes(found: Resources, day: dt.date, symbols: set[str]) -> dict[str, float]:
@@ -322,13 +342,13 @@ def _unsettled(found: Resources, day: dt.date) -> list[dt.date]:
 
 
 def _signals(found: Resources, session: str) -> pd.DataFrame:
-    """The strategy's last row for each symbol that has a bar for the session."""
+    """Every strategy's last row for each symbol that has a bar for the session."""
     day = pd.Timestamp(session)
     rows = []
     for symbol, bars in bars_by_symbol(found, session).items():
         if bars["session"].iloc[-1] != day:
             log.warning("stale_symbol", symbol=symbol, session=session, last=str(bars["session"].iloc[-1].date()))
             continue
-        last = found.strategy.signals(bars).iloc[[-1]]
-        rows.append(last.assign(symbol=symbol, strategy=found.strategy.name, close=bars["close"].iloc[-1]))
+        signals = signals_of(found.strategies, bars)
+        rows.append(signals[signals["session"] == day])
     return pd.concat(rows, ignore_index=True) if rows else pd.DataFrame()

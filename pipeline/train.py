@@ -15,9 +15,12 @@ import structlog
 from core.errors import ConfigError, DataError
 from pipeline.market import bars_by_symbol
 from pipeline.research import run_backtest
-from pipeline.resources import TRADED, VIX, Resources, live
+from pipeline.resources import VIX, Resources, live
+from pipeline.signals import joint_name
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from ml.lineage import Lineage
     from ml.train import TrainResult
     from trading.costs import Costs
@@ -86,10 +89,10 @@ def build_dataset(
     resources: Resources,
     bars: dict[str, pd.DataFrame],
     *,
-    strategy: Strategy | None = None,
+    strategies: Sequence[Strategy] = (),
     costs: Costs | None = None,
 ) -> pd.DataFrame:
-    """Candidates of a strategy, the traded one unless given, with or without its gate open, and the features known at each.
+    """Candidates of strategies, the traded ones unless given, with gates open or not, and the features known at each.
 
     Raises
     ------
@@ -98,16 +101,18 @@ def build_dataset(
     """
     from backtest.engine import label_candidates
 
-    rule = strategy or resources.candidate_strategy
-    found = [label_candidates(frame, rule, costs or resources.costs) for frame in bars.values()]
+    rules = tuple(strategies) or resources.candidate_strategies
+    found = [label_candidates(frame, rule, costs or resources.costs) for rule in rules for frame in bars.values()]
     if not sum(map(len, found)):
         raise DataError(
-            f"Training: {rule.name} saw no entry in the bars of {len(bars)} symbols, so there is nothing to learn from. "
+            f"Training: {joint_name(rules)} saw no entry in the bars of {len(bars)} symbols: there is nothing to learn. "
             "Load more history (`cli ingest --full-history`) or look at its parameters (`cli params show`)."
         )
-    candidates = pd.concat(found, ignore_index=True).sort_values(["event_timestamp", "symbol"], ignore_index=True)
-    features = resources.features.training_frame(candidates[["symbol", "event_timestamp"]])
-    return candidates.merge(features, on=["symbol", "event_timestamp"], how="left", validate="one_to_one")
+    candidates = pd.concat([part for part in found if len(part)], ignore_index=True)
+    candidates = candidates.sort_values(["event_timestamp", "symbol", "strategy"], ignore_index=True)
+    key = ["symbol", "event_timestamp"]  # strategies that agree on a bar share its features
+    features = resources.features.training_frame(candidates[key].drop_duplicates(ignore_index=True))
+    return candidates.merge(features, on=key, how="left", validate="many_to_one")
 
 
 def reproduce(run_id: str, *, resources: Resources | None = None) -> dict[str, Any]:
@@ -176,8 +181,9 @@ def _dataset_of(found: Resources, lineage: Lineage) -> pd.DataFrame:
     vix = found.bars.read([VIX], end=end, as_of=moment)
     by_symbol = {str(symbol): with_vix(group.reset_index(drop=True), vix) for symbol, group in bars.groupby("symbol")}
     costs = Costs(commission_bps=float(tags["commission_bps"]), slippage_bps=float(tags["slippage_bps"]))
-    rule = rule_of(TRADED, found.parameters.as_of(moment))
-    return build_dataset(found, by_symbol, strategy=rule, costs=costs)
+    snapshot = found.parameters.as_of(moment)
+    rules = [rule_of(name, snapshot) for name in tags["strategy_set"].split(",")]
+    return build_dataset(found, by_symbol, strategies=rules, costs=costs)
 
 
 def _tags(found: Resources, session: str, symbols: list[str], as_of: dt.datetime) -> dict[str, str]:
@@ -185,9 +191,9 @@ def _tags(found: Resources, session: str, symbols: list[str], as_of: dt.datetime
     from ml.lineage import versions
 
     return {
-        "strategy": found.strategy.name,
-        "strategy_set": TRADED,
-        "strategy_params": json.dumps(found.candidate_strategy.describe(), default=str),
+        "strategy": joint_name(found.strategies),
+        "strategy_set": ",".join(found.settings.strategies),
+        "strategy_params": json.dumps({rule.name: rule.describe() for rule in found.candidate_strategies}, default=str),
         "universe": ",".join(symbols),
         "session": session,
         "bar_as_of": as_of.isoformat(),

@@ -8,6 +8,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import pandas as pd
 
     from backtest.engine import Result
@@ -17,21 +19,26 @@ if TYPE_CHECKING:
 BENCHMARK = "buy_and_hold"
 
 
-def evidence_of(found: Resources, result: Result, strategy: Strategy) -> dict[str, Any]:
-    """Interval and deflation of the Sharpe ratio, buy and hold of the same symbols, the same entries at other times."""
+def evidence_of(found: Resources, result: Result, strategies: Sequence[Strategy]) -> dict[str, Any]:
+    """Interval and deflation of the Sharpe ratio, buy and hold of the same symbols, the same entries at other times.
+
+    Entries at other times are drawn for one strategy alone.
+    """
     from backtest.evidence import benchmark_evidence, sharpe_evidence
     from backtest.random_entries import random_entries
     from trading.strategies.gate import ungated
 
-    family, yearly = ungated(strategy.name), result.panel.bars_a_year
+    names, yearly = sorted(ungated(strategy.name) for strategy in strategies), result.panel.bars_a_year
+    families = {*names, "+".join(names)}
     start = result.panel.sessions[result.first].date()
-    luck = random_entries(result.trades, result.panel, strategy, found.costs, start=start)
+    alone = len(strategies) == 1
+    luck = random_entries(result.trades, result.panel, strategies[0], found.costs, start=start) if alone else None
     return {
         **sharpe_evidence(
             result.equity_usd,
             result.initial_cash_usd,
-            trials=found.trials.count(family),
-            sharpe_variance=found.trials.sharpe_variance(family),
+            trials=found.trials.count(*families),
+            sharpe_variance=found.trials.sharpe_variance(*families),
             periods_a_year=yearly,
         ),
         **benchmark_evidence(BENCHMARK, benchmark_of(found, result), result.initial_cash_usd, periods_a_year=yearly),

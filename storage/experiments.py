@@ -78,15 +78,15 @@ class Experiments:
         """Experiments against a champion, the newest first."""
         return self._read((experiments.c.model_name == model_name) & (experiments.c.champion == champion))
 
-    def assign(self, experiment: str, strategy: str, session: dt.date, rows: Sequence[Mapping[str, Any]]) -> None:
-        """Store symbol, arm and scores of candidates; what is on record stays as it is."""
-        values = [{"experiment": experiment, "strategy": strategy, "session": session, **row} for row in rows]
+    def assign(self, experiment: str, session: dt.date, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Store strategy, symbol, arm and scores of candidates; what is on record stays as it is."""
+        values = [{"experiment": experiment, "session": session, **row} for row in rows]
         if values:
             with self._engine.begin() as connection:
                 connection.execute(insert(ab_assignments).on_conflict_do_nothing(), values)
 
     def assignments(self, experiment: str, *, session: dt.date | None = None, until: dt.date | None = None) -> pd.DataFrame:
-        """The columns of `ASSIGNED`, sorted by session and symbol: all, of one session, or up to one."""
+        """The columns of `ASSIGNED`, sorted by session, symbol and strategy: all, of one session, or up to one."""
         columns = ab_assignments.c
         query = sa.select(*(columns[name] for name in ASSIGNED)).where(columns.experiment == experiment)
         if session is not None:
@@ -94,7 +94,7 @@ class Experiments:
         if until is not None:
             query = query.where(columns.session <= until)
         with self._engine.connect() as connection:
-            rows = connection.execute(query.order_by(columns.session, columns.symbol)).all()
+            rows = connection.execute(query.order_by(columns.session, columns.symbol, columns.strategy)).all()
         frame = pd.DataFrame(rows, columns=list(ASSIGNED))
         frame["session"] = pd.to_datetime(frame["session"]).astype(SESSION)
         return frame

@@ -147,30 +147,31 @@ class Ledger:
         self._upsert(signals, rows, ("strategy", "symbol", "session"))
 
     def signals(self, session: dt.date, strategy: str | None = None) -> pd.DataFrame:
-        """SIGNALS of a session with strategy, symbol and close, sorted by symbol."""
+        """SIGNALS of a session with strategy, symbol and close, sorted by strategy and symbol."""
         query = sa.select(*(signals.c[name] for name in SIGNAL_COLUMNS)).where(signals.c.session == session)
         if strategy is not None:
             query = query.where(signals.c.strategy == strategy)
         frame = pd.DataFrame(self._rows(query), columns=list(SIGNAL_COLUMNS))
         frame["session"] = pd.to_datetime(frame["session"]).astype(SESSION)
         kinds = {name: kind for name, kind in SIGNALS.columns.items() if name != "session"}
-        return frame.astype({**kinds, "close": "float64"}).sort_values("symbol", ignore_index=True)
+        return frame.astype({**kinds, "close": "float64"}).sort_values(["strategy", "symbol"], ignore_index=True)
 
-    def save_predictions(self, session: dt.date, strategy: str, answers: Iterable[Mapping[str, Any]]) -> None:
-        """Upsert the prediction API's answers about the candidates of a session."""
-        rows = [{"strategy": strategy, "session": session, **{n: answer[n] for n in PREDICTION_COLUMNS}} for answer in answers]
+    def save_predictions(self, session: dt.date, answers: Iterable[Mapping[str, Any]]) -> None:
+        """Upsert the prediction API's answers about the candidates of a session, each with its strategy."""
+        columns = ("strategy", *PREDICTION_COLUMNS)
+        rows = [{"session": session, **{name: answer[name] for name in columns}} for answer in answers]
         self._upsert(predictions, rows, ("strategy", "symbol", "session", "model_version"))
 
-    def predictions(self, session: dt.date, strategy: str) -> pd.DataFrame:
-        """Newest prediction of each symbol for a session: symbol, model_version, probability, predicted_return, signal."""
+    def predictions(self, session: dt.date) -> pd.DataFrame:
+        """Newest prediction of each candidate: strategy, symbol, model_version, probability, predicted_return, signal."""
+        columns = ["strategy", "symbol", "model_version", "probability", "predicted_return", "signal"]
         wanted = predictions.c
         query = (
-            sa.select(wanted.symbol, wanted.model_version, wanted.probability, wanted.predicted_return, wanted.signal)
-            .ext(distinct_on(wanted.symbol))
-            .where(wanted.session == session, wanted.strategy == strategy)
-            .order_by(wanted.symbol, wanted.created_at.desc())
+            sa.select(*(wanted[name] for name in columns))
+            .ext(distinct_on(wanted.strategy, wanted.symbol))
+            .where(wanted.session == session)
+            .order_by(wanted.strategy, wanted.symbol, wanted.created_at.desc())
         )
-        columns = ["symbol", "model_version", "probability", "predicted_return", "signal"]
         return pd.DataFrame(self._rows(query), columns=columns)
 
     def save_risk_events(self, events: Iterable[Mapping[str, Any]]) -> None:

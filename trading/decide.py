@@ -32,10 +32,14 @@ if TYPE_CHECKING:
     from trading.strategies.base import Strategy
 
 
+Key = tuple[str, str]  # strategy and symbol
+
+
 @dataclass(frozen=True)
 class Refusal:
     """A candidate that was not entered, and why: `held`, `filter`, `no_prediction`, `max_positions` or `no_capital`."""
 
+    strategy: str
     symbol: str
     session: dt.date
     reason: str
@@ -68,25 +72,25 @@ class Holdings:
 def decide(
     session: dt.date,
     signals: pd.DataFrame,
-    strategy: Strategy,
+    strategies: Sequence[Strategy],
     holdings: Holdings,
     limits: Limits,
     *,
-    accept: Mapping[str, bool] | None = None,
-    probability: Mapping[str, float] | None = None,
+    accept: Mapping[Key, bool] | None = None,
+    probability: Mapping[Key, float] | None = None,
     moment: Literal["open", "close"] = "close",
 ) -> Decisions:
-    """Decide at the close of `session`, or at its open for a strategy that enters there.
+    """Decide at the close of `session`, or at its open for the strategies that enter there.
 
     Orders decided at this very session count as not there, so that deciding again gives the same answer.
 
     Parameters
     ----------
     signals
-        One row for each symbol with a bar that session: SIGNALS with the columns symbol and close, the decision price (open,
-        for a decision at the open).
+        One row for each strategy and each symbol with a bar that session: SIGNALS with the columns strategy, symbol and close,
+        the decision price (open, for a decision at the open). Strengths of several strategies must be comparable.
     accept
-        The entry filter's answer for each candidate's symbol; None when there is no filter.
+        The entry filter's answer for each candidate; None when there is no filter.
     probability
         By which candidates are ranked, the highest first; None ranks them by the strength of their signals.
 
@@ -102,18 +106,21 @@ def decide(
         raise StopTrading(f"Deciding for {session}, but {late[0]} was entered later. Decide for the newest session only.")
     if not (signals["session"].dt.date == session).all():
         raise StopTrading(f"Deciding for {session} on signals of another session. Compute the signals of that session.")
-    rows = signals.sort_values("symbol", ignore_index=True)
+    rules = {strategy.name: strategy for strategy in strategies}
+    rows = signals.sort_values(["strategy", "symbol"], ignore_index=True)
     orders = [order for order in holdings.open_orders if order.decision_session < session]
-    exits = _exits(session, rows, strategy, holdings, orders) if moment == "close" else []
-    if strategy.entry != ("open" if moment == "open" else "next_open"):
+    exits = _exits(session, rows, rules, holdings, orders) if moment == "close" else []
+    entering = [name for name, rule in rules.items() if rule.entry == ("open" if moment == "open" else "next_open")]
+    rows = rows[rows["strategy"].isin(entering)].reset_index(drop=True)
+    if rows.empty:
         return Decisions(tuple(exits), ())
-    price = rows["open" if moment == "open" else "close"].to_numpy(dtype=np.float64)
-    wanted, refusals = _candidates(session, rows, strategy, holdings, orders, accept)
+    keys: list[Key] = list(zip(rows["strategy"], rows["symbol"], strict=True))
+    wanted, refused = _candidates(rows, keys, holdings, orders, accept)
     worth = account(holdings.cash_usd, holdings.positions, orders, holdings.prices)
-    strength = rows["strength"] if probability is None else rows["symbol"].map(dict(probability))
+    strength = rows["strength"] if probability is None else [probability.get(key, np.nan) for key in keys]
     signed, verdict = allocate(
         wanted,
-        price,
+        rows["open" if moment == "open" else "close"].to_numpy(dtype=np.float64),
         rows["stop_pct"].to_numpy(dtype=np.float64),
         np.asarray(strength, dtype=np.float64),
         worth.equity_usd,
@@ -122,63 +129,61 @@ def decide(
         worth.equity_usd if holdings.peak_usd is None else holdings.peak_usd,
         limits.terms(),
     )
-    refusals += [Refusal(rows["symbol"][i], session, VERDICTS[verdict[i]]) for i in np.flatnonzero(verdict)]
+    refused |= {int(i): VERDICTS[verdict[i]] for i in np.flatnonzero(verdict)}
     entries = [
         entry_order(
             holdings.portfolio,
-            strategy.name,
-            rows["symbol"][i],
+            *keys[i],
             decision_session=session,
-            session=session if moment == "open" else next_session(session, calendar_name(rows["symbol"][i])),
+            session=session if moment == "open" else next_session(session, calendar_name(keys[i][1])),
             signed_quantity=float(signed[i]),
             stop_pct=float(rows["stop_pct"][i]),
             target_pct=float(rows["target_pct"][i]),
-            max_sessions=strategy.max_sessions,
+            max_sessions=rules[keys[i][0]].max_sessions,
         )
         for i in np.flatnonzero(signed)
     ]
-    return Decisions((*exits, *entries), tuple(refusals))
+    refusals = tuple(Refusal(*keys[i], session, reason) for i, reason in refused.items())
+    return Decisions((*exits, *entries), refusals)
 
 
 def _exits(
-    session: dt.date, rows: pd.DataFrame, strategy: Strategy, holdings: Holdings, orders: Sequence[OrderIntent]
+    session: dt.date, rows: pd.DataFrame, rules: Mapping[str, Strategy], holdings: Holdings, orders: Sequence[OrderIntent]
 ) -> list[OrderIntent]:
     """Rule and time exits at this close. No bar, no decision; an exit already ordered waits for its fill."""
     leaving = {(order.strategy, order.symbol) for order in orders if order.leg is Leg.EXIT}
-    by_symbol = {row.symbol: row for row in rows.itertuples()}
+    by_key = {(row.strategy, row.symbol): row for row in rows.itertuples()}
     exits = []
     for position in holdings.positions:
-        symbol, row = position.symbol, by_symbol.get(position.symbol)
-        if position.strategy != strategy.name or row is None or (strategy.name, symbol) in leaving:
+        key = (position.strategy, position.symbol)
+        row, strategy = by_key.get(key), rules.get(position.strategy)
+        if strategy is None or row is None or key in leaving:
             continue
         rule = bool(row.exit_long if position.quantity > 0 else row.exit_short)
-        held = sessions_held(symbol, position.entry_session, session)
+        held = sessions_held(position.symbol, position.entry_session, session)
         if exit_due(rule, held, position.max_sessions or 0) != HELD:
-            at = session if strategy.exit == "close" else next_session(session, calendar_name(symbol))
+            at = session if strategy.exit == "close" else next_session(session, calendar_name(position.symbol))
             exits.append(exit_order(position, decision_session=session, session=at))
     return exits
 
 
-def _candidates(  # noqa: PLR0917  # private, each named at its one call
-    session: dt.date,
+def _candidates(
     rows: pd.DataFrame,
-    strategy: Strategy,
+    keys: Sequence[Key],
     holdings: Holdings,
     orders: Sequence[OrderIntent],
-    accept: Mapping[str, bool] | None,
-) -> tuple[NDArray[np.int8], list[Refusal]]:
-    """Entries that compete for capital: +1, -1 or 0 for each row; and those refused before that."""
+    accept: Mapping[Key, bool] | None,
+) -> tuple[NDArray[np.int8], dict[int, str]]:
+    """Entries that compete for capital: +1, -1 or 0 for each row; and why others do not, by row."""
     taken = {(held.strategy, held.symbol) for held in holdings.positions} | {(order.strategy, order.symbol) for order in orders}
     wanted = rows["entry"].to_numpy(dtype=np.int8, copy=True)
-    refusals = []
-    for i in np.flatnonzero(wanted):
-        symbol = rows["symbol"][i]
-        if (strategy.name, symbol) in taken:
-            reason = "held"
-        elif accept is not None and not accept.get(symbol, False):
-            reason = "filter" if symbol in accept else "no_prediction"
+    refused = {}
+    for i in np.flatnonzero(wanted).tolist():
+        if keys[i] in taken:
+            refused[i] = "held"
+        elif accept is not None and not accept.get(keys[i], False):
+            refused[i] = "filter" if keys[i] in accept else "no_prediction"
         else:
             continue
         wanted[i] = 0
-        refusals.append(Refusal(symbol, session, reason))
-    return wanted, refusals
+    return wanted, refused

@@ -62,8 +62,8 @@ class Desk(Resources):
         return sa.create_engine(self.url, connect_args={"options": "-c timezone=utc -c synchronous_commit=off"})
 
     @cached_property
-    def strategy(self) -> Strategy:
-        return make_strategy("bollinger", {"deviations": 1.0})
+    def strategies(self) -> tuple[Strategy, ...]:
+        return (make_strategy("bollinger", {"deviations": 1.0}),)
 
     @cached_property
     def broker(self) -> Broker:

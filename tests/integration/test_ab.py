@@ -105,8 +105,8 @@ def desk(module_settings: Settings, client: Aliases, request: pytest.FixtureRequ
         aliases.admit(str(client._client.create_model_version(name, "file:///nowhere").version))
     sent: list[tuple[str, str]] = []
     desk.__dict__.update(
-        strategy=EveryThird(),
-        candidate_strategy=EveryThird(),
+        strategies=(EveryThird(),),
+        candidate_strategies=(EveryThird(),),
         features=Features(bars),
         registry=SimpleNamespace(aliases=aliases, load=load),
         alerts=SimpleNamespace(send=lambda subject, body, *_: sent.append((subject, body))),
@@ -119,7 +119,7 @@ def desk(module_settings: Settings, client: Aliases, request: pytest.FixtureRequ
 def load(version: str) -> EntryFilter:
     """The challenger accepts what will rise."""
     return EntryFilter(
-        "m", version, lambda X: (X["rsi_14"] > 0.002).to_numpy(float), {"bollinger": Payoff(0.01, -0.01, 0.5)}, FEATURES, ""
+        "m", version, lambda X: (X["rsi_14"] > 0.002).to_numpy(float), {EveryThird().name: Payoff(0.01, -0.01, 0.5)}, FEATURES, ""
     )
 
 
@@ -129,7 +129,10 @@ def answers(desk: Resources, day: dt.date, version: str = "1") -> list[dict[str,
     bars = desk.bars.read(SYMBOLS, end=day)
     asked = [s for s, frame in bars.groupby("symbol") if EveryThird().signals(frame.reset_index(drop=True))["entry"].iloc[-1]]
     about = {"model_name": "m", "model_version": version, "feature_timestamp": close_of(day).isoformat()}
-    return [{"symbol": s, "probability": 0.1, "predicted_return": -0.008, "signal": "skip", **about} for s in asked]
+    return [
+        {"strategy": EveryThird().name, "symbol": s, "probability": 0.1, "predicted_return": -0.008, "signal": "skip", **about}
+        for s in asked
+    ]
 
 
 def run(desk: Resources, days: list[dt.date]) -> list[dict[str, Any]]:

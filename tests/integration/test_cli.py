@@ -169,8 +169,8 @@ def test_the_demo_starts_the_real_api_and_waits_for_its_model(monkeypatch: pytes
         demo.wait_for_model(url, tmp_path)
         from pipeline.trade import ask_api
 
-        assert [answer["symbol"] for answer in ask_api(url, ["^GSPC"])] == ["^GSPC"]
-        assert ask_api(url, ["NOWHERE"]) == []
+        assert [answer["symbol"] for answer in ask_api(url, [("bollinger_vix", "^GSPC")])] == ["^GSPC"]
+        assert ask_api(url, [("bollinger_vix", "NOWHERE")]) == []
 
     monkeypatch.setattr(demo, "API_START_SECONDS", 0.3)
     with pytest.raises(RetryLater, match="not ready in time"):

@@ -58,13 +58,13 @@ def desk(database_settings: Settings, inbox: tuple[Inbox, int]) -> Resources:
     for name in ("AAA", "BBB", VIX):
         made.bars.write(walk(name, START, DAY), source="test", ingested_at=made.clock(), backfilled=True)
     order = entry_order(
-        "main", made.strategy.name, "AAA", decision_session=DECIDED, session=DAY, signed_quantity=10.0, stop_pct=30.0,
+        "main", made.strategies[0].name, "AAA", decision_session=DECIDED, session=DAY, signed_quantity=10.0, stop_pct=30.0,
         target_pct=30.0, max_sessions=None,
     )  # fmt: skip
     place(made.ledger, made.broker, [order])
     trade.settle(DAY.isoformat(), resources=made)
     made.ledger.save_risk_events(
-        [{"portfolio": "main", "strategy": made.strategy.name, "symbol": "BBB", "session": DAY, "reason": "filter"}]
+        [{"portfolio": "main", "strategy": made.strategies[0].name, "symbol": "BBB", "session": DAY, "reason": "filter"}]
     )
     trade.record(DAY.isoformat(), resources=made)
     return made

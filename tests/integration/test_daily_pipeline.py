@@ -205,7 +205,7 @@ def test_without_the_api_the_step_can_be_tried_again(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr("tenacity.nap.time.sleep", lambda _: None)
 
     with pytest.raises(RetryLater, match="make up"):
-        trade.ask_api("http://127.0.0.1:9", ["SPY"])
+        trade.ask_api("http://127.0.0.1:9", [("bollinger_vix", "SPY")])
 
 
 def run_day(desk: Resources, day: str) -> None:

@@ -38,8 +38,8 @@ def test_the_terms_of_an_experiment_are_those_it_began_with(store: Experiments) 
 
 def test_a_candidate_is_assigned_once(store: Experiments) -> None:
     store.begin(ONE)
-    store.assign(ONE.name, "bollinger", DAY, [{"symbol": "SPY", "arm": "2", "scores": SCORES}])
-    store.assign(ONE.name, "bollinger", DAY, [{"symbol": "SPY", "arm": "1", "scores": {}}])
+    store.assign(ONE.name, DAY, [{"strategy": "bollinger", "symbol": "SPY", "arm": "2", "scores": SCORES}])
+    store.assign(ONE.name, DAY, [{"strategy": "bollinger", "symbol": "SPY", "arm": "1", "scores": {}}])
 
     found = store.assignments(ONE.name)
 
@@ -53,7 +53,7 @@ def test_a_candidate_is_assigned_once(store: Experiments) -> None:
 )
 def test_evidence_cannot_be_changed(store: Experiments, database: Engine, change: str) -> None:
     store.begin(ONE)
-    store.assign(ONE.name, "bollinger", DAY, [{"symbol": "SPY", "arm": "2", "scores": SCORES}])
+    store.assign(ONE.name, DAY, [{"strategy": "bollinger", "symbol": "SPY", "arm": "2", "scores": SCORES}])
 
     with pytest.raises(sa.exc.DBAPIError, match="evidence"), database.begin() as connection:
         connection.execute(sa.text(change))

@@ -51,10 +51,10 @@ def run_day(desk: Resources, day: dt.date, model: EntryFilter) -> None:
     session = day.isoformat()
     trade.settle(session, resources=desk)
     trade.candidates(session, resources=desk)
-    signals = desk.ledger.signals(day, desk.strategy.name)
+    signals = desk.ledger.signals(day)
     symbols = signals.loc[signals["entry"] != 0, "symbol"].tolist()
     if symbols:
-        desk.ledger.save_predictions(day, desk.strategy.name, answers(desk, day, symbols, model))
+        desk.ledger.save_predictions(day, answers(desk, day, symbols, model))
     trade.place(session, resources=desk)
     trade.record(session, resources=desk)
 
@@ -70,6 +70,7 @@ def answers(desk: Resources, day: dt.date, symbols: list[str], model: EntryFilte
     for (_, row), (_, said) in zip(rows.iterrows(), judged.iterrows(), strict=True):
         values = [float(row[name]) for name in FEATURES]
         answer = {
+            "strategy": desk.strategies[0].name,
             "symbol": str(row["symbol"]),
             "session": day,
             "model_name": model.name,
@@ -80,7 +81,8 @@ def answers(desk: Resources, day: dt.date, symbols: list[str], model: EntryFilte
             "feature_timestamp": close.to_pydatetime(),
         }
         kept = {"served_at": NOW, "for_session": next_session(day), "arm": "champion", "source": "online", "latency_us": 40}
-        served.append([Served(**answer, **kept, feature_hash=feature_hash(values), features=values)])  # type: ignore[arg-type]
+        seen = {name: value for name, value in answer.items() if name != "strategy"}
+        served.append([Served(**seen, **kept, feature_hash=feature_hash(values), features=values)])  # type: ignore[arg-type]
         found.append(answer)
     return found
 

@@ -229,6 +229,7 @@ def test_signals_and_predictions_are_replaced_by_a_rerun(database: Engine) -> No
     assert ledger.signals(TUESDAY, "s").empty
 
     answer = {
+        "strategy": "s",
         "symbol": "MSFT",
         "model_version": "3",
         "model_name": "entry-filter",
@@ -237,12 +238,13 @@ def test_signals_and_predictions_are_replaced_by_a_rerun(database: Engine) -> No
         "signal": "skip",
         "feature_timestamp": dt.datetime(2018, 12, 17, 21, tzinfo=dt.UTC),
     }
-    ledger.save_predictions(MONDAY, "s", [answer])
-    ledger.save_predictions(MONDAY, "s", [answer | {"probability": 0.6, "signal": "enter"}])
-    assert ledger.predictions(MONDAY, "s").to_dict("records") == [
-        {"symbol": "MSFT", "model_version": "3", "probability": 0.6, "predicted_return": -0.001, "signal": "enter"}
+    ledger.save_predictions(MONDAY, [answer])
+    ledger.save_predictions(MONDAY, [answer | {"probability": 0.6, "signal": "enter"}])
+    assert ledger.predictions(MONDAY).to_dict("records") == [
+        {name: answer[name] for name in ("strategy", "symbol", "model_version", "predicted_return")}
+        | {"probability": 0.6, "signal": "enter"}
     ]
-    assert ledger.predictions(TUESDAY, "s").empty
+    assert ledger.predictions(TUESDAY).empty
 
 
 def test_refusals_trades_and_equity_are_kept_once(database: Engine) -> None:

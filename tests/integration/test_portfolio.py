@@ -164,11 +164,12 @@ def test_the_ledger_knows_how_many_were_tried_and_how_far_they_spread(desk: Reso
 def with_a_candidate(desk: Resources, day: dt.date) -> None:
     """An accepted candidate of the desk's own strategy on that day."""
     trade.candidates(day.isoformat(), resources=desk)
-    signals = desk.ledger.signals(day, desk.strategy.name)
+    signals = desk.ledger.signals(day)
     assert len(signals) == len(SYMBOLS)
     signals.loc[0, "entry"] = 1
     desk.ledger.save_signals(signals)
     answer = {
+        "strategy": desk.strategies[0].name,
         "symbol": signals["symbol"][0],
         "model_name": "m",
         "model_version": "1",
@@ -177,7 +178,7 @@ def with_a_candidate(desk: Resources, day: dt.date) -> None:
         "signal": "enter",
         "feature_timestamp": close_of(day),
     }
-    desk.ledger.save_predictions(day, desk.strategy.name, [answer])
+    desk.ledger.save_predictions(day, [answer])
 
 
 DAY = dt.date(2018, 12, 20)

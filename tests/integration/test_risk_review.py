@@ -39,11 +39,12 @@ def desk_of(settings: Settings, bars: pd.DataFrame | None = None, **changes: Any
         for symbol in SYMBOLS
     ]
     signals = pd.DataFrame(rows).assign(
-        strategy=desk.strategy.name, entry=np.int8(1), exit_long=False, exit_short=False, stop_pct=2.0, target_pct=3.0
+        strategy=desk.strategies[0].name, entry=np.int8(1), exit_long=False, exit_short=False, stop_pct=2.0, target_pct=3.0
     )
     desk.ledger.save_signals(signals)
     answers = [
         {
+            "strategy": desk.strategies[0].name,
             "symbol": symbol,
             "model_version": "1",
             "model_name": "filter",
@@ -54,7 +55,7 @@ def desk_of(settings: Settings, bars: pd.DataFrame | None = None, **changes: Any
         }
         for i, symbol in enumerate(SYMBOLS)
     ]
-    desk.ledger.save_predictions(DAY, desk.strategy.name, answers)
+    desk.ledger.save_predictions(DAY, answers)
     return desk
 
 
@@ -123,7 +124,7 @@ def test_a_symbol_like_one_held_is_refused(database_settings: Settings) -> None:
 def test_after_a_loss_the_symbol_rests(database_settings: Settings) -> None:
     desk = desk_of(database_settings, risk_cool_down_sessions=3)
     bought = entry_order(
-        "main", desk.strategy.name, "AAA", decision_session=dt.date(2018, 12, 21), session=dt.date(2018, 12, 24),
+        "main", desk.strategies[0].name, "AAA", decision_session=dt.date(2018, 12, 21), session=dt.date(2018, 12, 24),
         signed_quantity=1.0, stop_pct=0.01, target_pct=50.0, max_sessions=None,
     )  # fmt: skip
     place(desk.ledger, desk.broker, [bought])

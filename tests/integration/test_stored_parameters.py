@@ -66,11 +66,11 @@ def live_through(desk: Resources, first: dt.date, last: dt.date) -> None:
         day = stamp.date()
         trade.settle(day.isoformat(), resources=desk)
         trade.candidates(day.isoformat(), resources=desk)
-        signals = desk.ledger.signals(day, desk.strategy.name)
+        signals = desk.ledger.signals(day)
         yes = {"model_name": "m", "model_version": "1", "probability": 0.9, "predicted_return": 0.01, "signal": "enter"}
-        entering = signals.loc[signals["entry"] != 0, "symbol"]
-        answers = [{**yes, "symbol": symbol, "feature_timestamp": close_of(day)} for symbol in entering]
-        desk.ledger.save_predictions(day, desk.strategy.name, answers)
+        entering = signals.loc[signals["entry"] != 0, ["strategy", "symbol"]].to_dict("records")
+        answers = [{**yes, **row, "feature_timestamp": close_of(day)} for row in entering]
+        desk.ledger.save_predictions(day, answers)
         trade.place(day.isoformat(), resources=desk)
         trade.record(day.isoformat(), resources=desk)
 
@@ -82,8 +82,8 @@ def traded(desk: Resources) -> pd.DataFrame:
 def test_nothing_stored_trades_what_was_always_traded(start: Callable[..., Resources]) -> None:
     desk = start()
 
-    assert desk.strategy == make_strategy("bollinger", vix_gate=True)
-    assert desk.candidate_strategy == make_strategy("bollinger")
+    assert desk.strategies[0] == make_strategy("bollinger", vix_gate=True)
+    assert desk.candidate_strategies[0] == make_strategy("bollinger")
 
 
 def test_a_stored_parameter_changes_what_is_traded_and_one_for_a_symbol_that_symbol_alone(
@@ -103,7 +103,7 @@ def test_a_stored_parameter_changes_what_is_traded_and_one_for_a_symbol_that_sym
 def traded_by(desk: Resources, strategy: object, symbol: str) -> list[pd.Timestamp]:
     """Entry sessions of a strategy on one symbol."""
     bars = {symbol: bars_by_symbol(desk, LAST)[symbol]}
-    trades = research.run_backtest(desk, bars, kind="test", strategy=strategy).trades  # type: ignore[arg-type]
+    trades = research.run_backtest(desk, bars, kind="test", strategies=[strategy]).trades  # type: ignore[arg-type]
     return trades["entry_session"].tolist()
 
 
@@ -168,24 +168,24 @@ def test_training_backtest_and_trading_use_one_strategy(start: Callable[..., Res
     assert 0 < len(entered) <= (own["entry"] != 0).sum()
     assert len(entered) > (make_strategy("bollinger").signals(bars["AAA"])["entry"] != 0).sum()
     assert "BBB" in set(dataset["symbol"]), "the filter learns from what is switched off today"
-    assert isinstance(desk.candidate_strategy, PerSymbol)
-    assert desk.strategy.strategy.strategy is desk.candidate_strategy  # type: ignore[attr-defined]
+    assert isinstance(desk.candidate_strategies[0], PerSymbol)
+    assert desk.strategies[0].strategy.strategy is desk.candidate_strategies[0]  # type: ignore[attr-defined]
     from storage.runs import latest_run
 
     stored = latest_run(desk.engine, "unfiltered")
     assert stored is not None
-    assert stored.meta["params"] == desk.strategy.describe()
+    assert stored.meta["params"] == desk.strategies[0].describe()
     assert stored.meta["params"]["switched_off"] == ["BBB"]
     assert stored.meta["params"]["by_symbol"]["AAA"]["deviations"] == 1.0
 
 
 def test_a_process_decides_by_one_set_of_parameters_to_its_end(start: Callable[..., Resources]) -> None:
     desk = start()
-    first = desk.candidate_strategy
+    first = desk.candidate_strategies[0]
     parameters.change("bollinger", {"deviations": 1.0}, reason="in between", resources=start())
 
-    assert desk.strategy.strategy is first  # type: ignore[attr-defined]
-    assert start().candidate_strategy == make_strategy("bollinger", {"deviations": 1.0})
+    assert desk.strategies[0].strategy is first  # type: ignore[attr-defined]
+    assert start().candidate_strategies[0] == make_strategy("bollinger", {"deviations": 1.0})
 
 
 def test_the_time_limit_of_all_is_the_time_limit_of_each(start: Callable[..., Resources]) -> None:
@@ -196,7 +196,7 @@ def test_the_time_limit_of_all_is_the_time_limit_of_each(start: Callable[..., Re
 
     parameters.change("bollinger", {"max_sessions": 5}, reason="longer", resources=desk)
 
-    strategy = start().candidate_strategy
+    strategy = start().candidate_strategies[0]
     assert isinstance(strategy, PerSymbol)
     assert {strategy.max_sessions, strategy.strategy_by_symbol["AAA"].max_sessions} == {5}
     assert strategy.strategy_by_symbol["AAA"].describe()["deviations"] == 1.0
@@ -214,7 +214,7 @@ def test_a_change_starts_from_what_is_in_force_and_a_reset_follows_all_again(sta
     assert (reset.version, reset.params) == (2, {})
     shown = parameters.in_force("bollinger", "AAA", resources=desk)
     assert [row.params["deviations"] for row in shown] == [1.8]
-    assert isinstance(start().candidate_strategy, type(make_strategy("bollinger")))
+    assert isinstance(start().candidate_strategies[0], type(make_strategy("bollinger")))
 
 
 def test_a_preset_is_stored_whole_and_named(start: Callable[..., Resources]) -> None:
@@ -256,7 +256,7 @@ def test_a_row_that_fits_no_more_stops_the_desk_and_names_itself(start: Callable
     with pytest.raises(
         ConfigError, match=r"Stored parameters of 'bollinger' for AAA, version 1: there is no|version 1.*renamed"
     ):
-        _ = start().strategy
+        _ = start().strategies[0]
 
 
 def test_no_rows_at_all_are_the_defaults() -> None:
@@ -274,9 +274,9 @@ def test_the_earnings_gate_is_up_only_when_the_setting_says_so(start: Callable[.
     pd.testing.assert_frame_equal(traded(start()), whole)
 
     gated = start(earnings_gate=True)
-    assert isinstance(gated.strategy, EarningsGate)
-    assert gated.strategy.name == start().strategy.name == "bollinger_vix"
-    assert isinstance(gated.strategy.strategy, VixGate)
+    assert isinstance(gated.strategies[0], EarningsGate)
+    assert gated.strategies[0].name == start().strategies[0].name == "bollinger_vix"
+    assert isinstance(gated.strategies[0].strategy, VixGate)
     without = traded(gated)
     assert entered not in set(without.loc[without["symbol"] == "AAA", "entry_session"])
     assert entered in set(whole.loc[whole["symbol"] == "AAA", "entry_session"])
@@ -284,7 +284,7 @@ def test_the_earnings_gate_is_up_only_when_the_setting_says_so(start: Callable[.
 
 def test_a_gate_without_dates_is_said(start: Callable[..., Resources]) -> None:
     with capture_logs() as logs:
-        _ = start(earnings_gate=True).strategy
+        _ = start(earnings_gate=True).strategies
 
     assert [entry["event"] for entry in logs] == ["earnings_calendar_empty"]
 
@@ -295,7 +295,7 @@ def test_symbols_whose_dates_have_run_out_are_said_on_a_live_desk(start: Callabl
     earnings.load_file(path, resources=start())
 
     with capture_logs() as logs:
-        _ = start(earnings_gate=True, provider="yfinance").strategy
+        _ = start(earnings_gate=True, provider="yfinance").strategies
 
     assert [(entry["event"], entry["symbols"]) for entry in logs] == [("earnings_dates_lapsed", ["AAA"])]
 

@@ -14,6 +14,7 @@ import pytest
 
 from backtest.engine import backtest
 from core.sessions import sessions_between
+from pipeline.signals import signals_of
 from tests.standins.feed import walk
 from tests.standins.memory_book import MemoryBook
 from trading.brokers.paper import PaperBroker
@@ -41,12 +42,12 @@ def market() -> dict[str, pd.DataFrame]:
 
 
 def live_through(
-    bars: dict[str, pd.DataFrame], strategy: Strategy, limits: Limits, accept: pd.DataFrame | None
+    bars: dict[str, pd.DataFrame], strategies: list[Strategy], limits: Limits, accept: pd.DataFrame | None
 ) -> tuple[pd.DataFrame, list[float]]:
     """Every session once: orders decided before fill, then the desk decides again."""
     book = MemoryBook()
     broker = PaperBroker(book, COSTS, initial_cash_usd=CASH)
-    signals = {symbol: strategy.signals(frame) for symbol, frame in bars.items()}
+    signals = pd.concat([signals_of(strategies, frame) for frame in bars.values()], ignore_index=True)
     whole = pd.concat(bars.values(), ignore_index=True)
     closes: dict[str, float] = {}
     equity: list[float] = []
@@ -55,16 +56,15 @@ def live_through(
         orders = [order for order, _ in book.open_orders("main")]
         holdings = Holdings("main", book.positions("main"), orders, broker.cash_usd(), closes, max([CASH, *equity]))
         yes, probability = (None, None) if answers is None else (answers[name].to_dict() for name in ("accept", "probability"))
-        decisions = decide(day, rows, strategy, holdings, limits, accept=yes, probability=probability, moment=moment)
+        decisions = decide(day, rows, strategies, holdings, limits, accept=yes, probability=probability, moment=moment)
         place(book, broker, decisions.intents)
 
     for stamp in sessions_between(START, END):
         today = whole[whole["session"] == stamp]
-        rows = pd.concat([part[part["session"] == stamp].assign(symbol=symbol) for symbol, part in signals.items()])
-        rows = rows.merge(today[["symbol", "open", "close"]], on="symbol")
-        yes = None if accept is None else accept[accept["session"] == stamp].set_index("symbol")
+        rows = signals[signals["session"] == stamp]
+        yes = None if accept is None else accept[accept["session"] == stamp].set_index(["strategy", "symbol"])
 
-        if strategy.entry == "open":
+        if any(strategy.entry == "open" for strategy in strategies):
             act(stamp.date(), rows, yes, "open")
         broker.advance(stamp.date(), today)
         closes |= dict(zip(today["symbol"], today["close"], strict=True))
@@ -74,27 +74,32 @@ def live_through(
     return trades_of(book.fills("main")), equity
 
 
-CASES: dict[str, tuple[Any, Limits]] = {
-    "bollinger": (make_strategy("bollinger"), Limits()),
-    "bollinger behind the gate": (make_strategy("bollinger", vix_gate=True), Limits()),
-    "rule exits alone": (make_strategy("bollinger", {"stop_pct": None, "target_pct": None, "max_sessions": None}), Limits()),
-    "tight slots": (make_strategy("bollinger", {"deviations": 1.0, "stop_pct": 0.4}), Limits(2.0, 40.0, 2)),
-    "open to close": (make_strategy("gap", {"gap_pct": 0.4, "max_sessions": 2}), Limits(1.0, 30.0, 3)),
-    "rsi": (make_strategy("rsi", {"oversold": 35.0}), Limits()),
-    "compression": (make_strategy("compression", {"compressed": 1.0, "expanded": 1.005, "quiet_sessions": 1}), Limits()),
-    "zscore": (make_strategy("zscore"), Limits(0.25, 30.0, 3)),
-    "in a drawdown": (make_strategy("bollinger", {"deviations": 1.0}), Limits(2.0, 40.0, 3, 80.0, 6.0)),
-    "trend": (make_strategy("trend", {"slow_sessions": 40}), Limits(0.25, 30.0, 3)),
+CASES: dict[str, tuple[list[Any], Limits]] = {
+    "bollinger": ([make_strategy("bollinger")], Limits()),
+    "bollinger behind the gate": ([make_strategy("bollinger", vix_gate=True)], Limits()),
+    "rule exits alone": ([make_strategy("bollinger", {"stop_pct": None, "target_pct": None, "max_sessions": None})], Limits()),
+    "tight slots": ([make_strategy("bollinger", {"deviations": 1.0, "stop_pct": 0.4})], Limits(2.0, 40.0, 2)),
+    "open to close": ([make_strategy("gap", {"gap_pct": 0.4, "max_sessions": 2})], Limits(1.0, 30.0, 3)),
+    "rsi": ([make_strategy("rsi", {"oversold": 35.0})], Limits()),
+    "compression": ([make_strategy("compression", {"compressed": 1.0, "expanded": 1.005, "quiet_sessions": 1})], Limits()),
+    "zscore": ([make_strategy("zscore")], Limits(0.25, 30.0, 3)),
+    "in a drawdown": ([make_strategy("bollinger", {"deviations": 1.0})], Limits(2.0, 40.0, 3, 80.0, 6.0)),
+    "trend": ([make_strategy("trend", {"slow_sessions": 40})], Limits(0.25, 30.0, 3)),
+    "three that share the slots": ([make_strategy(name) for name in ("rsi", "zscore", "bollinger")], Limits(0.5, 40.0, 2)),
+    "at the open and at the close": (
+        [make_strategy("gap", {"gap_pct": 0.4}), make_strategy("bollinger", {"deviations": 1.0}, vix_gate=True)],
+        Limits(1.0, 40.0, 2, 70.0),
+    ),
 }
 
 
 @pytest.mark.parametrize("case", CASES)
 def test_the_daily_path_makes_the_backtests_trades_to_the_cent(case: str) -> None:
-    strategy, limits = CASES[case]
+    strategies, limits = CASES[case]
     bars = market()
 
-    expected = backtest(bars, strategy, COSTS, limits=limits, initial_cash_usd=CASH)
-    made, equity = live_through(bars, strategy, limits, None)
+    expected = backtest(bars, strategies, COSTS, limits=limits, initial_cash_usd=CASH)
+    made, equity = live_through(bars, strategies, limits, None)
 
     finished = expected.trades[expected.trades["reason"] != "end_of_data"].reset_index(drop=True)
     assert len(finished) > 5, "too few trades to prove anything"
@@ -106,17 +111,18 @@ def test_the_daily_path_makes_the_backtests_trades_to_the_cent(case: str) -> Non
     )
 
 
-def test_the_filter_refuses_in_both_worlds_alike() -> None:
-    strategy, limits = make_strategy("bollinger", {"deviations": 1.0}), Limits(2.0, 40.0, 1)
+@pytest.mark.parametrize("names", [("bollinger",), ("bollinger", "zscore")])
+def test_the_filter_refuses_in_both_worlds_alike(names: tuple[str, ...]) -> None:
+    strategies, limits = [make_strategy(name) for name in names], Limits(2.0, 40.0, 1)
     bars = market()
     rng = np.random.default_rng(5)
-    keys = pd.concat([frame[["symbol", "session"]] for frame in bars.values()], ignore_index=True)
-    accept = keys.assign(accept=rng.random(len(keys)) < 0.5, probability=rng.random(len(keys)))
+    keys = pd.concat([frame[["symbol", "session"]].assign(strategy=name) for name in names for frame in bars.values()])
+    accept = keys.assign(accept=rng.random(len(keys)) < 0.5, probability=rng.random(len(keys))).reset_index(drop=True)
 
-    expected = backtest(bars, strategy, COSTS, limits=limits, initial_cash_usd=CASH, accept=accept)
-    made, _ = live_through(bars, strategy, limits, accept)
+    expected = backtest(bars, strategies, COSTS, limits=limits, initial_cash_usd=CASH, accept=accept)
+    made, _ = live_through(bars, strategies, limits, accept)
 
-    everything = backtest(bars, strategy, COSTS, limits=limits, initial_cash_usd=CASH)
+    everything = backtest(bars, strategies, COSTS, limits=limits, initial_cash_usd=CASH)
     assert 0 < len(expected.trades) < len(everything.trades)
     assert expected.metrics["refused_filter"] > 0
     finished = expected.trades[expected.trades["reason"] != "end_of_data"].reset_index(drop=True)

@@ -49,7 +49,7 @@ def desk(module_settings: Settings) -> Resources:
     calm = walk(VIX, START, END).assign(**dict.fromkeys(["open", "high", "low", "close", "adj_close"], 20.0))
     for bars in (walks, calm):
         desk.bars.write(bars, source="walk", ingested_at=LOADED, backfilled=True)
-    desk.__dict__["strategy"] = make_strategy("bollinger", {"deviations": 1.0})
+    desk.__dict__["strategies"] = (make_strategy("bollinger", {"deviations": 1.0}),)
     desk.__dict__["alerts"] = Mailbox()
     for stamp in sessions_between(FIRST, LAST):
         run_day(desk, stamp.date())
@@ -60,14 +60,15 @@ def run_day(desk: Resources, day: dt.date) -> None:
     session = day.isoformat()
     trade.settle(session, resources=desk)
     trade.candidates(session, resources=desk)
-    signals = desk.ledger.signals(day, desk.strategy.name)
-    desk.ledger.save_predictions(day, desk.strategy.name, [answer(row) for row in signals[signals["entry"] != 0].itertuples()])
+    signals = desk.ledger.signals(day)
+    desk.ledger.save_predictions(day, [answer(row) for row in signals[signals["entry"] != 0].itertuples()])
     trade.place(session, resources=desk)
     trade.record(session, resources=desk)
 
 
 def answer(row: object) -> dict[str, object]:
     return {
+        "strategy": row.strategy,  # type: ignore[attr-defined]
         "symbol": row.symbol,  # type: ignore[attr-defined]
         "model_version": "1",
         "model_name": "all",

@@ -47,7 +47,7 @@ def desk(database_settings: Settings) -> Resources:
 
 
 def lively(desk: Resources) -> Resources:
-    desk.__dict__["strategy"] = make_strategy("bollinger", {"deviations": 1.0})
+    desk.__dict__["strategies"] = (make_strategy("bollinger", {"deviations": 1.0}),)
     return desk
 
 
@@ -62,9 +62,9 @@ def test_the_sample_of_the_first_run_has_parity(database_settings: Settings) -> 
     desk = Resources(database_settings.model_copy(update={"history_start": "2012-01-03"}))
     ingest.fetch_vix("2018-12-31", full_history=True, resources=desk)
     ingest.fetch_symbols("2018-12-31", desk.universe(), full_history=True, resources=desk)
-    gateless = desk.candidate_strategy  # the gate needs the VIX, which the sample has from 2014 on
+    gateless = desk.candidate_strategies[0]  # the gate needs the VIX, which the sample has from 2014 on
 
-    outcome = replay.run(dt.date(2013, 1, 2), END, strategy=gateless, resources=desk)
+    outcome = replay.run(dt.date(2013, 1, 2), END, strategies=[gateless], resources=desk)
     found = parity.of_replay(outcome, resources=desk)
 
     assert found.trades > 50
@@ -86,7 +86,7 @@ def test_nineteen_symbols_over_four_years_have_parity_at_a_hundred_sessions_a_se
     first, last = dt.date(2018, 1, 2), dt.date(2021, 12, 31)
     bars = source.fetch([*source.default_universe, VIX], dt.date(2010, 1, 1), last).bars
     desk.bars.write(bars, source="files", ingested_at=LATER, backfilled=True)
-    desk.strategy  # noqa: B018  # opened before the clock starts
+    desk.strategies  # noqa: B018  # opened before the clock starts
 
     started = time.process_time()
     outcome = replay.run(first, last, resources=desk)
@@ -118,7 +118,7 @@ def test_the_filters_answers_are_acted_on_in_both_worlds_alike(desk: Resources, 
 def test_a_filter_that_is_never_asked_accepts_nothing(desk: Resources, monkeypatch: pytest.MonkeyPatch) -> None:
     no = EntryFilter("f", "7", lambda X: np.zeros(len(X)), {"bollinger": Payoff(0.02, -0.01, 0.5)}, ("rsi_14",), "2017-12-29")
     monkeypatch.setattr(replay, "_filter", lambda *_: no)
-    desk.__dict__["strategy"] = make_strategy("bollinger", {"deviations": 10.0})
+    desk.__dict__["strategies"] = (make_strategy("bollinger", {"deviations": 10.0}),)
 
     outcome = replay.run(FIRST, END, model="7", resources=desk)
 
@@ -184,7 +184,7 @@ def test_a_revision_is_named_as_a_difference_of_signals(desk: Resources) -> None
 @pytest.fixture
 def sides(desk: Resources) -> tuple[Record, object, pd.DataFrame]:
     outcome = replay.run(FIRST, END, resources=lively(desk))
-    result, signals = backtest_of(desk, FIRST, END, SYMBOLS, outcome.strategy, None)
+    result, signals = backtest_of(desk, FIRST, END, SYMBOLS, outcome.strategies, None)
     return Record(outcome.trades, outcome.positions, outcome.equity, outcome.signals), result, signals
 
 

@@ -172,6 +172,21 @@ def signals_of(strategy: Strategy, bars: pd.DataFrame, prices: Prices) -> Signal
     return Signals(*(np.ascontiguousarray(frame[name]) for name in Signals._fields))
 
 
+def standing(entry: NDArray[np.int8], strength: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Rank of each signal's strength among the signals up to it, above 0 and at most 1; the past alone decides.
+
+    Strengths of different strategies have different units; their standings can be compared.
+
+    >>> standing(np.array([1, 0, 1, 1], dtype=np.int8), np.array([2.0, 9.0, 1.0, 2.0])).round(2).tolist()
+    [1.0, nan, 0.5, 1.0]
+    """
+    at = np.flatnonzero(entry)
+    found = np.full(len(entry), np.nan)
+    seen = strength[at]
+    found[at] = [np.nan if np.isnan(value) else np.mean(seen[: i + 1] <= value) for i, value in enumerate(seen)]
+    return found
+
+
 def to_signals(
     bars: pd.DataFrame,
     *,

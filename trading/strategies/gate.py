@@ -14,6 +14,12 @@ if TYPE_CHECKING:
     from trading.strategies.base import Strategy
 
 SUFFIX = "_vix"  # what the gate adds to a strategy's name
+FOLLOWS = ("trend",)  # rules that follow a move and revert nothing: the regimes are not theirs
+
+
+def gated(strategy: Strategy) -> Strategy:
+    """A strategy as the desk trades it: behind the gate where it reverts, as it is where it follows."""
+    return strategy if strategy.name in FOLLOWS else VixGate(strategy)
 
 
 def ungated(name: str) -> str:

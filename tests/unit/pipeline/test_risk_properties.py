@@ -198,7 +198,13 @@ class World:
         )
         positions, waiting = self.store.positions("main"), [order for order, _ in self.store.open_orders("main")]
         cash = self.paper.cash_usd()
-        decided = decide(day, rows, STRATEGY, Holdings("main", positions, waiting, cash, self.closes), LIMITS).intents
+        decided = decide(
+            day,
+            rows.assign(strategy=STRATEGY.name),
+            [STRATEGY],
+            Holdings("main", positions, waiting, cash, self.closes),
+            LIMITS,
+        ).intents
         situation = Situation(
             account(cash, positions, waiting, self.closes).equity_usd, CASH, self.closes,
             lines_of(positions, waiting, self.closes), volume=dict.fromkeys(SYMBOLS, VOLUME),

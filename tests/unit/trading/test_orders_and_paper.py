@@ -200,6 +200,7 @@ def test_an_exit_of_what_is_gone_already_lapses(book: MemoryBook, broker: PaperB
 def signals(*rows: tuple[str, int, float, float], exit_long: bool = False) -> pd.DataFrame:
     return pd.DataFrame(
         {
+            "strategy": "bollinger",
             "symbol": [row[0] for row in rows],
             "session": pd.Timestamp(MONDAY),
             "entry": [row[1] for row in rows],
@@ -222,7 +223,7 @@ def choose(
 ) -> Decisions:
     strategy: Strategy = make_strategy("bollinger")
     prices = dict(zip(frame["symbol"], frame["close"], strict=True)) | {"OLD": 100.0}
-    return decide(MONDAY, frame, strategy, Holdings("main", positions, (), 100_000.0, prices), limits or Limits(), **options)
+    return decide(MONDAY, frame, [strategy], Holdings("main", positions, (), 100_000.0, prices), limits or Limits(), **options)
 
 
 def test_the_strongest_candidates_get_the_slots_and_the_rest_a_reason() -> None:
@@ -240,7 +241,7 @@ def test_the_strongest_candidates_get_the_slots_and_the_rest_a_reason() -> None:
 def test_each_refusal_says_why() -> None:
     frame = signals(("AAA", 1, 0.1, 100.0), ("BBB", 1, 0.9, 100.0), ("CCC", 1, 0.5, 100.0), ("DDD", 0, 0.0, 100.0))
 
-    decisions = choose(frame, (held("AAA"),), accept={"BBB": False})
+    decisions = choose(frame, (held("AAA"),), accept={("bollinger", "BBB"): False})
 
     assert {(refusal.symbol, refusal.reason) for refusal in decisions.refusals} == {
         ("AAA", "held"),
@@ -255,7 +256,7 @@ def test_without_capital_nothing_is_opened() -> None:
     frame = signals(("AAA", 1, 0.1, 100.0))
     holdings = Holdings("main", (rich,), (), 0.0, {"AAA": 100.0, "OLD": 100.0})
 
-    decisions = decide(MONDAY, frame, make_strategy("bollinger"), holdings, Limits())
+    decisions = decide(MONDAY, frame, [make_strategy("bollinger")], holdings, Limits())
 
     assert [refusal.reason for refusal in decisions.refusals] == ["no_capital"]
 
