@@ -152,7 +152,9 @@ def _scored(
     found: Resources, experiment: Experiment, day: dt.date, answers: Sequence[Mapping[str, Any]]
 ) -> list[dict[str, Any]]:
     """Arm and scores of every candidate that the experiment's champion has answered on."""
+    from core.frames import FEATURES
     from ml.experiment import arm_of
+    from ml.scorer import Scorer
 
     asked = [answer for answer in answers if answer["model_version"] == experiment.champion]
     if len(asked) < len(answers):
@@ -160,17 +162,17 @@ def _scored(
     models = {version: found.registry.load(version) for version in experiment.challengers if asked}
     asked = _known_to_all(asked, models)
     features = found.features.online([answer["symbol"] for answer in asked]) if asked else pd.DataFrame()
-    rules = [ungated(answer["strategy"]) for answer in asked]
-    judged = {version: model.predict(features.assign(strategy=rules)) for version, model in models.items() if asked}
+    scorers = {version: Scorer(model) for version, model in models.items()}  # row by row, as the API does: the same bits
     rows = []
     for place, answer in enumerate(asked):
         if features["event_timestamp"].iloc[place] != pd.Timestamp(answer["feature_timestamp"]):
             log.warning("ab_other_features", symbol=answer["symbol"])  # materialised anew since the API was asked
             continue
         scores = {experiment.champion: {**{name: answer[name] for name in SCORED}, "accept": answer["signal"] == ENTER}}
-        for version, frame in judged.items():
-            row = frame.iloc[place]
-            scores[version] = {**{name: float(row[name]) for name in SCORED}, "accept": bool(row["accept"])}
+        values = features[list(FEATURES)].iloc[place].tolist()
+        for version, scorer in scorers.items():
+            said = scorer.judge(values, ungated(answer["strategy"]))
+            scores[version] = {name: getattr(said, name) for name in (*SCORED, "accept")}
         arm = arm_of(
             experiment.name,
             answer["symbol"],

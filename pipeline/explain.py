@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from core.models import OrderIntent
-    from ml.predict import EntryFilter
     from storage.lineage import Row
     from trading.strategies.base import Strategy
 
@@ -267,16 +266,16 @@ def _features_then(found: Resources, entry: Row) -> dict[str, float]:
 
 def _scored(found: Resources, prediction: Row, rule: str, values: Mapping[str, Any]) -> dict[str, Any]:
     """The version's judgement of the features that were kept, beside the one that was stored."""
-    import pandas as pd
+    from ml.scorer import Scorer
 
     try:
-        model: EntryFilter = found.registry.load(prediction["model_version"])
+        model = found.registry.load(prediction["model_version"])
     except Exception as error:  # noqa: BLE001  # MLflow's own are many; the page says which
         return {"same": None, "why": f"the model cannot be loaded: {error}"}
-    row = {name: float("nan") if values.get(name) is None else float(values[name]) for name in FEATURES}
-    judged = model.predict(pd.DataFrame([row | {"strategy": rule}])).iloc[0]
-    stored, fresh = float(prediction["probability"]), float(judged["probability"])
-    accepted = bool(judged["accept"]) == (prediction["signal"] == "enter")
+    row = [float("nan") if values.get(name) is None else float(values[name]) for name in FEATURES]
+    judged = Scorer(model).judge(row, rule)
+    stored, fresh = float(prediction["probability"]), judged.probability
+    accepted = judged.accept == (prediction["signal"] == "enter")
     return {"same": stored == fresh and accepted, "stored": stored, "recomputed": fresh, "apart": fresh - stored}
 
 

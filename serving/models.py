@@ -18,7 +18,7 @@ import structlog
 from core.errors import ConfigError, NoChampion
 from core.frames import FEATURES
 from ml.aliases import CHALLENGERS, CHAMPION
-from serving.scorer import Scorer
+from ml.scorer import Scorer
 
 if TYPE_CHECKING:
     import datetime as dt

@@ -22,13 +22,13 @@ from storage.served import Served
 if TYPE_CHECKING:
     import datetime as dt
 
+    from ml.scorer import Judgement
     from pipeline.resources import Resources
     from serving.journal import Journal
     from serving.metrics import Metrics
     from serving.models import Loaded, Models
     from serving.online import OnlineRows
     from serving.schemas import PredictionRequest
-    from serving.scorer import Judgement
 
 NAN = float("nan")
 BREATH_ROWS = 50  # of a batch, between two chances for other requests

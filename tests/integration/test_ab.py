@@ -119,7 +119,12 @@ def desk(module_settings: Settings, client: Aliases, request: pytest.FixtureRequ
 def load(version: str) -> EntryFilter:
     """The challenger accepts what will rise."""
     return EntryFilter(
-        "m", version, lambda X: (X["rsi_14"] > 0.002).to_numpy(float), {EveryThird().name: Payoff(0.01, -0.01, 0.5)}, FEATURES, ""
+        "m",
+        version,
+        lambda X: (X["rsi_14"] > 0.002).to_numpy(float),
+        {EveryThird().name: Payoff(0.01, -0.01, 0.5)},
+        FEATURES,
+        "",
     )
 
 

@@ -16,9 +16,11 @@ from core.errors import DataError
 from core.feature_hash import feature_hash
 from core.frames import FEATURES
 from core.sessions import close_of, next_session, sessions_between
+from ml.scorer import Scorer
 from pipeline import cli_audit, explain, featurize, ingest, trade, train
 from pipeline.resources import Resources
 from storage.served import Served, ServedPredictions
+from trading.strategies.gate import ungated
 
 if TYPE_CHECKING:
     from core.settings import Settings
@@ -32,14 +34,16 @@ NOW = dt.datetime(2019, 1, 1, 12, tzinfo=dt.UTC)
 
 @pytest.fixture(scope="module")
 def desk(module_settings: Settings) -> Resources:
-    """Bars, features and a champion; then five weeks of scheduled steps, with the champion's own answers."""
-    desk = Resources(module_settings.model_copy(update={"history_start": "2012-01-03"}), clock=lambda: NOW)
+    """Bars, features and a champion of two strategies; then five weeks of scheduled steps, with the champion's own answers."""
+    update = {"history_start": "2012-01-03", "strategies": ("bollinger", "zscore"), "max_positions": 4}
+    desk = Resources(module_settings.model_copy(update=update), clock=lambda: NOW)
     ingest.fetch_vix(END, full_history=True, resources=desk)
     ingest.fetch_symbols(END, desk.universe(), full_history=True, resources=desk)
     featurize.run(END, resources=desk)
     train.run(END, resources=desk)
     champion = desk.registry.champion()
-    open_to_all = replace(champion, payoffs={"bollinger": replace(champion.payoffs["bollinger"], threshold=0.0)})
+    payoffs = {name: replace(payoff, threshold=0.0) for name, payoff in champion.payoffs.items()}
+    open_to_all = replace(champion, payoffs=payoffs)
     load = desk.registry.load
     desk.registry.load = lambda version: replace(load(version), payoffs=open_to_all.payoffs)  # type: ignore[method-assign]
     for stamp in sessions_between(FIRST, LAST):
@@ -52,32 +56,33 @@ def run_day(desk: Resources, day: dt.date, model: EntryFilter) -> None:
     trade.settle(session, resources=desk)
     trade.candidates(session, resources=desk)
     signals = desk.ledger.signals(day)
-    symbols = signals.loc[signals["entry"] != 0, "symbol"].tolist()
-    if symbols:
-        desk.ledger.save_predictions(day, answers(desk, day, symbols, model))
+    entries = signals[signals["entry"] != 0]
+    if len(entries):
+        desk.ledger.save_predictions(day, answers(desk, day, entries, model))
     trade.place(session, resources=desk)
     trade.record(session, resources=desk)
 
 
-def answers(desk: Resources, day: dt.date, symbols: list[str], model: EntryFilter) -> list[dict[str, object]]:
+def answers(desk: Resources, day: dt.date, entries: pd.DataFrame, model: EntryFilter) -> list[dict[str, object]]:
     """What the API answers and keeps."""
     close = pd.Timestamp(close_of(day))
-    rows = desk.features.training_frame(pd.DataFrame({"symbol": symbols, "event_timestamp": close}))
-    judged = model.predict(rows)
+    rows = desk.features.training_frame(pd.DataFrame({"symbol": entries["symbol"].to_list(), "event_timestamp": close}))
+    scorer = Scorer(model)
     served = ServedPredictions(desk.engine)
     served.name_features()
     found = []
-    for (_, row), (_, said) in zip(rows.iterrows(), judged.iterrows(), strict=True):
+    for (_, row), strategy in zip(rows.iterrows(), entries["strategy"], strict=True):
         values = [float(row[name]) for name in FEATURES]
+        said = scorer.judge(values, ungated(strategy))
         answer = {
-            "strategy": desk.strategies[0].name,
+            "strategy": strategy,
             "symbol": str(row["symbol"]),
             "session": day,
             "model_name": model.name,
             "model_version": model.version,
-            "probability": float(said["probability"]),
-            "predicted_return": float(said["predicted_return"]),
-            "signal": "enter" if said["accept"] else "skip",
+            "probability": said.probability,
+            "predicted_return": said.predicted_return,
+            "signal": "enter" if said.accept else "skip",
             "feature_timestamp": close.to_pydatetime(),
         }
         kept = {"served_at": NOW, "for_session": next_session(day), "arm": "champion", "source": "online", "latency_us": 40}
@@ -96,6 +101,7 @@ def test_every_order_is_explained_and_recomputed_to_the_last_bit(desk: Resources
 
     assert len(pages) >= 6
     assert {page["order"]["leg"] for page in pages} == {"entry", "exit"}
+    assert {page["order"]["strategy"] for page in pages} == {"bollinger_vix", "zscore_vix"}
     for page in pages:
         assert page["recomputed"]["same"], page["recomputed"]
         assert page["recomputed"]["decision"]["same"] is True

@@ -49,7 +49,7 @@ def desk(module_settings: Settings) -> Resources:
     calm = walk(VIX, START, END).assign(**dict.fromkeys(["open", "high", "low", "close", "adj_close"], 20.0))
     for bars in (walks, calm):
         desk.bars.write(bars, source="walk", ingested_at=LOADED, backfilled=True)
-    desk.__dict__["strategies"] = (make_strategy("bollinger", {"deviations": 1.0}),)
+    desk.__dict__["strategies"] = (make_strategy("bollinger", {"deviations": 1.0}), make_strategy("rsi", {"oversold": 40.0}))
     desk.__dict__["alerts"] = Mailbox()
     for stamp in sessions_between(FIRST, LAST):
         run_day(desk, stamp.date())

@@ -19,7 +19,7 @@ from sklearn.preprocessing import StandardScaler
 from core.frames import FEATURES
 from ml.predict import EntryFilter, Payoff
 from ml.registry import BoosterScore, EstimatorScore
-from serving.scorer import Scorer
+from ml.scorer import Scorer
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
