@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger()
 EXPERIMENT = "filter-lift"
+TOGETHER = "together"
 SHOWN = ("trade_count", "profit_per_trade", "win_rate", "sharpe", "max_drawdown", "annual_return")
 
 
@@ -33,8 +34,9 @@ def run(
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Train a filter for each strategy and trade its out-of-sample predictions through the engine.
 
-    Each strategy runs with the parameters in force and without gates, so that every VIX regime is there to be judged. Its
-    filter is its own: labels of one strategy say little about another's.
+    Each strategy runs with the parameters in force and without gates, so that every VIX regime is there to be judged, first
+    alone with a filter of its own, then (`TOGETHER`) all in one portfolio with the one filter that the desk would train for
+    them.
 
     Parameters
     ----------
@@ -58,10 +60,12 @@ def run(
     vix = pd.concat(bars.values()).groupby("session")["vix"].first()
     figures: list[dict[str, Any]] = []
     differences: list[dict[str, Any]] = []
-    for name, rule in rules.items():
+    cases = {name: [name] for name in rules} | ({TOGETHER: list(rules)} if len(rules) > 1 else {})
+    for name, members in cases.items():
         on_progress(name)
         try:
-            shown, compared = _judge(found, panel, rule, datasets[name], vix)
+            dataset = pd.concat([datasets[member] for member in members], ignore_index=True)
+            shown, compared = _judge(found, panel, [rules[member] for member in members], dataset, vix)
         except DataError as error:
             log.warning("no_lift", strategy=name, reason=str(error))
             figures.append({"strategy": name, "kind": "none", "note": str(error)})
@@ -76,11 +80,11 @@ def run(
 def _judge(
     found: Resources,
     panel: Panel,
-    rule: Strategy,
+    rules: list[Strategy],
     dataset: pd.DataFrame,
-    vix: pd.Series[float],  # a Panel
+    vix: pd.Series[float],
 ) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    """Figures and differences of one strategy."""
+    """Figures and differences of strategies in one portfolio."""
     from backtest.benchmarks import buy_and_hold
     from backtest.engine import backtest
     from ml.lift import compare, stitched
@@ -93,8 +97,8 @@ def _judge(
     start = accept["session"].min().date()
     money = {"limits": found.limits, "initial_cash_usd": settings.initial_cash_usd, "start": start}
     curves: dict[str, Result | Benchmark] = {
-        "filtered": backtest(panel, rule, found.costs, accept=accept, **money),
-        "unfiltered": backtest(panel, rule, found.costs, **money),
+        "filtered": backtest(panel, rules, found.costs, accept=accept, **money),
+        "unfiltered": backtest(panel, rules, found.costs, **money),
         "buy and hold": buy_and_hold(panel, found.costs, settings.initial_cash_usd, start),
     }
     shown = [{"kind": kind, "from": start, **_figures(curve.metrics)} for kind, curve in curves.items()]

@@ -14,7 +14,7 @@ import pandas as pd
 import pytest
 
 from core.errors import ConfigError, DataError, RetryLater
-from pipeline import featurize, train
+from pipeline import featurize, lift, train
 from pipeline.resources import VIX, Resources
 from storage.turns import in_turn
 from tests.standins.feed import walk
@@ -42,8 +42,9 @@ print("version", train.run("2016-12-30", resources=desk)["model_version"])
 
 @pytest.fixture(scope="module")
 def desk(module_settings: Settings) -> Resources:
-    """Six random walks with their features."""
-    made = Resources(module_settings.model_copy(update={"universe": SYMBOLS, "folds": 2}), clock=lambda: NOW)
+    """Six random walks with their features, for a desk of two strategies."""
+    update = {"universe": SYMBOLS, "folds": 2, "strategies": ("bollinger", "rsi")}
+    made = Resources(module_settings.model_copy(update=update), clock=lambda: NOW)
     bars = [walk(name, START, END, seed=3) for name in (*SYMBOLS, VIX)]
     made.bars.write(
         pd.concat(bars, ignore_index=True).sort_values(["symbol", "session"], ignore_index=True),
@@ -58,7 +59,7 @@ def desk(module_settings: Settings) -> Resources:
 def arguments(desk: Resources) -> str:
     wanted = ("database_name", "feast_database_name", "mlflow_database_name", "folds")
     values = {name: getattr(desk.settings, name) for name in wanted}
-    values |= {"universe": ",".join(SYMBOLS), "data_dir": str(desk.data_dir)}
+    values |= {"universe": ",".join(SYMBOLS), "strategies": ",".join(desk.settings.strategies), "data_dir": str(desk.data_dir)}
     assert desk.settings.database_url is not None
     return json.dumps(values | {"database_url": desk.settings.database_url.get_secret_value()})
 
@@ -75,6 +76,8 @@ def test_two_first_trainings_at_once_both_register_and_each_can_be_made_again(de
     experiment = client.get_experiment_by_name("entry-filter")
     first, second = client.search_runs([experiment.experiment_id], "tags.level = 'training'")
     assert first.data.tags["dataset_sha256"] == second.data.tags["dataset_sha256"]
+    assert first.data.tags["strategy_set"] == "bollinger,rsi"
+    assert desk.registry.champion().strategies == ("bollinger", "rsi")
 
     outcome = train.reproduce(first.info.run_id, resources=desk)
 
@@ -84,6 +87,24 @@ def test_two_first_trainings_at_once_both_register_and_each_can_be_made_again(de
     assert lineage.digests == desk.registry.lineage(second.info.run_id).digests
     with pytest.raises(ConfigError, match="Copy the id of a run named `training"):
         train.reproduce("0" * 32, resources=desk)
+
+
+def test_the_filters_lift_is_judged_for_each_strategy_and_for_all_together(desk: Resources) -> None:
+    figures, differences = lift.run(LAST, ["bollinger", "rsi"], resources=desk)
+
+    judged = figures[figures["kind"] != "none"]
+    assert set(judged["strategy"]) == {"bollinger", "rsi", lift.TOGETHER}
+    assert set(judged["kind"]) == {"filtered", "unfiltered", "buy and hold"}
+    together = judged.set_index(["strategy", "kind"])
+    counts = together["candidates"].xs("filtered", level="kind")
+    assert counts[lift.TOGETHER] == counts["bollinger"] + counts["rsi"]
+    of_all = differences[(differences["strategy"] == lift.TOGETHER) & (differences["regime"] == "all")]
+    assert set(of_all["against"]) == {"unfiltered", "buy and hold"}
+    assert (of_all["low"] <= of_all["difference"]).all()
+    clear = (of_all["low"] > 0) | (of_all["high"] < 0)
+    assert (of_all["lift"].notna() == clear).all(), "a lift is named where its interval excludes zero, and nowhere else"
+    runs = desk.tracking._client.search_runs([desk.tracking._experiment(lift.EXPERIMENT)])
+    assert runs[0].info.status == "FINISHED"
 
 
 def test_the_second_waits_until_the_first_has_had_its_turn(database: sa.Engine) -> None:

@@ -17,6 +17,14 @@ def test_rsi_is_100_when_every_close_rises_and_0_when_every_close_falls():
     assert ta.rsi(rising[::-1].copy())[-1] == pytest.approx(0)
 
 
+def test_rsi_of_a_price_that_has_never_moved_is_undefined():
+    still = np.full(40, 5.0)
+    assert np.isnan(ta.rsi(still)).all()
+    late = np.concatenate([still, [5.1, 5.0, 5.2]])
+    assert np.isnan(ta.rsi(late)[:40]).all()
+    assert ta.rsi(late)[40] == pytest.approx(100)
+
+
 def test_bollinger_bands_are_two_population_deviations_from_the_mean():
     close = np.arange(1.0, 21.0)
     bands = ta.bollinger(close)
