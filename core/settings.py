@@ -72,6 +72,7 @@ class Settings(BaseSettings):
     promote_most_overfitting: float = Field(0.5, ge=0, le=1)
     drift_sessions: int = Field(60, ge=20)
     drift_psi: float = Field(0.25, gt=0)
+    drift_training_gap_sessions: int | None = Field(20, ge=0)
 
     commission_bps: float = Field(1.0, ge=0)
     slippage_bps: float = Field(2.0, ge=0)

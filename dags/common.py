@@ -27,6 +27,14 @@ DAILY_FEATURES = Asset(
     extra={"content": "features of one session, offline and online"},
 )
 
+# Emitted when drift asks for a training; its events carry {"session": "YYYY-MM-DD", "drifted": [...]}.
+MODEL_DRIFT = Asset(
+    name="model_drift",
+    uri="desk://ml/drift",
+    group="desk",
+    extra={"content": "features, scores or outcomes that have newly moved away from the training"},
+)
+
 SESSION_PARAM = Param(
     None,
     type=["null", "string"],

@@ -3,7 +3,8 @@
 At 19:00 New York on weekdays: compare the newest sessions' features, scores and outcomes with the champion's training, and
 recompute the features of every prediction that was served. Every figure is in `ml.drift`; what has newly drifted is mailed.
 
-* **Drift:** a feature farther from the training than any window of the training was. Train anew, or find out why.
+* **Drift:** a feature farther from the training than any window of the training was. What has newly drifted announces
+  `model_drift`, which starts `model_training`, unless the last training is younger than `DRIFT_TRAINING_GAP_SESSIONS`.
 * **Skew:** goal 0. A served vector that its own bars do not give is a fault, and the mail is critical.
 * **Run again:** the rows of a session are replaced.
 * **Manual run:** set `session`, or leave it empty for the newest.
@@ -16,7 +17,7 @@ from typing import Any
 
 from airflow.sdk import CronTriggerTimetable, dag, task
 
-from common import DEFAULT_ARGS, SESSION_PARAM, TIMEZONE
+from common import DEFAULT_ARGS, MODEL_DRIFT, SESSION_PARAM, TIMEZONE
 
 
 @dag(
@@ -48,6 +49,18 @@ def model_monitoring() -> None:
 
         return drift.run(session)
 
+    @task(outlets=[MODEL_DRIFT])
+    def ask_for_training(drift: dict[str, Any], outlet_events: Any = None) -> list[str]:
+        """Announce what has newly drifted, so that a training starts; skipped, with the reason, when none is due."""
+        from airflow.sdk.exceptions import AirflowSkipException
+        from pipeline.drift import training_due
+
+        due = training_due(drift)
+        if not due["due"]:
+            raise AirflowSkipException(due["reason"])
+        outlet_events[MODEL_DRIFT].extra = {"session": drift["session"], "drifted": drift["new"]}
+        return list(drift["new"])
+
     @task
     def look_for_skew(session: str) -> dict[str, Any]:
         """Recompute what was served."""
@@ -56,7 +69,7 @@ def model_monitoring() -> None:
         return drift.check_skew(session)
 
     session = choose_session()
-    look_for_drift(session=session)
+    ask_for_training(drift=look_for_drift(session=session))
     look_for_skew(session=session)
 
 

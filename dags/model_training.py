@@ -1,8 +1,9 @@
-"""Monthly training of the entry filter.
+"""Training of the entry filter: monthly, when drift asks for it, and by hand.
 
-On the first of the month at 06:00 New York: train both models on every candidate trade up to the last closed session, compare
-them walk-forward, register the better one, and store the out-of-sample backtests with and without the filter. The first model
-ever is champion; a later one that passes its gates challenges the champion (`model_ab_judge`).
+On the first of the month at 06:00 New York, and whenever `model_monitoring` announces `model_drift`: train both models on every
+candidate trade up to the last closed session, compare them walk-forward, register the better one, and store the out-of-sample
+backtests with and without the filter. The first model ever is champion; a later one that passes its gates challenges it
+(`model_ab_judge`).
 
 * **Where to look:** MLflow, experiment and model `entry-filter`; `GET /backtest-metrics` of the prediction API.
 * **Run again:** the same data and seed give the same model.
@@ -14,13 +15,13 @@ from __future__ import annotations
 import datetime as dt
 from typing import Any
 
-from airflow.sdk import CronTriggerTimetable, dag, task
+from airflow.sdk import AssetOrTimeSchedule, CronTriggerTimetable, dag, task
 
-from common import DEFAULT_ARGS, SESSION_PARAM, TIMEZONE
+from common import DEFAULT_ARGS, MODEL_DRIFT, SESSION_PARAM, TIMEZONE
 
 
 @dag(
-    schedule=CronTriggerTimetable("0 6 1 * *", timezone=TIMEZONE),
+    schedule=AssetOrTimeSchedule(timetable=CronTriggerTimetable("0 6 1 * *", timezone=TIMEZONE), assets=[MODEL_DRIFT]),
     catchup=False,
     max_active_runs=1,
     dagrun_timeout=dt.timedelta(hours=6),

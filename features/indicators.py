@@ -82,8 +82,8 @@ def ema(values: Array, sessions: int) -> Array:
 def rsi(close: Array, sessions: int = 14) -> Array:
     """Relative strength index, 0 to 100 (Wilder 1978).
 
-    NaN until the price has moved for the first time: gains and losses are both 0 then, and their ratio is undefined. TA-Lib says
-    0 there, which would be as oversold as can be.
+    NaN until the price has moved for the first time: gains and losses are both 0 then, and their ratio is undefined. TA-Lib
+    says 0 there, which would be as oversold as can be.
     """
     found = talib.RSI(close, sessions)
     if len(close) > 1 and close[1] == close[0]:  # rare: what follows is for a history that begins without a move

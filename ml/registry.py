@@ -90,7 +90,7 @@ class Registry:
         return self._enter(models[result.chosen], objections, unusable=self._unusable_champion())
 
     def latest_training(self) -> dict[str, Any]:
-        """What the last finished training came to: candidates, chosen, trained_through, each model's AUC with its interval.
+        """What the last finished training came to: session, candidates, chosen, trained_through, AUCs with their intervals.
 
         Raises
         ------
@@ -107,6 +107,7 @@ class Registry:
         children = self._client.search_runs([self._experiment()], f"tags.mlflow.parentRunId = '{parent.info.run_id}'")
         return {
             "candidates": int(parent.data.params["candidates"]),
+            "session": parent.data.tags["session"],
             "chosen": parent.data.tags["chosen"],
             "trained_through": parent.data.tags["trained_through"],
             "models": {

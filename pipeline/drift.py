@@ -10,11 +10,11 @@ import numpy as np
 import pandas as pd
 import structlog
 
-from core.sessions import close_of
+from core.sessions import close_of, sessions_between
 from pipeline.resources import VIX, Resources, live
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from ml.predict import EntryFilter
     from monitoring.drift import Drift
@@ -57,6 +57,25 @@ def run(session: str, *, resources: Resources | None = None) -> dict[str, Any]:
     if fresh:
         found.alerts.send(f"Drift on {session}: {', '.join(fresh[:SHOWN])}", _text(rows, found.settings.drift_sessions))
     return {"session": session, "measured": len(rows), "drifted": drifted, "new": fresh}
+
+
+def training_due(drift: Mapping[str, Any], *, resources: Resources | None = None) -> dict[str, Any]:
+    """Whether the drift that `run` found asks for a training, and why or why not.
+
+    One that was not there the session before does, unless a training is younger than `DRIFT_TRAINING_GAP_SESSIONS`: what has
+    been learnt since would hardly be more.
+    """
+    found = resources or live()
+    gap, fresh = found.settings.drift_training_gap_sessions, drift["new"]
+    if not fresh:
+        return {"due": False, "reason": "Nothing has newly drifted."}
+    if gap is None:
+        return {"due": False, "reason": "DRIFT_TRAINING_GAP_SESSIONS is empty: drift is mailed and starts no training."}
+    last = found.registry.latest_training()["session"]
+    age = len(sessions_between(dt.date.fromisoformat(last), dt.date.fromisoformat(drift["session"]))) - 1
+    if age < gap:
+        return {"due": False, "reason": f"The last training is {age} sessions old, of {last}; drift asks again from {gap} on."}
+    return {"due": True, "reason": f"{', '.join(fresh)} drifted, and the last training is of {last}."}
 
 
 def check_skew(session: str, *, resources: Resources | None = None) -> dict[str, Any]:

@@ -33,14 +33,17 @@ def task_facts(task: Any) -> dict[str, Any]:
 
 
 def dag_facts(dag: Any) -> dict[str, Any]:
+    clock = getattr(dag.timetable, "timetable", dag.timetable)  # beside assets there may be a clock
+    condition = getattr(dag.timetable, "asset_condition", None)
     return {
         "tags": sorted(dag.tags),
         "doc": dag.doc_md,
         "params": dag.params.dump(),
         "catchup": dag.catchup,
         "max_active_runs": dag.max_active_runs,
-        "schedule": getattr(dag.timetable, "expression", None) or type(dag.timetable).__name__,
-        "timezone": str(getattr(dag.timetable, "timezone", None)),
+        "schedule": getattr(clock, "expression", None) or type(dag.timetable).__name__,
+        "timezone": str(getattr(clock, "timezone", None)),
+        "assets": sorted(asset.name for asset in getattr(condition, "objects", [])),
         "serialised": DagSerialization.from_dict(DagSerialization.to_dict(dag)).dag_id,
         "tasks": {task.task_id: task_facts(task) for task in dag.tasks},
     }
@@ -69,7 +72,6 @@ def main(folder: Path, answer: Path) -> None:
         "errors": bag.import_errors,
         "retries": retry_decisions(),
         "imported": sorted({name.partition(".")[0] for name in set(sys.modules) - loaded}),
-        "seconds": max(stat.duration.total_seconds() for stat in bag.dagbag_stats),
         "dags": {name: dag_facts(dag) for name, dag in bag.dags.items()},
     }
     answer.write_text(json.dumps(facts))

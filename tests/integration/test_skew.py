@@ -146,3 +146,25 @@ def test_drift_is_stored_for_every_feature_the_score_and_the_win_rate_and_mailed
     told = set(first["new"]) & set(second["new"])
     assert told == set(), "what had drifted yesterday is not mailed again"
     assert len(desk.__dict__["sent"]) == bool(first["new"]) + bool(second["new"])
+
+
+@pytest.mark.parametrize(
+    ("fresh", "trained", "gap", "due", "why"),
+    [
+        (["feature vix"], "2020-02-03", 20, True, "feature vix drifted, and the last training is of 2020-02-03"),
+        (["feature vix"], "2020-03-06", 20, False, "15 sessions old, of 2020-03-06; drift asks again from 20 on"),
+        ([], "2019-01-02", 20, False, "Nothing has newly drifted"),
+        (["feature vix"], "2019-01-02", None, False, "DRIFT_TRAINING_GAP_SESSIONS is empty"),
+    ],
+)
+def test_new_drift_asks_for_a_training_unless_the_last_one_is_young(
+    desk: Resources, fresh: list[str], trained: str, gap: int | None, due: bool, why: str
+) -> None:
+    settings = desk.settings.model_copy(update={"drift_training_gap_sessions": gap})
+    registry = SimpleNamespace(latest_training=lambda: {"session": trained})
+    asked = SimpleNamespace(settings=settings, registry=registry)
+
+    answer = drift.training_due({"session": "2020-03-27", "new": fresh}, resources=asked)  # type: ignore[arg-type]
+
+    assert answer["due"] is due
+    assert why in answer["reason"]
