@@ -26,6 +26,7 @@ from pipeline.market import bars_by_symbol
 from pipeline.portfolio import objection
 from pipeline.resources import VIX, Resources, live
 from pipeline.risk_review import review
+from pipeline.sizes import on_grid
 from storage.locks import executor_lock
 from trading.brokers.intake import collect
 from trading.brokers.placing import place as send
@@ -148,9 +149,10 @@ def _place(found: Resources, session: str, gate: Gate) -> dict[str, Any]:
     known = {order.client_order_id: (order, state) for order, state in found.ledger.orders_decided(portfolio, day)}
     intents, barred = _validated(found, day, _in_time(found, session, _settled_on(found, day, decisions, known)), set(known))
     intents, held_back = review(found, day, intents, set(known))
+    intents, untradable = on_grid(found, day, intents, set(known))
     states = send(found.ledger, found.broker, intents, gate=gate, patience=found.patience)
     reach("place.sent")
-    refusals = (*decisions.refusals, *barred, *held_back)
+    refusals = (*decisions.refusals, *barred, *held_back, *untradable)
     found.ledger.save_risk_events(
         {
             "portfolio": portfolio,
