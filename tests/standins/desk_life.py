@@ -1,0 +1,301 @@
+"""A desk that lives at Alpaca's stand-in, evening after evening: every part real but the venue, the model and the post office.
+
+Owns the setting (PostgreSQL, the API on a socket, a mail server, the listener in a thread) and what must hold each evening.
+Each step of an evening has resources of its own, as a task of Airflow is a process of its own; only the pool of connections
+is shared.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+import time
+from dataclasses import dataclass, field
+from decimal import Decimal
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+import uvicorn
+
+from core.errors import RetryLater
+from core.models import FINAL, Leg
+from core.sessions import close_of, open_of
+from pipeline import daily_mail, parity, reconcile, trade
+from pipeline.listen import listen
+from pipeline.resources import VIX, Resources
+from serving.app import create_app
+from tests.standins.alpaca import KEY, SECRET, AlpacaStandIn
+from tests.standins.alpaca_floor import Floor
+from tests.standins.api_desk import Desk as ApiDesk
+from tests.standins.mail import Inbox, free_port, mail_server
+from trading.brokers.alpaca import to_tick
+from trading.brokers.alpaca_read import fill_id
+
+if TYPE_CHECKING:
+    import datetime as dt
+    from collections.abc import Callable, Iterator, Mapping
+
+    import sqlalchemy as sa
+
+    from core.settings import Settings
+    from tests.standins.alpaca_orders import VenueOrder
+
+CASH = 100_000.0
+ATTEMPTS = 4  # what Airflow gives a task
+STEPS: dict[str, Callable[..., Any]] = {
+    "trade.settle": trade.settle,
+    "reconcile.reconcile": reconcile.reconcile,
+    "trade.candidates": trade.candidates,
+    "trade.predict": trade.predict,
+    "trade.place": trade.place,
+    "trade.confirm": trade.confirm,
+    "reconcile.reconcile again": reconcile.reconcile,
+    "trade.record": trade.record,
+    "daily_mail.send": daily_mail.send,
+    "parity.record_day": parity.record_day,
+}
+
+
+@dataclass
+class Life:
+    """The desk and everything around it."""
+
+    settings: Settings
+    engine: sa.Engine
+    alpaca: AlpacaStandIn
+    floor: Floor
+    inbox: Inbox
+    api: ApiDesk
+    evenings: dict[dt.date, dict[str, Any]] = field(default_factory=dict)
+    retries: int = 0
+    listener_error: Exception | None = None
+
+    def process(self) -> Resources:
+        """The resources of a new process."""
+        made = Resources(self.settings, clock=self.floor.now)
+        made.__dict__["engine"] = self.engine
+        made.__dict__["registry"] = SimpleNamespace(
+            aliases=SimpleNamespace(champion=lambda: "1", challengers=list)  # nobody challenges
+        )
+        return made
+
+    def evening(self, day: dt.date, *, measured: bool = True) -> dict[str, Any]:
+        """The bars of the day come in, then every step of `trading_execution`, tried again as Airflow does."""
+        self.floor.turn_to_evening(day)
+        self.load(day)
+        steps = STEPS if measured else {name: step for name, step in STEPS.items() if name != "parity.record_day"}
+        self.evenings[day] = {name: self._attempted(step, day) for name, step in steps.items()}
+        return self.evenings[day]
+
+    def load(self, day: dt.date) -> None:
+        """What `daily_market_data` leaves behind: the session's bars, and its features in the online store."""
+        rows = self.floor.bars[self.floor.bars["session"] == pd.Timestamp(day)]
+        calm = rows.iloc[[0]].assign(symbol=VIX, **dict.fromkeys(["open", "high", "low", "close", "adj_close"], 20.0))
+        self.process().bars.write(pd.concat([rows, calm]), source="floor", ingested_at=self.floor.now())
+        for symbol in self.settings.universe:
+            self.api.features.put(symbol, pd.Timestamp(close_of(day)), 0.5)
+
+    def _attempted(self, step: Callable[..., Any], day: dt.date) -> Any:
+        for _ in range(ATTEMPTS - 1):
+            try:
+                return step(day.isoformat(), resources=self.process())
+            except RetryLater:
+                self.retries += 1
+        return step(day.isoformat(), resources=self.process())
+
+    @contextlib.contextmanager
+    def listening(self) -> Iterator[None]:
+        """The listener, beside everything else."""
+        stop = threading.Event()
+
+        def run() -> None:
+            try:
+                listen(poll_seconds=0.1, stop=stop, resources=self.process())
+            except Exception as error:  # noqa: BLE001  # the test looks at it
+                self.listener_error = error
+
+        thread = threading.Thread(target=run, daemon=True)
+        thread.start()
+        self.alpaca.wait_for_listener()
+        yield
+        stop.set()
+        thread.join(timeout=15)
+        assert not thread.is_alive()
+
+    def session(self, day: dt.date) -> None:
+        """A session with a listener that keeps up."""
+        with self.listening():
+            self.floor.open(day)
+            self.until(self.caught_up)
+            self.floor.trade_through(day)
+            self.floor.close(day)
+            self.until(self.caught_up)
+
+    def until(self, condition: Callable[[], bool], seconds: float = 10.0) -> None:
+        """Wait for something to become true; a listener that ended makes it false for ever."""
+        deadline = time.monotonic() + seconds
+        while not condition():
+            assert self.listener_error is None, repr(self.listener_error)
+            assert time.monotonic() < deadline, "it did not happen in time"
+            time.sleep(0.01)
+
+    def caught_up(self) -> bool:
+        """Whether the ledger has every fill of the venue, and the children rest where the fills put them."""
+        return self.ledger_fills() == self.venue_fills() and not self.misplaced()
+
+    def ledger_fills(self) -> set[str]:
+        """Ids of the fills in the ledger."""
+        return {fill.fill_id for _, fill in self.process().ledger.fills("main")}
+
+    def venue_fills(self) -> set[str]:
+        """The same at the venue."""
+        with self.alpaca.exchange.lock:
+            return {fill_id(row["order_id"], Decimal(row["cum_qty"])) for row in self.alpaca.exchange.activities}
+
+    def misplaced(self) -> list[str]:
+        """Positions whose stop or target rests elsewhere than the ledger has it; none while an exit is on its way."""
+        if not self.settings.alpaca_brackets:
+            return []
+        ledger = self.process().ledger
+        leaving = {order.symbol for order, _ in ledger.open_orders("main")}
+        wanted = {
+            held.symbol: {to_tick(price) for price in (held.stop_price, held.target_price) if price is not None}
+            for held in ledger.positions("main")
+            if held.symbol not in leaving
+        }
+        return [symbol for symbol, prices in wanted.items() if prices != self.resting(symbol)]
+
+    def resting(self, symbol: str) -> set[Decimal | None]:
+        """Prices of the symbol's open orders at the venue."""
+        with self.alpaca.exchange.lock:
+            orders = [order for order in self.alpaca.exchange.orders.values() if order.symbol == symbol]
+            return {order.stop_price or order.limit_price for order in orders if order.status in {"new", "partially_filled"}}
+
+    # What must hold.
+
+    def differences(self) -> list[str]:
+        """Everything in which ledger and venue part: orders, fills, positions, cash."""
+        ledger, exchange = self.process().ledger, self.alpaca.exchange
+        said = []
+        if self.ledger_fills() != self.venue_fills():
+            said.append(f"fills {self.ledger_fills() ^ self.venue_fills()}")
+        held = {position.symbol: position.quantity for position in ledger.positions("main")}
+        if held != {symbol: quantity for symbol, (quantity, _) in exchange.held.items()}:
+            said.append(f"positions {held}, venue {exchange.held}")
+        cash = Decimal(str(CASH)) + ledger.cash_flow_usd("main")
+        if cash != exchange.cash:
+            said.append(f"cash {cash}, venue {exchange.cash}")
+        at_venue = {order.client_order_id: order for order in self.sent()}
+        for order, state in ledger.open_orders("main"):
+            if order.client_order_id not in at_venue or at_venue[order.client_order_id].status not in {"accepted", "new"}:
+                said.append(f"{order.client_order_id} is {state}")
+        working = {name for name, order in at_venue.items() if order.status in {"accepted", "new", "partially_filled"}}
+        strange = working - {order.client_order_id for order, _ in ledger.open_orders("main")}
+        return [*said, *(f"{name} works at the venue alone" for name in sorted(strange))]
+
+    def sent(self) -> list[VenueOrder]:
+        """Orders at the venue that the desk decided: no children, and none sent in their place."""
+        exchange = self.alpaca.exchange
+        return [
+            order
+            for order in exchange.orders.values()
+            if order.parent is None and order.client_order_id.rpartition(".")[2] not in {"stop", "target"}
+        ]
+
+    def doubled(self) -> list[str]:
+        """Intents with more than one order at the venue, and orders that no intent stands for."""
+        ledger = self.process().ledger
+        ids = [order.client_order_id for order in self.sent()]
+        kinds = [(order.symbol, order.side, order.times["created_at"].date()) for order in self.sent() if order.filled_qty]
+        return [
+            *(name for name in set(ids) if ids.count(name) > 1 or ledger.order(name) is None),
+            *(str(kind) for kind in set(kinds) if kinds.count(kind) > 1),
+        ]
+
+    def late(self) -> list[str]:
+        """Entries that reached the venue outside the hours between their decision and their open."""
+        ledger, found = self.process().ledger, []
+        for order in self.sent():
+            known = ledger.order(order.client_order_id)
+            if known is None or known[0].leg is not Leg.ENTRY:
+                continue
+            if not close_of(known[0].decision_session) <= order.times["created_at"] < open_of(known[0].session):
+                found.append(order.client_order_id)
+        return found
+
+    def in_doubt(self) -> list[str]:
+        """Orders of past sessions that have not ended."""
+        today = self.floor.now().date()
+        return [
+            order.client_order_id
+            for order, state in self.process().ledger.open_orders("main")
+            if order.session <= today and order.leg is Leg.ENTRY and state not in FINAL
+        ]
+
+
+@contextlib.contextmanager
+def life(settings: Settings, bars: pd.DataFrame, first: dt.date, **changes: Any) -> Iterator[Life]:
+    """A desk with the history before its first session in store, on the evening before it."""
+    from storage.engine import open_engine
+
+    with AlpacaStandIn() as alpaca, mail_server() as (inbox, port):
+        floor = Floor(alpaca.exchange, bars)
+        values: Mapping[str, Any] = {
+            "provider": "yfinance",
+            "broker": "alpaca",
+            "alpaca_api_key": KEY,
+            "alpaca_secret_key": SECRET,
+            "alpaca_url": alpaca.url,
+            "alpaca_stream_url": alpaca.stream_url,
+            "broker_timeout_seconds": 1.0,
+            "broker_deadline_seconds": 2.0,
+            "broker_initial_cash_usd": CASH,
+            "initial_cash_usd": CASH,
+            "universe": ",".join(sorted(bars["symbol"].unique())),
+            "api_url": f"http://127.0.0.1:{free_port()}",
+            "smtp_host": "127.0.0.1",
+            "smtp_port": port,
+            "alert_to": "ops@desk.test",
+            **changes,
+        }
+        made = settings.__class__(_env_file=None, **{**settings.model_dump(), **values})
+        engine = open_engine(made)
+        api = ApiDesk(made, engine, made.data_dir, historical=False)
+        api.clock = floor.now  # type: ignore[method-assign]
+        found = Life(made, engine, alpaca, floor, inbox, api)
+        _load_history(found, first)
+        with _served(api, made.api_url):
+            yield found
+        engine.dispose()
+
+
+def _load_history(found: Life, first: dt.date) -> None:
+    """Bars before the first session, and a calm VIX beside them; the rule with a narrow band, so that much happens."""
+    past = found.floor.bars[found.floor.bars["session"] < pd.Timestamp(first)]
+    calm = past[past["symbol"] == past["symbol"].iloc[0]].assign(
+        symbol=VIX, **dict.fromkeys(["open", "high", "low", "close", "adj_close"], 20.0)
+    )
+    before = past["session"].max().date()
+    found.floor.trade_through(before)
+    found.floor.turn_to_evening(before)
+    desk = found.process()
+    for frame in (past, calm):
+        desk.bars.write(frame, source="floor", ingested_at=found.floor.now(), backfilled=True)
+
+
+@contextlib.contextmanager
+def _served(api: ApiDesk, url: str) -> Iterator[None]:
+    """The prediction API on its socket."""
+    server = uvicorn.Server(
+        uvicorn.Config(create_app(api), port=int(url.rsplit(":", 1)[1]), log_level="error")  # type: ignore[arg-type]
+    )
+    thread = threading.Thread(target=server.run, daemon=True)
+    thread.start()
+    deadline = time.monotonic() + 20
+    while not server.started:
+        assert time.monotonic() < deadline, "the API did not start"
+        time.sleep(0.02)
+    yield
+    server.should_exit = True
+    thread.join(timeout=10)
