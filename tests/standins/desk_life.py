@@ -29,8 +29,8 @@ from tests.standins.alpaca import KEY, SECRET, AlpacaStandIn
 from tests.standins.alpaca_floor import Floor
 from tests.standins.api_desk import Desk as ApiDesk
 from tests.standins.mail import Inbox, free_port, mail_server
-from trading.brokers.alpaca import to_tick
 from trading.brokers.alpaca_read import fill_id
+from trading.brokers.alpaca_terms import to_tick
 
 if TYPE_CHECKING:
     import datetime as dt
