@@ -22,6 +22,7 @@ import pandas as pd
 from core.errors import DataError
 from core.frames import SIGNALS
 from pipeline.resources import Resources, live
+from pipeline.worth import first_usd
 from trading.fills import END_OF_DATA, REASONS
 from trading.portfolio import trades_of
 
@@ -153,7 +154,9 @@ def of_ledger(first: dt.date | None, last: dt.date | None, *, resources: Resourc
     accept = answers.assign(accept=answers["signal"] == "enter")
     trades = trades_of([(order, fill) for order, fill in ledger.fills(portfolio) if fill.session <= days[-1]])
     held = tuple(ledger.positions(portfolio))
-    result, expected = backtest_of(found, days[0], days[-1], found.universe(), strategy=strategy, accept=accept)
+    result, expected = backtest_of(
+        found, days[0], days[-1], found.universe(), strategy=strategy, accept=accept, initial_cash_usd=first_usd(found)
+    )
     record = Record(trades[trades["decision_session"] >= pd.Timestamp(days[0])], held, equity, signals)
     return compare(record, result, expected[expected["session"].isin(equity["session"])])
 
@@ -184,6 +187,7 @@ def backtest_of(  # noqa: PLR0917  # a question of six parts
     symbols: Sequence[str],
     strategy: Strategy,
     accept: pd.DataFrame | None,
+    initial_cash_usd: float | None = None,
 ) -> tuple[Result, pd.DataFrame]:
     """The portfolio backtest on the bars as they are known today, and its signals."""
     from backtest.engine import backtest
@@ -197,7 +201,7 @@ def backtest_of(  # noqa: PLR0917  # a question of six parts
         strategy,
         found.costs,
         limits=found.limits,
-        initial_cash_usd=found.settings.initial_cash_usd,
+        initial_cash_usd=found.settings.initial_cash_usd if initial_cash_usd is None else initial_cash_usd,
         accept=accept,
         start=first,
     )
