@@ -52,12 +52,13 @@ class Floor:
         """Put the clock at the hour of the daily run."""
         self.turn(dt.datetime.combine(day, EVENING, NEW_YORK))
 
-    def open(self, day: dt.date) -> None:
-        """Ring the bell: what waited is filled at the open."""
+    def open(self, day: dt.date, thin: Mapping[str, int] | None = None) -> None:
+        """Ring the bell: what waited is filled at the open, of `thin` symbols so many shares at most."""
         self.turn(open_of(day))
+        self.exchange.is_open = True
         for symbol, bar in self.of(day).items():
-            self.exchange.assets[symbol].price = price_of(bar["open"])
-        self.exchange.open_market()
+            shares = (thin or {}).get(symbol)
+            self.exchange.trade(symbol, str(price_of(bar["open"])), None if shares is None else str(shares))
 
     def trade_through(self, day: dt.date) -> None:
         """Live the session: to its low, its high, and its close."""

@@ -8,6 +8,7 @@ is shared.
 from __future__ import annotations
 
 import contextlib
+import datetime as dt
 import threading
 import time
 from dataclasses import dataclass, field
@@ -26,14 +27,14 @@ from pipeline.listen import listen
 from pipeline.resources import VIX, Resources
 from serving.app import create_app
 from tests.standins.alpaca import KEY, SECRET, AlpacaStandIn
-from tests.standins.alpaca_floor import Floor
+from tests.standins.alpaca_floor import Floor, in_cents
 from tests.standins.api_desk import Desk as ApiDesk
-from tests.standins.mail import Inbox, free_port, mail_server
+from tests.standins.feed import walk
+from tests.standins.mail import Inbox, free_port, mail_server, text_of
 from trading.brokers.alpaca_read import fill_id
 from trading.brokers.alpaca_terms import to_tick
 
 if TYPE_CHECKING:
-    import datetime as dt
     from collections.abc import Callable, Iterator, Mapping
 
     import sqlalchemy as sa
@@ -42,6 +43,8 @@ if TYPE_CHECKING:
     from tests.standins.alpaca_orders import VenueOrder
 
 CASH = 100_000.0
+SYMBOLS = tuple(3 * letter for letter in "ABCDEFGHIJKL")
+RULE = {"band_sessions": 20, "deviations": 1.0, "max_sessions": 2, "stop_pct": 0.8, "target_pct": 1.5}  # much happens
 ATTEMPTS = 4  # what Airflow gives a task
 STEPS: dict[str, Callable[..., Any]] = {
     "trade.settle": trade.settle,
@@ -57,6 +60,17 @@ STEPS: dict[str, Callable[..., Any]] = {
 }
 
 
+@dataclass(frozen=True)
+class Evening:
+    """One evening, seen after its last step: what the steps said, what differed, what the venue had, what was mailed."""
+
+    said: Mapping[str, Any]
+    differences: tuple[str, ...]
+    cash_usd: Decimal
+    held: Mapping[str, Decimal]
+    mails: tuple[str, ...]
+
+
 @dataclass
 class Life:
     """The desk and everything around it."""
@@ -67,7 +81,7 @@ class Life:
     floor: Floor
     inbox: Inbox
     api: ApiDesk
-    evenings: dict[dt.date, dict[str, Any]] = field(default_factory=dict)
+    evenings: dict[dt.date, Evening] = field(default_factory=dict)
     retries: int = 0
     listener_error: Exception | None = None
 
@@ -80,12 +94,20 @@ class Life:
         )
         return made
 
-    def evening(self, day: dt.date, *, measured: bool = True) -> dict[str, Any]:
+    def evening(self, day: dt.date) -> Evening:
         """The bars of the day come in, then every step of `trading_execution`, tried again as Airflow does."""
         self.floor.turn_to_evening(day)
         self.load(day)
-        steps = STEPS if measured else {name: step for name, step in STEPS.items() if name != "parity.record_day"}
-        self.evenings[day] = {name: self._attempted(step, day) for name, step in steps.items()}
+        return self.run(day)
+
+    def run(self, day: dt.date) -> Evening:
+        """The steps for a session, at whatever hour it is."""
+        mails = len(self.inbox.mails)
+        said = {name: self.step(name, day) for name in STEPS}
+        held = {symbol: quantity for symbol, (quantity, _) in self.alpaca.exchange.held.items()}
+        self.evenings[day] = Evening(
+            said, tuple(self.differences()), self.alpaca.exchange.cash, held, tuple(map(text_of, self.inbox.mails[mails:]))
+        )
         return self.evenings[day]
 
     def load(self, day: dt.date) -> None:
@@ -96,22 +118,23 @@ class Life:
         for symbol in self.settings.universe:
             self.api.features.put(symbol, pd.Timestamp(close_of(day)), 0.5)
 
-    def _attempted(self, step: Callable[..., Any], day: dt.date) -> Any:
+    def step(self, name: str, day: dt.date) -> Any:
+        """One step, tried again as Airflow does."""
         for _ in range(ATTEMPTS - 1):
             try:
-                return step(day.isoformat(), resources=self.process())
+                return STEPS[name](day.isoformat(), resources=self.process())
             except RetryLater:
                 self.retries += 1
-        return step(day.isoformat(), resources=self.process())
+        return STEPS[name](day.isoformat(), resources=self.process())
 
     @contextlib.contextmanager
-    def listening(self) -> Iterator[None]:
+    def listening(self, poll_seconds: float = 0.1) -> Iterator[None]:
         """The listener, beside everything else."""
         stop = threading.Event()
 
         def run() -> None:
             try:
-                listen(poll_seconds=0.1, stop=stop, resources=self.process())
+                listen(poll_seconds=poll_seconds, stop=stop, resources=self.process())
             except Exception as error:  # noqa: BLE001  # the test looks at it
                 self.listener_error = error
 
@@ -122,6 +145,12 @@ class Life:
         stop.set()
         thread.join(timeout=15)
         assert not thread.is_alive()
+
+    def session_unheard(self, day: dt.date) -> None:
+        """A session while no listener runs."""
+        self.floor.open(day)
+        self.floor.trade_through(day)
+        self.floor.close(day)
 
     def session(self, day: dt.date) -> None:
         """A session with a listener that keeps up."""
@@ -234,9 +263,21 @@ class Life:
         ]
 
 
+def market(last: dt.date, seed: int = 2) -> pd.DataFrame:
+    """Bars of twelve symbols from October 2018 on."""
+    walks = [walk(symbol, dt.date(2018, 10, 1), last, seed=seed) for symbol in SYMBOLS]
+    return in_cents(pd.concat(walks, ignore_index=True))
+
+
 @contextlib.contextmanager
-def life(settings: Settings, bars: pd.DataFrame, first: dt.date, **changes: Any) -> Iterator[Life]:
-    """A desk with the history before its first session in store, on the evening before it."""
+def life(settings: Settings, bars: pd.DataFrame, first: dt.date, *, stops: bool = True, **changes: Any) -> Iterator[Life]:
+    """A desk with the history before its first session in store, on the evening before it.
+
+    Parameters
+    ----------
+    stops
+        Whether its rule has a stop and a target.
+    """
     from storage.engine import open_engine
 
     with AlpacaStandIn() as alpaca, mail_server() as (inbox, port):
@@ -265,13 +306,15 @@ def life(settings: Settings, bars: pd.DataFrame, first: dt.date, **changes: Any)
         api.clock = floor.now  # type: ignore[method-assign]
         found = Life(made, engine, alpaca, floor, inbox, api)
         _load_history(found, first)
+        rule = RULE if stops else RULE | {"stop_pct": None, "target_pct": None}
+        found.process().parameters.set("bollinger", rule, reason="a narrow band")
         with _served(api, made.api_url):
             yield found
         engine.dispose()
 
 
 def _load_history(found: Life, first: dt.date) -> None:
-    """Bars before the first session, and a calm VIX beside them; the rule with a narrow band, so that much happens."""
+    """Bars before the first session, and a calm VIX beside them."""
     past = found.floor.bars[found.floor.bars["session"] < pd.Timestamp(first)]
     calm = past[past["symbol"] == past["symbol"].iloc[0]].assign(
         symbol=VIX, **dict.fromkeys(["open", "high", "low", "close", "adj_close"], 20.0)
