@@ -84,7 +84,7 @@ def _looked(found: Resources, day: dt.date) -> tuple[Difference, ...]:
 
     fresh = _collected(found, day)
     tolerance = Decimal(str(found.settings.reconcile_cash_tolerance_usd))
-    return (*fresh, *compare(_desk(found), _venue(found), day, cash_tolerance_usd=tolerance))
+    return (*fresh, *compare(*found.patience.retrying()(_both, found), day, cash_tolerance_usd=tolerance))
 
 
 def _collected(found: Resources, day: dt.date) -> list[Difference]:
@@ -96,10 +96,14 @@ def _collected(found: Resources, day: dt.date) -> list[Difference]:
     before = {fill.fill_id for _, fill in found.ledger.fills(portfolio)}
     strange = []
     try:
-        collect(found.ledger, found.broker, portfolio, since(found, day))
+        found.patience.retrying()(collect, found.ledger, found.broker, portfolio, since(found, day))
     except StopTrading as error:
         strange = [contradiction(error)]
     return [*missed(fill for _, fill in found.ledger.fills(portfolio) if fill.fill_id not in before), *strange]
+
+
+def _both(found: Resources) -> tuple[Desk, Venue]:
+    return _desk(found), _venue(found)
 
 
 def _desk(found: Resources) -> Desk:

@@ -27,7 +27,7 @@ from pipeline.portfolio import objection
 from pipeline.resources import VIX, Resources, live
 from pipeline.risk_review import review
 from pipeline.sizes import on_grid
-from pipeline.worth import cash_at, peak_usd, positions_at, recorded, since
+from pipeline.worth import cash_at, cash_usd, peak_usd, positions_at, recorded, since
 from storage.locks import executor_lock
 from trading.brokers.intake import collect
 from trading.brokers.placing import cancel
@@ -62,7 +62,7 @@ def settle(session: str, *, resources: Resources | None = None) -> dict[str, Any
         if found.paper is not None:
             fills = _simulate(found, found.paper, day)
         else:
-            fills = collect(found.ledger, found.broker, portfolio, since(found, day))
+            fills = found.patience.retrying()(collect, found.ledger, found.broker, portfolio, since(found, day))
             _end_entries(found, day)
     reach("settle.settled")
     return {"session": session, "fills": fills}
@@ -131,7 +131,8 @@ def confirm(session: str, *, resources: Resources | None = None) -> dict[str, An
     found = resources or live()
     portfolio = found.settings.portfolio
     with executor_lock(found.engine, portfolio):
-        fills = collect(found.ledger, found.broker, portfolio, open_of(dt.date.fromisoformat(session)))
+        opened = open_of(dt.date.fromisoformat(session))
+        fills = found.patience.retrying()(collect, found.ledger, found.broker, portfolio, opened)
     states = Counter(str(state) for _, state in found.ledger.orders_decided(portfolio, dt.date.fromisoformat(session)))
     return {"session": session, "fills": fills, "orders": dict(states)}
 
@@ -308,7 +309,7 @@ def _decide(found: Resources, day: dt.date) -> Decisions:
     orders = [order for order, _ in found.ledger.open_orders(portfolio)]
     symbols = {*signals["symbol"], *(held.symbol for held in positions), *(order.symbol for order in orders)}
     closes = _closes(found, day, symbols)
-    holdings = Holdings(portfolio, positions, orders, found.broker.cash_usd(), closes, peak_usd(found, day))
+    holdings = Holdings(portfolio, positions, orders, cash_usd(found), closes, peak_usd(found, day))
     accept = dict(zip(predictions["symbol"], predictions["signal"] == ENTER, strict=True))
     probability = dict(zip(predictions["symbol"], predictions["probability"], strict=True))
     return decide(day, signals, strategy, holdings, found.limits, accept=accept, probability=probability)

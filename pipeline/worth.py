@@ -31,9 +31,14 @@ def positions_at(found: Resources, day: dt.date) -> list[Position]:
     return book_before(found, day + dt.timedelta(days=1)).positions(found.settings.portfolio)
 
 
+def cash_usd(found: Resources) -> Decimal:
+    """The broker's cash; a broker that does not answer is asked again, as with an order."""
+    return found.patience.retrying()(found.broker.cash_usd)
+
+
 def cash_at(found: Resources, day: dt.date) -> Decimal:
     """The broker's cash at the close of a session: today's, less what later fills have brought."""
-    return found.broker.cash_usd() - sum((_flow_usd(fill) for fill in _later(found, day)), Decimal(0))
+    return cash_usd(found) - sum((_flow_usd(fill) for fill in _later(found, day)), Decimal(0))
 
 
 def first_usd(found: Resources) -> float:
