@@ -44,6 +44,7 @@ def lived(
         for day in DAYS:
             found.session(day)
             found.evening(day)
+        found.tell()
         yield found, brackets
 
 
@@ -74,8 +75,8 @@ def test_each_intent_is_one_order_and_each_entry_came_between_its_decision_and_i
     ]
 
     assert len(intents) >= 15, "a quiet market proves nothing"
-    assert sorted(intents) == sorted(order.client_order_id for order in found.sent())
-    assert (found.doubled(), found.late()) == ([], [])
+    assert sorted(intents) == sorted(order.client_order_id for order in found.books.sent())
+    assert (found.books.doubled(), found.books.late()) == ([], [])
 
 
 def test_trades_add_up_to_what_the_account_gained(lived: tuple[Life, bool]) -> None:

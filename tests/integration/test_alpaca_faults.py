@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import datetime as dt
+import os
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -25,7 +26,8 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.integration
 END = dt.date(2018, 12, 31)
-DAYS = [stamp.date() for stamp in sessions_between(dt.date(2018, 12, 13), END)]
+DAYS = [stamp.date() for stamp in sessions_between(dt.date(2018, 12, 19), END)]
+LIVES = int(os.environ.get("LIVES", "3"))  # seeds; every third life trades fractions
 WRONG = [
     ("POST", "/v2/orders", Fault.no_answer(performs=True)),
     ("POST", "/v2/orders", Fault.no_answer(performs=False)),
@@ -61,7 +63,7 @@ class Trouble:
 
     def requests(self) -> None:
         """Some of the next requests go wrong."""
-        for place in self.rng.integers(0, len(WRONG), self.rng.integers(1, 5)):
+        for place in self.rng.integers(0, len(WRONG), self.rng.integers(1, 6)):
             self.found.alpaca.fail(*WRONG[place])
 
     def session(self, day: dt.date) -> None:
@@ -80,7 +82,7 @@ class Trouble:
                 alpaca.drop_streams()
             alpaca.repeat = 1
             alpaca.recover()
-            found.until(found.caught_up)
+            found.until(found.books.caught_up)
 
     def live(self, day: dt.date) -> None:
         """One entry in three fills in part and is cancelled; then the session's path."""
@@ -107,10 +109,9 @@ class Trouble:
         self.found.alpaca.recover()
 
 
-@pytest.mark.parametrize(("seed", "brackets"), [(1, True), (2, True), (3, False)])
-def test_whatever_goes_wrong_each_evening_ends_with_equal_books(
-    database_settings: Settings, seed: int, *, brackets: bool
-) -> None:
+@pytest.mark.parametrize("seed", range(1, LIVES + 1))
+def test_whatever_goes_wrong_each_evening_ends_with_equal_books(database_settings: Settings, seed: int) -> None:
+    brackets = seed % 3 > 0
     with life(
         database_settings, market(END), DAYS[0], stops=brackets, alpaca_brackets=brackets, broker_timeout_seconds=0.5
     ) as found:
@@ -121,15 +122,12 @@ def test_whatever_goes_wrong_each_evening_ends_with_equal_books(
 
         assert {day: evening.differences for day, evening in found.evenings.items()} == dict.fromkeys(DAYS, ())
         assert kill_switch.standing(found.process()) is None
-        assert (found.doubled(), found.late(), found.listener_error) == ([], [], None)
+        assert (found.books.doubled(), found.books.late(), found.listener_error) == ([], [], None)
         told = [each for evening in found.evenings.values() for each in evening.said["reconcile.reconcile again"].differences]
         assert [each for each in told if not each.resolved] == []
         assert all(evening.mails for evening in found.evenings.values())
         fills = found.process().ledger.fills("main")
-        assert len(fills) == len(found.alpaca.exchange.activities) >= 20
-        assert found.alpaca.faults_served >= 20
-        assert len(trouble.streams) >= 5
-        print(
-            f"seed {seed}: {len(DAYS)} days, {len(found.sent())} orders, {len(fills)} fills, "
-            f"{found.alpaca.faults_served} faults, {trouble.streams}, {trouble.parts} parts, {found.retries} retries"
-        )
+        assert len(fills) == len(found.alpaca.exchange.activities) > 10
+        assert found.alpaca.faults_served > 10
+        assert len(trouble.streams) > 2
+        found.tell(seed=seed, streams=len(trouble.streams), parts=trouble.parts)

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.integration
 DECIDED, OPENS, NEXT = dt.date(2018, 12, 20), dt.date(2018, 12, 21), dt.date(2018, 12, 24)  # the last one closes at 13:00
 MARKET = market(dt.date(2018, 12, 31))
-IMPATIENT = {"broker_deadline_seconds": 0.05, "broker_timeout_seconds": 0.3}
+IMPATIENT = {"broker_deadline_seconds": 0.05, "broker_timeout_seconds": 2.0}
 
 
 @pytest.fixture
@@ -53,7 +53,7 @@ def test_what_the_venue_did_not_take_in_the_evening_is_not_sent_after_the_open(f
     found.run(DECIDED)
 
     assert states(found) == [OrderState.CANCELLED] * len(written)
-    assert found.sent() == []
+    assert found.books.sent() == []
     assert f"[WARNING] {len(written)} orders for {OPENS} came too late" in found.inbox.subjects
     found.floor.trade_through(OPENS)
     found.floor.close(OPENS)
@@ -82,7 +82,7 @@ def test_a_run_that_begins_after_the_open_writes_nothing_down_and_says_so(found:
 
     evening = found.run(DECIDED)
 
-    assert (evening.said["trade.place"]["orders"], states(found), found.sent()) == (0, [], [])
+    assert (evening.said["trade.place"]["orders"], states(found), found.books.sent()) == (0, [], [])
     assert any(subject.endswith(f"orders for {OPENS} came too late") for subject in found.inbox.subjects)
 
 
@@ -94,7 +94,7 @@ def test_an_entry_that_a_halt_keeps_from_its_session_does_not_fill_in_a_later_on
     with life(database_settings, MARKET, OPENS, stops=brackets, alpaca_brackets=brackets) as found:
         found.session_unheard(OPENS)
         found.evening(OPENS)
-        entries = found.sent()
+        entries = found.books.sent()
         assert entries
         for symbol in SYMBOLS:
             found.alpaca.exchange.assets[symbol].halted = True
@@ -124,7 +124,7 @@ def test_a_record_made_up_for_after_the_next_open_marks_the_evening_it_is_for(da
         held, before = ledger.positions("main"), ledger.equity("main").iloc[-1].to_dict()
         with found.listening():
             found.floor.open(dt.date(2018, 12, 18))
-            found.until(found.caught_up)
+            found.until(found.books.caught_up)
         assert ledger.positions("main") != held
         assert found.alpaca.exchange.cash != evening.cash_usd
 

@@ -1,6 +1,6 @@
 """A desk that lives at Alpaca's stand-in, evening after evening: every part real but the venue, the model and the post office.
 
-Owns the setting (PostgreSQL, the API on a socket, a mail server, the listener in a thread) and what must hold each evening.
+Owns the setting: PostgreSQL, the API on a socket, a mail server, the listener in a thread.
 Each step of an evening has resources of its own, as a task of Airflow is a process of its own; only the pool of connections
 is shared.
 """
@@ -17,11 +17,11 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
+import structlog
 import uvicorn
 
 from core.errors import RetryLater
-from core.models import FINAL, Leg
-from core.sessions import close_of, open_of
+from core.sessions import close_of
 from pipeline import daily_mail, parity, reconcile, trade
 from pipeline.listen import listen
 from pipeline.resources import VIX, Resources
@@ -29,10 +29,9 @@ from serving.app import create_app
 from tests.standins.alpaca import KEY, SECRET, AlpacaStandIn
 from tests.standins.alpaca_floor import Floor, in_cents
 from tests.standins.api_desk import Desk as ApiDesk
+from tests.standins.desk_books import Books
 from tests.standins.feed import walk
 from tests.standins.mail import Inbox, free_port, mail_server, text_of
-from trading.brokers.alpaca_read import fill_id
-from trading.brokers.alpaca_terms import to_tick
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -40,8 +39,8 @@ if TYPE_CHECKING:
     import sqlalchemy as sa
 
     from core.settings import Settings
-    from tests.standins.alpaca_orders import VenueOrder
 
+log = structlog.get_logger()
 CASH = 100_000.0
 SYMBOLS = tuple(3 * letter for letter in "ABCDEFGHIJKL")
 RULE = {"band_sessions": 20, "deviations": 1.0, "max_sessions": 2, "stop_pct": 0.8, "target_pct": 1.5}  # much happens
@@ -94,6 +93,11 @@ class Life:
         )
         return made
 
+    @property
+    def books(self) -> Books:
+        """The ledger beside the venue."""
+        return Books(self.process().ledger, self.alpaca.exchange, Decimal(str(CASH)), self.settings.alpaca_brackets)
+
     def evening(self, day: dt.date) -> Evening:
         """The bars of the day come in, then every step of `trading_execution`, tried again as Airflow does."""
         self.floor.turn_to_evening(day)
@@ -106,7 +110,11 @@ class Life:
         said = {name: self.step(name, day) for name in STEPS}
         held = {symbol: quantity for symbol, (quantity, _) in self.alpaca.exchange.held.items()}
         self.evenings[day] = Evening(
-            said, tuple(self.differences()), self.alpaca.exchange.cash, held, tuple(map(text_of, self.inbox.mails[mails:]))
+            said,
+            tuple(self.books.differences()),
+            self.alpaca.exchange.cash,
+            held,
+            tuple(map(text_of, self.inbox.mails[mails:])),
         )
         return self.evenings[day]
 
@@ -140,10 +148,12 @@ class Life:
 
         thread = threading.Thread(target=run, daemon=True)
         thread.start()
-        self.alpaca.wait_for_listener()
-        yield
-        stop.set()
-        thread.join(timeout=15)
+        try:
+            self.alpaca.wait_for_listener()
+            yield
+        finally:
+            stop.set()
+            thread.join(timeout=15)
         assert not thread.is_alive()
 
     def session_unheard(self, day: dt.date) -> None:
@@ -156,111 +166,31 @@ class Life:
         """A session with a listener that keeps up."""
         with self.listening():
             self.floor.open(day)
-            self.until(self.caught_up)
+            self.until(self.books.caught_up)
             self.floor.trade_through(day)
             self.floor.close(day)
-            self.until(self.caught_up)
+            self.until(self.books.caught_up)
 
-    def until(self, condition: Callable[[], bool], seconds: float = 10.0) -> None:
+    def until(self, condition: Callable[[], bool], seconds: float = 30.0) -> None:
         """Wait for something to become true; a listener that ended makes it false for ever."""
         deadline = time.monotonic() + seconds
         while not condition():
             assert self.listener_error is None, repr(self.listener_error)
-            assert time.monotonic() < deadline, "it did not happen in time"
+            assert time.monotonic() < deadline, f"not in time; {self.books.differences()}, misplaced {self.books.misplaced()}"
             time.sleep(0.01)
 
-    def caught_up(self) -> bool:
-        """Whether the ledger has every fill of the venue, and the children rest where the fills put them."""
-        return self.ledger_fills() == self.venue_fills() and not self.misplaced()
-
-    def ledger_fills(self) -> set[str]:
-        """Ids of the fills in the ledger."""
-        return {fill.fill_id for _, fill in self.process().ledger.fills("main")}
-
-    def venue_fills(self) -> set[str]:
-        """The same at the venue."""
-        with self.alpaca.exchange.lock:
-            return {fill_id(row["order_id"], Decimal(row["cum_qty"])) for row in self.alpaca.exchange.activities}
-
-    def misplaced(self) -> list[str]:
-        """Positions whose stop or target rests elsewhere than the ledger has it; none while an exit is on its way."""
-        if not self.settings.alpaca_brackets:
-            return []
-        ledger = self.process().ledger
-        leaving = {order.symbol for order, _ in ledger.open_orders("main")}
-        wanted = {
-            held.symbol: {to_tick(price) for price in (held.stop_price, held.target_price) if price is not None}
-            for held in ledger.positions("main")
-            if held.symbol not in leaving
-        }
-        return [symbol for symbol, prices in wanted.items() if prices != self.resting(symbol)]
-
-    def resting(self, symbol: str) -> set[Decimal | None]:
-        """Prices of the symbol's open orders at the venue."""
-        with self.alpaca.exchange.lock:
-            orders = [order for order in self.alpaca.exchange.orders.values() if order.symbol == symbol]
-            return {order.stop_price or order.limit_price for order in orders if order.status in {"new", "partially_filled"}}
-
-    # What must hold.
-
-    def differences(self) -> list[str]:
-        """Everything in which ledger and venue part: orders, fills, positions, cash."""
-        ledger, exchange = self.process().ledger, self.alpaca.exchange
-        said = []
-        if self.ledger_fills() != self.venue_fills():
-            said.append(f"fills {self.ledger_fills() ^ self.venue_fills()}")
-        held = {position.symbol: position.quantity for position in ledger.positions("main")}
-        if held != {symbol: quantity for symbol, (quantity, _) in exchange.held.items()}:
-            said.append(f"positions {held}, venue {exchange.held}")
-        cash = Decimal(str(CASH)) + ledger.cash_flow_usd("main")
-        if cash != exchange.cash:
-            said.append(f"cash {cash}, venue {exchange.cash}")
-        at_venue = {order.client_order_id: order for order in self.sent()}
-        for order, state in ledger.open_orders("main"):
-            if order.client_order_id not in at_venue or at_venue[order.client_order_id].status not in {"accepted", "new"}:
-                said.append(f"{order.client_order_id} is {state}")
-        working = {name for name, order in at_venue.items() if order.status in {"accepted", "new", "partially_filled"}}
-        strange = working - {order.client_order_id for order, _ in ledger.open_orders("main")}
-        return [*said, *(f"{name} works at the venue alone" for name in sorted(strange))]
-
-    def sent(self) -> list[VenueOrder]:
-        """Orders at the venue that the desk decided: no children, and none sent in their place."""
-        exchange = self.alpaca.exchange
-        return [
-            order
-            for order in exchange.orders.values()
-            if order.parent is None and order.client_order_id.rpartition(".")[2] not in {"stop", "target"}
-        ]
-
-    def doubled(self) -> list[str]:
-        """Intents with more than one order at the venue, and orders that no intent stands for."""
-        ledger = self.process().ledger
-        ids = [order.client_order_id for order in self.sent()]
-        kinds = [(order.symbol, order.side, order.times["created_at"].date()) for order in self.sent() if order.filled_qty]
-        return [
-            *(name for name in set(ids) if ids.count(name) > 1 or ledger.order(name) is None),
-            *(str(kind) for kind in set(kinds) if kinds.count(kind) > 1),
-        ]
-
-    def late(self) -> list[str]:
-        """Entries that reached the venue outside the hours between their decision and their open."""
-        ledger, found = self.process().ledger, []
-        for order in self.sent():
-            known = ledger.order(order.client_order_id)
-            if known is None or known[0].leg is not Leg.ENTRY:
-                continue
-            if not close_of(known[0].decision_session) <= order.times["created_at"] < open_of(known[0].session):
-                found.append(order.client_order_id)
-        return found
-
-    def in_doubt(self) -> list[str]:
-        """Orders of past sessions that have not ended."""
-        today = self.floor.now().date()
-        return [
-            order.client_order_id
-            for order, state in self.process().ledger.open_orders("main")
-            if order.session <= today and order.leg is Leg.ENTRY and state not in FINAL
-        ]
+    def tell(self, **more: int) -> None:
+        """Log what was lived, for the table in docs/brokers.md."""
+        log.info(
+            "lived",
+            days=len(self.evenings),
+            orders=len(self.books.sent()),
+            fills=len(self.alpaca.exchange.activities),
+            faults=self.alpaca.faults_served,
+            retries=self.retries,
+            differences=sum(len(evening.differences) for evening in self.evenings.values()),
+            **more,
+        )
 
 
 def market(last: dt.date, seed: int = 2) -> pd.DataFrame:
@@ -289,8 +219,8 @@ def life(settings: Settings, bars: pd.DataFrame, first: dt.date, *, stops: bool 
             "alpaca_secret_key": SECRET,
             "alpaca_url": alpaca.url,
             "alpaca_stream_url": alpaca.stream_url,
-            "broker_timeout_seconds": 1.0,
-            "broker_deadline_seconds": 2.0,
+            "broker_timeout_seconds": 5.0,
+            "broker_deadline_seconds": 5.0,
             "broker_initial_cash_usd": CASH,
             "initial_cash_usd": CASH,
             "universe": ",".join(sorted(bars["symbol"].unique())),
