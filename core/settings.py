@@ -130,6 +130,7 @@ class Settings(BaseSettings):
     alpaca_api_key: SecretStr | None = None
     alpaca_secret_key: SecretStr | None = None
     alpaca_brackets: bool = True
+    alpaca_gap_pct: float = Field(5.0, ge=0, lt=100)
     alpaca_url: str | None = None
     alpaca_stream_url: str | None = None
     ib_host: str = "127.0.0.1"

@@ -58,8 +58,8 @@ class Evening:
         The session that has closed, and the one at whose open the orders are filled.
     attention
         What needs a person, in sentences.
-    fills, orders
-        Lines as they are shown.
+    fills, unfilled, orders
+        Lines as they are shown; `unfilled` are orders that have ended without a fill, or with a part.
     refused
         Symbols by reason.
     """
@@ -75,6 +75,7 @@ class Evening:
     model: str
     attention: Sequence[str] = ()
     fills: Sequence[str] = ()
+    unfilled: Sequence[str] = ()
     orders: Sequence[str] = ()
     refused: Mapping[str, Sequence[str]] = field(default_factory=dict)
     positions: Sequence[Held] = ()
@@ -93,6 +94,7 @@ def to_text(evening: Evening) -> str:
         _section("Needs you", evening.attention),
         "\n".join(_headline(evening)),
         _section("Filled today", evening.fills or ["nothing"]),
+        _section("Not filled", evening.unfilled),
         _section(f"Ordered for {evening.opens}", evening.orders or ["nothing"]),
         _section("Refused", _refusals(evening)),
         _section("Held at the close", [_held(each) for each in evening.positions] or ["nothing"]),
@@ -107,6 +109,7 @@ def to_html(evening: Evening) -> str:
         _box(evening.attention),
         f"<p style='margin:0 0 12px'>{'<br>'.join(html.escape(line) for line in _headline(evening))}</p>",
         _list("Filled today", evening.fills or ["nothing"]),
+        _list("Not filled", evening.unfilled),
         _list(f"Ordered for {evening.opens}", evening.orders or ["nothing"]),
         _list("Refused", _refusals(evening)),
         _table(evening.positions),

@@ -6,10 +6,11 @@ import datetime as dt
 from collections import defaultdict
 from typing import TYPE_CHECKING, Any
 
-from core.models import FINAL
+from core.models import FINAL, OrderState
 from pipeline import kill_switch
 from pipeline.portfolio import objection
 from pipeline.resources import Resources, live
+from pipeline.worth import first_usd
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     from monitoring.daily_mail import Evening, Held, Limit
 
 MARK_WITHIN_DAYS = 30
+AHEAD = dt.timedelta(days=10)  # no exchange is shut for longer
+UNFILLED = FINAL - {OrderState.FILLED}
 
 
 def send(session: str, *, resources: Resources | None = None) -> dict[str, Any]:
@@ -42,7 +45,7 @@ def evening_of(found: Resources, session: str) -> Evening:
     day, portfolio = dt.date.fromisoformat(session), found.settings.portfolio
     curve = found.ledger.equity(portfolio)
     curve = curve[curve["session"].dt.date <= day]
-    start = found.settings.initial_cash_usd
+    start = first_usd(found)
     equity = float(curve["equity_usd"].iloc[-1]) if len(curve) else start
     before = float(curve["equity_usd"].iloc[-2]) if len(curve) > 1 else start
     positions = _positions(found, day)
@@ -53,7 +56,7 @@ def evening_of(found: Resources, session: str) -> Evening:
         broker=found.broker.name,
         equity_usd=equity,
         day_usd=equity - before,
-        total_pct=100 * (equity / start - 1),
+        total_pct=100 * (equity / start - 1) if start > 0 else 0.0,
         cash_usd=float(curve["cash_usd"].iloc[-1]) if len(curve) else start,
         model=_model(found, day),
         attention=_attention(found, day),
@@ -62,15 +65,37 @@ def evening_of(found: Resources, session: str) -> Evening:
             for order, fill in found.ledger.fills(portfolio)
             if fill.session == day
         ],
-        orders=[
-            f"{order.leg}: {order.side} {order.quantity.normalize():f} {order.symbol}, {state}"
-            for order, state in found.ledger.orders_decided(portfolio, day)
-            if order.session > day
-        ],
+        unfilled=_unfilled(found, curve, day),
+        orders=_orders(found, day),
         refused=_refused(found, day),
         positions=positions,
-        limits=_limits(found, curve, positions, equity),
+        limits=_limits(found, curve, positions, equity, start),
     )
+
+
+def _orders(found: Resources, day: dt.date) -> list[str]:
+    """What was ordered for the sessions to come; one that has ended already says why."""
+    coming = found.ledger.orders_for(found.settings.portfolio, day, day + AHEAD)
+    return [
+        f"{order.leg}: {order.side} {order.quantity.normalize():f} {order.symbol}, {state}"
+        + (f": {reason}" if state in UNFILLED else "")
+        for order, state, reason in coming
+        if order.decision_session == day
+    ]
+
+
+def _unfilled(found: Resources, curve: pd.DataFrame, day: dt.date) -> list[str]:
+    """Orders for the sessions since the last one on record that ended without being filled, or with a part, and why."""
+    earlier = curve[curve["session"].dt.date < day]["session"]
+    after = earlier.iloc[-1].date() if len(earlier) else day - dt.timedelta(days=1)
+    lines = []
+    for order, state, reason in found.ledger.orders_for(found.settings.portfolio, after, day):
+        if state in UNFILLED:
+            filled = found.ledger.filled(order.client_order_id)
+            part = f"{filled.normalize():f} of " if filled else ""
+            asked = f"{order.leg}: {order.side} {part}{order.quantity.normalize():f} {order.symbol}"
+            lines.append(f"{asked} for {order.session}, {state}: {reason}")
+    return lines
 
 
 def _positions(found: Resources, day: dt.date) -> list[Held]:
@@ -113,7 +138,6 @@ def _model(found: Resources, day: dt.date) -> str:
 
 def _attention(found: Resources, day: dt.date) -> list[str]:
     """What a person must look at: a halt, a portfolio that may not trade, differences to the venue, orders in doubt."""
-    from core.models import OrderState
     from storage.reconciliations import last
 
     halted, objects = kill_switch.standing(found), objection(found, day)
@@ -136,15 +160,15 @@ def _resolved(difference: dict[str, Any]) -> bool:
     return Rule(difference["rule"]) in RESOLVED
 
 
-def _limits(found: Resources, curve: pd.DataFrame, positions: list[Held], equity: float) -> list[Limit]:
+def _limits(found: Resources, curve: pd.DataFrame, positions: list[Held], equity: float, start: float) -> list[Limit]:
     from monitoring.daily_mail import Limit
     from storage.risk import last_beat
 
     settings = found.settings
-    peak = max(float(curve["equity_usd"].max()) if len(curve) else 0.0, settings.initial_cash_usd)
+    peak = max(float(curve["equity_usd"].max()) if len(curve) else 0.0, start)
     gross = sum(abs(each.quantity) * each.close for each in positions)
     limits = [
-        Limit("Drawdown", max(100 * (1 - equity / peak), 0.0), settings.drawdown_halt_pct, "%"),
+        Limit("Drawdown", max(100 * (1 - equity / peak), 0.0) if peak > 0 else 0.0, settings.drawdown_halt_pct, "%"),
         Limit("Positions", float(len(positions)), float(settings.max_positions), ""),
         Limit("Exposure", 100 * gross / equity if equity > 0 else 100.0, settings.max_exposure_pct, "% of equity"),
     ]

@@ -23,6 +23,7 @@ from core.errors import DataError
 from core.frames import SIGNALS
 from pipeline.resources import Resources, live
 from pipeline.signals import joint_name, signals_of
+from pipeline.worth import first_usd
 from trading.fills import END_OF_DATA, REASONS
 from trading.portfolio import trades_of
 from trading.strategies.gate import ungated
@@ -156,7 +157,9 @@ def of_ledger(first: dt.date | None, last: dt.date | None, *, resources: Resourc
     accept = answers.assign(accept=answers["signal"] == "enter", strategy=[ungated(name) for name in answers["strategy"]])
     trades = trades_of([(order, fill) for order, fill in ledger.fills(portfolio) if fill.session <= days[-1]])
     held = tuple(ledger.positions(portfolio))
-    result, expected = backtest_of(found, days[0], days[-1], found.universe(), found.strategies, accept=accept)
+    result, expected = backtest_of(
+        found, days[0], days[-1], found.universe(), found.strategies, accept=accept, initial_cash_usd=first_usd(found)
+    )
     mine = signals[signals["strategy"].isin(names)]
     record = Record(trades[trades["decision_session"] >= pd.Timestamp(days[0])], held, equity, mine)
     return compare(record, result, expected[expected["session"].isin(equity["session"])])
@@ -188,6 +191,7 @@ def backtest_of(  # noqa: PLR0917  # a question of six parts
     symbols: Sequence[str],
     strategies: Sequence[Strategy],
     accept: pd.DataFrame | None,
+    initial_cash_usd: float | None = None,
 ) -> tuple[Result, pd.DataFrame]:
     """The portfolio backtest on the bars as they are known today, and its signals."""
     from backtest.engine import backtest
@@ -201,7 +205,7 @@ def backtest_of(  # noqa: PLR0917  # a question of six parts
         strategies,
         found.costs,
         limits=found.limits,
-        initial_cash_usd=found.settings.initial_cash_usd,
+        initial_cash_usd=found.settings.initial_cash_usd if initial_cash_usd is None else initial_cash_usd,
         accept=accept,
         start=first,
     )

@@ -20,6 +20,7 @@ from pipeline.known import deadlines
 from pipeline.parity import CAUSES, CENT, signal_gap
 from pipeline.signals import signals_of
 from pipeline.trade import answers_of
+from pipeline.worth import first_usd
 from trading.brokers.intake import position_after
 from trading.brokers.memory import MemoryBook
 from trading.brokers.paper import PaperBroker
@@ -140,7 +141,7 @@ def holdings_before(found: Resources, book: MemoryBook, before: dt.date, as_of: 
     waiting = [order for order, _ in book.open_orders(portfolio)]
     history = ledger.equity(portfolio)
     at = history.loc[history["session"] == pd.Timestamp(before), "cash_usd"]
-    initial = float(found.settings.initial_cash_usd)
+    initial = first_usd(found)
     cash = float(at.iloc[0]) if len(at) else initial + float(book.cash_flow_usd(portfolio))
     past = history.loc[history["session"] < pd.Timestamp(before), "equity_usd"]
     peak = max(initial, float(past.max())) if len(past) else initial

@@ -11,15 +11,14 @@ import structlog
 
 from core.errors import StopTrading
 from core.models import OrderState
-from core.sessions import open_of
 from pipeline import kill_switch
 from pipeline.resources import Resources, live
+from pipeline.worth import since
 
 if TYPE_CHECKING:
     from trading.reconcile import Desk, Difference, Venue
 
 log = structlog.get_logger()
-LOOK_BACK = dt.timedelta(days=10)  # fills are told again without harm, and none of a long weekend is missed
 
 
 @dataclass(frozen=True)
@@ -55,17 +54,17 @@ def reconcile(session: str, *, resources: Resources | None = None) -> Outcome:
     """
     from storage.locks import executor_lock
     from storage.reconciliations import save
-    from trading.reconcile import compare, expired
+    from trading.reconcile import Rule, expired
 
     found = resources or live()
     day, portfolio = dt.date.fromisoformat(session), found.settings.portfolio
     with executor_lock(found.engine, portfolio):
-        fresh = _collected(found, day)
-        tolerance = Decimal(str(found.settings.reconcile_cash_tolerance_usd))
-        differences = compare(_desk(found), _venue(found), day, cash_tolerance_usd=tolerance)
-        for order_id in expired(differences):
+        everything = _looked(found, day)
+        if any(each.halts for each in everything):  # the venue goes on while it is asked: what halts is seen twice
+            told = [each for each in everything if each.rule is Rule.MISSED_FILL]
+            everything = (*told, *_looked(found, day))
+        for order_id in expired(everything):
             found.ledger.transition(order_id, OrderState.EXPIRED, "reconciliation: it never reached the venue")
-        everything = (*fresh, *differences)
         halted = _halt(found, everything)
     save(
         found.engine,
@@ -79,6 +78,15 @@ def reconcile(session: str, *, resources: Resources | None = None) -> Outcome:
     return Outcome(session, found.broker.name, everything, halted)
 
 
+def _looked(found: Resources, day: dt.date) -> tuple[Difference, ...]:
+    """One look at both: what was missed, and what still differs once it is taken."""
+    from trading.reconcile import compare
+
+    fresh = _collected(found, day)
+    tolerance = Decimal(str(found.settings.reconcile_cash_tolerance_usd))
+    return (*fresh, *compare(*found.patience.retrying()(_both, found), day, cash_tolerance_usd=tolerance))
+
+
 def _collected(found: Resources, day: dt.date) -> list[Difference]:
     """Take what the venue filled; what the ledger did not have is a difference, and so is what it cannot take."""
     from trading.brokers.intake import collect
@@ -88,10 +96,14 @@ def _collected(found: Resources, day: dt.date) -> list[Difference]:
     before = {fill.fill_id for _, fill in found.ledger.fills(portfolio)}
     strange = []
     try:
-        collect(found.ledger, found.broker, portfolio, open_of(day) - LOOK_BACK)
+        found.patience.retrying()(collect, found.ledger, found.broker, portfolio, since(found, day))
     except StopTrading as error:
         strange = [contradiction(error)]
     return [*missed(fill for _, fill in found.ledger.fills(portfolio) if fill.fill_id not in before), *strange]
+
+
+def _both(found: Resources) -> tuple[Desk, Venue]:
+    return _desk(found), _venue(found)
 
 
 def _desk(found: Resources) -> Desk:

@@ -291,7 +291,9 @@ class Resources:
             url=self.settings.alpaca_url,
             timeout_seconds=self.settings.broker_timeout_seconds,
         )
-        return AlpacaBroker(client, self.last_close, brackets=self.settings.alpaca_brackets)
+        return AlpacaBroker(
+            client, self.last_close, brackets=self.settings.alpaca_brackets, gap_pct=self.settings.alpaca_gap_pct
+        )
 
     @cached_property
     def ib(self) -> IBBroker:

@@ -18,6 +18,7 @@ from pipeline import kill_switch, risk_watch
 from pipeline.data_guard import guard
 from pipeline.flatten import flatten
 from pipeline.risk_gate import event
+from pipeline.worth import cash_usd, first_usd
 from trading.decide import Refusal
 from trading.drawdown import Level, drawdown_pct
 from trading.portfolio import account, trades_of
@@ -52,7 +53,7 @@ def review(found: Resources, day: dt.date, intents: Orders, known: set[str]) -> 
     bars = _bars(found, day, symbols)
     prices = {str(symbol): float(close) for symbol, close in bars.groupby("symbol")["close"].last().items()}
     before = [order for order in orders if order.decision_session < day]
-    equity = account(found.broker.cash_usd(), positions, before, prices).equity_usd
+    equity = account(cash_usd(found), positions, before, prices).equity_usd
     sunk = _drawdown(found, day, equity)
     new = [order for order in intents if order.leg is Leg.ENTRY and order.client_order_id not in known]
     if sunk is not None:
@@ -139,7 +140,7 @@ def _situation(  # noqa: PLR0917  # private, each named at its one call
     closes = bars.pivot(index="session", columns="symbol", values="close")
     found_so = Situation(
         equity_usd=equity_usd,
-        base_usd=found.settings.initial_cash_usd,
+        base_usd=first_usd(found),
         prices=prices,
         lines=lines_of(positions, ordered.values(), prices),
         entries={name: counted.count(name) for name in counted},

@@ -18,7 +18,7 @@ from tenacity import retry, retry_if_exception_type, stop_after_attempt, wait_ex
 
 from core.errors import ConfigError, NoChampion, RetryLater
 from core.failpoints import reach
-from core.models import Leg, OrderState
+from core.models import WORKING, Leg, OrderState
 from core.sessions import next_session, open_of, sessions_between
 from pipeline.ab import decided_by_arms
 from pipeline.gate import gate_of
@@ -27,11 +27,14 @@ from pipeline.portfolio import objection
 from pipeline.resources import VIX, Resources, live
 from pipeline.risk_review import review
 from pipeline.signals import signals_of
+from pipeline.sizes import on_grid
+from pipeline.worth import cash_at, cash_usd, peak_usd, positions_at, recorded, since
 from storage.locks import executor_lock
 from trading.brokers.intake import collect
+from trading.brokers.placing import cancel
 from trading.brokers.placing import place as send
 from trading.decide import Decisions, Holdings, Refusal, decide
-from trading.portfolio import trades_of
+from trading.portfolio import account, trades_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -47,13 +50,13 @@ log = structlog.get_logger()
 ENTER = "enter"  # the API's word for an accepted candidate
 VALIDATION = "validation"
 MARK_WITHIN_DAYS = 30
-LOOK_BACK = dt.timedelta(days=10)  # fills are told again without harm, and none of a long weekend is missed
 
 
 def settle(session: str, *, resources: Resources | None = None) -> dict[str, Any]:
     """Let the paper broker live through every session since the last recorded one: fills at the open, stops, targets.
 
-    A real venue has lived through them already: what it filled since is brought into the ledger.
+    A real venue has lived through them already: what it filled since is brought into the ledger, and an entry that is still
+    open there after its session is cancelled.
     """
     found = resources or live()
     day, portfolio = dt.date.fromisoformat(session), found.settings.portfolio
@@ -61,7 +64,8 @@ def settle(session: str, *, resources: Resources | None = None) -> dict[str, Any
         if found.paper is not None:
             fills = _simulate(found, found.paper, day)
         else:
-            fills = collect(found.ledger, found.broker, portfolio, open_of(day) - LOOK_BACK)
+            fills = found.patience.retrying()(collect, found.ledger, found.broker, portfolio, since(found, day))
+            _end_entries(found, day)
     reach("settle.settled")
     return {"session": session, "fills": fills}
 
@@ -131,7 +135,8 @@ def confirm(session: str, *, resources: Resources | None = None) -> dict[str, An
     found = resources or live()
     portfolio = found.settings.portfolio
     with executor_lock(found.engine, portfolio):
-        fills = collect(found.ledger, found.broker, portfolio, open_of(dt.date.fromisoformat(session)))
+        opened = open_of(dt.date.fromisoformat(session))
+        fills = found.patience.retrying()(collect, found.ledger, found.broker, portfolio, opened)
     states = Counter(str(state) for _, state in found.ledger.orders_decided(portfolio, dt.date.fromisoformat(session)))
     return {"session": session, "fills": fills, "orders": dict(states)}
 
@@ -145,6 +150,14 @@ def _simulate(found: Resources, paper: PaperBroker, day: dt.date) -> int:
     return fills
 
 
+def _end_entries(found: Resources, day: dt.date) -> None:
+    """Cancel entries whose session is over: with a bracket a venue keeps them, and would fill one at a later open."""
+    for order, state in found.ledger.open_orders(found.settings.portfolio):
+        if order.leg is Leg.ENTRY and order.session <= day and state in WORKING:
+            words = f"not filled in its session, {order.session}"
+            cancel(found.ledger, found.broker, order.client_order_id, words, patience=found.patience)
+
+
 def _place(found: Resources, session: str, gate: Gate) -> dict[str, Any]:
     day, portfolio = dt.date.fromisoformat(session), found.settings.portfolio
     decisions = _decide(found, day)
@@ -152,9 +165,10 @@ def _place(found: Resources, session: str, gate: Gate) -> dict[str, Any]:
     known = {order.client_order_id: (order, state) for order, state in found.ledger.orders_decided(portfolio, day)}
     intents, barred = _validated(found, day, _in_time(found, session, _settled_on(found, day, decisions, known)), set(known))
     intents, held_back = review(found, day, intents, set(known))
+    intents, untradable = on_grid(found, day, intents, set(known))
     states = send(found.ledger, found.broker, intents, gate=gate, patience=found.patience)
     reach("place.sent")
-    refusals = (*decisions.refusals, *barred, *held_back)
+    refusals = (*decisions.refusals, *barred, *held_back, *untradable)
     found.ledger.save_risk_events(
         {
             "portfolio": portfolio,
@@ -167,6 +181,7 @@ def _place(found: Resources, session: str, gate: Gate) -> dict[str, Any]:
     )
     reach("place.refused")
     before = {order_id: known[order_id][1] if order_id in known else OrderState.INTENT for order_id in states}
+    _tell_late(found, session, decisions, before, states)
     sent = {order_id for order_id, state in before.items() if state is OrderState.INTENT is not states[order_id]}
     return {
         "orders": len(states),
@@ -198,11 +213,37 @@ def _in_time(found: Resources, session: str, intents: tuple[OrderIntent, ...]) -
     opens = next_open(session)
     if found.historical or found.clock() < open_of(opens):
         return intents
-    kept = tuple(intent for intent in intents if found.ledger.order(intent.client_order_id) is not None)
-    late = len(intents) - len(kept)
-    if late:
-        found.alerts.send(f"{late} orders for {opens} came too late", "The session has opened; nothing new was sent.")
-    return kept
+    return tuple(intent for intent in intents if found.ledger.order(intent.client_order_id) is not None)
+
+
+def _tell_late(
+    found: Resources,
+    session: str,
+    decisions: Decisions,
+    before: Mapping[str, OrderState],
+    states: Mapping[str, OrderState],
+) -> None:
+    """Mail what the open came before: orders never written down, and entries that the gate did not let out any more."""
+    opens = next_open(session)
+    if found.historical or found.clock() < open_of(opens):
+        return
+    unsent = [order_id for order_id, state in states.items() if state is OrderState.CANCELLED is not before[order_id]]
+    refused = _refused_on(found, dt.date.fromisoformat(session))
+    never = [
+        intent.client_order_id
+        for intent in decisions.intents
+        if found.ledger.order(intent.client_order_id) is None and (intent.leg is Leg.EXIT or intent.symbol not in refused)
+    ]
+    if late := [*unsent, *never]:
+        found.alerts.send(
+            f"{len(late)} orders for {opens} came too late", f"The session has opened, and none was sent: {', '.join(late)}."
+        )
+
+
+def _refused_on(found: Resources, day: dt.date) -> set[str]:
+    """Symbols of which an entry was refused by an earlier run for the session."""
+    events = found.ledger.risk_events(found.settings.portfolio)
+    return set(events.loc[events["session"] == day, "symbol"])
 
 
 def record(session: str, *, resources: Resources | None = None) -> dict[str, Any]:
@@ -214,8 +255,8 @@ def record(session: str, *, resources: Resources | None = None) -> dict[str, Any
     reach("record.trades")
     if _is_past(found, day):
         return {"session": session, "trades": len(trades), "reason": "a later session is on record"}
-    positions = found.ledger.positions(portfolio)
-    value = found.broker.account(_closes(found, day, {held.symbol for held in positions}))
+    positions = positions_at(found, day)
+    value = account(cash_at(found, day), positions, (), _closes(found, day, {held.symbol for held in positions}))
     found.ledger.save_equity({"portfolio": portfolio, "session": day, **asdict(value), "positions": len(positions)})
     reach("record.recorded")
     return {"session": session, "equity_usd": value.equity_usd, "positions": len(positions), "trades": len(trades)}
@@ -275,8 +316,8 @@ def _decide(found: Resources, day: dt.date) -> Decisions:
     positions = found.ledger.positions(portfolio)
     orders = [order for order, _ in found.ledger.open_orders(portfolio)]
     symbols = {*signals["symbol"], *(held.symbol for held in positions), *(order.symbol for order in orders)}
-    closes, peak_usd = _closes(found, day, symbols), _peak_usd(found, day)
-    holdings = Holdings(portfolio, positions, orders, found.broker.cash_usd(), closes, peak_usd)
+    closes = _closes(found, day, symbols)
+    holdings = Holdings(portfolio, positions, orders, cash_usd(found), closes, peak_usd(found, day))
     accept, probability = answers_of(predictions)
     return decide(day, signals, found.strategies, holdings, found.limits, accept=accept, probability=probability)
 
@@ -315,27 +356,14 @@ def _closes(found: Resources, day: dt.date, symbols: set[str]) -> dict[str, floa
     return {str(symbol): float(close) for symbol, close in bars.groupby("symbol")["close"].last().items()}
 
 
-def _peak_usd(found: Resources, day: dt.date) -> float:
-    """Highest equity at a close before `day`, the initial cash included."""
-    history = found.ledger.equity(found.settings.portfolio)
-    before = history.loc[history["session"] < pd.Timestamp(day), "equity_usd"]
-    return max(float(found.settings.initial_cash_usd), float(before.max()) if len(before) else 0.0)
-
-
-def _recorded(found: Resources) -> dt.date | None:
-    """Newest session on record."""
-    sessions = found.ledger.equity(found.settings.portfolio)["session"]
-    return None if sessions.empty else sessions.max().date()
-
-
 def _is_past(found: Resources, day: dt.date) -> bool:
-    newest = _recorded(found)
+    newest = recorded(found)
     return newest is not None and day < newest
 
 
 def _unsettled(found: Resources, day: dt.date) -> list[dt.date]:
     """Sessions the paper broker has yet to live through, oldest first; one on record is settled again and adds nothing."""
-    newest = _recorded(found)
+    newest = recorded(found)
     if newest is None or newest >= day:
         return [day]
     return [stamp.date() for stamp in sessions_between(newest + dt.timedelta(days=1), day)]

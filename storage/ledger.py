@@ -70,6 +70,16 @@ class Ledger:
         """Orders decided at a session, whatever became of them, sorted by (session, client_order_id)."""
         return self._orders((order_intents.c.portfolio == portfolio) & (order_intents.c.decision_session == decision_session))
 
+    def orders_for(self, portfolio: str, after: dt.date, last: dt.date) -> list[tuple[OrderIntent, OrderState, str]]:
+        """Orders for the sessions after `after`, up to `last`, each with its state and why it is in it.
+
+        Of an order that was cancelled that is what the cancellation was asked for, not how its end was noticed.
+        """
+        mine = order_intents.c.portfolio == portfolio
+        found = self._orders(mine & (order_intents.c.session > after) & (order_intents.c.session <= last))
+        reasons = self._reasons([order.client_order_id for order, _ in found])
+        return [(order, state, reasons[order.client_order_id]) for order, state in found]
+
     def transition(self, client_order_id: str, state: OrderState, reason: str = "") -> bool:
         """Move the order and append the event; False when it is in that state already, and nothing changes.
 
@@ -218,6 +228,16 @@ class Ledger:
         query = sa.select(order_intents, orders.c.state).join(orders).where(condition)
         found = [(to_intent(row), OrderState(row["state"])) for row in self._rows(query)]
         return sorted(found, key=lambda pair: (pair[0].session, pair[0].client_order_id))
+
+    def _reasons(self, client_order_ids: Sequence[str]) -> dict[str, str]:
+        events = order_events.c
+        query = (
+            sa.select(events.client_order_id, events.reason)
+            .ext(distinct_on(events.client_order_id))
+            .where(events.client_order_id.in_(client_order_ids))
+            .order_by(events.client_order_id, (events.state == OrderState.CANCEL_PENDING).desc(), events.id.desc())
+        )
+        return {row["client_order_id"]: row["reason"] for row in self._rows(query)}
 
     def _rows(self, query: sa.Select[Any]) -> list[dict[str, Any]]:
         with self._engine.connect() as connection:

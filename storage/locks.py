@@ -56,9 +56,13 @@ def executor_lock(engine: sa.Engine, portfolio: str) -> Iterator[ExecutorLock]:
         key = connection.execute(sa.select(sa.func.hashtext(portfolio))).scalar_one()
         if not connection.execute(sa.select(sa.func.pg_try_advisory_lock(EXECUTOR, key))).scalar():
             raise ExecutorBusy(_who(connection, portfolio, key))
-        yield ExecutorLock(connection, portfolio)
+        try:
+            yield ExecutorLock(connection, portfolio)
+        finally:
+            with contextlib.suppress(sa.exc.SQLAlchemyError):  # a connection that broke has lost it already
+                connection.execute(sa.select(sa.func.pg_advisory_unlock(EXECUTOR, key)))  # now, not when the server notices
     finally:
-        connection.invalidate()  # closes it, and the lock goes with it
+        connection.invalidate()  # closes it, and whatever it holds goes with it
         connection.close()
 
 

@@ -1,8 +1,8 @@
 """How many shares: fixed when the decision is made, from the decision price and the equity at that moment.
 
 Owns the formula; it counts no positions and knows no account. Quantities are fractional, rounded down to a millionth of a
-share: a small account can then hold what the risk rule asks for, and Alpaca takes nine decimals. A broker that takes whole
-shares only rounds down again in its adapter.
+share: a small account can then hold what the risk rule asks for, and Alpaca takes nine decimals. For a broker that takes whole
+shares only, orders are rounded down again when they are written (`pipeline.sizes`).
 """
 
 from __future__ import annotations

@@ -301,6 +301,18 @@ def test_a_bracket_is_reckoned_from_the_last_price_and_then_from_the_fill(venue:
     assert venue.broker.move_children(order.client_order_id, position.stop_price, position.target_price) == 0
 
 
+def test_no_open_within_the_gap_allowed_for_wakes_a_child(venue: AlpacaVenue) -> None:
+    """5 % under an open at 96 is 91.20, 10 % over one at 104 is 114.40; a short's are on the other sides."""
+    client = AlpacaClient(SecretStr(KEY), SecretStr(SECRET), url=venue.stand_in.url)
+    venue.broker = AlpacaBroker(client, {"AAPL": 100.0}.get, gap_pct=4)
+
+    send(venue, entry(10, stop_pct=5, target_pct=10))
+    venue.broker.submit(replace(entry(-10, stop_pct=5, target_pct=10), client_order_id="short"))
+
+    children = [(body["stop_loss"]["stop_price"], body["take_profit"]["limit_price"]) for body in venue.stand_in.bodies]
+    assert children == [(91.2, 114.4), (109.2, 86.4)]
+
+
 @pytest.mark.parametrize(
     ("stop_pct", "target_pct", "child"), [(5.0, float("nan"), "stop_loss"), (float("nan"), 10.0, "take_profit")]
 )

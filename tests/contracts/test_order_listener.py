@@ -225,7 +225,6 @@ def test_stop_and_target_are_put_where_the_fill_makes_them(running: Running) -> 
         return sorted(leg.stop_price or leg.limit_price or Decimal(0) for leg in legs)
 
     running.until(running.filled(order))
-    running.listener._poll_at = 0.0
     running.until(lambda: prices() == [Decimal("96.90"), Decimal("112.20")])
 
 

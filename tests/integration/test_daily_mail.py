@@ -3,51 +3,32 @@
 from __future__ import annotations
 
 import datetime as dt
-import socket
 from typing import TYPE_CHECKING
 
 import pytest
-from aiosmtpd.controller import Controller
-from aiosmtpd.handlers import Message
 
 from pipeline import daily_mail, kill_switch, trade
 from pipeline.resources import VIX, Resources
 from storage.reconciliations import save
 from tests.standins.feed import walk
+from tests.standins.mail import mail_server
 from trading.brokers.placing import place
 from trading.orders import entry_order
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from email.message import Message as Mail
 
     from core.settings import Settings
+    from tests.standins.mail import Inbox
 
 pytestmark = pytest.mark.integration
 START, DECIDED, DAY = dt.date(2018, 1, 3), dt.date(2018, 12, 26), dt.date(2018, 12, 27)
 
 
-class Inbox(Message):
-    """Keeps what the server received."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.mails: list[Mail] = []
-
-    def handle_message(self, message: Mail) -> None:
-        self.mails.append(message)
-
-
 @pytest.fixture
 def inbox() -> Iterator[tuple[Inbox, int]]:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    handler = Inbox()
-    controller = Controller(handler, hostname="127.0.0.1", port=port)
-    controller.start()
-    yield handler, port
-    controller.stop()
+    with mail_server() as found:
+        yield found
 
 
 @pytest.fixture

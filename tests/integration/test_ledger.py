@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 import os
 from dataclasses import replace
@@ -176,6 +177,16 @@ def test_one_executor_works_and_the_other_is_told_who_and_since_when(database: E
             pass
     with executor_lock(database, "main"):
         pass
+
+
+def test_the_next_step_finds_the_portfolio_free(database: Engine) -> None:
+    for _ in range(20):
+        with contextlib.ExitStack() as warm:
+            for _ in range(5):
+                warm.enter_context(database.connect())  # what waits in the pool is quicker than a connection that closes
+        for _ in range(5):
+            with executor_lock(database, "main") as lock:
+                lock.require()
 
 
 def test_an_executor_whose_lock_is_lost_sends_nothing_more(database: Engine) -> None:

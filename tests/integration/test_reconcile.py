@@ -94,6 +94,28 @@ def test_a_fill_that_the_desk_missed_is_brought_in_once(desk: Resources, alpaca:
     assert not first.halted
 
 
+def test_a_fill_while_the_venue_is_asked_is_looked_at_again_and_halts_nothing(
+    desk: Resources, alpaca: AlpacaStandIn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It comes between the question for orders and the one for positions."""
+    alpaca.exchange.is_open = False
+    place(desk.ledger, desk.broker, [entry()])
+    asked = desk.broker.positions
+
+    def positions() -> object:
+        monkeypatch.undo()
+        alpaca.exchange.open_market()
+        return asked()
+
+    monkeypatch.setattr(desk.broker, "positions", positions)
+
+    outcome = reconcile.reconcile(SESSION, resources=desk)
+
+    assert rules(outcome) == [Rule.MISSED_FILL]
+    assert not outcome.halted
+    assert kill_switch.standing(desk) is None
+
+
 def test_an_order_of_somebody_else_halts_the_desk_until_it_is_gone(desk: Resources, alpaca: AlpacaStandIn) -> None:
     external(alpaca, type="limit", limit_price="10")
 

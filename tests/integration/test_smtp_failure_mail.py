@@ -3,44 +3,26 @@
 from __future__ import annotations
 
 import os
-import socket
 from typing import TYPE_CHECKING
 
 import pytest
-from aiosmtpd.controller import Controller
-from aiosmtpd.handlers import Message
 
 from core.settings import Settings
 from pipeline.orchestrator import airflow, airflow_environment, migrate
+from tests.standins.mail import mail_server
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from email.message import Message as Mail
+
+    from tests.standins.mail import Inbox
 
 pytestmark = pytest.mark.integration
 
 
-class Inbox(Message):
-    """Keeps what the server received."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.mails: list[Mail] = []
-
-    def handle_message(self, message: Mail) -> None:
-        self.mails.append(message)
-
-
 @pytest.fixture
 def inbox() -> Iterator[tuple[Inbox, int]]:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    handler = Inbox()
-    controller = Controller(handler, hostname="127.0.0.1", port=port)
-    controller.start()
-    yield handler, port
-    controller.stop()
+    with mail_server() as found:
+        yield found
 
 
 FAILING_DAG = """

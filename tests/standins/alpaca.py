@@ -89,6 +89,7 @@ class AlpacaStandIn:
         self.held_events: list[dict[str, Any]] = []
         self.refuse_streams = False
         self.streams_opened = 0
+        self.faults_served = 0
         self._faults: list[tuple[str, str, Fault, int]] = []
         self._streams: list[ServerConnection] = []
         self._lock = threading.Lock()
@@ -101,6 +102,11 @@ class AlpacaStandIn:
     def fail(self, method: str, path: str, fault: Fault, times: int = 1) -> None:
         """Answer the next `times` requests of the method and path prefix with the fault; faults queue up."""
         self._faults.append((method, path, fault, times))
+
+    def recover(self) -> None:
+        """Forget the faults that are still to come."""
+        with self._lock:
+            self._faults.clear()
 
     def __enter__(self) -> Self:
         threading.Thread(target=self._http.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
@@ -183,6 +189,7 @@ class AlpacaStandIn:
         with self._lock:
             for index, (wanted, prefix, fault, times) in enumerate(self._faults):
                 if wanted == method and path.startswith(prefix):
+                    self.faults_served += 1
                     self._faults[index : index + 1] = [(wanted, prefix, fault, times - 1)] if times > 1 else []
                     return fault
         return None

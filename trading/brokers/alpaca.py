@@ -18,7 +18,7 @@ from alpaca.trading.enums import OrderClass, OrderSide, TimeInForce
 from alpaca.trading.requests import LimitOrderRequest, MarketOrderRequest, StopOrderRequest
 
 from core.errors import RetryLater, UnknownSymbol
-from core.models import FINAL, Answer, Instrument, Leg, OrderState, OrderType, Refused, Side
+from core.models import FINAL, Answer, Instrument, Leg, OrderState, OrderType, Refused
 from trading.brokers.alpaca_families import Families
 from trading.brokers.alpaca_read import (
     NEW_YORK,
@@ -31,8 +31,8 @@ from trading.brokers.alpaca_read import (
     venue_symbol,
     view_of,
 )
+from trading.brokers.alpaca_terms import CENT, children_of, time_in_force, to_tick
 from trading.brokers.alpaca_wire import DUPLICATE, VenueRefusal
-from trading.fills import brackets
 from trading.portfolio import Account
 
 if TYPE_CHECKING:
@@ -48,7 +48,6 @@ log = structlog.get_logger()
 P = ParamSpec("P")
 T = TypeVar("T")
 REQUESTS = {OrderType.MARKET: MarketOrderRequest, OrderType.LIMIT: LimitOrderRequest, OrderType.STOP: StopOrderRequest}
-CENT, TEN_THOUSANDTH = Decimal("0.01"), Decimal("0.0001")
 FRACTION = Decimal("0.000000001")
 ACTIVITIES_A_PAGE = 100
 RELEASE_SECONDS = 5.0
@@ -98,6 +97,9 @@ class AlpacaBroker:
     price_of
         Last price of a symbol, None when there is none: what the stop and target of a market entry are reckoned from when it
         is sent. `move_children` puts them right after the fill.
+    gap_pct
+        How far from that price an open may lie without waking a child at once, percent: the stop is reckoned from an open so
+        much worse, the target from one so much better.
     brackets
         Whether stops and targets rest at Alpaca. It keeps them for whole shares alone, so quantities are then whole and an
         entry with a stop in a crypto pair is refused. Without, shares are fractional and the desk watches the stops.
@@ -106,10 +108,16 @@ class AlpacaBroker:
     name = "alpaca"
 
     def __init__(
-        self, client: AlpacaClient, price_of: Callable[[str], float | None] = lambda _symbol: None, *, brackets: bool = True
+        self,
+        client: AlpacaClient,
+        price_of: Callable[[str], float | None] = lambda _symbol: None,
+        *,
+        brackets: bool = True,
+        gap_pct: float = 0.0,
     ) -> None:
         self.client = client
         self.price_of = price_of
+        self.gap_pct = gap_pct
         self.holds_brackets = brackets
         self.families = Families(client)
 
@@ -301,29 +309,17 @@ class AlpacaBroker:
         """The body of the order; numbers as decimal text, which loses nothing."""
         asked = {"limit_price": order.limit_price, "stop_price": order.stop_price}
         prices = {field: f"{price:f}" for field, price in asked.items() if price is not None}
-        bracket = self._bracket(order) if self._wants_bracket(order) else {}
+        bracket = children_of(order, self._reference(order) or math.nan, self.gap_pct) if self._wants_bracket(order) else {}
         request = REQUESTS[order.order_type](
             symbol=venue_symbol(order.symbol),
             qty=float(order.quantity),
             side=OrderSide(order.side.value),
-            time_in_force=_time_in_force(order, in_bracket=bool(bracket)),
+            time_in_force=time_in_force(order, in_bracket=bool(bracket)),
             client_order_id=order.client_order_id,
             **{field: float(price) for field, price in prices.items()},
             **bracket,
         )
         return request.to_request_fields() | {"qty": f"{order.quantity:f}"} | prices
-
-    def _bracket(self, order: OrderIntent) -> Json:
-        """Stop and target as children, reckoned from the last price until the fill is known."""
-        side = 1 if order.side is Side.BUY else -1
-        percentages = (math.nan if pct is None else pct for pct in (order.stop_pct, order.target_pct))
-        stop, target = brackets(side, self._reference(order) or math.nan, *percentages)
-        children = {
-            "stop_loss": None if math.isnan(stop) else {"stop_price": float(to_tick(Decimal(repr(stop))))},
-            "take_profit": None if math.isnan(target) else {"limit_price": float(to_tick(Decimal(repr(target))))},
-        }
-        present = {name: child for name, child in children.items() if child is not None}
-        return {"order_class": OrderClass.BRACKET if len(present) == len(children) else OrderClass.OTO, **present}
 
     def _sent_before(self, order: OrderIntent) -> Answer:
         """What became of the order that Alpaca has under this id."""
@@ -367,25 +363,3 @@ class AlpacaBroker:
             if len(page) < ACTIVITIES_A_PAGE:
                 return
             query["page_token"] = page[-1]["id"]
-
-
-def to_tick(price: Decimal) -> Decimal:
-    """The price on Alpaca's grid: cents, and hundredths of a cent below a dollar.
-
-    >>> to_tick(Decimal("149.996")), to_tick(Decimal("0.12345"))
-    (Decimal('150.00'), Decimal('0.1234'))
-    """
-    return price.quantize(CENT if price >= 1 else TEN_THOUSANDTH)
-
-
-def _time_in_force(order: OrderIntent, *, in_bracket: bool) -> TimeInForce:
-    """An entry is good for its day, an exit until filled, as far as Alpaca lets it.
-
-    Children live as long as their entry's time in force says, and they must outlive the day; a fraction of a share is good for
-    a day alone, a crypto order until cancelled alone.
-    """
-    if is_crypto(order.symbol):
-        return TimeInForce.GTC
-    if order.quantity % 1:
-        return TimeInForce.DAY
-    return TimeInForce.GTC if in_bracket or order.leg is Leg.EXIT else TimeInForce.DAY

@@ -22,7 +22,7 @@ import structlog
 from alpaca.trading.stream import TradingStream
 
 from core.errors import ConfigError, IllegalTransition, RetryLater, StopTrading
-from core.models import OrderState
+from core.models import Leg, OrderState
 from trading.brokers.alpaca_read import fill_of_event, state_of
 from trading.brokers.children import KINDS, is_ours
 from trading.brokers.intake import collect, take_fill, take_state
@@ -260,9 +260,14 @@ class OrderListener:
         if not is_ours(self.book, name):
             log.warning("order_of_somebody_else", client_order_id=name, symbol=order["symbol"], event_kind=kind)
         elif kind in FILLS:
-            take_fill(self.book, fill_of_event(event, name))
+            if take_fill(self.book, fill_of_event(event, name)) and self._has_children(name):
+                self._poll_at = 0.0  # they go where the fill puts them
         elif self.book.order(name) is not None and state_of(order) is not OrderState.CANCEL_PENDING:
             take_state(self.book, name, state_of(order), f"Alpaca: {kind}")
+
+    def _has_children(self, name: str) -> bool:
+        known = self.book.order(name)
+        return known is not None and known[0].leg is Leg.ENTRY and (known[0].stop_pct or known[0].target_pct) is not None
 
     def _align_children(self) -> int:
         """Put stops and targets at what the fill made of them, and send them anew where they are gone; return how many.

@@ -76,14 +76,26 @@ def take_fill(book: Book, fill: Fill) -> bool:
     core.errors.StopTrading
         When the desk never meant the order: reconciliation names what it is.
     """
-    found = book.order(fill.client_order_id)
-    order = child_order(book, fill) if found is None else found[0]
+    order = _order_of(book, fill)
     if order is None:
         raise StopTrading(f"A fill of {fill.symbol} under the unknown order {fill.client_order_id}. Run `cli reconcile`.")
     taken = book.record_fill(fill, order, lambda before: position_after(before, order, fill))
     if taken:
         log.info("fill", symbol=fill.symbol, side=fill.side, quantity=str(fill.quantity), price=str(fill.price))
     return taken
+
+
+def _order_of(book: Book, fill: Fill) -> OrderIntent | None:
+    """The order a fill belongs to; looked for again when a child has nothing to sell any more.
+
+    The listener may have taken the fill between our two questions, and its position with it: the book knows the order then.
+    """
+    found = book.order(fill.client_order_id)
+    order = child_order(book, fill) if found is None else found[0]
+    if order is not None:
+        return order
+    again = book.order(fill.client_order_id)
+    return None if again is None else again[0]
 
 
 def collect(book: Book, broker: Broker, portfolio: str, since: dt.datetime) -> int:

@@ -117,18 +117,27 @@ def _send(book: Book, broker: Broker, client_order_id: str, gate: Gate) -> Order
         log.warning("order_not_sent", client_order_id=client_order_id, symbol=order.symbol, reason=reason)
         return OrderState.CANCELLED
     reach("send.allowed")
-    if not book.transition(client_order_id, OrderState.SUBMITTED, f"to {broker.name}"):
-        raise ExecutorBusy(f"Order {client_order_id} is being sent by another executor. Let it finish, then run this again.")
+    if not moved(book, client_order_id, state, OrderState.SUBMITTED, f"to {broker.name}"):
+        return _heard(book, client_order_id)
     reach("send.claimed")
     return _submit(book, broker, order)
+
+
+def _heard(book: Book, client_order_id: str) -> OrderState:
+    """The state of an order that somebody else moved right before it was to be sent: the listener, which is welcome."""
+    state = known(book, client_order_id)[1]
+    if state is OrderState.SUBMITTED:
+        raise ExecutorBusy(f"Order {client_order_id} is being sent by another executor. Let it finish, then run this again.")
+    return state
 
 
 def _submit(book: Book, broker: Broker, order: OrderIntent) -> OrderState:
     try:
         answer = broker.submit(order)
     except RetryLater as error:
-        book.transition(order.client_order_id, OrderState.UNKNOWN, str(error))
-        raise
+        if _in_doubt(book, order.client_order_id, OrderState.SUBMITTED, str(error)) is OrderState.UNKNOWN:
+            raise
+        return known(book, order.client_order_id)[1]  # the listener has heard of it before our answer was given up
     reach("send.answered")
     state = take_state(book, order.client_order_id, answer.state, _words(answer))
     reach("send.recorded")
@@ -143,9 +152,16 @@ def _look_up(book: Book, broker: Broker, client_order_id: str) -> OrderState:
     if found is not None:
         log.info("order_found", client_order_id=client_order_id, state=found.state)
         return take_state(book, client_order_id, found.state, found.reason or f"found at {broker.name}")
-    book.transition(client_order_id, OrderState.UNKNOWN, f"not found at {broker.name}")
+    state = _in_doubt(book, client_order_id, known(book, client_order_id)[1], f"not found at {broker.name}")
     reach("lookup.absent")
-    return OrderState.UNKNOWN
+    return state
+
+
+def _in_doubt(book: Book, client_order_id: str, state: OrderState, reason: str) -> OrderState:
+    """Move an order that was sent to UNKNOWN, unless the listener has heard of it meanwhile; return its state."""
+    if state in SENT:
+        moved(book, client_order_id, state, OrderState.UNKNOWN, reason)
+    return known(book, client_order_id)[1]
 
 
 def _cancel(book: Book, broker: Broker, client_order_id: str, reason: str) -> OrderState:

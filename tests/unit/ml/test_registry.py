@@ -48,7 +48,7 @@ def registry(folder: Path) -> Registry:
 def register(registry: Registry, result: TrainResult, dataset: pd.DataFrame, chosen: str) -> Path:
     """Register with one model chosen; returns the folder of its files."""
     trained = TrainResult(result.models, chosen, result.settings, result.trained_through)
-    version = registry.register(trained, dataset, tags={}, metrics={})
+    version = registry.register(trained, dataset, tags={"session": result.trained_through}, metrics={})
     if registry.champion_version() != version:
         registry.aliases.crown(version)
     return Path(registry._client.get_model_version("entry-filter", version).source.removeprefix("file://"))

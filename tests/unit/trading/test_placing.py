@@ -131,6 +131,43 @@ def test_an_order_that_someone_else_is_sending_is_left_to_them() -> None:
     assert broker.calls == []
 
 
+class Overheard(Scripted):
+    """A venue whose stream tells of an order before a question about it is answered."""
+
+    def _next(self, name: str) -> Any:
+        if self.script.get(name, [None])[0] == "heard":
+            self.script[name].pop(0)
+            take_state(self.book, NAME, OrderState.ACCEPTED, "told by the stream")
+        return super()._next(name)
+
+
+def test_silence_about_an_order_that_the_stream_has_told_of_is_no_doubt(book: MemoryBook) -> None:
+    broker = Overheard(book, submit=["heard", RetryLater("timed out")])
+
+    assert place(book, broker, [buy()]) == {NAME: OrderState.ACCEPTED}
+    assert broker.calls == ["submit"]
+
+
+def test_an_order_that_the_stream_tells_of_while_it_is_looked_up_is_not_sent_again(book: MemoryBook, naps: list[float]) -> None:
+    broker = Overheard(book, submit=[RetryLater("timed out")], find=["heard", "absent"])
+
+    assert place(book, broker, [buy()]) == {NAME: OrderState.ACCEPTED}
+    assert broker.calls == ["submit", "find"]
+    assert len(naps) == 1
+
+
+def test_an_order_that_the_stream_tells_of_right_before_it_is_sent_again_is_not(book: MemoryBook, naps: list[float]) -> None:
+    broker = Scripted(book, submit=[RetryLater("timed out")], find=["absent"])
+
+    def gate(order: Any) -> None:
+        if broker.calls:
+            take_state(book, order.client_order_id, OrderState.ACCEPTED, "told by the stream")
+
+    assert place(book, broker, [buy()], gate=gate) == {NAME: OrderState.ACCEPTED}
+    assert broker.calls == ["submit", "find"]
+    assert len(naps) == 1
+
+
 @pytest.mark.parametrize(
     ("before", "answer", "after"),
     [
