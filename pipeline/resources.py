@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from storage.trials import Trials
     from trading.brokers.alpaca import AlpacaBroker
     from trading.brokers.alpaca_stream import TradeStream
-    from trading.brokers.base import Broker
+    from trading.brokers.base import Broker, Quotes, Timetable
     from trading.brokers.ib import IBBroker
     from trading.brokers.paper import PaperBroker
     from trading.brokers.placing import Patience
@@ -290,6 +290,26 @@ class Resources:
             timeout_seconds=self.settings.broker_timeout_seconds,
         )
         return AlpacaBroker(client, self.last_close, brackets=self.settings.alpaca_brackets)
+
+    @property
+    def timetable(self) -> Timetable | None:
+        """Clock and calendar of the venue that trades; None where it has none."""
+        return self.alpaca if self.settings.broker == "alpaca" else None
+
+    @cached_property
+    def quotes(self) -> Quotes | None:
+        """Quotes of the venue that trades; None where it has none."""
+        from trading.brokers.alpaca_quotes import AlpacaQuotes
+
+        settings = self.settings
+        if settings.broker != "alpaca":
+            return None
+        return AlpacaQuotes(
+            *self.alpaca_keys(),
+            url=settings.alpaca_data_url,
+            feed=settings.alpaca_data_feed,
+            timeout_seconds=settings.broker_timeout_seconds,
+        )
 
     @cached_property
     def ib(self) -> IBBroker:
