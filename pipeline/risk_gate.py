@@ -70,13 +70,13 @@ def _heartbeat(found: Resources, order: OrderIntent) -> Refused | None:
 
 
 def _data_guard(found: Resources, order: OrderIntent) -> Refused | None:
-    """The bars the order was decided on are in doubt."""
+    """The bars the order was decided on, or the symbol's quote, are in doubt."""
     from storage.risk import blocked
 
     findings = None if order.leg is Leg.EXIT else blocked(found.engine, order.decision_session, order.symbol)
     if findings is None:
         return None
-    return f"bars of {order.symbol} are in doubt: {', '.join(each['rule'] for each in findings)}", {"findings": findings}
+    return f"{order.symbol} is in doubt: {', '.join(each['rule'] for each in findings)}", {"findings": findings}
 
 
 _CHECKS: dict[str, Callable[[Resources, OrderIntent], Refused | None]] = {
