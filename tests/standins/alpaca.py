@@ -104,6 +104,10 @@ class AlpacaStandIn:
         """Answer the next `times` requests of the method and path prefix with the fault; faults queue up."""
         self._faults.append((method, path, fault, times))
 
+    def mend(self) -> None:
+        """Forget the faults that have not happened yet."""
+        self._faults.clear()
+
     def __enter__(self) -> Self:
         threading.Thread(target=self._http.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
         threading.Thread(target=self._ws.serve_forever, daemon=True).start()
@@ -209,7 +213,7 @@ class AlpacaStandIn:
             "positions": lambda: [position_json(exchange, symbol) for symbol in sorted(exchange.held)],
             "account": lambda: activities(exchange, query) if key.startswith("activities") else account_json(exchange),
             "clock": lambda: clock_json(exchange),
-            "calendar": lambda: calendar_json(query["start"], query["end"]),
+            "calendar": lambda: calendar_json(exchange, query["start"], query["end"]),
         }
         return (200, pages[noun]()) if noun in pages else (404, {"code": 40410000, "message": "endpoint not found"})
 
