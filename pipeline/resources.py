@@ -270,7 +270,7 @@ class Resources:
             initial_cash_usd=self.settings.initial_cash_usd,
             rules=Rules(
                 volume_share=self.settings.paper_volume_share,
-                price_of=None if self.settings.paper_leverage is None else self.close_at,
+                price_of=None if self.settings.paper_leverage is None else self.mark_at,
                 leverage=self.settings.paper_leverage or 1.0,
             ),
         )
@@ -355,6 +355,10 @@ class Resources:
         """The close of a symbol on a day or the last before it, at most a month earlier; None when there is none."""
         bars = self.bars.read([symbol], start=day - dt.timedelta(days=31), end=day)
         return None if bars.empty else float(bars.sort_values("session")["close"].iloc[-1])
+
+    def mark_at(self, symbol: str, day: dt.date) -> float | None:
+        """The newest close of a symbol at or before a day, however old; None when there never was one."""
+        return self.bars.last_closes([symbol], day).get(symbol, (day, None))[1]
 
     def universe(self) -> list[str]:
         """Symbols the desk trades: `UNIVERSE`, else the provider's own."""

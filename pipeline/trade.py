@@ -20,6 +20,7 @@ from core.errors import ConfigError, NoChampion, RetryLater
 from core.failpoints import reach
 from core.models import Leg, OrderState
 from core.sessions import next_session, open_of, sessions_between
+from pipeline import marks
 from pipeline.ab import decided_by_arms
 from pipeline.gate import gate_of
 from pipeline.market import bars_by_symbol
@@ -44,7 +45,6 @@ if TYPE_CHECKING:
 log = structlog.get_logger()
 ENTER = "enter"  # the API's word for an accepted candidate
 VALIDATION = "validation"
-MARK_WITHIN_DAYS = 30
 LOOK_BACK = dt.timedelta(days=10)  # fills are told again without harm, and none of a long weekend is missed
 
 
@@ -289,10 +289,7 @@ def _validated(
 
 def _closes(found: Resources, day: dt.date, symbols: set[str]) -> dict[str, float]:
     """Last close of each symbol at or before `day`."""
-    if not symbols:
-        return {}
-    bars = found.bars.read(sorted(symbols), start=day - dt.timedelta(days=MARK_WITHIN_DAYS), end=day)
-    return {str(symbol): float(close) for symbol, close in bars.groupby("symbol")["close"].last().items()}
+    return marks.prices(found, symbols, day)
 
 
 def _peak_usd(found: Resources, day: dt.date) -> float:
