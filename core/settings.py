@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from functools import lru_cache
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Literal, Self
 
-from pydantic import Field, SecretStr, field_validator, model_validator
+from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from core.errors import ConfigError
 from core.sessions import normalise_symbol
+
+if TYPE_CHECKING:
+    from pydantic_core import ErrorDetails
 
 PLACEHOLDERS = {"changeme", "change-me", "password", "secret"}
 MIN_KEY_LENGTH = 20
@@ -208,5 +212,20 @@ class Settings(BaseSettings):
 
 @lru_cache(maxsize=1)
 def get_settings() -> Settings:
-    """Read the settings on first use and keep them for the life of the process."""
-    return Settings()
+    """Read the settings on first use and keep them for the life of the process.
+
+    Raises
+    ------
+    core.errors.ConfigError
+        When one is wrong; it names the setting and shows no value.
+    """
+    try:
+        return Settings()
+    except ValidationError as error:
+        raise ConfigError("; ".join(_complaint(each) for each in error.errors(include_input=False))) from None
+
+
+def _complaint(found: ErrorDetails) -> str:
+    """What is wrong with a setting, under its name in the environment."""
+    words, name = found["msg"].removeprefix("Value error, "), str(next(iter(found["loc"]), "")).upper()
+    return f"{name}: {words}" if name else words

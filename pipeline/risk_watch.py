@@ -93,7 +93,7 @@ def judge(found: Resources, figures: dict[str, Any], silent: Sequence[Silent]) -
     """The worst level, and each rule that is broken with its limit and what was found.
 
     Exposure over its limit is an alert alone: prices that moved since the decision are enough for it. So is a position marked
-    to a price older than the others, as one in a delisted symbol is.
+    to a price older than the others, as one in a delisted symbol is, and a value at risk with a limit that nobody can measure.
     """
     settings, equity = found.settings, figures["equity_usd"]
     breaches: dict[str, Any] = {}
@@ -106,6 +106,8 @@ def judge(found: Resources, figures: dict[str, Any], silent: Sequence[Silent]) -
     if settings.var_limit_pct is not None and worst_pct > settings.var_limit_pct:
         breaches[VALUE_AT_RISK] = _breach(settings.var_limit_pct, worst_pct)
         level = Level.HALT
+    elif settings.var_limit_pct is not None and not known:
+        breaches[VALUE_AT_RISK] = _breach(settings.var_limit_pct, None)
     if figures["gross_usd"] > equity * settings.max_exposure_pct / PERCENT:
         breaches[EXPOSURE] = _breach(settings.max_exposure_pct, PERCENT * figures["gross_usd"] / equity if equity > 0 else None)
     if silent:

@@ -114,6 +114,13 @@ def test_the_risk_worker_sees_the_portfolio_and_alerts(database_settings: Settin
     ]
 
 
+def test_a_value_at_risk_that_has_a_limit_and_cannot_be_measured_is_an_alert(database_settings: Settings) -> None:
+    heartbeat, _ = look(resources=held(database_settings, var_limit_pct=1.0))
+
+    assert heartbeat.level == "alert"
+    assert heartbeat.breaches["value_at_risk"] == {"limit": 1.0, "found": None, "unit": "%"}
+
+
 def test_a_symbol_that_never_had_a_bar_is_an_error_with_its_name(database_settings: Settings) -> None:
     desk = held(database_settings, stored=False)
 
