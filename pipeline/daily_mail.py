@@ -140,9 +140,10 @@ def _rejected(found: Resources, day: dt.date) -> list[str]:
     decided = found.ledger.orders_decided(found.settings.portfolio, day)
     orders = [order for order, state in decided if state is OrderState.REJECTED]
     reasons = found.ledger.reasons([order.client_order_id for order in orders])
-    return [
+    lines = (
         f"{order.leg} of {order.quantity.normalize():f} {order.symbol}: {reasons[order.client_order_id]}" for order in orders
-    ]
+    )
+    return list(dict.fromkeys(lines))  # a sale that is begun again each minute is refused each time
 
 
 def _resolved(difference: dict[str, Any]) -> bool:

@@ -61,19 +61,17 @@ def look(found: Resources, day: dt.date, symbols: Sequence[str]) -> Sight:
     """
     if found.quotes is None:
         return Sight(unquoted=f"BROKER={found.settings.broker} has no quotes: nobody looks at the spread")
-    now = found.clock()
+    now, said = found.clock(), _standing(found, day, symbols)
     if found.historical or day < last_closed_session(now):
-        return Sight(unquoted=f"quotes are of this moment, and say nothing of {day}")
+        return Sight(said, f"quotes are of this moment, and say nothing of {day}")
     trading = {symbol: session_at(now, calendar_name(symbol)) for symbol in symbols}
-    said = _standing(found, day, symbols)
     awake = [symbol for symbol in symbols if trading[symbol] is not None]
     quotes = found.patience.retrying()(found.quotes.latest, awake)
     for symbol in awake:
         session = trading[symbol] if calendar_name(symbol) == "XNYS" else None
         said[symbol, session or day] = judge(found, symbol, quotes.get(symbol), session or day)
     asleep = ", ".join(symbol for symbol in symbols if trading[symbol] is None)
-    closed = f"no trading in {asleep} at this hour; what a look during the session found counts"
-    return Sight(said, closed if asleep else "")
+    return Sight(said, f"no trading in {asleep} at this hour; what a look during the session found counts" if asleep else "")
 
 
 def judge(found: Resources, symbol: str, quote: Quote | None, session: dt.date) -> list[Doubt]:
