@@ -35,6 +35,12 @@ class Tape:
     def __init__(self, exchange: Exchange) -> None:
         self.exchange = exchange
         self.subscribed = False
+        self.pages: dict[str, tuple[str, str, Callable[[Asset], Any]]] = {
+            "/v2/stocks/quotes/latest": ("us_equity", "quotes", self._quote_json),
+            "/v2/stocks/trades/latest": ("us_equity", "trades", self._trade_json),
+            "/v1beta3/crypto/us/latest/quotes": ("crypto", "quotes", self._quote_json),
+            "/v1beta3/crypto/us/latest/trades": ("crypto", "trades", self._trade_json),
+        }
         self._said: dict[str, Said | None] = {}
 
     def quote(self, symbol: str, bid: Any, ask: Any, *, age_seconds: float = 0.0) -> None:
@@ -46,16 +52,8 @@ class Tape:
         self._said[symbol] = None
 
     def answer(self, path: str, query: dict[str, str]) -> tuple[int, Any]:
-        """Status and JSON of a request for market data; its errors have no code."""
-        pages: dict[str, tuple[str, str, Callable[[Asset], Any]]] = {
-            "/v2/stocks/quotes/latest": ("us_equity", "quotes", self._quote_json),
-            "/v2/stocks/trades/latest": ("us_equity", "trades", self._trade_json),
-            "/v1beta3/crypto/us/latest/quotes": ("crypto", "quotes", self._quote_json),
-            "/v1beta3/crypto/us/latest/trades": ("crypto", "trades", self._trade_json),
-        }
-        if path not in pages:
-            return 404, {"message": "endpoint not found."}
-        kind, noun, page = pages[path]
+        """Status and JSON of a request for one of the `pages`; the errors of market data have no code."""
+        kind, noun, page = self.pages[path]
         strange = set(query) - {"symbols", "currency", *(("feed",) if kind == "us_equity" else ())}
         if strange:
             return 400, {"message": f"unexpected query parameter(s): {', '.join(sorted(strange))}"}

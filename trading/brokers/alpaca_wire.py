@@ -165,7 +165,7 @@ def proving(request: str, *, coded: bool = True) -> Iterator[None]:
     try:
         yield
     except APIError as error:
-        raise _meaning(error, request, coded=coded) from None
+        raise meaning(error, request, coded=coded) from None
     except (RequestException, ValueError) as error:  # no connection, no answer in time, or no JSON
         raise RetryLater(f"Alpaca gave no readable answer to {request} ({type(error).__name__}).") from None
 
@@ -175,8 +175,8 @@ def _named(method: str, path: str) -> str:
     return f"{method} {path}"
 
 
-def _meaning(error: APIError, request: str, *, coded: bool) -> Exception:
-    """What an answer with an error status proves."""
+def meaning(error: APIError, request: str, *, coded: bool = True) -> Exception:
+    """What an answer with an error status proves; see `proving`."""
     status = int(error.status_code or 0)
     code, message = _words(str(error))
     if status == HTTPStatus.UNAUTHORIZED or (status == HTTPStatus.FORBIDDEN and code is None):
