@@ -209,7 +209,7 @@ def test_a_broker_that_does_not_tell_its_time_gets_no_entry_and_the_run_can_be_r
 
     assert alpaca.exchange.orders == {}
     assert {state for _, state in decided(desk)} == {OrderState.INTENT}
-    alpaca.mend()
+    alpaca.recover()
     assert set(placed(desk).values()) == {OrderState.ACCEPTED}
 
 

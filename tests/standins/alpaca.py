@@ -104,9 +104,10 @@ class AlpacaStandIn:
         """Answer the next `times` requests of the method and path prefix with the fault; faults queue up."""
         self._faults.append((method, path, fault, times))
 
-    def mend(self) -> None:
-        """Forget the faults that have not happened yet."""
-        self._faults.clear()
+    def recover(self) -> None:
+        """Forget the faults that are still to come."""
+        with self._lock:
+            self._faults.clear()
 
     def __enter__(self) -> Self:
         threading.Thread(target=self._http.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
