@@ -130,11 +130,11 @@ def test_a_symbol_that_never_had_a_bar_is_an_error_with_its_name(database_settin
         trade.record(DAY.isoformat(), resources=desk)
 
 
-def test_at_alpaca_it_is_marked_by_alpaca_and_named_too(database_settings: Settings) -> None:
+def test_at_alpaca_it_is_named_too_and_halts_the_desk_once_it_is_gone(database_settings: Settings) -> None:
     with AlpacaStandIn() as alpaca:
         desk = desk_at(database_settings, alpaca, symbols=("AAA",), broker_initial_cash_usd=100_000.0)
         desk.bars.write(walk("GON", START, GONE), source="test", ingested_at=LATE, backfilled=True)
-        alpaca.exchange.list_asset("GON", "12.50")
+        alpaca.exchange.list_asset("GON", f"{walk('GON', START, GONE)['close'].iloc[-1]:.2f}")
         alpaca.exchange.is_open = True
         bought = entry_order(
             "main", "rsi", "GON", decision_session=dt.date(2018, 12, 21), session=dt.date(2018, 12, 24), signed_quantity=10.0,
