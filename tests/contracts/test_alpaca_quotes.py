@@ -143,6 +143,8 @@ def test_a_feed_that_was_not_bought_is_a_setting_to_change(alpaca: AlpacaStandIn
 def test_the_stand_in_writes_quotes_and_trades_as_alpaca_py_reads_them(alpaca: AlpacaStandIn) -> None:
     shares = StockHistoricalDataClient(KEY, SECRET, url_override=alpaca.url)
     pairs = CryptoHistoricalDataClient(KEY, SECRET, url_override=alpaca.url)
+    alpaca.exchange.trade("AAPL", "100")
+    alpaca.exchange.trade("BTC/USD", "50000")
 
     quote = shares.get_stock_latest_quote(StockLatestQuoteRequest(symbol_or_symbols="AAPL"))["AAPL"]
     trade = shares.get_stock_latest_trade(StockLatestTradeRequest(symbol_or_symbols="AAPL"))["AAPL"]
