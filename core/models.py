@@ -1,4 +1,4 @@
-"""The desk's nouns as value objects: orders, fills, positions. Owns their invariants; no I/O.
+"""The desk's nouns as value objects: orders, fills, positions, quotes. Owns their invariants; no I/O.
 
 Money is USD as `Decimal`; quantities are `Decimal` shares. An order lives by the table `TRANSITIONS`; what the
 venue says about it goes through `follows`, to which an event told twice or late is no news.
@@ -294,3 +294,69 @@ class Position:
     target_price: Decimal | None
     max_sessions: int | None
     entry_order_id: str
+
+
+BPS = 10_000
+STUB_SPREAD_BPS = 5_000  # who must quote and wants no trade asks a multiple of what he bids
+
+
+@dataclass(frozen=True)
+class Quote:
+    """The best bid and ask of a symbol, as they were told; `at` is in UTC.
+
+    An absurd one can be made, so that it can be named: ask `objection` before anything is reckoned from the prices.
+    """
+
+    symbol: str
+    bid: Decimal
+    ask: Decimal
+    at: dt.datetime
+
+    def __post_init__(self) -> None:
+        if self.at.tzinfo is None or self.at.utcoffset():
+            raise ValueError(f"Quote of {self.symbol}: expected a time in UTC, found {self.at.isoformat()}.")
+
+    @property
+    def mid(self) -> Decimal:
+        """Halfway between bid and ask."""
+        return (self.bid + self.ask) / 2
+
+    @property
+    def spread_bps(self) -> Decimal:
+        """Ask less bid, in basis points of the mid: what buying and selling at once would lose."""
+        return BPS * (self.ask - self.bid) / self.mid
+
+    def objection(self, now: dt.datetime, *, max_age_seconds: float, max_spread_bps: float = STUB_SPREAD_BPS) -> str | None:
+        """Why the quote says nothing of the market at `now`, or None; one from the future is as wrong as an old one."""
+        said = f"{self.bid} bid, {self.ask} asked"
+        if not (self.bid.is_finite() and self.ask.is_finite()):
+            return f"expected two prices, found {said}"
+        if min(self.bid, self.ask) <= 0:
+            return f"expected both prices over 0, found {said}"
+        if self.bid > self.ask:
+            return f"expected the bid not over the ask, found {said}"
+        if self.spread_bps > max_spread_bps:
+            return f"expected a spread of at most {max_spread_bps:g} bps, found {said}"
+        age = (now - self.at).total_seconds()
+        if abs(age) > max_age_seconds:
+            return f"expected a quote of the last {max_age_seconds:g} s, found one {age:.0f} s old"
+        return None
+
+
+@dataclass(frozen=True)
+class MarketClock:
+    """A venue's clock; times are UTC."""
+
+    now: dt.datetime
+    is_open: bool
+    next_open: dt.datetime
+    next_close: dt.datetime
+
+
+@dataclass(frozen=True)
+class MarketDay:
+    """A session and its hours at a venue; times are UTC."""
+
+    session: dt.date
+    open: dt.datetime
+    close: dt.datetime

@@ -86,6 +86,15 @@ def last_closed_session(now: dt.datetime, name: str = "XNYS") -> dt.date:
     return cast("dt.date", closes.index[closes.searchsorted(stamp, side="right") - 1].date())
 
 
+def session_at(now: dt.datetime, name: str = "XNYS") -> dt.date | None:
+    """The session in progress at `now` (aware, UTC), None while the exchange is closed."""
+    stamp = pd.Timestamp(now).tz_convert("UTC")
+    opens = calendar(name).opens
+    at = opens.searchsorted(stamp, side="right") - 1
+    inside = at >= 0 and stamp < calendar(name).closes.iloc[at]
+    return cast("dt.date", opens.index[at].date()) if inside else None
+
+
 def closes_of(sessions: pd.DatetimeIndex, name: str = "XNYS") -> pd.DatetimeIndex:
     """The closes (UTC) of many sessions, in the order given."""
     return pd.DatetimeIndex(calendar(name).closes.loc[sessions].array)

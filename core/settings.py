@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from functools import lru_cache
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Literal, Self
 
-from pydantic import Field, SecretStr, field_validator, model_validator
+from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from core.errors import ConfigError
 from core.sessions import normalise_symbol
+
+if TYPE_CHECKING:
+    from pydantic_core import ErrorDetails
 
 PLACEHOLDERS = {"changeme", "change-me", "password", "secret"}
 MIN_KEY_LENGTH = 20
@@ -104,6 +108,10 @@ class Settings(BaseSettings):
     risk_scale_high_pct: float | None = Field(None, gt=0)
     data_guard: Literal["off", "on", "strict"] = "off"
     jump_warn_bps: float = Field(300, gt=0)
+    spread_warn_bps: float = Field(20, gt=0)
+    spread_fail_bps: float = Field(100, gt=0)
+    quote_max_age_seconds: float = Field(60, gt=0)
+    clock_tolerance_seconds: float = Field(5, gt=0)
 
     optimise_min_profit_per_trade_pct: float = 1.0
     optimise_min_trades_a_month: float = Field(4.0, ge=0)
@@ -133,6 +141,8 @@ class Settings(BaseSettings):
     alpaca_gap_pct: float = Field(5.0, ge=0, lt=100)
     alpaca_url: str | None = None
     alpaca_stream_url: str | None = None
+    alpaca_data_url: str | None = None
+    alpaca_data_feed: Literal["iex", "sip"] = "iex"
     ib_host: str = "127.0.0.1"
     ib_port: int = 4002
     ib_client_id: int = Field(7, ge=1)
@@ -196,8 +206,12 @@ class Settings(BaseSettings):
             raise ValueError("BROKER_LIVE=1 asks for real money, and BROKER=paper has none. Set BROKER as well, or neither.")
         if self.broker == "alpaca" and not (self.alpaca_api_key and self.alpaca_secret_key):
             raise ValueError("BROKER=alpaca needs ALPACA_API_KEY and ALPACA_SECRET_KEY: a pair from Alpaca's dashboard.")
-        if self.broker_live and (self.alpaca_url or self.alpaca_stream_url):
-            raise ValueError("BROKER_LIVE=1 trades at Alpaca's own address. Unset ALPACA_URL and ALPACA_STREAM_URL.")
+        if self.spread_warn_bps > self.spread_fail_bps:
+            raise ValueError("SPREAD_WARN_BPS: expected at most SPREAD_FAIL_BPS. What fails need not be warned of.")
+        if self.broker_live and (self.alpaca_url or self.alpaca_stream_url or self.alpaca_data_url):
+            raise ValueError(
+                "BROKER_LIVE=1 knows Alpaca's own addresses. Unset ALPACA_URL, ALPACA_STREAM_URL, ALPACA_DATA_URL."
+            )
         if self.environment != "local":
             for name in ("database_url", "smtp_password"):
                 secret: SecretStr | None = getattr(self, name)
@@ -208,5 +222,20 @@ class Settings(BaseSettings):
 
 @lru_cache(maxsize=1)
 def get_settings() -> Settings:
-    """Read the settings on first use and keep them for the life of the process."""
-    return Settings()
+    """Read the settings on first use and keep them for the life of the process.
+
+    Raises
+    ------
+    core.errors.ConfigError
+        When one is wrong; it names the setting and shows no value.
+    """
+    try:
+        return Settings()
+    except ValidationError as error:
+        raise ConfigError("; ".join(_complaint(each) for each in error.errors(include_input=False))) from None
+
+
+def _complaint(found: ErrorDetails) -> str:
+    """What is wrong with a setting, under its name in the environment."""
+    words, name = found["msg"].removeprefix("Value error, "), str(next(iter(found["loc"]), "")).upper()
+    return f"{name}: {words}" if name else words

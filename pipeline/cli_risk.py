@@ -72,19 +72,22 @@ def data_guard(
     symbols: Annotated[str, typer.Option(help="Comma-separated; the universe unless given.")] = "",
     strict: Annotated[bool, typer.Option("--strict", help="Warnings block too.")] = False,
 ) -> None:
-    """Look for stale bars, gaps and jumps; entries in a symbol that fails are held back. Exit code 1 when one is."""
+    """Look for stale bars, gaps, jumps, wide spreads; entries in a symbol that fails are held back. Exit code 1 when one is."""
     from pipeline import data_guard as step
 
     names = [normalise_symbol(symbol) for symbol in symbols.split(",") if symbol]
     day = session_of(session)
-    doubts = step.run(day, symbols=names, strict=strict)
+    verdict = step.run(day, symbols=names, strict=strict)
     table = Table("Symbol", "Rule", "Found", "Limit", "Session", "", title=f"Bars up to {day}")
-    for each in doubts:
+    for each in verdict.doubts:
         blocks = strict or each.severity == "fail"
-        verdict = "[red]blocks entries[/]" if blocks else "[yellow]warning[/]"
-        table.add_row(each.symbol, each.rule, f"{each.found:g} {each.unit}", f"{each.limit:g}", each.session, verdict)
-    console.print(table if doubts else f"Bars up to {day}: nothing in doubt.")
-    if any(strict or each.severity == "fail" for each in doubts):
+        limit = "" if each.limit is None else f"{each.limit:g}"
+        says = "[red]blocks entries[/]" if blocks else "[yellow]warning[/]"
+        table.add_row(each.symbol, each.rule, each.words, limit, each.session, says)
+    console.print(table if verdict.doubts else f"Bars up to {day}: nothing in doubt.")
+    if verdict.unquoted:
+        console.print(f"Not every quote was looked at: {verdict.unquoted}.")
+    if verdict.blocked:
         raise typer.Exit(1)
 
 

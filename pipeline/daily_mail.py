@@ -7,7 +7,7 @@ from collections import defaultdict
 from typing import TYPE_CHECKING, Any
 
 from core.models import FINAL, OrderState
-from pipeline import kill_switch
+from pipeline import kill_switch, marks
 from pipeline.portfolio import objection
 from pipeline.resources import Resources, live
 from pipeline.worth import first_usd
@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 
     from monitoring.daily_mail import Evening, Held, Limit
 
-MARK_WITHIN_DAYS = 30
 AHEAD = dt.timedelta(days=10)  # no exchange is shut for longer
 UNFILLED = FINAL - {OrderState.FILLED}
 
@@ -104,9 +103,7 @@ def _positions(found: Resources, day: dt.date) -> list[Held]:
     held = found.ledger.positions(found.settings.portfolio)
     if not held:
         return []
-    symbols = sorted({each.symbol for each in held})
-    bars = found.bars.read(symbols, start=day - dt.timedelta(days=MARK_WITHIN_DAYS), end=day)
-    closes = bars.groupby("symbol")["close"].last().to_dict()
+    closes = marks.prices(found, {each.symbol for each in held}, day)
     return [
         Held(
             each.symbol,
@@ -137,7 +134,7 @@ def _model(found: Resources, day: dt.date) -> str:
 
 
 def _attention(found: Resources, day: dt.date) -> list[str]:
-    """What a person must look at: a halt, a portfolio that may not trade, differences to the venue, orders in doubt."""
+    """What a person must look at: a halt, a portfolio that may not trade, differences, orders in doubt, what went silent."""
     from storage.reconciliations import last
 
     halted, objects = kill_switch.standing(found), objection(found, day)
@@ -146,12 +143,33 @@ def _attention(found: Resources, day: dt.date) -> list[str]:
     seen = last(found.engine, found.settings.portfolio)
     open_ = [each for each in (seen["differences"] if seen and seen["session"] == day else []) if not _resolved(each)]
     said += [f"{each['rule']} {each['subject']}: {each['expected']} here, {each['found']} there." for each in open_]
-    doubted = [
-        order.client_order_id
-        for order, state in found.ledger.open_orders(found.settings.portfolio)
-        if state is OrderState.UNKNOWN and state not in FINAL
-    ]
+    portfolio = found.settings.portfolio
+    said += _silent(found, day)
+    said += [f"{found.broker.name} refused the {words}." for words in _rejected(found, day)]
+    doubted = [order.client_order_id for order, state in found.ledger.open_orders(portfolio) if state is OrderState.UNKNOWN]
     return [*said, *(f"Order {order_id} was sent and never answered." for order_id in doubted)]
+
+
+def _silent(found: Resources, day: dt.date) -> list[str]:
+    held = {position.symbol for position in found.ledger.positions(found.settings.portfolio)}
+    return [
+        f"{each.symbol} is held and has had no bar for {each.sessions} sessions, since {each.last}: delisted, renamed or not "
+        "loaded. No rule sells it. Load its bars, or settle it at the broker and run `cli reconcile`."
+        for each in marks.silent(found, held, day)
+    ]
+
+
+def _rejected(found: Resources, day: dt.date) -> list[str]:
+    """Orders decided at the close that the broker turned down, in its words."""
+    from core.models import OrderState
+
+    decided = found.ledger.orders_decided(found.settings.portfolio, day)
+    orders = [order for order, state in decided if state is OrderState.REJECTED]
+    reasons = found.ledger.reasons([order.client_order_id for order in orders])
+    lines = (
+        f"{order.leg} of {order.quantity.normalize():f} {order.symbol}: {reasons[order.client_order_id]}" for order in orders
+    )
+    return list(dict.fromkeys(lines))  # a sale that is begun again each minute is refused each time
 
 
 def _resolved(difference: dict[str, Any]) -> bool:

@@ -1,22 +1,24 @@
-"""Whether a symbol's newest bars may be traded on: fresh, without gaps, without jumps that no split explains. Sends nothing.
+"""Whether a symbol may be traded on: its bars fresh, without gaps, without jumps that no split explains; its spread narrow.
 
-Ingestion refuses bars that are wrong (`ingestion.expectations`); this asks about what it let in. A failure blocks entries in
-the symbol for the session, a warning in strict mode alone. No provider here brings quotes, so nothing looks at the spread.
+Ingestion refuses bars that are wrong (`ingestion.expectations`); this asks about what it let in, and about quotes where the
+broker has them (`pipeline.quote_guard`). A failure blocks entries in the symbol for the session, a warning in strict mode
+alone. Sends no order.
 """
 
 from __future__ import annotations
 
 import datetime as dt
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import structlog
 
 from core.sessions import calendar_name, sessions_between
+from pipeline.quote_guard import Doubt, Sight, look
 from pipeline.resources import Resources, live
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Mapping
 
     import pandas as pd
 
@@ -27,55 +29,74 @@ RECENT_SESSIONS = 5  # jumps further back have been traded through
 
 
 @dataclass(frozen=True)
-class Doubt:
-    """Something about a symbol's bars, with the numbers."""
+class Verdict:
+    """What one look came to.
 
-    symbol: str
-    rule: Literal["freshness", "gap", "jump"]
-    severity: Literal["warn", "fail"]
-    limit: float
-    found: float
-    unit: str
-    session: str
+    Attributes
+    ----------
+    blocked
+        Symbols that are held back.
+    unquoted
+        Why quotes were not looked at, or not of every symbol; empty when they were.
+    """
+
+    doubts: tuple[Doubt, ...]
+    blocked: tuple[str, ...] = ()
+    unquoted: str = ""
 
 
-def guard(found: Resources, day: dt.date, symbols: Collection[str]) -> list[Doubt]:
-    """Examine the symbols about to be entered and store what was found; nothing while DATA_GUARD=off."""
+def guard(found: Resources, day: dt.date, symbols: Collection[str]) -> Verdict | None:
+    """Examine the symbols about to be entered and store what was found; None while DATA_GUARD=off."""
     if found.settings.data_guard == "off" or not symbols:
-        return []
+        return None
     return run(day.isoformat(), symbols=symbols, strict=found.settings.data_guard == "strict", resources=found)
 
 
-def run(
-    session: str, *, symbols: Collection[str] = (), strict: bool = False, resources: Resources | None = None
-) -> list[Doubt]:
+def run(session: str, *, symbols: Collection[str] = (), strict: bool = False, resources: Resources | None = None) -> Verdict:
     """Examine symbols (default: the universe) at a session, store the verdict on each, and mail when one is blocked.
 
-    The newest verdict counts, so that running it again once the bars are right lifts the block.
-    """
-    from storage.risk import save_findings
+    The newest verdict counts, so that running it again once the bars are right lifts the block. During a session quotes are
+    looked at for the decision at its close, bars for the one before.
 
+    Raises
+    ------
+    core.errors.RetryLater
+        When the broker does not tell its quotes; nothing is concluded then.
+    """
     found = resources or live()
     day = dt.date.fromisoformat(session)
     names = sorted(symbols or found.universe())
+    sight = look(found, day, names)
     bars = found.bars.read(names, start=day - dt.timedelta(days=WINDOW_DAYS), end=day)
     splits = found.bars.actions(names)
-    doubts = [doubt for name in names for doubt in examine(found, day, name, bars[bars["symbol"] == name], splits)]
-    by_symbol = {name: [doubt for doubt in doubts if doubt.symbol == name] for name in names}
-    verdicts = {name: any(strict or doubt.severity == "fail" for doubt in said) for name, said in by_symbol.items()}
+    said = {(name, day): examine(found, day, name, bars[bars["symbol"] == name], splits) for name in names}
+    for key, doubts in sight.said.items():
+        said[key] = [*said.get(key, ()), *doubts]
+    return _concluded(found, said, sight, strict=strict)
+
+
+def _concluded(found: Resources, said: Mapping[tuple[str, dt.date], list[Doubt]], sight: Sight, *, strict: bool) -> Verdict:
+    """Store what was found of each symbol in each session, and tell a person of those that are blocked."""
+    from storage.risk import save_findings
+
+    blocks = {key: any(strict or doubt.severity == "fail" for doubt in doubts) for key, doubts in said.items()}
     save_findings(
         found.engine,
         [
-            {"symbol": name, "session": day, "blocked": verdicts[name], "findings": [asdict(doubt) for doubt in said]}
-            for name, said in by_symbol.items()
+            {"symbol": name, "session": day, "blocked": blocks[name, day], "findings": [asdict(doubt) for doubt in doubts]}
+            for (name, day), doubts in said.items()
         ],
     )
-    held_back = [name for name, blocked in verdicts.items() if blocked]
+    if sight.unquoted:
+        log.info("quotes_not_looked_at", reason=sight.unquoted)
+    doubts = tuple(doubt for each in said.values() for doubt in each)
+    held_back = sorted({name for (name, _), blocked in blocks.items() if blocked})
     if held_back:
-        log.warning("symbols_blocked", session=session, symbols=held_back, strict=strict)
-        text = "\n".join(f"{each.symbol}: {each.rule} {each.found:g} {each.unit} ({each.session})" for each in doubts)
-        found.alerts.send(f"No entries in {', '.join(held_back)} on {session}: their bars are in doubt", text)
-    return doubts
+        sessions = ", ".join(sorted({str(day) for (_, day), blocked in blocks.items() if blocked}))
+        log.warning("symbols_blocked", session=sessions, symbols=held_back, strict=strict)
+        text = "\n".join(f"{each.symbol}: {each.rule} {each.words} ({each.session})" for each in doubts)
+        found.alerts.send(f"No entries in {', '.join(held_back)} on {sessions}: their bars or quotes are in doubt", text)
+    return Verdict(doubts, tuple(held_back), sight.unquoted)
 
 
 def examine(found: Resources, day: dt.date, symbol: str, bars: pd.DataFrame, actions: pd.DataFrame) -> list[Doubt]:

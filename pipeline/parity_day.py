@@ -17,6 +17,7 @@ import pandas as pd
 from core.models import Leg, OrderState, Side
 from core.sessions import next_session, sessions_between
 from pipeline.known import deadlines
+from pipeline.marks import prices
 from pipeline.parity import CAUSES, CENT, signal_gap
 from pipeline.signals import signals_of
 from pipeline.trade import answers_of
@@ -34,7 +35,6 @@ if TYPE_CHECKING:
     from pipeline.resources import Resources
     from trading.strategies.base import Strategy
 
-MARK_WITHIN = dt.timedelta(days=30)
 Key = tuple[str, str, Leg]  # strategy, symbol, leg: a symbol is entered and left at most once a session by each strategy
 
 
@@ -117,9 +117,9 @@ def signals_at(
 
 
 def closes_at(found: Resources, day: dt.date, as_of: dt.datetime | None = None) -> dict[str, float]:
-    """Last close of each symbol of the universe at or before a session."""
-    bars = found.bars.read(found.universe(), start=day - MARK_WITHIN, end=day, as_of=as_of)
-    return {str(symbol): float(close) for symbol, close in bars.groupby("symbol")["close"].last().items()}
+    """Last close of each symbol of the universe, and of each that was ever held, at or before a session."""
+    traded = {fill.symbol for _, fill in found.ledger.fills(found.settings.portfolio)}
+    return prices(found, {*found.universe(), *traded}, day, as_of)
 
 
 def book_before(found: Resources, day: dt.date) -> MemoryBook:

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from storage.trials import Trials
     from trading.brokers.alpaca import AlpacaBroker
     from trading.brokers.alpaca_stream import TradeStream
-    from trading.brokers.base import Broker
+    from trading.brokers.base import Broker, Quotes, Timetable
     from trading.brokers.ib import IBBroker
     from trading.brokers.paper import PaperBroker
     from trading.brokers.placing import Patience
@@ -272,7 +272,7 @@ class Resources:
             initial_cash_usd=self.settings.initial_cash_usd,
             rules=Rules(
                 volume_share=self.settings.paper_volume_share,
-                price_of=None if self.settings.paper_leverage is None else self.close_at,
+                price_of=None if self.settings.paper_leverage is None else self.mark_at,
                 leverage=self.settings.paper_leverage or 1.0,
             ),
         )
@@ -293,6 +293,26 @@ class Resources:
         )
         return AlpacaBroker(
             client, self.last_close, brackets=self.settings.alpaca_brackets, gap_pct=self.settings.alpaca_gap_pct
+        )
+
+    @property
+    def timetable(self) -> Timetable | None:
+        """Clock and calendar of the venue that trades; None where it has none."""
+        return self.alpaca if self.settings.broker == "alpaca" else None
+
+    @cached_property
+    def quotes(self) -> Quotes | None:
+        """Quotes of the venue that trades; None where it has none."""
+        from trading.brokers.alpaca_quotes import AlpacaQuotes
+
+        settings = self.settings
+        if settings.broker != "alpaca":
+            return None
+        return AlpacaQuotes(
+            *self.alpaca_keys(),
+            url=settings.alpaca_data_url,
+            feed=settings.alpaca_data_feed,
+            timeout_seconds=settings.broker_timeout_seconds,
         )
 
     @cached_property
@@ -339,6 +359,10 @@ class Resources:
         """The close of a symbol on a day or the last before it, at most a month earlier; None when there is none."""
         bars = self.bars.read([symbol], start=day - dt.timedelta(days=31), end=day)
         return None if bars.empty else float(bars.sort_values("session")["close"].iloc[-1])
+
+    def mark_at(self, symbol: str, day: dt.date) -> float | None:
+        """The newest close of a symbol at or before a day, however old; None when there never was one."""
+        return self.bars.last_closes([symbol], day).get(symbol, (day, None))[1]
 
     def universe(self) -> list[str]:
         """Symbols the desk trades: `UNIVERSE`, else the provider's own."""

@@ -5,10 +5,12 @@ Exits pass, because they only reduce; `HALT_BLOCKS_EXITS=1` holds them too while
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from core.models import Leg
 from pipeline import kill_switch
+from pipeline.venue_time import CALENDAR, CLOCK, VenueTime
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -21,11 +23,22 @@ Refused = tuple[str, dict[str, Any]]  # why, and the numbers
 
 
 def gate(found: Resources) -> Callable[[OrderIntent], str | None]:
-    """Why an order must not be sent now, None when it may; a refusal leaves its row in `trading.risk_events`."""
+    """Why an order must not be sent now, None when it may; a refusal leaves its row in `trading.risk_events`.
+
+    One gate serves one run: the broker's clock and calendar are asked for its first entry alone, everything else each time.
+    """
+    time = VenueTime(found)
+    checks: dict[str, Callable[[OrderIntent], Refused | None]] = {
+        KILL_SWITCH: partial(_kill_switch, found),
+        HEARTBEAT: partial(_heartbeat, found),
+        CLOCK: time.clock,
+        CALENDAR: time.calendar,
+        DATA_GUARD: partial(_data_guard, found),
+    }
 
     def ask(order: OrderIntent) -> str | None:
-        for rule, check in _CHECKS.items():
-            refused = check(found, order)
+        for rule, check in checks.items():
+            refused = check(order)
             if refused is not None:
                 reason, details = refused
                 found.ledger.save_risk_events([event(order, rule, {"says": reason, **details})])
@@ -70,17 +83,10 @@ def _heartbeat(found: Resources, order: OrderIntent) -> Refused | None:
 
 
 def _data_guard(found: Resources, order: OrderIntent) -> Refused | None:
-    """The bars the order was decided on are in doubt."""
+    """The bars the order was decided on, or the symbol's quote, are in doubt."""
     from storage.risk import blocked
 
     findings = None if order.leg is Leg.EXIT else blocked(found.engine, order.decision_session, order.symbol)
     if findings is None:
         return None
-    return f"bars of {order.symbol} are in doubt: {', '.join(each['rule'] for each in findings)}", {"findings": findings}
-
-
-_CHECKS: dict[str, Callable[[Resources, OrderIntent], Refused | None]] = {
-    KILL_SWITCH: _kill_switch,
-    HEARTBEAT: _heartbeat,
-    DATA_GUARD: _data_guard,
-}
+    return f"{order.symbol} is in doubt: {', '.join(each['rule'] for each in findings)}", {"findings": findings}

@@ -1,6 +1,6 @@
 """The risk manager's look at a day's orders, before they are written down. Owns what the rules are fed with, and their rows.
 
-Prices, returns and volumes are those of the bars up to the session; equity, positions and orders are the ledger's.
+Returns, volumes and prices are those of the bars up to the session; equity, positions and orders are the ledger's.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import structlog
 
 from core.models import Leg
 from core.sessions import calendar_name, sessions_between
-from pipeline import kill_switch, risk_watch
+from pipeline import kill_switch, marks, risk_watch
 from pipeline.data_guard import guard
 from pipeline.flatten import flatten
 from pipeline.risk_gate import event
@@ -50,8 +50,7 @@ def review(found: Resources, day: dt.date, intents: Orders, known: set[str]) -> 
     orders = [order for order, _ in found.ledger.open_orders(found.settings.portfolio)]
     positions = found.ledger.positions(found.settings.portfolio)
     symbols = {each.symbol for each in (*orders, *intents)} | {position.symbol for position in positions}
-    bars = _bars(found, day, symbols)
-    prices = {str(symbol): float(close) for symbol, close in bars.groupby("symbol")["close"].last().items()}
+    bars, prices = _bars(found, day, symbols), marks.prices(found, symbols, day)
     before = [order for order in orders if order.decision_session < day]
     equity = account(cash_usd(found), positions, before, prices).equity_usd
     sunk = _drawdown(found, day, equity)
@@ -181,5 +180,5 @@ def _first(found: Resources, day: dt.date) -> Callable[[OrderIntent], float]:
 def _bars(found: Resources, day: dt.date, symbols: set[str]) -> pd.DataFrame:
     """Bars up to the session, as many as the longest window of a rule needs."""
     sessions = max(found.settings.risk_correlation_sessions, found.settings.risk_volume_sessions)
-    back = max(risk_watch.MARK_WITHIN_DAYS, int(sessions * risk_watch.BEATEN_TO_DAYS) + 10)
+    back = int(sessions * risk_watch.BEATEN_TO_DAYS) + 10
     return found.bars.read(sorted(symbols), start=day - dt.timedelta(days=back), end=day)

@@ -9,27 +9,27 @@ from __future__ import annotations
 
 import datetime as dt
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import structlog
 
 from core.errors import DataError, ExecutorBusy
-from core.sessions import calendar_name, sessions_between
-from pipeline import kill_switch
+from pipeline import kill_switch, marks
 from pipeline.resources import Resources, live
 from trading.drawdown import PERCENT, DrawdownLimits, Level, drawdown_pct
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import pandas as pd
 
     from pipeline.flatten import Flattening
+    from pipeline.marks import Silent
     from storage.risk import Heartbeat
 
 log = structlog.get_logger()
 DRAWDOWN, VALUE_AT_RISK, EXPOSURE, STALE_PRICE = "drawdown", "value_at_risk", "exposure", "stale_price"
 SELLING = "selling"  # among the breaches: a sale has begun
-STALE_AFTER_SESSIONS = 5
-MARK_WITHIN_DAYS = 30
 BEATEN_TO_DAYS = 1.6  # calendar days that hold so many sessions, holidays included
 
 
@@ -57,21 +57,24 @@ def measure(found: Resources, mode: str) -> Heartbeat:
     Raises
     ------
     core.errors.DataError
-        When a symbol held has no price.
+        When a symbol held never had a price.
     """
     from storage.risk import Heartbeat
     from trading import var
 
     settings, positions = found.settings, found.ledger.positions(found.settings.portfolio)
-    held = sorted({position.symbol for position in positions})
-    closes = _closes(found, held)
-    prices = {symbol: float(closes[symbol].dropna().iloc[-1]) for symbol in held}
+    held, newest = sorted({position.symbol for position in positions}), found.bars.last_sessions()
+    end = max(newest.values(), default=dt.date.min) if found.historical else found.clock().date()
+    prices = marks.prices(found, held, end)
+    absent = [symbol for symbol in held if symbol not in prices]
+    if absent:
+        raise DataError(f"Risk: expected bars of {absent[0]}, which is held, found none. Load them.")
     exposures = {
         symbol: sum(float(each.quantity) for each in positions if each.symbol == symbol) * prices[symbol] for symbol in held
     }
     equity = float(found.broker.account(prices).equity_usd)
     peak = max(peak_usd(found), equity)
-    made = var.pnl(closes.pct_change(fill_method=None).tail(settings.var_window_sessions), exposures) if held else None
+    made = var.pnl(_returns(found, held, end), exposures) if held else None
     figures: dict[str, Any] = {
         "equity_usd": equity,
         "peak_usd": peak,
@@ -81,15 +84,16 @@ def measure(found: Resources, mode: str) -> Heartbeat:
         "var_historical_usd": 0.0 if made is None else var.historical_usd(made),
         "var_parametric_usd": 0.0 if made is None else var.parametric_usd(made),
     }
-    level, breaches = judge(found, figures, _ages(found, closes))
+    silent = marks.silent(found, held, max(newest.values())) if held else []
+    level, breaches = judge(found, figures, silent)
     return Heartbeat(settings.portfolio, found.clock(), mode, level, **figures, positions=len(positions), breaches=breaches)
 
 
-def judge(found: Resources, figures: dict[str, Any], ages: dict[str, int]) -> tuple[Level, dict[str, Any]]:
+def judge(found: Resources, figures: dict[str, Any], silent: Sequence[Silent]) -> tuple[Level, dict[str, Any]]:
     """The worst level, and each rule that is broken with its limit and what was found.
 
     Exposure over its limit is an alert alone: prices that moved since the decision are enough for it. So is a position marked
-    to a price older than the others by `STALE_AFTER_SESSIONS`, as one in a delisted symbol is.
+    to a price older than the others, as one in a delisted symbol is, and a value at risk with a limit that nobody can measure.
     """
     settings, equity = found.settings, figures["equity_usd"]
     breaches: dict[str, Any] = {}
@@ -102,11 +106,13 @@ def judge(found: Resources, figures: dict[str, Any], ages: dict[str, int]) -> tu
     if settings.var_limit_pct is not None and worst_pct > settings.var_limit_pct:
         breaches[VALUE_AT_RISK] = _breach(settings.var_limit_pct, worst_pct)
         level = Level.HALT
+    elif settings.var_limit_pct is not None and not known:
+        breaches[VALUE_AT_RISK] = _breach(settings.var_limit_pct, None)
     if figures["gross_usd"] > equity * settings.max_exposure_pct / PERCENT:
         breaches[EXPOSURE] = _breach(settings.max_exposure_pct, PERCENT * figures["gross_usd"] / equity if equity > 0 else None)
-    old = {symbol: age for symbol, age in ages.items() if age > STALE_AFTER_SESSIONS}
-    if old:
-        breaches[STALE_PRICE] = _breach(STALE_AFTER_SESSIONS, max(old.values()), "sessions") | {"symbols": sorted(old)}
+    if silent:
+        oldest, symbols = max(each.sessions for each in silent), [each.symbol for each in silent]
+        breaches[STALE_PRICE] = _breach(marks.STALE_AFTER_SESSIONS, oldest, "sessions") | {"symbols": symbols}
     return Level.ALERT if breaches and level is Level.OK else level, breaches
 
 
@@ -183,27 +189,12 @@ def _tell(found: Resources, before: Heartbeat | None, now: Heartbeat) -> None:
         found.alerts.send(f"Risk of {now.portfolio}: {words(now.breaches)}", body)
 
 
-def _closes(found: Resources, symbols: list[str]) -> pd.DataFrame:
-    """Closes of the window of the value at risk, one column a symbol."""
-    import pandas as pd
-
-    if not symbols:
-        return pd.DataFrame()
-    window = max(MARK_WITHIN_DAYS, int(found.settings.var_window_sessions * BEATEN_TO_DAYS) + 10)
-    end = max(found.bars.last_sessions().values()) if found.historical else found.clock().date()
+def _returns(found: Resources, symbols: list[str], end: dt.date) -> pd.DataFrame:
+    """Returns of the window of the value at risk, one column a symbol; one without bars in it has none."""
+    window = int(found.settings.var_window_sessions * BEATEN_TO_DAYS) + 10
     bars = found.bars.read(symbols, start=end - dt.timedelta(days=window), end=end)
-    closes = bars.pivot(index="session", columns="symbol", values="close")
-    absent = [symbol for symbol in symbols if symbol not in closes]
-    if absent:
-        raise DataError(f"Risk: expected bars of {absent[0]}, which is held, found none in {window} days. Load them.")
-    return closes
-
-
-def _ages(found: Resources, closes: pd.DataFrame) -> dict[str, int]:
-    """Sessions from each held symbol's last close to the newest bar of any symbol."""
-    newest = max(found.bars.last_sessions().values(), default=dt.date.min)
-    lasts = {str(symbol): cast("pd.Timestamp", closes[symbol].last_valid_index()).date() for symbol in closes}
-    return {symbol: len(sessions_between(last, newest, calendar_name(symbol))) - 1 for symbol, last in lasts.items()}
+    closes = bars.pivot(index="session", columns="symbol", values="close").reindex(columns=symbols)
+    return closes.pct_change(fill_method=None).tail(found.settings.var_window_sessions)
 
 
 def _breach(limit: float, found: float | None, unit: str = "%") -> dict[str, Any]:

@@ -20,6 +20,7 @@ from core.errors import ConfigError, NoChampion, RetryLater
 from core.failpoints import reach
 from core.models import WORKING, Leg, OrderState
 from core.sessions import next_session, open_of, sessions_between
+from pipeline import marks
 from pipeline.ab import decided_by_arms
 from pipeline.gate import gate_of
 from pipeline.market import bars_by_symbol
@@ -49,7 +50,6 @@ if TYPE_CHECKING:
 log = structlog.get_logger()
 ENTER = "enter"  # the API's word for an accepted candidate
 VALIDATION = "validation"
-MARK_WITHIN_DAYS = 30
 
 
 def settle(session: str, *, resources: Resources | None = None) -> dict[str, Any]:
@@ -350,10 +350,7 @@ def _validated(
 
 def _closes(found: Resources, day: dt.date, symbols: set[str]) -> dict[str, float]:
     """Last close of each symbol at or before `day`."""
-    if not symbols:
-        return {}
-    bars = found.bars.read(sorted(symbols), start=day - dt.timedelta(days=MARK_WITHIN_DAYS), end=day)
-    return {str(symbol): float(close) for symbol, close in bars.groupby("symbol")["close"].last().items()}
+    return marks.prices(found, symbols, day)
 
 
 def _is_past(found: Resources, day: dt.date) -> bool:

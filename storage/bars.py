@@ -23,7 +23,7 @@ from storage.engine import copy_in, records
 from storage.tables import corporate_actions, normalized_prices, quarantine, raw_prices, validation_runs
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
 
 VALUES = (*PRICES, "adj_close", "volume")
 INCOMING = ("symbol", "timeframe", "ts", "ingested_at", "known_at", *VALUES, "source", "backfilled")
@@ -162,6 +162,31 @@ class BarStore:
         query = sa.select(raw_prices.c.symbol, sa.func.max(raw_prices.c.ts)).group_by(raw_prices.c.symbol)
         with self._engine.connect() as connection:
             return {symbol: newest.astimezone(dt.UTC).date() for symbol, newest in connection.execute(query)}
+
+    def last_closes(
+        self, symbols: Collection[str], day: dt.date, as_of: dt.datetime | None = None
+    ) -> dict[str, tuple[dt.date, float]]:
+        """Newest close of each symbol at or before a day, however old, with its session; symbols without one are left out.
+
+        Parameters
+        ----------
+        as_of
+            As for `read`.
+        """
+        if not symbols:
+            return {}
+        table = raw_prices.c
+        names = sa.values(sa.column("symbol", sa.Text), name="names").data([(symbol,) for symbol in symbols])
+        bars = (
+            sa.select(table.ts, table.close)
+            .where(table.symbol == names.c.symbol, table.timeframe == "1d", table.ts < _midnight(day) + dt.timedelta(days=1))
+            .order_by(table.ts.desc(), table.ingested_at.desc())
+            .limit(1)
+        )
+        newest = (bars if as_of is None else bars.where(table.known_at <= as_of)).lateral("newest")
+        query = sa.select(names.c.symbol, newest.c.ts, newest.c.close).select_from(names.join(newest, sa.true()))
+        with self._engine.connect() as connection:
+            return {symbol: (ts.astimezone(dt.UTC).date(), float(close)) for symbol, ts, close in connection.execute(query)}
 
     def write_actions(self, actions: pd.DataFrame, recorded_at: dt.datetime) -> int:
         """Add splits and dividends (ACTIONS) that are new or whose value changed; returns how many were added."""

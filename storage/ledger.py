@@ -119,6 +119,17 @@ class Ledger:
         with self._engine.connect() as connection:
             return _filled(connection, client_order_id)
 
+    def reasons(self, client_order_ids: Sequence[str]) -> dict[str, str]:
+        """Why each order is in the state it is in, as its newest event says it."""
+        event = order_events.c
+        query = (
+            sa.select(event.client_order_id, event.reason)
+            .ext(distinct_on(event.client_order_id))
+            .where(event.client_order_id.in_(client_order_ids))
+            .order_by(event.client_order_id, event.id.desc())
+        )
+        return {row["client_order_id"]: row["reason"] for row in self._rows(query)}
+
     def fills(self, portfolio: str) -> list[tuple[OrderIntent, Fill]]:
         """Every fill with its order, in the order of `filled_at`, then `fill_id`."""
         intents = [column.label(f"intent_{column.name}") for column in order_intents.c]

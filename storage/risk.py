@@ -72,13 +72,23 @@ def save_findings(engine: sa.Engine, rows: Iterable[Mapping[str, Any]]) -> None:
 
 def blocked(engine: sa.Engine, session: dt.date, symbol: str) -> list[dict[str, Any]] | None:
     """The findings for which data-guard blocks the symbol in the session; None when it does not."""
+    says, findings = _newest(engine, session, [symbol]).get(symbol, (False, []))
+    return findings if says else None
+
+
+def findings(engine: sa.Engine, session: dt.date, symbols: Iterable[str]) -> dict[str, list[dict[str, Any]]]:
+    """What data-guard found last of each symbol in a session; symbols it never looked at are left out."""
+    return {symbol: found for symbol, (_, found) in _newest(engine, session, symbols).items()}
+
+
+def _newest(engine: sa.Engine, session: dt.date, symbols: Iterable[str]) -> dict[str, tuple[bool, list[dict[str, Any]]]]:
+    """Whether the newest verdict on each symbol blocks it, and its findings."""
     table = data_guard.c
     query = (
-        sa.select(table.blocked, table.findings)
+        sa.select(table.symbol, table.blocked, table.findings)
         .ext(distinct_on(table.symbol))
-        .where(table.session == session, table.symbol == symbol)
+        .where(table.session == session, table.symbol.in_(list(symbols)))
         .order_by(table.symbol, table.id.desc())
     )
     with engine.connect() as connection:
-        row = connection.execute(query).one_or_none()
-    return list(row.findings) if row and row.blocked else None
+        return {symbol: (says, list(found)) for symbol, says, found in connection.execute(query)}

@@ -32,12 +32,17 @@ class DrawdownLimits:
             )
 
     def level(self, equity_usd: float, peak_usd: float) -> Level:
-        """The level of an equity; a limit is broken when it is reached, and equity that is no number is the worst."""
-        if equity_usd > peak_usd * (1 - self.alert_pct / PERCENT):
+        """The level of an equity; a limit is broken when it is reached, and equity that is no number is the worst.
+
+        An account that is empty and always was has lost nothing; one that owes money has.
+        """
+        if equity_usd >= peak_usd or equity_usd > peak_usd * (1 - self.alert_pct / PERCENT):
             return Level.OK
         return Level.ALERT if equity_usd > peak_usd * (1 - self.halt_pct / PERCENT) else Level.HALT
 
 
 def drawdown_pct(equity_usd: float, peak_usd: float) -> float:
-    """Percent that equity is under its peak, 0 at a new one."""
+    """Percent that equity is under its peak, 0 at a new one; all of it where the peak itself was nothing."""
+    if peak_usd <= 0:
+        return 0.0 if equity_usd >= peak_usd else PERCENT
     return max(0.0, PERCENT * (1 - equity_usd / peak_usd))

@@ -10,6 +10,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING
 
 import pytest
+from alpaca.common.enums import BaseURL
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import SecretStr
@@ -194,6 +195,22 @@ def test_a_refusal_is_named_and_keeps_alpacas_words(
     venue: AlpacaVenue, status: int, code: int, message: str, refused: Refused
 ) -> None:
     assert refuse(venue, status, code, message) is refused
+
+
+def test_a_price_off_the_tick_is_refused_by_name(venue: AlpacaVenue) -> None:
+    answer = venue.broker.submit(replace(entry(10), order_type=OrderType.LIMIT, limit_price=Decimal("99.505")))
+
+    assert (answer.state, answer.refused) == (OrderState.REJECTED, Refused.PRICE)
+    assert "sub-penny" in answer.reason
+    assert venue.exchange.orders == {}
+
+
+def test_without_the_second_switch_orders_go_to_the_paper_account() -> None:
+    keys = SecretStr(KEY), SecretStr(SECRET)
+
+    assert AlpacaClient(*keys)._base_url == BaseURL.TRADING_PAPER
+    assert AlpacaClient(*keys, live=True)._base_url == BaseURL.TRADING_LIVE
+    assert AlpacaClient(*keys, live=True, url="http://127.0.0.1:9")._base_url == BaseURL.TRADING_LIVE
 
 
 def test_a_halted_symbol_and_a_day_trade_are_refused_by_the_venue_itself(venue: AlpacaVenue) -> None:

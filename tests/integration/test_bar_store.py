@@ -212,3 +212,20 @@ def test_researchers_see_the_newest_revision_in_their_own_schema(database: Engin
 
     assert [row.close for row in rows] == (bars["close"] + 1).tolist()
     assert rows[0].session == MONDAY
+
+
+def test_the_last_close_is_the_newest_version_of_the_newest_bar_however_old(database: Engine) -> None:
+    store, bars = BarStore(database), make_bars(("AAPL", "MSFT"))
+    store.write(bars, source="test", ingested_at=SEEN)
+    revised = bars[(bars["symbol"] == "AAPL") & (bars["session"] == pd.Timestamp(FRIDAY))].assign(close=101.5)
+    store.write(revised, source="test", ingested_at=LATER)
+    close = float(bars["close"].iloc[-1])
+
+    assert store.last_closes(["AAPL", "MSFT", "NONE"], dt.date(2021, 6, 1)) == {
+        "AAPL": (FRIDAY, 101.5),
+        "MSFT": (FRIDAY, close),
+    }
+    assert store.last_closes(["AAPL"], FRIDAY, as_of=SEEN) == {"AAPL": (FRIDAY, close)}
+    assert store.last_closes(["AAPL"], MONDAY) == {"AAPL": (MONDAY, 100.0)}
+    assert store.last_closes(["AAPL"], MONDAY - dt.timedelta(days=1)) == {}
+    assert store.last_closes([], FRIDAY) == {}

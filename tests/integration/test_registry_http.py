@@ -69,7 +69,9 @@ def test_a_server_holds_the_champion_as_the_database_does(
     with pytest.raises(NoChampion, match="cli train"):
         there.champion()
 
-    version = here.register(result, dataset, tags={"strategy": "s", "session": result.trained_through}, metrics={"filtered_sharpe": 0.5})
+    version = here.register(
+        result, dataset, tags={"strategy": "s", "session": result.trained_through}, metrics={"filtered_sharpe": 0.5}
+    )
 
     assert there.champion_version() == version == "1"
     predicted = there.champion().predict(dataset)

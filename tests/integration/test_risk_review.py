@@ -192,7 +192,7 @@ def doubtful() -> pd.DataFrame:
 def test_data_guard_finds_stale_bars_gaps_and_jumps(database_settings: Settings) -> None:
     desk = desk_of(database_settings, doubtful())
 
-    doubts = data_guard.run(DAY.isoformat(), resources=desk)
+    doubts = data_guard.run(DAY.isoformat(), resources=desk).doubts
 
     said = {f"{each.symbol} {each.rule} {each.severity}": each.found for each in doubts}
     assert {name: said.pop(name, None) for name in ("AAA gap fail", "CCC freshness fail")} == {
@@ -248,4 +248,4 @@ def test_a_jump_over_a_recorded_split_is_explained(database_settings: Settings) 
     split = pd.DataFrame({"symbol": ["BBB"], "session": [pd.Timestamp(DAY)], "kind": ["split"], "value": [0.8]})
     desk.bars.write_actions(split, NOW)
 
-    assert {each.symbol for each in data_guard.run(DAY.isoformat(), symbols=["BBB"], resources=desk)} == set()
+    assert data_guard.run(DAY.isoformat(), symbols=["BBB"], resources=desk).doubts == ()

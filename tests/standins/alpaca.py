@@ -1,7 +1,7 @@
-"""A local server that speaks Alpaca's trading API and trade-update stream, so that the real alpaca-py runs without a network.
+"""A local server that speaks Alpaca's trading API, market data and trade-update stream: the real alpaca-py without a network.
 
 Owns the wire (REST over HTTP, the stream over a websocket with binary frames) and faults on demand; matching is
-`tests.standins.alpaca_exchange`.
+`tests.standins.alpaca_exchange`, quotes are `tests.standins.alpaca_data`.
 
 with AlpacaStandIn() as alpaca:
     alpaca.exchange.list_asset("AAPL", "150")
@@ -23,6 +23,7 @@ from websockets.exceptions import ConnectionClosed
 from websockets.sync.server import Server, ServerConnection, serve
 
 from core.sessions import calendar
+from tests.standins.alpaca_data import Tape
 from tests.standins.alpaca_exchange import Exchange
 from tests.standins.alpaca_orders import Refusal
 from tests.standins.alpaca_pages import account_json, activities, asset_json, calendar_json, clock_json, listed, position_json
@@ -72,7 +73,7 @@ class Fault:
 
 
 class AlpacaStandIn:
-    """REST at `url`, the stream at `stream_url`, both on loopback.
+    """REST at `url`, market data too, the stream at `stream_url`, both on loopback.
 
     `requests` lists (method, path) as they came. The stream's own faults: `repeat` sends each event that many times,
     `hold_events` keeps them back until `release_events` sends them, in whatever order; `drop_streams` cuts the connections.
@@ -82,6 +83,7 @@ class AlpacaStandIn:
         calendar()  # built now, or the first request for the clock would be slower than its client is patient
         self.exchange = Exchange()
         self.exchange.listeners.append(self._publish)
+        self.tape = Tape(self.exchange)
         self.requests: list[tuple[str, str]] = []
         self.bodies: list[dict[str, Any]] = []
         self.repeat = 1
@@ -197,6 +199,8 @@ class AlpacaStandIn:
     def answer(self, method: str, path: str, query: dict[str, str], body: dict[str, Any]) -> tuple[int, Any]:
         """Status and JSON of a request that reached the venue."""
         with self.exchange.lock:
+            if path in self.tape.pages:
+                return self.tape.answer(path, query)
             try:
                 return self._route(method, path.removeprefix("/v2/"), query, body)
             except Refusal as refusal:
@@ -212,7 +216,7 @@ class AlpacaStandIn:
             "positions": lambda: [position_json(exchange, symbol) for symbol in sorted(exchange.held)],
             "account": lambda: activities(exchange, query) if key.startswith("activities") else account_json(exchange),
             "clock": lambda: clock_json(exchange),
-            "calendar": lambda: calendar_json(query["start"], query["end"]),
+            "calendar": lambda: calendar_json(exchange, query["start"], query["end"]),
         }
         return (200, pages[noun]()) if noun in pages else (404, {"code": 40410000, "message": "endpoint not found"})
 

@@ -39,6 +39,7 @@ class Exchange:
         self.pattern_day_trader = False
         self.trading_blocked = False
         self.clock_ahead = dt.timedelta(0)
+        self.special_days: dict[dt.date, tuple[str, str] | None] = {}  # hours in New York, None for a closed day
         self.assets: dict[str, Asset] = {}
         self.orders: dict[str, VenueOrder] = {}
         self.held: dict[str, tuple[Decimal, Decimal]] = {}

@@ -173,6 +173,8 @@ def check_form(order: VenueOrder, asset: Asset) -> None:
         if order.qty * asset.price < 1:
             raise Refusal(403, 40310000, "cost basis must be >= minimal amount of order 1")
         return
+    if fractional and order.qty * asset.price < 1:
+        raise Refusal(403, 40310000, "cost basis must be >= minimal amount of order 1")
     if fractional and not asset.fractionable:
         raise Refusal(403, 40310000, f'asset "{order.symbol}" is not fractionable')
     if fractional and order.order_class != "simple":

@@ -119,28 +119,29 @@ def account_json(exchange: Exchange) -> dict[str, Any]:
 def clock_json(exchange: Exchange) -> dict[str, Any]:
     """`GET /v2/clock`, in New York time as the venue writes it."""
     now = exchange.now()
-    sessions = [day.date() for day in sessions_between(now.date(), now.date() + dt.timedelta(days=10))]
-    opens, closes = [open_of(day, "XNYS") for day in sessions], [close_of(day, "XNYS") for day in sessions]
+    days = calendar_json(exchange, f"{now:%Y-%m-%d}", f"{now + dt.timedelta(days=10):%Y-%m-%d}")
 
-    def local(moment: dt.datetime) -> str:
-        return moment.astimezone(NEW_YORK).isoformat()
+    def coming(bell: str) -> str:
+        bells = [dt.datetime.fromisoformat(f"{day['date']}T{day[bell]}").replace(tzinfo=NEW_YORK) for day in days]
+        return next(moment for moment in bells if moment > now).isoformat()
 
     return {
-        "timestamp": local(now),
+        "timestamp": now.astimezone(NEW_YORK).isoformat(),
         "is_open": exchange.is_open,
-        "next_open": local(next(moment for moment in opens if moment > now)),
-        "next_close": local(next(moment for moment in closes if moment > now)),
+        "next_open": coming("open"),
+        "next_close": coming("close"),
     }
 
 
-def calendar_json(start: str, end: str) -> list[dict[str, str]]:
-    """`GET /v2/calendar`: sessions with their hours in New York time, half days included."""
-    days = sessions_between(dt.date.fromisoformat(start), dt.date.fromisoformat(end))
-    return [
-        {
-            "date": f"{day:%Y-%m-%d}",
-            "open": f"{open_of(day.date(), 'XNYS').astimezone(NEW_YORK):%H:%M}",
-            "close": f"{close_of(day.date(), 'XNYS').astimezone(NEW_YORK):%H:%M}",
-        }
-        for day in days
-    ]
+def calendar_json(exchange: Exchange, start: str, end: str) -> list[dict[str, str]]:
+    """`GET /v2/calendar`: sessions with their hours in New York time, half days and the exchange's special days included."""
+    first, last = dt.date.fromisoformat(start), dt.date.fromisoformat(end)
+    days: dict[dt.date, tuple[str, str] | None] = {
+        stamp.date(): (_local(open_of(stamp.date())), _local(close_of(stamp.date()))) for stamp in sessions_between(first, last)
+    }
+    days |= {day: hours for day, hours in exchange.special_days.items() if first <= day <= last}
+    return [{"date": f"{day}", "open": hours[0], "close": hours[1]} for day, hours in sorted(days.items()) if hours is not None]
+
+
+def _local(moment: dt.datetime) -> str:
+    return f"{moment.astimezone(NEW_YORK):%H:%M}"

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from core.frames import ACTIONS
-from core.sessions import sessions_between
+from core.sessions import calendar_name, sessions_between
 from ingestion.providers.base import Download, select
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 def walk(symbol: str, start: dt.date, end: dt.date, seed: int = 0) -> pd.DataFrame:
     """Plausible bars of one symbol: a random walk of one per cent a session."""
-    days = sessions_between(start, end)
+    days = sessions_between(start, end, calendar_name(symbol))
     rng = np.random.default_rng([seed, *symbol.encode()])
     close = 100 * np.exp(np.cumsum(rng.normal(0, 0.01, len(days))))
     open_ = close * np.exp(rng.normal(0, 0.003, len(days)))

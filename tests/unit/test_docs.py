@@ -81,6 +81,17 @@ def test_every_path_named_exists(document: Path) -> None:
     assert sorted(path for path in named if not (ROOT / path).exists()) == []
 
 
+def test_every_test_named_exists(document: Path) -> None:
+    named = [line.split("::") for line in code(document.read_text()) if re.fullmatch(r"tests/[\w/]+\.py::test_\w+", line)]
+    assert [f"{path}::{name}" for path, name in named if f"\ndef {name}(" not in (ROOT / path).read_text()] == []
+
+
+def test_every_bad_input_has_a_test() -> None:
+    rows = table_rows(ROOT / "docs/brokers.md", "Bad inputs")
+    assert len(rows) >= 20
+    assert all(re.search(r"`tests/[\w/]+\.py::test_\w+`", row[2]) for row in rows)
+
+
 def test_the_settings_in_the_readme_exist_with_the_default_it_names() -> None:
     rows = table_rows(ROOT / "README.md", "Configuration")
     assert len(rows) > 10

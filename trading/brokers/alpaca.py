@@ -8,17 +8,15 @@ from __future__ import annotations
 
 import math
 import time
-from dataclasses import dataclass
 from decimal import Decimal
-from functools import wraps
-from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import structlog
 from alpaca.trading.enums import OrderClass, OrderSide, TimeInForce
 from alpaca.trading.requests import LimitOrderRequest, MarketOrderRequest, StopOrderRequest
 
 from core.errors import RetryLater, UnknownSymbol
-from core.models import FINAL, Answer, Instrument, Leg, OrderState, OrderType, Refused
+from core.models import FINAL, Answer, Instrument, Leg, MarketClock, MarketDay, OrderState, OrderType, Refused
 from trading.brokers.alpaca_families import Families
 from trading.brokers.alpaca_read import (
     NEW_YORK,
@@ -32,7 +30,7 @@ from trading.brokers.alpaca_read import (
     view_of,
 )
 from trading.brokers.alpaca_terms import CENT, children_of, time_in_force, to_tick
-from trading.brokers.alpaca_wire import DUPLICATE, VenueRefusal
+from trading.brokers.alpaca_wire import DUPLICATE, VenueRefusal, readable
 from trading.portfolio import Account
 
 if TYPE_CHECKING:
@@ -45,46 +43,10 @@ if TYPE_CHECKING:
     Json = dict[str, Any]
 
 log = structlog.get_logger()
-P = ParamSpec("P")
-T = TypeVar("T")
 REQUESTS = {OrderType.MARKET: MarketOrderRequest, OrderType.LIMIT: LimitOrderRequest, OrderType.STOP: StopOrderRequest}
 FRACTION = Decimal("0.000000001")
 ACTIVITIES_A_PAGE = 100
 RELEASE_SECONDS = 5.0
-
-
-def readable(method: Callable[P, T]) -> Callable[P, T]:
-    """Make `RetryLater` of an answer with a field missing or of an unknown kind: it proves nothing."""
-
-    @wraps(method)
-    def wrapped(*args: P.args, **kwargs: P.kwargs) -> T:
-        try:
-            return method(*args, **kwargs)
-        except (KeyError, TypeError, AttributeError, ValueError, ArithmeticError) as error:
-            raise RetryLater(
-                f"Alpaca's answer cannot be read in {method.__name__} ({type(error).__name__}: {error})."
-            ) from error
-
-    return wrapped
-
-
-@dataclass(frozen=True)
-class MarketClock:
-    """The venue's clock; times are UTC."""
-
-    now: dt.datetime
-    is_open: bool
-    next_open: dt.datetime
-    next_close: dt.datetime
-
-
-@dataclass(frozen=True)
-class MarketDay:
-    """A session and its hours at the venue; times are UTC."""
-
-    session: dt.date
-    open: dt.datetime
-    close: dt.datetime
 
 
 class AlpacaBroker:

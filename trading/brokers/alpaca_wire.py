@@ -7,10 +7,13 @@ from __future__ import annotations
 
 import json
 import re
+from contextlib import contextmanager
+from functools import wraps
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 from alpaca.common.exceptions import APIError
+from alpaca.common.rest import RESTClient
 from alpaca.trading.client import TradingClient
 from requests import RequestException
 
@@ -18,10 +21,14 @@ from core.errors import ConfigError, RetryLater
 from core.models import Refused
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
     from pydantic import SecretStr
 
     Json = dict[str, Any]
 
+P = ParamSpec("P")
+T = TypeVar("T")
 DUPLICATE = "client_order_id must be unique"
 DAY_TRADES_CODE = 40310100
 _FINAL_STATUSES = frozenset(range(400, 500)) - {HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_MANY_REQUESTS}
@@ -59,11 +66,26 @@ class VenueRefusal(Exception):
         return next((name for pattern, name in _REASONS if re.search(pattern, self.message, re.IGNORECASE)), Refused.OTHER)
 
 
-class AlpacaClient(TradingClient):
-    """alpaca-py's client, asking once and not for ever.
+class OneRequest(RESTClient):
+    """A client of alpaca-py that asks once and not for ever; call `be_brief` when it is made.
 
     alpaca-py waits for an answer without limit, and sends a request again, an order included, after 429 and 504: a 504 proves
     nothing, and the order sent again would be refused for its id and be taken as rejected. Both are switched off here.
+    """
+
+    timeout_seconds: float
+
+    def be_brief(self, timeout_seconds: float) -> None:
+        """Send each request once, and take no answer later than that."""
+        self._retry = 0
+        self.timeout_seconds = timeout_seconds
+
+    def _one_request(self, method: str, url: str, opts: Json, retry: int) -> Any:  # noqa: ANN401  # alpaca-py's own
+        return super()._one_request(method, url, opts | {"timeout": self.timeout_seconds}, retry)
+
+
+class AlpacaClient(OneRequest, TradingClient):
+    """alpaca-py's client of the trading API.
 
     Parameters
     ----------
@@ -85,8 +107,7 @@ class AlpacaClient(TradingClient):
         super().__init__(
             key.get_secret_value(), secret.get_secret_value(), paper=not live, raw_data=True, url_override=None if live else url
         )
-        self._retry = 0
-        self.timeout_seconds = timeout_seconds
+        self.be_brief(timeout_seconds)
 
     def one(self, method: str, path: str, data: Json | None = None) -> Json:
         """The object that a request answers with; see `send` for what it raises."""
@@ -103,27 +124,50 @@ class AlpacaClient(TradingClient):
         return answer
 
     def send(self, method: str, path: str, data: Json | None = None) -> object:
-        """The JSON of the answer, None when it is empty.
-
-        Raises
-        ------
-        VenueRefusal
-            When the answer proves that nothing was done.
-        core.errors.RetryLater
-            When it proves nothing: no answer, a server error, a page that is no JSON.
-        core.errors.ConfigError
-            When the keys are not accepted.
-        """
-        try:
+        """The JSON of the answer, None when it is empty; see `proving` for what it raises."""
+        with proving(_named(method, path)):
             return self._request(method, path, data)
-        except APIError as error:
-            raise _meaning(error, _named(method, path)) from None
-        except (RequestException, ValueError) as error:  # no connection, no answer in time, or no JSON
-            found = type(error).__name__
-            raise RetryLater(f"Alpaca gave no readable answer to {_named(method, path)} ({found}).") from None
 
-    def _one_request(self, method: str, url: str, opts: Json, retry: int) -> Any:  # noqa: ANN401  # alpaca-py's own
-        return super()._one_request(method, url, opts | {"timeout": self.timeout_seconds}, retry)
+
+def readable(method: Callable[P, T]) -> Callable[P, T]:
+    """Make `RetryLater` of an answer with a field missing or of an unknown kind: it proves nothing."""
+
+    @wraps(method)
+    def wrapped(*args: P.args, **kwargs: P.kwargs) -> T:
+        try:
+            return method(*args, **kwargs)
+        except (KeyError, TypeError, AttributeError, ValueError, ArithmeticError) as error:
+            raise RetryLater(
+                f"Alpaca's answer cannot be read in {method.__name__} ({type(error).__name__}: {error})."
+            ) from error
+
+    return wrapped
+
+
+@contextmanager
+def proving(request: str, *, coded: bool = True) -> Iterator[None]:
+    """Raise, in place of what alpaca-py does, what the answer to the request within proves.
+
+    Parameters
+    ----------
+    coded
+        Whether a refusal counts with Alpaca's code alone, as for orders; market data refuses without one.
+
+    Raises
+    ------
+    VenueRefusal
+        When it proves that nothing was done.
+    core.errors.RetryLater
+        When it proves nothing: no answer, a server error, a page that is no JSON.
+    core.errors.ConfigError
+        When the keys are not accepted.
+    """
+    try:
+        yield
+    except APIError as error:
+        raise meaning(error, request, coded=coded) from None
+    except (RequestException, ValueError) as error:  # no connection, no answer in time, or no JSON
+        raise RetryLater(f"Alpaca gave no readable answer to {request} ({type(error).__name__}).") from None
 
 
 def _named(method: str, path: str) -> str:
@@ -131,26 +175,28 @@ def _named(method: str, path: str) -> str:
     return f"{method} {path}"
 
 
-def _meaning(error: APIError, request: str) -> Exception:
-    """What an answer with an error status proves."""
+def meaning(error: APIError, request: str, *, coded: bool = True) -> Exception:
+    """What an answer with an error status proves; see `proving`."""
     status = int(error.status_code or 0)
     code, message = _words(str(error))
     if status == HTTPStatus.UNAUTHORIZED or (status == HTTPStatus.FORBIDDEN and code is None):
+        said = f"HTTP {status}: {message}" if message else f"HTTP {status}"
         return ConfigError(
-            f"Alpaca does not accept the keys for {request} (HTTP {status}). Check ALPACA_API_KEY and ALPACA_SECRET_KEY, and "
-            "that they belong to the endpoint: paper keys without BROKER_LIVE, live keys with it."
+            f"Alpaca does not accept the keys for {request} ({said}). Check ALPACA_API_KEY and ALPACA_SECRET_KEY, that they "
+            "belong to the endpoint (paper keys without BROKER_LIVE, live keys with it), and for market data ALPACA_DATA_FEED."
         )
-    if code is not None and status in _FINAL_STATUSES:
-        return VenueRefusal(status, code, message)
+    if status in _FINAL_STATUSES and (code is not None or (message and not coded)):
+        return VenueRefusal(status, code or 0, message)
     return RetryLater(f"Alpaca answered {request} with HTTP {status}.", retry_after_seconds=_retry_after(error))
 
 
 def _words(body: str) -> tuple[int | None, str]:
-    """Code and message of an error's body; no code when Alpaca did not write it."""
+    """Code and message of an error's body: neither when Alpaca did not write it, no code from market data."""
     try:
         content = json.loads(body)
-        return int(content["code"]), str(content["message"])
-    except (ValueError, KeyError, TypeError):
+        message, code = str(content["message"]), content.get("code")
+        return (None if code is None else int(code)), message
+    except (ValueError, KeyError, TypeError, AttributeError):
         return None, ""
 
 

@@ -1,4 +1,6 @@
-"""The port to a venue. Owns the protocol; adapters own the wire, `trading.brokers.placing` the way orders go through it.
+"""The ports to a venue. Owns the protocols; adapters own the wire, `trading.brokers.placing` the way orders go through it.
+
+Every venue is a `Broker`. One with a clock is a `Timetable` as well, one with market data has `Quotes`: Alpaca alone so far.
 
 Outcome policy. An `Answer` proves what became of a request and is final. A timeout, a dropped connection, a server error (5xx)
 or an answer that cannot be read proves nothing: the adapter raises `core.errors.RetryLater`, with `retry_after_seconds` where
@@ -12,10 +14,10 @@ from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     import datetime as dt
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
     from decimal import Decimal
 
-    from core.models import Answer, Fill, Instrument, OrderIntent, OrderView, VenuePosition
+    from core.models import Answer, Fill, Instrument, MarketClock, MarketDay, OrderIntent, OrderView, Quote, VenuePosition
     from trading.portfolio import Account
 
 
@@ -86,4 +88,24 @@ class Broker(Protocol):
         core.errors.UnknownSymbol
             When the venue does not trade it.
         """
+        ...
+
+
+class Timetable(Protocol):
+    """What time it is at a venue, and when it trades. Both methods raise `RetryLater` when no readable answer came."""
+
+    def clock(self) -> MarketClock:
+        """The venue's time, and whether it is in session at that moment."""
+        ...
+
+    def calendar(self, start: dt.date, end: dt.date) -> Sequence[MarketDay]:
+        """Sessions of shares from `start` to `end`, both included, with their hours."""
+        ...
+
+
+class Quotes(Protocol):
+    """Where newest quotes come from."""
+
+    def latest(self, symbols: Collection[str]) -> Mapping[str, Quote]:
+        """The newest quote of each symbol, however old; a symbol without one is left out. Raises as `Broker` does."""
         ...

@@ -1,13 +1,25 @@
-"""Order ids and order states."""
+"""Order ids, order states and quotes."""
 
 from __future__ import annotations
 
 import datetime as dt
+from decimal import Decimal
 
 import pytest
 
 from core.errors import IllegalTransition
-from core.models import FINAL, SENT, TRANSITIONS, WORKING, Leg, OrderState, client_order_id, follows, require_transition
+from core.models import (
+    FINAL,
+    SENT,
+    TRANSITIONS,
+    WORKING,
+    Leg,
+    OrderState,
+    Quote,
+    client_order_id,
+    follows,
+    require_transition,
+)
 
 DAY = dt.date(2024, 3, 8)
 
@@ -82,3 +94,46 @@ def test_what_is_told_twice_or_late_is_no_news(known: OrderState, told: OrderSta
 def test_what_no_order_of_events_explains_stops_trading(known: OrderState, told: OrderState) -> None:
     with pytest.raises(IllegalTransition, match=told):
         follows(known, told)
+
+
+NOON = dt.datetime(2024, 3, 8, 17, tzinfo=dt.UTC)
+
+
+def quoted(bid: str, ask: str, *, age_seconds: float = 0.0) -> Quote:
+    return Quote("AAPL", Decimal(bid), Decimal(ask), NOON - dt.timedelta(seconds=age_seconds))
+
+
+def test_a_spread_is_measured_from_the_middle() -> None:
+    quote = quoted("99.90", "100.10")
+
+    assert quote.mid == 100
+    assert quote.spread_bps == 20
+    assert quoted("100", "100").spread_bps == 0
+
+
+@pytest.mark.parametrize(
+    ("quote", "why"),
+    [
+        (quoted("99.90", "100.10"), None),
+        (quoted("100", "100"), None),  # locked, and true
+        (quoted("60", "100"), None),  # 5000 bps
+        (quoted("99.90", "100.10", age_seconds=60), None),
+        (quoted("100.10", "99.90"), "expected the bid not over the ask, found 100.10 bid, 99.90 asked"),
+        (quoted("0", "100.10"), "expected both prices over 0, found 0 bid, 100.10 asked"),
+        (quoted("99.90", "0"), "expected both prices over 0, found 99.90 bid, 0 asked"),
+        (quoted("-1", "100.10"), "expected both prices over 0, found -1 bid, 100.10 asked"),
+        (quoted("NaN", "100.10"), "expected two prices, found NaN bid, 100.10 asked"),
+        (quoted("99.90", "Infinity"), "expected two prices, found 99.90 bid, Infinity asked"),
+        (quoted("0.01", "199999.99"), "expected a spread of at most 5000 bps, found 0.01 bid, 199999.99 asked"),
+        (quoted("99.90", "100.10", age_seconds=61), "expected a quote of the last 60 s, found one 61 s old"),
+        (quoted("99.90", "100.10", age_seconds=-61), "expected a quote of the last 60 s, found one -61 s old"),
+    ],
+)
+def test_an_absurd_quote_says_what_is_wrong_with_it(quote: Quote, why: str | None) -> None:
+    assert quote.objection(NOON, max_age_seconds=60) == why
+
+
+@pytest.mark.parametrize("at", [NOON.replace(tzinfo=None), NOON.astimezone(dt.timezone(dt.timedelta(hours=1)))])
+def test_a_quote_has_its_time_in_utc(at: dt.datetime) -> None:
+    with pytest.raises(ValueError, match="expected a time in UTC"):
+        Quote("AAPL", Decimal(1), Decimal(2), at)

@@ -15,6 +15,7 @@ from core.sessions import (
     next_session,
     normalise_symbol,
     open_of,
+    session_at,
     sessions_between,
 )
 
@@ -52,6 +53,20 @@ def test_a_session_closes_an_utc_hour_earlier_in_summer() -> None:
 
 def test_a_half_day_closes_at_one_in_new_york() -> None:
     assert close_of(dt.date(2023, 11, 24)) == dt.datetime(2023, 11, 24, 18, tzinfo=UTC)
+
+
+def test_a_session_is_in_progress_from_its_open_until_its_close() -> None:
+    half_day, second = dt.date(2023, 11, 24), dt.timedelta(seconds=1)
+    opened, closed = open_of(half_day), close_of(half_day)
+
+    assert [session_at(moment) for moment in (opened - second, opened, closed - second, closed)] == [
+        None,
+        half_day,
+        half_day,
+        None,
+    ]
+    assert session_at(dt.datetime(2023, 11, 25, 17, tzinfo=UTC)) is None  # a Saturday
+    assert session_at(dt.datetime(2023, 11, 25, tzinfo=UTC), "24/7") == dt.date(2023, 11, 25)
 
 
 def test_the_last_closed_session_changes_at_the_close_and_not_before() -> None:

@@ -79,9 +79,16 @@ def test_alpaca_needs_both_keys() -> None:
         settings(broker="alpaca", alpaca_api_key="PK")
 
 
-def test_real_money_goes_to_no_other_address() -> None:
-    with pytest.raises(ValidationError, match="ALPACA_URL"):
-        settings(broker="alpaca", broker_live=True, alpaca_api_key="AK", alpaca_secret_key="s", alpaca_url="http://127.0.0.1:1")
+@pytest.mark.parametrize("address", ["alpaca_url", "alpaca_stream_url", "alpaca_data_url"])
+def test_real_money_goes_to_no_other_address(address: str) -> None:
+    keys = {"alpaca_api_key": "AK", "alpaca_secret_key": "s"}
+    with pytest.raises(ValidationError, match=address.upper()):
+        settings(broker="alpaca", broker_live=True, **keys, **{address: "http://127.0.0.1:1"})
+
+
+def test_a_spread_is_warned_of_before_it_fails() -> None:
+    with pytest.raises(ValidationError, match="SPREAD_WARN_BPS"):
+        settings(spread_warn_bps=50, spread_fail_bps=40)
 
 
 def test_a_refused_setting_does_not_show_the_secrets_beside_it() -> None:

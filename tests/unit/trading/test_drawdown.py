@@ -32,6 +32,14 @@ def test_the_depth_is_in_percent_of_the_peak_and_never_negative() -> None:
     assert drawdown_pct(101_000.0, 100_000.0) == 0.0
 
 
+@pytest.mark.parametrize(
+    ("equity", "level", "depth"), [(0.0, Level.OK, 0.0), (-500.0, Level.HALT, 100.0), (10.0, Level.OK, 0.0)]
+)
+def test_an_account_that_never_had_money_has_lost_none_unless_it_owes_some(equity: float, level: Level, depth: float) -> None:
+    assert DrawdownLimits(1.0, 2.0).level(equity, 0.0) is level
+    assert drawdown_pct(equity, 0.0) == depth
+
+
 @pytest.mark.parametrize("limits", [(2.0, 1.0), (0.0, 2.0), (-1.0, 2.0)])
 def test_an_alert_after_the_halt_is_refused(limits: tuple[float, float]) -> None:
     with pytest.raises(ConfigError, match="expected 0 < alert <= halt"):

@@ -1,0 +1,98 @@
+"""Alpaca's newest quotes as the desk's. Owns the requests and the reading of their answers; it judges no quote."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+import structlog
+from alpaca.data.enums import DataFeed
+from alpaca.data.historical import CryptoHistoricalDataClient, StockHistoricalDataClient
+from alpaca.data.requests import CryptoLatestQuoteRequest, StockLatestQuoteRequest
+
+from core.models import Quote
+from trading.brokers.alpaca_read import instant, is_crypto, venue_symbol
+from trading.brokers.alpaca_wire import OneRequest, VenueRefusal, proving, readable
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection
+
+    from pydantic import SecretStr
+
+    Json = dict[str, Any]
+
+log = structlog.get_logger()
+
+
+class _Stocks(OneRequest, StockHistoricalDataClient):
+    """alpaca-py's client of share data, asking once."""
+
+
+class _Crypto(OneRequest, CryptoHistoricalDataClient):
+    """alpaca-py's client of crypto data, asking once."""
+
+
+class AlpacaQuotes:
+    """Newest quotes of shares and crypto pairs; see `trading.brokers.base.Quotes`.
+
+    Parameters
+    ----------
+    url
+        Another address in place of Alpaca's market data, which is one for paper and real money.
+    feed
+        Where quotes of shares come from: `iex`, one exchange, or `sip`, all of them, which Alpaca sells.
+    timeout_seconds
+        Silence after which an answer no longer counts.
+    """
+
+    def __init__(
+        self, key: SecretStr, secret: SecretStr, *, url: str | None = None, feed: str = "iex", timeout_seconds: float = 10.0
+    ) -> None:
+        keys = (key.get_secret_value(), secret.get_secret_value())
+        self.feed = DataFeed(feed)
+        self._stocks = _Stocks(*keys, raw_data=True, url_override=url)
+        self._crypto = _Crypto(*keys, raw_data=True, url_override=url)
+        for client in (self._stocks, self._crypto):
+            client.be_brief(timeout_seconds)
+
+    @readable
+    def latest(self, symbols: Collection[str]) -> dict[str, Quote]:
+        """The newest quote of each symbol, two requests in all; a symbol of which Alpaca has none is left out.
+
+        Raises
+        ------
+        core.errors.RetryLater
+            When no readable answer came.
+        core.errors.ConfigError
+            When the keys are not accepted, or do not cover the feed.
+        """
+        pairs = {symbol for symbol in symbols if is_crypto(symbol)}
+        return {**_told(sorted({*symbols} - pairs), self._shares), **_told(sorted(pairs), self._pairs)}
+
+    def _shares(self, names: list[str]) -> Json:
+        with proving("GET /v2/stocks/quotes/latest", coded=False):
+            return self._stocks.get_stock_latest_quote(StockLatestQuoteRequest(symbol_or_symbols=names, feed=self.feed))
+
+    def _pairs(self, names: list[str]) -> Json:
+        with proving("GET /v1beta3/crypto/us/latest/quotes", coded=False):
+            return self._crypto.get_crypto_latest_quote(CryptoLatestQuoteRequest(symbol_or_symbols=names))
+
+
+def _told(symbols: list[str], ask: Callable[[list[str]], Json]) -> dict[str, Quote]:
+    """What Alpaca tells of the symbols; one that it refuses spoils the answer for all, so each is then asked for alone."""
+    names = {venue_symbol(symbol): symbol for symbol in symbols}
+    if not names:
+        return {}
+    try:
+        rows = ask(list(names))
+    except VenueRefusal as refusal:
+        if len(symbols) > 1:
+            return {symbol: quote for each in symbols for symbol, quote in _told([each], ask).items()}
+        log.warning("no_quote", symbol=symbols[0], reason=refusal.message)
+        return {}
+    return {names[name]: _quote(names[name], row) for name, row in rows.items()}
+
+
+def _quote(symbol: str, row: Json) -> Quote:
+    """A quote as Alpaca writes it: bp and ap are the prices, t the time; a side nobody quotes is 0."""
+    return Quote(symbol, Decimal(str(row["bp"])), Decimal(str(row["ap"])), instant(row["t"]))
