@@ -17,11 +17,14 @@ def listen(
     poll_seconds: Annotated[
         float, typer.Option(min=1, help="Pause between two times of asking for what the stream may have lost.")
     ] = 60.0,
+    when_needed: Annotated[
+        bool, typer.Option("--when-needed", help="With a broker that has no stream wait until ended, instead of failing.")
+    ] = False,
 ) -> None:
     """Bring what the broker does with the desk's orders into the ledger as it happens; runs until it is ended."""
     from pipeline import listen as step
 
-    step.listen(poll_seconds=poll_seconds)
+    step.listen(poll_seconds=poll_seconds, when_needed=when_needed)
 
 
 @verbs.command()
