@@ -88,6 +88,8 @@ class Settings(BaseSettings):
     drawdown_halt_pct: float = Field(2.0, gt=0, le=100)
     risk_interval_seconds: float = Field(60.0, gt=0)
     heartbeat_max_age_seconds: float | None = Field(None, gt=0)
+    watch_max_price_age_seconds: float = Field(600.0, gt=0)
+    watch_max_price_move_pct: float = Field(30.0, gt=0)
     var_window_sessions: int = Field(250, ge=20)
     var_limit_pct: float | None = Field(None, gt=0, le=100)
     risk_max_symbol_pct: float | None = Field(None, gt=0, le=100)
@@ -130,6 +132,7 @@ class Settings(BaseSettings):
     alpaca_brackets: bool = True
     alpaca_url: str | None = None
     alpaca_stream_url: str | None = None
+    alpaca_data_url: str | None = None
     ib_host: str = "127.0.0.1"
     ib_port: int = 4002
     ib_client_id: int = Field(7, ge=1)
@@ -186,8 +189,10 @@ class Settings(BaseSettings):
             raise ValueError("BROKER_LIVE=1 asks for real money, and BROKER=paper has none. Set BROKER as well, or neither.")
         if self.broker == "alpaca" and not (self.alpaca_api_key and self.alpaca_secret_key):
             raise ValueError("BROKER=alpaca needs ALPACA_API_KEY and ALPACA_SECRET_KEY: a pair from Alpaca's dashboard.")
-        if self.broker_live and (self.alpaca_url or self.alpaca_stream_url):
-            raise ValueError("BROKER_LIVE=1 trades at Alpaca's own address. Unset ALPACA_URL and ALPACA_STREAM_URL.")
+        if self.broker_live and (self.alpaca_url or self.alpaca_stream_url or self.alpaca_data_url):
+            raise ValueError(
+                "BROKER_LIVE=1 trades at Alpaca's own address. Unset ALPACA_URL, ALPACA_STREAM_URL, ALPACA_DATA_URL."
+            )
         if self.environment != "local":
             for name in ("database_url", "smtp_password"):
                 secret: SecretStr | None = getattr(self, name)

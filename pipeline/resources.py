@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from storage.strategy_params import Snapshot, StrategyParams
     from storage.trials import Trials
     from trading.brokers.alpaca import AlpacaBroker
+    from trading.brokers.alpaca_prices import AlpacaPrices
     from trading.brokers.alpaca_stream import TradeStream
     from trading.brokers.base import Broker
     from trading.brokers.ib import IBBroker
@@ -290,6 +291,16 @@ class Resources:
             timeout_seconds=self.settings.broker_timeout_seconds,
         )
         return AlpacaBroker(client, self.last_close, brackets=self.settings.alpaca_brackets)
+
+    @cached_property
+    def prices(self) -> AlpacaPrices:
+        """Last trades at Alpaca, by which the desk watches the stops that do not rest there."""
+        from trading.brokers.alpaca_prices import AlpacaPrices
+
+        key, secret = self.alpaca_keys()
+        return AlpacaPrices(
+            key, secret, url=self.settings.alpaca_data_url, timeout_seconds=self.settings.broker_timeout_seconds
+        )
 
     @cached_property
     def ib(self) -> IBBroker:

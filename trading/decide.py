@@ -78,7 +78,8 @@ def decide(
 ) -> Decisions:
     """Decide at the close of `session`, or at its open for a strategy that enters there.
 
-    Orders decided at this very session count as not there, so that deciding again gives the same answer.
+    Orders decided at this very session count as not there, so that deciding again gives the same answer; those with an arm,
+    which no strategy decided, are there.
 
     Parameters
     ----------
@@ -103,7 +104,7 @@ def decide(
     if not (signals["session"].dt.date == session).all():
         raise StopTrading(f"Deciding for {session} on signals of another session. Compute the signals of that session.")
     rows = signals.sort_values("symbol", ignore_index=True)
-    orders = [order for order in holdings.open_orders if order.decision_session < session]
+    orders = [order for order in holdings.open_orders if order.decision_session < session or order.arm]
     exits = _exits(session, rows, strategy, holdings, orders) if moment == "close" else []
     if strategy.entry != ("open" if moment == "open" else "next_open"):
         return Decisions(tuple(exits), ())

@@ -1,4 +1,6 @@
-"""A local server that speaks Alpaca's trading API and trade-update stream, so that the real alpaca-py runs without a network.
+"""A local server that speaks Alpaca's trading API, its trade-update stream and the last trades of its market data.
+
+The real alpaca-py runs against it without a network.
 
 Owns the wire (REST over HTTP, the stream over a websocket with binary frames) and faults on demand; matching is
 `tests.standins.alpaca_exchange`.
@@ -25,13 +27,23 @@ from websockets.sync.server import Server, ServerConnection, serve
 from core.sessions import calendar
 from tests.standins.alpaca_exchange import Exchange
 from tests.standins.alpaca_orders import Refusal
-from tests.standins.alpaca_pages import account_json, activities, asset_json, calendar_json, clock_json, listed, position_json
+from tests.standins.alpaca_pages import (
+    account_json,
+    activities,
+    asset_json,
+    calendar_json,
+    clock_json,
+    latest_trades,
+    listed,
+    position_json,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 KEY, SECRET = "PKSTANDIN00000000000", "stand-in-secret-8f14e45fceea167a5a36dedd4bea2543"
 ALWAYS = 10**6
+MARKET_DATA = ("stocks/trades/latest", "/v1beta3/crypto/us/latest/trades")
 
 
 @dataclass(frozen=True)
@@ -197,6 +209,8 @@ class AlpacaStandIn:
 
     def _route(self, method: str, path: str, query: dict[str, str], body: dict[str, Any]) -> tuple[int, Any]:
         exchange, (noun, _, key) = self.exchange, path.partition("/")
+        if path in MARKET_DATA:
+            return latest_trades(exchange, query["symbols"].split(","))
         if noun == "orders":
             return self._orders(method, key, query, body)
         pages: dict[str, Callable[[], Any]] = {

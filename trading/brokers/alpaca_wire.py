@@ -117,7 +117,7 @@ class AlpacaClient(TradingClient):
         try:
             return self._request(method, path, data)
         except APIError as error:
-            raise _meaning(error, _named(method, path)) from None
+            raise meaning(error, _named(method, path)) from None
         except (RequestException, ValueError) as error:  # no connection, no answer in time, or no JSON
             found = type(error).__name__
             raise RetryLater(f"Alpaca gave no readable answer to {_named(method, path)} ({found}).") from None
@@ -131,7 +131,7 @@ def _named(method: str, path: str) -> str:
     return f"{method} {path}"
 
 
-def _meaning(error: APIError, request: str) -> Exception:
+def meaning(error: APIError, request: str) -> Exception:
     """What an answer with an error status proves."""
     status = int(error.status_code or 0)
     code, message = _words(str(error))
