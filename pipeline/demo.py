@@ -178,7 +178,7 @@ def orders_line(found: Resources, session: str) -> str:
     day, portfolio = dt.date.fromisoformat(session), found.settings.portfolio
     orders = [f"{order.side} {order.quantity} {order.symbol}" for order, _ in found.ledger.orders_decided(portfolio, day)]
     events = found.ledger.risk_events(portfolio)
-    refused = events[events["session"] == day]
+    refused = events[(events["session"] == day) & (events["symbol"] != "")]
     reasons = ", ".join(f"{row.symbol} refused ({row.reason})" for row in refused.itertuples())
     placed = f"{len(orders)} for the open of {trade.next_open(session)}" + (f": {', '.join(orders)}" if orders else "")
     return "; ".join(filter(None, [placed, reasons or ("" if orders else "the strategy saw no entry")]))

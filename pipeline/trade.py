@@ -1,7 +1,8 @@
 """The daily trade: settle the session, decide at its close, place orders for the next open, record.
 
-Every step takes the session whose close has just passed and is safe to run again: intents have deterministic ids and are
-committed before anything is sent. A newcomer reads this file, then `trading/decide.py`.
+Every step takes the session whose close has just passed and is safe to run again, at any later time: intents have deterministic
+ids and are committed before anything is sent, and what was decided upon is not written over. A newcomer reads this file, then
+`trading/decide.py`.
 """
 
 from __future__ import annotations
@@ -41,9 +42,14 @@ if TYPE_CHECKING:
     from trading.brokers.paper import PaperBroker
     from trading.brokers.placing import Gate
 
+    Orders = Mapping[str, tuple[OrderIntent, OrderState]]  # by their id
+
 log = structlog.get_logger()
 ENTER = "enter"  # the API's word for an accepted candidate
 VALIDATION = "validation"
+PAST = "a later session is on record"
+OPENED = "the next session has opened"
+DECIDED = "orders were decided on what is stored"
 MARK_WITHIN_DAYS = 30
 LOOK_BACK = dt.timedelta(days=10)  # fills are told again without harm, and none of a long weekend is missed
 
@@ -51,7 +57,8 @@ LOOK_BACK = dt.timedelta(days=10)  # fills are told again without harm, and none
 def settle(session: str, *, resources: Resources | None = None) -> dict[str, Any]:
     """Let the paper broker live through every session since the last recorded one: fills at the open, stops, targets.
 
-    A real venue has lived through them already: what it filled since is brought into the ledger.
+    It does not live through a session again once a later one is on record, whatever its bars say by now. A real venue has lived
+    through all of them: what it filled since is brought into the ledger.
     """
     found = resources or live()
     day, portfolio = dt.date.fromisoformat(session), found.settings.portfolio
@@ -65,8 +72,11 @@ def settle(session: str, *, resources: Resources | None = None) -> dict[str, Any
 
 
 def candidates(session: str, *, resources: Resources | None = None) -> dict[str, Any]:
-    """Signals of the strategy at the close of the session, stored."""
+    """Signals of the strategy at the close of the session, stored; those that orders were decided on stand."""
     found = resources or live()
+    stands = _stands(found, dt.date.fromisoformat(session))
+    if stands is not None:
+        return {"session": session, "symbols": 0, "entries": 0, "reason": stands}
     signals = _signals(found, session)
     if not signals.empty:
         found.ledger.save_signals(signals)
@@ -78,10 +88,14 @@ def candidates(session: str, *, resources: Resources | None = None) -> dict[str,
 def predict(session: str, *, resources: Resources | None = None) -> dict[str, Any]:
     """Ask the prediction API about every candidate of the session and store the answers.
 
-    A candidate whose features are not of this very session gets no prediction, and is refused when orders are placed.
+    A candidate whose features are not of this very session gets no prediction, and is refused when orders are placed. Answers
+    that orders were decided on stand: the API, asked again, would give those of another model or day.
     """
     found = resources or live()
     day = dt.date.fromisoformat(session)
+    stands = _stands(found, day)
+    if stands is not None:
+        return {"session": session, "predictions": 0, "accepted": 0, "reason": stands}
     signals = found.ledger.signals(day, found.strategy.name)
     answers = ask_api(found.settings.api_url, signals.loc[signals["entry"] != 0, "symbol"], found.settings.api_read_keys)
     reach("predict.answered")
@@ -117,8 +131,8 @@ def place(session: str, *, resources: Resources | None = None) -> dict[str, Any]
     }
     with executor_lock(found.engine, found.settings.portfolio) as lock:
         reach("place.locked")
-        if _is_past(found, dt.date.fromisoformat(session)):
-            return outcome | {"reason": "a later session is on record"}
+        if is_past(found, dt.date.fromisoformat(session)):
+            return outcome | {"reason": PAST}
         return outcome | _place(found, session, gate_of(found, lock))
 
 
@@ -143,9 +157,11 @@ def _simulate(found: Resources, paper: PaperBroker, day: dt.date) -> int:
 
 def _place(found: Resources, session: str, gate: Gate) -> dict[str, Any]:
     day, portfolio = dt.date.fromisoformat(session), found.settings.portfolio
+    known = {order.client_order_id: (order, state) for order, state in found.ledger.orders_decided(portfolio, day)}
+    if has_opened(found, day) and (standing := _standing(found, day, known)):
+        return _counts(known, send(found.ledger, found.broker, standing, gate=gate, patience=found.patience), ())
     decisions = _decide(found, day)
     reach("place.decided")
-    known = {order.client_order_id: (order, state) for order, state in found.ledger.orders_decided(portfolio, day)}
     intents, barred = _validated(found, day, _in_time(found, session, _settled_on(found, day, decisions, known)), set(known))
     intents, held_back = review(found, day, intents, set(known))
     states = send(found.ledger, found.broker, intents, gate=gate, patience=found.patience)
@@ -162,6 +178,10 @@ def _place(found: Resources, session: str, gate: Gate) -> dict[str, Any]:
         for refusal in refusals
     )
     reach("place.refused")
+    return _counts(known, states, refusals)
+
+
+def _counts(known: Orders, states: Mapping[str, OrderState], refusals: Sequence[Refusal]) -> dict[str, Any]:
     before = {order_id: known[order_id][1] if order_id in known else OrderState.INTENT for order_id in states}
     sent = {order_id for order_id, state in before.items() if state is OrderState.INTENT is not states[order_id]}
     return {
@@ -172,15 +192,18 @@ def _place(found: Resources, session: str, gate: Gate) -> dict[str, Any]:
     }
 
 
-def _settled_on(
-    found: Resources, day: dt.date, decisions: Decisions, known: Mapping[str, tuple[OrderIntent, OrderState]]
-) -> tuple[OrderIntent, ...]:
+def _standing(found: Resources, day: dt.date, known: Orders) -> tuple[OrderIntent, ...]:
+    """The orders for later sessions that the strategy decided at this one before."""
+    mine = (order for order, _ in known.values() if order.strategy == found.strategy.name and not order.arm)
+    return tuple(order for order in mine if order.session > day)
+
+
+def _settled_on(found: Resources, day: dt.date, decisions: Decisions, known: Orders) -> tuple[OrderIntent, ...]:
     """The orders of the day's decision, which is made once: what a run before this one wrote down for later sessions stands.
 
     Deciding again on predictions or prices that changed since would add orders to those sent already.
     """
-    name = found.strategy.name
-    standing = tuple(order for order, _ in known.values() if order.strategy == name and order.session > day)
+    standing = _standing(found, day, known)
     if not standing:
         return decisions.intents
     fresh = [intent for intent in decisions.intents if intent.session > day and intent.client_order_id not in known]
@@ -192,7 +215,7 @@ def _settled_on(
 def _in_time(found: Resources, session: str, intents: tuple[OrderIntent, ...]) -> tuple[OrderIntent, ...]:
     """All of them before the next open; after it only what is on record, of which the gate lets no entry out."""
     opens = next_open(session)
-    if found.historical or found.clock() < open_of(opens):
+    if not has_opened(found, dt.date.fromisoformat(session)):
         return intents
     kept = tuple(intent for intent in intents if found.ledger.order(intent.client_order_id) is not None)
     late = len(intents) - len(kept)
@@ -202,14 +225,17 @@ def _in_time(found: Resources, session: str, intents: tuple[OrderIntent, ...]) -
 
 
 def record(session: str, *, resources: Resources | None = None) -> dict[str, Any]:
-    """Mark the portfolio to the session's closes and store its value and its closed trades."""
+    """Mark the portfolio to the session's closes and store its value and its closed trades.
+
+    What is on record stands once the next session has opened: the venue values the account as it is then.
+    """
     found = resources or live()
     day, portfolio = dt.date.fromisoformat(session), found.settings.portfolio
     trades = trades_of(found.ledger.fills(portfolio))
     found.ledger.save_trades(portfolio, trades)
     reach("record.trades")
-    if _is_past(found, day):
-        return {"session": session, "trades": len(trades), "reason": "a later session is on record"}
+    if (stands := PAST if is_past(found, day) else _recorded_before_open(found, day)) is not None:
+        return {"session": session, "trades": len(trades), "reason": stands}
     positions = found.ledger.positions(portfolio)
     value = found.broker.account(_closes(found, day, {held.symbol for held in positions}))
     found.ledger.save_equity({"portfolio": portfolio, "session": day, **asdict(value), "positions": len(positions)})
@@ -257,6 +283,17 @@ def ask_api(url: str, symbols: Iterable[str], keys: Sequence[SecretStr] = ()) ->
 def next_open(session: str) -> dt.date:
     """The session at whose open today's decisions are filled."""
     return next_session(dt.date.fromisoformat(session))
+
+
+def has_opened(found: Resources, day: dt.date) -> bool:
+    """Whether the session after `day` has opened; in a finished history none ever does."""
+    return not found.historical and found.clock() >= open_of(next_session(day))
+
+
+def is_past(found: Resources, day: dt.date) -> bool:
+    """Whether a later session is on record."""
+    newest = _recorded(found)
+    return newest is not None and day < newest
 
 
 def _decide(found: Resources, day: dt.date) -> Decisions:
@@ -308,15 +345,25 @@ def _recorded(found: Resources) -> dt.date | None:
     return None if sessions.empty else sessions.max().date()
 
 
-def _is_past(found: Resources, day: dt.date) -> bool:
-    newest = _recorded(found)
-    return newest is not None and day < newest
+def _recorded_before_open(found: Resources, day: dt.date) -> str | None:
+    """Why the session's value on record stands, or None: it may be written, for the first time or again."""
+    return OPENED if _recorded(found) == day and has_opened(found, day) else None
+
+
+def _stands(found: Resources, day: dt.date) -> str | None:
+    """Why the session's signals and predictions stand, or None: nothing has been decided on them yet."""
+    if is_past(found, day):
+        return PAST
+    known = {
+        order.client_order_id: (order, state) for order, state in found.ledger.orders_decided(found.settings.portfolio, day)
+    }
+    return DECIDED if _standing(found, day, known) else None
 
 
 def _unsettled(found: Resources, day: dt.date) -> list[dt.date]:
-    """Sessions the paper broker has yet to live through, oldest first; one on record is settled again and adds nothing."""
+    """Sessions the paper broker has yet to live through, oldest first; the newest on record once more, none before it."""
     newest = _recorded(found)
-    if newest is None or newest >= day:
+    if newest is None or newest == day:
         return [day]
     return [stamp.date() for stamp in sessions_between(newest + dt.timedelta(days=1), day)]
 

@@ -183,7 +183,7 @@ class Ledger:
             return sum(connection.execute(stored.values(row)).first() is not None for row in rows)
 
     def risk_events(self, portfolio: str) -> pd.DataFrame:
-        """Every refusal of a portfolio, and what the watch of stops saw: strategy, symbol, session, reason."""
+        """Every refusal of a portfolio, and what else spoke: strategy, symbol ("": the whole portfolio), session, reason."""
         wanted = risk_events.c
         query = sa.select(wanted.strategy, wanted.symbol, wanted.session, wanted.reason).where(wanted.portfolio == portfolio)
         frame = pd.DataFrame(self._rows(query), columns=["strategy", "symbol", "session", "reason"])

@@ -56,7 +56,12 @@ def executor_lock(engine: sa.Engine, portfolio: str) -> Iterator[ExecutorLock]:
         key = connection.execute(sa.select(sa.func.hashtext(portfolio))).scalar_one()
         if not connection.execute(sa.select(sa.func.pg_try_advisory_lock(EXECUTOR, key))).scalar():
             raise ExecutorBusy(_who(connection, portfolio, key))
-        yield ExecutorLock(connection, portfolio)
+        try:
+            yield ExecutorLock(connection, portfolio)
+        finally:
+            if not connection.invalidated:
+                with contextlib.suppress(sa.exc.DBAPIError):  # broken: the lock is gone, or goes when the server notices
+                    connection.execute(sa.select(sa.func.pg_advisory_unlock(EXECUTOR, key)))  # now, for the step after this
     finally:
         connection.invalidate()  # closes it, and the lock goes with it
         connection.close()
