@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import sqlalchemy as sa
+from typer.testing import CliRunner
 
 from core.errors import ExecutorBusy, RetryLater
 from core.models import Leg, OrderState
-from pipeline import exits, kill_switch, position_watch
+from pipeline import daily_mail, exits, kill_switch, position_watch
+from pipeline.cli import cli
 from pipeline.position_watch import look, watch
 from pipeline.resources import Resources
 from storage.locks import executor_lock
@@ -469,6 +471,35 @@ def test_the_loop_goes_on_after_a_failure_which_is_mailed_once(make: Any) -> Non
     assert looks == 1
     assert desk.mailbox.subjects == ["Stops and targets are not watched", "Stops and targets reached: AAPL"]
     assert desk.held() == {}
+
+
+def test_the_verb_looks_once_and_its_exit_code_says_whether_all_could_be_judged(
+    make: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    desk = make()
+    monkeypatch.setattr(position_watch, "live", lambda: desk.found)
+    desk.hold()
+    unjudged = CliRunner().invoke(cli, ["watch-positions", "--once"])
+    desk.trade("94")
+    sold = CliRunner().invoke(cli, ["watch-positions", "--once"])
+
+    assert (unjudged.exit_code, "watch_no_price" in unjudged.output) == (1, True)
+    assert sold.exit_code == 0, sold.output
+    assert "0 within, 0 kept by the venue, 0 leaving" in sold.output
+    assert ": filled" in sold.output
+
+
+def test_the_evenings_mail_tells_what_was_sold_as_a_fill_and_what_was_doubted_as_refused(make: Any) -> None:
+    desk = make()
+    desk.hold()
+    look(resources=desk.found)  # no price yet
+    desk.trade("94")
+    look(resources=desk.found)
+
+    evening = daily_mail.evening_of(desk.found, MONDAY.isoformat())
+
+    assert evening.refused == {"watch_no_price": ["AAPL"]}
+    assert any(line.startswith("sell 2.5 AAPL at 94.00") for line in evening.fills)
 
 
 def test_several_strategies_in_a_symbol_leave_by_their_own_barriers(make: Any) -> None:
