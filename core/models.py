@@ -227,8 +227,9 @@ class Instrument:
 def client_order_id(portfolio: str, strategy: str, symbol: str, session: dt.date, leg: Leg, *, arm: str = "") -> str:
     """One id for one intent: the same inputs give the same id, so that a rerun cannot place a second order.
 
-    Parameters are those of the trade; `session` is the one whose open the order is for, `arm` the side of an A/B test, empty
-    outside one. At most 48 characters, as Alpaca allows 128 and Interactive Brokers fewer.
+    Parameters are those of the trade; `session` is the one whose open the order is for. `arm` tells orders that the strategy
+    did not decide from its own: the side of an A/B test, a sale for risk, a stop that the desk watches; else it is empty. At
+    most 48 characters, as Alpaca allows 128 and Interactive Brokers fewer.
     """
     key = f"{portfolio}|{strategy}|{symbol}|{session.isoformat()}|{leg}" + (f"|{arm}" if arm else "")
     return f"{session:%Y%m%d}-{leg}-{symbol}-{hashlib.sha256(key.encode()).hexdigest()[:16]}"[:48]
@@ -258,6 +259,11 @@ class OrderIntent:
     target_pct: float | None = None
     max_sessions: int | None = None
     arm: str = ""
+
+    @property
+    def by_strategy(self) -> bool:
+        """Whether a strategy decided it: an exit under an arm is a sale for risk, or a stop that the desk watches."""
+        return self.leg is Leg.ENTRY or not self.arm
 
 
 @dataclass(frozen=True)

@@ -94,6 +94,8 @@ class Settings(BaseSettings):
     drawdown_halt_pct: float = Field(2.0, gt=0, le=100)
     risk_interval_seconds: float = Field(60.0, gt=0)
     heartbeat_max_age_seconds: float | None = Field(None, gt=0)
+    watch_max_price_age_seconds: float = Field(600.0, gt=0)
+    watch_max_price_move_pct: float = Field(30.0, gt=0)
     var_window_sessions: int = Field(250, ge=20)
     var_limit_pct: float | None = Field(None, gt=0, le=100)
     risk_max_symbol_pct: float | None = Field(None, gt=0, le=100)

@@ -9,6 +9,8 @@ orders, confirm them at the broker, reconcile again, record the day, and mail wh
 * **The API must answer** at `API_URL`; without a champion model `predict` fails and says to run `model_training` first.
 * **The broker has what the ledger does not:** what a rule resolves is brought in; anything else halts trading and is mailed.
 * **Too late:** an order that cannot reach the next open any more is not sent.
+* **Clear any task at any time**, of an old session too: what is on record stands, and nothing is sent. `mail` tells what has
+  changed the same evening, and nothing otherwise; `mail_again` sends it in any case.
 * **Manual run:** set `session`, or leave it empty for the newest.
 """
 
@@ -17,9 +19,11 @@ from __future__ import annotations
 import datetime as dt
 from typing import Any
 
-from airflow.sdk import chain, dag, task
+from airflow.sdk import Param, chain, dag, task
 
 from common import DAILY_FEATURES, DEFAULT_ARGS, SESSION_PARAM
+
+MAIL_AGAIN_PARAM = Param(False, type="boolean", title="Mail again", description="Send the evening's mail although it was sent.")
 
 
 @dag(
@@ -28,7 +32,7 @@ from common import DAILY_FEATURES, DEFAULT_ARGS, SESSION_PARAM
     max_active_runs=1,
     dagrun_timeout=dt.timedelta(hours=1),
     default_args=DEFAULT_ARGS,
-    params={"session": SESSION_PARAM},
+    params={"session": SESSION_PARAM, "mail_again": MAIL_AGAIN_PARAM},
     tags=["desk", "trading", "daily"],
     doc_md=__doc__,
 )
@@ -103,11 +107,11 @@ def trading_execution() -> None:  # noqa: C901  # one function a task
         return trade.record(session)
 
     @task
-    def mail(session: str) -> dict[str, Any]:
+    def mail(session: str, params: Any = None) -> dict[str, Any]:
         """Mail what was done, what was refused and why, what is held, how far the limits are."""
         from pipeline import daily_mail
 
-        return daily_mail.send(session)
+        return daily_mail.send(session, again=params["mail_again"])
 
     @task
     def measure_gap(session: str) -> dict[str, Any]:

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+import signal
+import threading
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.table import Table
 
 from pipeline.terminal import Session, console, session_of
+
+if TYPE_CHECKING:
+    from pipeline.position_watch import Look
 
 verbs = typer.Typer()
 
@@ -17,11 +22,35 @@ def listen(
     poll_seconds: Annotated[
         float, typer.Option(min=1, help="Pause between two times of asking for what the stream may have lost.")
     ] = 60.0,
+    when_needed: Annotated[
+        bool, typer.Option("--when-needed", help="With a broker that has no stream wait until ended, instead of failing.")
+    ] = False,
 ) -> None:
     """Bring what the broker does with the desk's orders into the ledger as it happens; runs until it is ended."""
     from pipeline import listen as step
 
-    step.listen(poll_seconds=poll_seconds)
+    step.listen(poll_seconds=poll_seconds, when_needed=when_needed)
+
+
+@verbs.command()
+def watch_positions(
+    once: Annotated[
+        bool, typer.Option("--once", help="Look once; exit code 1 when a position could not be judged or sold.")
+    ] = False,
+    interval: Annotated[float, typer.Option(min=1, help="Seconds between looks.")] = 60.0,
+) -> None:
+    """Sell what has reached a stop or target that rests at no venue; looks again and again until it is ended."""
+    from pipeline import position_watch as step
+
+    if once:
+        done = step.look()
+        _show_look(done)
+        raise typer.Exit(1 if done.refused else 0)
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    looks = step.keep_watching(stop, interval_seconds=interval, on_look=_show_look)
+    console.print(f"Stopped after {looks} looks.")
 
 
 @verbs.command()
@@ -42,3 +71,12 @@ def reconcile(session: Session = None) -> None:
         console.print("[red]Trading is halted.[/red] Settle the differences, then `cli resume --reason ...`.")
     if found.open:
         raise typer.Exit(1)
+
+
+def _show_look(done: Look) -> None:
+    counts = f"{len(done.within)} within, {len(done.at_venue)} kept by the venue, {len(done.leaving)} leaving"
+    console.print(f"{done.at:%Y-%m-%d %H:%M:%S} UTC: {done.reason or counts}")
+    for order_id, state in done.exits.items():
+        console.print(f"  [green]exit[/] {order_id}: {state}")
+    for symbol, why in done.refused.items():
+        console.print(f"  [red]{symbol}[/]: {why}")

@@ -67,6 +67,25 @@ def risk_worker(
 
 
 @verbs.command()
+def status(
+    services: Annotated[list[str] | None, typer.Argument(metavar="[SERVICE]...", help="Default: each of them.")] = None,
+) -> None:
+    """Say whether risk worker and order listener do their work. Exit code 1 when one that is needed does not."""
+    from pipeline import kill_switch
+    from pipeline import status as step
+
+    seen = step.look(services or ())
+    table = Table("Service", "", "Seen")
+    for each in seen:
+        table.add_row(each.service, "[green]well[/]" if each.well else "[red]not well[/]", each.says)
+    console.print(table)
+    if services is None:
+        console.print(kill_switch.standing() or "Trading is not halted.")
+    if not all(each.well for each in seen):
+        raise typer.Exit(1)
+
+
+@verbs.command()
 def data_guard(
     session: Session = None,
     symbols: Annotated[str, typer.Option(help="Comma-separated; the universe unless given.")] = "",

@@ -1,18 +1,26 @@
-"""The mail after each evening, from what the ledger holds. Owns what goes into it; the form is `monitoring.daily_mail`."""
+"""The mail after each evening, from what the ledger holds. Owns what goes into it; the form is `monitoring.daily_mail`.
+
+The last one sent for a session is kept in `DATA_DIR/mails`, so that a step run again does not tell people twice.
+"""
 
 from __future__ import annotations
 
 import datetime as dt
 from collections import defaultdict
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from core.models import FINAL, OrderState
 from pipeline import kill_switch, marks
+from pipeline.evening import PAST, has_opened, is_past, next_open
 from pipeline.portfolio import objection
 from pipeline.resources import Resources, live
 from pipeline.worth import first_usd
+from trading.watch import REACHED_STOP, REACHED_TARGET
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     import pandas as pd
 
     from monitoring.daily_mail import Evening, Held, Limit
@@ -21,25 +29,63 @@ AHEAD = dt.timedelta(days=10)  # no exchange is shut for longer
 UNFILLED = FINAL - {OrderState.FILLED}
 
 
-def send(session: str, *, resources: Resources | None = None) -> dict[str, Any]:
+def send(session: str, *, again: bool = False, resources: Resources | None = None) -> dict[str, Any]:
     """Mail what the evening of a session came to; without a server or a recipient the same text is in the log.
 
-    Safe to run again: the mail is sent again, with what the ledger holds then.
+    Run again on the same evening it mails what has changed, and nothing when nothing has. Afterwards it mails nothing: the
+    positions and the halt that it would tell of are those of the present.
+
+    Parameters
+    ----------
+    again
+        Mail in any case, because a person asks for it.
     """
     from monitoring.daily_mail import to_html, to_text
 
     found = resources or live()
     evening = evening_of(found, session)
-    sent = found.alerts.send(
-        evening.subject, to_text(evening), "warning" if evening.attention else "info", html=to_html(evening)
-    )
+    text = to_text(evening)
+    untold = None if again else _why_not(found, session, _news(evening))
+    if untold is not None:
+        return {"session": session, "sent": False, "subject": evening.subject, "reason": untold}
+    sent = found.alerts.send(evening.subject, text, "warning" if evening.attention else "info", html=to_html(evening))
+    if sent:
+        _keep(found, session, _news(evening))
     return {"session": session, "sent": sent, "subject": evening.subject}
+
+
+def _why_not(found: Resources, session: str, news: str) -> str | None:
+    """Why a mail is not sent unless asked for, or None."""
+    day, path = dt.date.fromisoformat(session), _kept_at(found, session)
+    if is_past(found, day):
+        return PAST
+    if not path.exists():
+        return None
+    if path.read_text() == news:
+        return "sent before, and nothing has changed"
+    return "sent before, and the next session has opened" if has_opened(found, day) else None
+
+
+def _news(evening: Evening) -> str:
+    """What makes a mail worth sending again: all but the limits, which move with each look of the risk worker."""
+    from monitoring.daily_mail import to_text
+
+    return to_text(replace(evening, limits=()))
+
+
+def _keep(found: Resources, session: str, news: str) -> None:
+    path = _kept_at(found, session)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(news)
+
+
+def _kept_at(found: Resources, session: str) -> Path:
+    return found.data_dir / "mails" / f"{found.settings.portfolio}-{session}.txt"
 
 
 def evening_of(found: Resources, session: str) -> Evening:
     """What the ledger says of a session's evening."""
     from monitoring.daily_mail import Evening
-    from pipeline.trade import next_open
 
     day, portfolio = dt.date.fromisoformat(session), found.settings.portfolio
     curve = found.ledger.equity(portfolio)
@@ -122,7 +168,8 @@ def _refused(found: Resources, day: dt.date) -> dict[str, list[str]]:
     events = found.ledger.risk_events(found.settings.portfolio)
     by_reason: defaultdict[str, list[str]] = defaultdict(list)
     for event in events.to_dict("records"):
-        if event["session"] == day:
+        sold = event["reason"] in {REACHED_STOP, REACHED_TARGET}
+        if event["session"] == day and event["symbol"] and not sold:
             by_reason[str(event["reason"])].append(str(event["symbol"]))
     return dict(by_reason)
 

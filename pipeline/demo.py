@@ -21,7 +21,9 @@ import sqlalchemy as sa
 from rich.table import Table
 
 from core.errors import DeskError, RetryLater
-from pipeline import ingest, trade
+from pipeline import ingest
+from pipeline.ask import ask_api
+from pipeline.evening import next_open
 from pipeline.orchestrator import ROOT, airflow_environment, desk_environment, migrate
 from pipeline.resources import Resources, live
 from storage.runs import latest_run
@@ -63,7 +65,7 @@ def run(console: Console, resources: Resources | None = None) -> None:
             if dag_id == "model_training":
                 wait_for_model(url, found.data_dir / "logs" / "demo-api.log")
         questions = [(strategy.name, symbol) for strategy in found.strategies for symbol in found.universe()]
-        predictions = trade.ask_api(url, questions, found.settings.api_read_keys)
+        predictions = ask_api(url, questions, found.settings.api_read_keys)
     console.print(summary(found, session, predictions))
     console.print(where_next(found, time.perf_counter() - started))
 
@@ -179,9 +181,9 @@ def orders_line(found: Resources, session: str) -> str:
     day, portfolio = dt.date.fromisoformat(session), found.settings.portfolio
     orders = [f"{order.side} {order.quantity} {order.symbol}" for order, _ in found.ledger.orders_decided(portfolio, day)]
     events = found.ledger.risk_events(portfolio)
-    refused = events[events["session"] == day]
+    refused = events[(events["session"] == day) & (events["symbol"] != "")]
     reasons = ", ".join(f"{row.symbol} refused ({row.reason})" for row in refused.itertuples())
-    placed = f"{len(orders)} for the open of {trade.next_open(session)}" + (f": {', '.join(orders)}" if orders else "")
+    placed = f"{len(orders)} for the open of {next_open(session)}" + (f": {', '.join(orders)}" if orders else "")
     return "; ".join(filter(None, [placed, reasons or ("" if orders else "the strategy saw no entry")]))
 
 

@@ -162,7 +162,7 @@ def _not_linked(page: Mapping[str, Any], order: Row) -> list[str]:
     missing = []
     if page["signal"] is None:
         missing.append(
-            "No signal on record: the venue closed the position by itself, or the order was not decided by the desk."
+            "No signal on record: the position was left at its stop or target, or the order was not decided by the desk."
         )
     if order["leg"] == Leg.EXIT and page["entry_order"] is None:
         missing.append("No entry on record that this exit closes.")

@@ -7,27 +7,24 @@ another under a new id. Whoever calls it holds the executor's lock and has halte
 from __future__ import annotations
 
 import datetime as dt
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import structlog
 
-from core.models import FINAL, Leg, OrderState, client_order_id
-from core.sessions import calendar_name, last_closed_session, next_session, open_of
+from core.models import FINAL, OrderState
+from pipeline import exits
 from pipeline.resources import Resources, live
 from trading.brokers.intake import collect
 from trading.brokers.placing import cancel, place
-from trading.orders import exit_order
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from decimal import Decimal
 
     from core.models import OrderIntent, Position
     from trading.brokers.placing import Patience
 
 log = structlog.get_logger()
-ARM = "flatten"  # tells these exits from the strategy's own, which may have been cancelled for the same session
 LOOK_BACK = dt.timedelta(days=7)
 
 
@@ -62,9 +59,7 @@ def flatten(reason: str, *, day: dt.date | None = None, resources: Resources | N
     portfolio, patience = found.settings.portfolio, found.patience
     cancelled = tuple(_cancel_all(found, reason, patience))
     collect(found.ledger, found.broker, portfolio, found.clock() - LOOK_BACK)
-    orders = tuple(
-        order for position in found.ledger.positions(portfolio) if (order := _exit(found, position, day)) is not None
-    )
+    orders = [order for each in found.ledger.positions(portfolio) if (order := _exit(found, each, day)) is not None]
     states = place(found.ledger, found.broker, orders, patience=patience)
     collect(found.ledger, found.broker, portfolio, found.clock() - LOOK_BACK)
     done = Flattening(cancelled, tuple(states), tuple(found.ledger.positions(portfolio)))
@@ -73,10 +68,13 @@ def flatten(reason: str, *, day: dt.date | None = None, resources: Resources | N
 
 
 def _cancel_all(found: Resources, reason: str, patience: Patience) -> Iterator[str]:
-    """Cancel what the book has open, our own exits apart, and what rests at the venue without the book: brackets' children."""
+    """Cancel what the book has open, and what rests at the venue without the book: brackets' children.
+
+    Exits with an arm go on: they sell at once what the strategy's own may sell at a later open.
+    """
     kept = set()
     for order, _ in found.ledger.open_orders(found.settings.portfolio):
-        if order.leg is Leg.EXIT and order.arm.startswith(ARM):
+        if not order.by_strategy:
             kept.add(order.client_order_id)
             continue
         cancel(found.ledger, found.broker, order.client_order_id, reason, patience=patience)
@@ -88,44 +86,6 @@ def _cancel_all(found: Resources, reason: str, patience: Patience) -> Iterator[s
 
 
 def _exit(found: Resources, position: Position, day: dt.date | None) -> OrderIntent | None:
-    """The exit of a position: the one on its way, else a new one; None when the venue has nothing to sell."""
-    decided, session = sessions_of(found, position.symbol, day)
-    quantity = _at_venue(found, position)
-    if quantity <= 0:
-        log.error("position_not_at_venue", symbol=position.symbol, quantity=str(position.quantity), remedy="cli reconcile")
-        return None
-    order = replace(exit_order(position, decision_session=decided, session=session), quantity=quantity)
-    for attempt in range(1, 100):
-        arm = f"{ARM}-{attempt}"
-        number = client_order_id(order.portfolio, order.strategy, order.symbol, order.session, order.leg, arm=arm)
-        known = found.ledger.order(number)
-        if known is None:
-            return replace(order, client_order_id=number, arm=arm)
-        if known[1] not in FINAL:
-            return known[0]
-    log.error("exit_never_filled", symbol=position.symbol, attempts=attempt)
-    return None
-
-
-def _at_venue(found: Resources, position: Position) -> Decimal:
-    """The quantity to sell: never more than the venue holds in that direction, or the exit would open the other side."""
-    side = 1 if position.quantity > 0 else -1
-    nothing = position.quantity * 0
-    book = [each.quantity for each in found.ledger.positions(position.portfolio) if each.symbol == position.symbol]
-    venue = {each.symbol: each.quantity for each in found.broker.positions()}.get(position.symbol, nothing)
-    if venue == sum(book, nothing):  # strategies on both sides of a symbol are netted at the venue
-        return abs(position.quantity)
-    return min(abs(position.quantity), side * venue)
-
-
-def sessions_of(found: Resources, symbol: str, day: dt.date | None = None) -> tuple[dt.date, dt.date]:
-    """The session an order is decided at and the one it is for: one during a session, else the newest close and the next."""
-    calendar = calendar_name(symbol)
-    if day is None and found.historical:
-        day = max(found.bars.last_sessions().values())
-    if day is not None:
-        return day, next_session(day, calendar)
-    now = found.clock()
-    closed = last_closed_session(now, calendar)
-    coming = next_session(closed, calendar)
-    return (coming, coming) if now >= open_of(coming, calendar) else (closed, coming)
+    """The exit of a position: one with an arm that is on its way, whatever session it was for, else a new one."""
+    order, _ = exits.working(found).get((position.strategy, position.symbol), (None, None))
+    return order if order is not None and order.arm else exits.exit_of(found, position, exits.FLATTEN, day)

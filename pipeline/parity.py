@@ -29,7 +29,7 @@ from trading.portfolio import trades_of
 from trading.strategies.gate import ungated
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from backtest.engine import Result
     from core.models import Position
@@ -168,7 +168,8 @@ def of_ledger(first: dt.date | None, last: dt.date | None, *, resources: Resourc
 def record_day(session: str, *, resources: Resources | None = None) -> dict[str, Any]:
     """Measure a traded day against the backtest, store the split, and alert when the signals were not the same.
 
-    Call it once the session is on record; called again, it adds a newer measurement. See `pipeline.parity_day`.
+    Call it once the session is on record; called again, it adds a newer measurement, and alerts if the signals differ in
+    another way than before. See `pipeline.parity_day`.
     """
     from pipeline.parity_day import measure, row_of
     from storage.parity import ParityLedger
@@ -176,12 +177,19 @@ def record_day(session: str, *, resources: Resources | None = None) -> dict[str,
     found = resources or live()
     day = measure(found, dt.date.fromisoformat(session))
     row = row_of(day, found.settings.portfolio, joint_name(found.strategies))
-    ParityLedger(found.engine).add(row)
-    if day.count("signal"):
+    ledger = ParityLedger(found.engine)
+    before = ledger.of_session(found.settings.portfolio, day.session)
+    ledger.add(row)
+    if _signals_apart(row) and (before is None or _signals_apart(row) != _signals_apart(before)):
         said = [f"{each.symbol}: {each.detail}" for each in day.differences if each.cause == "signal"]
         found.alerts.send(f"Signals of {session} are not the backtest's", "\n".join(said))
     kept = (f"{cause}_{what}" for cause in CAUSES for what in ("differences", "usd"))
     return {"session": session, **{name: row[name] for name in kept}, "details": row["details"]}
+
+
+def _signals_apart(row: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The differences in signals of a measured day."""
+    return [each for each in row["details"] if each["cause"] == "signal"]
 
 
 def backtest_of(  # noqa: PLR0917  # a question of six parts

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from storage.strategy_params import Snapshot, StrategyParams
     from storage.trials import Trials
     from trading.brokers.alpaca import AlpacaBroker
+    from trading.brokers.alpaca_data import AlpacaData
     from trading.brokers.alpaca_stream import TradeStream
     from trading.brokers.base import Broker, Quotes, Timetable
     from trading.brokers.ib import IBBroker
@@ -300,15 +301,18 @@ class Resources:
         """Clock and calendar of the venue that trades; None where it has none."""
         return self.alpaca if self.settings.broker == "alpaca" else None
 
-    @cached_property
+    @property
     def quotes(self) -> Quotes | None:
         """Quotes of the venue that trades; None where it has none."""
-        from trading.brokers.alpaca_quotes import AlpacaQuotes
+        return self.alpaca_data if self.settings.broker == "alpaca" else None
+
+    @cached_property
+    def alpaca_data(self) -> AlpacaData:
+        """Alpaca's quotes, and its last trades, by which the desk watches the stops that do not rest there."""
+        from trading.brokers.alpaca_data import AlpacaData
 
         settings = self.settings
-        if settings.broker != "alpaca":
-            return None
-        return AlpacaQuotes(
+        return AlpacaData(
             *self.alpaca_keys(),
             url=settings.alpaca_data_url,
             feed=settings.alpaca_data_feed,

@@ -18,6 +18,7 @@ from pipeline import kill_switch, marks, risk_watch
 from pipeline.data_guard import guard
 from pipeline.flatten import flatten
 from pipeline.risk_gate import event
+from pipeline.signals import joint_name
 from pipeline.worth import cash_usd, first_usd
 from trading.decide import Refusal
 from trading.drawdown import Level, drawdown_pct
@@ -85,15 +86,21 @@ def manager_of(found: Resources) -> RiskManager:
 
 
 def _drawdown(found: Resources, day: dt.date, equity_usd: float) -> dict[str, Any] | None:
-    """Mail a drawdown that has reached a limit since the last close; its numbers when RISK_MODE=enforce must sell for it."""
+    """Mail a drawdown that has reached a limit since the last close, once; its numbers when RISK_MODE=enforce must sell for it.
+
+    A row of the portfolio, without a symbol, says that it was mailed.
+    """
     peak, limits = max(risk_watch.peak_usd(found), equity_usd), risk_watch.limits_of(found)
     level = limits.level(equity_usd, peak)
     if level is Level.OK:
         return None
     depth, limit = drawdown_pct(equity_usd, peak), found.settings.drawdown_halt_pct
+    numbers = {"limit_pct": limit, "found_pct": depth, "equity_usd": equity_usd, "peak_usd": peak}
     closes = found.ledger.equity(found.settings.portfolio)
     closes = closes[closes["session"].dt.date < day]
-    if closes.empty or limits.level(float(closes["equity_usd"].iloc[-1]), peak) is not level:
+    fresh = closes.empty or limits.level(float(closes["equity_usd"].iloc[-1]), peak) is not level
+    whose = {"portfolio": found.settings.portfolio, "strategy": joint_name(found.strategies), "symbol": "", "session": day}
+    if fresh and found.ledger.save_risk_events([{**whose, "reason": f"drawdown_{level}", "details": numbers}]):
         found.alerts.send(
             f"{found.settings.portfolio} is {depth:.2f} % under its peak at the close of {day}",
             f"Equity ${equity_usd:,.2f}, peak ${peak:,.2f}. Breach at {limit:g} %, RISK_MODE={found.settings.risk_mode}.",
@@ -101,7 +108,7 @@ def _drawdown(found: Resources, day: dt.date, equity_usd: float) -> dict[str, An
         )
     if level is not Level.HALT or found.settings.risk_mode != "enforce":
         return None
-    return {"limit_pct": limit, "found_pct": depth, "equity_usd": equity_usd, "peak_usd": peak}
+    return numbers
 
 
 def _sold(

@@ -7,14 +7,12 @@ Schedules speak New York time. A logical date at midnight UTC is a date that a p
 from __future__ import annotations
 
 import datetime as dt
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from zoneinfo import ZoneInfo
 
-from core.sessions import last_closed_session
+from core.sessions import close_of, last_closed_session, open_of
 from pipeline.ingest import check_session, newest_session
-
-if TYPE_CHECKING:
-    from pipeline.resources import Resources
+from pipeline.resources import Resources, live
 
 NEW_YORK = ZoneInfo("America/New_York")
 
@@ -54,6 +52,28 @@ def newest_before(given: str | None, logical_date: dt.datetime | None, *, resour
     newest = newest_session(resources)
     closed = last_closed_session(logical_date).isoformat() if logical_date else newest
     return check_session(min(newest, closed))
+
+
+def session_in_progress(
+    given: str | None, logical_date: dt.datetime | None, *, resources: Resources | None = None
+) -> dict[str, Any]:
+    """The session asked for, else the one of the logical date or of today, while its market is open. Same answer as above.
+
+    The logical date names the session, the clock says whether it goes on: a run that is late, or cleared on another day, is for
+    a session that is over.
+    """
+    found = resources or live()
+    now = found.clock()
+    day = given or _typed_date(logical_date) or (logical_date or now).astimezone(NEW_YORK).date().isoformat()
+    answer = check_session(day)
+    if not answer["trades"]:
+        return answer
+    opens, closes = (at(dt.date.fromisoformat(day)).astimezone(NEW_YORK) for at in (open_of, close_of))
+    here = now.astimezone(NEW_YORK)
+    if opens <= here < closes:
+        return answer
+    words = f"opens at {opens:%H:%M}" if here < opens else f"closed at {closes:%H:%M}"
+    return {"session": day, "trades": False, "reason": f"{day} {words} New York, and it is {here:%Y-%m-%d %H:%M} there"}
 
 
 def _typed_date(logical_date: dt.datetime | None) -> str | None:

@@ -1,7 +1,8 @@
 """The daily trade: settle the session, decide at its close, place orders for the next open, record.
 
-Every step takes the session whose close has just passed and is safe to run again: intents have deterministic ids and are
-committed before anything is sent. A newcomer reads this file, then `trading/decide.py`.
+Every step takes the session whose close has just passed and is safe to run again, at any later time: intents have deterministic
+ids and are committed before anything is sent, and what was decided upon is not written over. A newcomer reads this file, then
+`trading/decide.py`.
 """
 
 from __future__ import annotations
@@ -11,17 +12,29 @@ from collections import Counter
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-import httpx
 import pandas as pd
 import structlog
-from tenacity import retry, retry_if_exception_type, stop_after_attempt, wait_exponential_jitter
 
-from core.errors import ConfigError, NoChampion, RetryLater
 from core.failpoints import reach
 from core.models import WORKING, Leg, OrderState
-from core.sessions import next_session, open_of, sessions_between
+from core.sessions import open_of
 from pipeline import marks
 from pipeline.ab import decided_by_arms
+from pipeline.ask import ask_api
+from pipeline.evening import (
+    PAST,
+    decided_at,
+    has_opened,
+    in_time,
+    is_past,
+    next_open,
+    settled_on,
+    standing,
+    stands,
+    tell_late,
+    unsettled,
+    value_stands,
+)
 from pipeline.gate import gate_of
 from pipeline.market import bars_by_symbol
 from pipeline.portfolio import objection
@@ -29,7 +42,7 @@ from pipeline.resources import VIX, Resources, live
 from pipeline.risk_review import review
 from pipeline.signals import signals_of
 from pipeline.sizes import on_grid
-from pipeline.worth import cash_at, cash_usd, peak_usd, positions_at, recorded, since
+from pipeline.worth import cash_at, cash_usd, peak_usd, positions_at, since
 from storage.locks import executor_lock
 from trading.brokers.intake import collect
 from trading.brokers.placing import cancel
@@ -38,11 +51,10 @@ from trading.decide import Decisions, Holdings, Refusal, decide
 from trading.portfolio import account, trades_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
-
-    from pydantic import SecretStr
+    from collections.abc import Mapping, Sequence
 
     from core.models import OrderIntent
+    from pipeline.evening import Orders
     from trading.brokers.paper import PaperBroker
     from trading.brokers.placing import Gate
     from trading.decide import Key
@@ -55,8 +67,9 @@ VALIDATION = "validation"
 def settle(session: str, *, resources: Resources | None = None) -> dict[str, Any]:
     """Let the paper broker live through every session since the last recorded one: fills at the open, stops, targets.
 
-    A real venue has lived through them already: what it filled since is brought into the ledger, and an entry that is still
-    open there after its session is cancelled.
+    It does not live through a session again once a later one is on record, whatever its bars say by now. A real venue has lived
+    through all of them: what it filled since is brought into the ledger, and an entry still open there after its session is
+    cancelled.
     """
     found = resources or live()
     day, portfolio = dt.date.fromisoformat(session), found.settings.portfolio
@@ -71,8 +84,10 @@ def settle(session: str, *, resources: Resources | None = None) -> dict[str, Any
 
 
 def candidates(session: str, *, resources: Resources | None = None) -> dict[str, Any]:
-    """Signals of every strategy at the close of the session, stored."""
+    """Signals of every strategy at the close of the session, stored; those that orders were decided on stand."""
     found = resources or live()
+    if (reason := stands(found, dt.date.fromisoformat(session))) is not None:
+        return {"session": session, "symbols": 0, "entries": 0, "reason": reason}
     signals = _signals(found, session)
     if not signals.empty:
         found.ledger.save_signals(signals)
@@ -84,10 +99,13 @@ def candidates(session: str, *, resources: Resources | None = None) -> dict[str,
 def predict(session: str, *, resources: Resources | None = None) -> dict[str, Any]:
     """Ask the prediction API about every candidate of the session and store the answers.
 
-    A candidate whose features are not of this very session gets no prediction, and is refused when orders are placed.
+    A candidate whose features are not of this very session gets no prediction, and is refused when orders are placed. Answers
+    that orders were decided on stand: the API, asked again, would give those of another model or day.
     """
     found = resources or live()
     day = dt.date.fromisoformat(session)
+    if (reason := stands(found, day)) is not None:
+        return {"session": session, "predictions": 0, "accepted": 0, "reason": reason}
     signals = _stored_signals(found, day)
     entries = signals[signals["entry"] != 0]
     questions = list(zip(entries["strategy"], entries["symbol"], strict=True))
@@ -125,8 +143,8 @@ def place(session: str, *, resources: Resources | None = None) -> dict[str, Any]
     }
     with executor_lock(found.engine, found.settings.portfolio) as lock:
         reach("place.locked")
-        if _is_past(found, dt.date.fromisoformat(session)):
-            return outcome | {"reason": "a later session is on record"}
+        if is_past(found, dt.date.fromisoformat(session)):
+            return outcome | {"reason": PAST}
         return outcome | _place(found, session, gate_of(found, lock))
 
 
@@ -144,7 +162,7 @@ def confirm(session: str, *, resources: Resources | None = None) -> dict[str, An
 def _simulate(found: Resources, paper: PaperBroker, day: dt.date) -> int:
     """Lead the paper broker through every session it has missed; return how many fills that brought."""
     fills = 0
-    for missed in _unsettled(found, day):
+    for missed in unsettled(found, day):
         bars = found.bars.read(start=missed, end=missed)
         fills += len(paper.advance(missed, bars[bars["symbol"] != VIX]))
     return fills
@@ -160,10 +178,14 @@ def _end_entries(found: Resources, day: dt.date) -> None:
 
 def _place(found: Resources, session: str, gate: Gate) -> dict[str, Any]:
     day, portfolio = dt.date.fromisoformat(session), found.settings.portfolio
+    known = decided_at(found, day)
+    if has_opened(found, day) and (before := standing(found, day, known)):
+        states = send(found.ledger, found.broker, before, gate=gate, patience=found.patience)
+        tell_late(found, day, before, known, states)
+        return _counts(known, states, ())
     decisions = _decide(found, day)
     reach("place.decided")
-    known = {order.client_order_id: (order, state) for order, state in found.ledger.orders_decided(portfolio, day)}
-    intents, barred = _validated(found, day, _in_time(found, session, _settled_on(found, day, decisions, known)), set(known))
+    intents, barred = _validated(found, day, in_time(found, day, settled_on(found, day, decisions, known)), set(known))
     intents, held_back = review(found, day, intents, set(known))
     intents, untradable = on_grid(found, day, intents, set(known))
     states = send(found.ledger, found.broker, intents, gate=gate, patience=found.patience)
@@ -180,8 +202,12 @@ def _place(found: Resources, session: str, gate: Gate) -> dict[str, Any]:
         for refusal in refusals
     )
     reach("place.refused")
+    tell_late(found, day, decisions.intents, known, states)
+    return _counts(known, states, refusals)
+
+
+def _counts(known: Orders, states: Mapping[str, OrderState], refusals: Sequence[Refusal]) -> dict[str, Any]:
     before = {order_id: known[order_id][1] if order_id in known else OrderState.INTENT for order_id in states}
-    _tell_late(found, session, decisions, before, states)
     sent = {order_id for order_id, state in before.items() if state is OrderState.INTENT is not states[order_id]}
     return {
         "orders": len(states),
@@ -191,122 +217,23 @@ def _place(found: Resources, session: str, gate: Gate) -> dict[str, Any]:
     }
 
 
-def _settled_on(
-    found: Resources, day: dt.date, decisions: Decisions, known: Mapping[str, tuple[OrderIntent, OrderState]]
-) -> tuple[OrderIntent, ...]:
-    """The orders of the day's decision, which is made once: what a run before this one wrote down for later sessions stands.
-
-    Deciding again on predictions or prices that changed since would add orders to those sent already.
-    """
-    names = {strategy.name for strategy in found.strategies}
-    standing = tuple(order for order, _ in known.values() if order.strategy in names and order.session > day)
-    if not standing:
-        return decisions.intents
-    fresh = [intent for intent in decisions.intents if intent.session > day and intent.client_order_id not in known]
-    if fresh:
-        log.warning("decision_stands", session=day.isoformat(), orders=len(standing), not_added=len(fresh))
-    return (*standing, *(intent for intent in decisions.intents if intent.session <= day))
-
-
-def _in_time(found: Resources, session: str, intents: tuple[OrderIntent, ...]) -> tuple[OrderIntent, ...]:
-    """All of them before the next open; after it only what is on record, of which the gate lets no entry out."""
-    opens = next_open(session)
-    if found.historical or found.clock() < open_of(opens):
-        return intents
-    return tuple(intent for intent in intents if found.ledger.order(intent.client_order_id) is not None)
-
-
-def _tell_late(
-    found: Resources,
-    session: str,
-    decisions: Decisions,
-    before: Mapping[str, OrderState],
-    states: Mapping[str, OrderState],
-) -> None:
-    """Mail what the open came before: orders never written down, and entries that the gate did not let out any more."""
-    opens = next_open(session)
-    if found.historical or found.clock() < open_of(opens):
-        return
-    unsent = [order_id for order_id, state in states.items() if state is OrderState.CANCELLED is not before[order_id]]
-    refused = _refused_on(found, dt.date.fromisoformat(session))
-    never = [
-        intent.client_order_id
-        for intent in decisions.intents
-        if found.ledger.order(intent.client_order_id) is None and (intent.leg is Leg.EXIT or intent.symbol not in refused)
-    ]
-    if late := [*unsent, *never]:
-        found.alerts.send(
-            f"{len(late)} orders for {opens} came too late", f"The session has opened, and none was sent: {', '.join(late)}."
-        )
-
-
-def _refused_on(found: Resources, day: dt.date) -> set[str]:
-    """Symbols of which an entry was refused by an earlier run for the session."""
-    events = found.ledger.risk_events(found.settings.portfolio)
-    return set(events.loc[events["session"] == day, "symbol"])
-
-
 def record(session: str, *, resources: Resources | None = None) -> dict[str, Any]:
-    """Mark the portfolio to the session's closes and store its value and its closed trades."""
+    """Mark the portfolio to the session's closes and store its value and its closed trades.
+
+    What is on record stands once the next session has opened: the venue values the account as it is then.
+    """
     found = resources or live()
     day, portfolio = dt.date.fromisoformat(session), found.settings.portfolio
     trades = trades_of(found.ledger.fills(portfolio))
     found.ledger.save_trades(portfolio, trades)
     reach("record.trades")
-    if _is_past(found, day):
-        return {"session": session, "trades": len(trades), "reason": "a later session is on record"}
+    if (reason := value_stands(found, day)) is not None:
+        return {"session": session, "trades": len(trades), "reason": reason}
     positions = positions_at(found, day)
     value = account(cash_at(found, day), positions, (), _closes(found, day, {held.symbol for held in positions}))
     found.ledger.save_equity({"portfolio": portfolio, "session": day, **asdict(value), "positions": len(positions)})
     reach("record.recorded")
     return {"session": session, "equity_usd": value.equity_usd, "positions": len(positions), "trades": len(trades)}
-
-
-@retry(
-    retry=retry_if_exception_type(RetryLater), stop=stop_after_attempt(4), wait=wait_exponential_jitter(0.5, 8), reraise=True
-)
-def ask_api(url: str, questions: Iterable[Key], keys: Sequence[SecretStr] = ()) -> list[dict[str, Any]]:
-    """POST each strategy and symbol to `/predict-entry`; what is unknown or stale there is logged and left out.
-
-    Returns
-    -------
-    list
-        The answers, each under the strategy's name as it was asked (with that of its gate).
-
-    Raises
-    ------
-    RetryLater
-        When the API cannot be reached or its stores are not.
-    NoChampion
-        When it has no model yet: waiting would not help.
-    ConfigError
-        When it wants another key.
-    """
-    answers = []
-    headers = {"X-API-Key": keys[0].get_secret_value()} if keys else {}
-    with httpx.Client(base_url=url, timeout=10.0, headers=headers) as client:
-        for strategy, symbol in questions:
-            try:
-                response = client.post("/predict-next-day", json={"symbol": symbol})
-            except httpx.TransportError as error:
-                raise RetryLater(f"The prediction API at {url} does not answer ({error}). Is it running? `make up`.") from error
-            if NoChampion.__name__ in response.text and response.status_code == httpx.codes.SERVICE_UNAVAILABLE:
-                raise NoChampion(f"{response.json()['detail']} {response.json()['remedy']}")
-            if response.status_code >= httpx.codes.INTERNAL_SERVER_ERROR:
-                raise RetryLater(f"The prediction API answered {response.status_code}: {response.text}")
-            if response.status_code == httpx.codes.UNAUTHORIZED:
-                raise ConfigError(f"{response.json()['detail']} Set API_READ_KEYS to the same for the desk and the API.")
-            if response.status_code in {httpx.codes.NOT_FOUND, httpx.codes.CONFLICT}:
-                log.warning("no_prediction", strategy=strategy, symbol=symbol, answer=response.text)
-                continue
-            response.raise_for_status()
-            answers.append({**response.json(), "strategy": strategy})
-    return answers
-
-
-def next_open(session: str) -> dt.date:
-    """The session at whose open today's decisions are filled."""
-    return next_session(dt.date.fromisoformat(session))
 
 
 def _decide(found: Resources, day: dt.date) -> Decisions:
@@ -351,19 +278,6 @@ def _validated(
 def _closes(found: Resources, day: dt.date, symbols: set[str]) -> dict[str, float]:
     """Last close of each symbol at or before `day`."""
     return marks.prices(found, symbols, day)
-
-
-def _is_past(found: Resources, day: dt.date) -> bool:
-    newest = recorded(found)
-    return newest is not None and day < newest
-
-
-def _unsettled(found: Resources, day: dt.date) -> list[dt.date]:
-    """Sessions the paper broker has yet to live through, oldest first; one on record is settled again and adds nothing."""
-    newest = recorded(found)
-    if newest is None or newest >= day:
-        return [day]
-    return [stamp.date() for stamp in sessions_between(newest + dt.timedelta(days=1), day)]
 
 
 def _signals(found: Resources, session: str) -> pd.DataFrame:

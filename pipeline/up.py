@@ -1,7 +1,10 @@
-"""`make up`: Airflow, MLflow and the prediction API on this machine, bound to loopback, until Ctrl-C. Owns no step of the desk.
+"""`make up`: the whole desk on this machine, bound to loopback, until Ctrl-C. Owns no step of the desk.
 
-The embedded PostgreSQL lives in this process. Each service writes to `.local/logs/NAME.log`; the terminal shows where to
-look, and the end of the log of a service that stops by itself.
+Airflow, MLflow and the prediction API; beside them the risk worker, and the order listener where the broker has a stream. The
+embedded PostgreSQL lives in this process. Each service writes to `.local/logs/NAME.log`; the terminal shows where to look, and
+the end of the log of a service that ends by itself. Without one of the first three nothing works, so it ends the others too.
+The risk worker and the listener are started again instead, which is said each time and mailed the first: meanwhile nothing is
+opened, or the desk stands halted, and what is held can still be sold.
 """
 
 from __future__ import annotations
@@ -15,6 +18,7 @@ import threading
 import time
 import uuid
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING
 
 import honcho.manager
@@ -25,27 +29,48 @@ from rich.table import Table
 
 from core.errors import ConfigError, DeskError
 from core.settings import Settings, get_settings
+from pipeline import status
+from pipeline.keep import Keeper
 from pipeline.orchestrator import ROOT, airflow_environment, desk_environment, migrate
+from pipeline.resources import Resources, utc_now
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    import datetime as dt
+    from collections.abc import Callable, Mapping
     from pathlib import Path
+
+    from monitoring.alerts import Severity
+    from pipeline.keep import Ended
+    from pipeline.status import Seen
 
 MARK = "DESK_UP_ID"  # in the environment of every process started here, so that none is left behind
 PATIENCE_SECONDS = 120.0
+SIGN_SECONDS = 30.0  # for a sign of life, once everything else is ready
+HEARTBEAT_SECONDS = 180.0  # how old the risk worker's heartbeat may be, unless the setting says: it is started here
 STOPPED_BY_OPERATOR = {130, 143}
 console = Console(stderr=True)
 
 
 @dataclass(frozen=True)
 class Service:
-    """One process: its command, what it adds to the environment, and the address that answers when it is ready."""
+    """One process: its command, what it adds to the environment, and what says that it is ready.
+
+    Attributes
+    ----------
+    health_url
+        The address that answers then.
+    signs
+        The signs of life of a service that has no address. Such a one is kept: started again when it ends.
+    shown
+        Address or name, and what one sees there.
+    """
 
     name: str
     command: tuple[str, ...]
     environment: Mapping[str, str] = field(repr=False)
     health_url: str | None = None
-    shown: tuple[str, str] | None = None  # address and what one sees there
+    shown: tuple[str, str] | None = None
+    signs: Callable[[], Seen] | None = field(default=None, repr=False)
 
 
 def services(settings: Settings) -> list[Service]:
@@ -53,7 +78,9 @@ def services(settings: Settings) -> list[Service]:
     from storage.engine import cluster_url
 
     python = (sys.executable, "-m")
-    airflow, desk = airflow_environment(settings), desk_environment(settings)
+    limit = settings.heartbeat_max_age_seconds or max(HEARTBEAT_SECONDS, status.INTERVALS * settings.risk_interval_seconds)
+    watched = {"HEARTBEAT_MAX_AGE_SECONDS": f"{limit:g}"}
+    airflow, desk = airflow_environment(settings) | watched, desk_environment(settings) | watched
     artifacts = settings.data_dir.absolute() / "mlartifacts"
     mlflow = {
         **desk,
@@ -97,7 +124,29 @@ def services(settings: Settings) -> list[Service]:
             f"{api}/healthz",
             (f"{api}/docs", "Prediction API: try it in the browser"),
         ),
+        *watchers(settings, desk),
     ]
+
+
+def watchers(settings: Settings, desk: Mapping[str, str]) -> list[Service]:
+    """What runs beside the daily DAGs: the risk worker always, the order listener where the broker has a stream."""
+    verb, found = (sys.executable, "-m", "pipeline.cli"), Resources(settings)
+    looks = f"Looks each {settings.risk_interval_seconds:g} s, RISK_MODE={settings.risk_mode}; without it nothing is opened"
+    worker = Service(
+        status.RISK_WORKER,
+        (*verb, "risk-worker"),
+        desk,
+        shown=("Risk worker", looks),
+        signs=lambda: status.risk_worker(found),
+    )
+    listener = Service(
+        status.ORDER_LISTENER,
+        (*verb, "listen"),
+        desk,
+        shown=("Order listener", "Brings what Alpaca does into the ledger as it happens"),
+        signs=lambda: status.order_listener(found),
+    )
+    return [worker, listener] if settings.broker == "alpaca" else [worker]
 
 
 def require_free_ports(settings: Settings) -> None:
@@ -115,16 +164,28 @@ def require_free_ports(settings: Settings) -> None:
 
 
 class Supervisor:
-    """Runs the services until one stops or the operator does, then leaves no process behind."""
+    """Runs the services until one that all need stops or the operator does, then leaves no process behind.
 
-    def __init__(self, running: list[Service], logs: Path) -> None:
-        self.services, self.logs, self.mark = running, logs, uuid.uuid4().hex
+    Parameters
+    ----------
+    tell
+        Mails a person: subject, body, severity.
+    """
+
+    def __init__(self, running: list[Service], logs: Path, tell: Callable[[str, str, Severity], object] | None = None) -> None:
+        self.services, self.logs, self.mark, self.began = running, logs, uuid.uuid4().hex, utc_now()
+        self.tell = tell or (lambda *_: None)
         honcho.manager.KILL_WAIT = 15  # the scheduler ends its tasks before it goes
         self.manager = honcho.manager.Manager()
+        self.keepers: list[Keeper] = []
         logs.mkdir(parents=True, exist_ok=True)
         for service in running:
-            command = f"exec {shlex.join(service.command)} > {shlex.quote(str(self.log_of(service)))} 2>&1"
             environment = {**os.environ, **service.environment, MARK: self.mark}
+            if service.signs is not None:
+                ended = partial(self._ended, service)
+                self.keepers.append(Keeper(service.command, environment, ROOT, self.log_of(service), ended))
+                continue
+            command = f"exec {shlex.join(service.command)} > {shlex.quote(str(self.log_of(service)))} 2>&1"
             self.manager.add_process(service.name, command, env=environment, cwd=str(ROOT))
 
     def log_of(self, service: Service) -> Path:
@@ -133,10 +194,14 @@ class Supervisor:
 
     def run(self) -> int:
         """Block until everything has stopped; 0 when the operator stopped it."""
-        threading.Thread(target=self._announce, daemon=True).start()
         try:
+            for keeper in self.keepers:
+                keeper.start()
+            threading.Thread(target=self._announce, daemon=True).start()
             self.manager.loop()
         finally:
+            for keeper in self.keepers:
+                keeper.stop()
             self._sweep()
         code = int(self.manager.returncode or 0)
         if code in STOPPED_BY_OPERATOR:
@@ -149,7 +214,7 @@ class Supervisor:
         return code or 1
 
     def _announce(self) -> None:
-        """Wait until every service answers, then say where to look."""
+        """Wait until every service answers or has given a sign of life, then say where to look."""
         started = time.monotonic()
         for service in self.services:
             if service.health_url and not wait_until_ready(service.health_url, started + PATIENCE_SECONDS):
@@ -158,9 +223,26 @@ class Supervisor:
         table = Table(title=f"Ready after {time.monotonic() - started:.0f} s. Ctrl-C stops everything.", show_header=False)
         for service in self.services:
             if service.shown:
-                table.add_row(*service.shown)
+                table.add_row(*service.shown if service.signs is None else self._row(service))
         table.add_row(str(self.logs), "Logs, one file a service")
         console.print(table)
+
+    def _row(self, service: Service) -> tuple[str, str]:
+        """The line of a service that has no address: that it runs, or what there is of it instead."""
+        name, what = service.shown or (service.name, "")
+        seen = wait_for_sign(service, self.began, time.monotonic() + SIGN_SECONDS)
+        if seen.well and seen.at is not None and seen.at >= self.began:
+            return f"{name} runs", what
+        return f"[red]{name} does not run[/red]", f"{seen.says}; see {self.log_of(service)}, `cli status`"
+
+    def _ended(self, service: Service, end: Ended) -> None:
+        """Say that a kept service has ended by itself, with what it said last; mail the first of several in a row."""
+        words = f"{service.name} ended by itself (code {end.code}) and is started again in {end.pause_seconds:g} s"
+        said = tail(self.log_of(service))
+        console.rule(f"[red]{words}[/red]")
+        console.print(said, markup=False, highlight=False)
+        if end.failures == 1:
+            self.tell(f"The {service.name} ended by itself", f"{words}. The end of its log:\n\n{said}", "critical")
 
     def _sweep(self) -> None:
         """End what the services left: Airflow's tasks run in process groups of their own."""
@@ -189,6 +271,20 @@ def wait_until_ready(url: str, deadline: float) -> bool:
     return False
 
 
+def wait_for_sign(service: Service, since: dt.datetime, deadline: float) -> Seen:
+    """What a service shows of itself, once that is younger than `since` or `deadline` (monotonic seconds) has passed."""
+    from sqlalchemy.exc import SQLAlchemyError
+
+    while True:
+        try:
+            seen = service.signs() if service.signs else status.Seen(service.name, False, "it gives no sign")
+        except (DeskError, SQLAlchemyError) as error:
+            seen = status.Seen(service.name, False, str(error))
+        if (seen.at is not None and seen.at >= since) or time.monotonic() >= deadline:
+            return seen
+        time.sleep(0.5)
+
+
 def tail(path: Path, lines: int = 15) -> str:
     """The last lines of a log."""
     return "\n".join(path.read_text(errors="replace").splitlines()[-lines:]) if path.exists() else "(nothing written)"
@@ -205,8 +301,8 @@ def main() -> int:
     except DeskError as error:
         console.print(f"[red]{error}[/red]")
         return 2
-    console.print("Starting Airflow, MLflow and the prediction API ...")
-    return Supervisor(running, settings.data_dir.absolute() / "logs").run()
+    console.print(f"Starting {', '.join(service.name for service in running)} ...")
+    return Supervisor(running, settings.data_dir.absolute() / "logs", Resources(settings).alerts.send).run()
 
 
 if __name__ == "__main__":

@@ -195,15 +195,17 @@ class Ledger:
         )
         return pd.DataFrame(self._rows(query), columns=columns)
 
-    def save_risk_events(self, events: Iterable[Mapping[str, Any]]) -> None:
-        """Store refusals: portfolio, strategy, symbol, session, reason. Known ones are left alone."""
+    def save_risk_events(self, events: Iterable[Mapping[str, Any]]) -> int:
+        """Store refusals: portfolio, strategy, symbol, session, reason. Known ones are left alone; returns how many are new."""
         rows = [dict(event) for event in events]
-        if rows:
-            with self._engine.begin() as connection:
-                connection.execute(insert(risk_events).on_conflict_do_nothing(), rows)
+        if not rows:
+            return 0
+        stored = insert(risk_events).on_conflict_do_nothing().returning(risk_events.c.reason)
+        with self._engine.begin() as connection:
+            return sum(connection.execute(stored.values(row)).first() is not None for row in rows)
 
     def risk_events(self, portfolio: str) -> pd.DataFrame:
-        """Every refusal of a portfolio: strategy, symbol, session, reason."""
+        """Every refusal of a portfolio, and what else spoke: strategy, symbol ("": the whole portfolio), session, reason."""
         wanted = risk_events.c
         query = sa.select(wanted.strategy, wanted.symbol, wanted.session, wanted.reason).where(wanted.portfolio == portfolio)
         frame = pd.DataFrame(self._rows(query), columns=["strategy", "symbol", "session", "reason"])

@@ -11,6 +11,7 @@ from sqlalchemy.dialects.postgresql import distinct_on
 from storage.tables import parity_days
 
 if TYPE_CHECKING:
+    import datetime as dt
     from collections.abc import Mapping
 
 COLUMNS = tuple(column.name for column in parity_days.c if column.name not in {"id", "created_at"})
@@ -26,6 +27,14 @@ class ParityLedger:
         """Store a day: the columns of `COLUMNS`."""
         with self._engine.begin() as connection:
             connection.execute(sa.insert(parity_days).values(dict(row)))
+
+    def of_session(self, portfolio: str, session: dt.date) -> dict[str, Any] | None:
+        """The newest measurement of a session; None before the first."""
+        wanted = parity_days.c
+        query = sa.select(*(wanted[name] for name in COLUMNS)).where(wanted.portfolio == portfolio, wanted.session == session)
+        with self._engine.connect() as connection:
+            row = connection.execute(query.order_by(wanted.id.desc()).limit(1)).mappings().one_or_none()
+        return None if row is None else dict(row)
 
     def read(self, portfolio: str) -> pd.DataFrame:
         """The newest measurement of each session, oldest session first."""

@@ -381,7 +381,8 @@ equity = sa.Table(
     schema="trading",
 )
 
-# Each refusal of a candidate and each limit that spoke, with its reason; `details` has the rule's numbers.
+# Each refusal of a candidate and each limit that spoke, with its reason; `details` has the rule's numbers. A row without a
+# symbol concerns the whole portfolio.
 risk_events = sa.Table(
     "risk_events",
     metadata,

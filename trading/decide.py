@@ -82,7 +82,8 @@ def decide(
 ) -> Decisions:
     """Decide at the close of `session`, or at its open for the strategies that enter there.
 
-    Orders decided at this very session count as not there, so that deciding again gives the same answer.
+    Orders decided at this very session count as not there, so that deciding again gives the same answer; those with an arm,
+    which no strategy decided, are there.
 
     Parameters
     ----------
@@ -108,7 +109,7 @@ def decide(
         raise StopTrading(f"Deciding for {session} on signals of another session. Compute the signals of that session.")
     rules = {strategy.name: strategy for strategy in strategies}
     rows = signals.sort_values(["strategy", "symbol"], ignore_index=True)
-    orders = [order for order in holdings.open_orders if order.decision_session < session]
+    orders = [order for order in holdings.open_orders if order.decision_session < session or not order.by_strategy]
     exits = _exits(session, rows, rules, holdings, orders) if moment == "close" else []
     entering = [name for name, rule in rules.items() if rule.entry == ("open" if moment == "open" else "next_open")]
     rows = rows[rows["strategy"].isin(entering)].reset_index(drop=True)

@@ -46,6 +46,7 @@ def test_the_dags_are_read_without_an_error_and_survive_serialisation(facts: dic
         "model_ab_judge": "model_ab_judge",
         "model_monitoring": "model_monitoring",
         "model_training": "model_training",
+        "position_watch": "position_watch",
         "strategy_research": "strategy_research",
         "trading_execution": "trading_execution",
     }
@@ -123,6 +124,18 @@ def test_research_runs_in_one_line_with_a_mapped_sweep_in_front(facts: dict[str,
     ]
     assert tasks["rank"]["trigger_rule"] == "all_done_min_one_success", "one failed strategy does not stop the others"
     assert dag["schedule"] == "NullTimetable", "a portfolio that fails stops new entries: a person starts this"
+
+
+def test_positions_are_watched_every_five_minutes_of_new_yorks_session_and_a_run_ends_before_it_is_stale(
+    facts: dict[str, Any],
+) -> None:
+    dag = facts["dags"]["position_watch"]
+    assert (dag["schedule"], dag["timezone"]) == ("*/5 9-16 * * 1-5", "America/New_York")
+    assert {name: task["upstream"] for name, task in dag["tasks"].items()} == {
+        "choose_session": [],
+        "watch": ["choose_session"],
+    }
+    assert all(task["timeout"] < 300 for task in dag["tasks"].values())
 
 
 def test_every_dag_is_described_tagged_and_takes_a_session(facts: dict[str, Any]) -> None:

@@ -23,6 +23,7 @@ from core.sessions import next_session, sessions_between
 from features.build import build_features
 from ml.predict import Payoff
 from pipeline import featurize, ingest, research, trade, train
+from pipeline.ask import ask_api
 from pipeline.market import bars_by_symbol
 from pipeline.resources import VIX, Resources
 from serving.app import create_app
@@ -205,7 +206,7 @@ def test_without_the_api_the_step_can_be_tried_again(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr("tenacity.nap.time.sleep", lambda _: None)
 
     with pytest.raises(RetryLater, match="make up"):
-        trade.ask_api("http://127.0.0.1:9", [("bollinger_vix", "SPY")])
+        ask_api("http://127.0.0.1:9", [("bollinger_vix", "SPY")])
 
 
 def run_day(desk: Resources, day: str) -> None:

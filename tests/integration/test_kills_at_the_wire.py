@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import os
 import signal
 from contextlib import contextmanager
 from dataclasses import replace
+from decimal import Decimal
 from typing import TYPE_CHECKING
 
 import pytest
@@ -14,11 +16,16 @@ from pydantic import SecretStr
 
 from core.failpoints import VARIABLE
 from core.models import OrderState
+from core.settings import Settings
+from pipeline.position_watch import look
+from pipeline.resources import Resources
+from storage.bars import BarStore
 from storage.engine import open_engine
 from storage.ledger import Ledger
 from tests.standins.alpaca import KEY, SECRET, AlpacaStandIn
+from tests.standins.feed import walk
 from tests.standins.tws import TwsStandIn
-from tests.standins.venues import LONG_AGO, QUICK, entry
+from tests.standins.venues import DECIDED, LONG_AGO, QUICK, SESSION, entry
 from trading.brokers.alpaca import AlpacaBroker
 from trading.brokers.alpaca_wire import AlpacaClient
 from trading.brokers.ib import IBBroker
@@ -30,7 +37,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from core.models import OrderIntent
-    from core.settings import Settings
     from tests.standins.alpaca_exchange import Exchange
     from trading.brokers.base import Broker
 
@@ -58,14 +64,23 @@ def venue(name: str) -> Iterator[tuple[Exchange, Callable[[], Broker]]]:
 
 def attempt(settings: Settings, broker: Callable[[], Broker], intents: list[OrderIntent], failpoint: str = "") -> bool:
     """Place and collect in a process of its own; False when it was killed."""
+
+    def work() -> None:
+        assert settings.database_url is not None
+        ledger, at = Ledger(sa.create_engine(settings.database_url.get_secret_value())), broker()
+        place(ledger, at, intents, patience=QUICK)
+        collect(ledger, at, intents[0].portfolio, LONG_AGO)
+
+    return survived(work, failpoint)
+
+
+def survived(work: Callable[[], object], failpoint: str = "") -> bool:
+    """Do it in a process of its own; False when it was killed."""
     child = os.fork()
     if child == 0:
         os.environ[VARIABLE] = failpoint
         try:
-            assert settings.database_url is not None
-            ledger, at = Ledger(sa.create_engine(settings.database_url.get_secret_value())), broker()
-            place(ledger, at, intents, patience=QUICK)
-            collect(ledger, at, intents[0].portfolio, LONG_AGO)
+            work()
             os._exit(0)
         except BaseException:  # noqa: BLE001  # the parent sees the code
             os._exit(1)
@@ -109,4 +124,42 @@ def test_wherever_it_is_killed_each_intent_is_one_order_and_each_fill_counts_onc
             assert states == [OrderState.FILLED] * 3, failpoints
             assert len(ledger.fills(book)) == 3, failpoints
             assert {held.symbol: held.quantity for held in ledger.positions(book)} == {"AAPL": 10, "MSFT": 5, "TSLA": -3}
+    engine.dispose()
+
+
+def test_wherever_a_watch_over_stops_is_killed_its_exit_is_sent_once(database_settings: Settings) -> None:
+    engine = open_engine(database_settings)
+    bars = walk("AAPL", SESSION - dt.timedelta(days=30), DECIDED)
+    bars.loc[bars.index[-1], ["open", "high", "low", "close", "adj_close"]] = 100.0
+    BarStore(engine).write(bars, source="test", ingested_at=LONG_AGO, backfilled=True)
+    lookups = [["send.claimed", name] for name in ("lookup.answered", "lookup.absent")]  # what arrived is collected first
+    for number, failpoints in enumerate([[name] for name in (*FIRST, *COLLECTING)] + lookups):
+        with AlpacaStandIn() as alpaca:
+            exchange = alpaca.exchange
+            exchange.list_asset("AAPL", "100")
+            exchange.clock_ahead = dt.datetime(2026, 11, 23, 17, tzinfo=dt.UTC) - dt.datetime.now(dt.UTC)
+            values = {"portfolio": f"watched-{number}", "provider": "yfinance", "broker": "alpaca", "alpaca_brackets": False}
+            keys = {"alpaca_api_key": KEY, "alpaca_secret_key": SECRET, "alpaca_url": alpaca.url, "alpaca_data_url": alpaca.url}
+            settings = Settings(_env_file=None, **database_settings.model_dump() | values | keys)
+            desk = Resources(settings, clock=exchange.now)
+            desk.__dict__["engine"] = engine
+            order = replace(
+                entry(2.5, stop_pct=5), portfolio=settings.portfolio, client_order_id=f"20261123-entry-AAPL-watched-{number}"
+            )
+            place(desk.ledger, desk.broker, [order], patience=QUICK)
+            exchange.trade("AAPL", "94")
+
+            def work(settings: Settings = settings, exchange: Exchange = exchange) -> None:
+                look(resources=Resources(settings, clock=exchange.now))
+
+            for failpoint in failpoints:
+                assert not survived(work, failpoint), f"{failpoint} was never reached"
+            assert survived(work)
+            assert survived(work), "and once more, when nothing is left"
+
+            sales = [(each.qty, each.status) for each in exchange.orders.values() if each.side == "sell"]
+            assert sales == [(Decimal("2.5"), "filled")], failpoints
+            assert desk.ledger.positions(settings.portfolio) == []
+            legs = [(fill_order.leg, fill.quantity) for fill_order, fill in desk.ledger.fills(settings.portfolio)]
+            assert legs == [("entry", Decimal("2.5")), ("exit", Decimal("2.5"))], failpoints
     engine.dispose()

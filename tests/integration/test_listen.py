@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from contextlib import contextmanager
 from decimal import Decimal
@@ -13,9 +14,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+import sqlalchemy as sa
 
+from core.errors import ConfigError
 from core.models import OrderState
-from pipeline import kill_switch
+from pipeline import kill_switch, status
+from pipeline.listen import last_beat, listen
 from pipeline.resources import Resources
 from tests.standins.alpaca import KEY, SECRET, AlpacaStandIn
 from tests.standins.venues import QUICK, entry
@@ -53,8 +57,8 @@ def desk(database_settings: Settings, alpaca: AlpacaStandIn, monkeypatch: pytest
 
 
 @contextmanager
-def listening(desk: Resources, alpaca: AlpacaStandIn) -> Iterator[subprocess.Popen[str]]:
-    """The verb, once it listens; killed at the end if it is still there."""
+def started(desk: Resources, alpaca: AlpacaStandIn, *options: str) -> Iterator[subprocess.Popen[str]]:
+    """The verb in a process of its own; killed at the end if it is still there."""
     assert desk.settings.database_url is not None
     settings = desk.settings
     environment = {
@@ -68,16 +72,23 @@ def listening(desk: Resources, alpaca: AlpacaStandIn) -> Iterator[subprocess.Pop
         "DATA_DIR": str(settings.data_dir),
         "LOG_LEVEL": "DEBUG",
     }
-    before = alpaca.streams_opened
-    command = [sys.executable, "-m", "pipeline.cli", "listen", "--poll-seconds", "3600"]
+    command = [sys.executable, "-m", "pipeline.cli", "listen", "--poll-seconds", "3600", *options]
     with subprocess.Popen(
         command, cwd=ROOT, env=os.environ | environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     ) as process:
         try:
-            until(lambda: alpaca.streams_opened > before and bool(alpaca._streams), 30)
             yield process
         finally:
             process.kill()
+
+
+@contextmanager
+def listening(desk: Resources, alpaca: AlpacaStandIn) -> Iterator[subprocess.Popen[str]]:
+    """The same, once it listens."""
+    before = alpaca.streams_opened
+    with started(desk, alpaca) as process:
+        until(lambda: alpaca.streams_opened > before and bool(alpaca._streams), 30)
+        yield process
 
 
 def until(condition: Callable[[], bool], seconds: float = 10.0) -> None:
@@ -137,3 +148,50 @@ def test_what_contradicts_the_ledger_halts_the_desk(desk: Resources, alpaca: Alp
     assert standing is not None
     assert "took back or corrected a trade in AAPL" in standing
     assert kill_switch.ORDER_LISTENER in standing
+
+
+def test_started_again_after_that_it_waits_for_a_person_and_then_listens(desk: Resources, alpaca: AlpacaStandIn) -> None:
+    kill_switch.halt("took back a trade in AAPL", kill_switch.ORDER_LISTENER, resources=desk)
+    with started(desk, alpaca) as process:
+        assert process.stdout is not None
+        until(lambda: "listener_waits" in str(process.stdout and process.stdout.readline()), 30)
+        time.sleep(0.5)
+        assert alpaca.streams_opened == 0, "it would find the same again"
+        assert last_beat(desk) is None
+
+        kill_switch.resume("settled by hand", "ana", resources=desk)
+        until(lambda: last_beat(desk) is not None, 30)
+        assert status.order_listener(desk).says.endswith("connections: 1")
+
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(timeout=15) == 0
+
+    assert halts_of(desk) == [True, False], "one halt, one mail, one person"
+
+
+def test_one_that_waits_for_a_person_ends_when_told_to(desk: Resources, alpaca: AlpacaStandIn) -> None:
+    kill_switch.halt("took back a trade in AAPL", kill_switch.ORDER_LISTENER, resources=desk)
+    with started(desk, alpaca) as process:
+        assert process.stdout is not None
+        until(lambda: "listener_waits" in str(process.stdout and process.stdout.readline()), 30)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(timeout=15) == 0
+
+
+def test_without_a_stream_it_fails_or_waits_where_a_supervisor_starts_it_always(database_settings: Settings) -> None:
+    paper, stop = Resources(database_settings), threading.Event()
+    with pytest.raises(ConfigError, match="expected BROKER=alpaca"):
+        listen(stop=stop, resources=paper)
+
+    waiting = threading.Thread(target=lambda: listen(when_needed=True, stop=stop, resources=paper), daemon=True)
+    waiting.start()
+    waiting.join(0.3)
+    assert waiting.is_alive()
+    stop.set()
+    waiting.join(5)
+    assert not waiting.is_alive()
+
+
+def halts_of(desk: Resources) -> list[bool]:
+    with desk.engine.connect() as connection:
+        return list(connection.execute(sa.text("SELECT halted FROM trading.halts ORDER BY id")).scalars())

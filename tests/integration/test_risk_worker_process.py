@@ -89,6 +89,18 @@ def test_one_look_prints_its_figures(database_settings: Settings) -> None:
     assert "halted" in done.stdout
 
 
+def test_the_status_of_a_worker_is_an_exit_code(database_settings: Settings) -> None:
+    before = verb(database_settings, "status", "risk-worker")
+    assert verb(database_settings, "risk-worker", "--once").returncode == 0
+    after = verb(database_settings, "status")
+
+    assert (before.returncode, "no heartbeat of main yet" in before.stdout) == (1, True)
+    assert after.returncode == 0, after.stdout
+    assert "level ok, mode log" in after.stdout
+    assert "not needed: BROKER=paper has no stream" in after.stdout
+    assert "Trading is not halted." in after.stdout
+
+
 def test_data_guard_ends_with_one_when_a_symbol_is_held_back(database_settings: Settings) -> None:
     done = verb(database_settings, "data-guard", "--session", "2018-12-27", "--symbols", "AAA")
     assert done.returncode == 1, done.stderr

@@ -26,7 +26,15 @@ from core.sessions import calendar
 from tests.standins.alpaca_data import Tape
 from tests.standins.alpaca_exchange import Exchange
 from tests.standins.alpaca_orders import Refusal
-from tests.standins.alpaca_pages import account_json, activities, asset_json, calendar_json, clock_json, listed, position_json
+from tests.standins.alpaca_pages import (
+    account_json,
+    activities,
+    asset_json,
+    calendar_json,
+    clock_json,
+    listed,
+    position_json,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -82,8 +82,11 @@ class Tape:
         row = {"ap": said.ask, "as": 2, "bp": said.bid, "bs": 3, "t": nanoseconds(said.at)}
         return row if asset.kind == "crypto" else row | {"ax": "V", "bx": "V", "c": ["R"], "z": "C"}
 
-    def _trade_json(self, asset: Asset) -> dict[str, Any]:
-        row = {"i": 52983525, "p": float(asset.price), "s": 100, "t": nanoseconds(self.exchange.now())}
+    def _trade_json(self, asset: Asset) -> dict[str, Any] | None:
+        if asset.symbol not in self.exchange.tape:
+            return None
+        price, at = self.exchange.tape[asset.symbol]
+        row = {"i": 52983525, "p": float(price), "s": 100, "t": nanoseconds(at)}
         return row | ({"tks": "B"} if asset.kind == "crypto" else {"c": ["@"], "x": "V", "z": "C"})
 
 

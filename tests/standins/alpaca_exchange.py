@@ -43,6 +43,7 @@ class Exchange:
         self.assets: dict[str, Asset] = {}
         self.orders: dict[str, VenueOrder] = {}
         self.held: dict[str, tuple[Decimal, Decimal]] = {}
+        self.tape: dict[str, tuple[Decimal, dt.datetime]] = {}  # the last trade of each symbol that has traded
         self.activities: list[dict[str, Any]] = []
         self.listeners: list[Callable[[dict[str, Any]], None]] = []
 
@@ -128,6 +129,7 @@ class Exchange:
         """A trade on the tape: everything that it reaches is filled, up to `size` in all."""
         with self.lock:
             self.assets[symbol].price = Decimal(price)
+            self.tape[symbol] = (Decimal(price), self.now())
             left = None if size is None else Decimal(size)
             for order in list(self.orders.values()):
                 if order.symbol == symbol and order.status in WORKING and self._live(order):

@@ -62,7 +62,8 @@ def test_the_file_follows_the_compose_specification(compose: dict[str, Any]) -> 
 
 def test_every_part_of_the_desk_is_a_service(compose: dict[str, Any]) -> None:
     airflow = {f"airflow-{part}" for part in ("api", "scheduler", "dag-processor", "triggerer", "worker")}
-    assert set(compose["services"]) == {"postgres", "redis", "init", "mlflow", "api"} | airflow
+    watchers = {"risk-worker", "order-listener"}
+    assert set(compose["services"]) == {"postgres", "redis", "init", "mlflow", "api"} | airflow | watchers
     version = int(compose["services"]["postgres"]["image"].partition(":")[2])
     assert version >= 16
 
@@ -72,6 +73,25 @@ def test_everything_that_stays_up_has_a_health_check_and_a_restart_policy(compos
         if name != "init":
             assert service["restart"] == "unless-stopped", name
             assert service["healthcheck"]["test"][0] in {"CMD", "CMD-SHELL"}, name
+
+
+def test_what_watches_the_desk_runs_always_and_its_health_is_its_own_sign_of_life(compose: dict[str, Any]) -> None:
+    from typer.main import get_command
+
+    from pipeline.cli import cli
+    from pipeline.status import SERVICES
+
+    verbs: Any = get_command(cli)
+    for name in ("risk-worker", "order-listener"):
+        service = compose["services"][name]
+        verb, *options = service["command"][3:]
+        assert set(options) <= {option for parameter in verbs.commands[verb].params for option in parameter.opts}, name
+        assert "profiles" not in service, "nobody has to think of it"
+        check = service["healthcheck"]["test"]
+        assert check[:4] == ["CMD", "python", "-m", "pipeline.cli"]
+        assert (check[4] in verbs.commands, check[5] in SERVICES, check[5]) == (True, True, name)
+        assert service["environment"]["HEARTBEAT_MAX_AGE_SECONDS"] == 180
+    assert compose["services"]["airflow-worker"]["environment"]["HEARTBEAT_MAX_AGE_SECONDS"] == 180
 
 
 def test_nothing_runs_as_root(compose: dict[str, Any]) -> None:

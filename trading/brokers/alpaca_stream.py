@@ -128,6 +128,8 @@ class OrderListener:
     ----------
     alarm
         Told what a person must look at while the listener goes on.
+    beat
+        Called each time the venue has been asked for everything and the book has it: the sign that the listener works.
     poll_seconds
         Pause between two times of asking while the stream is silent, and the longest that an event lost on the way is missed.
     patience_seconds
@@ -143,6 +145,7 @@ class OrderListener:
         *,
         clock: Callable[[], dt.datetime],
         alarm: Callable[[str], object] = lambda _words: None,
+        beat: Callable[[], object] = lambda: None,
         poll_seconds: float = 60.0,
         patience_seconds: float = 60.0,
     ) -> None:
@@ -152,6 +155,7 @@ class OrderListener:
         self.stream = stream
         self.clock = clock
         self.alarm = alarm
+        self.beat = beat
         self.poll_seconds = poll_seconds
         self.patience_seconds = patience_seconds
         self.since = clock() - FIRST_LOOK_BACK
@@ -202,6 +206,7 @@ class OrderListener:
         if fills or moved:
             log.info("caught_up", fills=fills, children_changed=moved)
         self._try_again()
+        self.beat()
 
     def _collect(self) -> int:
         """Fills and states; once more when the executor moved an order between our reading and writing."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import os
 import signal
 import socket
@@ -10,25 +11,33 @@ import sys
 import textwrap
 import time
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
+from rich.console import Console
 
 from core.errors import ConfigError
 from core.settings import Settings
 from pipeline import up
 from pipeline.orchestrator import airflow_environment
+from pipeline.resources import utc_now
+from pipeline.status import Seen
 
 ROOT = Path(__file__).parents[3]
 SUPERVISE = """
-import sys
+import datetime, sys
 from pathlib import Path
+from pipeline.status import Seen
 from pipeline.up import Service, Supervisor
-port, logs, code = int(sys.argv[1]), Path(sys.argv[2]), sys.argv[3]
+port, logs, code, signs = int(sys.argv[1]), Path(sys.argv[2]), sys.argv[3], sys.argv[4]
 web_command = (sys.executable, "-m", "http.server", "--bind", "127.0.0.1", str(port))
 web = Service("web", web_command, {}, f"http://127.0.0.1:{port}/", ("here", "A page"))
-other = Service("other", (sys.executable, "-c", code), {})
-sys.exit(Supervisor([web, other], logs).run())
+now = datetime.datetime.now(datetime.UTC) + datetime.timedelta(hours=1)
+kept = {"well": lambda: Seen("other", True, "fine", now), "never": lambda: Seen("other", False, "not a word")}.get(signs)
+other = Service("other", (sys.executable, "-c", code), {}, None, ("The other", "Does its work") if kept else None, kept)
+mails = lambda subject, body, severity: print("MAIL", severity, subject, body, file=sys.stderr, flush=True)
+sys.exit(Supervisor([web, other], logs, mails).run())
 """
 
 
@@ -45,9 +54,9 @@ def settings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Settings:
     return Settings(_env_file=None, data_dir=tmp_path)
 
 
-def supervise(port: int, logs: Path, code: str) -> subprocess.Popen[str]:
+def supervise(port: int, logs: Path, code: str, signs: str = "") -> subprocess.Popen[str]:
     return subprocess.Popen(
-        [sys.executable, "-c", textwrap.dedent(SUPERVISE), str(port), str(logs), code],
+        [sys.executable, "-c", textwrap.dedent(SUPERVISE), str(port), str(logs), code, signs],
         cwd=ROOT,
         env={**os.environ, "PYTHONPATH": str(ROOT)},
         stdout=subprocess.DEVNULL,
@@ -84,6 +93,52 @@ def test_a_service_that_stops_by_itself_stops_the_rest_and_shows_its_log(port: i
     assert offspring() == []
 
 
+def test_a_kept_service_that_ends_is_started_again_and_the_others_go_on(port: int, tmp_path: Path) -> None:
+    runs = tmp_path / "runs"
+    code = f"""
+import pathlib, sys, time
+runs = pathlib.Path({str(runs)!r})
+runs.write_text((runs.read_text() if runs.exists() else "") + "x")
+print("no room left", flush=True)
+if len(runs.read_text()) == 3:
+    time.sleep(99)
+sys.exit(7)
+"""
+    process = supervise(port, tmp_path / "logs", code, "well")
+    try:
+        until = time.monotonic() + 30
+        while not runs.exists() or runs.read_text() != "xxx":
+            assert time.monotonic() < until, "it was not started three times"
+            time.sleep(0.1)
+        assert up.wait_until_ready(f"http://127.0.0.1:{port}/", time.monotonic() + 20), "the other service goes on"
+    finally:
+        process.send_signal(signal.SIGINT)
+        _, shown = process.communicate(timeout=40)
+
+    assert process.returncode == 0
+    assert "The other runs" in shown
+    assert "other ended by itself (code 7) and is started again in 1 s" in shown
+    assert "started again in 2 s" in shown
+    assert shown.count("MAIL critical The other ended by itself") == 1, "the first of several in a row"
+    assert (tmp_path / "logs" / "other.log").read_text().splitlines() == ["no room left"] * 3
+    assert offspring() == []
+
+
+def test_a_kept_service_without_a_sign_of_life_is_said_not_to_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(up, "SIGN_SECONDS", 0.1)
+    monkeypatch.setattr(up, "console", Console(stderr=True, width=400))
+    old = Seen("risk-worker", True, "seen 100 s ago", utc_now() - dt.timedelta(seconds=100))
+    service = up.Service("risk-worker", ("true",), {}, shown=("Risk worker", "Looks"), signs=lambda: old)
+
+    up.Supervisor([service], tmp_path)._announce()
+
+    shown = " ".join(capsys.readouterr().err.split())
+    assert "Risk worker does not run" in shown, "a heartbeat from before this start is another worker's"
+    assert "risk-worker.log" in shown
+
+
 def offspring() -> list[int]:
     """Sleepers that a supervisor has started and not ended."""
     found = []
@@ -103,7 +158,7 @@ def offspring() -> list[int]:
 def test_every_service_is_bound_to_loopback_and_shares_one_database(settings: Settings) -> None:
     running = {service.name: service for service in up.services(settings)}
 
-    assert set(running) == {"airflow-api", "airflow-scheduler", "airflow-dags", "mlflow", "api"}
+    assert set(running) == {"airflow-api", "airflow-scheduler", "airflow-dags", "mlflow", "api", "risk-worker"}
     assert running["airflow-api"].environment["AIRFLOW__API__HOST"] == "127.0.0.1"
     for name in ("mlflow", "api"):
         command = running[name].command
@@ -112,6 +167,31 @@ def test_every_service_is_bound_to_loopback_and_shares_one_database(settings: Se
         str(running[name].environment["DATABASE_URL"]).rsplit("/", 1)[1].split("?")[0] for name in ("api", "mlflow")
     }
     assert running["mlflow"].environment["MLFLOW_DISABLE_TELEMETRY"] == "true"
+
+
+def test_the_listener_is_started_where_the_broker_has_a_stream(settings: Settings) -> None:
+    keys: dict[str, Any] = {"alpaca_api_key": "k" * 20, "alpaca_secret_key": "s" * 20}
+    at_alpaca = up.services(Settings(_env_file=None, data_dir=settings.data_dir, broker="alpaca", **keys))
+
+    assert [service.name for service in up.services(settings) if service.signs] == ["risk-worker"]
+    assert [service.name for service in at_alpaca if service.signs] == ["risk-worker", "order-listener"]
+    assert at_alpaca[-1].command[1:] == ("-m", "pipeline.cli", "listen")
+    assert not any("k" * 20 in str(value) for service in at_alpaca for value in (*service.command, repr(service)))
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [({}, "180"), ({"risk_interval_seconds": 300.0}, "900"), ({"heartbeat_max_age_seconds": 45.0}, "45")],
+    ids=["unless the setting says", "three looks at least", "as it is set"],
+)
+def test_nothing_is_opened_without_a_heartbeat_of_the_worker_started_here(
+    settings: Settings, given: dict[str, float], told: str
+) -> None:
+    running = up.services(settings.model_copy(update=given))
+
+    limits = {service.name: service.environment["HEARTBEAT_MAX_AGE_SECONDS"] for service in running if service.name != "mlflow"}
+    assert limits == dict.fromkeys(limits, told)
+    assert "airflow-scheduler" in limits
 
 
 def test_a_taken_port_names_its_setting(port: int) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from dataclasses import replace
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
@@ -249,6 +250,18 @@ def test_each_refusal_says_why() -> None:
         ("CCC", "no_prediction"),
     }
     assert [intent.leg for intent in decisions.intents] == [Leg.EXIT], "two sessions are over for AAA"
+
+
+def test_an_exit_that_no_strategy_decided_is_not_doubled_at_the_close_of_its_own_session() -> None:
+    frame, position = signals(("AAA", 0, 0.0, 100.0)), held("AAA")
+    own = exit_order(position, decision_session=MONDAY, session=MONDAY)
+
+    def exits(*orders: OrderIntent) -> list[Leg]:
+        holdings = Holdings("main", (position,), orders, 0.0, {"AAA": 100.0})
+        return [order.leg for order in decide(MONDAY, frame, [make_strategy("bollinger")], holdings, Limits()).intents]
+
+    assert exits(own) == [Leg.EXIT], "decided at this close before: the same answer again"
+    assert exits(replace(own, arm="watch-1")) == [], "it is on its way already"
 
 
 def test_without_capital_nothing_is_opened() -> None:

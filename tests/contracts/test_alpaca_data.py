@@ -19,7 +19,7 @@ from pydantic import SecretStr
 
 from core.errors import ConfigError, RetryLater
 from tests.standins.alpaca import KEY, SECRET, AlpacaStandIn, Fault
-from trading.brokers.alpaca_quotes import AlpacaQuotes
+from trading.brokers.alpaca_data import AlpacaData
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -35,8 +35,8 @@ def alpaca() -> Iterator[AlpacaStandIn]:
         yield stand_in
 
 
-def quotes_of(alpaca: AlpacaStandIn, *, secret: str = SECRET, feed: str = "iex") -> AlpacaQuotes:
-    return AlpacaQuotes(SecretStr(KEY), SecretStr(secret), url=alpaca.url, feed=feed, timeout_seconds=0.5)
+def quotes_of(alpaca: AlpacaStandIn, *, secret: str = SECRET, feed: str = "iex") -> AlpacaData:
+    return AlpacaData(SecretStr(KEY), SecretStr(secret), url=alpaca.url, feed=feed, timeout_seconds=0.5)
 
 
 def test_quotes_of_shares_and_pairs_come_under_the_desks_names(alpaca: AlpacaStandIn) -> None:

@@ -1,0 +1,62 @@
+"""Ask the prediction API about candidates. Owns what each of its answers means to the evening; it decides nothing."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import httpx
+import structlog
+from tenacity import retry, retry_if_exception_type, stop_after_attempt, wait_exponential_jitter
+
+from core.errors import ConfigError, NoChampion, RetryLater
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from pydantic import SecretStr
+
+    from trading.decide import Key
+
+log = structlog.get_logger()
+
+
+@retry(
+    retry=retry_if_exception_type(RetryLater), stop=stop_after_attempt(4), wait=wait_exponential_jitter(0.5, 8), reraise=True
+)
+def ask_api(url: str, questions: Iterable[Key], keys: Sequence[SecretStr] = ()) -> list[dict[str, Any]]:
+    """POST each strategy and symbol to `/predict-entry`; what is unknown or stale there is logged and left out.
+
+    Returns
+    -------
+    list
+        The answers, each under the strategy's name as it was asked (with that of its gate).
+
+    Raises
+    ------
+    RetryLater
+        When the API cannot be reached or its stores are not.
+    NoChampion
+        When it has no model yet: waiting would not help.
+    ConfigError
+        When it wants another key.
+    """
+    answers = []
+    headers = {"X-API-Key": keys[0].get_secret_value()} if keys else {}
+    with httpx.Client(base_url=url, timeout=10.0, headers=headers) as client:
+        for strategy, symbol in questions:
+            try:
+                response = client.post("/predict-next-day", json={"symbol": symbol})
+            except httpx.TransportError as error:
+                raise RetryLater(f"The prediction API at {url} does not answer ({error}). Is it running? `make up`.") from error
+            if NoChampion.__name__ in response.text and response.status_code == httpx.codes.SERVICE_UNAVAILABLE:
+                raise NoChampion(f"{response.json()['detail']} {response.json()['remedy']}")
+            if response.status_code >= httpx.codes.INTERNAL_SERVER_ERROR:
+                raise RetryLater(f"The prediction API answered {response.status_code}: {response.text}")
+            if response.status_code == httpx.codes.UNAUTHORIZED:
+                raise ConfigError(f"{response.json()['detail']} Set API_READ_KEYS to the same for the desk and the API.")
+            if response.status_code in {httpx.codes.NOT_FOUND, httpx.codes.CONFLICT}:
+                log.warning("no_prediction", strategy=strategy, symbol=symbol, answer=response.text)
+                continue
+            response.raise_for_status()
+            answers.append({**response.json(), "strategy": strategy})
+    return answers

@@ -1,0 +1,307 @@
+"""The watch over stops and targets that rest at no venue: looks at prices in a session, and orders the exit of what is reached.
+
+Alpaca keeps no stop for fractions of a share and for crypto pairs, nor with `ALPACA_BRACKETS=0`. A look takes the portfolio's
+lock, brings in what the venue filled, leaves alone what has its stop at the venue or an exit on its way, and sends the rest
+through the one way of orders. It concerns the present alone: a look for a session that is over does nothing.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Protocol
+
+import structlog
+
+from core.errors import DeskError, ExecutorBusy, RetryLater
+from core.models import FINAL, SENT, OrderState
+from core.sessions import calendar_name, close_of, is_session, open_of
+from pipeline import exits, schedule
+from pipeline.gate import gate_of
+from pipeline.resources import Resources, live
+from storage.locks import executor_lock
+from trading.brokers.children import KINDS
+from trading.brokers.intake import collect
+from trading.brokers.placing import place
+from trading.watch import NO_PRICE, REACHED_STOP, STALE_PRICE, Bounds, doubt, reached
+
+if TYPE_CHECKING:
+    import threading
+    from collections.abc import Callable, Collection, Mapping
+
+    from core.models import OrderIntent, Position
+    from trading.brokers.placing import Gate
+    from trading.watch import PriceSeen
+
+log = structlog.get_logger()
+LOOK_BACK = dt.timedelta(days=7)  # fills are told again without harm
+EXIT_REFUSED, NOT_AT_VENUE = "watch_exit_refused", "watch_not_at_venue"
+ELSEWHERE = {
+    "paper": "BROKER=paper fills stops and targets on each session's bar: nothing to watch",
+    "ib": "BROKER=ib keeps stops and targets at the venue: nothing to watch",
+}
+
+
+class Prices(Protocol):
+    """Where last prices come from."""
+
+    def prices(self, symbols: Collection[str]) -> Mapping[str, PriceSeen]:
+        """The last price of each symbol; one without a price is left out. Raises `RetryLater` without a readable answer."""
+        ...
+
+
+@dataclass
+class Look:
+    """What one look came to.
+
+    Attributes
+    ----------
+    at_venue
+        Symbols whose stop or target rests at the venue.
+    leaving
+        Symbols whose exit is on its way already.
+    within
+        Symbols whose price is between their barriers.
+    exits
+        Orders sent or looked after by this look, with the state of each.
+    refused
+        Symbols that could not be judged or sold, and why.
+    reason
+        Why nothing was looked at; empty when something was.
+    """
+
+    at: dt.datetime
+    at_venue: list[str] = field(default_factory=list)
+    leaving: list[str] = field(default_factory=list)
+    within: list[str] = field(default_factory=list)
+    exits: dict[str, str] = field(default_factory=dict)
+    refused: dict[str, str] = field(default_factory=dict)
+    reason: str = ""
+
+    def as_dict(self) -> dict[str, Any]:
+        """For a message between tasks."""
+        counts = {name: len(getattr(self, name)) for name in ("at_venue", "leaving", "within")}
+        return {"at": self.at.isoformat(), **counts, "exits": self.exits, "refused": self.refused, "reason": self.reason}
+
+
+def choose_session(
+    given: str | None, logical_date: dt.datetime | None, *, resources: Resources | None = None
+) -> dict[str, Any]:
+    """The session to watch now: session, trades (whether there is something to watch), reason (why not)."""
+    found = resources or live()
+    chosen = schedule.session_in_progress(given, logical_date, resources=found)
+    elsewhere = ELSEWHERE.get(found.settings.broker)
+    return chosen if elsewhere is None else {**chosen, "trades": False, "reason": elsewhere}
+
+
+def watch(session: str, *, resources: Resources | None = None) -> dict[str, Any]:
+    """Look once for the scheduled run of a session; of one that is not in progress any more, only say so."""
+    found = resources or live()
+    chosen = choose_session(session, None, resources=found)
+    done = look(resources=found) if chosen["trades"] else Look(found.clock(), reason=chosen["reason"])
+    return {"session": session, **done.as_dict()}
+
+
+def look(*, resources: Resources | None = None, prices: Prices | None = None) -> Look:
+    """Look once at every position whose market is open now.
+
+    Raises
+    ------
+    core.errors.RetryLater
+        When the venue, or another executor, did not let it finish; what could be done has been done, and it may be run again.
+    """
+    found = resources or live()
+    done = Look(found.clock(), reason=ELSEWHERE.get(found.settings.broker, ""))
+    if done.reason:
+        return done
+    with executor_lock(found.engine, found.settings.portfolio) as lock:
+        _Watch(found, prices or found.alpaca_data, gate_of(found, lock), done).run()
+    log.info("watched", **done.as_dict())
+    return done
+
+
+def keep_watching(
+    stop: threading.Event,
+    *,
+    interval_seconds: float,
+    on_look: Callable[[Look], None] = lambda _: None,
+    resources: Resources | None = None,
+) -> int:
+    """Look until `stop` is set; one that fails is logged, mailed once and tried again. Returns how many succeeded."""
+    from sqlalchemy.exc import SQLAlchemyError
+
+    found = resources or live()
+    looks, failed = 0, ""
+    while not stop.is_set():
+        try:
+            done = look(resources=found)
+        except ExecutorBusy as busy:
+            log.info("watch_waits", reason=str(busy))
+        except (DeskError, SQLAlchemyError, OSError) as error:
+            failed = _failed(found, error, failed)
+        else:
+            looks, failed = looks + 1, ""
+            on_look(done)
+        stop.wait(interval_seconds)
+    return looks
+
+
+def _failed(found: Resources, error: Exception, before: str) -> str:
+    """Log a failed look; mail it unless the one before failed in the same way."""
+    kind = type(error).__name__
+    log.error("watch_failed", error=kind, says=str(error))
+    if kind != before:
+        found.alerts.send("Stops and targets are not watched", f"{kind}: {error}\nIt goes on trying.", "critical")
+    return kind
+
+
+class _Watch:
+    """One look, under the portfolio's lock."""
+
+    def __init__(self, found: Resources, prices: Prices, gate: Gate, done: Look) -> None:
+        self.found, self.prices, self.gate, self.done = found, prices, gate, done
+        self.told: list[str] = []
+        self.silent: list[RetryLater] = []
+
+    def run(self) -> None:
+        """Bring the ledger up to date, judge, sell, tell; a venue that was silent is raised at the end."""
+        found, portfolio = self.found, self.found.settings.portfolio
+        since = found.clock() - LOOK_BACK
+        collect(found.ledger, found.broker, portfolio, since)
+        watched = self._unprotected()
+        seen = self.prices.prices({position.symbol for position, _ in watched}) if watched else {}
+        for position, standing in watched:
+            try:
+                self._judge(position, standing, seen.get(position.symbol))
+            except ExecutorBusy:
+                raise
+            except RetryLater as error:  # one order without an answer does not keep the other positions waiting
+                self.silent.append(error)
+                self.done.refused[position.symbol] = f"no answer yet: {error}"
+        if self.done.exits:
+            collect(found.ledger, found.broker, portfolio, since)
+            self.done.exits = {order_id: self._state(order_id) for order_id in self.done.exits}
+        self._mail()
+        if self.silent:
+            raise self.silent[0]
+
+    def _unprotected(self) -> list[tuple[Position, OrderIntent | None]]:
+        """The positions to judge: with a barrier, in an open market, no child at the venue, no exit that works there.
+
+        An exit written down or sent without an answer comes along: it goes on under its own id.
+        """
+        found, now, watched = self.found, self.found.clock(), []
+        resting = {view.client_order_id for view in found.patience.retrying()(found.broker.open_orders)}
+        working = exits.working(found)
+        for position in found.ledger.positions(found.settings.portfolio):
+            if (position.stop_price is None and position.target_price is None) or not is_open(position.symbol, now):
+                continue
+            order, state = working.get((position.strategy, position.symbol), (None, None))
+            if {f"{position.entry_order_id}.{kind}" for kind in KINDS} & resting:
+                self.done.at_venue.append(position.symbol)
+            elif state is None or state is OrderState.INTENT or state in SENT:
+                watched.append((position, order))
+            else:
+                self.done.leaving.append(position.symbol)
+        return watched
+
+    def _judge(self, position: Position, standing: OrderIntent | None, seen: PriceSeen | None) -> None:
+        """Sell what has reached a barrier, and go on with an exit of the watch's own whatever the price says now."""
+        if standing is not None and standing.arm.startswith(exits.WATCH):
+            self._send(position, standing, f"its exit {standing.client_order_id} goes on")
+            return
+        found, now = self.found, self.found.clock()
+        opened = _opened(position.symbol, now)
+        bounds = Bounds(found.settings.watch_max_price_age_seconds, found.settings.watch_max_price_move_pct)
+        objection = doubt(seen, now, opened, found.last_close(position.symbol), bounds)
+        if objection is not None and objection.reason in {NO_PRICE, STALE_PRICE} and now - opened < bounds.max_age:
+            self.done.refused[position.symbol] = "no price since the open yet"
+        elif objection is not None:
+            self._refuse(position, objection.reason, objection.details, f"no judgement, {objection.reason} {objection.details}")
+        elif seen is None or (barrier := reached(position, seen.price)) is None:
+            self.done.within.append(position.symbol)
+        else:
+            self._leave(position, standing, barrier, seen)
+
+    def _leave(self, position: Position, standing: OrderIntent | None, barrier: str, seen: PriceSeen) -> None:
+        """Order the exit of a position whose barrier is reached: one that waits to be sent, else one of the watch's own."""
+        order = standing or exits.exit_of(self.found, position, exits.WATCH)
+        if order is None:
+            self._refuse(position, NOT_AT_VENUE, {"quantity": str(position.quantity)}, "the venue does not hold it")
+            return
+        level = position.stop_price if barrier == REACHED_STOP else position.target_price
+        numbers = {"limit": str(level), "found": str(seen.price), "unit": "USD", "at": seen.at.isoformat()}
+        self._save(position, barrier, {**numbers, "client_order_id": order.client_order_id})
+        kind = "stop" if barrier == REACHED_STOP else "target"
+        why = f"{kind} {level:.2f} reached at {seen.price} ({seen.at:%H:%M:%S} UTC)"
+        if self.found.ledger.order(order.client_order_id) is None and (held_back := self.gate(order)) is not None:
+            self._refuse(position, EXIT_REFUSED, {"says": held_back}, f"{why}, and its exit is held back: {held_back}")
+            return
+        self._send(position, order, why)
+
+    def _send(self, position: Position, order: OrderIntent, why: str) -> None:
+        """Send an exit, or look after one sent before."""
+        found, symbol = self.found, position.symbol
+        state = place(found.ledger, found.broker, [order], gate=self.gate, patience=found.patience)[order.client_order_id]
+        if state in FINAL - {OrderState.FILLED}:
+            self._refuse(
+                position, EXIT_REFUSED, {"state": str(state)}, f"{why}, and its exit {order.client_order_id} is {state}"
+            )
+            return
+        self.done.exits[order.client_order_id] = str(state)
+        self.told.append(f"{symbol}: {order.side} {order.quantity.normalize():f}, {why}")
+
+    def _refuse(self, position: Position, reason: str, details: Mapping[str, Any], words: str) -> None:
+        """Note what could not be done; the first time in a session a person is told, for nothing protects the position."""
+        self.done.refused[position.symbol] = words
+        log.error("position_not_watched", symbol=position.symbol, reason=reason, **details)
+        if self._save(position, reason, details):
+            barriers = f"stop {position.stop_price}, target {position.target_price}"
+            self.found.alerts.send(
+                f"{position.symbol} is not protected: {reason}",
+                f"{position.quantity.normalize():f} {position.symbol} of {position.portfolio}, {barriers}: {words}.\n"
+                "The watch looks again at its next turn, and mails this once a session.",
+                "critical",
+            )
+
+    def _save(self, position: Position, reason: str, details: Mapping[str, Any]) -> bool:
+        """The row of what was seen; False when the session has it already."""
+        row = {
+            "portfolio": position.portfolio,
+            "strategy": position.strategy,
+            "symbol": position.symbol,
+            "session": _today(position.symbol, self.found.clock()),
+            "reason": reason,
+            "details": dict(details),
+        }
+        return self.found.ledger.save_risk_events([row]) > 0
+
+    def _mail(self) -> None:
+        """Say what was sold, with what the venue has made of it."""
+        if not self.told:
+            return
+        states = [f"  {order_id}: {state}" for order_id, state in self.done.exits.items()]
+        body = "\n".join([*self.told, "", "Orders:", *states])
+        symbols = ", ".join(line.partition(":")[0] for line in self.told)
+        self.found.alerts.send(f"Stops and targets reached: {symbols}", body)
+
+    def _state(self, order_id: str) -> str:
+        known = self.found.ledger.order(order_id)
+        return "unknown" if known is None else str(known[1])
+
+
+def is_open(symbol: str, now: dt.datetime) -> bool:
+    """Whether the symbol's market trades at an instant, by the calendar."""
+    calendar, day = calendar_name(symbol), _today(symbol, now)
+    return is_session(day, calendar) and open_of(day, calendar) <= now < close_of(day, calendar)
+
+
+def _opened(symbol: str, now: dt.datetime) -> dt.datetime:
+    """When the market of the day opened; one that never closes has no open that a price could be older than."""
+    calendar = calendar_name(symbol)
+    return dt.datetime.min.replace(tzinfo=dt.UTC) if calendar == "24/7" else open_of(_today(symbol, now), calendar)
+
+
+def _today(symbol: str, now: dt.datetime) -> dt.date:
+    """The date in the time zone of the symbol's market."""
+    return now.astimezone(dt.UTC if calendar_name(symbol) == "24/7" else schedule.NEW_YORK).date()
