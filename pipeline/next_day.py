@@ -51,6 +51,7 @@ def run(session: str, *, resources: Resources | None = None) -> dict[str, Any]:
     with in_turn(found.engine, MLFLOW):
         version = registry.enter(
             lambda mlflow, experiment: log_next_day(mlflow, experiment, fits, dataset, tags=tags, params=params)[chosen],
+            found.next_day_model,
             objections,
         )
     return _outcome(session, dataset, fits[chosen], version, objections)

@@ -237,7 +237,7 @@ def ask_api(url: str, symbols: Iterable[str], keys: Sequence[SecretStr] = ()) ->
     with httpx.Client(base_url=url, timeout=10.0, headers=headers) as client:
         for symbol in symbols:
             try:
-                response = client.post("/predict-next-day", json={"symbol": symbol})
+                response = client.post("/predict-entry", json={"symbol": symbol})
             except httpx.TransportError as error:
                 raise RetryLater(f"The prediction API at {url} does not answer ({error}). Is it running? `make up`.") from error
             if NoChampion.__name__ in response.text and response.status_code == httpx.codes.SERVICE_UNAVAILABLE:

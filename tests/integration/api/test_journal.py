@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import psycopg2
 import pytest
@@ -55,7 +55,7 @@ def test_a_full_queue_answers_503_counts_and_recovers(desk: Desk) -> None:
         assert [answer.status_code for answer in answers] == [200, 200, 200, 503, 503]
         assert answers[3].json()["type"] == "urn:desk:QueueFull"
         assert "PREDICTION_QUEUE_ROWS" in answers[3].json()["remedy"]
-        assert api.post("/predict-batch", json={"rows": [{"symbol": "^GSPC"}]}).status_code == 503
+        assert api.post("/predict-entry/batch", json={"rows": [{"symbol": "^GSPC"}]}).status_code == 503
         assert "desk_predictions_refused_total 3.0" in api.get("/metrics").text
         desk.engine = there
         wait_for(lambda: ask(api, symbol="^GSPC").status_code == 200)
@@ -103,8 +103,8 @@ def test_what_a_lost_database_does_not_take_at_shutdown_is_stored_by_the_next_st
 def test_rows_that_postgresql_refuses_are_set_aside_and_block_no_other(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     append = ServedPredictions.append
 
-    def picky(self: ServedPredictions, rows: Sequence[Any]) -> None:
-        append(self, [row._replace(symbol="nul\0") if row.symbol == "BAD" else row for row in rows])
+    def picky(self: ServedPredictions, rows: Sequence[bytes]) -> None:
+        append(self, [row.replace(b"BAD", b"B\0D") for row in rows])
 
     monkeypatch.setattr(ServedPredictions, "append", picky)
     desk.features.seen["BAD"] = desk.features.seen["^GSPC"]
