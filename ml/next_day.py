@@ -76,7 +76,17 @@ class NextDay:
         pd.DataFrame
             predicted_return; low, high (90 % interval); signal; confidence: probability that the return is on the side called,
             above zero for BUY, under it for SELL, between the two limits for HOLD. Returns are fractions.
+
+        Raises
+        ------
+        DataError
+            When a feature that it was fitted on is not there.
         """
+        missing = [name for name in self.features if name not in features]
+        if missing:
+            raise DataError(
+                f"Next day: the model needs {missing[0]!r}, which is no longer made. Train anew: `cli train-next-day`."
+            )
         X = features[list(self.features)].astype("float64")
         expected = np.asarray(self.estimator.predict(X), dtype=np.float64)
         scale = scale_of(X, self.typical_scale)

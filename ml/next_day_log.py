@@ -12,6 +12,7 @@ import numpy as np
 
 from core.errors import ConfigError
 from ml.dataset import inputs
+from ml.fresh_window import metrics_of
 from ml.next_day import BOOSTING, LIGHTGBM, NextDay, NextDayFit
 from ml.stored_form import SklearnFlavour, read_estimator
 
@@ -57,14 +58,24 @@ def log_next_day(
     *,
     tags: Mapping[str, str],
     params: Mapping[str, Any],
+    fresh: pd.DataFrame | None = None,
 ) -> dict[str, str]:
-    """Log a training: a run, and one in it for each model; returns the id of each logged model."""
+    """Log a training: a run, and one in it for each model; returns the id of each logged model.
+
+    Parameters
+    ----------
+    fresh
+        `ml.fresh_window.next_days` of the champion and the chosen model, where there is a champion.
+    """
     through = str(dataset["session"].max().date())
     shared = {**tags, "trained_through": through, "period": f"{dataset['session'].min().date()} to {through}"}
     models = {}
     with mlflow.start_run(experiment_id=experiment, run_name=f"training {through}"):
         mlflow.set_tags({**shared, "level": "training"})
         mlflow.log_params({**params, "rows": len(dataset)})
+        if fresh is not None and len(fresh):
+            mlflow.log_metrics(metrics_of(fresh))
+            mlflow.log_text(fresh.to_csv(index=False), "fresh_window.csv")
         for name, fit in fits.items():
             with mlflow.start_run(experiment_id=experiment, run_name=name, nested=True):
                 mlflow.set_tags({**shared, "level": "model", "model": name})

@@ -71,6 +71,7 @@ class Registry:
         *,
         tags: Mapping[str, str],
         metrics: Mapping[str, float],
+        tables: Mapping[str, pd.DataFrame] | None = None,
         objections: Sequence[str] = (),
     ) -> str:
         """Log a training and both its models, and register the chosen one; returns the version.
@@ -82,12 +83,13 @@ class Registry:
         ----------
         dataset
             What `result` was trained on; its fingerprint, size and span are the run's lineage.
-        tags, metrics
-            Of the training as a whole: strategy, universe, backtests.
+        tags, metrics, tables
+            Of the training as a whole: strategy, universe, backtests; tables by the name of their CSV file.
         objections
             See `ml.gates.objections`.
         """
-        models = log_training(self._mlflow, self._experiment(), result, dataset, tags=tags, metrics=metrics)
+        experiment = self._experiment()
+        models = log_training(self._mlflow, experiment, result, dataset, tags=tags, metrics=metrics, tables=tables or {})
         return self._enter(models[result.chosen], objections, unusable=self._unusable_champion(self.load))
 
     def latest_training(self) -> dict[str, Any]:
