@@ -203,9 +203,13 @@ def learn(model: Any, window: pd.DataFrame, embargo_sessions: int) -> NextDay:  
 
 
 def _fitted(model: Any, X: pd.DataFrame, y: Array) -> Any:  # noqa: ANN401  # a regressor
-    """A fitted copy, on one thread: sums in another order are other sums, and threads that wait for each other are slow."""
+    """A fitted copy, on one thread: sums in another order are other sums, and threads that wait for each other are slow.
+
+    A feature that the window never knows says nothing, whatever stands for it; scikit-learn cannot bin a column of NaN.
+    """
+    unknown = X.columns[X.isna().all()]
     with threadpool_limits(1, "openmp"):
-        return clone(model).fit(X, y)
+        return clone(model).fit(X.fillna(dict.fromkeys(unknown, 0.0)), y)
 
 
 def scale_of(X: pd.DataFrame, typical: float) -> Array:

@@ -43,8 +43,9 @@ Features = Annotated[
         }
     ),
 ]
-Reason = Annotated[str, Field(min_length=1, max_length=500, pattern=r"^[^\x00]*\S[^\x00]*$", description="Why.")]
-Author = Annotated[str, Field(min_length=1, max_length=100, pattern=r"^[^\x00]*\S[^\x00]*$", description="Who.")]
+SAYING = r"^[^\x00]*[^\s\x00][^\x00]*$"  # something, without the NUL that PostgreSQL does not store
+Reason = Annotated[str, Field(min_length=1, max_length=500, pattern=SAYING, description="Why.")]
+Author = Annotated[str, Field(min_length=1, max_length=100, pattern=SAYING, description="Who.")]
 
 
 def _known(name: str) -> str:

@@ -99,6 +99,15 @@ def test_the_same_rows_and_seed_give_the_same_model_and_no_future_reaches_the_pa
         assert before.loc[known, "predicted_return"].tolist() == after.loc[known, "predicted_return"].tolist()
 
 
+def test_a_feature_that_a_window_never_knows_is_no_error() -> None:
+    late = rows(skill=0.5)
+    late.loc[late["session"] < "2013-09-02", ["vix", "vix_change_1"]] = np.nan
+
+    for fit in train_next_day(late, folds=2).values():
+        assert np.isfinite(fit.out_of_sample["predicted_return"]).all()
+        assert np.isfinite(fit.model.predict(late, Signals())["high"]).all()
+
+
 def test_undefined_figures_are_left_out() -> None:
     predictions = pd.DataFrame(
         {
