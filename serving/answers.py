@@ -1,7 +1,7 @@
 """Predictions as the bytes of their JSON. Owns their spelling; `serving.schemas` says what they mean, a test compares them.
 
 Most of an answer is the same for every request about a symbol, so that it is spelt once and remembered. Building a model of
-pydantic's and writing it costs 10 us, this 3.
+pydantic's and writing it costs 5 us, this 2.
 """
 
 from __future__ import annotations

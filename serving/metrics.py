@@ -1,7 +1,7 @@
 """What Prometheus reads. Owns the names of the measures; one registry an application.
 
 Requests and predictions are counted in plain lists by the one thread of the event loop, and told to Prometheus when it asks:
-its own counters take locks, and four of them cost a request as much as the model's answer.
+its own counters take locks, and the four that a request needs cost as much as the model's answer.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """A route whose endpoint makes the body of its answer itself. Owns how a request reaches it; it predicts nothing.
 
-FastAPI solves dependencies, reads the body as a stream and makes a response object: 25 us a request for routes that need none
+FastAPI solves dependencies, reads the body as a stream and makes a response object: 14 us a request for routes that need none
 of it. Here the route is still FastAPI's own, in its place among the others, in the OpenAPI document and behind the same error
 handlers; only the way from it to the endpoint is short.
 """
