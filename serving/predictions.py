@@ -9,29 +9,30 @@ from __future__ import annotations
 import asyncio
 import time
 from http import HTTPStatus
-from typing import TYPE_CHECKING, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Generic, NamedTuple, TypeVar
 
 from sqlalchemy.exc import OperationalError
 
 from core.errors import DeskError, RetryLater
+from ml.next_day_log import RegisteredNextDay
+from ml.predict import EntryFilter
 from serving import answers
+from serving.models import M, S
+from serving.next_day_scorer import NextDayScorer
 from serving.problems import AmbiguousStrategy, UntrainedStrategy, explain
 from serving.schemas import Problem
+from serving.scorer import Scorer
 from storage.served import ENTRY, NEXT_DAY, Served, encode
 
 if TYPE_CHECKING:
     import datetime as dt
     from collections.abc import Awaitable, Callable, Sequence
 
-    from ml.next_day_log import RegisteredNextDay
-    from ml.predict import EntryFilter
     from serving.inputs import Inputs
     from serving.journal import Journal
     from serving.metrics import Metrics
     from serving.models import Models
-    from serving.next_day_scorer import NextDayScorer
     from serving.schemas import EntryRequest, NextDayRequest
-    from serving.scorer import Scorer
 
 T = TypeVar("T")
 BREATH_ROWS = 50  # of a batch, between two chances for other requests
@@ -67,13 +68,15 @@ class Record:
         counted.add(row.latency_us / 1e6)
 
 
-class Entries:
-    """Answers whether a candidate of a strategy is worth entering."""
+class Predictor(Generic[M, S]):
+    """What both kinds need to answer."""
 
-    def __init__(
-        self, models: Models[EntryFilter, Scorer], inputs: Inputs, record: Record, clock: Callable[[], dt.datetime]
-    ) -> None:
+    def __init__(self, models: Models[M, S], inputs: Inputs, record: Record, clock: Callable[[], dt.datetime]) -> None:
         self._models, self._inputs, self.record, self._clock = models, inputs, record, clock
+
+
+class Entries(Predictor[EntryFilter, Scorer]):
+    """Answers whether a candidate of a strategy is worth entering."""
 
     async def one(self, asked: EntryRequest, occasion: Occasion) -> bytes:
         """Judge an entry in the symbol at the next open; the answer as JSON.
@@ -97,7 +100,7 @@ class Entries:
             said = scorer.judge(given.values, strategy)
         else:
             said = await asyncio.to_thread(scorer.judge, given.values, strategy)
-            self.record.require_room()  # others may have come while this one waited
+        self.record.require_room()  # others may have come while this one waited
         row = Served(
             served_at=self._clock(),
             kind=ENTRY,
@@ -125,13 +128,8 @@ class Entries:
         return content
 
 
-class NextDays:
+class NextDays(Predictor[RegisteredNextDay, NextDayScorer]):
     """Answers what a symbol returns from one close to the next."""
-
-    def __init__(
-        self, models: Models[RegisteredNextDay, NextDayScorer], inputs: Inputs, record: Record, clock: Callable[[], dt.datetime]
-    ) -> None:
-        self._models, self._inputs, self.record, self._clock = models, inputs, record, clock
 
     async def one(self, asked: NextDayRequest, occasion: Occasion) -> bytes:
         """Predict the return of the session after the features'; the answer as JSON.
@@ -153,7 +151,7 @@ class NextDays:
             said = scorer.judge(given.values)
         else:
             said = await asyncio.to_thread(scorer.judge, given.values)
-            self.record.require_room()
+        self.record.require_room()  # others may have come while this one waited
         row = Served(
             served_at=self._clock(),
             kind=NEXT_DAY,

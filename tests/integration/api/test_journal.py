@@ -100,6 +100,19 @@ def test_what_a_lost_database_does_not_take_at_shutdown_is_stored_by_the_next_st
     assert files(desk.data_dir, "left") == []
 
 
+def test_a_file_that_cannot_be_read_is_set_aside_and_stops_no_other_row(desk: Desk) -> None:
+    folder = desk.data_dir / "unstored-predictions"
+    folder.mkdir()
+    (folder / "left-1-broken.copy").write_bytes(b"PGCOPY\n\xff\r\n\0" + b"\0" * 8 + b"half a row")
+    with client_of(desk) as api:
+        ask(api, symbol="^GSPC")
+        wait_for(lambda: len(read(desk.engine, desk.now)) == 1)
+
+    assert [path.name for path in files(desk.data_dir, "refused")] == ["refused-1-broken.copy"]
+    assert files(desk.data_dir, "left") == []
+    assert "refused-1-broken.copy" in desk.alerts.sent[0][1]
+
+
 def test_rows_that_postgresql_refuses_are_set_aside_and_block_no_other(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     append = ServedPredictions.append
 
