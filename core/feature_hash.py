@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-from typing import TYPE_CHECKING
-
-import numpy as np
+import struct
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-LENGTH = 16  # hexadecimal digits: two of 10^8 vectors share a digest with probability 0.0003
+NAN: Final = float("nan")
+LENGTH: Final = 16  # hexadecimal digits: two of 10^8 vectors share a digest with probability 0.0003
 
 
 def feature_set(names: Sequence[str]) -> str:
@@ -28,6 +28,5 @@ def feature_hash(values: Sequence[float]) -> str:
     >>> feature_hash([0.5, float("nan"), 0.0]) == feature_hash([0.5, -float("nan"), -0.0])
     True
     """
-    bits = np.array(values, dtype="<f8") + 0.0
-    bits[np.isnan(bits)] = np.nan
-    return hashlib.sha256(bits.tobytes()).hexdigest()[:LENGTH]
+    bits = struct.pack(f"<{len(values)}d", *[NAN if value != value else value + 0.0 for value in values])  # noqa: PLR0124
+    return hashlib.sha256(bits).hexdigest()[:LENGTH]

@@ -70,6 +70,7 @@ class Settings(BaseSettings):
     ab_least_blocks: int = Field(8, ge=1)
     ab_block_sessions: int = Field(3, ge=1)
     ab_approval: bool = False
+    next_day_judge_sessions: int = Field(60, ge=20)
     gate_least_candidates: int = Field(200, ge=1)
     gate_most_calibration_error: float = Field(0.1, ge=0, le=1)
     promote_least_deflated_sharpe: float = Field(0.95, ge=0, le=1)

@@ -1,13 +1,14 @@
 """Champion against challenger, judged once a day.
 
-At 20:00 New York on weekdays, after the day's trade: settle what the assigned candidates came to, compare the models on all of
-them, store the decision with its reason, and carry out a promotion.
+At 20:00 New York on weekdays, after the day's trade: settle what the assigned candidates came to, compare the entry filters on
+all of them, store the decision with its reason, and carry out a promotion. Beside it, `judge_next_day` compares the next-day
+models on the sessions that neither learnt from, and does the same.
 
 * **Nothing to compare:** `judge` says so and the promotion is skipped.
 * **Too few samples:** the test goes on. Not significant after enough: the champion stays.
 * **A person must agree:** with `AB_APPROVAL=1` the promotion waits in *Required Actions* for three days; rejected or not
-  answered, the champion stays.
-* **Taken back:** `cli models rollback --reason WHY`.
+  answered, the champion stays. That of a next-day model is mailed and waits for `cli models promote`.
+* **Taken back:** `cli models rollback --reason WHY`, with `--model next-day-return` for the other.
 * **Run again:** a judgement is added, a promotion happens once.
 * **Manual run:** set `session`, or leave it empty for the newest.
 """
@@ -60,6 +61,13 @@ def model_ab_judge() -> None:
 
         return ab.judge(session)
 
+    @task
+    def judge_next_day(session: str) -> dict[str, Any]:
+        """Compare the next-day models, store the decisions, and move the champion's alias where one is better."""
+        from pipeline import next_day_judge
+
+        return next_day_judge.judge(session)
+
     @task.branch
     def route(judgement: dict[str, Any]) -> list[str]:
         """On to a promotion, to a person first where the settings ask for one, or nowhere."""
@@ -84,6 +92,7 @@ def model_ab_judge() -> None:
         return ab.promote(judgement)
 
     session = choose_session()
+    judge_next_day(session=session)
     judgement = judge(session=session)
     routed, promoted = route(judgement=judgement), promote(judgement=judgement)
     routed >> [approve, promoted]

@@ -1,11 +1,13 @@
-"""Training of the entry filter: monthly, when drift asks for it, and by hand.
+"""Training of the entry filter and of the next-day model: monthly, when drift asks for it, and by hand.
 
-On the first of the month at 06:00 New York, and whenever `model_monitoring` announces `model_drift`: train both models on every
-candidate trade up to the last closed session, compare them walk-forward, register the better one, and store the out-of-sample
-backtests with and without the filter. The first model ever is champion; a later one that passes its gates challenges it
-(`model_ab_judge`).
+On the first of the month at 06:00 New York, and whenever `model_monitoring` announces `model_drift`, side by side: `train`
+learns from every candidate trade up to the last closed session, compares two models walk-forward, registers the better one, and
+stores the out-of-sample backtests with and without the filter. `train_next_day` does the same for the return of every symbol's
+next session, without a backtest. Of each the first model ever is champion; a later one that passes its gates challenges the
+champion (`model_ab_judge`). One that fails leaves the other alone.
 
-* **Where to look:** MLflow, experiment and model `entry-filter`; `GET /backtest-metrics` of the prediction API.
+* **Where to look:** MLflow, experiments and models `entry-filter` and `next-day-return`; `GET /models` and
+  `GET /backtest-metrics` of the prediction API.
 * **Run again:** the same data and seed give the same model.
 * **Manual run:** set `session` to train on everything up to that date; leave it empty for the newest.
 """
@@ -49,7 +51,16 @@ def model_training() -> None:
 
         return train.run(session)
 
-    train(session=choose_session())
+    @task(execution_timeout=dt.timedelta(hours=4), retries=1)
+    def train_next_day(session: str) -> dict[str, Any]:
+        """Train both next-day models, compare them, and register the better one."""
+        from pipeline import next_day
+
+        return next_day.run(session)
+
+    session = choose_session()
+    train(session=session)
+    train_next_day(session=session)
 
 
 model_training()

@@ -59,11 +59,14 @@ class NextDay:
         (201,), quantiles in rising order: actual less predicted return on held back sessions, over the row's scale.
     typical_scale
         Stands in where a row's volatility is unknown.
+    features
+        Columns that it was fitted on, in their order.
     """
 
     estimator: Any
     residuals: Array
     typical_scale: float
+    features: tuple[str, ...] = FEATURES
 
     def predict(self, features: pd.DataFrame, signals: Signals) -> pd.DataFrame:
         """Predict rows of FEATURES (NaN allowed).
@@ -73,12 +76,22 @@ class NextDay:
         pd.DataFrame
             predicted_return; low, high (90 % interval); signal; confidence: probability that the return is on the side called,
             above zero for BUY, under it for SELL, between the two limits for HOLD. Returns are fractions.
+
+        Raises
+        ------
+        DataError
+            When a feature that it was fitted on is not there.
         """
-        X = inputs(features)
+        missing = [name for name in self.features if name not in features]
+        if missing:
+            raise DataError(
+                f"Next day: the model needs {missing[0]!r}, which is no longer made. Train anew: `cli train-next-day`."
+            )
+        X = features[list(self.features)].astype("float64")
         expected = np.asarray(self.estimator.predict(X), dtype=np.float64)
         scale = scale_of(X, self.typical_scale)
-        tail = (1 - LEVEL) / 2
-        low, high = (expected + scale * np.quantile(self.residuals, share) for share in (tail, 1 - tail))
+        with np.errstate(over="ignore"):  # features far too large: an endless interval, which whoever serves it refuses
+            low, high = (expected + scale * bound for bound in self.interval)
         signal = np.where(expected > signals.buy_above, BUY, np.where(expected < signals.sell_below, SELL, HOLD))
         above, under = self._above(expected, scale, 0.0), 1 - self._above(expected, scale, 0.0)
         between = self._above(expected, scale, signals.sell_below) - self._above(expected, scale, signals.buy_above)
@@ -87,9 +100,18 @@ class NextDay:
             {"predicted_return": expected, "low": low, "high": high, "signal": signal, "confidence": confidence}
         )
 
+    @property
+    def interval(self) -> tuple[float, float]:
+        """Residuals that bound the middle 90 %, in units of a row's scale."""
+        tail = (1 - LEVEL) / 2
+        low, high = np.quantile(self.residuals, [tail, 1 - tail])
+        return float(low), float(high)
+
     def _above(self, expected: Array, scale: Array, limit: float) -> Array:
         """Probability that the return ends above a limit."""
-        under = np.searchsorted(self.residuals, (limit - expected) / scale, side="right")
+        with np.errstate(over="ignore"):  # a scale near zero: the limit lies beyond every residual
+            at = (limit - expected) / scale
+        under = np.searchsorted(self.residuals, at, side="right")
         found: Array = 1 - under / len(self.residuals)
         return found
 
@@ -183,9 +205,13 @@ def learn(model: Any, window: pd.DataFrame, embargo_sessions: int) -> NextDay:  
 
 
 def _fitted(model: Any, X: pd.DataFrame, y: Array) -> Any:  # noqa: ANN401  # a regressor
-    """A fitted copy, on one thread: sums in another order are other sums, and threads that wait for each other are slow."""
+    """A fitted copy, on one thread: sums in another order are other sums, and threads that wait for each other are slow.
+
+    A feature that the window never knows says nothing, whatever stands for it; scikit-learn cannot bin a column of NaN.
+    """
+    unknown = X.columns[X.isna().all()]
     with threadpool_limits(1, "openmp"):
-        return clone(model).fit(X, y)
+        return clone(model).fit(X.fillna(dict.fromkeys(unknown, 0.0)), y)
 
 
 def scale_of(X: pd.DataFrame, typical: float) -> Array:

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import tempfile
 import warnings
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from core.errors import ConfigError, NoChampion
-from core.frames import FEATURES
+from core.errors import ConfigError
 from ml.dataset import inputs
-from ml.next_day import LIGHTGBM, NextDay, NextDayFit
-from ml.stored_form import SklearnFlavour
+from ml.fresh_window import metrics_of
+from ml.next_day import BOOSTING, LIGHTGBM, NextDay, NextDayFit
+from ml.stored_form import SklearnFlavour, read_estimator
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -22,9 +23,31 @@ if TYPE_CHECKING:
 
     from ml.registry import Registry
 
-FILES: Final = {LIGHTGBM: "model.lgb"}
-OTHER_FILE: Final = "model.skops"
+KIND, RESIDUALS, SCALE, THROUGH, INPUTS = "kind", "residuals", "typical_scale", "trained_through", "inputs"
+FILES: Final = {LIGHTGBM: "model.lgb", BOOSTING: "model.skops"}
 TRUSTED_TYPES: Final = ["numpy.dtype", "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor"]
+REMEDY: Final = "`cli train-next-day`"
+
+
+@dataclass(frozen=True)
+class RegisteredNextDay:
+    """A next-day model under its registered name and version.
+
+    Attributes
+    ----------
+    trained_through
+        Last session whose return it learnt from (ISO).
+    """
+
+    name: str
+    version: str
+    model: NextDay
+    trained_through: str
+
+    @property
+    def features(self) -> tuple[str, ...]:
+        """Columns that it takes."""
+        return self.model.features
 
 
 def log_next_day(
@@ -35,14 +58,24 @@ def log_next_day(
     *,
     tags: Mapping[str, str],
     params: Mapping[str, Any],
+    fresh: pd.DataFrame | None = None,
 ) -> dict[str, str]:
-    """Log a training: a run, and one in it for each model; returns the id of each logged model."""
+    """Log a training: a run, and one in it for each model; returns the id of each logged model.
+
+    Parameters
+    ----------
+    fresh
+        `ml.fresh_window.next_days` of the champion and the chosen model, where there is a champion.
+    """
     through = str(dataset["session"].max().date())
     shared = {**tags, "trained_through": through, "period": f"{dataset['session'].min().date()} to {through}"}
     models = {}
     with mlflow.start_run(experiment_id=experiment, run_name=f"training {through}"):
         mlflow.set_tags({**shared, "level": "training"})
         mlflow.log_params({**params, "rows": len(dataset)})
+        if fresh is not None and len(fresh):
+            mlflow.log_metrics(metrics_of(fresh))
+            mlflow.log_text(fresh.to_csv(index=False), "fresh_window.csv")
         for name, fit in fits.items():
             with mlflow.start_run(experiment_id=experiment, run_name=name, nested=True):
                 mlflow.set_tags({**shared, "level": "model", "model": name})
@@ -54,37 +87,24 @@ def log_next_day(
     return models
 
 
-def load_next_day(registry: Registry) -> tuple[NextDay, dict[str, Any]]:
-    """The model under the champion's alias, and what was stored about it.
+def load_next_day(registry: Registry, version: str) -> RegisteredNextDay:
+    """Load a version. Its two files are read and nothing else, as in `Registry.load`.
 
     Raises
     ------
-    NoChampion
-        When nothing is registered.
     ConfigError
-        When what is registered is no next-day model.
+        When what is registered was not made by `log_next_day`, or holds types that are not trusted.
     """
-    version = registry.champion_version()
-    if version is None:
-        raise NoChampion(f"No champion of {registry.model_name!r} is registered. Train one: `cli train-next-day`.")
     with tempfile.TemporaryDirectory() as folder:
         found, about = registry.download(version, Path(folder))
-        if "residuals" not in about:
+        if about.get(KIND) not in FILES or {RESIDUALS, SCALE, THROUGH, INPUTS} - about.keys():
             raise ConfigError(
-                f"Version {version} of {registry.model_name!r} is no next-day model. Train one: `cli train-next-day`."
+                f"Version {version} of {registry.model_name!r} is no next-day model. Move its alias to another version, or "
+                f"train anew: {REMEDY}."
             )
-        estimator = _read(about["kind"], found)
-    return NextDay(estimator, np.array(about["residuals"]), float(about["typical_scale"])), {**about, "version": version}
-
-
-def _read(kind: str, folder: Path) -> Any:  # noqa: ANN401  # either estimator
-    if kind == LIGHTGBM:
-        from lightgbm import Booster
-
-        return Booster(model_str=(folder / FILES[LIGHTGBM]).read_text())
-    from skops.io import load  # type: ignore[import-untyped]
-
-    return load(folder / OTHER_FILE, trusted=TRUSTED_TYPES)
+        estimator = read_estimator(found / FILES[about[KIND]], TRUSTED_TYPES, f"Train anew: {REMEDY}.")
+    model = NextDay(estimator, np.array(about[RESIDUALS]), float(about[SCALE]), tuple(about[INPUTS]))
+    return RegisteredNextDay(registry.model_name, version, model, about[THROUGH])
 
 
 def _log_model(mlflow: Any, fit: NextDayFit, through: str, example: pd.DataFrame) -> str:  # noqa: ANN401
@@ -92,11 +112,11 @@ def _log_model(mlflow: Any, fit: NextDayFit, through: str, example: pd.DataFrame
     about = {
         "name": fit.name,
         "metadata": {
-            "kind": fit.name,
-            "residuals": fit.model.residuals.tolist(),
-            "typical_scale": fit.model.typical_scale,
-            "trained_through": through,
-            "inputs": list(FEATURES),
+            KIND: fit.name,
+            RESIDUALS: fit.model.residuals.tolist(),
+            SCALE: fit.model.typical_scale,
+            THROUGH: through,
+            INPUTS: list(fit.model.features),
         },
         "input_example": example,
         "signature": mlflow.models.infer_signature(example, estimator.predict(example)),

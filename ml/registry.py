@@ -22,6 +22,7 @@ from ml.aliases import CHAMPION, Aliases
 from ml.lineage import Lineage, read_lineage
 from ml.models import LIGHTGBM, LOGISTIC
 from ml.predict import EntryFilter, Payoff
+from ml.stored_form import read_estimator
 from ml.training_log import INPUTS, KIND, PAYOFFS, THROUGH, TRUSTED_TYPES, log_training
 
 if TYPE_CHECKING:
@@ -70,6 +71,7 @@ class Registry:
         *,
         tags: Mapping[str, str],
         metrics: Mapping[str, float],
+        tables: Mapping[str, pd.DataFrame] | None = None,
         objections: Sequence[str] = (),
     ) -> str:
         """Log a training and both its models, and register the chosen one; returns the version.
@@ -81,13 +83,14 @@ class Registry:
         ----------
         dataset
             What `result` was trained on; its fingerprint, size and span are the run's lineage.
-        tags, metrics
-            Of the training as a whole: strategy, universe, backtests.
+        tags, metrics, tables
+            Of the training as a whole: strategy, universe, backtests; tables by the name of their CSV file.
         objections
             See `ml.gates.objections`.
         """
-        models = log_training(self._mlflow, self._experiment(), result, dataset, tags=tags, metrics=metrics)
-        return self._enter(models[result.chosen], objections, unusable=self._unusable_champion())
+        experiment = self._experiment()
+        models = log_training(self._mlflow, experiment, result, dataset, tags=tags, metrics=metrics, tables=tables or {})
+        return self._enter(models[result.chosen], objections, unusable=self._unusable_champion(self.load))
 
     def latest_training(self) -> dict[str, Any]:
         """What the last finished training came to: session, candidates, chosen, trained_through, AUCs with their intervals.
@@ -117,15 +120,22 @@ class Registry:
             },
         }
 
-    def enter(self, write: Callable[[Any, str], str], objections: Sequence[str] = ()) -> str:
+    def enter(
+        self,
+        write: Callable[[Any, str], str],
+        load: Callable[[str], object],
+        objections: Sequence[str] = (),
+    ) -> str:
         """Register what `write` logs, with aliases as `register` gives them; returns the version.
 
         Parameters
         ----------
         write
             Takes the MLflow module and the id of the experiment, returns the id of the logged model.
+        load
+            Loads a version; a champion at which it raises ConfigError is none.
         """
-        return self._enter(write(self._mlflow, self._experiment()), objections)
+        return self._enter(write(self._mlflow, self._experiment()), objections, unusable=self._unusable_champion(load))
 
     def download(self, version: str, folder: Path) -> tuple[Path, dict[str, Any]]:
         """Files of a version, copied into `folder`, and what was stored about it."""
@@ -247,13 +257,13 @@ class Registry:
         location = None if self._uri.startswith("http") else self._artifact_dir.absolute().as_uri()
         return str(self._client.create_experiment(self.model_name, artifact_location=location))
 
-    def _unusable_champion(self) -> str | None:
+    def _unusable_champion(self, load: Callable[[str], object]) -> str | None:
         """The champion's version when it cannot be loaded, as one of an older code; None when it can, or there is none."""
         version = self.champion_version()
         if version is None:
             return None
         try:
-            self.load(version)
+            load(version)
         except ConfigError as error:
             log.warning("champion_unusable", version=version, reason=str(error))
             return version
@@ -306,16 +316,8 @@ def load_scorer(kind: str, path: Path) -> Callable[[pd.DataFrame], NDArray[np.fl
     ConfigError
         When the file is not of its format, or names types that are not trusted.
     """
-    try:
-        if kind == LIGHTGBM:
-            from lightgbm import Booster
-
-            return BoosterScore(Booster(model_str=path.read_text()))
-        from skops.io import load  # type: ignore[import-untyped]
-
-        return EstimatorScore(load(path, trusted=TRUSTED_TYPES))
-    except Exception as error:  # every library has its own
-        raise ConfigError(f"The stored model {path.name} cannot be read safely: {error}. Train anew: `cli train`.") from error
+    estimator = read_estimator(path, TRUSTED_TYPES, "Train anew: `cli train`.")
+    return BoosterScore(estimator) if kind == LIGHTGBM else EstimatorScore(estimator)
 
 
 @cache

@@ -42,10 +42,10 @@ class Judgement(NamedTuple):
 
 
 class Row(Protocol):
-    """Probability of one row of features, in the model's order; NaN allowed."""
+    """A model's output for one row of features, in the model's order; NaN allowed."""
 
     def __call__(self, values: list[float]) -> float:
-        """Probability of the row."""
+        """Output for the row."""
         ...
 
 
@@ -81,7 +81,7 @@ class BoosterRow:
         self._arguments = (self._config, self._row, ctypes.byref(self._length), ctypes.byref(self._answer))
 
     def __call__(self, values: list[float]) -> float:
-        """Probability of the row."""
+        """Output for the row: of a classifier its probability, of a regressor the value."""
         with self._lock:
             self._row[:] = values  # type: ignore[assignment]  # a list of floats is one of what it takes
             if self._predict(*self._arguments):
@@ -135,7 +135,7 @@ class Scorer:
         self._order = None if model.features == FEATURES else [FEATURES.index(name) for name in model.features]
         self._marks = _marks_of(model.strategies)
         self._row = _row_of(model)
-        rows = _probes()
+        rows = trial_rows()
         slow = {name: self.judge_all(rows, name) for name in model.strategies}
         for judged in slow.values():
             _require_probabilities(model, judged)
@@ -177,7 +177,7 @@ def _marks_of(strategies: Sequence[str]) -> dict[str, list[float]]:
     return {name: [float(name == other) for other in sorted(strategies)] for name in strategies}
 
 
-def _probes() -> NDArray[np.float64]:
+def trial_rows() -> NDArray[np.float64]:
     """Random rows of every size, some of their features unknown, and one row that knows none."""
     rng = np.random.default_rng(7)
     rows = rng.normal(0, 1, (PROBES, len(FEATURES))) * 10.0 ** rng.integers(-3, 3, (PROBES, 1))

@@ -1,4 +1,4 @@
-"""Models as files whose bytes depend on what was learnt alone. Owns the canonical form of skops; it fits and logs nothing.
+"""Models as files whose bytes depend on what was learnt alone. Owns their canonical form and the way back; it fits nothing.
 
 skops names parts by their memory address and stamps its archive with the time, so that no two files are the same. Here parts
 are counted in the order in which they stand, and the stamp is the earliest one a zip archive knows.
@@ -12,8 +12,10 @@ import zipfile
 from itertools import count
 from typing import TYPE_CHECKING, Any
 
+from core.errors import ConfigError
+
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
 SCHEMA = "schema.json"
@@ -26,6 +28,31 @@ def skops_bytes(estimator: Any) -> bytes:  # noqa: ANN401  # a fitted scikit-lea
     import skops.io  # type: ignore[import-untyped]
 
     return canonical(skops.io.dumps(estimator))
+
+
+def read_estimator(path: Path, trusted: Sequence[str], remedy: str) -> Any:  # noqa: ANN401  # a Booster or an estimator
+    """Read a model from LightGBM's text (`.lgb`), else from a skops archive. Nothing in either is executed.
+
+    Parameters
+    ----------
+    trusted
+        Types that the archive may name, beyond those that skops itself knows to be harmless.
+
+    Raises
+    ------
+    ConfigError
+        When the file is not of its format, or names types that are not trusted.
+    """
+    try:
+        if path.suffix == ".lgb":
+            from lightgbm import Booster
+
+            return Booster(model_str=path.read_text())
+        from skops.io import load
+
+        return load(path, trusted=list(trusted))
+    except Exception as error:  # every library has its own
+        raise ConfigError(f"The stored model {path.name} cannot be read safely: {error}. {remedy}") from error
 
 
 def canonical(stored: bytes) -> bytes:

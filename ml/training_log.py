@@ -40,6 +40,7 @@ def log_training(
     *,
     tags: Mapping[str, str],
     metrics: Mapping[str, float],
+    tables: Mapping[str, pd.DataFrame],
 ) -> dict[str, str]:
     """Log a training; returns the id of each logged model by its name.
 
@@ -47,7 +48,7 @@ def log_training(
     ----------
     dataset
         What `result` was trained on.
-    tags, metrics
+    tags, metrics, tables
         Of the training as a whole; the tags stand on every run of it, for that is what the comparison view filters by.
     """
     sha256 = fingerprint(dataset)
@@ -61,7 +62,8 @@ def log_training(
         shown = dataset.astype({"win": "float64"})  # MLflow warns about integers, which could not hold a missing value
         source = mlflow.data.from_pandas(shown, name="candidates", targets="win", digest=sha256[:36])
         mlflow.log_input(source, context="training")
-        mlflow.log_text(feature_statistics(dataset).to_csv(index=False), "feature_statistics.csv")
+        for file, table in {"feature_statistics.csv": feature_statistics(dataset), **tables}.items():
+            mlflow.log_text(table.to_csv(index=False), file)
         fits = [*result.models.values(), *([result.baseline] if result.baseline else [])]
         written = _Writer(mlflow, experiment, result, marked(dataset, strategies_of(dataset)), source, shared)
         models = {fit.name: written.fit(fit) for fit in fits}

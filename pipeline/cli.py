@@ -20,7 +20,7 @@ from pipeline import (
     cli_risk,
     cli_train,
 )
-from pipeline.terminal import Session, console, session_of, show
+from pipeline.terminal import Session, console, session_of, show, show_training
 
 cli = typer.Typer(no_args_is_help=True, add_completion=False, help="A daily mean-reversion desk: one verb for each step.")
 for group in (cli_broker, cli_research, cli_optimise, cli_portfolio, cli_params, cli_risk, cli_models, cli_audit, cli_train):
@@ -63,7 +63,7 @@ def train(
     from pipeline import train as step
 
     if reproduce is None:
-        show("Training", step.run(session_of(session)))
+        show_training("Training", step.run(session_of(session)))
         return
     outcome = step.reproduce(reproduce)
     show("Reproduction", outcome)

@@ -19,30 +19,33 @@ verbs.add_typer(models, name="models")
 
 Reason = Annotated[str, typer.Option(help="Why, for whoever reads the history.")]
 Author = Annotated[str, typer.Option(help="Who moves it.", default_factory=getpass.getuser, show_default="the user")]
+Model = Annotated[
+    str | None, typer.Option(help="Registered name: the entry filter's (MODEL_NAME) unless given, or NEXT_DAY_MODEL_NAME.")
+]
 VersionNumber = Annotated[str, typer.Argument(help="Number of a version: `cli models list` shows them.")]
 
 
 @models.command("list")
-def list_models(limit: Annotated[int, typer.Option(min=1, help="How many, the newest first.")] = 20) -> None:
+def list_models(
+    model: Model = None, limit: Annotated[int, typer.Option(min=1, help="How many, the newest first.")] = 20
+) -> None:
     """List the versions with their aliases and what their gates said."""
     from pipeline import promotion
     from pipeline.resources import live
 
-    rows = promotion.listed()
-    table = Table(
-        "Version", "Aliases", "Registered (UTC)", "Gates", title=f"{len(rows)} versions of {live().settings.model_name}"
-    )
+    rows, name = promotion.listed(model=model), model or live().settings.model_name
+    table = Table("Version", "Aliases", "Registered (UTC)", "Gates", title=f"{len(rows)} versions of {name}")
     for row in rows[:limit]:
         table.add_row(row.version, ", ".join(row.aliases), f"{row.created_at:%Y-%m-%d %H:%M}", row.gates)
     console.print(table)
 
 
 @models.command("show")
-def show_model(version: VersionNumber) -> None:
+def show_model(version: VersionNumber, model: Model = None) -> None:
     """Show what speaks for a version and what stands against it, and every decision about it."""
     from pipeline import promotion
 
-    about = promotion.about(version)
+    about = promotion.about(version, model=model)
     show(f"Version {version}", {name: "undefined" if value is None else value for name, value in about["facts"].items()})
     for line in about["against"]:
         console.print(f"[yellow]against a promotion[/yellow] {line}", highlight=False)
@@ -60,48 +63,55 @@ def promote_model(
     version: VersionNumber,
     reason: Reason,
     author: Author,
+    model: Model = None,
     force: Annotated[bool, typer.Option("--force", help="Although something stands against it; the log says so.")] = False,
 ) -> None:
     """Make a version champion; the API serves it within CHAMPION_POLL_SECONDS."""
     from pipeline import promotion
 
     text = f"{reason} (forced)" if force else reason
-    show("Promoted", promotion.promote(version, reason=text, author=author, force=force))
+    show("Promoted", promotion.promote(version, reason=text, author=author, force=force, model=model))
 
 
 @models.command("rollback")
-def rollback_model(reason: Reason, author: Author) -> None:
+def rollback_model(reason: Reason, author: Author, model: Model = None) -> None:
     """Give the alias back to the champion before the last move."""
     from pipeline import promotion
 
-    show("Rolled back", promotion.rollback(reason=reason, author=author))
+    show("Rolled back", promotion.rollback(reason=reason, author=author, model=model))
 
 
 @models.command("judge")
 def judge_models(
     session: Session = None,
+    model: Model = None,
     promote: Annotated[bool, typer.Option("--promote", help="Carry out a decision to promote.")] = False,
 ) -> None:
-    """Judge the running A/B test at a session's close; nothing is promoted unless asked."""
-    from pipeline import ab
+    """Judge the challengers at a session's close; nothing is promoted unless asked."""
+    from pipeline import ab, next_day_judge, promotion
 
-    judged = ab.judge(session_of(session))
+    day = session_of(session)
+    if promotion.is_next_day(model):
+        for each in next_day_judge.judge(day, promote=promote)["decisions"] or [{"decision": "none: no challenger waits"}]:
+            show("Next day", each)
+        return
+    judged = ab.judge(day)
     show("A/B test", judged)
     if promote and judged["decision"] == "promote":
         show("Promoted", ab.promote(judged))
 
 
 def _decisions(rows: list[Judgement]) -> None:
-    table = Table("Session", "Decision", "Effect", "Interval", "Pairs", "p", "Reason", title="A/B decisions")
+    table = Table("Session", "Decision", "Effect", "Interval", "Pairs", "p", "Reason", title="Decisions")
     for row in rows:
         compared: list[dict[str, Any]] = row.report["comparisons"]
         best = min(compared, key=lambda each: each["p_value"])
-        paired = best["paired"]
+        paired, said = best["paired"], _percent if "unit" in row.report else _bps
         table.add_row(
             f"{row.session}",
             row.kind,
-            _bps(paired["value"]),
-            f"{_bps(paired['low'])} to {_bps(paired['high'])}",
+            said(paired["value"]),
+            f"{said(paired['low'])} to {said(paired['high'])}",
             str(best["pairs"]),
             f"{best['p_value']:.4f}",
             row.reason,
@@ -111,3 +121,7 @@ def _decisions(rows: list[Judgement]) -> None:
 
 def _bps(value: float | None) -> str:
     return "-" if value is None else f"{value * 1e4:+.1f} bps"
+
+
+def _percent(value: float | None) -> str:
+    return "-" if value is None else f"{value:+.2%}"

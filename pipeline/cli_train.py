@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from pipeline.terminal import Session, console, session_of, show, show_frame
+from pipeline.terminal import Session, console, session_of, show_frame, show_training
 
 verbs = typer.Typer()
 
@@ -43,4 +43,4 @@ def train_next_day(session: Session = None) -> None:
 
     with console.status("Reading features, training ..."):
         outcome = step.run(session_of(session))
-    show("Next-day return", outcome)
+    show_training("Next-day return", outcome)

@@ -66,7 +66,8 @@ def run(console: Console, resources: Resources | None = None) -> None:
                 wait_for_model(url, found.data_dir / "logs" / "demo-api.log")
         questions = [(strategy.name, symbol) for strategy in found.strategies for symbol in found.universe()]
         predictions = ask_api(url, questions, found.settings.api_read_keys)
-    console.print(summary(found, session, predictions))
+        tomorrow = ask_next_day(url, found)
+    console.print(summary(found, session, predictions, tomorrow))
     console.print(where_next(found, time.perf_counter() - started))
 
 
@@ -116,11 +117,12 @@ def prediction_api(resources: Resources) -> Iterator[str]:
 
 
 def wait_for_model(url: str, log: Path) -> None:
-    """Wait until the API has picked up the champion."""
+    """Wait until the API has picked up the champion of each kind."""
     deadline = time.monotonic() + API_START_SECONDS
     while time.monotonic() < deadline:
         try:
-            if httpx.get(f"{url}/readyz", timeout=5.0).status_code == httpx.codes.OK:
+            answer = httpx.get(f"{url}/readyz", timeout=5.0)
+            if answer.status_code == httpx.codes.OK and answer.json()["next_day"].startswith("version"):
                 return
         except httpx.TransportError:
             pass  # still starting; the deadline says when to give up
@@ -128,7 +130,16 @@ def wait_for_model(url: str, log: Path) -> None:
     raise RetryLater(f"The prediction API was not ready in time; its log is {log}.")
 
 
-def summary(found: Resources, session: str, predictions: list[dict[str, Any]]) -> Table:
+def ask_next_day(url: str, found: Resources) -> list[dict[str, Any]]:
+    """The next-day prediction of every symbol that has one."""
+    keys = found.settings.api_read_keys
+    headers = {"X-API-Key": keys[0].get_secret_value()} if keys else {}
+    body = {"rows": [{"symbol": symbol} for symbol in found.universe()]}
+    answer = httpx.post(f"{url}/predict-next-day/batch", json=body, headers=headers, timeout=10.0).raise_for_status()
+    return [item["prediction"] for item in answer.json()["items"] if item["prediction"] is not None]
+
+
+def summary(found: Resources, session: str, predictions: list[dict[str, Any]], tomorrow: list[dict[str, Any]]) -> Table:
     """What a person wants to know, a line each, read from the stores."""
     table = Table(title=f"The desk at the close of {session}", show_header=False)
     bars, symbols, refused, features = _counts(found)
@@ -148,7 +159,10 @@ def summary(found: Resources, session: str, predictions: list[dict[str, Any]]) -
         table.add_row("", f"out of sample from {stored.meta['first_session']}, net of commission and slippage")
     for answer in predictions:
         opinion = f"probability {answer['probability']:.3f}, expected {answer['predicted_return']:+.2%}"
-        table.add_row(f"Prediction {answer['symbol']}", f"{answer['signal']} on {answer['for_session']}: {opinion}")
+        table.add_row(f"Entry {answer['symbol']}", f"{answer['signal']} on {answer['for_session']}: {opinion}")
+    for answer in tomorrow:
+        interval = f"expected {answer['predicted_return']:+.2%}, 90 % interval {answer['low']:+.2%} to {answer['high']:+.2%}"
+        table.add_row(f"Next day {answer['symbol']}", f"{answer['signal']} for {answer['for_session']}: {interval}")
     table.add_row("Paper orders", orders_line(found, session))
     return table
 

@@ -29,6 +29,10 @@ NO_DAG = "No DAG run: the order was decided from a terminal, or before runs were
 NO_CODE = "No code commit: the order is older than the record of commits."
 
 
+class NoSuchOrder(DataError):
+    """No order has that id, or several begin so."""
+
+
 def explain(client_order_id: str, *, replay: bool = False, resources: Resources | None = None) -> dict[str, Any]:
     """Everything behind an order, as JSON values.
 
@@ -47,7 +51,7 @@ def explain(client_order_id: str, *, replay: bool = False, resources: Resources 
 
     Raises
     ------
-    DataError
+    NoSuchOrder
         When there is no such order, or several.
     """
     found = resources or live()
@@ -75,7 +79,7 @@ def _order(lineage: Lineage, given: str) -> Row:
     order = lineage.order(ids[0]) if len(ids) == 1 else None
     if order is None:
         known = f"found {', '.join(ids)}" if ids else "found none"
-        raise DataError(f"Order {given!r}: expected one that begins so, {known}. Ids are in `trading.order_intents`.")
+        raise NoSuchOrder(f"Order {given!r}: expected one that begins so, {known}. Ids are in `trading.order_intents`.")
     return order
 
 

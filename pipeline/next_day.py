@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from pipeline import fresh_window
 from pipeline.market import bars_by_symbol
 from pipeline.resources import Resources, live
 
@@ -23,7 +24,8 @@ def run(session: str, *, resources: Resources | None = None) -> dict[str, Any]:
     Returns
     -------
     dict
-        rows, chosen, version, objections, and the chosen model's figures; see `ml.next_day.figures_of`.
+        rows, chosen, version, objections, the chosen model's figures (`ml.next_day.figures_of`), and those of champion and
+        chosen model on the sessions after the champion's training (`ml.fresh_window.next_days`; empty without a champion).
 
     Raises
     ------
@@ -49,11 +51,14 @@ def run(session: str, *, resources: Resources | None = None) -> dict[str, Any]:
     tags = {"universe": ",".join(sorted(bars)), "session": session, "bar_as_of": as_of.isoformat(), **versions()}
     params = {**terms, "buy_above_pct": settings.buy_above_pct, "sell_below_pct": settings.sell_below_pct}
     with in_turn(found.engine, MLFLOW):
-        version = registry.enter(
-            lambda mlflow, experiment: log_next_day(mlflow, experiment, fits, dataset, tags=tags, params=params)[chosen],
-            objections,
-        )
-    return _outcome(session, dataset, fits[chosen], version, objections)
+        fresh = fresh_window.of_next_days(found, fits[chosen], dataset, signals)
+
+        def write(mlflow: Any, experiment: str) -> str:  # noqa: ANN401  # a module
+            return log_next_day(mlflow, experiment, fits, dataset, tags=tags, params=params, fresh=fresh)[chosen]
+
+        version = registry.enter(write, found.next_day_model, objections)
+    outcome = _outcome(session, dataset, fits[chosen], version, objections)
+    return outcome | {"fresh_window": fresh_window.as_json(fresh)}
 
 
 def build_dataset(resources: Resources, bars: dict[str, pd.DataFrame]) -> pd.DataFrame:

@@ -1,6 +1,7 @@
 """Moves of the champion's alias: promotion, rollback, and what stands in the way of one. Logged, mailed, one at a time.
 
-The backtest that speaks for a version is the filtered one that its training stored right before registering it.
+The backtest that speaks for a version of the entry filter is the filtered one that its training stored right before registering
+it. The next-day model trades nothing: its gates alone stand in the way.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from pipeline.resources import Resources, live
 from pipeline.signals import joint_name
 
 if TYPE_CHECKING:
-    from ml.aliases import Version
+    from ml.aliases import Aliases, Version
     from storage.runs import Run
 
 log = structlog.get_logger()
@@ -35,6 +36,7 @@ def promote(
     decision_id: int | None = None,
     expected_champion: str | None = None,
     force: bool = False,
+    model: str | None = None,
     resources: Resources | None = None,
 ) -> dict[str, Any]:
     """Make a version champion.
@@ -45,6 +47,8 @@ def promote(
         The champion that it was compared with; another one by now refuses the move. None does not ask.
     force
         Promote although something stands against it; the log says so.
+    model
+        Registered name; the entry filter's unless given.
 
     Raises
     ------
@@ -56,13 +60,14 @@ def promote(
     found = resources or live()
     if not reason.strip():
         raise ConfigError("Promotion: expected a reason, found none. Say why, for whoever reads the history.")
-    against = [] if force else objections_to(version, resources=found)
+    against = [] if force else objections_to(version, model=model, resources=found)
     if against:
         raise ConfigError(f"Version {version} is not promoted: {'; '.join(against)}.")
-    return _move(found, version, "promote", reason, author, decision_id=decision_id, expected=expected_champion)
+    move = ("promote", reason, author)
+    return _move(found, _name(found, model), version, move, decision_id=decision_id, expected=expected_champion)
 
 
-def rollback(*, reason: str, author: str, resources: Resources | None = None) -> dict[str, Any]:
+def rollback(*, reason: str, author: str, model: str | None = None, resources: Resources | None = None) -> dict[str, Any]:
     """Give the alias back to the version that was champion before the last move.
 
     Raises
@@ -71,21 +76,25 @@ def rollback(*, reason: str, author: str, resources: Resources | None = None) ->
         When there was no move, or the champion is not the one that the last move made.
     """
     found = resources or live()
-    history = found.promotions.history(found.settings.model_name, limit=1)
+    name = _name(found, model)
+    history = found.promotions.history(name, limit=1)
     if not history or history[0].from_version is None:
         raise ConfigError("Rollback: expected an earlier promotion, found none. `cli models list` shows the versions.")
     last = history[0]
-    return _move(found, str(last.from_version), "rollback", reason, author, expected=last.to_version)
+    return _move(found, name, str(last.from_version), ("rollback", reason, author), expected=last.to_version)
 
 
-def objections_to(version: str, *, resources: Resources | None = None) -> list[str]:
-    """What stands against promoting a version: its training's gates, and the luck of many trials."""
+def objections_to(version: str, *, model: str | None = None, resources: Resources | None = None) -> list[str]:
+    """What stands against promoting a version: its training's gates, and of an entry filter the luck of many trials."""
     from ml.aliases import PASSED
     from ml.gates import blocks
 
     found = resources or live()
-    row = _version(found, version)
+    name = _name(found, model)
+    row = _version(_aliases(found, name), version)
     held = [] if row.gates in {PASSED, ""} else [row.gates]
+    if name != found.settings.model_name:
+        return held
     evidence = evidence_of(row, resources=found)
     return held + blocks(
         evidence["deflated_sharpe"],
@@ -128,42 +137,60 @@ def evidence_of(version: Version, *, resources: Resources | None = None) -> dict
     }
 
 
-def listed(*, resources: Resources | None = None) -> list[Version]:
+def listed(*, model: str | None = None, resources: Resources | None = None) -> list[Version]:
     """Every registered version, the newest first."""
-    return (resources or live()).registry.aliases.versions()
+    found = resources or live()
+    return _aliases(found, _name(found, model)).versions()
 
 
-def about(version: str, *, resources: Resources | None = None) -> dict[str, Any]:
+def is_next_day(model: str | None, *, resources: Resources | None = None) -> bool:
+    """Whether a registered name is the next-day model's; refuses a name that the desk does not have."""
+    found = resources or live()
+    return _name(found, model) == found.settings.next_day_model_name
+
+
+def about(version: str, *, model: str | None = None, resources: Resources | None = None) -> dict[str, Any]:
     """Everything on record about a version: facts, what stands against its promotion, decisions, moves of the alias."""
     found = resources or live()
-    row = _version(found, version)
-    decisions = [each for each in found.experiments.decisions(model_name=found.settings.model_name) if version in each.versions]
-    moves = [
-        each for each in found.promotions.history(found.settings.model_name) if version in {each.from_version, each.to_version}
-    ]
+    name = _name(found, model)
+    row = _version(_aliases(found, name), version)
+    decisions = [each for each in found.experiments.decisions(model_name=name) if version in each.versions]
+    moves = [each for each in found.promotions.history(name) if version in {each.from_version, each.to_version}]
     facts = {"aliases": ", ".join(row.aliases), "registered": row.created_at, "run": row.run_id, "gates": row.gates}
     return {
-        "facts": facts | evidence_of(row, resources=found),
-        "against": objections_to(version, resources=found),
+        "facts": facts | (evidence_of(row, resources=found) if name == found.settings.model_name else {}),
+        "against": objections_to(version, model=model, resources=found),
         "decisions": decisions,
         "moves": moves,
     }
 
 
+def _name(found: Resources, model: str | None) -> str:
+    """The registered name of a model of the desk; the entry filter's for None."""
+    known = (found.settings.model_name, found.settings.next_day_model_name)
+    if model is not None and model not in known:
+        raise ConfigError(f"Model {model!r}: expected {' or '.join(map(repr, known))}.")
+    return model or known[0]
+
+
+def _aliases(found: Resources, name: str) -> Aliases:
+    """The aliases of a model by its registered name."""
+    return (found.registry if name == found.settings.model_name else found.next_day_registry).aliases
+
+
 def _move(
     found: Resources,
+    name: str,
     version: str,
-    kind: str,
-    reason: str,
-    author: str,
+    said: tuple[str, str, str],
     *,
     decision_id: int | None = None,
     expected: str | None = None,
 ) -> dict[str, Any]:
-    """Log and move in one transaction; the alias goes back when the log cannot be written."""
+    """Log and move in one transaction; the alias goes back when the log cannot be written. `said`: kind, reason, author."""
     from storage.promotions import Promotion
 
-    aliases, name = found.registry.aliases, found.settings.model_name
+    (kind, reason, author), aliases = said, _aliases(found, name)
     with found.promotions.one_at_a_time(name) as connection:
         before = aliases.champion()
         if before is None:
@@ -182,14 +209,15 @@ def _move(
     log.info("promotion", kind=kind, model=name, before=before, after=version, author=author, reason=reason)
     found.alerts.send(
         f"{name}: version {version} is champion ({kind})",
-        f"Before: version {before}. By: {author}. Reason: {reason}\n\nBack with one command: cli models rollback --reason WHY",
+        f"Before: version {before}. By: {author}. Reason: {reason}\n\nBack with one command: cli models rollback --reason WHY"
+        + ("" if name == found.settings.model_name else f" --model {name}"),
         "info",
     )
     return {"model": name, "kind": kind, "from": before, "to": version, "reason": reason}
 
 
-def _version(found: Resources, version: str) -> Version:
-    rows = {row.version: row for row in found.registry.aliases.versions()}
+def _version(aliases: Aliases, version: str) -> Version:
+    rows = {row.version: row for row in aliases.versions()}
     if version not in rows:
         raise ConfigError(f"Expected a version of {', '.join(rows) or 'none'}, found {version!r}. See `cli models list`.")
     return rows[version]

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from ingestion.providers.base import Provider
     from ingestion.providers.yahoo import YahooProvider
+    from ml.next_day_log import RegisteredNextDay
     from ml.registry import Registry
     from ml.tracking import Tracking
     from monitoring.alerts import Alerts
@@ -172,6 +173,12 @@ class Resources:
 
         uri = self.settings.mlflow_tracking_uri or cluster_url(self.settings, self.settings.mlflow_database_name)
         return Registry(uri, self.data_dir / "mlartifacts", self.settings.next_day_model_name)
+
+    def next_day_model(self, version: str) -> RegisteredNextDay:
+        """A version of the next-day model; see `ml.next_day_log.load_next_day`."""
+        from ml.next_day_log import load_next_day
+
+        return load_next_day(self.next_day_registry, version)
 
     @cached_property
     def tracking(self) -> Tracking:

@@ -53,6 +53,15 @@ def show(title: str, values: dict[str, Any]) -> None:
     console.print(table)
 
 
+def show_training(title: str, outcome: dict[str, Any]) -> None:
+    """Print what a training came to, and champion and fresh model side by side where there was a champion."""
+    import pandas as pd
+
+    show(title, {name: value for name, value in outcome.items() if name != "fresh_window"})
+    if outcome["fresh_window"]:
+        show_frame("On what came after the champion's training", pd.DataFrame(outcome["fresh_window"]))
+
+
 def show_frame(title: str, frame: pd.DataFrame) -> None:
     """Print a frame; an undefined figure is a dash."""
     from backtest.report_tables import figure_text

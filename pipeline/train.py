@@ -13,6 +13,7 @@ import pandas as pd
 import structlog
 
 from core.errors import ConfigError, DataError
+from pipeline import fresh_window
 from pipeline.market import bars_by_symbol
 from pipeline.research import run_backtest
 from pipeline.resources import VIX, Resources, live
@@ -38,8 +39,9 @@ def run(session: str, *, resources: Resources | None = None) -> dict[str, Any]:
     Returns
     -------
     dict
-        candidates, the walk-forward AUC of each model, the registered version, and the out-of-sample metrics of the
-        strategy with and without the filter, both over the sessions the walk-forward has scored and net of costs.
+        candidates, the walk-forward AUC of each model, the registered version, figures of champion and chosen model on the
+        candidates after the champion's training (`ml.fresh_window.entries`; empty without one), and the out-of-sample metrics
+        of the strategy with and without the filter, both over the sessions the walk-forward has scored and net of costs.
 
     Raises
     ------
@@ -48,6 +50,7 @@ def run(session: str, *, resources: Resources | None = None) -> dict[str, Any]:
     DataError
         When there is too little to learn from.
     """
+    from ml.fresh_window import metrics_of
     from ml.train import train
     from pipeline.gates import objections_to
     from storage.turns import MLFLOW, in_turn
@@ -71,7 +74,15 @@ def run(session: str, *, resources: Resources | None = None) -> dict[str, Any]:
     tags = _tags(found, session, sorted(bars), as_of)
     with in_turn(found.engine, MLFLOW):
         try:
-            version = found.registry.register(result, dataset, tags=tags, metrics=_flat(backtests), objections=objections)
+            fresh = fresh_window.of_entries(found, result, dataset)
+            version = found.registry.register(
+                result,
+                dataset,
+                tags=tags,
+                metrics=_flat(backtests) | metrics_of(fresh),
+                tables={fresh_window.FILE: fresh} if len(fresh) else {},
+                objections=objections,
+            )
         except Exception:
             found.registry.check()  # says so when MLflow is what went away
             raise
@@ -81,6 +92,7 @@ def run(session: str, *, resources: Resources | None = None) -> dict[str, Any]:
         "auc": {name: fit.auc for name, fit in result.models.items()},
         "chosen": result.chosen,
         "model_version": version,
+        "fresh_window": fresh_window.as_json(fresh),
         **backtests,
     }
 

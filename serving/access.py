@@ -11,6 +11,7 @@ import hmac
 import ipaddress
 import math
 import time
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from fastapi import Request
@@ -168,6 +169,7 @@ def _address(request: Request) -> str:
     return request.client.host if request.client else "unknown"
 
 
+@lru_cache(maxsize=1024)
 def _is_loopback(address: str) -> bool:
     try:
         return ipaddress.ip_address(address).is_loopback

@@ -11,10 +11,11 @@ from fastapi import FastAPI
 from fastapi_offline import FastAPIOffline
 
 from pipeline.resources import Resources, live
-from serving import control, routes
+from serving import control, orders, routes
 from serving.access import key_header
 from serving.middleware import Around
 from serving.problems import install
+from serving.quick import Quick
 from serving.state import State
 
 if TYPE_CHECKING:
@@ -26,15 +27,15 @@ def create_app(resources: Resources | None = None) -> FastAPI:
     desk = State.of(resources or live())
     app = FastAPIOffline(  # /docs without a content delivery network
         title="Reversion desk",
-        summary="Predictions of the entry filter, the latest backtest, and the desk's switches.",
+        summary="Predictions of entries and of the next day, orders with all that is behind them, and the desk's switches.",
         version="0.1.0",
         lifespan=lambda _: running(desk),
     )
     app.state.desk, app.state.access = desk, desk.access
     install(app)
-    for router in (routes.quick, routes.router, control.router, control.trading, routes.operation):
+    for router in (routes.quick, routes.router, orders.router, control.router, control.trading, routes.operation):
         app.include_router(router)
-    app.router.routes.sort(key=lambda route: getattr(route, "path", "") != routes.HOT)  # looked at first; the rest as it stood
+    app.router.routes.sort(key=lambda route: not isinstance(route, Quick))  # looked at first; the rest as it stood
     app.add_middleware(Around, metrics=desk.metrics)
     declare_keys(app, open_reads=not desk.resources.settings.api_read_keys)
     return app
@@ -43,9 +44,9 @@ def create_app(resources: Resources | None = None) -> FastAPI:
 @contextlib.asynccontextmanager
 async def running(desk: State) -> AsyncIterator[None]:
     """From the first load of the models to the last stored prediction."""
-    await asyncio.to_thread(desk.models.refresh)
+    await asyncio.to_thread(desk.refresh_models)
     desk.journal.start()
-    watcher = asyncio.create_task(desk.models.watch(desk.resources.settings.champion_poll_seconds))
+    watcher = asyncio.create_task(desk.watch_models())
     gc.collect()
     gc.freeze()  # what lives as long as the process is not looked through again: p99 with garbage collected was ten times this
     yield

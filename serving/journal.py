@@ -1,6 +1,7 @@
 """Every prediction on its way to PostgreSQL. Owns the bounded queue before the table; it drops nothing silently.
 
-An answer is queued before it is given. When the queue is full no answer is given: the API says 503. While the database does
+An answer is encoded and queued before it is given: a thread that encoded thousands of them would hold the interpreter's lock
+against the requests. When the queue is full no answer is given: the API says 503. While the database does
 not take rows the queue grows, readiness is amber, and the rows are tried again until they are stored. On shutdown the queue is
 drained; what the database does not take then is left in a file, which the next start stores. Rows that PostgreSQL refuses are
 set aside in a file, counted and alerted. A process that is killed loses what it took in the last `FLUSH_SECONDS`.
@@ -22,7 +23,7 @@ import structlog
 from sqlalchemy.exc import OperationalError
 
 from core.errors import RetryLater
-from storage.served import ServedPredictions, encode
+from storage.served import ServedPredictions, framed
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -30,11 +31,10 @@ if TYPE_CHECKING:
 
     from pipeline.resources import Resources
     from serving.metrics import Metrics
-    from storage.served import Served
 
 log = structlog.get_logger()
 FLUSH_SECONDS = 0.1
-BATCH_ROWS = 500  # 4 ms of encoding: longer would be felt by the requests beside it
+BATCH_ROWS = 2000
 RETRY_SECONDS = 1.0
 DRAIN_SECONDS = 5.0
 AMBER_FRACTION = 0.5
@@ -59,8 +59,8 @@ class Journal:
         self._metrics = metrics
         self._limit = resources.settings.prediction_queue_rows
         self._folder = resources.data_dir / "unstored-predictions"
-        self._waiting: deque[Served] = deque()
-        self._writing: list[Served] = []
+        self._waiting: deque[bytes] = deque()
+        self._writing: list[bytes] = []
         self._wake = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self._ready = False
@@ -93,8 +93,8 @@ class Journal:
                 f"{self.trouble or 'PostgreSQL takes them more slowly than they come'}."
             )
 
-    def add(self, row: Served) -> None:
-        """Queue a row for which there is room."""
+    def add(self, row: bytes) -> None:
+        """Queue a row that `storage.served.encode` made and for which there is room."""
         self._waiting.append(row)
         if not self._wake.is_set():
             self._wake.set()
@@ -152,19 +152,32 @@ class Journal:
         self._metrics.queue.set(self.depth)
         self._recovered()
 
-    def _write(self, rows: Sequence[Served]) -> None:
+    def _write(self, rows: Sequence[bytes]) -> None:
         """Off the event loop: what an earlier process left, then these."""
         store = ServedPredictions(self._resources.engine)
         if not self._ready:
             store.name_features()
             for path in sorted(self._folder.glob("left-*.copy")):
-                store.append_file(path)
-                path.unlink()
-                log.info("predictions_of_an_earlier_process_stored", path=str(path))
+                self._take_in(store, path)
             self._ready = True
         if rows:
             store.append(rows)
             self._metrics.stored.inc(len(rows))
+
+    def _take_in(self, store: ServedPredictions, path: Path) -> None:
+        """Store what an earlier process left; a file that is refused is set aside, so that it stops no other row."""
+        try:
+            store.append_file(path)
+        except UNREACHABLE:
+            raise
+        except Exception as error:  # whatever is wrong with the file, it is kept
+            aside = path.rename(path.with_name(path.name.replace("left", "refused", 1)))
+            log.exception("predictions_of_an_earlier_process_refused", path=str(aside))
+            text = f"Served predictions of an earlier process were refused: {error}\nThey are kept in {aside} (COPY, binary)."
+            self._resources.alerts.send("Predictions could not be stored", text)
+            return
+        path.unlink()
+        log.info("predictions_of_an_earlier_process_stored", path=str(path))
 
     def _note(self, error: Exception) -> None:
         self._metrics.queue.set(self.depth)
@@ -185,11 +198,11 @@ class Journal:
         text = f"PostgreSQL refused {len(self._writing)} served predictions: {error}\nThey are kept in {path} (COPY, binary)."
         asyncio.get_running_loop().run_in_executor(None, self._resources.alerts.send, "Predictions could not be stored", text)
 
-    def _leave(self, rows: Sequence[Served], kind: str) -> Path:
+    def _leave(self, rows: Sequence[bytes], kind: str) -> Path:
         """Write rows to a file that `ServedPredictions.append_file` reads."""
         self._folder.mkdir(parents=True, exist_ok=True)
         path = self._folder / f"{kind}-{time.time_ns()}-{uuid.uuid4().hex[:6]}.copy"
         half = path.with_suffix(".part")
-        half.write_bytes(encode(rows))
+        half.write_bytes(framed(rows))
         half.replace(path)
         return path

@@ -1,12 +1,89 @@
-"""What Prometheus reads. Owns the names of the measures; one registry an application."""
+"""What Prometheus reads. Owns the names of the measures; one registry an application.
+
+Requests and predictions are counted in plain lists by the one thread of the event loop, and told to Prometheus when it asks:
+its own counters take locks, and the four that a request needs cost as much as the model's answer.
+"""
 
 from __future__ import annotations
 
-from functools import lru_cache
+from bisect import bisect_left
+from itertools import accumulate
+from typing import TYPE_CHECKING, NamedTuple
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client import CollectorRegistry, Counter, Gauge
+from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily
+from prometheus_client.registry import Collector
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from prometheus_client import Metric
 
 SECONDS = (0.0005, 0.001, 0.002, 0.003, 0.005, 0.01, 0.015, 0.025, 0.05, 0.1, 0.25, 1, 5)
+BOUNDS = (*map(str, map(float, SECONDS)), "+Inf")
+ANSWERED = ("kind", "route", "arm", "model", "version", "signal")
+
+
+class Durations:
+    """How many took how long."""
+
+    __slots__ = ("counts", "seconds")
+
+    def __init__(self) -> None:
+        self.counts = [0] * len(BOUNDS)
+        self.seconds = 0.0
+
+    def add(self, seconds: float) -> None:
+        """Count one."""
+        self.counts[bisect_left(SECONDS, seconds)] += 1
+        self.seconds += seconds
+
+
+class Family(NamedTuple):
+    """A measure: its name, what it says, and its labels."""
+
+    name: str
+    text: str
+    labels: Sequence[str]
+
+
+class Timed(Collector):
+    """Durations by labels, told as a counter by some of the labels and as a histogram by some."""
+
+    def __init__(self, names: Sequence[str], counter: Family, histogram: Family) -> None:
+        self._names = tuple(names)
+        self._counter, self._histogram = counter, histogram
+        self._by: dict[tuple[str, ...], Durations] = {}
+
+    def of(self, *labels: str) -> Durations:
+        """The durations under labels, one for each name."""
+        found = self._by.get(labels)
+        if found is None:
+            found = self._by[labels] = Durations()
+        return found
+
+    def collect(self) -> Iterator[Metric]:
+        """Both measures as they stand."""
+        name, text, labels = self._counter
+        counted = CounterMetricFamily(name, text, labels=labels)
+        for key, (counts, _) in self._summed(labels).items():
+            counted.add_metric(key, sum(counts))
+        yield counted
+        name, text, labels = self._histogram
+        timed = HistogramMetricFamily(name, text, labels=labels)
+        for key, (counts, seconds) in self._summed(labels).items():
+            timed.add_metric(key, list(zip(BOUNDS, accumulate(counts), strict=True)), seconds)
+        yield timed
+
+    def _summed(self, labels: Sequence[str]) -> Mapping[tuple[str, ...], tuple[list[int], float]]:
+        """Counts and seconds by some of the labels."""
+        places = [self._names.index(name) for name in labels]
+        found: dict[tuple[str, ...], tuple[list[int], float]] = {}
+        for key, each in list(self._by.items()):
+            wanted = tuple(key[place] for place in places)
+            counts, seconds = found.get(wanted, ([0] * len(BOUNDS), 0.0))
+            found[wanted] = [a + b for a, b in zip(counts, each.counts, strict=True)], seconds + each.seconds
+        return found
 
 
 class Metrics:
@@ -14,42 +91,37 @@ class Metrics:
 
     def __init__(self) -> None:
         self.registry = registry = CollectorRegistry()
-        self.requests = Counter("desk_requests_total", "Requests", ["route", "status"], registry=registry)
-        self.seconds = Histogram("desk_request_seconds", "Seconds to answer", ["route"], buckets=SECONDS, registry=registry)
-        self.scoring = Histogram(
-            "desk_prediction_seconds",
-            "Seconds from a parsed request to its prediction",
-            ["route", "arm", "model", "version"],
-            buckets=SECONDS,
-            registry=registry,
+        self.requests = Timed(
+            ("route", "status"),
+            counter=Family("desk_requests", "Requests", ("route", "status")),
+            histogram=Family("desk_request_seconds", "Seconds to answer", ("route",)),
         )
-        self.predictions = Counter("desk_predictions_total", "Predictions", ["arm", "signal"], registry=registry)
-        self.reloads = Counter("desk_model_loads_total", "Loads of a model", ["arm", "outcome"], registry=registry)
-        self.model = Gauge("desk_model_info", "1 for a model that serves", ["arm", "name", "version"], registry=registry)
+        self.predictions = Timed(
+            ANSWERED,
+            counter=Family("desk_predictions", "Predictions", ("kind", "arm", "signal")),
+            histogram=Family("desk_prediction_seconds", "Seconds from a request to its prediction", ANSWERED[:-1]),
+        )
+        registry.register(self.requests)
+        registry.register(self.predictions)
+        self.reloads = Counter("desk_model_loads_total", "Loads of a model", ["kind", "arm", "outcome"], registry=registry)
+        self.model = Gauge(
+            "desk_model_info", "1 for a model that serves", ["kind", "arm", "name", "version"], registry=registry
+        )
         self.queue = Gauge("desk_prediction_queue_rows", "Predictions that wait to be stored", registry=registry)
         self.stored = Counter("desk_predictions_stored_total", "Predictions stored", registry=registry)
         self.refused = Counter("desk_predictions_refused_total", "Predictions refused: the queue was full", registry=registry)
         self.store_failures = Counter("desk_prediction_store_failures_total", "Writes that failed", registry=registry)
         self.set_aside = Counter("desk_predictions_set_aside_total", "Predictions PostgreSQL refused", registry=registry)
-        # A label lookup costs two microseconds and locks; the few that every request needs are kept.
-        self.request = lru_cache(maxsize=512)(self._request)
-        self.prediction = lru_cache(maxsize=64)(self._prediction)
-        self._serving: dict[str, tuple[str, str]] = {}
+        self._serving: dict[tuple[str, str], tuple[str, str]] = {}
 
-    def _request(self, route: str, status: int) -> tuple[Counter, Histogram]:
-        return self.requests.labels(route, status), self.seconds.labels(route)
-
-    def _prediction(self, route: str, arm: str, model: str, version: str, signal: str) -> tuple[Counter, Histogram]:
-        return self.predictions.labels(arm, signal), self.scoring.labels(route, arm, model, version)
-
-    def serve_model(self, arm: str, name: str, version: str) -> None:
+    def serve_model(self, kind: str, arm: str, name: str, version: str) -> None:
         """Note which model an arm serves now."""
-        self.drop_model(arm)
-        self._serving[arm] = (name, version)
-        self.model.labels(arm, name, version).set(1)
+        self.drop_model(kind, arm)
+        self._serving[kind, arm] = (name, version)
+        self.model.labels(kind, arm, name, version).set(1)
 
-    def drop_model(self, arm: str) -> None:
+    def drop_model(self, kind: str, arm: str) -> None:
         """Note that an arm's model serves no longer."""
-        before = self._serving.pop(arm, None)
+        before = self._serving.pop((kind, arm), None)
         if before is not None:
-            self.model.labels(arm, *before).set(0)
+            self.model.labels(kind, arm, *before).set(0)

@@ -43,9 +43,7 @@ class Around:
             await self._limited(scope, receive, watched)
         finally:
             route = getattr(scope.get("route"), "path", "unknown")
-            count, seconds = self._metrics.request(route, status)
-            count.inc()
-            seconds.observe(time.perf_counter() - started)
+            self._metrics.requests.of(route, str(status)).add(time.perf_counter() - started)
 
     async def _limited(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Refuse a body that says it is too large, and stop reading one that does not say."""

@@ -6,24 +6,22 @@ nonsense or wants other features than these is refused, once with an alert, and 
 
 from __future__ import annotations
 
-import asyncio
 import os
 import re
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
 import structlog
 
 from core.errors import ConfigError, NoChampion
 from core.frames import FEATURES
 from ml.aliases import CHALLENGERS, CHAMPION
-from ml.scorer import Scorer
 
 if TYPE_CHECKING:
     import datetime as dt
+    from collections.abc import Callable, Mapping
 
-    from ml.predict import EntryFilter
     from pipeline.resources import Resources
     from serving.metrics import Metrics
 
@@ -34,17 +32,78 @@ PATIENCE = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1", "MLFLOW_HTTP_REQUEST_TIMEOUT
 log = structlog.get_logger()
 
 
+class Registered(Protocol):
+    """What every model has, whatever it predicts."""
+
+    @property
+    def name(self) -> str:
+        """Registered name."""
+        ...
+
+    @property
+    def version(self) -> str:
+        """Registered version."""
+        ...
+
+    @property
+    def features(self) -> tuple[str, ...]:
+        """Columns that it takes."""
+        ...
+
+
+class Scores(Protocol):
+    """What every scorer says of itself."""
+
+    fast: bool
+
+
+M = TypeVar("M", bound=Registered)
+S = TypeVar("S", bound=Scores)
+
+
 class NoChallenger(ConfigError):
     """No model is under the alias of the challenger."""
 
 
+class NoNextDayModel(NoChampion):
+    """No next-day model has been registered yet."""
+
+
 @dataclass(frozen=True)
-class Loaded:
+class Kind(Generic[M, S]):
+    """What the models of one kind have in common.
+
+    Attributes
+    ----------
+    name
+        What they predict, as it is stored with each prediction.
+    registered
+        Their name in MLflow.
+    aliases
+        Asks MLflow for the version of each alias.
+    command
+        What trains one.
+    missing
+        Raised while there is no champion.
+    """
+
+    name: str
+    registered: str
+    aliases: Callable[[], Mapping[str, str]]
+    load: Callable[[str], M]
+    scorer: Callable[[M], S]
+    command: str
+    missing: type[NoChampion] = NoChampion
+
+
+@dataclass(frozen=True)
+class Loaded(Generic[M, S]):
     """A model that serves, whole: readers keep the one they got."""
 
+    kind: str
     arm: str
-    model: EntryFilter
-    scorer: Scorer
+    model: M
+    scorer: S
     loaded_at: dt.datetime
 
 
@@ -57,19 +116,20 @@ class Refusal:
     retry_at: float
 
 
-class Models:
-    """Holds the filter under each alias."""
+class Models(Generic[M, S]):
+    """Holds the model of one kind under each alias."""
 
-    def __init__(self, resources: Resources, metrics: Metrics) -> None:
+    def __init__(self, kind: Kind[M, S], resources: Resources, metrics: Metrics) -> None:
+        self.kind = kind
         self._resources = resources
         self._metrics = metrics
-        self._loaded: dict[str, Loaded] = {}
+        self._loaded: dict[str, Loaded[M, S]] = {}
         self.refused: dict[str, Refusal] = {}
         self.unreachable: str | None = None
         for name, value in PATIENCE.items():
             os.environ.setdefault(name, value)
 
-    def get(self, arm: str = CHAMPION) -> Loaded:
+    def get(self, arm: str = CHAMPION) -> Loaded[M, S]:
         """The model of an arm.
 
         Raises
@@ -81,59 +141,61 @@ class Models:
         """
         found = self._loaded.get(arm)
         if found is None:
-            raise (NoChampion if arm == CHAMPION else NoChallenger)(f"No {arm} of {self._name!r} is registered.")
+            missing = self.kind.missing if arm == CHAMPION else NoChallenger
+            raise missing(f"No {arm} of {self.kind.registered!r} is registered.")
         return found
 
-    def serve(self, arm: str, model: EntryFilter) -> None:
-        """Put a filter into an arm's place.
+    def serve(self, arm: str, model: M) -> None:
+        """Put a model into an arm's place.
 
         Raises
         ------
         ConfigError
             When it wants other features, or answers trial rows with nonsense; what serves stays.
         """
-        require_features(model)
-        fresh, before = Loaded(arm, model, Scorer(model), self._resources.clock()), self._version(arm)
+        require_features(model, self.kind.command)
+        before = self._version(arm)
+        fresh = Loaded(self.kind.name, arm, model, self.kind.scorer(model), self._resources.clock())
         self._loaded[arm] = fresh
         self.refused.pop(arm, None)
         log.info("model_loaded", arm=arm, name=model.name, version=model.version, before=before, fast=fresh.scorer.fast)
-        self._metrics.reloads.labels(arm, "loaded").inc()
-        self._metrics.serve_model(arm, model.name, model.version)
+        self._metrics.reloads.labels(self.kind.name, arm, "loaded").inc()
+        self._metrics.serve_model(self.kind.name, arm, model.name, model.version)
 
-    def loaded(self) -> list[Loaded]:
+    def loaded(self) -> list[Loaded[M, S]]:
         """Every model that serves now."""
         loaded = dict(self._loaded)
         return [loaded[arm] for arm in sorted(loaded)]
 
+    @property
+    def ready(self) -> bool:
+        """Whether a champion serves."""
+        return CHAMPION in self._loaded
+
+    def serving(self) -> str:
+        """The champion that serves, in words."""
+        version = self._version(CHAMPION)
+        return f"version {version}" if version else f"none: run `{self.kind.command}`"
+
     def amber(self) -> list[str]:
         """What is wrong while models go on serving."""
-        found = [f"{arm}: {refusal.reason}" for arm, refusal in dict(self.refused).items()]
-        return [*found, f"registry: {self.unreachable}"] if self.unreachable else found
+        found = [f"{self.kind.name} {arm}: {refusal.reason}" for arm, refusal in dict(self.refused).items()]
+        return [*found, f"{self.kind.name} registry: {self.unreachable}"] if self.unreachable else found
 
     def refresh(self) -> None:
         """Load what the aliases say now. A failure keeps what serves, and is logged and counted."""
         try:
-            aliases = self._resources.registry.aliases.all()
+            aliases = self.kind.aliases()
         except Exception as error:  # whatever the registry throws, the loaded models go on serving
             if self.unreachable is None:
                 log.exception("registry_does_not_answer", serving=sorted(self._loaded), error=type(error).__name__)
-            self._metrics.reloads.labels("any", "failed").inc()
+            self._metrics.reloads.labels(self.kind.name, "any", "failed").inc()
             self.unreachable = f"does not answer: {type(error).__name__}"
             return
         self.unreachable = None
         arms = {alias: version for alias, version in aliases.items() if ARM.fullmatch(alias)}
         for arm in sorted({CHAMPION, *arms, *self._loaded, *self.refused}):
             self._follow(arm, arms.get(arm))
-
-    async def watch(self, every_seconds: float) -> None:
-        """Refresh for ever, off the event loop."""
-        while True:
-            await asyncio.sleep(every_seconds)
-            await asyncio.to_thread(self.refresh)
-
-    @property
-    def _name(self) -> str:
-        return self._resources.settings.model_name
 
     def _version(self, arm: str) -> str | None:
         return self._loaded[arm].model.version if arm in self._loaded else None
@@ -155,7 +217,7 @@ class Models:
         """A challenger that was withdrawn stops serving; a champion goes on until there is another."""
         if arm != CHAMPION:
             before = self._loaded.pop(arm, None)
-            self._metrics.drop_model(arm)
+            self._metrics.drop_model(self.kind.name, arm)
             self.refused.pop(arm, None)
             log.info("model_withdrawn", arm=arm, before=before.model.version if before else None)
         elif arm in self._loaded:
@@ -163,8 +225,7 @@ class Models:
 
     def _load(self, arm: str, version: str) -> None:
         try:
-            model = self._resources.registry.load(version)
-            self.serve(arm, model)
+            self.serve(arm, self.kind.load(version))
         except Exception as error:  # noqa: BLE001  # whatever is wrong with it, the old model goes on serving
             serving = self._version(arm)
             kept = f"version {serving} goes on serving" if serving else "nothing serves in its place"
@@ -175,13 +236,13 @@ class Models:
         before = self.refused.get(arm)
         self.refused[arm] = Refusal(version, reason, time.monotonic() + RETRY_SECONDS)
         if before is None or before.version != version:
-            self._metrics.reloads.labels(arm, "refused").inc()
+            self._metrics.reloads.labels(self.kind.name, arm, "refused").inc()
             log.error("model_refused", arm=arm, version=version, serving=self._version(arm), reason=reason)
-            remedy = "Look at the version in MLflow; train anew (`cli train`) or move the alias to a version that loads."
-            self._resources.alerts.send(f"The {arm} of {self._name!r} was not loaded", f"{reason}.\n{remedy}")
+            remedy = f"Look at it in MLflow; train anew (`{self.kind.command}`) or move the alias to a version that loads."
+            self._resources.alerts.send(f"The {arm} of {self.kind.registered!r} was not loaded", f"{reason}.\n{remedy}")
 
 
-def require_features(model: EntryFilter) -> None:
+def require_features(model: Registered, command: str) -> None:
     """Refuse a model that was trained on other features than this process makes.
 
     Raises
@@ -193,5 +254,5 @@ def require_features(model: EntryFilter) -> None:
     if missing or strange:
         raise ConfigError(
             f"{model.name} {model.version} was trained on another feature set: it wants {missing or 'nothing'} that is not "
-            f"made here, and does not know {strange or 'nothing'} that is. Train anew: `cli train`."
+            f"made here, and does not know {strange or 'nothing'} that is. Train anew: `{command}`."
         )

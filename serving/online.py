@@ -12,17 +12,19 @@ import asyncio
 import datetime as dt
 import time
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from core.errors import UnknownSymbol
+from core.feature_hash import feature_hash
 from core.frames import FEATURES
 from core.sessions import calendar_name, close_of, last_closed_session, next_session
+from storage.served import vector_of
 
 if TYPE_CHECKING:
     import pandas as pd
+    from numpy.typing import NDArray
 
     from pipeline.resources import Resources
 
@@ -33,12 +35,17 @@ HISTORY_SECONDS = 2.0
 
 @dataclass(frozen=True)
 class OnlineRow:
-    """A symbol's newest features in the order of `FEATURES`, and the close they were taken at; `known` unless all are NaN."""
+    """A symbol's newest features in the order of `FEATURES`, and the close they were taken at; `known` unless all are NaN.
+
+    `digest` and `vector` are made once for all requests: see `serving.inputs.Input`.
+    """
 
     values: list[float]
     seen: dt.datetime
     session: dt.date
     known: bool
+    digest: str
+    vector: bytes
 
 
 class OnlineRows:
@@ -119,18 +126,15 @@ def rows_of(frame: pd.DataFrame) -> dict[str, OnlineRow]:
     there = frame[frame["event_timestamp"].notna()]
     values = there[list(FEATURES)].to_numpy(dtype=np.float64)
     seen = [stamp.to_pydatetime() for stamp in there["event_timestamp"]]
-    return {
-        symbol: OnlineRow(row.tolist(), close, session_of(close), bool(np.isfinite(row).any()))
-        for symbol, row, close in zip(there["symbol"], values, seen, strict=True)
-    }
+    return {symbol: _row(row, close) for symbol, row, close in zip(there["symbol"], values, seen, strict=True)}
+
+
+def _row(values: NDArray[np.float64], close: dt.datetime) -> OnlineRow:
+    plain = values.tolist()
+    known = bool(np.isfinite(values).any())
+    return OnlineRow(plain, close, session_of(close), known, feature_hash(plain), vector_of(plain))
 
 
 def session_of(close: dt.datetime) -> dt.date:
     """The session that ended at a close; around the clock that is midnight of the day after."""
     return (close - dt.timedelta(microseconds=1)).date()
-
-
-@lru_cache(maxsize=1024)
-def following_session(session: dt.date, name: str) -> dt.date:
-    """`core.sessions.next_session`, remembered."""
-    return next_session(session, name)

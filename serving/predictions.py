@@ -1,45 +1,42 @@
-"""From a request to a prediction: find the features, check their age, ask the model, record it. Owns what too old means."""
+"""From a request to its answer: find the input, ask the model, record what it said. Owns that order; it knows no route.
+
+What is asked has two kinds. An entry: does a candidate of a strategy win, entered at the next open? The next day: what will the
+symbol return from this close to the next?
+"""
 
 from __future__ import annotations
 
 import asyncio
 import time
-from functools import lru_cache
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import TYPE_CHECKING, Generic, NamedTuple, TypeVar
 
 from sqlalchemy.exc import OperationalError
 
-from core.errors import ConfigError, DeskError, RetryLater, StaleData
-from core.feature_hash import feature_hash
-from core.frames import FEATURES
-from core.sessions import calendar_name, sessions_between
-from serving.online import following_session
-from serving.problems import explain
-from serving.schemas import BatchItem, Prediction, Problem
-from storage.served import Served
+from core.errors import DeskError, RetryLater
+from ml.next_day_log import RegisteredNextDay
+from ml.predict import EntryFilter
+from ml.scorer import Scorer
+from serving import answers
+from serving.models import M, S
+from serving.next_day_scorer import NextDayScorer
+from serving.problems import AmbiguousStrategy, UntrainedStrategy, explain
+from serving.schemas import Problem
+from storage.served import ENTRY, NEXT_DAY, Served, encode
 
 if TYPE_CHECKING:
     import datetime as dt
+    from collections.abc import Awaitable, Callable, Sequence
 
-    from ml.scorer import Judgement
-    from pipeline.resources import Resources
+    from serving.inputs import Inputs
     from serving.journal import Journal
     from serving.metrics import Metrics
-    from serving.models import Loaded, Models
-    from serving.online import OnlineRows
-    from serving.schemas import PredictionRequest
+    from serving.models import Models
+    from serving.schemas import EntryRequest, NextDayRequest
 
-NAN = float("nan")
+T = TypeVar("T")
 BREATH_ROWS = 50  # of a batch, between two chances for other requests
-
-
-class Inputs(NamedTuple):
-    """What a prediction is made from; `seen` is None for features that came with the request."""
-
-    values: list[float]
-    session: dt.date
-    seen: dt.datetime | None
+ENTER, SKIP = "enter", "skip"
 
 
 class Occasion(NamedTuple):
@@ -48,154 +45,176 @@ class Occasion(NamedTuple):
     route: str
     started: float
 
+    def passed_us(self) -> int:
+        """Microseconds since then."""
+        return int((time.perf_counter() - self.started) * 1e6)
 
-class Predictor:
-    """Answers requests with the models loaded and the rows in memory, and queues each answer to be stored."""
 
-    def __init__(self, resources: Resources, models: Models, rows: OnlineRows, journal: Journal, metrics: Metrics) -> None:
-        self._resources = resources
-        self._models = models
-        self._rows = rows
+class Record:
+    """Queues each answer to be stored, and counts it."""
+
+    def __init__(self, journal: Journal, metrics: Metrics) -> None:
         self._journal = journal
         self._metrics = metrics
 
-    async def one(self, asked: PredictionRequest, occasion: Occasion) -> Prediction:
-        """Judge an entry in the symbol at the next open.
+    def require_room(self, rows: int = 1) -> None:
+        """Refuse what could not be recorded; see `Journal.require_room`."""
+        self._journal.require_room(rows)
+
+    def add(self, row: Served, vector: bytes, route: str) -> None:
+        """Keep an answer that is about to be given."""
+        self._journal.add(encode(row, vector))
+        counted = self._metrics.predictions.of(row.kind, route, row.arm, row.model_name, row.model_version, row.signal)
+        counted.add(row.latency_us / 1e6)
+
+
+class Predictor(Generic[M, S]):
+    """What both kinds need to answer."""
+
+    def __init__(self, models: Models[M, S], inputs: Inputs, record: Record, clock: Callable[[], dt.datetime]) -> None:
+        self._models, self._inputs, self.record, self._clock = models, inputs, record, clock
+
+
+class Entries(Predictor[EntryFilter, Scorer]):
+    """Answers whether a candidate of a strategy is worth entering."""
+
+    async def one(self, asked: EntryRequest, occasion: Occasion) -> bytes:
+        """Judge an entry in the symbol at the next open; the answer as JSON.
 
         Raises
         ------
         NoChampion, NoChallenger
             When the arm has no model.
+        AmbiguousStrategy, UntrainedStrategy
+            See `strategy_of`.
         QueueFull
             When the answer could not be recorded.
-        UnknownSymbol
-            When the online store does not know the symbol.
-        StaleData
-            When its newest features are older than `MAX_FEATURE_AGE_SESSIONS` or all unknown.
+        UnknownSymbol, StaleData
+            See `serving.inputs.Inputs.get`.
         """
         loaded = self._models.get(asked.arm)
-        self._journal.require_room()
-        inputs = await self._inputs(asked)
-        judged = await judge(loaded, inputs.values, sole_strategy(loaded))
-        self._journal.require_room()  # others may have come while this one waited
-        return self._answer(asked, loaded, inputs, judged, occasion)
-
-    async def many(self, asked: list[PredictionRequest], occasion: Occasion) -> list[BatchItem]:
-        """Judge many entries; a row with a problem has it in its place, and what concerns all rows is raised as for one."""
-        self._journal.require_room(len(asked))
-        items = []
-        for place, row in enumerate(asked):
-            if place % BREATH_ROWS == BREATH_ROWS - 1:
-                await asyncio.sleep(0)
-            try:
-                items.append(BatchItem(prediction=await self.one(row, occasion)))
-            except (RetryLater, OperationalError):
-                raise
-            except DeskError as error:
-                items.append(BatchItem(problem=problem_of(error, occasion.route)))
-        return items
-
-    async def _inputs(self, asked: PredictionRequest) -> Inputs:
-        newest = await self._rows.reference_session(asked.symbol)
-        if asked.features is not None:
-            given = asked.features
-            values = [NAN if (value := given[name]) is None else value for name in FEATURES]
-            return Inputs(values, newest, None)
-        row = await self._rows.get(asked.symbol)
-        if row.session < newest:
-            require_age(asked.symbol, row.session, newest, self._resources.settings.max_feature_age_sessions)
-        if not row.known:
-            raise StaleData(
-                f"Features of {asked.symbol} at {row.session} are all unknown: its history is shorter than their warm-up."
-            )
-        return Inputs(row.values, row.session, row.seen)
-
-    def _answer(
-        self,
-        asked: PredictionRequest,
-        loaded: Loaded,
-        inputs: Inputs,
-        judged: Judgement,
-        occasion: Occasion,
-    ) -> Prediction:
-        """Put the answer together, queue it and count it."""
-        model, now = loaded.model, self._resources.clock()
-        signal: Literal["enter", "skip"] = "enter" if judged.accept else "skip"
-        digest = feature_hash(inputs.values)
-        following = following_session(inputs.session, calendar_name(asked.symbol))
-        elapsed = time.perf_counter() - occasion.started
-        self._journal.add(
-            Served(
-                served_at=now,
-                symbol=asked.symbol,
-                session=inputs.session,
-                for_session=following,
-                arm=loaded.arm,
-                model_name=model.name,
-                model_version=model.version,
-                probability=judged.probability,
-                predicted_return=judged.predicted_return,
-                signal=signal,
-                source="given" if inputs.seen is None else "online",
-                feature_timestamp=inputs.seen,
-                feature_hash=digest,
-                features=inputs.values,
-                latency_us=int(elapsed * 1e6),
-            )
-        )
-        count, seconds = self._metrics.prediction(occasion.route, loaded.arm, model.name, model.version, signal)
-        count.inc()
-        seconds.observe(elapsed)
-        return Prediction.model_construct(
-            timestamp=now,
+        strategy, scorer = strategy_of(loaded.model, asked.strategy), loaded.scorer
+        self.record.require_room()
+        given = await self._inputs.get(asked.symbol, asked.features)
+        if scorer.fast:
+            said = scorer.judge(given.values, strategy)
+        else:
+            said = await asyncio.to_thread(scorer.judge, given.values, strategy)
+        self.record.require_room()  # others may have come while this one waited
+        row = Served(
+            served_at=self._clock(),
+            kind=ENTRY,
+            strategy=strategy,
             symbol=asked.symbol,
-            session=inputs.session,
-            for_session=following,
-            probability=judged.probability,
-            predicted_return=judged.predicted_return,
-            signal=signal,
-            confidence=judged.confidence,
+            session=given.session,
+            for_session=given.for_session,
             arm=loaded.arm,
-            model_name=model.name,
-            model_version=model.version,
-            feature_timestamp=inputs.seen,
-            feature_hash=digest,
+            model_name=loaded.model.name,
+            model_version=loaded.model.version,
+            probability=said.probability,
+            predicted_return=said.predicted_return,
+            low=None,
+            high=None,
+            confidence=said.confidence,
+            signal=ENTER if said.accept else SKIP,
+            source=given.source,
+            feature_timestamp=given.seen,
+            feature_hash=given.digest,
+            features=given.values,
+            latency_us=occasion.passed_us(),
         )
+        content = answers.entry(row)
+        self.record.add(row, given.vector, occasion.route)
+        return content
 
 
-async def judge(loaded: Loaded, values: list[float], strategy: str) -> Judgement:
-    """Ask the model; one without a fast way is asked off the event loop."""
-    scorer = loaded.scorer
-    return scorer.judge(values, strategy) if scorer.fast else await asyncio.to_thread(scorer.judge, values, strategy)
+class NextDays(Predictor[RegisteredNextDay, NextDayScorer]):
+    """Answers what a symbol returns from one close to the next."""
 
+    async def one(self, asked: NextDayRequest, occasion: Occasion) -> bytes:
+        """Predict the return of the session after the features'; the answer as JSON.
 
-def sole_strategy(loaded: Loaded) -> str:
-    """The one strategy that a model knows."""
-    known = loaded.model.strategies
-    if len(known) > 1:
-        raise ConfigError(
-            f"{loaded.model.name} {loaded.model.version} knows {', '.join(known)}: which of them is not asked yet."
+        Raises
+        ------
+        NoNextDayModel, NoChallenger
+            When the arm has no model.
+        QueueFull
+            When the answer could not be recorded.
+        UnknownSymbol, StaleData
+            See `serving.inputs.Inputs.get`.
+        """
+        loaded = self._models.get(asked.arm)
+        scorer = loaded.scorer
+        self.record.require_room()
+        given = await self._inputs.get(asked.symbol, asked.features)
+        if scorer.fast:
+            said = scorer.judge(given.values)
+        else:
+            said = await asyncio.to_thread(scorer.judge, given.values)
+        self.record.require_room()  # others may have come while this one waited
+        row = Served(
+            served_at=self._clock(),
+            kind=NEXT_DAY,
+            strategy="",
+            symbol=asked.symbol,
+            session=given.session,
+            for_session=given.for_session,
+            arm=loaded.arm,
+            model_name=loaded.model.name,
+            model_version=loaded.model.version,
+            probability=None,
+            predicted_return=said.predicted_return,
+            low=said.low,
+            high=said.high,
+            confidence=said.confidence,
+            signal=said.signal,
+            source=given.source,
+            feature_timestamp=given.seen,
+            feature_hash=given.digest,
+            features=given.values,
+            latency_us=occasion.passed_us(),
         )
-    return known[0]
+        content = answers.next_day(row)
+        self.record.add(row, given.vector, occasion.route)
+        return content
 
 
-@lru_cache(maxsize=1024)
-def age_of(session: dt.date, newest: dt.date, calendar: str) -> int:
-    """Sessions that have closed since."""
-    return max(len(sessions_between(session, newest, calendar)) - 1, 0)
+async def many(one: Callable[[T, Occasion], Awaitable[bytes]], asked: Sequence[T], occasion: Occasion) -> bytes:
+    """Answer many as JSON; a row with a problem has it in its place, and what concerns all rows is raised as for one."""
+    items = []
+    for place, row in enumerate(asked):
+        if place % BREATH_ROWS == BREATH_ROWS - 1:
+            await asyncio.sleep(0)
+        try:
+            items.append(b'{"prediction":' + await one(row, occasion) + b',"problem":null}')
+        except (RetryLater, OperationalError):
+            raise
+        except DeskError as error:
+            problem = problem_of(error, occasion.route).model_dump_json().encode()
+            items.append(b'{"prediction":null,"problem":' + problem + b"}")
+    return b'{"items":[' + b",".join(items) + b"]}"
 
 
-def require_age(symbol: str, session: dt.date, newest: dt.date, limit: int) -> None:
-    """Refuse features that are older than the limit.
+def strategy_of(model: EntryFilter, named: str | None) -> str:
+    """The strategy that is asked about: the one named, else the one that the model knows.
 
     Raises
     ------
-    StaleData
-        Names both sessions and the limit.
+    AmbiguousStrategy
+        When none is named and the model knows several.
+    UntrainedStrategy
+        When it was not trained on the one named.
     """
-    age = age_of(session, newest, calendar_name(symbol))
-    if age > limit:
-        raise StaleData(f"Features of {symbol} are of {session}, {age} sessions before {newest}; at most {limit} are allowed.")
+    known = model.payoffs
+    if named is None:
+        if len(known) > 1:
+            raise AmbiguousStrategy(f"{model.name} {model.version} knows {', '.join(model.strategies)}: expected one of them.")
+        return next(iter(known))
+    if named not in known:
+        raise UntrainedStrategy(
+            f"{model.name} {model.version} was trained on candidates of {', '.join(model.strategies)}, not of {named}."
+        )
+    return named
 
 
 def problem_of(error: DeskError, path: str) -> Problem:

@@ -12,9 +12,10 @@ from sqlalchemy.exc import OperationalError
 from starlette.exceptions import HTTPException
 
 from core.errors import ConfigError, DataError, DeskError, NoChampion, RetryLater, StaleData, UnknownSymbol, VersionConflict
+from pipeline.explain import NoSuchOrder
 from serving.access import Forbidden, TooManyRequests, Unauthorised, retry_after
 from serving.journal import QueueFull
-from serving.models import NoChallenger
+from serving.models import NoChallenger, NoNextDayModel
 from serving.schemas import Problem
 
 if TYPE_CHECKING:
@@ -29,6 +30,22 @@ class NoRun(DataError):
 
 class UnknownStrategy(ConfigError):
     """No strategy has that name."""
+
+
+class AmbiguousStrategy(ConfigError):
+    """The model knows several strategies and none was named."""
+
+
+class UntrainedStrategy(ConfigError):
+    """The model learnt nothing about the strategy."""
+
+
+class Unanswerable(DataError):
+    """Features for which the model has no finite answer."""
+
+
+class ReplayBusy(RetryLater):
+    """An order is being recomputed already."""
 
 
 class BadChange(ConfigError):
@@ -49,15 +66,25 @@ ANSWERS: tuple[tuple[type[Exception], HTTPStatus, str], ...] = (
     (TooManyRequests, HTTPStatus.TOO_MANY_REQUESTS, "Wait as long as Retry-After says; API_READS_PER_SECOND sets the limit."),
     (NoRun, HTTPStatus.NOT_FOUND, "Run model_training, `cli train` or `cli backtest` first."),
     (UnknownSymbol, HTTPStatus.NOT_FOUND, "Ask for a symbol of the universe, or load it: `cli ingest --symbols ...`."),
+    (NoSuchOrder, HTTPStatus.NOT_FOUND, "Give a whole id of trading.order_intents, or a beginning that no other order shares."),
+    (Unanswerable, HTTPStatus.UNPROCESSABLE_ENTITY, "Look at the units: features are ratios and scores (docs/features.md)."),
     (StaleData, HTTPStatus.CONFLICT, "Run daily_market_data, or `cli ingest` and `cli featurize`, then ask again."),
     (DataError, HTTPStatus.CONFLICT, "Look at market.quarantine and the Data Docs."),
     (NoChallenger, HTTPStatus.NOT_FOUND, "Ask the champion, or register a challenger: model_training."),
+    (
+        NoNextDayModel,
+        HTTPStatus.SERVICE_UNAVAILABLE,
+        "Run model_training, or `cli train-next-day`; the API picks the model up by itself.",
+    ),
     (NoChampion, HTTPStatus.SERVICE_UNAVAILABLE, "Run model_training, or `cli train`; the API picks the model up by itself."),
     (UnknownStrategy, HTTPStatus.NOT_FOUND, "GET /strategies lists them."),
+    (AmbiguousStrategy, HTTPStatus.UNPROCESSABLE_ENTITY, "Name one of them as `strategy`."),
+    (UntrainedStrategy, HTTPStatus.CONFLICT, "Ask about one that it knows (GET /models), or train anew: `cli train`."),
     (VersionConflict, HTTPStatus.CONFLICT, "GET the strategy again and make the change from the version it has now."),
     (BadChange, HTTPStatus.UNPROCESSABLE_ENTITY, "See /docs for the fields and an example."),
     (ConfigError, HTTPStatus.CONFLICT, "Correct what the detail names, then ask again."),
     (QueueFull, HTTPStatus.SERVICE_UNAVAILABLE, "Look at PostgreSQL, or raise PREDICTION_QUEUE_ROWS; then ask again."),
+    (ReplayBusy, HTTPStatus.SERVICE_UNAVAILABLE, "Ask again in a few seconds, or without `replay`."),
     (RetryLater, HTTPStatus.SERVICE_UNAVAILABLE, "Start PostgreSQL, or wait until it is back, then ask again."),
     (OperationalError, HTTPStatus.SERVICE_UNAVAILABLE, "Start PostgreSQL, or wait until it is back, then ask again."),
     (DeskError, HTTPStatus.INTERNAL_SERVER_ERROR, "See the API's log."),

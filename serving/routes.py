@@ -2,91 +2,101 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 import sqlalchemy as sa
 from fastapi import APIRouter, Depends, Query, Request, Response, status
 from fastapi.exceptions import RequestValidationError
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from serving.access import reader
-from serving.predictions import Occasion
+from serving.models import Models
+from serving.predictions import Occasion, many
 from serving.problems import NoRun
+from serving.quick import JSON, Quick, body_of
 from serving.schemas import (
     BacktestMetrics,
-    BatchAnswer,
-    BatchRequest,
+    EntryAnswers,
+    EntryBatch,
+    EntryPrediction,
+    EntryRequest,
     ModelInfo,
     ModelList,
-    Prediction,
-    PredictionRequest,
+    NextDayAnswers,
+    NextDayBatch,
+    NextDayPrediction,
+    NextDayRequest,
     Problem,
     Readiness,
 )
 from serving.state import State, state_of
 from storage.runs import latest_run
 
+T = TypeVar("T", bound=BaseModel)
 PROBLEM: dict[str, Any] = {"model": Problem, "content": {"application/problem+json": {}}}
 DENIED = (401, 429)
 BODY = (400, 413, 422)
 PREDICTING: dict[int | str, dict[str, Any]] = dict.fromkeys((*DENIED, *BODY, 404, 409, 503), PROBLEM)
-JSON = "application/json"
-HOT = "/predict-next-day"
 
-# The body is read by pydantic's own parser and the key is asked for in the route: FastAPI's way to both costs 65 us a request
-# more, and the whole rest of the answer 110.
-ONE_PREDICTION: dict[str, Any] = {
-    "requestBody": {
-        "required": True,
-        "content": {JSON: {"schema": {"$ref": "#/components/schemas/PredictionRequest"}}},
-    }
-}
-quick = APIRouter()
+
+def taking(name: str) -> dict[str, Any]:
+    """The request body of a quick route, for the OpenAPI document: such a route reads it itself."""
+    return {"requestBody": {"required": True, "content": {JSON: {"schema": {"$ref": f"#/components/schemas/{name}"}}}}}
+
+
+quick = APIRouter(route_class=Quick, tags=["predictions"])
 router = APIRouter(dependencies=[Depends(reader)])
 operation = APIRouter(tags=["operation"])
 
 
-@quick.post(HOT, response_model=Prediction, responses=PREDICTING, tags=["predictions"], openapi_extra=ONE_PREDICTION)
-async def predict_next_day(request: Request) -> Response:
-    """Say whether an entry of the strategy at the next open would be worth taking.
+@quick.post(
+    "/predict-next-day", response_model=NextDayPrediction, responses=PREDICTING, openapi_extra=taking(NextDayRequest.__name__)
+)
+async def predict_next_day(request: Request) -> bytes:
+    """Predict a symbol's return from the newest close to the next: BUY, SELL or HOLD, with a 90 % interval.
 
     Give a symbol to use its newest features in the online store, or a symbol with every feature by name.
     """
     desk = state_of(request)
     desk.access.read(request)
-    try:
-        asked = PredictionRequest.model_validate_json(await request.body())
-    except ValidationError as error:
-        raise RequestValidationError(error.errors()) from error
-    answer = await desk.predictor.one(asked, occasion(request))
-    return Response(answer.model_dump_json(), media_type=JSON)
+    return await desk.next_days.one(parsed(NextDayRequest, await body_of(request)), occasion(request))
 
 
-@router.post("/predict-batch", response_model=BatchAnswer, responses=PREDICTING, tags=["predictions"])
-async def predict_batch(asked: BatchRequest, request: Request) -> Response:
+@quick.post("/predict-entry", response_model=EntryPrediction, responses=PREDICTING, openapi_extra=taking(EntryRequest.__name__))
+async def predict_entry(request: Request) -> bytes:
+    """Say whether a strategy's entry at the next open would be worth taking.
+
+    Give a symbol to use its newest features in the online store, or a symbol with every feature by name.
+    """
+    desk = state_of(request)
+    desk.access.read(request)
+    return await desk.entries.one(parsed(EntryRequest, await body_of(request)), occasion(request))
+
+
+@router.post("/predict-next-day/batch", response_model=NextDayAnswers, responses=PREDICTING, tags=["predictions"])
+async def predict_next_day_batch(asked: NextDayBatch, request: Request) -> Response:
     """Ask about up to 1,000 symbols or rows of features at once; a row with a problem does not stop the others."""
-    items = await state_of(request).predictor.many(asked.rows, occasion(request))
-    return Response(BatchAnswer(items=items).model_dump_json(), media_type=JSON)
+    days = state_of(request).next_days
+    days.record.require_room(len(asked.rows))
+    return Response(await many(days.one, asked.rows, occasion(request)), media_type=JSON)
+
+
+@router.post("/predict-entry/batch", response_model=EntryAnswers, responses=PREDICTING, tags=["predictions"])
+async def predict_entry_batch(asked: EntryBatch, request: Request) -> Response:
+    """Ask about up to 1,000 candidates at once; a row with a problem does not stop the others."""
+    entries = state_of(request).entries
+    entries.record.require_room(len(asked.rows))
+    return Response(await many(entries.one, asked.rows, occasion(request)), media_type=JSON)
 
 
 @router.get("/models", responses=dict.fromkeys(DENIED, PROBLEM), tags=["predictions"])
 async def models(request: Request) -> ModelList:
     """The models that serve, and what was refused meanwhile."""
-    found = state_of(request).models
-    rows = [
-        ModelInfo(
-            arm=each.arm,
-            name=each.model.name,
-            version=each.model.version,
-            trained_through=each.model.trained_through,
-            features=list(each.model.features),
-            loaded_at=each.loaded_at,
-            fast=each.scorer.fast,
-        )
-        for each in found.loaded()
-    ]
-    return ModelList(models=rows, trouble=found.amber())
+    watched = state_of(request).watched
+    return ModelList(
+        models=[row for each in watched for row in rows_of(each)], trouble=[line for each in watched for line in each.amber()]
+    )
 
 
 @router.get("/backtest-metrics", responses=dict.fromkeys((*DENIED, 404, 422, 503), PROBLEM), tags=["research"])
@@ -114,15 +124,16 @@ async def healthz() -> dict[str, str]:
 def readyz(request: Request, response: Response) -> Readiness:
     """Predictions can be served: the database answers and a champion is loaded."""
     desk = state_of(request)
-    database, champion = database_state(desk), next((one for one in desk.models.loaded() if one.arm == "champion"), None)
-    trouble = [*desk.models.amber(), *([desk.journal.amber] if desk.journal.amber else [])]
-    ready = database == "answers" and champion is not None
+    database, trouble = database_state(desk), [line for each in desk.watched for line in each.amber()]
+    trouble += [desk.journal.amber] if desk.journal.amber else []
+    ready = database == "answers" and desk.entry_models.ready
     response.status_code = status.HTTP_200_OK if ready else status.HTTP_503_SERVICE_UNAVAILABLE
     return Readiness(
         ready=ready,
         state="red" if not ready else "amber" if trouble else "green",
         database=database,
-        model=f"version {champion.model.version}" if champion else "none: run `cli train`",
+        entry=desk.entry_models.serving(),
+        next_day=desk.next_day_models.serving(),
         trouble=trouble,
     )
 
@@ -131,6 +142,32 @@ def readyz(request: Request, response: Response) -> Readiness:
 def prometheus(request: Request) -> Response:
     """Measures in Prometheus' text format."""
     return Response(generate_latest(state_of(request).metrics.registry), media_type=CONTENT_TYPE_LATEST)
+
+
+def parsed(kind: type[T], body: bytes) -> T:
+    """The body of a quick route as its type; pydantic's own parser reads the JSON."""
+    try:
+        return kind.model_validate_json(body)
+    except ValidationError as error:
+        raise RequestValidationError(error.errors()) from error
+
+
+def rows_of(models: Models[Any, Any]) -> list[ModelInfo]:
+    """The models of one kind that serve."""
+    return [
+        ModelInfo(
+            kind=each.kind,
+            arm=each.arm,
+            name=each.model.name,
+            version=each.model.version,
+            trained_through=each.model.trained_through,
+            strategies=list(getattr(each.model, "strategies", ())),
+            features=list(each.model.features),
+            loaded_at=each.loaded_at,
+            fast=each.scorer.fast,
+        )
+        for each in models.loaded()
+    ]
 
 
 def occasion(request: Request) -> Occasion:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import datetime as dt
-from typing import Annotated, Any, Literal
+from difflib import get_close_matches
+from typing import Annotated, Any, Generic, Literal, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, WithJsonSchema
 
 from core.frames import FEATURES
 from core.sessions import normalise_symbol
+from trading.strategies.registry import STRATEGIES
 
 MAX_BATCH_ROWS = 1_000
 NAMES = frozenset(FEATURES)
@@ -41,11 +43,33 @@ Features = Annotated[
         }
     ),
 ]
-Reason = Annotated[str, Field(min_length=1, max_length=500, pattern=r"^[^\x00]*\S[^\x00]*$", description="Why.")]
-Author = Annotated[str, Field(min_length=1, max_length=100, pattern=r"^[^\x00]*\S[^\x00]*$", description="Who.")]
+SAYING = r"^[^\x00]*[^\s\x00][^\x00]*$"  # something, without the NUL that PostgreSQL does not store
+Reason = Annotated[str, Field(min_length=1, max_length=500, pattern=SAYING, description="Why.")]
+Author = Annotated[str, Field(min_length=1, max_length=100, pattern=SAYING, description="Who.")]
 
 
-class PredictionRequest(BaseModel):
+def _known(name: str) -> str:
+    """Refuse a rule that does not exist."""
+    if name not in STRATEGIES:
+        near = get_close_matches(name, STRATEGIES, n=1)
+        hint = f"Did you mean {near[0]!r}?" if near else f"Known: {', '.join(STRATEGIES)}."
+        raise ValueError(f"Unknown strategy {name!r}. {hint}")
+    return name
+
+
+Arm = Annotated[
+    str,
+    Field(pattern=r"^(champion|challenger(-[0-9]{1,3})?)$", description="Which model answers; GET /models lists them."),
+]
+StrategyName = Annotated[
+    str,
+    Field(max_length=50),
+    AfterValidator(_known),
+    WithJsonSchema({"type": "string", "enum": list(STRATEGIES)}),
+]
+
+
+class NextDayRequest(BaseModel):
     """A symbol whose features are in the online store, or a symbol with features of your own."""
 
     model_config = STRICT | ConfigDict(json_schema_extra={"examples": [{"symbol": "SPY"}]})
@@ -55,22 +79,51 @@ class PredictionRequest(BaseModel):
         Features | None,
         Field(description="Every feature of the model by name; null where unknown. Omit to use the online store."),
     ] = None
-    arm: Annotated[
-        str, Field(pattern=r"^(champion|challenger(-[0-9]{1,3})?)$", description="Which model answers; GET /models lists them.")
-    ] = "champion"
+    arm: Arm = "champion"
 
 
-class Prediction(BaseModel):
+class EntryRequest(NextDayRequest):
+    """The same, and the strategy whose candidate it is."""
+
+    strategy: Annotated[
+        StrategyName | None, Field(description="May be omitted where the model knows one strategy; GET /models says which.")
+    ] = None
+
+
+class NextDayPrediction(BaseModel):
+    """What the symbol returns from this close to the next, adjusted for splits."""
+
+    timestamp: Annotated[dt.datetime, Field(description="When this was computed (UTC).")]
+    symbol: str
+    session: Annotated[dt.date, Field(description="Session at whose close the features were taken.")]
+    for_session: Annotated[dt.date, Field(description="Session at whose close the return is known.")]
+    predicted_return: Annotated[float, Field(description="Close to next close, as a fraction.")]
+    low: Annotated[float, Field(description="Lower end of the 90 % interval.")]
+    high: Annotated[float, Field(description="Upper end of the 90 % interval.")]
+    confidence: Annotated[
+        float,
+        Field(ge=0, le=1, description="Probability that the return is on the side called; for HOLD, between both limits."),
+    ]
+    signal: Annotated[Literal["BUY", "SELL", "HOLD"], Field(description="BUY above BUY_ABOVE_PCT, SELL below SELL_BELOW_PCT.")]
+    arm: Annotated[str, Field(description="Which model answered.")]
+    model_name: str
+    model_version: str
+    feature_timestamp: Annotated[dt.datetime | None, Field(description="Close of the features' bar; null for features given.")]
+    feature_hash: Annotated[str, Field(description="Digest of the features, as stored beside them.")]
+
+
+class EntryPrediction(BaseModel):
     """The filter's opinion on entering at the next open."""
 
     timestamp: Annotated[dt.datetime, Field(description="When this was computed (UTC).")]
     symbol: str
     session: Annotated[dt.date, Field(description="Session at whose close the features were taken.")]
     for_session: Annotated[dt.date, Field(description="Session at whose open an entry would be filled.")]
+    strategy: Annotated[str, Field(description="The rule whose candidate was judged.")]
     probability: Annotated[float, Field(ge=0, le=1, description="That an entry ends as a winner, net of costs.")]
     predicted_return: Annotated[float, Field(description="Expected net return of an entry, as a fraction.")]
-    signal: Annotated[Literal["enter", "skip"], Field(description="Whether the filter lets an entry of the strategy pass.")]
     confidence: Annotated[float, Field(ge=0, le=1, description="|2 * probability - 1|.")]
+    signal: Annotated[Literal["enter", "skip"], Field(description="Whether the filter lets an entry of the strategy pass.")]
     arm: Annotated[str, Field(description="Which model answered.")]
     model_name: str
     model_version: str
@@ -89,34 +142,56 @@ class Problem(BaseModel):
     instance: str
 
 
-class BatchRequest(BaseModel):
+Q = TypeVar("Q", bound=BaseModel)
+A = TypeVar("A", bound=BaseModel)
+
+
+class Batch(BaseModel, Generic[Q]):
     """Up to 1,000 questions at once."""
 
     model_config = STRICT | ConfigDict(json_schema_extra={"examples": [{"rows": [{"symbol": "SPY"}, {"symbol": "QQQ"}]}]})
 
-    rows: Annotated[list[PredictionRequest], Field(min_length=1, max_length=MAX_BATCH_ROWS)]
+    rows: Annotated[list[Q], Field(min_length=1, max_length=MAX_BATCH_ROWS)]
 
 
-class BatchItem(BaseModel):
+class BatchItem(BaseModel, Generic[A]):
     """A prediction, or the problem with this one row."""
 
-    prediction: Prediction | None = None
-    problem: Problem | None = None
+    prediction: A | None
+    problem: Problem | None
 
 
-class BatchAnswer(BaseModel):
+class BatchAnswer(BaseModel, Generic[A]):
     """One item for each row asked, in the same order."""
 
-    items: list[BatchItem]
+    items: list[BatchItem[A]]
+
+
+class EntryBatch(Batch[EntryRequest]):
+    """Up to 1,000 candidates at once."""
+
+
+class NextDayBatch(Batch[NextDayRequest]):
+    """Up to 1,000 symbols at once."""
+
+
+class EntryAnswers(BatchAnswer[EntryPrediction]):
+    """One item for each candidate asked about, in the same order."""
+
+
+class NextDayAnswers(BatchAnswer[NextDayPrediction]):
+    """One item for each symbol asked about, in the same order."""
 
 
 class ModelInfo(BaseModel):
     """A model that serves."""
 
+    kind: Annotated[Literal["entry", "next_day"], Field(description="Which route it answers.")]
     arm: str
     name: str
     version: str
-    trained_through: Annotated[str, Field(description="The last decision it learnt from.")]
+    trained_through: Annotated[str, Field(description="The last session that it learnt from.")]
+    strategies: Annotated[list[str], Field(description="Whose candidates it learnt from; empty for the next day.")]
     features: list[str]
     loaded_at: dt.datetime
     fast: Annotated[bool, Field(description="Whether single rows take the fast way, in microseconds.")]
@@ -204,7 +279,7 @@ class BacktestMetrics(BaseModel):
 
 
 class Readiness(BaseModel):
-    """Whether predictions can be served, part by part."""
+    """Whether the desk's own predictions, of entries, can be served; part by part."""
 
     ready: bool
     state: Annotated[
@@ -212,5 +287,6 @@ class Readiness(BaseModel):
         Field(description="amber: predictions are served, and something deserves a look; red: none are served."),
     ]
     database: str
-    model: str
+    entry: Annotated[str, Field(description="The entry filter that answers POST /predict-entry; without one nothing is ready.")]
+    next_day: Annotated[str, Field(description="The model that answers POST /predict-next-day; a desk trades without it.")]
     trouble: Annotated[list[str], Field(description="What deserves a look.")]

@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from ml.next_day import Signals
+from ml.scorer import Scorer
 from serving.access import Access
+from serving.inputs import Inputs
 from serving.journal import Journal
 from serving.metrics import Metrics
-from serving.models import Models
+from serving.models import Kind, Models, NoNextDayModel
+from serving.next_day_scorer import NextDayScorer
 from serving.online import OnlineRows
-from serving.predictions import Predictor
+from serving.predictions import Entries, NextDays, Record
+from storage.served import ENTRY, NEXT_DAY
 
 if TYPE_CHECKING:
     from fastapi import Request
 
+    from ml.next_day_log import RegisteredNextDay
+    from ml.predict import EntryFilter
     from pipeline.resources import Resources
 
 
@@ -24,19 +32,68 @@ class State:
 
     resources: Resources
     metrics: Metrics
-    models: Models
-    rows: OnlineRows
+    entry_models: Models[EntryFilter, Scorer]
+    next_day_models: Models[RegisteredNextDay, NextDayScorer]
     journal: Journal
     access: Access
-    predictor: Predictor
+    entries: Entries
+    next_days: NextDays
 
     @classmethod
     def of(cls, resources: Resources) -> State:
         """Put the parts together over the process's resources."""
-        metrics = Metrics()
-        models, rows, journal = Models(resources, metrics), OnlineRows(resources), Journal(resources, metrics)
-        predictor = Predictor(resources, models, rows, journal, metrics)
-        return cls(resources, metrics, models, rows, journal, Access(resources.settings), predictor)
+        metrics, clock = Metrics(), resources.clock
+        entry_models = Models(entry_kind(resources), resources, metrics)
+        next_day_models = Models(next_day_kind(resources), resources, metrics)
+        journal = Journal(resources, metrics)
+        record = Record(journal, metrics)
+        inputs = Inputs(OnlineRows(resources), resources.settings.max_feature_age_sessions)
+        entries, next_days = Entries(entry_models, inputs, record, clock), NextDays(next_day_models, inputs, record, clock)
+        access = Access(resources.settings)
+        return cls(resources, metrics, entry_models, next_day_models, journal, access, entries, next_days)
+
+    @property
+    def watched(self) -> tuple[Models[Any, Any], ...]:
+        """The models of each kind."""
+        return self.entry_models, self.next_day_models
+
+    def refresh_models(self) -> None:
+        """Load what the aliases say now."""
+        for models in self.watched:
+            models.refresh()
+
+    async def watch_models(self) -> None:
+        """Refresh for ever, off the event loop."""
+        while True:
+            await asyncio.sleep(self.resources.settings.champion_poll_seconds)
+            await asyncio.to_thread(self.refresh_models)
+
+
+def entry_kind(resources: Resources) -> Kind[EntryFilter, Scorer]:
+    """The entry filter in MLflow."""
+    return Kind(
+        name=ENTRY,
+        registered=resources.settings.model_name,
+        aliases=lambda: resources.registry.aliases.all(),  # noqa: PLW0108  # the registry is reached when it is asked
+        load=lambda version: resources.registry.load(version),  # noqa: PLW0108
+        scorer=Scorer,
+        command="cli train",
+    )
+
+
+def next_day_kind(resources: Resources) -> Kind[RegisteredNextDay, NextDayScorer]:
+    """The next-day model in MLflow, which says BUY and SELL by the settings."""
+    settings = resources.settings
+    signals = Signals(settings.buy_above_pct / 100, settings.sell_below_pct / 100)
+    return Kind(
+        name=NEXT_DAY,
+        registered=settings.next_day_model_name,
+        aliases=lambda: resources.next_day_registry.aliases.all(),  # noqa: PLW0108
+        load=resources.next_day_model,
+        scorer=lambda model: NextDayScorer(model, signals),
+        command="cli train-next-day",
+        missing=NoNextDayModel,
+    )
 
 
 def state_of(request: Request) -> State:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
+from storage.served import ENTRY
 from storage.tables import (
     feature_sets,
     fills,
@@ -78,7 +79,8 @@ class Lineage:
         query = sa.select(served_predictions, feature_sets.c.names).join(
             feature_sets, feature_sets.c.digest == wanted.feature_set, isouter=True
         )
-        return self._first(query.where(*same, wanted.served_at <= by).order_by(wanted.id.desc()).limit(1))
+        mine = (wanted.kind == ENTRY) & (wanted.served_at <= by)
+        return self._first(query.where(*same, mine).order_by(wanted.id.desc()).limit(1))
 
     def features(self, symbol: str, event: dt.datetime, by: dt.datetime) -> Row | None:
         """The feature row of an instant, in the version that was known."""

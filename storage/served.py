@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from pathlib import Path
 
+ENTRY, NEXT_DAY = "entry", "next_day"
 HEADER = b"PGCOPY\n\xff\r\n\0" + struct.pack(">ii", 0, 0)
 TRAILER = struct.pack(">h", -1)
 EPOCH = dt.datetime(2000, 1, 1, tzinfo=dt.UTC)
@@ -34,22 +35,37 @@ NULL = struct.pack(">i", -1)
 FLOAT8 = 701  # type oid
 COUNT = len(FEATURES)
 ARRAY_HEAD = struct.pack(">iiiiii", 20 + COUNT * 12, 1, 0, FLOAT8, COUNT, 1)  # bytes, dimensions, no NULLs, type, length, base
-ELEMENT = np.dtype([("bytes", ">i4"), ("value", ">f8")])
+ELEMENTS = np.array([(8, 0.0)] * COUNT, dtype=[("bytes", ">i4"), ("value", ">f8")])
+NUMBER, TEXT = struct.Struct(">id"), struct.Struct(">i")
 MICROSECOND = dt.timedelta(microseconds=1)
+CHUNK_BYTES = 1 << 20  # psycopg2 takes 8 kB at a time, and the interpreter's lock for each
 
 
 class Served(NamedTuple):
-    """One answer. Features are in the order of `core.frames.FEATURES`, NaN where unknown."""
+    """One answer. Features are in the order of `core.frames.FEATURES`, NaN where unknown.
+
+    Attributes
+    ----------
+    kind, strategy
+        `ENTRY` with the rule that was asked about, or `NEXT_DAY` with none.
+    probability, low, high
+        That an entry wins; bounds of the next return. None where the other kind was asked.
+    """
 
     served_at: dt.datetime
+    kind: str
+    strategy: str
     symbol: str
     session: dt.date
     for_session: dt.date
     arm: str
     model_name: str
     model_version: str
-    probability: float
+    probability: float | None
     predicted_return: float
+    low: float | None
+    high: float | None
+    confidence: float | None
     signal: str
     source: str
     feature_timestamp: dt.datetime | None
@@ -58,8 +74,20 @@ class Served(NamedTuple):
     latency_us: int
 
 
-COLUMNS = (*(name for name in Served._fields if name != "features"), "feature_set", "features")
-COPY = f"COPY {served_predictions.fullname} ({', '.join(COLUMNS)}) FROM STDIN WITH (FORMAT binary)"
+# What changes from answer to answer stands first, what many have in common after it, so that that is encoded once for all.
+SHARED = (
+    "kind", "strategy", "symbol", "session", "for_session", "arm", "model_name", "model_version", "signal", "source",
+    "feature_timestamp",
+)  # fmt: skip
+OWN = ("served_at", "latency_us", "predicted_return", "confidence", "probability", "low", "high", "feature_hash")
+COLUMNS = (*OWN, *SHARED, "feature_set", "features")
+HEAD = struct.Struct(">hiqiiid")  # the number of columns, and the first three of `OWN`
+# A file that an earlier version left has the columns of that version; their number tells.
+BEFORE = (
+    "served_at", "symbol", "session", "for_session", "arm", "model_name", "model_version", "probability", "predicted_return",
+    "signal", "source", "feature_timestamp", "feature_hash", "latency_us", "feature_set", "features",
+)  # fmt: skip
+FORMATS = {len(columns): columns for columns in (COLUMNS, BEFORE)}
 
 
 class ServedPredictions:
@@ -74,66 +102,78 @@ class ServedPredictions:
         with self._engine.begin() as connection:
             connection.execute(insert(feature_sets).values(row).on_conflict_do_nothing())
 
-    def append(self, rows: Sequence[Served]) -> None:
-        """Add rows, all or none."""
-        self._copy(io.BytesIO(encode(rows)))
+    def append(self, rows: Sequence[bytes]) -> None:
+        """Add rows that `encode` made, all or none."""
+        self._copy(io.BytesIO(framed(rows)), COLUMNS)
 
     def append_file(self, path: Path) -> None:
-        """Add the rows of a file that holds what `encode` made."""
+        """Add the rows of a file that holds what `framed` made, of this version or the one before."""
         with path.open("rb") as file:
-            self._copy(file)
+            start = file.read(len(HEADER) + 2)
+            columns = FORMATS[int.from_bytes(start[-2:], "big")]
+            file.seek(0)
+            self._copy(file, columns)
 
-    def _copy(self, source: io.BufferedIOBase) -> None:
+    def _copy(self, source: io.BufferedIOBase, columns: Sequence[str]) -> None:
+        copy = f"COPY {served_predictions.fullname} ({', '.join(columns)}) FROM STDIN WITH (FORMAT binary)"
         with self._engine.begin() as connection:
-            connection.connection.cursor().copy_expert(COPY, source)
+            connection.connection.cursor().copy_expert(copy, source, CHUNK_BYTES)
 
 
-def encode(rows: Sequence[Served]) -> bytes:
-    """Rows in the binary format of COPY."""
-    cells = np.empty((len(rows), COUNT), dtype=ELEMENT)
-    cells["bytes"] = 8
-    cells["value"] = [row.features for row in rows]
-    width = cells.itemsize * COUNT
-    vectors = cells.tobytes()
-    heads = (_head(row) for row in rows)
-    body = (head + vectors[place * width : (place + 1) * width] for place, head in enumerate(heads))
-    return b"".join((HEADER, *body, TRAILER))
+def framed(rows: Iterable[bytes]) -> bytes:
+    """Encoded rows as a whole in the binary format of COPY."""
+    return b"".join((HEADER, *rows, TRAILER))
 
 
-def _head(row: Served) -> bytes:
-    """Everything before the vector's numbers, each value led by its length in bytes."""
+def encode(row: Served, vector: bytes | None = None) -> bytes:
+    """A row as COPY takes it, each value led by its length in bytes.
+
+    Parameters
+    ----------
+    vector
+        `vector_of` its features, where that was made before.
+    """
+    (
+        served_at, kind, strategy, symbol, session, for_session, arm, name, version, probability, expected, low, high,
+        confidence, signal, source, seen, digest, features, latency_us,
+    ) = row  # fmt: skip
     return b"".join(
         (
-            struct.pack(">h", len(COLUMNS)),
-            _instant(row.served_at),
-            _text(row.symbol),
-            _date(row.session),
-            _date(row.for_session),
-            *map(_text, (row.arm, row.model_name, row.model_version)),
-            struct.pack(">idid", 8, row.probability, 8, row.predicted_return),
-            *map(_text, (row.signal, row.source)),
-            NULL if row.feature_timestamp is None else _instant(row.feature_timestamp),
-            _text(row.feature_hash),
-            struct.pack(">ii", 4, row.latency_us),
-            _text(feature_set_here()),
-            ARRAY_HEAD,
+            HEAD.pack(len(COLUMNS), 8, (served_at - EPOCH) // MICROSECOND, 4, latency_us, 8, expected),
+            NULL if confidence is None else NUMBER.pack(8, confidence),
+            NULL if probability is None else NUMBER.pack(8, probability),
+            NULL if low is None else NUMBER.pack(8, low),
+            NULL if high is None else NUMBER.pack(8, high),
+            TEXT.pack(len(digest)),
+            digest.encode(),
+            _shared(kind, strategy, symbol, session, for_session, arm, name, version, signal, source, seen),
+            vector_of(features) if vector is None else vector,
         )
     )
 
 
-def _instant(moment: dt.datetime) -> bytes:
-    return struct.pack(">iq", 8, (moment - EPOCH) // MICROSECOND)
-
-
-@lru_cache(maxsize=1024)
-def _date(day: dt.date) -> bytes:
-    return struct.pack(">ii", 4, (day - EPOCH.date()).days)
+def vector_of(values: Sequence[float]) -> bytes:
+    """A vector's numbers as they are stored, each led by its length."""
+    elements = ELEMENTS.copy()
+    elements["value"] = values
+    return elements.tobytes()
 
 
 @lru_cache(maxsize=4096)
-def _text(value: str) -> bytes:
+def _shared(*values: str | dt.date | dt.datetime | None) -> bytes:
+    """The values of `SHARED`, and what stands before the vector's numbers."""
+    return b"".join((*map(_value, values), _value(feature_set_here()), ARRAY_HEAD))
+
+
+def _value(value: str | dt.date | dt.datetime | None) -> bytes:
+    if value is None:
+        return NULL
+    if isinstance(value, dt.datetime):
+        return struct.pack(">iq", 8, (value - EPOCH) // MICROSECOND)
+    if isinstance(value, dt.date):
+        return struct.pack(">ii", 4, (value - EPOCH.date()).days)
     encoded = value.encode()
-    return struct.pack(">i", len(encoded)) + encoded
+    return TEXT.pack(len(encoded)) + encoded
 
 
 @lru_cache(maxsize=1)

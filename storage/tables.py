@@ -241,21 +241,26 @@ predictions = sa.Table(
     schema="trading",
 )
 
-# Every answer of the prediction API, as it was given. `arm` is the alias that answered, `source` says whether the features came
-# from the online store or with the request; `features` are in the order of `feature_set`, NULL where unknown.
+# Every answer of the prediction API, as it was given. `kind` is entry (that a candidate of `strategy` wins: `probability`) or
+# next_day (the next session's return with its 90 % interval `low` to `high`, no strategy). `arm` is the alias that answered,
+# `source` says whether the features came from the online store or with the request; `features` are in the order of
+# `feature_set`, NaN where unknown. Rows from before `kind` was kept are entries, their strategy and confidence unknown.
 served_predictions = sa.Table(
     "served_predictions",
     metadata,
     sa.Column("id", sa.BigInteger, sa.Identity(), primary_key=True),
     _column("served_at", INSTANT),
+    _column("kind", sa.Text, server_default="entry"),
+    _column("strategy", sa.Text, server_default=""),
     _column("symbol", sa.Text),
     _column("session", sa.Date),
     _column("for_session", sa.Date),
     _column("arm", sa.Text),
     _column("model_name", sa.Text),
     _column("model_version", sa.Text),
-    _column("probability", sa.Double),
+    sa.Column("probability", sa.Double),
     _column("predicted_return", sa.Double),
+    *(sa.Column(name, sa.Double) for name in ("low", "high", "confidence")),
     _column("signal", sa.Text),
     _column("source", sa.Text),
     sa.Column("feature_timestamp", INSTANT),
@@ -263,6 +268,7 @@ served_predictions = sa.Table(
     _column("feature_hash", sa.Text),
     _column("features", ARRAY(sa.Double)),
     _column("latency_us", sa.Integer),
+    sa.CheckConstraint("(kind = 'entry') = (probability IS NOT NULL)", name="ck_served_predictions_kind"),
     sa.Index("ix_trading_served_predictions_served_at", "served_at"),
     schema="trading",
 )

@@ -1,9 +1,9 @@
 """The prediction API beside an empty FastAPI route and `mlflow models serve`, one after the other on this machine.
 
-`make bench-serving` prints the table and writes it to docs/serving.md. Each server is one process; this client is another, on
-asyncio and uvloop: 1 or 16 connections, each asking again as soon as it is answered. Predictions are stored in PostgreSQL the
-whole time, and the rows are counted at the end. Needs a folder of its own (`.local/bench-serving`), where it loads the embedded
-history and trains once.
+`make bench-serving` prints the tables and writes them to docs/serving.md. Each server is one process; this client is another,
+on asyncio and uvloop: 1 or 16 connections, each asking again as soon as it is answered. Predictions are stored in PostgreSQL
+the whole time, and the rows are counted at the end. Needs a folder of its own (`.local/bench-serving` or `BENCH_DIR`), where it
+loads the embedded history and trains once. `python -m tests.bench.serving --smoke` asks for a second each and writes nothing.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import httpx
 import numpy as np
@@ -31,7 +31,7 @@ from rich.table import Table
 
 from core.frames import FEATURES
 from core.settings import Settings
-from pipeline import featurize, ingest, train
+from pipeline import featurize, ingest, next_day, train
 from pipeline.resources import Resources
 from storage.engine import cluster_url
 from tests.bench.peers.document import measured_on, table, write_section
@@ -43,8 +43,10 @@ ROOT = Path(__file__).parents[2]
 FOLDER = Path(os.environ.get("BENCH_DIR", ROOT / ".local" / "bench-serving"))
 PAGE = ROOT / "docs" / "serving.md"
 CLIENTS = (1, 16)
-ROUNDS, WARM_SECONDS, SECONDS, PATIENCE_SECONDS = 3, 1.0, 5.0, 120.0
+SMOKE = "--smoke" in sys.argv
+ROUNDS, WARM_SECONDS, SECONDS, PATIENCE_SECONDS = (1, 0.2, 1.0, 120.0) if SMOKE else (3, 1.0, 5.0, 120.0)
 SYMBOL = "^GSPC"
+ROUTES = ("/predict-entry", "/predict-next-day")
 console = Console()
 
 
@@ -158,17 +160,27 @@ def serving(name: str, command: list[str], health: str, environment: dict[str, s
 
 
 def prepared(settings: Settings) -> Resources:
-    """A desk with history, features and a champion; made on the first run."""
+    """A desk with history, features and a champion of each kind; made on the first run."""
     desk = Resources(settings)
+    session = ingest.newest_session(desk)
     if desk.registry.champion_version() is None:
         console.print("Loading the embedded history and training once ...")
-        session = ingest.newest_session(desk)
         ingest.fetch_vix(session, full_history=True, resources=desk)
         ingest.fetch_symbols(session, desk.universe(), full_history=True, resources=desk)
         featurize.run(session, resources=desk)
         featurize.materialise(session, resources=desk)
         train.run(session, resources=desk)
+    if desk.next_day_registry.champion_version() is None:
+        console.print("Training the next-day model once ...")
+        next_day.run(session, resources=desk)
     return desk
+
+
+def questions(desk: Resources) -> dict[str, dict[str, Any]]:
+    """The body that gives every feature, and the one that names the symbol alone."""
+    row = desk.features.online([SYMBOL]).iloc[0]
+    values = {name: None if np.isnan(row[name]) else float(row[name]) for name in FEATURES}
+    return {"features given": {"symbol": SYMBOL, "features": values}, "by symbol": {"symbol": SYMBOL}}
 
 
 def measure() -> tuple[dict[str, dict[int, Figures]], int]:
@@ -176,15 +188,17 @@ def measure() -> tuple[dict[str, dict[int, Figures]], int]:
     FOLDER.mkdir(parents=True, exist_ok=True)
     settings = Settings(_env_file=None, provider="sample", data_dir=FOLDER)  # type: ignore[call-arg]
     desk = prepared(settings)
-    row = desk.features.online([SYMBOL]).iloc[0]
-    values = {name: None if np.isnan(row[name]) else float(row[name]) for name in FEATURES}
-    split = {"dataframe_split": {"columns": list(FEATURES), "data": [list(values.values())]}}
+    given = questions(desk)["features given"]["features"]
+    split = {"dataframe_split": {"columns": list(FEATURES), "data": [list(given.values())]}}
     ours, empty, theirs = free_port(), free_port(), free_port()
     cases = [
         Case("empty FastAPI route", empty, f"GET / HTTP/1.1\r\nHost: 127.0.0.1:{empty}\r\n\r\n".encode()),
         Case("`mlflow models serve`", theirs, post(theirs, "/invocations", split)),
-        Case("this API, explicit features", ours, post(ours, "/predict-next-day", {"symbol": SYMBOL, "features": values})),
-        Case("this API, by symbol", ours, post(ours, "/predict-next-day", {"symbol": SYMBOL})),
+        *(
+            Case(f"`{route}`, {name}", ours, post(ours, route, body))
+            for route in ROUTES
+            for name, body in questions(desk).items()
+        ),
     ]
     python = [sys.executable, "-m"]
     uvicorn = [*python, "uvicorn", "--log-level", "warning", "--no-access-log", "--factory", "--port"]
@@ -261,11 +275,22 @@ def main() -> None:
     for line in lines:
         shown.add_row(*line)
     console.print(shown)
+    costs = processor_table()
+    console.print(costs)
+    if SMOKE:
+        return
     said = (
         f"{measured_on()} The round with the lowest p99 of {ROUNDS} of {SECONDS:.0f} s; load average {busy:.1f} at the "
         f"start (0 is a machine at rest). {stored:,} predictions were stored meanwhile."
     )
     write_section("bench-serving", f"{said}\n\n{table(COLUMNS, lines)}", PAGE)
+    write_section("bench-processor", costs, PAGE)
+
+
+def processor_table() -> str:
+    """`tests.bench.processor` in a process of its own."""
+    command = [sys.executable, "-m", "tests.bench.processor", *(["--smoke"] if SMOKE else [])]
+    return subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True, cwd=ROOT).stdout.strip()
 
 
 if __name__ == "__main__":

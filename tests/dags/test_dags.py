@@ -100,11 +100,22 @@ def test_what_has_newly_drifted_asks_for_a_training(facts: dict[str, Any]) -> No
     assert tasks["ask_for_training"]["outlets"] == ["model_drift"]
 
 
+def test_both_models_are_trained_side_by_side(facts: dict[str, Any]) -> None:
+    tasks = facts["dags"]["model_training"]["tasks"]
+    assert {name: task["upstream"] for name, task in tasks.items()} == {
+        "choose_session": [],
+        "train": ["choose_session"],
+        "train_next_day": ["choose_session"],
+    }
+    assert {tasks[name]["trigger_rule"] for name in ("train", "train_next_day")} == {"all_success"}
+
+
 def test_a_promotion_follows_a_judgement_and_waits_for_a_person_where_one_is_asked(facts: dict[str, Any]) -> None:
     dag = facts["dags"]["model_ab_judge"]
     assert {name: task["upstream"] for name, task in dag["tasks"].items()} == {
         "choose_session": [],
         "judge": ["choose_session"],
+        "judge_next_day": ["choose_session"],
         "route": ["judge"],
         "approve": ["route"],
         "promote": ["approve", "judge", "route"],

@@ -69,7 +69,7 @@ def test_an_error_of_the_desk_is_one_readable_line(monkeypatch: pytest.MonkeyPat
 
 def test_the_demo_reports_nothing_before_a_training() -> None:
     with pytest.raises(NoChampion, match="cli train"):
-        demo.summary(live(), LAST, [])
+        demo.summary(live(), LAST, [], [])
 
 
 def test_the_verbs_build_on_each_other(tmp_path: Path) -> None:
@@ -77,6 +77,7 @@ def test_the_verbs_build_on_each_other(tmp_path: Path) -> None:
     assert "unchanged" in call("ingest", "--session", LAST, "--symbols", "^GSPC")
     assert "4528" in call("featurize")
     assert "model_version" in call("train")
+    assert "coverage" in call("train-next-day"), "although the sample has no VIX before 2014"
     assert "trade_count" in call("backtest")
     assert "trade_count" in call("backtest", "--strategy", "rsi", "--params", '{"oversold": 30}', "--no-gate")
     runs = [run.run_id for run in list_runs(live().engine, "unfiltered")]
@@ -134,12 +135,15 @@ def test_the_demo_shows_what_the_stores_hold() -> None:
     }
     shown = Console(file=io.StringIO(), width=160)
 
-    shown.print(demo.summary(live(), LAST, [prediction]))
+    tomorrow = {"symbol": "^GSPC", "signal": "HOLD", "for_session": "2019-01-02"}
+    tomorrow |= {"predicted_return": 0.0004, "low": -0.021, "high": 0.019}
+    shown.print(demo.summary(live(), LAST, [prediction], [tomorrow]))
     shown.print(demo.where_next(live(), 66))
 
     text = shown.file.getvalue()  # type: ignore[attr-defined]
     assert "5,785 of 3 symbols" in text
     assert "skip on 2019-01-02: probability 0.367, expected -0.07%" in text
+    assert "HOLD for 2019-01-02: expected +0.04%, 90 % interval -2.10% to +1.90%" in text
     assert "0 for the open of 2019-01-02; the strategy saw no entry" in text
     assert "95 % interval" in text
     assert "out of sample from" in text
@@ -171,6 +175,7 @@ def test_the_demo_starts_the_real_api_and_waits_for_its_model(monkeypatch: pytes
 
         assert [answer["symbol"] for answer in ask_api(url, [("bollinger_vix", "^GSPC")])] == ["^GSPC"]
         assert ask_api(url, [("bollinger_vix", "NOWHERE")]) == []
+        assert [answer["symbol"] for answer in demo.ask_next_day(url, live())] == live().universe()
 
     monkeypatch.setattr(demo, "API_START_SECONDS", 0.3)
     with pytest.raises(RetryLater, match="not ready in time"):

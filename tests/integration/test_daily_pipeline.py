@@ -71,7 +71,7 @@ def api(desk: Resources) -> Iterator[str]:
     """The prediction API on a real socket, with a filter that lets about half of the candidates pass."""
     url = desk.settings.api_url
     app = create_app(desk)
-    app.state.desk.models.serve("champion", replace(desk.registry.champion(), payoffs={"bollinger": Payoff(0.02, -0.01)}))
+    app.state.desk.entry_models.serve("champion", replace(desk.registry.champion(), payoffs={"bollinger": Payoff(0.02, -0.01)}))
     server = uvicorn.Server(uvicorn.Config(app, port=int(url.rsplit(":", 1)[1]), log_level="error"))
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()

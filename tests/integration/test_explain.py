@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 import pytest
+from fastapi.testclient import TestClient
 from typer.testing import CliRunner
 
 from core.errors import DataError
@@ -19,7 +20,9 @@ from core.sessions import close_of, next_session, sessions_between
 from ml.scorer import Scorer
 from pipeline import cli_audit, explain, featurize, ingest, trade, train
 from pipeline.resources import Resources
-from storage.served import Served, ServedPredictions
+from serving.app import create_app
+from serving.orders import ONE_REPLAY, OrderPage
+from storage.served import Served, ServedPredictions, encode
 from trading.strategies.gate import ungated
 
 if TYPE_CHECKING:
@@ -86,8 +89,10 @@ def answers(desk: Resources, day: dt.date, entries: pd.DataFrame, model: EntryFi
             "feature_timestamp": close.to_pydatetime(),
         }
         kept = {"served_at": NOW, "for_session": next_session(day), "arm": "champion", "source": "online", "latency_us": 40}
-        seen = {name: value for name, value in answer.items() if name != "strategy"}
-        served.append([Served(**seen, **kept, feature_hash=feature_hash(values), features=values)])  # type: ignore[arg-type]
+        kept |= {"kind": "entry", "low": None, "high": None, "confidence": 0.0}
+        seen = answer | {"strategy": ungated(str(answer["strategy"]))}
+        given = Served(**seen, **kept, feature_hash=feature_hash(values), features=values)  # type: ignore[arg-type]
+        served.append([encode(given)])
         found.append(answer)
     return found
 
@@ -188,6 +193,32 @@ def test_the_verb_prints_a_page_or_json(desk: Resources, monkeypatch: pytest.Mon
     assert page.exit_code == 0, page.output
     assert "the same to the last bit" in page.output
     assert json.loads(plain.output)["order"]["client_order_id"] == order
+
+
+def test_the_api_tells_the_page_as_typed_json_and_recomputes_it_when_asked(desk: Resources) -> None:
+    entry = next(order for order, fill in desk.ledger.fills("main") if fill.reason == "entry")
+    with TestClient(create_app(desk), client=("127.0.0.1", 50_000)) as api:
+        found = api.get(f"/orders/{entry.client_order_id}")
+        again = api.get(f"/orders/{entry.client_order_id}", params={"replay": True})
+        nothing = api.get("/orders/nothing")
+        ONE_REPLAY.acquire()
+        busy = api.get(f"/orders/{entry.client_order_id}", params={"replay": True})
+        ONE_REPLAY.release()
+
+    expected = explain.explain(entry.client_order_id, resources=desk)
+    assert found.status_code == 200
+    page = found.json()
+    assert page.pop("recomputed") is None
+    assert OrderPage.model_validate(page) == OrderPage.model_validate(expected)
+    assert page["order"] == {
+        **expected["order"],
+        "created_at": page["order"]["created_at"],
+    }, "every column, exact numbers as text"
+    assert [event["state"] for event in page["events"]] == ["intent", "submitted", "accepted", "filled"]
+    assert again.json()["recomputed"]["same"] is True
+    assert (nothing.status_code, nothing.json()["type"]) == (404, "urn:desk:NoSuchOrder")
+    assert "trading.order_intents" in nothing.json()["remedy"]
+    assert (busy.status_code, busy.json()["type"]) == (503, "urn:desk:ReplayBusy")
 
 
 def test_a_bar_revised_after_the_order_changes_the_page_and_no_recomputation(desk: Resources) -> None:

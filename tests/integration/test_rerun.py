@@ -241,7 +241,8 @@ def test_a_mail_that_no_server_took_is_sent_when_one_does(desk: Desk, monkeypatc
 def entries_at(desk: Desk, day: dt.date) -> int:
     bars = desk.found.bars.read(list(SYMBOLS), end=day)
     rows = [
-        desk.found.strategies[0].signals(part.assign(vix=20.0).reset_index(drop=True)).iloc[-1] for _, part in bars.groupby("symbol")
+        desk.found.strategies[0].signals(part.assign(vix=20.0).reset_index(drop=True)).iloc[-1]
+        for _, part in bars.groupby("symbol")
     ]
     return sum(int(row["entry"]) != 0 for row in rows)
 

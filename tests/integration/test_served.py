@@ -16,7 +16,7 @@ from core.errors import ConfigError
 from core.feature_hash import feature_hash, feature_set
 from core.frames import FEATURES
 from storage import halts
-from storage.served import Served, ServedPredictions, encode, read
+from storage.served import BEFORE, ENTRY, NEXT_DAY, Served, ServedPredictions, encode, framed, read
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -31,6 +31,8 @@ def served(symbol: str = "SPY", **changes: object) -> Served:
     values = [0.1, float("nan"), -1e-300, *np.random.default_rng(5).normal(size=len(FEATURES) - 3).tolist()]
     row = Served(
         served_at=NOW,
+        kind=ENTRY,
+        strategy="bollinger",
         symbol=symbol,
         session=dt.date(2026, 11, 20),
         for_session=dt.date(2026, 11, 23),
@@ -39,6 +41,9 @@ def served(symbol: str = "SPY", **changes: object) -> Served:
         model_version="3",
         probability=0.1 + 0.2,
         predicted_return=-0.001,
+        low=None,
+        high=None,
+        confidence=0.4,
         signal="skip",
         source="online",
         feature_timestamp=dt.datetime(2026, 11, 20, 21, tzinfo=dt.UTC),
@@ -49,9 +54,14 @@ def served(symbol: str = "SPY", **changes: object) -> Served:
     return row._replace(**changes)
 
 
+def tomorrow(symbol: str = "SPY") -> Served:
+    """An answer about the next day."""
+    return served(symbol, kind=NEXT_DAY, strategy="", probability=None, low=-0.02, high=0.03, signal="HOLD")
+
+
 def test_a_served_prediction_comes_back_to_the_last_bit(database: Engine) -> None:
-    rows = [served(), served("BRK-B", feature_timestamp=None, source="given"), served("Ünï'\t\\N")]
-    ServedPredictions(database).append(rows)
+    rows = [served(), served("BRK-B", feature_timestamp=None, source="given"), served("Ünï'\t\\N"), tomorrow()]
+    ServedPredictions(database).append([encode(row) for row in rows])
 
     found = read(database, NOW)
 
@@ -60,7 +70,7 @@ def test_a_served_prediction_comes_back_to_the_last_bit(database: Engine) -> Non
         np.testing.assert_array_equal(row.features, expected.features)
         assert feature_hash(row.features) == row.feature_hash
     assert math.isnan(found[0].features[1])
-    assert [row.symbol for row in read(database, NOW, ["SPY"])] == ["SPY"]
+    assert [row.kind for row in read(database, NOW, ["SPY"])] == ["entry", "next_day"]
     assert read(database, NOW + dt.timedelta(seconds=1)) == []
 
 
@@ -68,18 +78,38 @@ def test_rows_of_one_append_are_stored_all_or_none(database: Engine) -> None:
     store = ServedPredictions(database)
 
     with pytest.raises(psycopg2.DataError, match="0x00"):
-        store.append([served(), served(symbol="nul\0")])
+        store.append([encode(served()), encode(served(symbol="nul\0"))])
 
     assert read(database, NOW) == []
 
 
 def test_rows_kept_in_a_file_are_stored_from_it(database: Engine, tmp_path: Path) -> None:
     path = tmp_path / "left"
-    path.write_bytes(encode([served(), served("QQQ")]))
+    path.write_bytes(framed([encode(served()), encode(tomorrow("QQQ"))]))
 
     ServedPredictions(database).append_file(path)
 
     assert [row.symbol for row in read(database, NOW)] == ["SPY", "QQQ"]
+
+
+def test_a_file_that_the_version_before_left_is_stored_as_entries(database: Engine, tmp_path: Path) -> None:
+    store, path = ServedPredictions(database), tmp_path / "left"
+    store.append([encode(served())])
+    with database.connect() as connection, path.open("wb") as file:  # PostgreSQL itself writes those columns
+        query = f"COPY (SELECT {', '.join(BEFORE)} FROM trading.served_predictions) TO STDOUT WITH (FORMAT binary)"  # noqa: S608
+        connection.connection.cursor().copy_expert(query, file)
+
+    store.append_file(path)
+
+    kept, row = read(database, NOW)
+    assert (row.kind, row.strategy, row.confidence) == (ENTRY, "", None)
+    assert row._replace(strategy="bollinger", confidence=0.4, features=[]) == kept._replace(features=[])
+    np.testing.assert_array_equal(row.features, kept.features)
+
+
+def test_a_row_is_of_one_kind_or_the_other(database: Engine) -> None:
+    with pytest.raises(psycopg2.IntegrityError, match="ck_served_predictions_kind"):
+        ServedPredictions(database).append([encode(served(probability=None))])
 
 
 def test_the_names_of_the_features_are_stored_once(database: Engine) -> None:

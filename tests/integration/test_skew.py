@@ -17,7 +17,7 @@ from features.build import build_features
 from ml.predict import EntryFilter, Payoff
 from pipeline import drift, featurize
 from pipeline.resources import VIX, Resources
-from storage.served import Served, ServedPredictions
+from storage.served import Served, ServedPredictions, encode
 from tests.standins.feed import walk
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ def served(desk: Resources) -> dict[dt.date, pd.DataFrame]:
         evenings[day] = desk.features.online(list(SYMBOLS))
     store = ServedPredictions(desk.engine)
     store.name_features()
-    store.append([answer(day, row) for day, frame in evenings.items() for row in frame.to_dict("records")])
+    store.append([encode(answer(day, row)) for day, frame in evenings.items() for row in frame.to_dict("records")])
     return evenings
 
 
@@ -62,7 +62,8 @@ def answer(day: dt.date, row: dict[str, object], **changes: object) -> Served:
     values = {
         "served_at": close_of(day) + dt.timedelta(hours=1), "symbol": row["symbol"], "session": day,
         "for_session": next_session(day), "arm": "champion", "model_name": "m", "model_version": "1", "probability": 0.5,
-        "predicted_return": 0.0, "signal": "skip", "source": "online", "feature_timestamp": close_of(day),
+        "kind": "entry", "strategy": "bollinger", "low": None, "high": None, "confidence": 0.0, "predicted_return": 0.0,
+        "signal": "skip", "source": "online", "feature_timestamp": close_of(day),
         "feature_hash": feature_hash(features), "features": features, "latency_us": 300,
     }  # fmt: skip
     return Served(**{**values, **changes})
@@ -101,11 +102,13 @@ def test_a_vector_that_the_bars_do_not_give_is_counted_named_and_alerted(
 ) -> None:
     day = MONTH[3]
     row = {**served[day].iloc[1].to_dict(), "rsi_14": 99.0}
-    ServedPredictions(desk.engine).append([answer(day, row), answer(day, served[day].iloc[0].to_dict(), feature_hash="0" * 16)])
+    tomorrow = {"kind": "next_day", "strategy": "", "probability": None, "low": -0.02, "high": 0.02, "signal": "HOLD"}
+    rows = [answer(day, row, **tomorrow), answer(day, served[day].iloc[0].to_dict(), feature_hash="0" * 16)]
+    ServedPredictions(desk.engine).append([encode(each) for each in rows])
 
     found = drift.check_skew(day.isoformat(), resources=desk)
 
-    assert (found["served"], found["mismatches"], found["broken"]) == (5, 1, 1)
+    assert (found["served"], found["mismatches"], found["broken"]) == (5, 1, 1), "of entries and of the next day alike"
     stored = desk.drift.read(day, "skew").iloc[0]
     assert (stored["statistic"], stored["alert"], stored["detail"]) == (2.0, True, "BBB: rsi_14")
     assert desk.__dict__["sent"].pop()[0].startswith(f"Skew on {day}: 1 of 5 served vectors differ")

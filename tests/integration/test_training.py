@@ -14,8 +14,11 @@ import pandas as pd
 import pytest
 
 from core.errors import ConfigError, DataError, RetryLater
-from pipeline import featurize, lift, train
+from core.sessions import sessions_between
+from ml.next_day import Signals
+from pipeline import featurize, lift, next_day, train
 from pipeline.resources import VIX, Resources
+from serving.next_day_scorer import NextDayScorer
 from storage.turns import in_turn
 from tests.standins.feed import walk
 
@@ -105,6 +108,35 @@ def test_the_filters_lift_is_judged_for_each_strategy_and_for_all_together(desk:
     assert (of_all["lift"].notna() == clear).all(), "a lift is named where its interval excludes zero, and nowhere else"
     runs = desk.tracking._client.search_runs([desk.tracking._experiment(lift.EXPERIMENT)])
     assert runs[0].info.status == "FINISHED"
+
+
+def test_a_later_training_scores_champion_and_fresh_model_on_what_came_since(desk: Resources) -> None:
+    names = {"model_name": "later-filter", "next_day_model_name": "later-return"}
+    later = Resources(desk.settings.model_copy(update=names), clock=lambda: NOW)
+    first = train.run("2016-03-31", resources=later), next_day.run("2016-03-31", resources=later)
+
+    second = train.run(LAST, resources=later), next_day.run(LAST, resources=later)
+
+    assert [each["fresh_window"] for each in first] == [[], []], "there was no champion"
+    for outcome, size in zip(second, ("candidates", "rows"), strict=True):
+        champion, fresh = outcome["fresh_window"]
+        assert (champion["model"], fresh["model"]) == ("champion", "fresh")
+        assert champion[size] == fresh[size] > 20
+    entry, tomorrow = second
+    assert {"auc", "log_loss", "calibration_error", "growth"} <= set(entry["fresh_window"][0])
+    assert tomorrow["fresh_window"][0]["rmse"] == pytest.approx(tomorrow["fresh_window"][1]["rmse"], rel=0.1)
+    sessions = {"rows": 6 * len(sessions_between(dt.date(2016, 3, 31), dt.date(2016, 12, 29)))}
+    assert tomorrow["fresh_window"][0]["rows"] == pytest.approx(sessions["rows"], abs=6)
+    assert later.registry.aliases.all()["champion"] == later.next_day_registry.aliases.all()["champion"] == "1"
+    client = later.registry._client
+    for model, outcome, figure in (("later-filter", entry, "log_loss"), ("later-return", tomorrow, "rmse")):
+        experiment = client.get_experiment_by_name(model)
+        run = client.search_runs([experiment.experiment_id], "tags.level = 'training'", max_results=1)[0]
+        assert run.data.metrics[f"fresh_window_champion_{figure}"] == pytest.approx(outcome["fresh_window"][0][figure])
+        assert run.data.metrics[f"fresh_window_fresh_{figure}"] == pytest.approx(outcome["fresh_window"][1][figure])
+        assert "fresh_window.csv" in {file.path for file in client.list_artifacts(run.info.run_id)}
+    scorer = NextDayScorer(later.next_day_model("2"), Signals())
+    assert scorer.fast, "what was registered takes the fast way"
 
 
 def test_the_second_waits_until_the_first_has_had_its_turn(database: sa.Engine) -> None:

@@ -12,6 +12,8 @@ import pandas as pd
 from fastapi.testclient import TestClient
 
 from core.frames import FEATURES
+from ml.next_day import NextDay
+from ml.next_day_log import RegisteredNextDay
 from ml.predict import EntryFilter, Payoff
 from serving.app import create_app
 from storage.strategy_params import StrategyParams
@@ -37,6 +39,7 @@ class Registry:
         self.broken = False
         self.features: dict[str, tuple[str, ...]] = {}
         self.probability: dict[str, float] = {}
+        self.strategies: dict[str, tuple[str, ...]] = {}
 
     @property
     def aliases(self) -> Registry:
@@ -51,9 +54,34 @@ class Registry:
         self.loads.append(version)
         sure = self.probability.get(version, 0.5 + 0.1 * int(version))
         features = self.features.get(version, FEATURES)
-        return EntryFilter(
-            "entry-filter", version, lambda X: np.full(len(X), sure), {"bollinger": Payoff(0.02, -0.01)}, features, "2018-12-28"
-        )
+        payoffs = {name: Payoff(0.02, -0.01) for name in self.strategies.get(version, ("bollinger",))}
+        return EntryFilter("entry-filter", version, lambda X: np.full(len(X), sure), payoffs, features, "2018-12-28")
+
+
+class NextDayRegistry(Registry):
+    """Versions of the next-day model, in memory; none at first. The higher the version, the higher the return it predicts."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.versions = {}
+        self.returns: dict[str, float] = {}
+
+    def load_next_day(self, version: str) -> RegisteredNextDay:
+        self.loads.append(version)
+        said = self.returns.get(version, 0.02 * (int(version) - 2))
+        features = self.features.get(version, FEATURES)
+        model = NextDay(Always(said), np.linspace(-2, 2, 201), 0.01, features)
+        return RegisteredNextDay("next-day-return", version, model, "2018-12-28")
+
+
+class Always:
+    """An estimator that has one answer."""
+
+    def __init__(self, answer: float) -> None:
+        self.answer = answer
+
+    def predict(self, X: pd.DataFrame) -> np.ndarray:
+        return np.full(len(X), self.answer)
 
 
 class FeatureStore:
@@ -110,12 +138,16 @@ class Desk:
     historical: bool = True
     now: dt.datetime = dt.datetime(2018, 12, 29, 12, tzinfo=dt.UTC)
     registry: Registry = field(default_factory=Registry)
+    next_day_registry: NextDayRegistry = field(default_factory=NextDayRegistry)
     features: FeatureStore = field(default_factory=FeatureStore)
     bars: Bars = field(default_factory=Bars)
     alerts: Alerts = field(default_factory=Alerts)
 
     def clock(self) -> dt.datetime:
         return self.now
+
+    def next_day_model(self, version: str) -> RegisteredNextDay:
+        return self.next_day_registry.load_next_day(version)
 
     @property
     def parameters(self) -> StrategyParams:
@@ -131,7 +163,12 @@ def client_of(desk: Desk, host: str = "127.0.0.1") -> TestClient:
 
 
 def ask(api: TestClient, **body: object) -> Any:
-    """Ask for one prediction."""
+    """Ask about one entry."""
+    return api.post("/predict-entry", json=body)
+
+
+def ask_next_day(api: TestClient, **body: object) -> Any:
+    """Ask for one next-day prediction."""
     return api.post("/predict-next-day", json=body)
 
 

@@ -9,7 +9,7 @@ from typing import Any, Self
 
 
 class PredictionStandIn:
-    """Answers `POST /predict-next-day` at `url`. `asked` lists the symbols as they came."""
+    """Answers `POST /predict-entry` at `url`. `asked` lists the symbols as they came."""
 
     def __init__(self, session: str = "", model_version: str = "1") -> None:
         self.session, self.model_version = session, model_version

@@ -136,7 +136,7 @@ class Handler(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         parts, body = self._parts(), self._body()
-        if parts[0] == "predict-next-day":
+        if parts[0] == "predict-entry":
             self._say(200, prediction(body["symbol"], self.headers.get("X-Session", os.environ.get("VENUE_SESSION", ""))))
             return
         run = self.server.runs[parts[0]]

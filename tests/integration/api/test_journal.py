@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import psycopg2
 import pytest
@@ -55,7 +55,7 @@ def test_a_full_queue_answers_503_counts_and_recovers(desk: Desk) -> None:
         assert [answer.status_code for answer in answers] == [200, 200, 200, 503, 503]
         assert answers[3].json()["type"] == "urn:desk:QueueFull"
         assert "PREDICTION_QUEUE_ROWS" in answers[3].json()["remedy"]
-        assert api.post("/predict-batch", json={"rows": [{"symbol": "^GSPC"}]}).status_code == 503
+        assert api.post("/predict-entry/batch", json={"rows": [{"symbol": "^GSPC"}]}).status_code == 503
         assert "desk_predictions_refused_total 3.0" in api.get("/metrics").text
         desk.engine = there
         wait_for(lambda: ask(api, symbol="^GSPC").status_code == 200)
@@ -100,11 +100,24 @@ def test_what_a_lost_database_does_not_take_at_shutdown_is_stored_by_the_next_st
     assert files(desk.data_dir, "left") == []
 
 
+def test_a_file_that_cannot_be_read_is_set_aside_and_stops_no_other_row(desk: Desk) -> None:
+    folder = desk.data_dir / "unstored-predictions"
+    folder.mkdir()
+    (folder / "left-1-broken.copy").write_bytes(b"PGCOPY\n\xff\r\n\0" + b"\0" * 8 + b"half a row")
+    with client_of(desk) as api:
+        ask(api, symbol="^GSPC")
+        wait_for(lambda: len(read(desk.engine, desk.now)) == 1)
+
+    assert [path.name for path in files(desk.data_dir, "refused")] == ["refused-1-broken.copy"]
+    assert files(desk.data_dir, "left") == []
+    assert "refused-1-broken.copy" in desk.alerts.sent[0][1]
+
+
 def test_rows_that_postgresql_refuses_are_set_aside_and_block_no_other(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     append = ServedPredictions.append
 
-    def picky(self: ServedPredictions, rows: Sequence[Any]) -> None:
-        append(self, [row._replace(symbol="nul\0") if row.symbol == "BAD" else row for row in rows])
+    def picky(self: ServedPredictions, rows: Sequence[bytes]) -> None:
+        append(self, [row.replace(b"BAD", b"B\0D") for row in rows])
 
     monkeypatch.setattr(ServedPredictions, "append", picky)
     desk.features.seen["BAD"] = desk.features.seen["^GSPC"]

@@ -83,7 +83,7 @@ def test_a_broken_model_leaves_the_old_one_serving_and_is_alerted_once(
     ready = api.get("/readyz")
     assert (ready.status_code, ready.json()["state"]) == (200, "amber")
     assert words in ready.json()["trouble"][0]
-    assert 'desk_model_loads_total{arm="champion",outcome="refused"} 1.0' in api.get("/metrics").text
+    assert 'desk_model_loads_total{arm="champion",kind="entry",outcome="refused"} 1.0' in api.get("/metrics").text
     assert len(desk.alerts.sent) == 1
     assert words in desk.alerts.sent[0][1]
     assert "version 1 goes on serving" in desk.alerts.sent[0][1]
@@ -107,7 +107,7 @@ def test_a_registry_that_is_down_changes_nothing_and_is_noticed_when_it_is_back(
     desk.registry.broken = True
     wait_for(lambda: api.get("/readyz").json()["state"] == "amber")
     assert ask(api, symbol="^GSPC").status_code == 200
-    assert api.get("/models").json()["trouble"] == ["registry: does not answer: ConnectionError"]
+    assert api.get("/models").json()["trouble"] == ["entry registry: does not answer: ConnectionError"]
 
     desk.registry.versions["champion"] = "2"
     desk.registry.broken = False
@@ -130,4 +130,4 @@ def test_an_mlflow_server_that_is_gone_is_noticed_within_seconds(api: TestClient
     wait_for(lambda: api.get("/readyz").json()["state"] == "amber", seconds=30)
 
     assert ask(api, symbol="^GSPC").status_code == 200
-    assert api.get("/readyz").json()["trouble"] == ["registry: does not answer: MlflowException"]
+    assert api.get("/readyz").json()["trouble"] == ["entry registry: does not answer: MlflowException"]

@@ -33,6 +33,7 @@ def test_a_symbol_gets_a_typed_prediction(api: TestClient) -> None:
         "symbol": "^GSPC",
         "session": "2018-12-28",
         "for_session": "2018-12-31",
+        "strategy": "bollinger",
         "probability": 0.6,
         "predicted_return": pytest.approx(0.6 * 0.02 - 0.4 * 0.01),
         "signal": "enter",
@@ -75,7 +76,7 @@ def test_a_problem_says_what_is_wrong_and_what_to_do(api: TestClient, body: dict
     assert words in answer.json()["detail"]
     assert answer.json()["remedy"]
     assert answer.json()["status"] == status
-    assert answer.json()["instance"] == "/predict-next-day"
+    assert answer.json()["instance"] == "/predict-entry"
 
 
 def test_live_features_are_measured_against_the_last_closed_session(desk: Desk) -> None:
@@ -99,7 +100,8 @@ def test_without_a_champion_the_answer_is_503_until_one_is_registered(desk: Desk
             "ready": False,
             "state": "red",
             "database": "answers",
-            "model": "none: run `cli train`",
+            "entry": "none: run `cli train`",
+            "next_day": "none: run `cli train-next-day`",
             "trouble": [],
         }
 
@@ -122,7 +124,7 @@ def test_the_model_is_loaded_once_and_exchanged_when_the_alias_moves(api: TestCl
 def test_a_failed_reload_keeps_the_old_model_and_is_counted(api: TestClient, desk: Desk) -> None:
     desk.registry.broken = True
 
-    wait_for(lambda: 'desk_model_loads_total{arm="any",outcome="failed"}' in api.get("/metrics").text)
+    wait_for(lambda: 'desk_model_loads_total{arm="any",kind="entry",outcome="failed"}' in api.get("/metrics").text)
 
     assert ask(api, symbol="^GSPC").json()["model_version"] == "1"
 
@@ -133,12 +135,12 @@ def test_the_measures_count_requests_predictions_and_name_the_model(api: TestCli
 
     text = api.get("/metrics").text
 
-    assert 'desk_requests_total{route="/predict-next-day",status="200"} 1.0' in text
-    assert 'desk_requests_total{route="/predict-next-day",status="404"} 1.0' in text
-    assert 'desk_predictions_total{arm="champion",signal="enter"} 1.0' in text
-    assert 'desk_model_info{arm="champion",name="entry-filter",version="1"} 1.0' in text
-    assert 'desk_request_seconds_count{route="/predict-next-day"} 2.0' in text
-    labels = 'arm="champion",model="entry-filter",route="/predict-next-day",version="1"'
+    assert 'desk_requests_total{route="/predict-entry",status="200"} 1.0' in text
+    assert 'desk_requests_total{route="/predict-entry",status="404"} 1.0' in text
+    assert 'desk_predictions_total{arm="champion",kind="entry",signal="enter"} 1.0' in text
+    assert 'desk_model_info{arm="champion",kind="entry",name="entry-filter",version="1"} 1.0' in text
+    assert 'desk_request_seconds_count{route="/predict-entry"} 2.0' in text
+    labels = 'arm="champion",kind="entry",model="entry-filter",route="/predict-entry",version="1"'
     assert f"desk_prediction_seconds_count{{{labels}}} 1.0" in text
 
 
@@ -175,8 +177,11 @@ def test_an_unknown_path_is_a_problem(api: TestClient) -> None:
 def test_the_documentation_has_every_route_with_its_problems(api: TestClient) -> None:
     paths = api.get("/openapi.json").json()["paths"]
 
-    assert {"/predict-next-day", "/predict-batch", "/models", "/strategies", "/trading/halt", "/readyz"} <= set(paths)
-    assert {"200", "404", "409", "422", "503"} <= set(paths["/predict-next-day"]["post"]["responses"])
+    predicting = {"/predict-next-day", "/predict-next-day/batch", "/predict-entry", "/predict-entry/batch"}
+    assert {*predicting, "/models", "/orders/{client_order_id}", "/strategies", "/trading/halt", "/readyz"} <= set(paths)
+    for path in predicting:
+        assert {"200", "404", "409", "422", "503"} <= set(paths[path]["post"]["responses"])
+        assert paths[path]["post"]["requestBody"]["required"]
 
 
 @pytest.mark.parametrize(
@@ -190,7 +195,7 @@ def test_the_documentation_has_every_route_with_its_problems(api: TestClient) ->
 def test_a_feature_that_is_no_number_is_named(api: TestClient, value: str, words: str) -> None:
     rest = ", ".join(f'"{name}": 0.1' for name in FEATURES if name != "rsi_14")
     answer = api.post(
-        "/predict-next-day",
+        "/predict-entry",
         content=f'{{"symbol": "SPY", "features": {{"rsi_14": {value}, {rest}}}}}',
         headers={"content-type": "application/json"},
     )
@@ -206,7 +211,8 @@ def test_every_answer_is_stored_with_its_features(api: TestClient, desk: Desk) -
     wait_for(lambda: len(read(desk.engine, desk.now)) == 2)
 
     first, second = read(desk.engine, desk.now)
-    assert (first.symbol, first.source, first.arm, first.model_version) == ("^GSPC", "online", "champion", "1")
+    assert (first.kind, first.strategy, first.symbol) == ("entry", "bollinger", "^GSPC")
+    assert (first.source, first.arm, first.model_version) == ("online", "champion", "1")
     assert first.feature_timestamp == FRIDAY_CLOSE
     assert first.features == [0.5] * len(FEATURES)
     assert (second.source, second.feature_timestamp) == ("given", None)
@@ -214,6 +220,7 @@ def test_every_answer_is_stored_with_its_features(api: TestClient, desk: Desk) -
     assert [first.feature_hash, second.feature_hash] == [online["feature_hash"], explicit["feature_hash"]]
     assert feature_hash(second.features) == second.feature_hash
     assert [first.probability, first.signal] == [online["probability"], online["signal"]]
+    assert (first.confidence, first.low, first.high) == (online["confidence"], None, None)
     assert 0 < first.latency_us < 5_000_000
 
 
@@ -256,7 +263,7 @@ def test_live_rows_go_stale_while_they_stay_in_memory(api: TestClient, desk: Des
 
 def test_a_batch_answers_in_order_and_one_bad_row_stops_no_other(api: TestClient, desk: Desk) -> None:
     rows = [{"symbol": "^GSPC"}, {"symbol": "nowhere"}, {"symbol": "SPY", "features": dict.fromkeys(FEATURES, 0.1)}]
-    answer = api.post("/predict-batch", json={"rows": rows})
+    answer = api.post("/predict-entry/batch", json={"rows": rows})
 
     assert answer.status_code == 200
     first, second, third = answer.json()["items"]
@@ -268,16 +275,16 @@ def test_a_batch_answers_in_order_and_one_bad_row_stops_no_other(api: TestClient
 
 def test_a_batch_holds_a_thousand_rows_and_no_more(api: TestClient, desk: Desk) -> None:
     features = dict.fromkeys(FEATURES, -0.12345678901234567)
-    full = api.post("/predict-batch", json={"rows": [{"symbol": "SPY", "features": features}] * 1000})
+    full = api.post("/predict-entry/batch", json={"rows": [{"symbol": "SPY", "features": features}] * 1000})
     assert full.status_code == 200
     assert len(full.json()["items"]) == 1000
     wait_for(lambda: len(read(desk.engine, desk.now)) == 1000)
 
-    over = api.post("/predict-batch", json={"rows": [{"symbol": "SPY"}] * 1001})
+    over = api.post("/predict-entry/batch", json={"rows": [{"symbol": "SPY"}] * 1001})
     assert over.status_code == 422
     assert "at most 1000 items" in over.json()["detail"]
 
-    huge = api.post("/predict-batch", json={"rows": [{"symbol": "SPY", "features": features}] * 10_000})
+    huge = api.post("/predict-entry/batch", json={"rows": [{"symbol": "SPY", "features": features}] * 10_000})
     assert huge.status_code == 413
     assert "2,000,000 bytes" in huge.json()["detail"]
     assert api.get("/healthz").status_code == 200
@@ -285,7 +292,7 @@ def test_a_batch_holds_a_thousand_rows_and_no_more(api: TestClient, desk: Desk) 
 
 def test_a_body_that_does_not_say_its_size_is_cut_off(api: TestClient) -> None:
     answer = api.post(
-        "/predict-batch", content=(b" " * 100_000 for _ in range(30)), headers={"content-type": "application/json"}
+        "/predict-entry/batch", content=(b" " * 100_000 for _ in range(30)), headers={"content-type": "application/json"}
     )
 
     assert answer.status_code == 413
@@ -295,4 +302,4 @@ def test_a_body_that_does_not_say_its_size_is_cut_off(api: TestClient) -> None:
 def test_a_symbol_is_made_of_a_tickers_characters(api: TestClient, symbol: str) -> None:
     content = '{"symbol": ' + json.dumps(symbol) + "}"
 
-    assert api.post("/predict-next-day", content=content).status_code in {400, 422}
+    assert api.post("/predict-entry", content=content).status_code in {400, 422}

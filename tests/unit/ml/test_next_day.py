@@ -61,6 +61,14 @@ def test_signals_and_confidence_follow_from_prediction_and_residuals() -> None:
     assert said["high"].iloc[2] == pytest.approx(0.005 + 0.01 * 1.8), "an unknown volatility is a typical one"
 
 
+def test_a_volatility_near_zero_leaves_no_doubt() -> None:
+    model = NextDay(Fixed(0.015, -0.015), np.array([-2.0, 0.0, 2.0]), typical_scale=0.01)
+
+    said = model.predict(pd.DataFrame({name: [5e-324, 5e-324] for name in FEATURES}), Signals(0.01, -0.01))
+
+    assert said["confidence"].tolist() == [1.0, 1.0]
+
+
 def test_the_interval_covers_what_it_promises_and_is_wider_where_the_symbol_moves_more() -> None:
     for fit in train_next_day(rows(skill=0.5), folds=2).values():
         assert fit.figures["coverage"] == pytest.approx(0.9, abs=0.04)
@@ -97,6 +105,15 @@ def test_the_same_rows_and_seed_give_the_same_model_and_no_future_reaches_the_pa
         known = before["session"] <= cut
         assert known.sum() > 100
         assert before.loc[known, "predicted_return"].tolist() == after.loc[known, "predicted_return"].tolist()
+
+
+def test_a_feature_that_a_window_never_knows_is_no_error() -> None:
+    late = rows(skill=0.5)
+    late.loc[late["session"] < "2013-09-02", ["vix", "vix_change_1"]] = np.nan
+
+    for fit in train_next_day(late, folds=2).values():
+        assert np.isfinite(fit.out_of_sample["predicted_return"]).all()
+        assert np.isfinite(fit.model.predict(late, Signals())["high"]).all()
 
 
 def test_undefined_figures_are_left_out() -> None:

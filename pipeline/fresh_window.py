@@ -1,0 +1,49 @@
+"""At a training: how champion and fresh model do on what came after the champion's own. Loads the champion, decides nothing."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+import structlog
+
+from core.errors import ConfigError, DataError
+
+if TYPE_CHECKING:
+    from ml.next_day import NextDayFit, Signals
+    from ml.train import TrainResult
+    from pipeline.resources import Resources
+
+log = structlog.get_logger()
+FILE = "fresh_window.csv"
+
+
+def of_entries(found: Resources, result: TrainResult, dataset: pd.DataFrame) -> pd.DataFrame:
+    """`ml.fresh_window.entries` of the champion and the chosen model; no row where there is no champion that can be asked."""
+    from ml.fresh_window import entries
+
+    try:
+        champion = found.registry.champion()
+        return entries(champion, result.out_of_sample, dataset, found.settings.max_position_pct / 100)
+    except (ConfigError, DataError) as error:  # none yet, or one of an older code
+        log.info("no_fresh_window", model=found.settings.model_name, reason=str(error))
+        return pd.DataFrame()
+
+
+def of_next_days(found: Resources, fit: NextDayFit, dataset: pd.DataFrame, signals: Signals) -> pd.DataFrame:
+    """`ml.fresh_window.next_days` of the champion and the chosen model; no row where there is no champion that can be asked."""
+    from ml.fresh_window import next_days
+
+    version = found.next_day_registry.champion_version()
+    if version is None:
+        return pd.DataFrame()
+    try:
+        return next_days(found.next_day_model(version), fit, dataset, signals)
+    except (ConfigError, DataError) as error:
+        log.info("no_fresh_window", model=found.settings.next_day_model_name, reason=str(error))
+        return pd.DataFrame()
+
+
+def as_json(table: pd.DataFrame) -> list[dict[str, Any]]:
+    """The table's rows, undefined figures as None."""
+    return [{str(name): None if value != value else value for name, value in row.items()} for row in table.to_dict("records")]  # noqa: PLR0124
