@@ -9,15 +9,14 @@ import numpy as np
 import pandas as pd
 import pytest
 import sqlalchemy as sa
-import yaml
-from feast import FeatureStore, RepoConfig
 
 from core.frames import FEATURES
 from core.sessions import calendar, calendar_name, close_of, closes_of, sessions_between
 from storage import point_in_time
 from storage.engine import copy_in, open_engine
-from storage.feature_store import FEATURE_REPO, SERVICE, VIEW, FeastStore, _filled, feast_environment
+from storage.feature_store import SERVICE, VIEW, FeastStore
 from storage.tables import market_features
+from tests.standins.feasts_own import FeastsOwn
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -43,11 +42,12 @@ def store(module_settings: Settings) -> Iterator[FeastStore]:
 
 
 @pytest.fixture(scope="module")
-def feasts_own(module_settings: Settings) -> FeatureStore:
+def feasts_own(module_settings: Settings, store: FeastStore) -> Iterator[FeastStore]:
     """The same repository with the offline store that Feast brings along."""
-    content = yaml.safe_load((FEATURE_REPO / "feature_store.yaml").read_text())
-    content["offline_store"]["type"] = "postgres"
-    return FeatureStore(config=RepoConfig(repo_path=FEATURE_REPO, **_filled(content, feast_environment(module_settings))))
+    assert store.materialisation() == 0, "registered"
+    made = FeastsOwn(module_settings)
+    yield made
+    made.close()
 
 
 def stored_rows(seed: int, settings: Settings) -> pd.DataFrame:
@@ -146,16 +146,16 @@ def test_every_decision_gets_what_a_plain_loop_finds(
 @pytest.mark.parametrize("known_only", [True, False])
 @pytest.mark.parametrize("seed", WORLDS)
 def test_feasts_own_join_finds_the_same(
-    seed: int, known_only: bool, store: FeastStore, feasts_own: FeatureStore, module_settings: Settings
+    seed: int, known_only: bool, store: FeastStore, feasts_own: FeastStore, module_settings: Settings
 ) -> None:
     rows = stored_rows(seed, module_settings)
     entities = decisions(seed, rows)
     asked = entities.assign(event_timestamp=deadlines(seed, entities), position=np.arange(len(entities)))
-    service = feasts_own.get_feature_service(SERVICE)
+    service = store._feast.get_feature_service(SERVICE)
 
     theirs, ours = (
-        each.get_historical_features(asked, service, filter_by_created_timestamp=known_only).to_df()
-        for each in (feasts_own, store._feast)
+        each._feast.get_historical_features(asked, service, filter_by_created_timestamp=known_only).to_df()
+        for each in (feasts_own, store)
     )
 
     theirs = theirs.sort_values("position", ignore_index=True)
