@@ -34,8 +34,8 @@ up: install  ## Start Airflow, MLflow and the API on loopback; Ctrl-C stops ever
 test: install  ## The whole test suite, in parallel, with coverage
 	@$(BIN)/python -m pytest -n 2 --dist loadfile --cov --cov-report=term -q
 
-bench: install  ## Time the store, the features and the replay of past sessions
-	@set -e; for name in bars features replay; do $(BIN)/python -m tests.bench.$$name; done
+bench: install  ## Time the bar store, the features, the feature store and the replay of past sessions
+	@set -e; for name in bars features feast replay; do $(BIN)/python -m tests.bench.$$name; done
 
 simulate-ab: install  ## Simulate A/B tests and write the tables of docs/ab-testing.md
 	@$(BIN)/python -m tests.simulate.ab_testing

@@ -5,13 +5,14 @@ Owns how versions are added; it computes no feature and knows nothing of Feast.
 
 from __future__ import annotations
 
+import io
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import distinct_on
 
 from core.frames import FEATURE_FRAME, FEATURES
-from storage.engine import copy_in
+from storage.feature_copy import binary_sheet
 from storage.tables import market_features as stored
 
 if TYPE_CHECKING:
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 COLUMNS = tuple(FEATURE_FRAME.columns)
+ROWS_AT_ONCE = 50_000  # bounds the memory of a long write
 # A difference below this (relative above 1, absolute below) is arithmetic of another machine or library version, not news.
 SAME_WITHIN = 1e-9
 _TICK: sa.ColumnElement[Any] = sa.literal_column("interval '1 microsecond'")
@@ -42,11 +44,17 @@ def write_versions(engine: sa.Engine, frame: pd.DataFrame, written_at: dt.dateti
     -------
     int
         Rows added.
+
+    Raises
+    ------
+    DataError
+        When `frame` is no `FEATURE_FRAME`.
     """
+    FEATURE_FRAME.check(frame)
     with engine.begin() as connection:
         connection.execute(sa.text("LOCK TABLE features.market_features IN SHARE ROW EXCLUSIVE MODE"))  # one writer at a time
         connection.execute(sa.text("CREATE TEMP TABLE incoming (LIKE features.market_features) ON COMMIT DROP"))
-        copy_in(connection, frame, "incoming", COLUMNS)
+        _copy_in(connection, frame)
         connection.execute(sa.text("ANALYZE incoming"))
         return connection.execute(_insert_changes(written_at)).rowcount
 
@@ -59,6 +67,14 @@ def last_event(engine: sa.Engine, until: dt.datetime | None = None) -> dt.dateti
     with engine.connect() as connection:
         found: dt.datetime | None = connection.execute(query).scalar()
         return found
+
+
+def _copy_in(connection: sa.Connection, frame: pd.DataFrame) -> None:
+    """Send all rows into the table `incoming`."""
+    cursor = connection.connection.cursor()
+    for first in range(0, len(frame), ROWS_AT_ONCE):
+        sheet = io.BytesIO(binary_sheet(frame[first : first + ROWS_AT_ONCE]))
+        cursor.copy_expert(f"COPY incoming ({', '.join(COLUMNS)}) FROM STDIN (FORMAT binary)", sheet, size=1 << 20)
 
 
 def _insert_changes(written_at: dt.datetime) -> sa.Insert:
@@ -91,5 +107,5 @@ def _insert_changes(written_at: dt.datetime) -> sa.Insert:
 
 def _differs(new: sa.ColumnElement[Any], old: sa.ColumnElement[Any]) -> sa.ColumnElement[bool]:
     """Whether one is NULL and the other not, or they are further apart than `SAME_WITHIN`."""
-    apart = sa.func.abs(new - old) > SAME_WITHIN * sa.func.greatest(1.0, sa.func.abs(old))
-    return new.is_(None).is_distinct_from(old.is_(None)) | sa.func.coalesce(apart, sa.false())
+    apart = sa.func.abs(new - old) > SAME_WITHIN * sa.func.greatest(1.0, sa.func.least(sa.func.abs(new), sa.func.abs(old)))
+    return new.is_distinct_from(old) & sa.func.coalesce(apart, sa.true())  # equal values, nearly all, end at the first test

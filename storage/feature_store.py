@@ -127,13 +127,10 @@ class FeastStore:
             {
                 "symbol": entities["symbol"].to_numpy(),
                 "event_timestamp": _known_by(entities),
-                "decided_on": entities["event_timestamp"].to_numpy(),
                 "position": np.arange(len(entities)),
             }
         )
-        # A year at a time: the join's cost grows with entities times rows in reach.
-        years = [self._join(part) for _, part in asked.groupby(asked["event_timestamp"].dt.year)]
-        joined = pd.concat(years, ignore_index=True).sort_values("position", ignore_index=True)
+        joined = self._join(asked).sort_values("position", ignore_index=True)  # Feast promises no order
         in_time = pd.to_datetime(joined["feature_timestamp"], utc=True) == entities["event_timestamp"].reset_index(drop=True)
         if not in_time.all():
             log.warning("features_not_known_in_time", rows=int((~in_time).sum()), of=len(joined))
@@ -221,8 +218,9 @@ def _known_by(entities: pd.DataFrame) -> pd.Series[pd.Timestamp]:
     if "known_by" in entities:
         return entities["known_by"].reset_index(drop=True)
     closes = entities["event_timestamp"].reset_index(drop=True)
-    deadlines = closes.copy()
-    names = entities["symbol"].map(calendar_name).reset_index(drop=True)
+    deadlines = closes + SHORTEST_WAIT
+    calendars = {symbol: calendar_name(symbol) for symbol in entities["symbol"].unique()}
+    names = entities["symbol"].map(calendars).reset_index(drop=True)
     for name in names.unique():
         here = names == name
         opens = calendar(name).opens
@@ -231,7 +229,8 @@ def _known_by(entities: pd.DataFrame) -> pd.Series[pd.Timestamp]:
             raise DataError(
                 f"{name}: expected closes before {opens.iloc[-1]}, found {closes[here].max()}. The calendar ends there."
             )
-        deadlines[here] = np.maximum(opens.iloc[places].to_numpy(), (closes[here] + SHORTEST_WAIT).to_numpy())
+        next_opens = pd.Series(opens.array[places], index=closes[here].index)
+        deadlines[here] = deadlines[here].clip(lower=next_opens)
     return deadlines
 
 

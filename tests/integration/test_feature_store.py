@@ -69,6 +69,40 @@ def test_rows_are_written_once_and_changed_ones_added(store: FeastStore) -> None
     assert store.last_event() == close_of(FRIDAY)
 
 
+def test_a_value_that_appears_disappears_or_stops_being_infinite_is_a_change(store: FeastStore) -> None:
+    frame = rows("AAA", [FRIDAY], 0.5).assign(rsi_14=np.inf)
+
+    assert store.write_offline(frame) == 1
+    assert store.write_offline(frame) == 0
+    assert store.write_offline(frame.assign(vix=20.0)) == 1
+    assert store.write_offline(frame) == 1
+    assert store.write_offline(frame.assign(rsi_14=0.5)) == 1
+
+
+def test_a_row_is_stored_with_every_bit(store: FeastStore) -> None:
+    rng = np.random.default_rng(5)
+    symbols = ["A", "ABCDEFGHIJ", "Å-O'B,\"\\N", "深圳"]
+    frame = pd.concat([rows(symbol, [dt.date(1999, 12, 31), FRIDAY], 0.0) for symbol in symbols], ignore_index=True)
+    values = rng.normal(size=(len(frame), len(FEATURES))) * 10.0 ** rng.integers(-300, 300, size=(len(frame), len(FEATURES)))
+    values[rng.random(values.shape) < 0.3] = np.nan
+    values[:, 0], values[0] = -0.0, np.nan
+    frame[list(FEATURES)] = values
+    frame = FEATURE_FRAME.coerce(frame.assign(created_timestamp=frame["created_timestamp"] + pd.Timedelta(microseconds=1)))
+
+    assert store.write_offline(frame) == 8
+
+    with store._engine.connect() as connection:
+        stored = pd.read_sql(sa.text("SELECT * FROM features.market_features"), connection)
+    stored = FEATURE_FRAME.coerce(stored.assign(session=pd.to_datetime(stored["session"])))
+    pd.testing.assert_frame_equal(stored, frame, check_exact=True)
+    assert np.signbit(stored["rsi_14"].dropna()).all(), "a negative zero stays one"
+
+
+def test_a_frame_of_another_form_is_refused(store: FeastStore) -> None:
+    with pytest.raises(DataError, match=r"features\.rsi_14: expected float64"):
+        store.write_offline(rows("AAA", [FRIDAY], 0.5).astype({"rsi_14": "float32"}))
+
+
 def test_training_sees_what_was_known_when_the_order_had_to_go(store: FeastStore, now: list[dt.datetime]) -> None:
     store.write_offline(rows("AAA", [FRIDAY], 0.5))
     now[0] = open_of(MONDAY) - dt.timedelta(minutes=1)
