@@ -235,12 +235,22 @@ def client_order_id(portfolio: str, strategy: str, symbol: str, session: dt.date
     return f"{session:%Y%m%d}-{leg}-{symbol}-{hashlib.sha256(key.encode()).hexdigest()[:16]}"[:48]
 
 
+class Origin(StrEnum):
+    """What an order comes from."""
+
+    SIGNAL = "signal"  # a strategy's decision at a close
+    VENUE = "venue"  # a stop or target that rests at the venue
+    WATCH = "watch"  # a stop or target that the desk watches
+    RISK = "risk"  # a sale for risk
+    OTHER = "other"  # a person, or whatever has no evidence on record
+
+
 @dataclass(frozen=True)
 class OrderIntent:
     """What the desk means to do, written down before anything is sent.
 
     An entry is good for its `session` alone and expires after it; an exit is good until filled. `limit_price` and `stop_price`
-    go with the order types of these names.
+    go with the order types of these names. `entry_order_id` is the entry that an exit closes.
     """
 
     client_order_id: str
@@ -259,6 +269,8 @@ class OrderIntent:
     target_pct: float | None = None
     max_sessions: int | None = None
     arm: str = ""
+    origin: Origin = Origin.OTHER
+    entry_order_id: str | None = None
 
     @property
     def by_strategy(self) -> bool:

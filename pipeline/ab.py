@@ -194,7 +194,8 @@ def _known_to_all(answers: Sequence[Mapping[str, Any]], models: Mapping[str, Ent
 
 
 def _as_decided(answer: dict[str, Any], arm: str, score: Mapping[str, Any]) -> dict[str, Any]:
-    """The answer as the deciding version gave it; the champion's own is left as it is."""
+    """The answer as the deciding version gave it, under the arm that its order will bear; the champion's own says the same."""
+    answer = answer | {"ab_arm": f"ab-{arm}"}
     if arm == answer["model_version"]:
         return answer
     changed = {name: score[name] for name in SCORED} | {"confidence": abs(2 * score["probability"] - 1)}

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from core.models import FINAL, SENT, Leg, OrderState, client_order_id
+from core.models import FINAL, SENT, Leg, OrderState, Origin, client_order_id
 from core.sessions import calendar_name, last_closed_session, next_session, open_of
 from trading.orders import exit_order
 
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger()
 FLATTEN, WATCH = "flatten", "watch"  # the arms
+ORIGINS = {FLATTEN: Origin.RISK, WATCH: Origin.WATCH}
 ATTEMPTS = 99
 
 
@@ -43,7 +44,8 @@ def exit_of(found: Resources, position: Position, arm: str, day: dt.date | None 
     if quantity <= 0:
         log.error("position_not_at_venue", symbol=position.symbol, quantity=str(position.quantity), remedy="cli reconcile")
         return None
-    order = replace(exit_order(position, decision_session=decided, session=session), quantity=quantity)
+    order = exit_order(position, decision_session=decided, session=session, origin=ORIGINS[arm])
+    order = replace(order, quantity=quantity)
     for attempt in range(1, ATTEMPTS + 1):
         name = f"{arm}-{attempt}"
         number = client_order_id(order.portfolio, order.strategy, order.symbol, order.session, order.leg, arm=name)

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 from core.errors import DataError, NoChampion
 from core.frames import FEATURES
 from core.models import Leg
-from core.sessions import calendar_name, close_of
 from pipeline.resources import Resources, live
 from storage.lineage import Lineage
 from trading.strategies.gate import ungated
@@ -26,6 +25,12 @@ if TYPE_CHECKING:
 
 SIGNAL_COLUMNS = ("entry", "exit_long", "exit_short", "stop_pct", "target_pct", "strength", "close")
 NO_DAG = "No DAG run: the order was decided from a terminal, or before runs were kept."
+NO_SIGNAL = {
+    "venue": "the position was left at its stop or target, at the venue.",
+    "watch": "the position was left at its stop or target, which the desk watched.",
+    "risk": "the position was sold for risk.",
+    "other": "no strategy decided it, or it is older than the record of evidence.",
+}
 NO_CODE = "No code commit: the order is older than the record of commits."
 
 
@@ -84,46 +89,32 @@ def _order(lineage: Lineage, given: str) -> Row:
 
 
 def _page(found: Resources, lineage: Lineage, order: Row) -> dict[str, Any]:
-    symbol, day, by = order["symbol"], order["decision_session"], order["created_at"]
-    entry = _entry_of(found, lineage, order)
+    entry = _entry_of(lineage, order)
     origin = entry or order  # the filter is asked about entries alone
-    signal = lineage.signal(order["strategy"], symbol, day)
-    asked = (origin["strategy"], symbol, origin["decision_session"])
-    prediction = lineage.prediction(*asked, by=origin["created_at"])
+    proof, proof_of_entry = lineage.evidence(order), lineage.evidence(origin)
+    prediction = lineage.prediction(proof_of_entry) if proof_of_entry else None
     served = lineage.served(prediction, origin["created_at"]) if prediction else None
-    close = close_of(origin["decision_session"], calendar_name(symbol))
-    features = lineage.features(symbol, close, origin["created_at"])
-    bars = _bars(lineage, symbol, day, by)
     page: dict[str, Any] = {
         "order": {name: value for name, value in order.items() if name not in {"code_commit", "dag_run"}},
         "events": lineage.events(order["client_order_id"]),
         "fills": lineage.fills(order["client_order_id"]),
         "entry_order": entry and entry["client_order_id"],
-        "signal": signal,
+        "signal": lineage.signal(proof) if proof else None,
         "prediction": prediction,
         "model": _model(found, prediction),
-        "features": features,
+        "features": lineage.features(proof_of_entry) if proof_of_entry else None,
         "served": served
         and {name: served[name] for name in ("id", "served_at", "arm", "source", "feature_hash", "latency_us")},
-        "bars": bars,
-        "validation": bars and lineage.validation(symbol, day, bars["ingested_at"]),
+        "bars": _bars(lineage, proof) if proof else None,
+        "validation": lineage.validation(proof) if proof else None,
         "code": {"commit": order["code_commit"], "dag_run": order["dag_run"]},
     }
     return page | {"not_linked": _not_linked(page, order)}
 
 
-def _entry_of(found: Resources, lineage: Lineage, order: Row) -> Row | None:
-    """The entry that an exit closes: the last one of its strategy and symbol that was filled before it."""
-    if order["leg"] == Leg.ENTRY:
-        return None
-    mine = [
-        each.client_order_id
-        for each, fill in found.ledger.fills(order["portfolio"])
-        if each.leg is Leg.ENTRY
-        and (each.strategy, each.symbol) == (order["strategy"], order["symbol"])
-        and fill.session <= order["session"]
-    ]
-    return lineage.order(mine[-1]) if mine else None
+def _entry_of(lineage: Lineage, order: Row) -> Row | None:
+    """The entry that an exit closes; None for an entry."""
+    return lineage.order(order["entry_order_id"]) if order["entry_order_id"] else None
 
 
 def _model(found: Resources, prediction: Row | None) -> dict[str, Any] | None:
@@ -147,17 +138,14 @@ def _versions(found: Resources) -> list[Any]:
         return []
 
 
-def _bars(lineage: Lineage, symbol: str, day: dt.date, by: dt.datetime) -> dict[str, Any] | None:
-    """The bar of the decision, in the version that was known, and whether another has come since."""
-    versions = lineage.bar_versions(symbol, day)
-    known = [each for each in versions if each["known_at"] <= by]
-    if not known:
-        return None
-    seen = known[-1]
+def _bars(lineage: Lineage, proof: Row) -> dict[str, Any]:
+    """The bar of the decision, in its version, and whether another has come since."""
+    versions = lineage.bar_versions(proof["symbol"], proof["session"])
+    place = [each["ingested_at"] for each in versions].index(proof["bar_ingested_at"])
     return {
-        **{name: value for name, value in seen.items() if name not in {"timeframe", "ts"}},
-        "revision": len(known),
-        "revisions_since": len(versions) - len(known),
+        **{name: value for name, value in versions[place].items() if name not in {"timeframe", "ts"}},
+        "revision": place + 1,
+        "revisions_since": len(versions) - place - 1,
     }
 
 
@@ -165,23 +153,15 @@ def _not_linked(page: Mapping[str, Any], order: Row) -> list[str]:
     """What the records do not say of this order, in sentences."""
     missing = []
     if page["signal"] is None:
-        missing.append(
-            "No signal on record: the position was left at its stop or target, or the order was not decided by the desk."
-        )
+        missing.append(f"No signal, bar or validation: {NO_SIGNAL.get(order['origin'], NO_SIGNAL['other'])}")
     if order["leg"] == Leg.EXIT and page["entry_order"] is None:
         missing.append("No entry on record that this exit closes.")
     if page["prediction"] is None:
-        missing.append("No prediction on record for the entry.")
+        missing.append("No prediction or features: the entry is not on record as a strategy's.")
     if page["model"] is not None and page["model"]["run_id"] is None:
         missing.append("MLflow does not know the model's version; its run cannot be named.")
-    if page["features"] is None:
-        missing.append("No feature row of the decision's close in the offline store.")
-    if page["served"] is None:
+    if page["served"] is None and page["prediction"] is not None:
         missing.append("The API's own record of the answer was not found: it writes in batches, or was asked elsewhere.")
-    if page["bars"] is None:
-        missing.append("No bar of the decision's session was known when the order was written down.")
-    if page["validation"] is None:
-        missing.append("No validation run on record let the bar in.")
     if order["code_commit"] == "unknown":
         missing.append(NO_CODE)
     return missing if order["dag_run"] else [*missing, NO_DAG]
@@ -196,7 +176,7 @@ def recompute(found: Resources, lineage: Lineage, order: Row) -> dict[str, Any]:
         For each: `same` (bit for bit; None where there is nothing to compare with) and what differs. `same`: of all compared.
     """
     strategies = _strategies_then(found, order["created_at"])
-    entry = _entry_of(found, lineage, order) or order
+    entry = _entry_of(lineage, order) or order
     parts = {"signal": _signal_again(found, lineage, strategies, order), **_score_again(found, lineage, entry)}
     parts["decision"] = _decision_again(found, strategies, order)
     compared = [part["same"] for part in parts.values() if part["same"] is not None]
@@ -214,7 +194,8 @@ def _strategies_then(found: Resources, moment: dt.datetime) -> tuple[Strategy, .
 def _signal_again(found: Resources, lineage: Lineage, strategies: tuple[Strategy, ...], order: Row) -> dict[str, Any]:
     from pipeline.parity_day import signals_at
 
-    stored = lineage.signal(order["strategy"], order["symbol"], order["decision_session"])
+    proof = lineage.evidence(order)
+    stored = lineage.signal(proof) if proof else None
     if stored is None:
         return {"same": None, "why": "no signal on record"}
     rows = signals_at(found, strategies, (order["decision_session"],), as_of=order["created_at"])
@@ -232,14 +213,14 @@ def _signal_again(found: Resources, lineage: Lineage, strategies: tuple[Strategy
 
 def _score_again(found: Resources, lineage: Lineage, entry: Row) -> dict[str, dict[str, Any]]:
     """Features and score of the entry, from the bars known then and the very version that answered."""
-    prediction = lineage.prediction(entry["strategy"], entry["symbol"], entry["decision_session"], entry["created_at"])
-    if prediction is None:
+    proof = lineage.evidence(entry)
+    prediction = lineage.prediction(proof) if proof else None
+    if proof is None or prediction is None:
         nothing = {"same": None, "why": "no prediction on record"}
         return {"features": nothing, "score": nothing}
     values = _features_then(found, entry)
     served = lineage.served(prediction, entry["created_at"])
-    close = close_of(entry["decision_session"], calendar_name(entry["symbol"]))
-    stored = lineage.features(entry["symbol"], close, entry["created_at"])
+    stored = lineage.features(proof)
     if served is not None and served["names"] is not None:
         kept: Mapping[str, Any] = dict(zip(served["names"], served["features"], strict=True))
     else:

@@ -190,9 +190,11 @@ def _decided(  # noqa: PLR0917  # private, each named at its calls
     as_of: dt.datetime | None = None,
 ) -> tuple[OrderIntent, ...]:
     rows = signals[signals["session"] == pd.Timestamp(session)].reset_index(drop=True)
-    accept, probability = answers_of(found.ledger.predictions(session))
-    holdings = holdings_before(found, book, session, as_of)
-    return decide(session, rows, strategies, holdings, found.limits, accept=accept, probability=probability).intents
+    said, holdings = answers_of(found.ledger.predictions(session)), holdings_before(found, book, session, as_of)
+    decisions = decide(
+        session, rows, strategies, holdings, found.limits, accept=said.accept, probability=said.probability, arms=said.arms
+    )
+    return decisions.intents
 
 
 def _book_at(found: Resources, session: dt.date) -> MemoryBook:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import datetime as dt
 from collections import Counter
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pandas as pd
 import structlog
@@ -35,6 +35,7 @@ from pipeline.evening import (
     unsettled,
     value_stands,
 )
+from pipeline.evidence import proven
 from pipeline.gate import gate_of
 from pipeline.market import bars_by_symbol
 from pipeline.portfolio import objection
@@ -188,9 +189,10 @@ def _place(found: Resources, session: str, gate: Gate) -> dict[str, Any]:
     intents, barred = _validated(found, day, in_time(found, day, settled_on(found, day, decisions, known)), set(known))
     intents, held_back = review(found, day, intents, set(known))
     intents, untradable = on_grid(found, day, intents, set(known))
+    intents, unproven = proven(found, day, intents, set(known))
     states = send(found.ledger, found.broker, intents, gate=gate, patience=found.patience)
     reach("place.sent")
-    refusals = (*decisions.refusals, *barred, *held_back, *untradable)
+    refusals = (*decisions.refusals, *barred, *held_back, *untradable, *unproven)
     found.ledger.save_risk_events(
         {
             "portfolio": portfolio,
@@ -245,15 +247,33 @@ def _decide(found: Resources, day: dt.date) -> Decisions:
     symbols = {*signals["symbol"], *(held.symbol for held in positions), *(order.symbol for order in orders)}
     closes = _closes(found, day, symbols)
     holdings = Holdings(portfolio, positions, orders, cash_usd(found), closes, peak_usd(found, day))
-    accept, probability = answers_of(predictions)
-    return decide(day, signals, found.strategies, holdings, found.limits, accept=accept, probability=probability)
+    said = answers_of(predictions)
+    return decide(
+        day,
+        signals,
+        found.strategies,
+        holdings,
+        found.limits,
+        accept=said.accept,
+        probability=said.probability,
+        arms=said.arms,
+    )
 
 
-def answers_of(predictions: pd.DataFrame) -> tuple[dict[Key, bool], dict[Key, float]]:
-    """Whether each candidate was accepted and how probable its win is, by strategy and symbol, from stored predictions."""
+class Answers(NamedTuple):
+    """What the filter said, by strategy and symbol: whether an entry passes, how probable its win is, the arm of a test."""
+
+    accept: dict[Key, bool]
+    probability: dict[Key, float]
+    arms: dict[Key, str]
+
+
+def answers_of(predictions: pd.DataFrame) -> Answers:
+    """The answers from stored predictions."""
     keys = list(zip(predictions["strategy"], predictions["symbol"], strict=True))
     accept = dict(zip(keys, (bool(said == ENTER) for said in predictions["signal"]), strict=True))
-    return accept, dict(zip(keys, predictions["probability"].astype(float), strict=True))
+    probability = dict(zip(keys, predictions["probability"].astype(float), strict=True))
+    return Answers(accept, probability, dict(zip(keys, predictions["ab_arm"], strict=True)))
 
 
 def _stored_signals(found: Resources, day: dt.date) -> pd.DataFrame:

@@ -19,6 +19,7 @@ from core.frames import SESSION, SIGNALS, TRADES
 from core.models import FINAL, OrderState, require_transition, state_after_fill
 from core.provenance import code_commit, dag_run
 from storage.engine import records
+from storage.evidence import link, missing
 from storage.orders import to_fill, to_intent, to_position, to_row
 from storage.tables import (
     TRADE_COLUMNS,
@@ -56,6 +57,12 @@ class Ledger:
         """Store the intents not known yet, in state INTENT; return how many were new."""
         with self._engine.begin() as connection:
             return sum(_record(connection, intent) for intent in intents)
+
+    def missing_evidence(self, intents: Iterable[OrderIntent]) -> dict[str, list[str]]:
+        """What of their evidence is not on record (`storage.evidence.REMEDIES`), by id; complete ones are left out."""
+        with self._engine.connect() as connection:
+            found = {intent.client_order_id: missing(connection, intent) for intent in intents}
+        return {order_id: names for order_id, names in found.items() if names}
 
     def order(self, client_order_id: str) -> tuple[OrderIntent, OrderState] | None:
         """The intent and its present state, or None."""
@@ -180,12 +187,15 @@ class Ledger:
     def save_predictions(self, session: dt.date, answers: Iterable[Mapping[str, Any]]) -> None:
         """Upsert the prediction API's answers about the candidates of a session, each with its strategy."""
         columns = ("strategy", *PREDICTION_COLUMNS)
-        rows = [{"session": session, **{name: answer[name] for name in columns}} for answer in answers]
+        rows = [
+            {"session": session, "ab_arm": answer.get("ab_arm", ""), **{name: answer[name] for name in columns}}
+            for answer in answers
+        ]
         self._upsert(predictions, rows, ("strategy", "symbol", "session", "model_version"))
 
     def predictions(self, session: dt.date) -> pd.DataFrame:
-        """Newest prediction of each candidate: strategy, symbol, model_version, probability, predicted_return, signal."""
-        columns = ["strategy", "symbol", "model_version", "probability", "predicted_return", "signal"]
+        """Newest prediction of each candidate: strategy, symbol, model_version, probability, predicted_return, signal, arm."""
+        columns = ["strategy", "symbol", "model_version", "probability", "predicted_return", "signal", "ab_arm"]
         wanted = predictions.c
         query = (
             sa.select(*(wanted[name] for name in columns))
@@ -267,10 +277,16 @@ class Ledger:
 
 def _record(connection: sa.Connection, intent: OrderIntent) -> bool:
     """Store an intent and its first event, unless its id is known."""
-    row = {**to_row(intent), "code_commit": code_commit(), "dag_run": dag_run()}
-    query = insert(order_intents).values(row).on_conflict_do_nothing().returning(order_intents.c.client_order_id)
-    if connection.execute(query).first() is None:
+    known = sa.select(order_intents.c.client_order_id).where(order_intents.c.client_order_id == intent.client_order_id)
+    if connection.execute(known).first() is not None:
         return False
+    halfway = connection.begin_nested()
+    row = {**to_row(intent), "code_commit": code_commit(), "dag_run": dag_run(), "evidence_id": link(connection, intent)}
+    query = insert(order_intents).values(row).on_conflict_do_nothing().returning(order_intents.c.client_order_id)
+    if connection.execute(query).first() is None:  # written down by somebody else in the same moment
+        halfway.rollback()
+        return False
+    halfway.commit()
     reach("ledger.intent_halfway")
     connection.execute(sa.insert(orders).values(client_order_id=intent.client_order_id, state=OrderState.INTENT))
     _event(connection, intent.client_order_id, OrderState.INTENT, "decided")

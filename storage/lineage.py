@@ -1,6 +1,6 @@
 """Where an order came from: the rows behind it, from its intent down to the versions of its bars. Owns how they are found.
 
-Reads alone. What a decision saw of a table that grows is the newest row written by the moment the order was written down.
+Reads alone. Which rows an order was decided on is on record since `storage.evidence` linked them.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import sqlalchemy as sa
 
 from storage.served import ENTRY
 from storage.tables import (
+    evidence,
     feature_sets,
     fills,
     market_features,
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     import datetime as dt
 
 Row = dict[str, Any]
+KEY = ("strategy", "symbol", "session")
 
 
 class Lineage:
@@ -57,18 +59,19 @@ class Lineage:
         """Its executions, oldest first."""
         return self._all(sa.select(fills).where(fills.c.client_order_id == client_order_id).order_by(fills.c.filled_at))
 
-    def signal(self, strategy: str, symbol: str, session: dt.date) -> Row | None:
+    def evidence(self, order: Row) -> Row | None:
+        """What the order was decided on; None when no strategy decided it, or before evidence was kept."""
+        return self._first(sa.select(evidence).where(evidence.c.id == order["evidence_id"]))
+
+    def signal(self, proof: Row) -> Row | None:
         """What the strategy said."""
         wanted = signals.c
-        mine = (wanted.strategy == strategy) & (wanted.symbol == symbol) & (wanted.session == session)
-        return self._first(sa.select(signals).where(mine))
+        return self._first(sa.select(signals).where(*(wanted[name] == proof[name] for name in KEY)))
 
-    def prediction(self, strategy: str, symbol: str, session: dt.date, by: dt.datetime) -> Row | None:
-        """What the filter answered, last before the order was written down."""
+    def prediction(self, proof: Row) -> Row | None:
+        """What the filter answered about an entry."""
         wanted = predictions.c
-        mine = (wanted.strategy == strategy) & (wanted.symbol == symbol) & (wanted.session == session)
-        query = sa.select(predictions).where(mine, wanted.created_at <= by)
-        return self._first(query.order_by(wanted.created_at.desc()).limit(1))
+        return self._first(sa.select(predictions).where(*(wanted[name] == proof[name] for name in (*KEY, "model_version"))))
 
     def served(self, prediction: Row, by: dt.datetime) -> Row | None:
         """The API's own record of that answer, with the names of its features."""
@@ -82,13 +85,15 @@ class Lineage:
         mine = (wanted.kind == ENTRY) & (wanted.served_at <= by)
         return self._first(query.where(*same, mine).order_by(wanted.id.desc()).limit(1))
 
-    def features(self, symbol: str, event: dt.datetime, by: dt.datetime) -> Row | None:
-        """The feature row of an instant, in the version that was known."""
+    def features(self, proof: Row) -> Row | None:
+        """The feature row of an entry, in its version."""
         wanted = market_features.c
         query = sa.select(market_features).where(
-            wanted.symbol == symbol, wanted.event_timestamp == event, wanted.created_timestamp <= by
+            wanted.symbol == proof["symbol"],
+            wanted.event_timestamp == proof["feature_event"],
+            wanted.created_timestamp == proof["feature_created"],
         )
-        return self._first(query.order_by(wanted.created_timestamp.desc()).limit(1))
+        return self._first(query)
 
     def bar_versions(self, symbol: str, session: dt.date) -> list[Row]:
         """Every version of a session's daily bar, oldest first."""
@@ -97,14 +102,11 @@ class Lineage:
         query = sa.select(raw_prices).where(wanted.symbol == symbol, wanted.timeframe == "1d", day == session)
         return self._all(query.order_by(wanted.ingested_at))
 
-    def validation(self, symbol: str, session: dt.date, ingested_at: dt.datetime) -> Row | None:
-        """The validation run that let a bar in: of its session or a later one, nearest in time to its writing."""
+    def validation(self, proof: Row) -> Row | None:
+        """The validation run that let the bar in."""
         wanted = validation_runs.c
-        query = sa.select(wanted.id, wanted.session, wanted.passed, wanted.created_at).where(
-            wanted.session >= session, wanted.results["symbols"].contains([symbol])
-        )
-        apart = sa.func.abs(sa.extract("epoch", wanted.created_at - ingested_at))  # the two clocks may differ by seconds
-        return self._first(query.order_by(apart, wanted.id).limit(1))
+        query = sa.select(wanted.id, wanted.session, wanted.passed, wanted.created_at)
+        return self._first(query.where(wanted.id == proof["validation_run_id"]))
 
     def _all(self, query: sa.Select[Any]) -> list[Row]:
         with self._engine.connect() as connection:

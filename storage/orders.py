@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, fields
 from typing import TYPE_CHECKING, Any
 
-from core.models import Fill, Leg, OrderIntent, OrderType, Position, Side
+from core.models import Fill, Leg, OrderIntent, OrderType, Origin, Position, Side
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -24,7 +24,13 @@ def to_intent(row: Mapping[str, Any]) -> OrderIntent:
     """Read an order intent."""
     values = {name: row[name] for name in INTENT_FIELDS}
     return OrderIntent(
-        **values | {"leg": Leg(row["leg"]), "side": Side(row["side"]), "order_type": OrderType(row["order_type"])}
+        **values
+        | {
+            "leg": Leg(row["leg"]),
+            "side": Side(row["side"]),
+            "order_type": OrderType(row["order_type"]),
+            "origin": Origin(row["origin"]),
+        }
     )
 
 

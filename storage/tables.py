@@ -237,7 +237,53 @@ predictions = sa.Table(
     _column("predicted_return", sa.Double),
     _column("signal", sa.Text),
     sa.Column("feature_timestamp", INSTANT),
+    _column("ab_arm", sa.Text, server_default=""),
     _column("created_at", INSTANT, server_default=NOW),
+    schema="trading",
+)
+
+# What an order was decided on, one row an order of origin `signal`: the signal, the version of the bar, and the validation run
+# that let it in; of an entry also the answer of the filter and the version of the features. An exit has those of its entry.
+evidence = sa.Table(
+    "evidence",
+    metadata,
+    sa.Column("id", sa.BigInteger, sa.Identity(), primary_key=True),
+    _column("leg", sa.Text),
+    _column("strategy", sa.Text),
+    _column("symbol", sa.Text),
+    _column("session", sa.Date),
+    _column("timeframe", sa.Text),
+    _column("bar_ts", INSTANT),
+    _column("bar_ingested_at", INSTANT),
+    sa.Column("validation_run_id", sa.BigInteger, sa.ForeignKey("market.validation_runs.id"), nullable=False),
+    sa.Column("model_version", sa.Text),
+    sa.Column("feature_event", INSTANT),
+    sa.Column("feature_created", INSTANT),
+    _column("created_at", INSTANT, server_default=NOW),
+    sa.ForeignKeyConstraint(
+        ["strategy", "symbol", "session"],
+        ["trading.signals.strategy", "trading.signals.symbol", "trading.signals.session"],
+        name="fk_evidence_signal",
+    ),
+    sa.ForeignKeyConstraint(
+        ["symbol", "timeframe", "bar_ts", "bar_ingested_at"],
+        [f"market.raw_prices.{name}" for name in ("symbol", "timeframe", "ts", "ingested_at")],
+        name="fk_evidence_bar",
+    ),
+    sa.ForeignKeyConstraint(
+        ["strategy", "symbol", "session", "model_version"],
+        [f"trading.predictions.{name}" for name in ("strategy", "symbol", "session", "model_version")],
+        name="fk_evidence_prediction",
+    ),
+    sa.ForeignKeyConstraint(
+        ["symbol", "feature_event", "feature_created"],
+        [f"features.market_features.{name}" for name in ("symbol", "event_timestamp", "created_timestamp")],
+        name="fk_evidence_features",
+    ),
+    sa.CheckConstraint(
+        "leg = 'exit' OR (model_version IS NOT NULL AND feature_event IS NOT NULL AND feature_created IS NOT NULL)",
+        name="ck_evidence_entry",
+    ),
     schema="trading",
 )
 
@@ -288,6 +334,7 @@ halts = sa.Table(
 
 # Money, prices and quantities of orders are `numeric` without a scale: what was decided is given back to the last digit.
 # `code_commit` is that of the code which decided, "unknown" in rows from before it was kept; `dag_run` is NULL for a terminal.
+# `entry_order_id` is the entry that an exit closes. The newest orders are bound by both checks; rows from before are not.
 order_intents = sa.Table(
     "order_intents",
     metadata,
@@ -307,9 +354,14 @@ order_intents = sa.Table(
     sa.Column("target_pct", sa.Double),
     sa.Column("max_sessions", sa.Integer),
     _column("arm", sa.Text, server_default=""),
+    _column("origin", sa.Text, server_default="other"),
+    sa.Column("entry_order_id", sa.Text, sa.ForeignKey("trading.order_intents.client_order_id")),
+    sa.Column("evidence_id", sa.BigInteger, sa.ForeignKey("trading.evidence.id"), unique=True),
     _column("created_at", INSTANT, server_default=NOW),
     _column("code_commit", sa.Text),
     sa.Column("dag_run", sa.Text),
+    sa.CheckConstraint("(origin = 'signal') = (evidence_id IS NOT NULL)", name="ck_order_intents_evidence"),
+    sa.CheckConstraint("(leg = 'exit') = (entry_order_id IS NOT NULL)", name="ck_order_intents_entry"),
     schema="trading",
 )
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from core.errors import StopTrading
-from core.models import Leg
+from core.models import Leg, Origin
 from core.sessions import calendar_name, next_session
 from trading.fills import HELD, exit_due
 from trading.orders import entry_order, exit_order
@@ -78,6 +78,7 @@ def decide(
     *,
     accept: Mapping[Key, bool] | None = None,
     probability: Mapping[Key, float] | None = None,
+    arms: Mapping[Key, str] | None = None,
     moment: Literal["open", "close"] = "close",
 ) -> Decisions:
     """Decide at the close of `session`, or at its open for the strategies that enter there.
@@ -94,6 +95,8 @@ def decide(
         The entry filter's answer for each candidate; None when there is no filter.
     probability
         By which candidates are ranked, the highest first; None ranks them by the strength of their signals.
+    arms
+        The arm of an A/B test that decided a candidate, part of its order's id; none outside a test.
 
     Raises
     ------
@@ -141,6 +144,8 @@ def decide(
             stop_pct=float(rows["stop_pct"][i]),
             target_pct=float(rows["target_pct"][i]),
             max_sessions=rules[keys[i][0]].max_sessions,
+            arm=(arms or {}).get(keys[i], ""),
+            origin=Origin.SIGNAL,
         )
         for i in np.flatnonzero(signed)
     ]
@@ -164,7 +169,7 @@ def _exits(
         held = sessions_held(position.symbol, position.entry_session, session)
         if exit_due(rule, held, position.max_sessions or 0) != HELD:
             at = session if strategy.exit == "close" else next_session(session, calendar_name(position.symbol))
-            exits.append(exit_order(position, decision_session=session, session=at))
+            exits.append(exit_order(position, decision_session=session, session=at, origin=Origin.SIGNAL))
     return exits
 
 

@@ -6,7 +6,7 @@ import math
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
-from core.models import Leg, OrderIntent, Side, client_order_id
+from core.models import Leg, OrderIntent, Origin, Side, client_order_id
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -30,10 +30,12 @@ def entry_order(
     stop_pct: float,
     target_pct: float,
     max_sessions: int | None,
+    arm: str = "",
+    origin: Origin = Origin.OTHER,
 ) -> OrderIntent:
     """A market order at the open of `session`, good for that session; NaN stop or target is none."""
     return OrderIntent(
-        client_order_id=client_order_id(portfolio, strategy, symbol, session, Leg.ENTRY),
+        client_order_id=client_order_id(portfolio, strategy, symbol, session, Leg.ENTRY, arm=arm),
         portfolio=portfolio,
         strategy=strategy,
         symbol=symbol,
@@ -45,10 +47,14 @@ def entry_order(
         stop_pct=None if math.isnan(stop_pct) else float(stop_pct),
         target_pct=None if math.isnan(target_pct) else float(target_pct),
         max_sessions=max_sessions,
+        arm=arm,
+        origin=origin,
     )
 
 
-def exit_order(position: Position, *, decision_session: dt.date, session: dt.date) -> OrderIntent:
+def exit_order(
+    position: Position, *, decision_session: dt.date, session: dt.date, origin: Origin = Origin.OTHER
+) -> OrderIntent:
     """A market order that closes the position, good until filled.
 
     At the open of `session` when the decision came before; at its close when it was decided there, which is also how a stop or
@@ -64,4 +70,6 @@ def exit_order(position: Position, *, decision_session: dt.date, session: dt.dat
         leg=Leg.EXIT,
         side=Side.SELL if position.quantity > 0 else Side.BUY,
         quantity=abs(position.quantity),
+        origin=origin,
+        entry_order_id=position.entry_order_id,
     )

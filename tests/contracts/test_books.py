@@ -42,6 +42,7 @@ def order(symbol: str = "AAPL", leg: Leg = Leg.ENTRY, portfolio: str = "main") -
         stop_pct=0.8,
         target_pct=1.5,
         max_sessions=2,
+        entry_order_id=client_order_id(portfolio, "s", symbol, TUESDAY, Leg.ENTRY) if leg is Leg.EXIT else None,
     )
 
 

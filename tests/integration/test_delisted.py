@@ -11,12 +11,13 @@ import pytest
 
 from core.errors import DataError
 from core.models import OrderState
-from core.sessions import next_session
+from core.sessions import close_of, next_session
 from pipeline import daily_mail, parity, reconcile, trade
 from pipeline.resources import VIX, Resources
 from pipeline.risk_watch import look
 from tests.standins.alpaca import AlpacaStandIn
 from tests.standins.alpaca_desk import DAY, Mailbox, desk_at, mailbox, placed
+from tests.standins.evidence import vouch
 from tests.standins.feed import walk
 from trading.brokers.intake import collect
 from trading.brokers.placing import place
@@ -36,6 +37,7 @@ def held(settings: Settings, *, stored: bool = True, **changes: Any) -> Resource
     desk.alerts = Mailbox()  # type: ignore[assignment]
     for symbol, end in (("AAA", DAY), (VIX, DAY), *((("GON", GONE),) if stored else ())):
         desk.bars.write(walk(symbol, START, end), source="test", ingested_at=LATE, backfilled=True)
+        vouch(desk.engine, walk(symbol, START, end), first=end)
     bought = entry_order(
         "main", "bollinger", "GON", decision_session=dt.date(2017, 2, 28), session=GONE, signed_quantity=10.0, stop_pct=50.0,
         target_pct=50.0, max_sessions=2,
@@ -63,7 +65,7 @@ def candidate(desk: Resources, symbol: str) -> None:
         "probability": 0.6,
         "predicted_return": 0.01,
     }
-    desk.ledger.save_predictions(DAY, [answer | {"signal": "enter", "feature_timestamp": LATE}])
+    desk.ledger.save_predictions(DAY, [answer | {"signal": "enter", "feature_timestamp": close_of(DAY)}])
 
 
 @pytest.mark.parametrize("changes", [{}, {"paper_leverage": 1.0}, {"risk_max_symbol_pct": 50.0, "risk_max_net_pct": 100.0}])

@@ -10,12 +10,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 import pytest
+import sqlalchemy as sa
 from fastapi.testclient import TestClient
 from typer.testing import CliRunner
 
 from core.errors import DataError
 from core.feature_hash import feature_hash
 from core.frames import FEATURES
+from core.models import Origin
 from core.sessions import close_of, next_session, sessions_between
 from ml.scorer import Scorer
 from pipeline import cli_audit, explain, featurize, ingest, trade, train
@@ -23,6 +25,7 @@ from pipeline.resources import Resources
 from serving.app import create_app
 from serving.orders import ONE_REPLAY, OrderPage
 from storage.served import Served, ServedPredictions, encode
+from storage.tables import market_features, order_intents, predictions, raw_prices, signals, validation_runs
 from trading.strategies.gate import ungated
 
 if TYPE_CHECKING:
@@ -151,6 +154,7 @@ def test_what_is_not_linked_is_said(desk: Resources, monkeypatch: pytest.MonkeyP
         client_order_id="20181203-entry-NONE-0",
         symbol="NONE",
         decision_session=dt.date(2018, 12, 3),
+        origin=Origin.OTHER,
     )
     desk.ledger.record_intents([lone])
 
@@ -158,8 +162,59 @@ def test_what_is_not_linked_is_said(desk: Resources, monkeypatch: pytest.MonkeyP
 
     assert page["code"]["dag_run"] == "trading_execution/manual__2018-12-03"
     assert page["signal"] is page["prediction"] is page["model"] is page["features"] is page["bars"] is None
-    assert len(page["not_linked"]) == 6
+    assert len(page["not_linked"]) == 2
+    assert explain.NO_SIGNAL["other"] in page["not_linked"][0]
     assert explain.NO_DAG not in page["not_linked"]
+
+
+def test_every_order_is_linked_by_foreign_keys_to_what_it_was_decided_on(desk: Resources) -> None:
+    links = """
+        SELECT intents.origin, intents.leg, count(*) AS orders, count(runs.id) AS validated, count(bars.ts) AS bars,
+            count(said.symbol) AS signals, count(answers.symbol) AS predictions, count(known.symbol) AS features,
+            count(entries.client_order_id) AS entries
+        FROM trading.order_intents AS intents
+        LEFT JOIN trading.evidence AS proof ON proof.id = intents.evidence_id
+        LEFT JOIN trading.signals AS said
+            ON (said.strategy, said.symbol, said.session) = (proof.strategy, proof.symbol, proof.session)
+        LEFT JOIN trading.predictions AS answers
+            ON (answers.strategy, answers.symbol, answers.session, answers.model_version)
+             = (proof.strategy, proof.symbol, proof.session, proof.model_version)
+        LEFT JOIN market.raw_prices AS bars
+            ON (bars.symbol, bars.timeframe, bars.ts, bars.ingested_at)
+             = (proof.symbol, proof.timeframe, proof.bar_ts, proof.bar_ingested_at)
+        LEFT JOIN features.market_features AS known
+            ON (known.symbol, known.event_timestamp, known.created_timestamp)
+             = (proof.symbol, proof.feature_event, proof.feature_created)
+        LEFT JOIN market.validation_runs AS runs ON runs.id = proof.validation_run_id
+        LEFT JOIN trading.order_intents AS entries ON entries.client_order_id = intents.entry_order_id
+        WHERE intents.symbol <> 'NONE' GROUP BY 1, 2
+    """
+    with desk.engine.connect() as connection:
+        rows = connection.execute(sa.text(links)).mappings().all()
+
+    found = {(row["origin"], row["leg"]): dict(row) for row in rows}
+    assert set(found) == {("signal", "entry"), ("signal", "exit"), ("venue", "exit")}, "nothing of no origin"
+    entries, exits, children = found["signal", "entry"], found["signal", "exit"], found["venue", "exit"]
+    for name in ("validated", "bars", "signals", "predictions", "features"):
+        assert entries[name] == entries["orders"] > 0, name
+    for name in ("validated", "bars", "signals", "entries"):
+        assert exits[name] == exits["orders"] > 0, name
+    assert children["entries"] == children["orders"]
+
+
+@pytest.mark.parametrize("table", [signals, predictions, raw_prices, validation_runs, market_features], ids=str)
+def test_what_an_order_was_decided_on_cannot_be_removed(desk: Resources, table: sa.Table) -> None:
+    with pytest.raises(sa.exc.IntegrityError, match="foreign key"), desk.engine.begin() as connection:
+        connection.execute(sa.delete(table))
+
+
+@pytest.mark.parametrize(
+    ("change", "rule"), [({"evidence_id": None}, "ck_order_intents_evidence"), ({"leg": "exit"}, "ck_order_intents_entry")]
+)
+def test_an_order_without_its_links_cannot_be_stored(desk: Resources, change: dict[str, object], rule: str) -> None:
+    entry = order_intents.c.client_order_id == ids(desk)[0]
+    with pytest.raises(sa.exc.IntegrityError, match=rule), desk.engine.begin() as connection:
+        connection.execute(sa.update(order_intents).where(entry).values(change))
 
 
 def test_a_beginning_that_several_share_and_an_unknown_one_are_refused(desk: Resources) -> None:

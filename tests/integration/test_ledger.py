@@ -46,6 +46,7 @@ def intent(symbol: str = "AAPL", leg: Leg = Leg.ENTRY) -> OrderIntent:
         stop_pct=0.8,
         target_pct=1.5,
         max_sessions=2,
+        entry_order_id=client_order_id("main", "s", symbol, TUESDAY, Leg.ENTRY) if leg is Leg.EXIT else None,
     )
 
 
@@ -253,7 +254,7 @@ def test_signals_and_predictions_are_replaced_by_a_rerun(database: Engine) -> No
     ledger.save_predictions(MONDAY, [answer | {"probability": 0.6, "signal": "enter"}])
     assert ledger.predictions(MONDAY).to_dict("records") == [
         {name: answer[name] for name in ("strategy", "symbol", "model_version", "predicted_return")}
-        | {"probability": 0.6, "signal": "enter"}
+        | {"probability": 0.6, "signal": "enter", "ab_arm": ""}
     ]
     assert ledger.predictions(TUESDAY).empty
 

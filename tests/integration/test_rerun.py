@@ -23,6 +23,7 @@ from pipeline import daily_mail, parity, reconcile, trade
 from pipeline.resources import VIX, Resources
 from storage.tables import metadata
 from tests.standins.alpaca import KEY, SECRET, AlpacaStandIn
+from tests.standins.evidence import vouch
 from tests.standins.feed import walk
 from tests.standins.predictions import PredictionStandIn
 from trading.strategies.registry import make_strategy
@@ -112,6 +113,7 @@ def ready(settings: Settings) -> Iterator[Desk]:
         walks = [walk(name, START, END, seed=3) for name in SYMBOLS]
         walks.append(walk(VIX, START, END).assign(**dict.fromkeys(["open", "high", "low", "close", "adj_close"], 20.0)))
         found.bars.write(pd.concat(walks, ignore_index=True), source="walk", ingested_at=LOADED, backfilled=True)
+        vouch(found.engine, pd.concat(walks), first=SESSIONS[0])
         yield Desk(found, api, mailbox)
         found.engine.dispose()
 
@@ -302,4 +304,5 @@ def at_alpaca(settings: Settings, api: PredictionStandIn, alpaca: AlpacaStandIn)
     walks.append(walk(VIX, start, MONDAY).assign(**dict.fromkeys(prices, 20.0)))
     known = dt.datetime(2026, 11, 23, 21, 30, tzinfo=dt.UTC)
     found.bars.write(pd.concat(walks, ignore_index=True), source="walk", ingested_at=known, backfilled=True)
+    vouch(found.engine, pd.concat(walks), first=known.date())
     return Desk(found, api, mailbox)

@@ -11,9 +11,10 @@ import pytest
 import sqlalchemy as sa
 
 from core.models import Leg, OrderState
-from core.sessions import sessions_between
+from core.sessions import close_of, sessions_between
 from pipeline import data_guard, kill_switch, trade
 from pipeline.resources import Resources
+from tests.standins.evidence import vouch
 from tests.standins.feed import walk
 from trading.brokers.placing import place
 from trading.orders import entry_order
@@ -33,6 +34,7 @@ def desk_of(settings: Settings, bars: pd.DataFrame | None = None, **changes: Any
     desk = Resources(settings.model_copy(update={"universe": SYMBOLS} | changes), clock=lambda: NOW)
     known = pd.concat([walk(symbol, START, DAY) for symbol in SYMBOLS]) if bars is None else bars
     desk.bars.write(known.reset_index(drop=True), source="test", ingested_at=NOW - dt.timedelta(hours=1))
+    vouch(desk.engine, known, first=DAY)
     closes = known[known["session"] == pd.Timestamp(DAY)].set_index("symbol")["close"]
     rows = [
         {"symbol": symbol, "session": pd.Timestamp(DAY), "close": closes.get(symbol, 100.0), "strength": 0.5}
@@ -51,7 +53,7 @@ def desk_of(settings: Settings, bars: pd.DataFrame | None = None, **changes: Any
             "probability": 0.5 + i / 10,
             "predicted_return": 0.01,
             "signal": "enter",
-            "feature_timestamp": NOW,
+            "feature_timestamp": close_of(DAY),
         }
         for i, symbol in enumerate(SYMBOLS)
     ]

@@ -17,6 +17,7 @@ from pipeline.market import bars_by_symbol
 from pipeline.resources import VIX, Resources
 from pipeline.stored_strategy import rule_of
 from storage.strategy_params import Snapshot
+from tests.standins.evidence import vouch
 from tests.standins.feed import Feed, walk
 from trading.strategies.earnings import EarningsGate
 from trading.strategies.gate import VixGate
@@ -57,6 +58,7 @@ def start(database_settings: Settings, table: pd.DataFrame) -> Callable[..., Res
     found.bars.write(
         table.sort_values(["symbol", "session"], ignore_index=True), source="feed", ingested_at=NOW, backfilled=True
     )
+    vouch(found.engine, table)
     return fresh
 
 

@@ -10,10 +10,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from core.sessions import sessions_between
+from core.sessions import close_of, sessions_between
 from pipeline import parity, replay, trade
 from pipeline.resources import VIX, Resources
 from storage.parity import ParityLedger
+from tests.standins.evidence import vouch
 from tests.standins.feed import walk
 from trading.strategies.registry import make_strategy
 
@@ -49,6 +50,7 @@ def desk(module_settings: Settings) -> Resources:
     calm = walk(VIX, START, END).assign(**dict.fromkeys(["open", "high", "low", "close", "adj_close"], 20.0))
     for bars in (walks, calm):
         desk.bars.write(bars, source="walk", ingested_at=LOADED, backfilled=True)
+        vouch(desk.engine, bars, first=FIRST)
     desk.__dict__["strategies"] = (make_strategy("bollinger", {"deviations": 1.0}), make_strategy("rsi", {"oversold": 40.0}))
     desk.__dict__["alerts"] = Mailbox()
     for stamp in sessions_between(FIRST, LAST):
@@ -75,7 +77,7 @@ def answer(row: object) -> dict[str, object]:
         "probability": float(1 / (1 + np.exp(-row.strength))),  # type: ignore[attr-defined]
         "predicted_return": 0.01,
         "signal": "enter",
-        "feature_timestamp": LOADED,
+        "feature_timestamp": close_of(row.session.date()),
     }
 
 

@@ -14,9 +14,11 @@ import pandas as pd
 import sqlalchemy as sa
 
 from core.models import Leg
+from core.sessions import calendar_name, close_of
 from pipeline import trade
 from pipeline.resources import Resources
 from tests.standins.alpaca import KEY, SECRET, AlpacaStandIn
+from tests.standins.evidence import vouch
 from tests.standins.feed import walk
 
 if TYPE_CHECKING:
@@ -81,6 +83,7 @@ def desk_at(
     desk.alerts = Mailbox()  # type: ignore[assignment]
     known = pd.concat([walk(symbol, START, DAY if moment >= EVENING else YESTERDAY) for symbol in symbols], ignore_index=True)
     desk.bars.write(known, source="test", ingested_at=desk.clock())
+    vouch(desk.engine, known, first=YESTERDAY)
     for symbol, close in known.groupby("symbol")["close"].last().items():
         if "-" not in str(symbol):
             alpaca.exchange.list_asset(str(symbol), f"{close:.2f}")
@@ -135,7 +138,9 @@ def _make_candidates(desk: Resources, bars: pd.DataFrame) -> None:
         "model_name": "filter",
         "predicted_return": 0.01,
         "signal": "enter",
-        "feature_timestamp": EVENING,
     }
-    answers = [{**answer, "symbol": name, "probability": 0.5 + i / 100} for i, name in enumerate(closes.index)]
+    answers = [
+        {**answer, "symbol": name, "probability": 0.5 + i / 100, "feature_timestamp": close_of(DAY, calendar_name(name))}
+        for i, name in enumerate(closes.index)
+    ]
     desk.ledger.save_predictions(DAY, answers)

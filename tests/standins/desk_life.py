@@ -30,6 +30,7 @@ from tests.standins.alpaca import KEY, SECRET, AlpacaStandIn
 from tests.standins.alpaca_floor import Floor, in_cents
 from tests.standins.api_desk import Desk as ApiDesk
 from tests.standins.desk_books import Books
+from tests.standins.evidence import vouch
 from tests.standins.feed import walk
 from tests.standins.mail import Inbox, free_port, mail_server, text_of
 
@@ -122,7 +123,9 @@ class Life:
         """What `daily_market_data` leaves behind: the session's bars, and its features in the online store."""
         rows = self.floor.bars[self.floor.bars["session"] == pd.Timestamp(day)]
         calm = rows.iloc[[0]].assign(symbol=VIX, **dict.fromkeys(["open", "high", "low", "close", "adj_close"], 20.0))
-        self.process().bars.write(pd.concat([rows, calm]), source="floor", ingested_at=self.floor.now())
+        desk = self.process()
+        desk.bars.write(pd.concat([rows, calm]), source="floor", ingested_at=self.floor.now())
+        vouch(desk.engine, pd.concat([rows, calm]))
         for symbol in self.settings.universe:
             self.api.features.put(symbol, pd.Timestamp(close_of(day)), 0.5)
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Self
+
+from core.sessions import close_of
 
 
 class PredictionStandIn:
@@ -36,7 +39,7 @@ class PredictionStandIn:
             "probability": 1 - ord(symbol[0]) / 256,
             "predicted_return": 0.001,
             "signal": "enter",
-            "feature_timestamp": f"{self.session}T21:00:00+00:00",
+            "feature_timestamp": close_of(dt.date.fromisoformat(self.session)).isoformat(),
         }
 
 

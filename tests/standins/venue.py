@@ -6,6 +6,7 @@ before or right after it has taken the order. Run it: `python -m tests.standins.
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 import os
 import random
@@ -16,6 +17,8 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
+
+from core.sessions import close_of
 
 PRICE = Decimal(100)
 LATE_SECONDS = 0.03
@@ -221,7 +224,7 @@ def prediction(symbol: str, session: str) -> dict[str, Any]:
         "probability": 0.6,
         "predicted_return": 0.001,
         "signal": "enter",
-        "feature_timestamp": f"{session}T21:00:00+00:00",
+        "feature_timestamp": close_of(dt.date.fromisoformat(session)).isoformat(),
     }
 
 

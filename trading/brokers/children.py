@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from core.models import Origin
 from trading.orders import exit_order
 
 if TYPE_CHECKING:
@@ -45,6 +46,6 @@ def child_order(book: Book, fill: Fill) -> OrderIntent | None:
     order = found[0]
     for position in book.positions(order.portfolio):
         if (position.strategy, position.symbol) == (order.strategy, order.symbol):
-            leaving = exit_order(position, decision_session=fill.session, session=fill.session)
+            leaving = exit_order(position, decision_session=fill.session, session=fill.session, origin=Origin.VENUE)
             return replace(leaving, client_order_id=fill.client_order_id)
     return None

@@ -23,6 +23,7 @@ from core.models import (
     OrderState,
     OrderType,
     OrderView,
+    Origin,
     Refused,
     Side,
     VenuePosition,
@@ -250,7 +251,7 @@ class PaperBroker:
         reason, raw = exit_at_bar(side, position.entry_session == session, bar.open, bar.high, bar.low, stop, target)
         if reason == HELD:
             return None
-        order = exit_order(position, decision_session=session, session=session)
+        order = exit_order(position, decision_session=session, session=session, origin=Origin.VENUE)
         known = self.book.order(order.client_order_id)
         if known is not None and known[1] is OrderState.INTENT:  # a run died before it sent an exit for this session
             self.book.transition(order.client_order_id, OrderState.SUBMITTED, "its stop or target came first")
