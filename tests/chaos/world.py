@@ -26,6 +26,7 @@ from pipeline.resources import Resources
 from storage.bars import BarStore
 from storage.engine import cluster_url, open_engine
 from storage.ledger import Ledger
+from tests.standins.evidence import vouch
 from tests.standins.feed import walk
 from tests.standins.venue_broker import VenueBroker
 from trading.brokers.intake import take_fill
@@ -122,6 +123,7 @@ def build(settings: Settings, venue_url: str) -> World:
         last = frame.index[frame["session"] == pd.Timestamp(DAY)]
         frame.loc[last, ["open", "high", "low", "close", "adj_close"]] *= 0.9
     BarStore(engine).write(pd.concat(frames, ignore_index=True), source="chaos", ingested_at=now)
+    vouch(engine, pd.concat(frames), first=DAY)
     engine.dispose()
     return World(settings, cluster_url(settings, settings.database_name), venue_url)
 

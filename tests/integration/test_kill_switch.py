@@ -122,9 +122,11 @@ def test_an_exit_of_a_halted_desk_goes_unless_set_otherwise(
     database_settings: Settings, blocks: bool, reached: OrderState
 ) -> None:
     desk = Resources(database_settings.model_copy(update={"halt_blocks_exits": blocks}))
+    bought = entry()
+    desk.ledger.record_intents([bought])
     kill_switch.halt("drill", "ada", resources=desk)
 
-    assert send(desk, closing()) == [reached]
+    assert send(desk, closing(bought)) == [reached]
 
 
 def test_without_the_database_nothing_is_sent(desk: Resources) -> None:
@@ -145,12 +147,12 @@ def test_the_verbs_halt_and_resume(database_settings: Settings) -> None:
     assert kill_switch.standing(Resources(database_settings)) is None
 
 
-def closing() -> OrderIntent:
+def closing(bought: OrderIntent) -> OrderIntent:
     from decimal import Decimal
 
     from core.models import Position
 
-    held = Position("main", "bollinger", "SPY", Decimal(10), DAY, Decimal(100), None, None, 5, "x")
+    held = Position("main", "bollinger", "SPY", Decimal(10), DAY, Decimal(100), None, None, 5, bought.client_order_id)
     return replace(exit_order(held, decision_session=DAY, session=NEXT))
 
 

@@ -13,6 +13,7 @@ from pipeline import data_guard
 from storage.risk import blocked
 from tests.standins.alpaca import ALWAYS, AlpacaStandIn, Fault
 from tests.standins.alpaca_desk import DAY, EVENING, NOON, START, YESTERDAY, desk_at, mailbox, placed, risk_events, turn
+from tests.standins.evidence import vouch
 from tests.standins.feed import walk
 
 if TYPE_CHECKING:
@@ -174,3 +175,4 @@ def in_the_evening(desk: Resources, alpaca: AlpacaStandIn) -> None:
     alpaca.exchange.is_open = False
     for symbol in desk.universe():
         desk.bars.write(walk(symbol, START, DAY), source="test", ingested_at=desk.clock())
+        vouch(desk.engine, walk(symbol, START, DAY), first=DAY)

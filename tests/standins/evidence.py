@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import insert
 
 from core.sessions import calendar_name, closes_of
 from storage.tables import market_features, validation_runs
@@ -28,4 +29,4 @@ def vouch(engine: sa.Engine, bars: pd.DataFrame, first: dt.date | None = None) -
     with engine.begin() as connection:
         connection.execute(sa.insert(validation_runs).values(run))
         if rows:
-            connection.execute(sa.insert(market_features), rows)
+            connection.execute(insert(market_features).on_conflict_do_nothing(), rows)
