@@ -152,6 +152,7 @@ def test_half_of_the_candidates_are_decided_by_the_challenger_and_again_the_same
     assert 0.3 < len(by_challenger) / len(decided) < 0.7
     assert {answer["signal"] for answer in decided if answer["model_version"] == "1"} == {"skip"}
     assert {answer["signal"] for answer in by_challenger} == {"enter", "skip"}
+    assert {(answer["model_version"], answer["ab_arm"]) for answer in decided} == {("1", "ab-1"), ("2", "ab-2")}
     assert run(desk, DAYS[:40]) == decided
 
     stored = desk.experiments.assignments(desk.experiments.of(desk.settings.model_name, "1")[0].name)

@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 from core.errors import ConfigError, DataError, RetryLater, StopTrading
-from core.models import Answer, Leg, OrderIntent, OrderState, OrderView, Position, Side
+from core.models import Answer, Leg, OrderIntent, OrderState, OrderView, Origin, Position, Side, client_order_id
 from tests.standins.memory_book import MemoryBook
 from trading.brokers.paper import PaperBroker
 from trading.brokers.placing import Patience, place
@@ -237,6 +237,21 @@ def test_the_strongest_candidates_get_the_slots_and_the_rest_a_reason() -> None:
     assert all(intent.session == TUESDAY for intent in decisions.intents)
     risked = 100_000 * 0.25 / 0.8 / 100
     assert float(decisions.intents[0].quantity) == pytest.approx(risked, abs=1e-6)
+
+
+def test_the_arm_of_a_test_is_part_of_an_entrys_id_and_of_no_exits() -> None:
+    frame = signals(("AAA", 0, 0.1, 100.0), ("BBB", 1, 0.9, 100.0), ("CCC", 1, 0.5, 100.0))
+    arms = {("bollinger", "BBB"): "ab-7", ("bollinger", "AAA"): "ab-7"}
+
+    (leaving, *entries), (_, *without) = (choose(frame, (held("AAA"),), arms=each).intents for each in (arms, None))
+
+    assert [(order.symbol, order.arm) for order in entries] == [("BBB", "ab-7"), ("CCC", "")]
+    assert [one.client_order_id == other.client_order_id for one, other in zip(entries, without, strict=True)] == [False, True]
+    assert entries[0].client_order_id == client_order_id("main", "bollinger", "BBB", TUESDAY, Leg.ENTRY, arm="ab-7"), (
+        "a function of what it is for, whenever it is decided"
+    )
+    assert (leaving.leg, leaving.arm, leaving.entry_order_id) == (Leg.EXIT, "", "x")
+    assert {order.origin for order in (leaving, *entries)} == {Origin.SIGNAL}
 
 
 def test_each_refusal_says_why() -> None:
