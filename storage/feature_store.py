@@ -98,7 +98,8 @@ class FeastStore:
         `end` than last time takes the online store back, which a replay wants; the log says so.
         """
         until = _moment(end)
-        shown = self._feast.get_feature_view(VIEW).most_recent_end_time
+        with _registered():
+            shown = self._feast.get_feature_view(VIEW).most_recent_end_time
         if shown is not None and shown > until:
             log.warning("online_store_taken_back", shown_until=shown.isoformat(), until=until.isoformat())
         with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):  # Feast's progress bar
@@ -200,14 +201,16 @@ class FeastStore:
             del self._feast
 
     def _join(self, entities: pd.DataFrame) -> pd.DataFrame:
-        service = self._feast.get_feature_service(SERVICE)
+        with _registered():
+            service = self._feast.get_feature_service(SERVICE)
         job = self._feast.get_historical_features(entities, service, filter_by_created_timestamp=True)
         return job.to_df()
 
     def _online(self, symbols: Sequence[str]) -> pd.DataFrame:
         names = ["feature_timestamp", *FEATURES]
         rows = {"symbol": list(symbols)}
-        answer = self._feast.get_online_features([f"{VIEW}:{name}" for name in names], rows).to_dict()
+        with _registered():
+            answer = self._feast.get_online_features([f"{VIEW}:{name}" for name in names], rows).to_dict()
         columns = {name: np.array(answer[name], dtype="float64") for name in FEATURES}
         events = pd.to_datetime(pd.Series(answer["feature_timestamp"]), utc=True).astype("datetime64[ns, UTC]")
         return pd.DataFrame({"symbol": list(symbols), "event_timestamp": events, **columns})
@@ -237,6 +240,19 @@ def _known_by(entities: pd.DataFrame) -> pd.Series[pd.Timestamp]:
 def _moment(day: dt.date | dt.datetime) -> dt.datetime:
     """The instant itself, or the close of the session."""
     return day if isinstance(day, dt.datetime) else close_of(day)
+
+
+@contextlib.contextmanager
+def _registered() -> Iterator[None]:
+    """Say what to do where Feast's registry is empty: it was dropped, or nothing was ever registered."""
+    from feast.errors import FeatureServiceNotFoundException, FeatureViewNotFoundException
+
+    try:
+        yield
+    except (FeatureServiceNotFoundException, FeatureViewNotFoundException) as error:
+        raise ConfigError(
+            f"Feast's registry does not know the desk's features ({error}). Register them: `cli featurize`."
+        ) from None
 
 
 def _blank(keys: pd.DataFrame) -> pd.DataFrame:

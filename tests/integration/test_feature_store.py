@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 import sqlalchemy as sa
 
-from core.errors import DataError
+from core.errors import ConfigError, DataError
 from core.frames import FEATURE_FRAME, FEATURES
 from core.sessions import close_of, next_session, open_of
 from storage.feature_store import FeastStore, feast_environment
@@ -197,6 +197,36 @@ def test_reading_goes_on_after_the_database_dropped_its_connections(store: Feast
         )
 
     assert store.online(["AAA"])["rsi_14"].tolist() == [0.5]
+
+
+def test_a_registry_that_is_missing_is_named_and_made_again(store: FeastStore, database_settings: Settings) -> None:
+    store.write_offline(rows("AAA", [FRIDAY], 0.5))
+    store.materialise(FRIDAY)
+    store.close()
+    _drop_registry(database_settings)
+    fresh = FeastStore(database_settings)
+
+    read, serve = (lambda: fresh.training_frame(asked("AAA", FRIDAY))), (lambda: fresh.online(["AAA"]))
+    for question in (read, serve, lambda: fresh.materialise(FRIDAY)):
+        with pytest.raises(ConfigError, match=r"registry does not know the desk's features .*Register them: `cli featurize`"):
+            question()
+
+    fresh.apply()
+    assert fresh.training_frame(asked("AAA", FRIDAY))["rsi_14"].tolist() == [0.5], "no row was lost with it"
+    fresh.close()
+
+
+def _drop_registry(settings: Settings) -> None:
+    """What Feast knows of the project, as after its database was lost; rows and the online table stay."""
+    url = feast_environment(settings)["FEAST_REGISTRY_URL"]
+    engine = sa.create_engine(url, poolclass=sa.NullPool)
+    with engine.begin() as connection:
+        found = sa.MetaData()
+        found.reflect(connection)
+        for table in found.sorted_tables:
+            if not table.name.startswith("desk_"):  # the online table
+                connection.execute(sa.delete(table))
+    engine.dispose()
 
 
 def test_two_that_apply_at_once_do_not_disturb_each_other(database_settings: Settings) -> None:
