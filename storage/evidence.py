@@ -12,7 +12,8 @@ import sqlalchemy as sa
 
 from core.errors import DataError
 from core.models import Leg, Origin
-from storage.tables import evidence, market_features, predictions, raw_prices, signals, validation_runs
+from storage.tables import market_features, raw_prices, validation_runs
+from storage.trading_tables import evidence, predictions, signals
 
 if TYPE_CHECKING:
     import datetime as dt

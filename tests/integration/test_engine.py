@@ -18,8 +18,9 @@ from alembic.migration import MigrationContext
 from core.errors import ConfigError, RetryLater
 from core.settings import Settings
 from storage import engine as engine_module
+from storage import trading_tables  # noqa: F401  # declares every table
+from storage.columns import metadata
 from storage.engine import cluster_url, open_engine
-from storage.tables import metadata
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
