@@ -136,7 +136,7 @@ halts = sa.Table(
 
 # Money, prices and quantities of orders are `numeric` without a scale: what was decided is given back to the last digit.
 # `code_commit` is that of the code which decided, "unknown" in rows from before it was kept; `dag_run` is NULL for a terminal.
-# `entry_order_id` is the entry that an exit closes. The newest orders are bound by both checks; rows from before are not.
+# `entry_order_id` is the entry that an exit closes; `evidence_id` is what an order of origin `signal` was decided on.
 order_intents = sa.Table(
     "order_intents",
     metadata,
