@@ -81,7 +81,9 @@ def chosen_settings(estimator: Any) -> dict[str, Any]:  # noqa: ANN401  # any of
         return {f"{step}__{name}": value for step, part in estimator.steps for name, value in chosen_settings(part).items()}
     defaults = type(estimator)().get_params()
     found = {name: value for name, value in estimator.get_params().items() if name not in UNTOLD}
-    return {name: value for name, value in found.items() if name not in defaults or value != defaults[name]}
+    return {
+        name: value for name, value in found.items() if repr(value) != repr(defaults.get(name))
+    }  # NaN equals nothing, not even itself
 
 
 def score(estimator: Any, X: pd.DataFrame) -> NDArray[np.float64]:  # noqa: ANN401  # any fitted one

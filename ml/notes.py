@@ -11,13 +11,13 @@ if TYPE_CHECKING:
     from ml.train import TrainResult
 
 NOTE: Final = "mlflow.note.content"  # shown as the description
-KIND_OF_EXPERIMENT: Final = {"mlflow.experimentKind": "custom_model_development"}  # runs and charts, not prompts and traces
 LIFT: Final = ("lift/difference", "lift/low", "lift/high")
 
 ENTRY_FILTER: Final = """\
 Trainings of the **entry filter**: the probability that an entry signal, taken on its own, wins net of costs.
 
-A run `training DATE` holds a run for each model, and those a run for each fold. Filter the table by level:
+Choose *Model training* at the top left. A run `training DATE` holds a run for each model, and those a run for each fold. Filter
+the runs by level:
 
 - `tags.level = "training"`: trainings side by side. `filtered/`, `unfiltered/` and `buy_and_hold/` are backtests over the same
   sessions out of sample, `lift/` is filtered less unfiltered in percentage points a year, with a 95 % interval.
@@ -30,18 +30,17 @@ champion's training."""
 NEXT_DAY: Final = """\
 Trainings of the **next-day model**: the return from one close to the next, of every symbol and session.
 
-A run `training DATE` holds a run for each model. Filter the table by level: `tags.level = "training"` compares trainings,
-`tags.level = "model"` models. Sort by `rmse`; a model is worth something when `r2_against_mean` is above zero. All figures are
-walk-forward. `fresh_window/` has champion and fresh model on what came after the champion's training."""
+Choose *Model training* at the top left. A run `training DATE` holds a run for each model. Filter the runs by level:
+`tags.level = "training"` compares trainings, `tags.level = "model"` models. Sort by `rmse`; a model is worth something when
+`r2_against_mean` is above zero. All figures are walk-forward. `fresh_window/` has champion and fresh model on what came after
+the champion's training."""
 
 
 def describe(mlflow: Any, experiment: str, text: str) -> None:  # noqa: ANN401  # the module, pointed at a store
     """Say of an experiment what it is, unless somebody has said it: a description written in the browser stays."""
     client = mlflow.MlflowClient()
-    known = client.get_experiment(experiment).tags
-    for name, value in {NOTE: text, **KIND_OF_EXPERIMENT}.items():
-        if name not in known:
-            client.set_experiment_tag(experiment, name, value)
+    if NOTE not in client.get_experiment(experiment).tags:
+        client.set_experiment_tag(experiment, NOTE, text)
 
 
 def training_note(result: TrainResult, metrics: Mapping[str, float], objections: Sequence[str], learnt: str) -> str:
@@ -58,9 +57,9 @@ def training_note(result: TrainResult, metrics: Mapping[str, float], objections:
     tested = fit.out_of_sample["session"]
     lines = [
         f"AUC {fit.auc:.3f}, 95 % interval {fit.auc_low:.3f} to {fit.auc_high:.3f}; a constant rate has 0.5",
+        _lift(metrics),
         f"Log loss {fit.log_loss:.4f}" + (f"; the constant rate has {baseline.log_loss:.4f}" if baseline else ""),
         f"Calibration error {fit.calibration_error:.3f}",
-        _lift(metrics),
         f"Learnt from {learnt}, tested on {len(tested)} of them, {tested.min().date()} to {tested.max().date()}",
     ]
     return _note(result.chosen, lines, objections)
@@ -92,6 +91,6 @@ def _lift(metrics: Mapping[str, float]) -> str:
     mean, low, high = (metrics[name] for name in LIFT)
     found = "Lift" if low > 0 else "Loss" if high < 0 else "No lift"
     return (
-        f"{found}: {mean:+.2f} percentage points a year against no filter, 95 % interval {low:+.2f} to {high:+.2f}; flattered, "
-        "for the better of two models was chosen on the same predictions (`cli lift` chooses on the past)"
+        f"{found}: {mean:+.2f} points a year against no filter, 95 % interval {low:+.2f} to {high:+.2f}; flattered, for the "
+        "better of two models was chosen on the same predictions (`cli lift` chooses on the past)"
     )

@@ -66,10 +66,10 @@ def log_training(
     own = {"level": "training", "chosen": result.chosen, NOTE: note, GATES: "; ".join(objections) or PASSED}
     with mlflow.start_run(experiment_id=experiment, run_name=f"training {result.trained_through}"):
         mlflow.set_tags({**shared, **_cut(own)})
-        mlflow.log_params({**result.settings, "candidates": len(dataset), "features": len(FEATURES)})
-        mlflow.log_metrics({**metrics, **_summary(result)})
+        mlflow.log_params({**result.settings, **_size(dataset)})
+        mlflow.log_metrics({**_summary(result), **metrics})  # MLflow draws the first when it compares
         shown = dataset.astype({"win": "float64"})  # MLflow warns about integers, which could not hold a missing value
-        source = mlflow.data.from_pandas(shown, name="candidates", targets="win", digest=sha256[:36])
+        source = mlflow.data.from_pandas(shown, name="candidates", targets="win", digest=sha256[:12])
         mlflow.log_input(source, context="training")
         for file, table in {"feature_statistics.csv": feature_statistics(dataset), **tables}.items():
             mlflow.log_text(table.to_csv(index=False), file)
@@ -199,6 +199,12 @@ def log_model(mlflow: Any, fit: Fit, trained_through: str, example: pd.DataFrame
 def _pinned(*packages: str) -> list[str]:
     """Requirements of exactly what is installed."""
     return [f"{package}=={installed(package)}" for package in packages]
+
+
+def _size(dataset: pd.DataFrame) -> dict[str, object]:
+    """What was learnt from, as trainings that are compared may differ in it."""
+    about = {"candidates": len(dataset), "symbols": dataset["symbol"].nunique(), "features": len(FEATURES)}
+    return {**about, "strategies": ",".join(strategies_of(dataset))}
 
 
 def _learnt(fit: Fit) -> dict[str, float]:

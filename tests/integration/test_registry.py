@@ -81,6 +81,7 @@ def _check_runs(registry: Registry, result: TrainResult, dataset: pd.DataFrame) 
     parent = next(run for run in runs if "mlflow.parentRunId" not in run.data.tags)
     assert parent.data.tags["dataset_sha256"] == fingerprint(dataset)
     assert parent.data.metrics["filtered/sharpe"] == 0.5
+    assert (parent.data.params["strategies"], parent.data.params["symbols"]) == ("bollinger", "2")
     assert parent.inputs.dataset_inputs[0].dataset.name == "candidates"
     assert parent.data.tags["period"] == f"{dataset['session'].min().date()} to {dataset['session'].max().date()}"
     child = next(run for run in runs if run.info.run_name == LOGISTIC)
