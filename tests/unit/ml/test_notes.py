@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from ml.lineage import source_of
 from ml.models import CONSTANT, LIGHTGBM, LOGISTIC, chosen_settings, make_models
 from ml.notes import NOTE, describe, training_note
 from ml.registry import Registry
@@ -103,3 +104,14 @@ def test_a_training_from_before_sections_is_still_read(tmp_path: Path) -> None:
             mlflow.log_metrics({"auc": 0.6, "auc_low": 0.5, "auc_high": 0.7, "fold_auc": 0.6})
 
     assert registry.latest_training()["models"] == {LOGISTIC: {"auc": 0.6, "auc_low": 0.5, "auc_high": 0.7}}
+
+
+def test_a_training_names_the_dag_run_or_the_command_that_started_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("DAG_ID", "DAG_RUN_ID"):
+        monkeypatch.delenv(f"AIRFLOW_CTX_{name}", raising=False)
+    assert source_of("train")["mlflow.source.name"] == "cli train"
+
+    monkeypatch.setenv("AIRFLOW_CTX_DAG_ID", "model_training")
+    monkeypatch.setenv("AIRFLOW_CTX_DAG_RUN_ID", "manual__1")
+
+    assert source_of("train") == {"mlflow.source.name": "model_training/manual__1", "mlflow.source.type": "JOB"}
