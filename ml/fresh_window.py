@@ -96,7 +96,7 @@ def next_days(champion: RegisteredNextDay, fresh: NextDayFit, dataset: pd.DataFr
 def metrics_of(table: pd.DataFrame) -> dict[str, float]:
     """The figures of `entries` or `next_days` under one level of names, undefined ones left out."""
     return {
-        f"fresh_window_{row['model']}_{name}": float(value)
+        f"fresh_window/{row['model']}_{name}": float(value)
         for row in table.to_dict("records")
         for name, value in row.items()
         if name != "model" and np.isfinite(value)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 from core.errors import ConfigError
 from core.feature_hash import feature_set
 from core.frames import FEATURES
+from core.provenance import dag_run
 from ml.models import LIGHTGBM, LOGISTIC
 
 if TYPE_CHECKING:
@@ -47,6 +48,12 @@ def versions() -> dict[str, str]:
     found = {"feature_set": feature_set(FEATURES), "code": code_version()}
     commit = _commit()
     return found | ({"commit": commit} if commit else {})
+
+
+def source_of(command: str) -> dict[str, str]:
+    """MLflow's tags of what started a run: the DAG run where Airflow runs the step, else the command that does the same."""
+    started = dag_run()
+    return {"mlflow.source.name": started or f"cli {command}", "mlflow.source.type": "JOB" if started else "LOCAL"}
 
 
 @cache

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 LOGISTIC, LIGHTGBM, CONSTANT = "logistic", "lightgbm", "constant"
+UNTOLD = {"random_state", "seed", "verbose", "n_jobs", "deterministic", "force_row_wise"}
 
 
 def make_models(seed: int) -> dict[str, Any]:
@@ -69,6 +70,20 @@ def fit_model(
     fresh = clone(model).set_params(**(settings or {}))
     name = f"{fresh.steps[-1][0]}__sample_weight" if isinstance(fresh, Pipeline) else "sample_weight"
     return fresh.fit(X, y, **{name: weight})
+
+
+def chosen_settings(estimator: Any) -> dict[str, Any]:  # noqa: ANN401  # any of `make_models` and `ml.next_day.make_regressors`
+    """Parameters that differ from the defaults of their class, those of a pipeline's step as `step__name`.
+
+    What changes no prediction, or stands in the training's own settings, is left out (`UNTOLD`).
+    """
+    if isinstance(estimator, Pipeline):
+        return {f"{step}__{name}": value for step, part in estimator.steps for name, value in chosen_settings(part).items()}
+    defaults = type(estimator)().get_params()
+    found = {name: value for name, value in estimator.get_params().items() if name not in UNTOLD}
+    return {
+        name: value for name, value in found.items() if repr(value) != repr(defaults.get(name))
+    }  # NaN equals nothing, not even itself
 
 
 def score(estimator: Any, X: pd.DataFrame) -> NDArray[np.float64]:  # noqa: ANN401  # any fitted one

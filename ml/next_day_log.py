@@ -11,13 +11,16 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from core.errors import ConfigError
+from ml.aliases import GATES, PASSED
 from ml.dataset import inputs
 from ml.fresh_window import metrics_of
+from ml.models import chosen_settings
 from ml.next_day import BOOSTING, LIGHTGBM, NextDay, NextDayFit
+from ml.notes import NEXT_DAY, NOTE, describe, next_day_note
 from ml.stored_form import SklearnFlavour, read_estimator
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     import pandas as pd
 
@@ -56,33 +59,41 @@ def log_next_day(
     fits: Mapping[str, NextDayFit],
     dataset: pd.DataFrame,
     *,
+    chosen: str,
     tags: Mapping[str, str],
     params: Mapping[str, Any],
+    objections: Sequence[str] = (),
     fresh: pd.DataFrame | None = None,
 ) -> dict[str, str]:
     """Log a training: a run, and one in it for each model; returns the id of each logged model.
 
     Parameters
     ----------
+    chosen, objections
+        Name of the better model, and what stands against it.
     fresh
         `ml.fresh_window.next_days` of the champion and the chosen model, where there is a champion.
     """
     through = str(dataset["session"].max().date())
     shared = {**tags, "trained_through": through, "period": f"{dataset['session'].min().date()} to {through}"}
+    note = next_day_note(fits[chosen], objections, f"{len(dataset)} rows, {shared['period']}")
+    own = {"level": "training", "chosen": chosen, NOTE: note, GATES: "; ".join(objections) or PASSED}
+    describe(mlflow, experiment, NEXT_DAY)
     models = {}
     with mlflow.start_run(experiment_id=experiment, run_name=f"training {through}"):
-        mlflow.set_tags({**shared, "level": "training"})
+        mlflow.set_tags({**shared, **own})
         mlflow.log_params({**params, "rows": len(dataset)})
+        mlflow.log_metrics(fits[chosen].figures)
         if fresh is not None and len(fresh):
             mlflow.log_metrics(metrics_of(fresh))
             mlflow.log_text(fresh.to_csv(index=False), "fresh_window.csv")
         for name, fit in fits.items():
             with mlflow.start_run(experiment_id=experiment, run_name=name, nested=True):
                 mlflow.set_tags({**shared, "level": "model", "model": name})
-                mlflow.log_params(dict(params))
+                mlflow.log_params({**params, **chosen_settings(fit.model.estimator)})
                 mlflow.log_metrics(fit.figures)
                 for fold, figures in enumerate(fit.fold_figures, start=1):
-                    mlflow.log_metrics({f"fold_{key}": value for key, value in figures.items()}, step=fold)
+                    mlflow.log_metrics({f"fold/{key}": value for key, value in figures.items()}, step=fold)
                 models[name] = _log_model(mlflow, fit, through, inputs(dataset).tail(3))
     return models
 

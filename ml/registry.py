@@ -89,7 +89,9 @@ class Registry:
             See `ml.gates.objections`.
         """
         experiment = self._experiment()
-        models = log_training(self._mlflow, experiment, result, dataset, tags=tags, metrics=metrics, tables=tables or {})
+        models = log_training(
+            self._mlflow, experiment, result, dataset, tags=tags, metrics=metrics, tables=tables or {}, objections=objections
+        )
         return self._enter(models[result.chosen], objections, unusable=self._unusable_champion(self.load))
 
     def latest_training(self) -> dict[str, Any]:

@@ -1,7 +1,8 @@
 """What a training leaves in MLflow: a run, a run in it for each model, and one in that for each fold. Owns what is kept of it.
 
 The run of the training holds what went in (tags, parameters, data), a model's run what came out (figures, pictures, tables and
-the model), a fold's run one row of the fold table, so that MLflow's comparison view can be asked for any of them.
+the model), a fold's run one row of the fold table, so that MLflow's comparison view can be asked for any of them. A metric's
+name up to its `/` is the section that its chart stands in; those that models are sorted by have none.
 """
 
 from __future__ import annotations
@@ -15,15 +16,17 @@ from typing import TYPE_CHECKING, Any, Final
 import pandas as pd
 
 from core.frames import FEATURES
+from ml.aliases import GATES, PASSED
 from ml.dataset import fingerprint, inputs, marked, strategies_of
 from ml.evaluate import feature_statistics, fold_table, strategy_table, thresholds_of
 from ml.importance import importances
-from ml.models import CONSTANT, LIGHTGBM, model_digest
+from ml.models import CONSTANT, LIGHTGBM, chosen_settings, model_digest
+from ml.notes import ENTRY_FILTER, NOTE, describe, training_note
 from ml.plots import plots_of
 from ml.stored_form import SklearnFlavour
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from ml.train import Fit, TrainResult
 
@@ -41,6 +44,7 @@ def log_training(
     tags: Mapping[str, str],
     metrics: Mapping[str, float],
     tables: Mapping[str, pd.DataFrame],
+    objections: Sequence[str] = (),
 ) -> dict[str, str]:
     """Log a training; returns the id of each logged model by its name.
 
@@ -50,17 +54,22 @@ def log_training(
         What `result` was trained on.
     tags, metrics, tables
         Of the training as a whole; the tags stand on every run of it, for that is what the comparison view filters by.
+    objections
+        What stands against the chosen model, for the description.
     """
+    describe(mlflow, experiment, ENTRY_FILTER)
     sha256 = fingerprint(dataset)
     shared = {**tags, "dataset_sha256": sha256, "trained_through": result.trained_through}
     shared["period"] = f"{dataset['session'].min().date()} to {dataset['session'].max().date()}"
-    shared = {name: value[:LONGEST_TAG] for name, value in shared.items()}
+    shared = _cut(shared)
+    note = training_note(result, metrics, objections, f"{len(dataset)} candidates, {shared['period']}")
+    own = {"level": "training", "chosen": result.chosen, NOTE: note, GATES: "; ".join(objections) or PASSED}
     with mlflow.start_run(experiment_id=experiment, run_name=f"training {result.trained_through}"):
-        mlflow.set_tags({**shared, "level": "training", "chosen": result.chosen})
-        mlflow.log_params({**result.settings, "candidates": len(dataset), "features": len(FEATURES)})
-        mlflow.log_metrics({**metrics, **_summary(result)})
+        mlflow.set_tags({**shared, **_cut(own)})
+        mlflow.log_params({**result.settings, **_size(dataset)})
+        mlflow.log_metrics({**_summary(result), **metrics})  # MLflow draws the first when it compares
         shown = dataset.astype({"win": "float64"})  # MLflow warns about integers, which could not hold a missing value
-        source = mlflow.data.from_pandas(shown, name="candidates", targets="win", digest=sha256[:36])
+        source = mlflow.data.from_pandas(shown, name="candidates", targets="win", digest=sha256[:12])
         mlflow.log_input(source, context="training")
         for file, table in {"feature_statistics.csv": feature_statistics(dataset), **tables}.items():
             mlflow.log_text(table.to_csv(index=False), file)
@@ -115,10 +124,10 @@ class _Writer:
         with mlflow.start_run(experiment_id=self.experiment, run_name=fit.name, nested=True) as run:
             about = {"model": fit.name, "level": "model", "model_sha256": model_digest(fit.estimator)}
             mlflow.set_tags({**self.tags, **about})
-            mlflow.log_params({**self.result.settings, **_settings(fit)})
-            mlflow.log_metrics(figures_of(fit, self.result.baseline))
+            mlflow.log_params({**self.result.settings, **chosen_settings(fit.estimator)})
+            mlflow.log_metrics({**figures_of(fit, self.result.baseline), **_learnt(fit)})
             for fold, figures in enumerate(fit.fold_figures, start=1):
-                mlflow.log_metrics({f"fold_{name}": value for name, value in figures.items()}, step=fold)
+                mlflow.log_metrics({f"fold/{name}": value for name, value in figures.items()}, step=fold)
             mlflow.log_input(self.source, context="training")
             mlflow.log_text(fold_table(fit).to_csv(index=False), "folds.csv")
             mlflow.log_text(strategy_table(fit).to_csv(index=False), "strategies.csv")
@@ -192,16 +201,18 @@ def _pinned(*packages: str) -> list[str]:
     return [f"{package}=={installed(package)}" for package in packages]
 
 
-def _settings(fit: Fit) -> dict[str, object]:
-    """Parameters of the estimator that are plain values, and what was learnt beside it."""
-    found = {
-        name: value
-        for name, value in fit.estimator.get_params().items()
-        if isinstance(value, (int, float, str, bool)) and name not in {"seed", "verbose"}
-    }
-    learnt = {
-        **thresholds_of(fit.payoffs),
-        "slope": fit.window.calibration.slope,
-        "intercept": fit.window.calibration.intercept,
-    }
-    return {**found, **learnt}
+def _size(dataset: pd.DataFrame) -> dict[str, object]:
+    """What was learnt from, as trainings that are compared may differ in it."""
+    about = {"candidates": len(dataset), "symbols": dataset["symbol"].nunique(), "features": len(FEATURES)}
+    return {**about, "strategies": ",".join(strategies_of(dataset))}
+
+
+def _learnt(fit: Fit) -> dict[str, float]:
+    """What was learnt beside the estimator: calibration and thresholds."""
+    calibration = fit.window.calibration
+    found = {**thresholds_of(fit.payoffs), "slope": calibration.slope, "intercept": calibration.intercept}
+    return {f"learnt/{name}": float(value) for name, value in found.items() if value is not None}
+
+
+def _cut(tags: Mapping[str, str]) -> dict[str, str]:
+    return {name: value[:LONGEST_TAG] for name, value in tags.items()}

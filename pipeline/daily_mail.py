@@ -189,7 +189,7 @@ def _attention(found: Resources, day: dt.date) -> list[str]:
     said += [objects] if objects else []
     seen = last(found.engine, found.settings.portfolio)
     open_ = [each for each in (seen["differences"] if seen and seen["session"] == day else []) if not _resolved(each)]
-    said += [f"{each['rule']} {each['subject']}: {each['expected']} here, {each['found']} there." for each in open_]
+    said += [f"{_named(each)}: {each['expected']} here, {each['found']} there." for each in open_]
     portfolio = found.settings.portfolio
     said += _silent(found, day)
     said += [f"{found.broker.name} refused the {words}." for words in _rejected(found, day)]
@@ -217,6 +217,11 @@ def _rejected(found: Resources, day: dt.date) -> list[str]:
         f"{order.leg} of {order.quantity.normalize():f} {order.symbol}: {reasons[order.client_order_id]}" for order in orders
     )
     return list(dict.fromkeys(lines))  # a sale that is begun again each minute is refused each time
+
+
+def _named(difference: dict[str, Any]) -> str:
+    """Rule and subject, once where they are the same."""
+    return " ".join(dict.fromkeys((difference["rule"], difference["subject"])))
 
 
 def _resolved(difference: dict[str, Any]) -> bool:

@@ -32,7 +32,7 @@ def run(session: str, *, resources: Resources | None = None) -> dict[str, Any]:
     RetryLater
         When MLflow does not answer; asked for before the work.
     """
-    from ml.lineage import versions
+    from ml.lineage import source_of, versions
     from ml.next_day import Signals, train_next_day
     from ml.next_day_log import log_next_day
     from storage.turns import MLFLOW, in_turn
@@ -48,13 +48,20 @@ def run(session: str, *, resources: Resources | None = None) -> dict[str, Any]:
     fits = train_next_day(dataset, **terms, signals=signals)
     chosen = min(fits, key=lambda name: (fits[name].figures["rmse"], name))
     objections = [] if fits[chosen].figures.get("r2_against_mean", 0.0) > 0 else [NO_BETTER]
-    tags = {"universe": ",".join(sorted(bars)), "session": session, "bar_as_of": as_of.isoformat(), **versions()}
+    tags = {
+        "universe": ",".join(sorted(bars)),
+        "session": session,
+        "bar_as_of": as_of.isoformat(),
+        **versions(),
+        **source_of("train-next-day"),
+    }
     params = {**terms, "buy_above_pct": settings.buy_above_pct, "sell_below_pct": settings.sell_below_pct}
     with in_turn(found.engine, MLFLOW):
         fresh = fresh_window.of_next_days(found, fits[chosen], dataset, signals)
 
         def write(mlflow: Any, experiment: str) -> str:  # noqa: ANN401  # a module
-            return log_next_day(mlflow, experiment, fits, dataset, tags=tags, params=params, fresh=fresh)[chosen]
+            about: dict[str, Any] = {"chosen": chosen, "tags": tags, "params": params, "objections": objections, "fresh": fresh}
+            return log_next_day(mlflow, experiment, fits, dataset, **about)[chosen]
 
         version = registry.enter(write, found.next_day_model, objections)
     outcome = _outcome(session, dataset, fits[chosen], version, objections)

@@ -18,6 +18,7 @@ from pipeline.market import bars_by_symbol
 from pipeline.research import run_backtest
 from pipeline.resources import VIX, Resources, live
 from pipeline.signals import joint_name
+from pipeline.weigh import BENCHMARK
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger()
 REPRODUCED = "reproduced"
+CURVES = ("unfiltered", "filtered", BENCHMARK)
 
 
 def run(session: str, *, resources: Resources | None = None) -> dict[str, Any]:
@@ -40,8 +42,9 @@ def run(session: str, *, resources: Resources | None = None) -> dict[str, Any]:
     -------
     dict
         candidates, the walk-forward AUC of each model, the registered version, figures of champion and chosen model on the
-        candidates after the champion's training (`ml.fresh_window.entries`; empty without one), and the out-of-sample metrics
-        of the strategy with and without the filter, both over the sessions the walk-forward has scored and net of costs.
+        candidates after the champion's training (`ml.fresh_window.entries`; empty without one), the out-of-sample metrics
+        of the strategy with and without the filter and of buy and hold, all over the sessions the walk-forward has scored and
+        net of costs, and `lift`: the filter's difference with its interval (`ml.lift.compare`).
 
     Raises
     ------
@@ -200,7 +203,7 @@ def _dataset_of(found: Resources, lineage: Lineage) -> pd.DataFrame:
 
 def _tags(found: Resources, session: str, symbols: list[str], as_of: dt.datetime) -> dict[str, str]:
     """What a training was made of; see `ml.lineage`."""
-    from ml.lineage import versions
+    from ml.lineage import source_of, versions
 
     return {
         "strategy": joint_name(found.strategies),
@@ -213,22 +216,35 @@ def _tags(found: Resources, session: str, symbols: list[str], as_of: dt.datetime
         "commission_bps": str(found.settings.commission_bps),
         "slippage_bps": str(found.settings.slippage_bps),
         **versions(),
+        **source_of("train"),
     }
 
 
 def _backtests(resources: Resources, bars: dict[str, pd.DataFrame], result: TrainResult) -> dict[str, Any]:
-    """Filtered and unfiltered over the same out-of-sample sessions."""
+    """Filtered, unfiltered, and buy and hold over the same out-of-sample sessions, and the first less the second."""
+    from backtest.benchmarks import buy_and_hold
+    from ml.lift import compare
+
     start: dt.date = result.out_of_sample["session"].min().date()
     plain = run_backtest(resources, bars, kind="unfiltered", start=start)
     filtered = run_backtest(resources, bars, kind="filtered", accept=result.out_of_sample, start=start)
-    return {"out_of_sample_from": start.isoformat(), "unfiltered": plain.metrics, "filtered": filtered.metrics}
+    held = buy_and_hold(plain.panel, resources.costs, plain.initial_cash_usd, start)
+    vix = pd.concat(bars.values()).groupby("session")["vix"].first()
+    overall, *_ = compare(filtered.equity, plain.equity, vix, resources.settings.seed)
+    return {
+        "out_of_sample_from": start.isoformat(),
+        "unfiltered": plain.metrics,
+        "filtered": filtered.metrics,
+        BENCHMARK: held.metrics,
+        "lift": {name: overall[name] for name in ("difference", "low", "high")},
+    }
 
 
 def _flat(backtests: dict[str, Any]) -> dict[str, float]:
-    """`filtered` and `unfiltered` metrics under one level of names, undefined ones left out, for MLflow."""
+    """Figures of each curve and of the lift, MLflow's section before the name, undefined ones left out."""
     return {
-        f"{kind}_{name}": float(value)
-        for kind in ("unfiltered", "filtered")
+        f"{kind}/{name}": float(value)
+        for kind in (*CURVES, "lift")
         for name, value in backtests[kind].items()
         if isinstance(value, (int, float))
     }

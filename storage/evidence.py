@@ -6,17 +6,17 @@ hold what was found; an order of origin `signal` without all of it cannot be sto
 
 from __future__ import annotations
 
+import datetime as dt
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
 from core.errors import DataError
 from core.models import Leg, Origin
-from storage.tables import evidence, market_features, predictions, raw_prices, signals, validation_runs
+from storage.tables import market_features, raw_prices, validation_runs
+from storage.trading_tables import evidence, predictions, signals
 
 if TYPE_CHECKING:
-    import datetime as dt
-
     from core.models import OrderIntent
 
 DAILY = "1d"
@@ -88,9 +88,9 @@ def _signal(connection: sa.Connection, intent: OrderIntent) -> dict[str, Any] | 
 
 def _bar(connection: sa.Connection, intent: OrderIntent) -> dict[str, Any] | None:
     bars = raw_prices.c
-    day = sa.cast(sa.func.timezone("UTC", bars.ts), sa.Date)
+    midnight = dt.datetime.combine(intent.decision_session, dt.time(), dt.UTC)
     query = sa.select(bars.timeframe, bars.ts.label("bar_ts"), bars.ingested_at.label("bar_ingested_at"))
-    mine = (bars.symbol == intent.symbol) & (bars.timeframe == DAILY) & (day == intent.decision_session)
+    mine = (bars.symbol == intent.symbol) & (bars.timeframe == DAILY) & (bars.ts == midnight)
     return _first(connection, query.where(mine).order_by(bars.ingested_at.desc()))
 
 

@@ -18,11 +18,11 @@ from core.failpoints import reach
 from core.frames import SESSION, SIGNALS, TRADES
 from core.models import FINAL, OrderState, require_transition, state_after_fill
 from core.provenance import code_commit, dag_run
+from storage.columns import TRADE_COLUMNS
 from storage.engine import records
 from storage.evidence import link, missing
 from storage.orders import to_fill, to_intent, to_position, to_row
-from storage.tables import (
-    TRADE_COLUMNS,
+from storage.trading_tables import (
     equity,
     fills,
     order_events,

@@ -10,19 +10,16 @@ from typing import TYPE_CHECKING, Any
 import sqlalchemy as sa
 
 from storage.served import ENTRY
-from storage.tables import (
+from storage.tables import feature_sets, market_features, raw_prices, validation_runs
+from storage.trading_tables import (
     evidence,
-    feature_sets,
     fills,
-    market_features,
     order_events,
     order_intents,
     orders,
     predictions,
-    raw_prices,
     served_predictions,
     signals,
-    validation_runs,
 )
 
 if TYPE_CHECKING:

@@ -13,8 +13,9 @@ import sqlalchemy as sa
 
 from core.errors import DataError
 from core.frames import SESSION, TRADES
+from storage.columns import TRADE_COLUMNS
 from storage.engine import copy_in
-from storage.tables import TRADE_COLUMNS, backtest_equity, backtest_runs, backtest_trades
+from storage.tables import backtest_equity, backtest_runs, backtest_trades
 
 if TYPE_CHECKING:
     from pathlib import Path

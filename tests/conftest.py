@@ -8,6 +8,7 @@ import uuid
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import prometheus_client  # noqa: F401  # before Feast, which would have it keep all counts of a process in shared files
 import pytest
 import sqlalchemy as sa
 import structlog

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from alembic import context
 
-from storage.tables import metadata
+from storage import trading_tables  # noqa: F401  # every table is declared by it and by what it imports
+from storage.columns import metadata
 
 context.configure(
     connection=context.config.attributes["connection"],

@@ -64,7 +64,7 @@ def test_the_evening_is_mailed_as_text_and_html(desk: Resources, inbox: tuple[In
     plain, page = (part.get_payload(decode=True).decode() for part in mail.walk() if not part.is_multipart())  # type: ignore[union-attr]
     for text in (plain, page):
         assert "halted by ana" in text
-        assert "cash cash: 1 USD here, 2 USD there." in text
+        assert "cash: 1 USD here, 2 USD there." in text
         assert "buy 10 AAA at" in text
         assert "filter: BBB" in text
     close = walk("AAA", START, DAY)["close"].iloc[-1]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import os
 import signal
 import subprocess
@@ -12,14 +13,17 @@ from typing import TYPE_CHECKING
 
 import pytest
 import sqlalchemy as sa
+from alembic import command
 from alembic.autogenerate import compare_metadata
+from alembic.config import Config
 from alembic.migration import MigrationContext
 
 from core.errors import ConfigError, RetryLater
 from core.settings import Settings
 from storage import engine as engine_module
+from storage import trading_tables  # noqa: F401  # declares every table
+from storage.columns import metadata
 from storage.engine import cluster_url, open_engine
-from storage.tables import metadata
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
@@ -70,6 +74,36 @@ def test_the_migrations_make_exactly_the_declared_tables(database: Engine) -> No
         differences = [change for change in compare_metadata(context, metadata) if "alembic_version" not in str(change)]
 
     assert differences == []
+
+
+def test_an_exit_from_before_evidence_was_kept_gets_the_entry_that_it_closed(database: Engine) -> None:
+    order = """
+        INSERT INTO trading.order_intents (client_order_id, portfolio, strategy, symbol, session, decision_session, leg, side,
+            quantity, order_type, code_commit)
+        VALUES (:id, 'main', 's', 'SPY', :session, :session, :leg, 'buy', 1, 'market', 'unknown')
+    """
+    fill = """
+        INSERT INTO trading.fills (fill_id, client_order_id, symbol, side, quantity, price, raw_price, commission_usd, session,
+            filled_at, reason)
+        VALUES (:id, :id, 'SPY', 'buy', 1, 1, 1, 0, :session, :session, 'entry')
+    """
+    legs = [("one", "entry", 3), ("two", "exit", 4), ("three", "entry", 5), ("four", "exit", 6)]
+    config = Config()
+    config.set_main_option("script_location", str(engine_module.MIGRATIONS))
+    with database.begin() as connection:
+        config.attributes["connection"] = connection
+        command.downgrade(config, "0011")
+        for name, leg, day in legs:
+            values = {"id": name, "leg": leg, "session": dt.date(2018, 12, day)}
+            connection.execute(sa.text(order), values)
+            connection.execute(sa.text(fill), values)
+
+    engine_module.migrate(database)
+
+    with database.connect() as connection:
+        rows = connection.execute(sa.text("SELECT client_order_id, origin, entry_order_id FROM trading.order_intents")).all()
+    assert {row[0]: row[2] for row in rows} == {"one": None, "two": "one", "three": None, "four": "three"}
+    assert {row[1] for row in rows} == {"other"}
 
 
 def test_two_processes_starting_at_once_share_one_server_and_one_schema(folder: Path) -> None:

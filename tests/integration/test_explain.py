@@ -25,7 +25,8 @@ from pipeline.resources import Resources
 from serving.app import create_app
 from serving.orders import ONE_REPLAY, OrderPage
 from storage.served import Served, ServedPredictions, encode
-from storage.tables import market_features, order_intents, predictions, raw_prices, signals, validation_runs
+from storage.tables import market_features, raw_prices, validation_runs
+from storage.trading_tables import order_intents, predictions, signals
 from trading.strategies.gate import ungated
 
 if TYPE_CHECKING:

@@ -50,7 +50,7 @@ def test_the_registered_filter_predicts_what_the_trained_one_did(
 
     for version, chosen in enumerate((LIGHTGBM, LOGISTIC), start=1):
         trained = TrainResult(result.models, chosen, result.settings, result.trained_through)
-        assert registry.register(trained, dataset, tags={"strategy": "s"}, metrics={"filtered_sharpe": 0.5}) == str(version)
+        assert registry.register(trained, dataset, tags={"strategy": "s"}, metrics={"filtered/sharpe": 0.5}) == str(version)
         if version > 1:
             assert (registry.champion_version(), registry.version_of("challenger")) == ("1", str(version))
             registry.aliases.crown(str(version))
@@ -80,7 +80,8 @@ def _check_runs(registry: Registry, result: TrainResult, dataset: pd.DataFrame) 
     assert levels == {"training": 2, "model": 4, "fold": 20}, "two trainings of two models over five folds"
     parent = next(run for run in runs if "mlflow.parentRunId" not in run.data.tags)
     assert parent.data.tags["dataset_sha256"] == fingerprint(dataset)
-    assert parent.data.metrics["filtered_sharpe"] == 0.5
+    assert parent.data.metrics["filtered/sharpe"] == 0.5
+    assert (parent.data.params["strategies"], parent.data.params["symbols"]) == ("bollinger", "2")
     assert parent.inputs.dataset_inputs[0].dataset.name == "candidates"
     assert parent.data.tags["period"] == f"{dataset['session'].min().date()} to {dataset['session'].max().date()}"
     child = next(run for run in runs if run.info.run_name == LOGISTIC)
@@ -92,5 +93,12 @@ def _check_runs(registry: Registry, result: TrainResult, dataset: pd.DataFrame) 
     assert child.data.tags["model_sha256"] == model_digest(result.models[LOGISTIC].estimator)
     assert child.data.metrics["auc"] == pytest.approx(result.models[LOGISTIC].auc)
     assert child.data.params["folds"] == "5"
-    assert len(client.get_metric_history(child.info.run_id, "fold_auc")) == 5
+    assert {name for name in child.data.params if "__" in name} == {
+        "classify__C",
+        "classify__max_iter",
+        "impute__keep_empty_features",
+        "impute__strategy",
+    }
+    assert child.data.metrics["learnt/slope"] == result.models[LOGISTIC].window.calibration.slope
+    assert len(client.get_metric_history(child.info.run_id, "fold/auc")) == 5
     assert registry._mlflow.models.get_model_info("models:/entry-filter/1").signature is not None

@@ -70,7 +70,7 @@ def test_a_server_holds_the_champion_as_the_database_does(
         there.champion()
 
     version = here.register(
-        result, dataset, tags={"strategy": "s", "session": result.trained_through}, metrics={"filtered_sharpe": 0.5}
+        result, dataset, tags={"strategy": "s", "session": result.trained_through}, metrics={"filtered/sharpe": 0.5}
     )
 
     assert there.champion_version() == version == "1"

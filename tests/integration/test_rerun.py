@@ -21,7 +21,8 @@ from core.models import Leg
 from core.sessions import sessions_between
 from pipeline import daily_mail, parity, reconcile, trade
 from pipeline.resources import VIX, Resources
-from storage.tables import metadata
+from storage import trading_tables  # noqa: F401  # declares every table
+from storage.columns import metadata
 from tests.standins.alpaca import KEY, SECRET, AlpacaStandIn
 from tests.standins.evidence import vouch
 from tests.standins.feed import walk

@@ -78,6 +78,13 @@ def test_two_first_trainings_at_once_both_register_and_each_can_be_made_again(de
     client = desk.registry._client
     experiment = client.get_experiment_by_name("entry-filter")
     first, second = client.search_runs([experiment.experiment_id], "tags.level = 'training'")
+    tags, metrics = first.data.tags, first.data.metrics
+    assert tags["mlflow.source.name"] == "cli train"
+    curves = ("unfiltered", "filtered", "buy_and_hold")
+    assert {metrics[f"{curve}/sessions"] for curve in curves} == {metrics["filtered/sessions"]}, "over the same sessions"
+    assert metrics["lift/low"] <= metrics["lift/difference"] <= metrics["lift/high"]
+    clear = metrics["lift/low"] > 0 or metrics["lift/high"] < 0
+    assert ("No lift:" in tags["mlflow.note.content"]) is not clear
     assert first.data.tags["dataset_sha256"] == second.data.tags["dataset_sha256"]
     assert first.data.tags["strategy_set"] == "bollinger,rsi"
     assert desk.registry.champion().strategies == ("bollinger", "rsi")
@@ -132,8 +139,8 @@ def test_a_later_training_scores_champion_and_fresh_model_on_what_came_since(des
     for model, outcome, figure in (("later-filter", entry, "log_loss"), ("later-return", tomorrow, "rmse")):
         experiment = client.get_experiment_by_name(model)
         run = client.search_runs([experiment.experiment_id], "tags.level = 'training'", max_results=1)[0]
-        assert run.data.metrics[f"fresh_window_champion_{figure}"] == pytest.approx(outcome["fresh_window"][0][figure])
-        assert run.data.metrics[f"fresh_window_fresh_{figure}"] == pytest.approx(outcome["fresh_window"][1][figure])
+        assert run.data.metrics[f"fresh_window/champion_{figure}"] == pytest.approx(outcome["fresh_window"][0][figure])
+        assert run.data.metrics[f"fresh_window/fresh_{figure}"] == pytest.approx(outcome["fresh_window"][1][figure])
         assert "fresh_window.csv" in {file.path for file in client.list_artifacts(run.info.run_id)}
     scorer = NextDayScorer(later.next_day_model("2"), Signals())
     assert scorer.fast, "what was registered takes the fast way"

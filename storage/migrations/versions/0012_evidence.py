@@ -14,16 +14,16 @@ INSTANT = sa.DateTime(timezone=True)
 ENTRY_OF_EXIT = """
 UPDATE trading.order_intents AS leaving SET entry_order_id = (
     SELECT entry.client_order_id FROM trading.order_intents AS entry
-    JOIN trading.fills ON fills.client_order_id = entry.client_order_id
-    WHERE entry.leg = 'entry' AND entry.portfolio = leaving.portfolio AND entry.strategy = leaving.strategy
-      AND entry.symbol = leaving.symbol AND fills.session <= leaving.session
-    ORDER BY fills.filled_at DESC LIMIT 1
+    LEFT JOIN trading.fills ON fills.client_order_id = entry.client_order_id AND fills.session <= leaving.session
+    WHERE entry.leg = 'entry' AND (entry.portfolio, entry.strategy, entry.symbol)
+        = (leaving.portfolio, leaving.strategy, leaving.symbol)
+    ORDER BY fills.filled_at DESC NULLS LAST, entry.created_at DESC LIMIT 1
 ) WHERE leaving.leg = 'exit'
 """
 
 
 def upgrade() -> None:
-    """Create the table and the links; earlier orders keep what is known of them, and the checks bind new ones."""
+    """Create the table and the links; an exit from before gets the entry that was filled last before it."""
     op.add_column("predictions", sa.Column("ab_arm", sa.Text(), server_default="", nullable=False), schema="trading")
     op.create_table(
         "evidence",
@@ -79,9 +79,7 @@ def upgrade() -> None:
         ("evidence", "(origin = 'signal') = (evidence_id IS NOT NULL)"),
         ("entry", "(leg = 'exit') = (entry_order_id IS NOT NULL)"),
     ):
-        op.create_check_constraint(
-            f"ck_order_intents_{name}", "order_intents", rule, schema="trading", postgresql_not_valid=True
-        )
+        op.create_check_constraint(f"ck_order_intents_{name}", "order_intents", rule, schema="trading")
 
 
 def downgrade() -> None:

@@ -65,7 +65,7 @@ def test_undefined_figures_are_no_metrics() -> None:
 
     metrics = metrics_of(entries(champion("2020-01-06"), said, dataset, stake=0.5))
 
-    assert metrics["fresh_window_champion_candidates"] == 1.0
+    assert metrics["fresh_window/champion_candidates"] == 1.0
     assert not [name for name in metrics if name.endswith("_auc")], "one candidate ranks nothing"
 
 

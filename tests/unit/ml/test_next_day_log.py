@@ -40,7 +40,13 @@ def registry(tmp_path_factory: pytest.TempPathFactory) -> Registry:
 
 def register(registry: Registry, fits: dict[str, NextDayFit], dataset: pd.DataFrame, chosen: str) -> str:
     def write(mlflow: Any, experiment: str) -> str:
-        return log_next_day(mlflow, experiment, fits, dataset, tags={"universe": "AAA"}, params={"seed": 7})[chosen]
+        about: dict[str, Any] = {
+            "chosen": chosen,
+            "tags": {"universe": "AAA"},
+            "params": {"seed": 7},
+            "objections": ["too early"],
+        }
+        return log_next_day(mlflow, experiment, fits, dataset, **about)[chosen]
 
     return registry.enter(write, lambda version: load_next_day(registry, version))
 
@@ -63,6 +69,21 @@ def test_the_loaded_model_predicts_what_the_trained_one_did(
     for name in ("predicted_return", "low", "high", "confidence"):
         np.testing.assert_array_equal(said[name], expected[name], err_msg=name)
     assert said["signal"].tolist() == expected["signal"].tolist()
+
+
+def test_a_training_says_what_it_came_to(registry: Registry, fits: dict[str, NextDayFit], dataset: pd.DataFrame) -> None:
+    register(registry, fits, dataset, BOOSTING)
+
+    client = registry._client
+    experiment = client.get_experiment_by_name("next-day-return")
+    (run,) = client.search_runs([experiment.experiment_id], "tags.level = 'training'", max_results=1)
+    note = run.data.tags["mlflow.note.content"]
+    assert note.startswith(f"**1 objection** to `{BOOSTING}`")
+    assert "- Objection: too early" in note
+    assert run.data.metrics["rmse"] == pytest.approx(fits[BOOSTING].figures["rmse"])
+    assert "next-day model" in experiment.tags["mlflow.note.content"]
+    model = client.search_runs([experiment.experiment_id], f"tags.mlflow.parentRunId = '{run.info.run_id}'")[0]
+    assert len(client.get_metric_history(model.info.run_id, "fold/rmse")) == 2
 
 
 class Payload:

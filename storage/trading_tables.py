@@ -1,0 +1,344 @@
+"""Tables of what the desk meant, asked, did and holds: the schema `trading`, each table named once.
+
+Owns columns, keys and the rules that bind them; the migrations create them, a test compares the two.
+"""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB
+
+from core.frames import TRADES
+from storage import tables  # noqa: F401  # foreign keys lead there
+from storage.columns import INSTANT, NOW, column, columns_of, key, metadata
+
+signals = sa.Table(
+    "signals",
+    metadata,
+    key("strategy", sa.Text),
+    key("symbol", sa.Text),
+    key("session", sa.Date),
+    column("entry", sa.SmallInteger),
+    column("exit_long", sa.Boolean),
+    column("exit_short", sa.Boolean),
+    *(sa.Column(name, sa.Double) for name in ("stop_pct", "target_pct", "strength")),
+    column("close", sa.Double),
+    column("created_at", INSTANT, server_default=NOW),
+    schema="trading",
+)
+
+predictions = sa.Table(
+    "predictions",
+    metadata,
+    key("strategy", sa.Text),
+    key("symbol", sa.Text),
+    key("session", sa.Date),
+    key("model_version", sa.Text),
+    column("model_name", sa.Text),
+    column("probability", sa.Double),
+    column("predicted_return", sa.Double),
+    column("signal", sa.Text),
+    sa.Column("feature_timestamp", INSTANT),
+    column("ab_arm", sa.Text, server_default=""),
+    column("created_at", INSTANT, server_default=NOW),
+    schema="trading",
+)
+
+# What an order was decided on, one row an order of origin `signal`: the signal, the version of the bar, and the validation run
+# that let it in; of an entry also the answer of the filter and the version of the features. An exit has those of its entry.
+evidence = sa.Table(
+    "evidence",
+    metadata,
+    sa.Column("id", sa.BigInteger, sa.Identity(), primary_key=True),
+    column("leg", sa.Text),
+    column("strategy", sa.Text),
+    column("symbol", sa.Text),
+    column("session", sa.Date),
+    column("timeframe", sa.Text),
+    column("bar_ts", INSTANT),
+    column("bar_ingested_at", INSTANT),
+    sa.Column("validation_run_id", sa.BigInteger, sa.ForeignKey("market.validation_runs.id"), nullable=False),
+    sa.Column("model_version", sa.Text),
+    sa.Column("feature_event", INSTANT),
+    sa.Column("feature_created", INSTANT),
+    column("created_at", INSTANT, server_default=NOW),
+    sa.ForeignKeyConstraint(
+        ["strategy", "symbol", "session"],
+        ["trading.signals.strategy", "trading.signals.symbol", "trading.signals.session"],
+        name="fk_evidence_signal",
+    ),
+    sa.ForeignKeyConstraint(
+        ["symbol", "timeframe", "bar_ts", "bar_ingested_at"],
+        [f"market.raw_prices.{name}" for name in ("symbol", "timeframe", "ts", "ingested_at")],
+        name="fk_evidence_bar",
+    ),
+    sa.ForeignKeyConstraint(
+        ["strategy", "symbol", "session", "model_version"],
+        [f"trading.predictions.{name}" for name in ("strategy", "symbol", "session", "model_version")],
+        name="fk_evidence_prediction",
+    ),
+    sa.ForeignKeyConstraint(
+        ["symbol", "feature_event", "feature_created"],
+        [f"features.market_features.{name}" for name in ("symbol", "event_timestamp", "created_timestamp")],
+        name="fk_evidence_features",
+    ),
+    sa.CheckConstraint(
+        "leg = 'exit' OR (model_version IS NOT NULL AND feature_event IS NOT NULL AND feature_created IS NOT NULL)",
+        name="ck_evidence_entry",
+    ),
+    schema="trading",
+)
+
+# Every answer of the prediction API, as it was given. `kind` is entry (that a candidate of `strategy` wins: `probability`) or
+# next_day (the next session's return with its 90 % interval `low` to `high`, no strategy). `arm` is the alias that answered,
+# `source` says whether the features came from the online store or with the request; `features` are in the order of
+# `feature_set`, NaN where unknown. Rows from before `kind` was kept are entries, their strategy and confidence unknown.
+served_predictions = sa.Table(
+    "served_predictions",
+    metadata,
+    sa.Column("id", sa.BigInteger, sa.Identity(), primary_key=True),
+    column("served_at", INSTANT),
+    column("kind", sa.Text, server_default="entry"),
+    column("strategy", sa.Text, server_default=""),
+    column("symbol", sa.Text),
+    column("session", sa.Date),
+    column("for_session", sa.Date),
+    column("arm", sa.Text),
+    column("model_name", sa.Text),
+    column("model_version", sa.Text),
+    sa.Column("probability", sa.Double),
+    column("predicted_return", sa.Double),
+    *(sa.Column(name, sa.Double) for name in ("low", "high", "confidence")),
+    column("signal", sa.Text),
+    column("source", sa.Text),
+    sa.Column("feature_timestamp", INSTANT),
+    column("feature_set", sa.Text),
+    column("feature_hash", sa.Text),
+    column("features", ARRAY(sa.Double)),
+    column("latency_us", sa.Integer),
+    sa.CheckConstraint("(kind = 'entry') = (probability IS NOT NULL)", name="ck_served_predictions_kind"),
+    sa.Index("ix_trading_served_predictions_served_at", "served_at"),
+    schema="trading",
+)
+
+# The halt switch of each portfolio: the newest row counts, none means that it may trade.
+halts = sa.Table(
+    "halts",
+    metadata,
+    sa.Column("id", sa.BigInteger, sa.Identity(), primary_key=True),
+    column("portfolio", sa.Text),
+    column("halted", sa.Boolean),
+    column("reason", sa.Text),
+    column("author", sa.Text),
+    column("created_at", INSTANT, server_default=sa.func.clock_timestamp()),
+    schema="trading",
+)
+
+# Money, prices and quantities of orders are `numeric` without a scale: what was decided is given back to the last digit.
+# `code_commit` is that of the code which decided, "unknown" in rows from before it was kept; `dag_run` is NULL for a terminal.
+# `entry_order_id` is the entry that an exit closes; `evidence_id` is what an order of origin `signal` was decided on.
+order_intents = sa.Table(
+    "order_intents",
+    metadata,
+    key("client_order_id", sa.Text),
+    column("portfolio", sa.Text),
+    column("strategy", sa.Text),
+    column("symbol", sa.Text),
+    column("session", sa.Date),
+    column("decision_session", sa.Date),
+    column("leg", sa.Text),
+    column("side", sa.Text),
+    column("quantity", sa.Numeric),
+    column("order_type", sa.Text),
+    sa.Column("limit_price", sa.Numeric),
+    sa.Column("stop_price", sa.Numeric),
+    sa.Column("stop_pct", sa.Double),
+    sa.Column("target_pct", sa.Double),
+    sa.Column("max_sessions", sa.Integer),
+    column("arm", sa.Text, server_default=""),
+    column("origin", sa.Text, server_default="other"),
+    sa.Column("entry_order_id", sa.Text, sa.ForeignKey("trading.order_intents.client_order_id")),
+    sa.Column("evidence_id", sa.BigInteger, sa.ForeignKey("trading.evidence.id"), unique=True),
+    column("created_at", INSTANT, server_default=NOW),
+    column("code_commit", sa.Text),
+    sa.Column("dag_run", sa.Text),
+    sa.CheckConstraint("(origin = 'signal') = (evidence_id IS NOT NULL)", name="ck_order_intents_evidence"),
+    sa.CheckConstraint("(leg = 'exit') = (entry_order_id IS NOT NULL)", name="ck_order_intents_entry"),
+    schema="trading",
+)
+
+orders = sa.Table(
+    "orders",
+    metadata,
+    sa.Column("client_order_id", sa.Text, sa.ForeignKey("trading.order_intents.client_order_id"), primary_key=True),
+    column("state", sa.Text),
+    column("updated_at", INSTANT, server_default=NOW),
+    schema="trading",
+)
+
+order_events = sa.Table(
+    "order_events",
+    metadata,
+    sa.Column("id", sa.BigInteger, sa.Identity(), primary_key=True),
+    sa.Column("client_order_id", sa.Text, sa.ForeignKey("trading.order_intents.client_order_id"), nullable=False),
+    column("state", sa.Text),
+    column("reason", sa.Text),
+    column("created_at", INSTANT, server_default=NOW),
+    schema="trading",
+)
+
+fills = sa.Table(
+    "fills",
+    metadata,
+    key("fill_id", sa.Text),
+    sa.Column("client_order_id", sa.Text, sa.ForeignKey("trading.order_intents.client_order_id"), nullable=False, index=True),
+    column("symbol", sa.Text),
+    column("side", sa.Text),
+    column("quantity", sa.Numeric),
+    column("price", sa.Numeric),
+    column("raw_price", sa.Numeric),
+    column("commission_usd", sa.Numeric),
+    column("session", sa.Date),
+    column("filled_at", INSTANT),
+    column("reason", sa.Text),
+    column("created_at", INSTANT, server_default=NOW),
+    schema="trading",
+)
+
+positions = sa.Table(
+    "positions",
+    metadata,
+    key("portfolio", sa.Text),
+    key("strategy", sa.Text),
+    key("symbol", sa.Text),
+    column("quantity", sa.Numeric),
+    column("entry_session", sa.Date),
+    column("entry_price", sa.Numeric),
+    sa.Column("stop_price", sa.Numeric),
+    sa.Column("target_price", sa.Numeric),
+    sa.Column("max_sessions", sa.Integer),
+    column("entry_order_id", sa.Text),
+    schema="trading",
+)
+
+trades = sa.Table(
+    "trades",
+    metadata,
+    key("portfolio", sa.Text),
+    *columns_of(TRADES),
+    schema="trading",
+)
+
+equity = sa.Table(
+    "equity",
+    metadata,
+    key("portfolio", sa.Text),
+    key("session", sa.Date),
+    column("cash_usd", sa.Double),
+    column("equity_usd", sa.Double),
+    column("exposure_usd", sa.Double),
+    column("positions", sa.Integer),
+    schema="trading",
+)
+
+# Each refusal of a candidate and each limit that spoke, with its reason; `details` has the rule's numbers. A row without a
+# symbol concerns the whole portfolio.
+risk_events = sa.Table(
+    "risk_events",
+    metadata,
+    key("portfolio", sa.Text),
+    key("strategy", sa.Text),
+    key("symbol", sa.Text),
+    key("session", sa.Date),
+    key("reason", sa.Text),
+    column("created_at", INSTANT, server_default=NOW),
+    sa.Column("details", JSONB(none_as_null=True)),
+    schema="trading",
+)
+
+# One row for each look of the risk worker. Money is marked to the last prices; a figure that is not defined is NULL.
+risk_heartbeats = sa.Table(
+    "risk_heartbeats",
+    metadata,
+    sa.Column("id", sa.BigInteger, sa.Identity(), primary_key=True),
+    column("portfolio", sa.Text),
+    column("at", INSTANT),
+    column("mode", sa.Text),
+    column("level", sa.Text),
+    *(column(name, sa.Double) for name in ("equity_usd", "peak_usd", "drawdown_pct", "gross_usd", "net_usd")),
+    *(sa.Column(name, sa.Double) for name in ("var_historical_usd", "var_parametric_usd")),
+    column("positions", sa.Integer),
+    column("breaches", JSONB),
+    sa.Index("ix_trading_risk_heartbeats_portfolio_at", "portfolio", "at"),
+    schema="trading",
+)
+
+# What data-guard found in a symbol's bars for a session; the newest row of both counts.
+data_guard = sa.Table(
+    "data_guard",
+    metadata,
+    sa.Column("id", sa.BigInteger, sa.Identity(), primary_key=True),
+    column("symbol", sa.Text),
+    column("session", sa.Date),
+    column("blocked", sa.Boolean),
+    column("findings", JSONB),
+    column("created_at", INSTANT, server_default=sa.func.clock_timestamp()),
+    sa.Index("ix_trading_data_guard_session", "session"),
+    schema="trading",
+)
+
+# How far a traded day was from the backtest, by cause, in differences and in dollars; the newest row of a session counts.
+parity_days = sa.Table(
+    "parity_days",
+    metadata,
+    sa.Column("id", sa.BigInteger, sa.Identity(), primary_key=True),
+    column("portfolio", sa.Text),
+    column("strategy", sa.Text),
+    column("session", sa.Date),
+    *(column(f"{cause}_differences", sa.Integer) for cause in ("signal", "fill", "cost", "missed")),
+    *(column(f"{cause}_usd", sa.Double) for cause in ("signal", "fill", "cost", "missed")),
+    *(column(name, sa.Double) for name in ("record_usd", "backtest_usd")),
+    column("details", JSONB),
+    column("created_at", INSTANT, server_default=sa.func.clock_timestamp()),
+    sa.Index("ix_trading_parity_days_portfolio_session", "portfolio", "session"),
+    schema="trading",
+)
+
+# Every version of a strategy's parameters; symbol NULL = all symbols. A change is a new row, never an update. The clock, not
+# the start of the transaction, dates a row: a writer that waited for another comes after it.
+strategy_params = sa.Table(
+    "strategy_params",
+    metadata,
+    sa.Column("id", sa.BigInteger, sa.Identity(), primary_key=True),
+    column("strategy", sa.Text),
+    sa.Column("symbol", sa.Text),
+    column("version", sa.Integer),
+    column("params", JSONB),
+    column("enabled", sa.Boolean),
+    sa.Column("preset", sa.Text),
+    column("author", sa.Text),
+    column("reason", sa.Text),
+    column("created_at", INSTANT, server_default=sa.func.clock_timestamp()),
+    sa.UniqueConstraint(
+        "strategy",
+        "symbol",
+        "version",
+        name="strategy_params_strategy_symbol_version_key",
+        postgresql_nulls_not_distinct=True,
+    ),
+    schema="trading",
+)
+
+# What the desk believed against what the venue said, each time it was asked; `differences` is empty when they agreed.
+reconciliations = sa.Table(
+    "reconciliations",
+    metadata,
+    sa.Column("id", sa.BigInteger, sa.Identity(), primary_key=True),
+    column("portfolio", sa.Text),
+    column("session", sa.Date),
+    column("broker", sa.Text),
+    column("differences", JSONB),
+    column("halted", sa.Boolean),
+    column("created_at", INSTANT, server_default=sa.func.clock_timestamp()),
+    schema="trading",
+)
