@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
 WIDE = 200  # where nobody's window sets the width: a pipe, a file, a log
+BACKTESTS = ("unfiltered", "filtered", "buy_and_hold")
+FIGURES = ("trade_count", "total_return", "annual_return", "sharpe", "max_drawdown", "win_rate", "profit_per_trade", "cost_usd")
 console = Console(width=None if sys.stdout.isatty() else WIDE)
 Session = Annotated[str | None, typer.Option(help="Session (YYYY-MM-DD); default: the newest closed one.")]
 StrategyName = Annotated[str | None, typer.Option(help="Name of a strategy, or path/to/file.py:Class of your own.")]
@@ -54,10 +56,20 @@ def show(title: str, values: dict[str, Any]) -> None:
 
 
 def show_training(title: str, outcome: dict[str, Any]) -> None:
-    """Print what a training came to, and champion and fresh model side by side where there was a champion."""
+    """Print what a training came to, its backtests, and champion and fresh model side by side where there was a champion."""
     import pandas as pd
 
-    show(title, {name: value for name, value in outcome.items() if name != "fresh_window"})
+    plain: dict[str, Any] = {}
+    for name, value in outcome.items():
+        if isinstance(value, dict) and name not in BACKTESTS:
+            plain |= {f"{name}, {part}": figure for part, figure in value.items()}
+        elif name not in {*BACKTESTS, "fresh_window"}:
+            plain[name] = value
+    show(title, plain)
+    made = [{"backtest": name, **outcome[name]} for name in BACKTESTS if outcome.get(name)]
+    if made:
+        shown = ["backtest", *(name for name in FIGURES if name in made[0])]
+        show_frame("Out of sample, net of costs", pd.DataFrame(made, dtype=object)[shown])
     if outcome["fresh_window"]:
         show_frame("On what came after the champion's training", pd.DataFrame(outcome["fresh_window"]))
 
