@@ -222,7 +222,8 @@ def _counts(known: Orders, states: Mapping[str, OrderState], refusals: Sequence[
 def record(session: str, *, resources: Resources | None = None) -> dict[str, Any]:
     """Mark the portfolio to the session's closes and store its value and its closed trades.
 
-    What is on record stands once the next session has opened: the venue values the account as it is then.
+    Cash and positions are those of the close, also when it runs later. Once the next session has opened, what is on record stands
+    as it is.
     """
     found = resources or live()
     day, portfolio = dt.date.fromisoformat(session), found.settings.portfolio
@@ -232,7 +233,7 @@ def record(session: str, *, resources: Resources | None = None) -> dict[str, Any
     if (reason := value_stands(found, day)) is not None:
         return {"session": session, "trades": len(trades), "reason": reason}
     positions = positions_at(found, day)
-    value = account(cash_at(found, day), positions, (), _closes(found, day, {held.symbol for held in positions}))
+    value = account(cash_at(found, day), positions, (), marks.prices(found, {held.symbol for held in positions}, day))
     found.ledger.save_equity({"portfolio": portfolio, "session": day, **asdict(value), "positions": len(positions)})
     reach("record.recorded")
     return {"session": session, "equity_usd": value.equity_usd, "positions": len(positions), "trades": len(trades)}
@@ -245,7 +246,7 @@ def _decide(found: Resources, day: dt.date) -> Decisions:
     positions = found.ledger.positions(portfolio)
     orders = [order for order, _ in found.ledger.open_orders(portfolio)]
     symbols = {*signals["symbol"], *(held.symbol for held in positions), *(order.symbol for order in orders)}
-    closes = _closes(found, day, symbols)
+    closes = marks.prices(found, symbols, day)
     holdings = Holdings(portfolio, positions, orders, cash_usd(found), closes, peak_usd(found, day))
     said = answers_of(predictions)
     return decide(
@@ -293,11 +294,6 @@ def _validated(
     found.alerts.send(f"{len(entries)} entries decided on {day} were not ordered", objects)
     kept = tuple(intent for intent in intents if intent not in entries)
     return kept, [Refusal(intent.strategy, intent.symbol, day, VALIDATION) for intent in entries]
-
-
-def _closes(found: Resources, day: dt.date, symbols: set[str]) -> dict[str, float]:
-    """Last close of each symbol at or before `day`."""
-    return marks.prices(found, symbols, day)
 
 
 def _signals(found: Resources, session: str) -> pd.DataFrame:
