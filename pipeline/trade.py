@@ -222,8 +222,8 @@ def _counts(known: Orders, states: Mapping[str, OrderState], refusals: Sequence[
 def record(session: str, *, resources: Resources | None = None) -> dict[str, Any]:
     """Mark the portfolio to the session's closes and store its value and its closed trades.
 
-    Cash and positions are those of the close, also when it runs later. Once the next session has opened, what is on record stands
-    as it is.
+    Cash and positions are those of the close, also when it runs later. Once the next session has opened, what is on record
+    stands.
     """
     found = resources or live()
     day, portfolio = dt.date.fromisoformat(session), found.settings.portfolio
