@@ -9,7 +9,6 @@ from __future__ import annotations
 import html
 import math
 import re
-from dataclasses import dataclass, field
 from pathlib import Path
 from string import Template
 from typing import TYPE_CHECKING, Any, Final
@@ -20,6 +19,7 @@ from backtest.charts import MOST_SYMBOLS, chart_html, distribution_chart, equity
 from backtest.report_tables import (
     DASH,
     Cell,
+    Report,
     Sheet,
     comparison,
     drawdown_sheet,
@@ -40,38 +40,6 @@ if TYPE_CHECKING:
 
 MONTHS: Final = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 CARDS: Final = ("total_return", "annual_return", "sharpe", "deflated_sharpe", "max_drawdown", "trade_count", "profit_per_trade")
-
-
-@dataclass(frozen=True)
-class Report:
-    """What a report shows.
-
-    Attributes
-    ----------
-    title
-        Headline.
-    meta
-        What the run was made of: strategy, params, symbols, first_session, last_session, costs, ... in the order shown.
-    metrics
-        Figures of the run; None where one is not defined.
-    evidence
-        How far the figures are to be believed: `report_tables.SHARPE` of the run, `report_tables.COMPARED` of each benchmark
-        under the prefix of its name, random_entry_p and random_entry_mean.
-    trades
-        TRADES.
-    equity
-        Columns session, equity_usd, drawdown.
-    benchmarks
-        Such a frame by name, e.g. ``buy_and_hold``.
-    """
-
-    title: str
-    meta: Mapping[str, Any]
-    metrics: Mapping[str, Any]
-    evidence: Mapping[str, Any]
-    trades: pd.DataFrame
-    equity: pd.DataFrame
-    benchmarks: Mapping[str, pd.DataFrame] = field(default_factory=dict)
 
 
 def to_html(report: Report) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 import math
 import re
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
@@ -15,7 +16,6 @@ from backtest.charts import label
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from backtest.report import Report
 
 DASH: Final = "-"
 MOST_NAMES: Final = 40
@@ -47,6 +47,38 @@ NAMES: Final = {
     "cost_usd": "Costs (USD)",
     "pnl_usd": "Profit (USD)",
 }
+
+
+@dataclass(frozen=True)
+class Report:
+    """What a report shows.
+
+    Attributes
+    ----------
+    title
+        Headline.
+    meta
+        What the run was made of: strategy, params, symbols, first_session, last_session, costs, ... in the order shown.
+    metrics
+        Figures of the run; None where one is not defined.
+    evidence
+        How far the figures are to be believed: `SHARPE` of the run, `COMPARED` of each benchmark
+        under the prefix of its name, random_entry_p and random_entry_mean.
+    trades
+        TRADES.
+    equity
+        Columns session, equity_usd, drawdown.
+    benchmarks
+        Such a frame by name, e.g. ``buy_and_hold``.
+    """
+
+    title: str
+    meta: Mapping[str, Any]
+    metrics: Mapping[str, Any]
+    evidence: Mapping[str, Any]
+    trades: pd.DataFrame
+    equity: pd.DataFrame
+    benchmarks: Mapping[str, pd.DataFrame] = field(default_factory=dict)
 
 
 class Cell(NamedTuple):

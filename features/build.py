@@ -32,8 +32,7 @@ from features.regime import vix_at, vix_by_session
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from features.indicators import Array
-    from features.kernels import Instants
+    from features.kernels import Array, Instants
     from features.matrix import Bars, Sessions
 
 PUBLICATION_LAG: Final = pd.Timedelta(minutes=15)  # bars without `known_at` count as known this long after their close

@@ -7,15 +7,13 @@ give them the whole history, always from the same first bar.
 
 from __future__ import annotations
 
-from typing import Literal, NamedTuple, TypeAlias
+from typing import Literal, NamedTuple
 
 import numpy as np
 import talib
-from numpy.typing import NDArray
 
-from features.kernels import directional_movement
+from features.kernels import Array, directional_movement
 
-Array: TypeAlias = NDArray[np.float64]
 SESSIONS_A_YEAR = 252
 TIE = 1e-9  # as a fraction of the price: a smaller difference is rounding, not movement
 

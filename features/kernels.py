@@ -6,16 +6,14 @@ seen bar t + 1.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from core.compiled import compiled
 
-if TYPE_CHECKING:
-    from features.indicators import Array
-
+Array: TypeAlias = NDArray[np.float64]
 Instants: TypeAlias = NDArray[np.int64]  # nanoseconds, or whole numbers that count sessions
 DAY = 86_400_000_000_000  # nanoseconds
 

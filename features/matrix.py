@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
-    from features.indicators import Array
+    from features.kernels import Array
 
 VIX_FEATURES = ("vix", "vix_change_1", "vix_change_5", "vix_high", "vix_low")
 PRICE_FEATURES = tuple(name for name in FEATURES if name not in VIX_FEATURES)

@@ -16,7 +16,7 @@ from core.errors import DataError
 from core.sessions import sessions_between
 
 if TYPE_CHECKING:
-    from features.indicators import Array
+    from features.kernels import Array
 
 HIGH_ABOVE: Final = 25.0
 LOW_BELOW: Final = 15.0

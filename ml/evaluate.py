@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from ml.fit import Fit
     from ml.predict import Payoff
-    from ml.train import Fit
 
 RESAMPLES = 500
 

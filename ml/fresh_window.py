@@ -91,13 +91,3 @@ def next_days(champion: RegisteredNextDay, fresh: NextDayFit, dataset: pd.DataFr
     said = champion.model.predict(rows, signals).set_index(rows.index)
     both = {CHAMPION: rows.assign(**{str(name): said[name] for name in said}), FRESH: rows}
     return pd.DataFrame([{"model": name} | figures_of(each) for name, each in both.items()])
-
-
-def metrics_of(table: pd.DataFrame) -> dict[str, float]:
-    """The figures of `entries` or `next_days` under one level of names, undefined ones left out."""
-    return {
-        f"fresh_window/{row['model']}_{name}": float(value)
-        for row in table.to_dict("records")
-        for name, value in row.items()
-        if name != "model" and np.isfinite(value)
-    }

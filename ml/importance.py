@@ -15,7 +15,7 @@ from ml.models import score
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from ml.train import Fit
+    from ml.fit import Fit
 
     Array = NDArray[np.float64]
 

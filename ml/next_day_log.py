@@ -13,7 +13,6 @@ import numpy as np
 from core.errors import ConfigError
 from ml.aliases import GATES, PASSED
 from ml.dataset import inputs
-from ml.fresh_window import metrics_of
 from ml.models import chosen_settings
 from ml.next_day import BOOSTING, LIGHTGBM, NextDay, NextDayFit
 from ml.notes import NEXT_DAY, NOTE, describe, next_day_note
@@ -116,6 +115,16 @@ def load_next_day(registry: Registry, version: str) -> RegisteredNextDay:
         estimator = read_estimator(found / FILES[about[KIND]], TRUSTED_TYPES, f"Train anew: {REMEDY}.")
     model = NextDay(estimator, np.array(about[RESIDUALS]), float(about[SCALE]), tuple(about[INPUTS]))
     return RegisteredNextDay(registry.model_name, version, model, about[THROUGH])
+
+
+def metrics_of(table: pd.DataFrame) -> dict[str, float]:
+    """The figures of `ml.fresh_window` under one level of names, undefined ones left out."""
+    return {
+        f"fresh_window/{row['model']}_{name}": float(value)
+        for row in table.to_dict("records")
+        for name, value in row.items()
+        if name != "model" and np.isfinite(value)
+    }
 
 
 def _log_model(mlflow: Any, fit: NextDayFit, through: str, example: pd.DataFrame) -> str:  # noqa: ANN401

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.figure import Figure
 
-    from ml.train import Fit
+    from ml.fit import Fit
 
 BINS = 10
 SHOWN = 15

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -13,52 +13,13 @@ from core.errors import DataError
 from ml.calibrate import calibration_error
 from ml.dataset import check_dataset, inputs
 from ml.evaluate import auc, auc_interval, fold_figures
+from ml.fit import Fit
 from ml.models import CONSTANT, LOGISTIC, make_models, score
 from ml.predict import judge
 from ml.splits import PurgedWalkForward
-from ml.window import Terms, Window, learn
+from ml.window import Terms, learn
 
-if TYPE_CHECKING:
-    from ml.predict import Payoff
-
-__all__ = ["Fit", "TrainResult", "score", "train"]
 KEYS = ["strategy", "symbol", "session", "event_timestamp", "win", "net_return"]
-
-
-@dataclass(frozen=True)
-class Fit:
-    """One model: fitted on everything, judged out of sample.
-
-    Attributes
-    ----------
-    estimator
-        Fitted on all candidates and calibrated on their past folds.
-    payoffs
-        Of each strategy's candidates, with the threshold that decides.
-    auc, auc_low, auc_high
-        Of the pooled out-of-sample predictions, with a 95 % interval.
-    log_loss, calibration_error
-        Of the same predictions; the constant rate's log loss is what a model has to beat.
-    fold_figures
-        `ml.evaluate.fold_figures` of each test block, oldest first.
-    out_of_sample
-        strategy, symbol, session, event_timestamp, win, net_return, fold, probability, predicted_return, accept, confidence.
-    window, folds
-        What was learnt from all candidates, and from the training part of each fold.
-    """
-
-    name: str
-    estimator: Any
-    payoffs: dict[str, Payoff]
-    auc: float
-    auc_low: float
-    auc_high: float
-    log_loss: float
-    calibration_error: float
-    fold_figures: list[dict[str, float]]
-    out_of_sample: pd.DataFrame
-    window: Window
-    folds: list[Window]
 
 
 @dataclass(frozen=True)

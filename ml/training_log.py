@@ -28,7 +28,8 @@ from ml.stored_form import SklearnFlavour
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from ml.train import Fit, TrainResult
+    from ml.fit import Fit
+    from ml.train import TrainResult
 
 KIND, PAYOFFS, THROUGH, INPUTS = "kind", "payoffs", "trained_through", "inputs"
 TRUSTED_TYPES: Final = ["numpy.dtype"]  # beyond those that skops itself knows to be harmless

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from backtest.engine import Result
-    from backtest.report import Report
+    from backtest.report_tables import Report
     from pipeline.resources import Resources
 
 
@@ -40,7 +40,7 @@ def report_of(
         deflated Sharpe ratio is shown.
     """
     from backtest.evidence import benchmark_evidence, sharpe_evidence
-    from backtest.report import Report
+    from backtest.report_tables import Report
 
     cash, bars_a_year = result.initial_cash_usd, result.panel.bars_a_year
     computed = sharpe_evidence(
@@ -80,7 +80,7 @@ def write_report(report: Report, folder: Path) -> tuple[Path, Path]:
 
 def stored_report(found: Resources, run_id: str) -> Report:
     """The report of a stored run, from what was stored and the bars of its symbols."""
-    from backtest.report import Report
+    from backtest.report_tables import Report
     from storage.runs import find_run, frames_of
 
     run = find_run(found.engine, run_id)

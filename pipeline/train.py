@@ -53,7 +53,7 @@ def run(session: str, *, resources: Resources | None = None) -> dict[str, Any]:
     DataError
         When there is too little to learn from.
     """
-    from ml.fresh_window import metrics_of
+    from ml.next_day_log import metrics_of
     from ml.train import train
     from pipeline.gates import objections_to
     from storage.turns import MLFLOW, in_turn

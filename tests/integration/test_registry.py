@@ -10,9 +10,9 @@ import pytest
 
 from core.errors import NoChampion
 from ml.dataset import fingerprint, inputs
-from ml.models import LIGHTGBM, LOGISTIC, model_digest
+from ml.models import LIGHTGBM, LOGISTIC, model_digest, score
 from ml.registry import Registry
-from ml.train import TrainResult, score, train
+from ml.train import TrainResult, train
 from storage.engine import cluster_url
 from tests.unit.ml.conftest import make_candidates
 

@@ -15,8 +15,9 @@ import pytest
 
 from core.errors import NoChampion
 from ml.dataset import inputs
+from ml.models import score
 from ml.registry import Registry
-from ml.train import score, train
+from ml.train import train
 from tests.unit.ml.conftest import make_candidates
 
 if TYPE_CHECKING:

@@ -14,8 +14,9 @@ from hypothesis import strategies as st
 
 from backtest.charts import MOST_SYMBOLS, bins_around_zero, distribution_chart, equity_chart, symbol_chart, trade_chart
 from backtest.metrics import drawdown, summarise
-from backtest.report import Report, to_html, to_markdown, verdict
+from backtest.report import to_html, to_markdown, verdict
 from backtest.report_tables import (
+    Report,
     comparison,
     exit_reasons,
     figure_sheets,

@@ -8,9 +8,9 @@ import pytest
 
 from core.errors import DataError
 from core.frames import FEATURES
-from ml.fresh_window import entries, metrics_of, next_days
+from ml.fresh_window import entries, next_days
 from ml.next_day import NextDay, Signals, figures_of, train_next_day
-from ml.next_day_log import RegisteredNextDay
+from ml.next_day_log import RegisteredNextDay, metrics_of
 from ml.predict import EntryFilter, Payoff
 from tests.unit.ml.test_next_day import rows as next_day_rows
 

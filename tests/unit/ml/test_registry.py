@@ -16,9 +16,9 @@ import yaml
 
 from core.errors import ConfigError, NoChampion
 from ml.dataset import inputs
-from ml.models import LIGHTGBM, LOGISTIC, model_digest
+from ml.models import LIGHTGBM, LOGISTIC, model_digest, score
 from ml.registry import ALIAS, Registry, load_scorer
-from ml.train import TrainResult, score, train
+from ml.train import TrainResult, train
 from tests.unit.ml.conftest import make_candidates
 
 if TYPE_CHECKING:

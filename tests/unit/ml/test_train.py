@@ -11,10 +11,10 @@ from core.errors import DataError
 from core.frames import FEATURES
 from ml.dataset import check_dataset, fingerprint, inputs
 from ml.evaluate import auc, auc_interval, fold_figures, strategy_table
-from ml.models import LIGHTGBM, LOGISTIC, make_models, model_bytes, model_digest
+from ml.models import LIGHTGBM, LOGISTIC, make_models, model_bytes, model_digest, score
 from ml.plots import confusion_figure, roc_figure
 from ml.predict import EntryFilter, Payoff
-from ml.train import score, train
+from ml.train import train
 from tests.unit.ml.conftest import make_candidates
 
 
