@@ -116,9 +116,9 @@ def trading_execution() -> None:  # noqa: C901  # one function a task
     @task
     def measure_gap(session: str) -> dict[str, Any]:
         """Replay the day beside the backtest and split the gap by its cause; a signal gap is mailed."""
-        from pipeline import parity
+        from pipeline import parity_day
 
-        return parity.record_day(session)
+        return parity_day.record_day(session)
 
     session = choose_session()
     chain(

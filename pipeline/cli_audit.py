@@ -57,7 +57,7 @@ def parity(
 @verbs.command()
 def parity_day(session: Session = None) -> None:
     """Hold one traded day against the backtest and store the gap, split by cause. Exit code 1 when the signals differ."""
-    from pipeline.parity import record_day
+    from pipeline.parity_day import record_day
 
     row = record_day(session_of(session))
     details = row.pop("details")

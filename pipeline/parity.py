@@ -22,14 +22,14 @@ import pandas as pd
 from core.errors import DataError
 from core.frames import SIGNALS
 from pipeline.resources import Resources, live
-from pipeline.signals import joint_name, signals_of
+from pipeline.signals import signals_of
 from pipeline.worth import first_usd
 from trading.fills import END_OF_DATA, REASONS
 from trading.portfolio import trades_of
 from trading.strategies.gate import ungated
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from backtest.engine import Result
     from core.models import Position
@@ -163,33 +163,6 @@ def of_ledger(first: dt.date | None, last: dt.date | None, *, resources: Resourc
     mine = signals[signals["strategy"].isin(names)]
     record = Record(trades[trades["decision_session"] >= pd.Timestamp(days[0])], held, equity, mine)
     return compare(record, result, expected[expected["session"].isin(equity["session"])])
-
-
-def record_day(session: str, *, resources: Resources | None = None) -> dict[str, Any]:
-    """Measure a traded day against the backtest, store the split, and alert when the signals were not the same.
-
-    Call it once the session is on record; called again, it adds a newer measurement, and alerts if the signals differ in
-    another way than before. See `pipeline.parity_day`.
-    """
-    from pipeline.parity_day import measure, row_of
-    from storage.parity import ParityLedger
-
-    found = resources or live()
-    day = measure(found, dt.date.fromisoformat(session))
-    row = row_of(day, found.settings.portfolio, joint_name(found.strategies))
-    ledger = ParityLedger(found.engine)
-    before = ledger.of_session(found.settings.portfolio, day.session)
-    ledger.add(row)
-    if _signals_apart(row) and (before is None or _signals_apart(row) != _signals_apart(before)):
-        said = [f"{each.symbol}: {each.detail}" for each in day.differences if each.cause == "signal"]
-        found.alerts.send(f"Signals of {session} are not the backtest's", "\n".join(said))
-    kept = (f"{cause}_{what}" for cause in CAUSES for what in ("differences", "usd"))
-    return {"session": session, **{name: row[name] for name in kept}, "details": row["details"]}
-
-
-def _signals_apart(row: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """The differences in signals of a measured day."""
-    return [each for each in row["details"] if each["cause"] == "signal"]
 
 
 def backtest_of(  # noqa: PLR0917  # a question of six parts

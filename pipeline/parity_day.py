@@ -14,16 +14,16 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pandas as pd
 
-from core.models import Leg, OrderState, Side
+from core.models import Leg, Side
 from core.sessions import next_session, sessions_between
+from pipeline.book import accept, book_before
 from pipeline.known import deadlines
 from pipeline.marks import prices
 from pipeline.parity import CAUSES, CENT, signal_gap
-from pipeline.signals import signals_of
+from pipeline.resources import VIX, Resources, live
+from pipeline.signals import joint_name, signals_of
 from pipeline.trade import answers_of
 from pipeline.worth import first_usd
-from trading.brokers.intake import position_after
-from trading.brokers.memory import MemoryBook
 from trading.brokers.paper import PaperBroker
 from trading.brokers.placing import place
 from trading.decide import Holdings, decide
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from core.models import Fill, OrderIntent
-    from pipeline.resources import Resources
+    from trading.brokers.memory import MemoryBook
     from trading.strategies.base import Strategy
 
 Key = tuple[str, str, Leg]  # strategy, symbol, leg: a symbol is entered and left at most once a session by each strategy
@@ -80,6 +80,32 @@ class Day:
         return sum(each.gap_usd for each in self.differences if each.cause == cause)
 
 
+def record_day(session: str, *, resources: Resources | None = None) -> dict[str, Any]:
+    """Measure a traded day against the backtest, store the split, and alert when the signals were not the same.
+
+    Call it once the session is on record; called again, it adds a newer measurement, and alerts if the signals differ in
+    another way than before.
+    """
+    from storage.parity import ParityLedger
+
+    found = resources or live()
+    day = measure(found, dt.date.fromisoformat(session))
+    row = row_of(day, found.settings.portfolio, joint_name(found.strategies))
+    ledger = ParityLedger(found.engine)
+    before = ledger.of_session(found.settings.portfolio, day.session)
+    ledger.add(row)
+    if _signal_rows(row) and (before is None or _signal_rows(row) != _signal_rows(before)):
+        said = [f"{each.symbol}: {each.detail}" for each in day.differences if each.cause == "signal"]
+        found.alerts.send(f"Signals of {session} are not the backtest's", "\n".join(said))
+    kept = (f"{cause}_{what}" for cause in CAUSES for what in ("differences", "usd"))
+    return {"session": session, **{name: row[name] for name in kept}, "details": row["details"]}
+
+
+def _signal_rows(row: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The differences in signals of a measured day."""
+    return [each for each in row["details"] if each["cause"] == "signal"]
+
+
 def measure(found: Resources, day: dt.date) -> Day:
     """Hold the live portfolio's session `day` against the backtest: the orders it filled, and the signals of its close."""
     before = sessions_between(day - dt.timedelta(days=10), day)[-2].date()
@@ -105,7 +131,6 @@ def signals_at(
 ) -> pd.DataFrame:
     """SIGNALS with strategy, symbol and close of some sessions, computed now from the bars known at `as_of`, or all."""
     from features.regime import with_vix
-    from pipeline.resources import VIX
 
     bars = found.bars.read([*found.universe(), VIX], end=max(days), as_of=as_of)
     vix = bars[bars["symbol"] == VIX]
@@ -120,19 +145,6 @@ def closes_at(found: Resources, day: dt.date, as_of: dt.datetime | None = None) 
     """Last close of each symbol of the universe, and of each that was ever held, at or before a session."""
     traded = {fill.symbol for _, fill in found.ledger.fills(found.settings.portfolio)}
     return prices(found, {*found.universe(), *traded}, day, as_of)
-
-
-def book_before(found: Resources, day: dt.date) -> MemoryBook:
-    """The portfolio's book as it stood after the session before `day`, without the orders decided at that session."""
-    book, portfolio = MemoryBook(), found.settings.portfolio
-    pairs = found.ledger.fills(portfolio)
-    for order, fill in pairs:
-        if fill.session < day:
-            _take(book, order, fill)
-    for order, _ in book.open_orders(portfolio):
-        if order.leg is Leg.ENTRY:  # good for its own session
-            book.transition(order.client_order_id, OrderState.EXPIRED)
-    return book
 
 
 def holdings_before(found: Resources, book: MemoryBook, before: dt.date, as_of: dt.datetime | None = None) -> Holdings:
@@ -209,7 +221,7 @@ def _with_waiting(found: Resources, book: MemoryBook, before: dt.date) -> Memory
     later = [order for order, fill in found.ledger.fills(portfolio) if fill.session > before]
     for order in (*open_exits, *later):
         if order.leg is Leg.EXIT and order.decision_session < before and book.order(order.client_order_id) is None:
-            _accept(book, order)
+            accept(book, order)
     return book
 
 
@@ -257,18 +269,6 @@ def _net(money: Money | None) -> float:
 
 def _total(money: Mapping[Key, Money]) -> float:
     return sum(_net(each) for each in money.values())
-
-
-def _take(book: MemoryBook, order: OrderIntent, fill: Fill) -> None:
-    if book.order(order.client_order_id) is None:
-        _accept(book, order)
-    book.record_fill(fill, order, lambda before: position_after(before, order, fill))
-
-
-def _accept(book: MemoryBook, order: OrderIntent) -> None:
-    book.record_intents([order])
-    for state in (OrderState.SUBMITTED, OrderState.ACCEPTED):
-        book.transition(order.client_order_id, state)
 
 
 def row_of(day: Day, portfolio: str, strategy: str) -> dict[str, Any]:

@@ -12,7 +12,7 @@ import pytest
 from core.errors import DataError
 from core.models import OrderState
 from core.sessions import close_of, next_session
-from pipeline import daily_mail, parity, reconcile, trade
+from pipeline import daily_mail, parity_day, reconcile, trade
 from pipeline.resources import VIX, Resources
 from pipeline.risk_watch import look
 from tests.standins.alpaca import AlpacaStandIn
@@ -78,7 +78,7 @@ def test_the_evening_goes_on_with_the_rest(database_settings: Settings, changes:
     outcome = trade.place(session, resources=desk)
     trade.confirm(session, resources=desk)
     recorded = trade.record(session, resources=desk)
-    parity.record_day(session, resources=desk)
+    parity_day.record_day(session, resources=desk)
 
     assert (outcome["placed"], outcome["refused"]) == (1, 0)
     last = float(walk("GON", START, GONE)["close"].iloc[-1])

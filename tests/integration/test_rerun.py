@@ -19,7 +19,7 @@ import sqlalchemy as sa
 
 from core.models import Leg
 from core.sessions import sessions_between
-from pipeline import daily_mail, parity, reconcile, trade
+from pipeline import daily_mail, parity_day, reconcile, trade
 from pipeline.resources import VIX, Resources
 from storage import trading_tables  # noqa: F401  # declares every table
 from storage.columns import metadata
@@ -46,7 +46,7 @@ STEPS: dict[str, Callable[..., Any]] = {
     "reconcile_after": reconcile.reconcile,
     "record": trade.record,
     "mail": daily_mail.send,
-    "measure_gap": parity.record_day,
+    "measure_gap": parity_day.record_day,
 }
 LOGS = {"reconciliations", "parity_days"}
 SYMBOLS = ("AAA", "BBB", "CCC", "DDD")

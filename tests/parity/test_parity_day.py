@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 from core.sessions import close_of, sessions_between
-from pipeline import parity, replay, trade
+from pipeline import parity, parity_day, replay, trade
 from pipeline.resources import VIX, Resources
 from storage.parity import ParityLedger
 from tests.standins.evidence import vouch
@@ -110,7 +110,7 @@ def test_every_traded_day_is_measured_and_none_has_a_gap(desk: Resources, mailbo
     days = [stamp.date() for stamp in sessions_between(FIRST, LAST)]
 
     for day in days:
-        parity.record_day(day.isoformat(), resources=desk)
+        parity_day.record_day(day.isoformat(), resources=desk)
 
     stored = ParityLedger(desk.engine).read("main")
     assert stored["session"].tolist() == days
@@ -134,7 +134,7 @@ def test_a_fill_at_another_price_and_a_dear_one_are_told_apart(
     worse = replace(dear, raw_price=dear.raw_price + 1, price=dear.price + 1, commission_usd=dear.commission_usd + 7)
     with_fills(desk, monkeypatch, [*pairs[:place], (pairs[place][0], worse), *pairs[place + 1 :]])
 
-    row = parity.record_day(dear.session.isoformat(), resources=desk)
+    row = parity_day.record_day(dear.session.isoformat(), resources=desk)
 
     found = {each["cause"]: each["gap_usd"] for each in row["details"] if each["detail"].startswith("entry")}
     assert found == pytest.approx({"fill": -float(dear.quantity), "cost": -7.0})
@@ -148,7 +148,7 @@ def test_an_order_that_was_never_filled_is_missed(desk: Resources, monkeypatch: 
     order, gone = next((order, fill) for order, fill in pairs if fill.reason == "time")
     with_fills(desk, monkeypatch, [pair for pair in pairs if pair[1] is not gone])
 
-    row = parity.record_day(gone.session.isoformat(), resources=desk)
+    row = parity_day.record_day(gone.session.isoformat(), resources=desk)
 
     assert row["missed_differences"] == 1
     assert [(each["cause"], each["symbol"]) for each in row["details"]] == [("missed", order.symbol)]
@@ -161,7 +161,7 @@ def test_a_bar_revised_after_the_decision_is_a_signal_gap_and_an_alert(desk: Res
     prices = ["open", "high", "low", "close", "adj_close"]
     desk.bars.write(bar.assign(**{name: bar[name] * 1.2 for name in prices}), source="walk", ingested_at=LOADED)
 
-    row = parity.record_day(entered.session.isoformat(), resources=desk)
+    row = parity_day.record_day(entered.session.isoformat(), resources=desk)
 
     assert row["signal_differences"] >= 2, "the signal, and the entry that would not have been"
     assert mailbox.subjects == [f"Signals of {entered.session} are not the backtest's"]

@@ -22,7 +22,7 @@ import uvicorn
 
 from core.errors import RetryLater
 from core.sessions import close_of
-from pipeline import daily_mail, parity, reconcile, trade
+from pipeline import daily_mail, parity_day, reconcile, trade
 from pipeline.listen import listen
 from pipeline.resources import VIX, Resources
 from serving.app import create_app
@@ -56,7 +56,7 @@ STEPS: dict[str, Callable[..., Any]] = {
     "reconcile.reconcile again": reconcile.reconcile,
     "trade.record": trade.record,
     "daily_mail.send": daily_mail.send,
-    "parity.record_day": parity.record_day,
+    "parity_day.record_day": parity_day.record_day,
 }
 
 

@@ -1,0 +1,41 @@
+"""The portfolio's book as it stood at an earlier session, rebuilt from the ledger's fills."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from core.models import Leg, OrderState
+from trading.brokers.intake import position_after
+from trading.brokers.memory import MemoryBook
+
+if TYPE_CHECKING:
+    import datetime as dt
+
+    from core.models import Fill, OrderIntent
+    from pipeline.resources import Resources
+
+
+def book_before(found: Resources, day: dt.date) -> MemoryBook:
+    """The portfolio's book as it stood after the session before `day`, without the orders decided at that session."""
+    book, portfolio = MemoryBook(), found.settings.portfolio
+    pairs = found.ledger.fills(portfolio)
+    for order, fill in pairs:
+        if fill.session < day:
+            _take(book, order, fill)
+    for order, _ in book.open_orders(portfolio):
+        if order.leg is Leg.ENTRY:  # good for its own session
+            book.transition(order.client_order_id, OrderState.EXPIRED)
+    return book
+
+
+def _take(book: MemoryBook, order: OrderIntent, fill: Fill) -> None:
+    if book.order(order.client_order_id) is None:
+        accept(book, order)
+    book.record_fill(fill, order, lambda before: position_after(before, order, fill))
+
+
+def accept(book: MemoryBook, order: OrderIntent) -> None:
+    """Put an order into the book as one that the venue has accepted."""
+    book.record_intents([order])
+    for state in (OrderState.SUBMITTED, OrderState.ACCEPTED):
+        book.transition(order.client_order_id, state)
