@@ -21,6 +21,7 @@ COPY features/ features/
 COPY feature_repo/ feature_repo/
 COPY trading/ trading/
 COPY backtest/ backtest/
+COPY research/ research/
 COPY ml/ ml/
 COPY monitoring/ monitoring/
 COPY pipeline/ pipeline/

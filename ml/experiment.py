@@ -286,7 +286,7 @@ def _effect(value: float, low: Array, high: Array) -> Effect:
 
 
 def _spa(gains: Array, terms: Terms) -> float | None:
-    from backtest.snooping import superior
+    from research.snooping import superior
 
     if gains.shape[1] < 2 or len(gains) < SPA_SESSIONS:  # noqa: PLR2004  # one challenger is no search
         return None

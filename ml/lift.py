@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 import pandas as pd
 
-from backtest.statistics import PERIODS_A_YEAR, mean_interval
 from features.regime import vix_regime
 from ml.models import LOGISTIC
+from research.statistics import PERIODS_A_YEAR, mean_interval
 
 if TYPE_CHECKING:
     from ml.train import TrainResult

@@ -23,7 +23,7 @@ from pipeline.verdict import Plan, Research, weigh
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from trading.allocation import Method
+    from research.allocation import Method
 
 HOLDOUT_SESSIONS = 504
 

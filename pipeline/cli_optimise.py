@@ -12,9 +12,9 @@ from core.sessions import normalise_symbol
 from pipeline.terminal import Session, console, session_of
 
 if TYPE_CHECKING:
-    from backtest.optimise import Constraints, Metric, Sampler
     from pipeline.optimise import WalkForward
     from pipeline.search import Step
+    from research.search import Constraints, Metric, Sampler
 
 verbs = typer.Typer()
 SHOWN = ("profit_per_trade", "win_rate", "average_winner", "average_loser", "trade_count", "sharpe", "max_drawdown")
@@ -89,7 +89,7 @@ def _constraints(profit: float | None, month: float | None, factor: float | None
 
 
 def _show(strategy: str, metric: str, found: WalkForward) -> None:
-    from backtest.optimise import Best
+    from research.search import Best
 
     windows = Table("Test window", f"{metric} in training", *SHOWN, title=f"{strategy}: each window on what it had not seen")
     for step in found.steps:

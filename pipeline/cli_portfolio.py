@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from pipeline.verdict import Research
-    from trading.allocation import Allocation, Method
-    from trading.validation_report import Report
+    from research.allocation import Allocation, Method
+    from research.validation_report import Report
 
 verbs = typer.Typer()
 METHODS = "risk_parity_profit_weighted, inverse_volatility or equal."
@@ -40,8 +40,8 @@ def rank(
     csv: Annotated[Path | None, typer.Option(help="Write all ranks there.")] = None,
 ) -> None:
     """Put the newest sweep in order: profit per trade, then Sharpe."""
-    from backtest.selection import RANKED
     from pipeline import portfolio as step
+    from research.selection import RANKED
 
     table = step.ranked(session_of(session), min_trades=min_trades)[list(RANKED)]
     show_frame(
@@ -63,8 +63,8 @@ def correlate(  # noqa: PLR0917  # typer turns each into an option
     html: Annotated[Path | None, typer.Option(help="Write the heat map there.")] = None,
 ) -> None:
     """Correlate the equity curves of the best, flag look-alikes, and pick a diversified few."""
-    from backtest.selection import heat_map
     from pipeline import portfolio as step
+    from research.selection import heat_map
 
     with console.status("Running the best again ..."):
         found = step.shortlist(
@@ -166,7 +166,7 @@ def research(  # noqa: PLR0917  # typer turns each into an option
 
 
 def _show_research(found: Research) -> None:
-    from backtest.selection import RANKED
+    from research.selection import RANKED
 
     table = found.shortlist.table[list(RANKED)].head(10)
     show_frame(f"The best on the sessions up to {found.plan.split}, net of costs", table)
@@ -190,7 +190,7 @@ def _show_matrix(correlation: pd.DataFrame) -> None:
 
 
 def _show_allocation(number: int, shared: Allocation) -> None:
-    from backtest.report_tables import figure_text
+    from research.report_tables import figure_text
 
     table = Table("Sleeve", "USD", "Share", title=f"Portfolio {number}: {shared.method}")
     for (name, usd), share in zip(shared.usd.items(), shared.weights, strict=True):

@@ -78,10 +78,10 @@ def compare(
     csv: Annotated[Path | None, typer.Option(help="Write the figures there.")] = None,
 ) -> None:
     """Put the figures of backtests on record side by side."""
-    from backtest.charts import equity_chart
-    from backtest.report_tables import figure_text
     from pipeline.report import compare as side_by_side
     from pipeline.resources import live
+    from research.charts import equity_chart
+    from research.report_tables import figure_text
 
     figures, curves = side_by_side(live(), run)
     table = Table("", *(str(name) for name in figures), title="Backtests, net of costs")

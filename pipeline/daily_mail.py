@@ -225,7 +225,7 @@ def _named(difference: dict[str, Any]) -> str:
 
 
 def _resolved(difference: dict[str, Any]) -> bool:
-    from trading.reconcile import RESOLVED, Rule
+    from trading.brokers.reconcile import RESOLVED, Rule
 
     return Rule(difference["rule"]) in RESOLVED
 

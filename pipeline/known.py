@@ -2,7 +2,7 @@
 
 A revision splits history: before it every decision saw the old bar, from then on the new one. Between two revisions of a symbol
 what is known only grows, and since a row of signals or features is a function of the bars up to its own
-(`backtest.leakage` holds it), one computation over each such stretch gives what every decision within it computed.
+(`research.leakage` holds it), one computation over each such stretch gives what every decision within it computed.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Walk-forward optimisation on stored bars: search each window, score the next one, join, weigh, record.
 
-Owns the order of these; a window is `pipeline.search`, a joined record and its weight are `backtest.out_of_sample`.
+Owns the order of these; a window is `pipeline.search`, a joined record and its weight are `research.out_of_sample`.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from optuna.storages import BaseStorage
 
-    from backtest.optimise import Constraints
-    from backtest.out_of_sample import Record, Verdict
-    from backtest.statistics import Interval
     from core.settings import Settings
     from pipeline.search import Plan, Progress, Search, Step
+    from research.out_of_sample import Record, Verdict
+    from research.search import Constraints
+    from research.statistics import Interval
 
 EXPERIMENT = "optimise"
 
@@ -56,7 +56,7 @@ class WalkForward:
 
 def constraints_of(settings: Settings) -> Constraints:
     """What the settings ask of a parameter set."""
-    from backtest.optimise import Constraints
+    from research.search import Constraints
 
     return Constraints(
         settings.optimise_min_profit_per_trade_pct,
@@ -90,8 +90,8 @@ def run(
     """
     from joblib import Parallel, delayed
 
-    from backtest.optimise import quiet
     from pipeline.search import Progress
+    from research.search import quiet
     from storage.studies import open_studies
 
     found = resources or live()
@@ -112,10 +112,10 @@ def run(
 
 def search_of(resources: Resources, session: str, plan: Plan) -> Search:
     """The search that a plan asks for, on the stored bars up to `session`; what it cannot run on is said here."""
-    from backtest.optimise import Task, size_of
     from backtest.panel import prepare
-    from backtest.walkforward import windows
     from pipeline.search import Search
+    from research.search import Task, size_of
+    from research.walkforward import windows
 
     size_of(plan.strategy, plan.sampler, plan.trials)  # what cannot be searched fails before bars are loaded
     settings, known = resources.settings, bars_by_symbol(resources, session)
@@ -153,8 +153,8 @@ def _address(resources: Resources) -> str:
 
 def _returns(search: Search, storage: BaseStorage, jobs: int, progress: Progress) -> NDArray[np.float64]:
     """Daily returns, over all sessions searched and tested, of every parameter set that any window tried."""
-    from backtest.optimise import trials_of
-    from backtest.out_of_sample import returns_of
+    from research.out_of_sample import returns_of
+    from research.search import trials_of
 
     names = [search.study_name(search.at(no)) for no in range(len(search.spans))]
     seen = [one.params for name in names for one in trials_of(storage, name) if one.metrics is not None]
@@ -168,10 +168,10 @@ def _weigh(
     resources: Resources, search: Search, steps: list[Step], tried: NDArray[np.float64], mlflow_run_id: str
 ) -> WalkForward:
     """Join the windows, deflate by every trial of the strategy ever made, and store the run."""
-    from backtest.evidence import period_returns
-    from backtest.optimise import Best
-    from backtest.out_of_sample import join, weigh
-    from backtest.statistics import mean_interval, sharpe_interval
+    from research.evidence import period_returns
+    from research.out_of_sample import join, weigh
+    from research.search import Best
+    from research.statistics import mean_interval, sharpe_interval
     from trading.strategies.registry import make_strategy
 
     cash, bars_a_year = search.task.initial_cash_usd, search.axis.bars_a_year
@@ -232,7 +232,7 @@ def evidence(verdict: Verdict) -> dict[str, Any]:
 
 def _track_step(resources: Resources, step: Step, parent: str) -> None:
     """A window as a run within its walk-forward's."""
-    from backtest.optimise import Best
+    from research.search import Best
 
     window, best = step.window, step.found
     params = best.params if isinstance(best, Best) else {}

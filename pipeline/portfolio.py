@@ -1,7 +1,7 @@
 """From a sweep to a portfolio: rank, correlate, allocate, validate; and whether the stored one may trade.
 
-Owns the order of these and what is stored between them. Every figure is made by `backtest.selection`, `trading.allocation` and
-`trading.validation` on backtests run again here, up to the session asked for.
+Owns the order of these and what is stored between them. Every figure is made by `research.selection`, `research.allocation` and
+`research.validation` on backtests run again here, up to the session asked for.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ if TYPE_CHECKING:
 
     from backtest.engine import Result
     from backtest.panel import Panel
-    from backtest.selection import Pick
+    from research.allocation import Allocation, Method
+    from research.selection import Pick
+    from research.validation import Sleeve, ValidationLimits
+    from research.validation_report import Report
     from storage.portfolios import Portfolio
-    from trading.allocation import Allocation, Method
     from trading.risk import Limits
     from trading.strategies.base import Strategy
-    from trading.validation import Sleeve, ValidationLimits
-    from trading.validation_report import Report
 
 log = structlog.get_logger()
 MIN_TRADES = 30  # the mean of fewer says little, and the best of many such means says nothing
@@ -50,7 +50,7 @@ class Candidate:
     @property
     def label(self) -> str:
         """Its name in tables: strategy@symbol."""
-        from backtest.selection import label
+        from research.selection import label
 
         return label(f"{self.strategy}_vix" if self.vix_gate else self.strategy, self.symbol)
 
@@ -63,7 +63,7 @@ class Candidate:
 
 @dataclass(frozen=True)
 class Shortlist:
-    """The best of a sweep: `table` as `backtest.selection.rank`, curves run again, and the diversified pick among them."""
+    """The best of a sweep: `table` as `research.selection.rank`, curves run again, and the diversified pick among them."""
 
     table: pd.DataFrame
     candidates: dict[str, Candidate]
@@ -89,7 +89,7 @@ def ranked(
     DataError
         When nothing was swept, or no cell has so many trades.
     """
-    from backtest.selection import rank
+    from research.selection import rank
 
     found = resources or live()
     swept = found.trials.swept(FIGURES, dt.date.fromisoformat(session))
@@ -128,7 +128,7 @@ def shortlist(
     flag_above, below
         Correlations of daily returns: pairs over the one are flagged, the picked stay under the other.
     """
-    from backtest.selection import correlations, diversify, flagged, returns_of
+    from research.selection import correlations, diversify, flagged, returns_of
 
     found = resources or live()
     table = ranked(session, min_trades=min_trades, among=among, resources=found).head(top)
@@ -181,10 +181,10 @@ def share(
     high_usd: float = 400.0,
     at_most: int = 3,
 ) -> Allocation:
-    """Share capital among the picked of a shortlist; see `trading.allocation.allocate_capital`."""
+    """Share capital among the picked of a shortlist; see `research.allocation.allocate_capital`."""
     import pandas as pd
 
-    from trading.allocation import allocate_capital
+    from research.allocation import allocate_capital
 
     labels = list(chosen.pick.chosen)
     profit = pd.Series({name: chosen.results[name].metrics["profit_per_trade"] for name in labels}, dtype="float64")
@@ -246,8 +246,8 @@ def examine(session: str, *, resources: Resources | None = None) -> tuple[int, R
     DataError
         When no portfolio is stored.
     """
-    from backtest.selection import returns_of
-    from trading.validation import validate
+    from research.selection import returns_of
+    from research.validation import validate
 
     found = resources or live()
     stored = stored_portfolio(found, dt.date.fromisoformat(session))
@@ -289,7 +289,7 @@ def objection(found: Resources, day: dt.date) -> str | None:
 
 def limits_of(found: Resources) -> ValidationLimits:
     """The limits of the settings."""
-    from trading.validation import ValidationLimits
+    from research.validation import ValidationLimits
 
     settings = found.settings
     stop = settings.validate_max_stop_pct
@@ -324,7 +324,7 @@ def _candidate(strategy: str, symbol: str, stored: Mapping[str, Any]) -> Candida
 
 
 def _sleeve(each: Candidate, usd: float, result: Result, returns: pd.Series, limits: Limits) -> Sleeve:
-    from trading.validation import Sleeve, largest_position_usd
+    from research.validation import Sleeve, largest_position_usd
 
     stop_pct = _widest_stop_pct(result.panel, each.make())
     return Sleeve(

@@ -115,7 +115,7 @@ def evidence_of(version: Version, *, resources: Resources | None = None) -> dict
     dict
         run_id, trials, sharpe, deflated_sharpe, overfitting; None where not defined.
     """
-    from backtest.statistics import deflated_sharpe, moments, sharpe_ratio
+    from research.statistics import deflated_sharpe, moments, sharpe_ratio
 
     found = resources or live()
     run = _run_of(found, version)
@@ -243,7 +243,7 @@ def _returns(found: Resources, run: Run) -> pd.Series[float]:
 
 def _overfitting(found: Resources, run: Run) -> float | None:
     """Of the filtered strategies on record that cover the same sessions, and the unfiltered one (CSCV)."""
-    from backtest.statistics import overfitting
+    from research.statistics import overfitting
     from storage.runs import list_runs
 
     runs = [run, *list_runs(found.engine, FILTERED, limit=COMPARED), *list_runs(found.engine, UNFILTERED, limit=1)]

@@ -16,7 +16,7 @@ from pipeline.resources import Resources, live
 from pipeline.worth import since
 
 if TYPE_CHECKING:
-    from trading.reconcile import Desk, Difference, Venue
+    from trading.brokers.reconcile import Desk, Difference, Venue
 
 log = structlog.get_logger()
 
@@ -54,7 +54,7 @@ def reconcile(session: str, *, resources: Resources | None = None) -> Outcome:
     """
     from storage.locks import executor_lock
     from storage.reconciliations import save
-    from trading.reconcile import Rule, expired
+    from trading.brokers.reconcile import Rule, expired
 
     found = resources or live()
     day, portfolio = dt.date.fromisoformat(session), found.settings.portfolio
@@ -80,7 +80,7 @@ def reconcile(session: str, *, resources: Resources | None = None) -> Outcome:
 
 def _looked(found: Resources, day: dt.date) -> tuple[Difference, ...]:
     """One look at both: what was missed, and what still differs once it is taken."""
-    from trading.reconcile import compare
+    from trading.brokers.reconcile import compare
 
     fresh = _collected(found, day)
     tolerance = Decimal(str(found.settings.reconcile_cash_tolerance_usd))
@@ -90,7 +90,7 @@ def _looked(found: Resources, day: dt.date) -> tuple[Difference, ...]:
 def _collected(found: Resources, day: dt.date) -> list[Difference]:
     """Take what the venue filled; what the ledger did not have is a difference, and so is what it cannot take."""
     from trading.brokers.intake import collect
-    from trading.reconcile import contradiction, missed
+    from trading.brokers.reconcile import contradiction, missed
 
     portfolio = found.settings.portfolio
     before = {fill.fill_id for _, fill in found.ledger.fills(portfolio)}
@@ -107,7 +107,7 @@ def _both(found: Resources) -> tuple[Desk, Venue]:
 
 
 def _desk(found: Resources) -> Desk:
-    from trading.reconcile import Desk
+    from trading.brokers.reconcile import Desk
 
     portfolio = found.settings.portfolio
     orders = found.ledger.open_orders(portfolio)
@@ -133,7 +133,7 @@ def _expected_cash_usd(found: Resources) -> Decimal:
 
 
 def _venue(found: Resources) -> Venue:
-    from trading.reconcile import Venue
+    from trading.brokers.reconcile import Venue
 
     orders = [order.client_order_id for order, _ in found.ledger.open_orders(found.settings.portfolio)]
     return Venue(

@@ -11,8 +11,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from backtest.engine import Result
-    from backtest.report_tables import Report
     from pipeline.resources import Resources
+    from research.report_tables import Report
 
 
 def report_of(
@@ -39,8 +39,8 @@ def report_of(
         Backtests the run was chosen from, by the ledger, and the variance of their annualised Sharpe ratios. Without them no
         deflated Sharpe ratio is shown.
     """
-    from backtest.evidence import benchmark_evidence, sharpe_evidence
-    from backtest.report_tables import Report
+    from research.evidence import benchmark_evidence, sharpe_evidence
+    from research.report_tables import Report
 
     cash, bars_a_year = result.initial_cash_usd, result.panel.bars_a_year
     computed = sharpe_evidence(
@@ -67,7 +67,7 @@ def write_report(report: Report, folder: Path) -> tuple[Path, Path]:
     tuple[Path, Path]
         The page and the summary.
     """
-    from backtest.report import to_html, to_markdown
+    from research.report import to_html, to_markdown
 
     page, summary = folder / "report.html", folder / "report.md"
     folder.mkdir(parents=True, exist_ok=True)
@@ -80,7 +80,7 @@ def write_report(report: Report, folder: Path) -> tuple[Path, Path]:
 
 def stored_report(found: Resources, run_id: str) -> Report:
     """The report of a stored run, from what was stored and the bars of its symbols."""
-    from backtest.report_tables import Report
+    from research.report_tables import Report
     from storage.runs import find_run, frames_of
 
     run = find_run(found.engine, run_id)

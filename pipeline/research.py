@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from backtest.engine import Result
-    from backtest.leakage import Compute, Leak
+    from research.leakage import Compute, Leak
     from trading.strategies.base import Strategy
 
 
@@ -109,8 +109,8 @@ def _count(
     accept: pd.DataFrame | None,
 ) -> None:
     """Write the backtest into the trial ledger, under the rule without its gates; the same one again is no other trial."""
-    from backtest.sweep import Cell
     from pipeline.sweep import rule_of, terms_of
+    from research.sweep import Cell
 
     symbols = ",".join(sorted(bars))
     family = "+".join(sorted(ungated(strategy.name) for strategy in strategies))
@@ -190,7 +190,7 @@ def check_leakage(
     session: str, strategy: Strategy | None, *, cuts: int = 1000, resources: Resources | None = None
 ) -> list[Leak]:
     """Look for look-ahead in a strategy, or in every feature when None is given, on the stored bars up to `session`."""
-    from backtest.leakage import DECIDED_AT_OPEN, find_leaks
+    from research.leakage import DECIDED_AT_OPEN, find_leaks
 
     bars = bars_by_symbol(resources or live(), session)
     at_open = DECIDED_AT_OPEN if strategy is not None and strategy.entry == "open" else ()
@@ -199,8 +199,8 @@ def check_leakage(
 
 def warm_up(session: str, strategy: Strategy | None, *, resources: Resources | None = None) -> dict[str, int]:
     """Bars that each column of a strategy, or of the features, needs to settle: the most of any stored symbol."""
-    from backtest.leakage import WARM_UP_SKIP
-    from backtest.leakage import warm_up as needed
+    from research.leakage import WARM_UP_SKIP
+    from research.leakage import warm_up as needed
 
     bars = bars_by_symbol(resources or live(), session)
     long = [frame for frame in bars.values() if len(frame) > 2 * WARM_UP_SKIP]

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from backtest.report_tables import figure_text
-from backtest.selection import RANKED, heat_map
+from research.report_tables import figure_text
+from research.selection import RANKED, heat_map
 
 if TYPE_CHECKING:
     import pandas as pd

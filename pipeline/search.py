@@ -22,10 +22,10 @@ if TYPE_CHECKING:
     from optuna.storages import BaseStorage
 
     from backtest.metrics import Figures
-    from backtest.optimise import Best, Constraints, Metric, Refused, Sampler, Task, Tried
-    from backtest.out_of_sample import Record
     from backtest.panel import Panel
-    from backtest.walkforward import Window
+    from research.out_of_sample import Record
+    from research.search import Best, Constraints, Metric, Refused, Sampler, Task, Tried
+    from research.walkforward import Window
     from storage.trials import Trials
 
 
@@ -42,7 +42,7 @@ class Plan:
     trials
         Parameter sets for each window.
     train_sessions, test_sessions, anchored
-        See `backtest.walkforward.windows`.
+        See `research.walkforward.windows`.
     constraints
         Those of the settings unless given.
     """
@@ -105,7 +105,7 @@ class Search:
     @cached_property
     def size(self) -> int:
         """Trials that each window takes."""
-        from backtest.optimise import size_of
+        from research.search import size_of
 
         return size_of(self.plan.strategy, self.plan.sampler, self.plan.trials)
 
@@ -139,8 +139,8 @@ class Search:
 
     def study_name(self, task: Task) -> str:
         """The same for every worker with the same plan, bars and settings, and for no other."""
-        from backtest.optimise import fingerprint
-        from backtest.spaces import space_of
+        from research.search import fingerprint
+        from research.spaces import space_of
 
         space = str(space_of(self.plan.strategy))
         about = [fingerprint(task), self.content, space, self.plan.trials, self.plan.sampler, self.seed]
@@ -153,8 +153,8 @@ class Search:
 
     def step(self, no: int, storage: BaseStorage, ledger: Trials, worker: int, progress: Progress) -> Step:
         """Search one training window and trade its choice on the test window."""
-        from backtest.optimise import Best, optimise_window
-        from backtest.out_of_sample import Record, cash
+        from research.out_of_sample import Record, cash
+        from research.search import Best, optimise_window
 
         task, window, ran = self.at(no), self.spans[no], count()
 
@@ -191,7 +191,7 @@ class Search:
         error: str | None = None,
     ) -> dict[str, Any]:
         """A row of the ledger; its key is the backtest alone, whatever it was run for."""
-        from backtest.sweep import Cell
+        from research.sweep import Cell
 
         symbols, task = ",".join(self.bars), self.task
         terms = {"first": first, "last": last, "bars": self.content, "cash": task.initial_cash_usd}

@@ -17,7 +17,7 @@ from pipeline.resources import Resources, live
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from backtest.sweep import Cell, Outcome
+    from research.sweep import Cell, Outcome
     from trading.strategies.base import Strategy
 
 log = structlog.get_logger()
@@ -54,7 +54,7 @@ def run(
     pd.DataFrame
         One row a cell: strategy, symbol, error (None) and `FIGURES`.
     """
-    from backtest.sweep import cells, sweep
+    from research.sweep import cells, sweep
     from trading.strategies.registry import make_strategy
 
     found = resources or live()

@@ -76,7 +76,7 @@ def show_training(title: str, outcome: dict[str, Any]) -> None:
 
 def show_frame(title: str, frame: pd.DataFrame) -> None:
     """Print a frame; an undefined figure is a dash."""
-    from backtest.report_tables import figure_text
+    from research.report_tables import figure_text
 
     names = [str(name) for name in frame]
     table = Table(title=title)

@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
     from backtest.engine import Result
     from pipeline.portfolio import Candidate, Shortlist
-    from trading.allocation import Allocation
-    from trading.validation_report import Report
+    from research.allocation import Allocation
+    from research.validation_report import Report
 
 SIGNIFICANT = 0.05
 BLOCKS = 16
@@ -113,7 +113,7 @@ def _evidence(found: Resources, plan: Plan, chosen: Shortlist) -> pd.DataFrame:
 
     The spread of the trials' Sharpe ratios is that of its own strategy: that another loses its costs is no luck of this one.
     """
-    from backtest.evidence import sharpe_evidence
+    from research.evidence import sharpe_evidence
     from trading.strategies.registry import make_strategy
 
     families = {name: make_strategy(each.strategy).name for name, each in chosen.candidates.items()}
@@ -140,9 +140,9 @@ def _held_out(found: Resources, plan: Plan, members: Sequence[Candidate]) -> pd.
 
 
 def _after(each: Candidate, result: Result, found: Resources, start: dt.date) -> dict[str, Any]:
-    from backtest.evidence import sharpe_evidence
-    from backtest.random_entries import random_entries
-    from backtest.statistics import mean_interval
+    from research.evidence import sharpe_evidence
+    from research.random_entries import random_entries
+    from research.statistics import mean_interval
 
     profit = mean_interval(result.trades.sort_values("entry_session", kind="stable")["net_return"].to_numpy())
     sharpe = sharpe_evidence(result.equity_usd, result.initial_cash_usd, periods_a_year=result.panel.bars_a_year)
@@ -163,9 +163,9 @@ def _after(each: Candidate, result: Result, found: Resources, start: dt.date) ->
 
 def _search(found: Resources, plan: Plan) -> list[str]:
     """Whether the search as a whole found anything: overfitting by CSCV, and Hansen's test against doing nothing."""
-    from backtest.evidence import period_returns
-    from backtest.snooping import superior
-    from backtest.statistics import overfitting
+    from research.evidence import period_returns
+    from research.snooping import superior
+    from research.statistics import overfitting
 
     table = portfolio.ranked(plan.split, min_trades=1, among=plan.labels, resources=found)
     results = portfolio.replay(found, portfolio.candidates_of(table), plan.split)
@@ -190,7 +190,7 @@ def _search(found: Resources, plan: Plan) -> list[str]:
 
 
 def _survivors(evidence: pd.DataFrame) -> list[str]:
-    from backtest.statistics import SURVIVES
+    from research.statistics import SURVIVES
 
     deflated = evidence.set_index("sleeve")["deflated_sharpe"].astype("float64")
     surviving = [str(name) for name in deflated.index[deflated >= SURVIVES]]

@@ -24,8 +24,8 @@ def evidence_of(found: Resources, result: Result, strategies: Sequence[Strategy]
 
     Entries at other times are drawn for one strategy alone.
     """
-    from backtest.evidence import benchmark_evidence, sharpe_evidence
-    from backtest.random_entries import random_entries
+    from research.evidence import benchmark_evidence, sharpe_evidence
+    from research.random_entries import random_entries
     from trading.strategies.gate import ungated
 
     names, yearly = sorted(ungated(strategy.name) for strategy in strategies), result.panel.bars_a_year

@@ -21,8 +21,8 @@ from pipeline import daily_mail, kill_switch, reconcile, trade
 from tests.standins.alpaca import KEY, SECRET, AlpacaStandIn
 from tests.standins.alpaca_desk import DAY, YESTERDAY, decided, desk_at, last_words, mailbox, placed, risk_events
 from trading.brokers.placing import place
+from trading.brokers.reconcile import Rule
 from trading.orders import entry_order
-from trading.reconcile import Rule
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

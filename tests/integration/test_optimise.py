@@ -10,7 +10,6 @@ import pandas as pd
 import pytest
 from typer.testing import CliRunner
 
-from backtest.optimise import Best, Constraints, Refused
 from core.errors import ConfigError, UnknownSymbol
 from core.settings import get_settings
 from pipeline import optimise
@@ -18,6 +17,7 @@ from pipeline.cli import cli
 from pipeline.optimise import EXPERIMENT, WalkForward
 from pipeline.resources import VIX, Resources, live
 from pipeline.search import Plan
+from research.search import Best, Constraints, Refused
 from storage.runs import latest_run
 from storage.tables import trials as ledger
 from tests.standins.feed import walk

@@ -17,8 +17,8 @@ from storage.reconciliations import last
 from tests.standins.alpaca import KEY, SECRET, AlpacaStandIn, Fault
 from tests.standins.feed import walk
 from trading.brokers.placing import place
+from trading.brokers.reconcile import Rule
 from trading.orders import entry_order
-from trading.reconcile import Rule
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

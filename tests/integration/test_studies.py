@@ -12,7 +12,7 @@ import optuna
 import pytest
 import sqlalchemy as sa
 
-from backtest.optimise import Best, Constraints, Task, optimise_window
+from research.search import Best, Constraints, Task, optimise_window
 from storage.engine import cluster_url, open_engine
 from storage.studies import SCHEMA, open_studies
 from tests.standins.feed import walk
@@ -31,7 +31,7 @@ TASK = Task(
 
 WORKER = """
 import sys, datetime as dt
-from backtest.optimise import Constraints, Task, optimise_window
+from research.search import Constraints, Task, optimise_window
 from storage.studies import open_studies
 from tests.standins.feed import walk
 from trading.costs import Costs
@@ -50,7 +50,7 @@ print(len(mine))
 
 STUCK = """
 import sys, time
-from backtest.optimise import Task
+from research.search import Task
 
 def hang(*_):
     print("in a trial", flush=True)

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from backtest.engine import backtest
-from backtest.grid import grid
 from backtest.panel import prepare
+from research.grid import grid
 from tests.bench.peers.rules import best_seconds
 from tests.bench.peers.workload import SESSIONS, STRATEGIES, random_bars
 from trading.costs import Costs

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from backtest import statistics
 from backtest.metrics import EQUITY_FIGURES, SESSIONS_A_YEAR, defined, measure_equity
+from research import statistics
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -10,10 +10,10 @@ import pandas as pd
 import pytest
 
 from backtest.engine import backtest
-from backtest.evidence import period_returns
-from backtest.optimise import Constraints, Task
-from backtest.out_of_sample import Record, Verdict, cash, join, returns_of, weigh
-from backtest.statistics import deflated_sharpe
+from research.evidence import period_returns
+from research.out_of_sample import Record, Verdict, cash, join, returns_of, weigh
+from research.search import Constraints, Task
+from research.statistics import deflated_sharpe
 from tests.standins.feed import walk
 from trading.costs import Costs
 from trading.risk import Limits

@@ -12,10 +12,10 @@ import pytest
 
 from backtest.engine import backtest
 from backtest.panel import Panel, prepare, rules_of
-from backtest.random_entries import _outcomes, _places, random_entries
 from core.errors import ConfigError, DataError
 from core.frames import TRADES
 from core.sessions import sessions_between
+from research.random_entries import _outcomes, _places, random_entries
 from trading.costs import Costs
 from trading.risk import Limits
 from trading.strategies.base import Strategy, to_signals

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
 
-from backtest.statistics import CHUNK, FEWEST_OBSERVATIONS, NOTHING, block_length, moves, returns_matrix
 from core.errors import ConfigError, DataError
+from research.statistics import CHUNK, FEWEST_OBSERVATIONS, NOTHING, block_length, moves, returns_matrix
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -19,8 +19,8 @@ import pandas as pd
 from backtest.engine import terms_of
 from backtest.kernel import DECISION, LINE, NET, simulate_each
 from backtest.panel import rules_of
-from backtest.statistics import NOTHING
 from core.errors import ConfigError, DataError
+from research.statistics import NOTHING
 from trading.risk import Limits
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from scipy.optimize import minimize
 
 from core.errors import ConfigError, DataError
-from trading.simplex import capped_simplex
+from research.capped_simplex import capped_simplex
 
 Problem = tuple[list[float], list[float], list[float], float]
 

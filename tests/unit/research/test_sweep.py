@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from backtest.sweep import Cell, Outcome, cells, sweep
 from core.errors import RetryLater
+from research.sweep import Cell, Outcome, cells, sweep
 from tests.standins.feed import walk
 from trading.costs import Costs
 from trading.risk import Limits
@@ -92,7 +92,7 @@ def test_when_the_scheduler_goes_in_the_middle_every_unfinished_cell_is_named() 
 
 
 def test_where_no_scheduler_answers_it_says_how_to_start_one(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("backtest.sweep.CONNECT_SECONDS", 1)
+    monkeypatch.setattr("research.sweep.CONNECT_SECONDS", 1)
 
     with pytest.raises(RetryLater, match="dask scheduler"):
         run(scheduler="tcp://127.0.0.1:9")

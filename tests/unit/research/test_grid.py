@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 from backtest.engine import backtest
-from backtest.grid import POINTS, grid
 from backtest.metrics import FIGURES
 from backtest.panel import Panel, prepare
 from core.errors import ConfigError
+from research.grid import POINTS, grid
 from tests.standins.feed import walk
 from trading.costs import Costs
 from trading.risk import Limits

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from backtest.selection import RANKED, correlations, diversify, flagged, heat_map, label, rank, returns_of
 from core.errors import ConfigError, DataError
+from research.selection import RANKED, correlations, diversify, flagged, heat_map, label, rank, returns_of
 
 
 def results(*rows: tuple[object, ...]) -> pd.DataFrame:

@@ -11,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from backtest.statistics import (
+from core.errors import ConfigError, DataError
+from research.statistics import (
     Moments,
     block_length,
     deflated_sharpe,
@@ -24,7 +25,6 @@ from backtest.statistics import (
     sharpe_ratio,
     sharpe_standard_error,
 )
-from core.errors import ConfigError, DataError
 
 FIVE_YEARS = Moments(1250, 2.5 / 250**0.5, skewness=-3.0, kurtosis=10.0)  # Bailey and Lopez de Prado 2014, numerical example
 HEDGE_FUND = Moments(24, 0.458, skewness=-2.448, kurtosis=10.164)  # Bailey and Lopez de Prado 2012, two years of months

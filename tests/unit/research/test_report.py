@@ -12,10 +12,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from backtest.charts import MOST_SYMBOLS, bins_around_zero, distribution_chart, equity_chart, symbol_chart, trade_chart
 from backtest.metrics import drawdown, summarise
-from backtest.report import to_html, to_markdown, verdict
-from backtest.report_tables import (
+from core.frames import TRADES
+from research.charts import MOST_SYMBOLS, bins_around_zero, distribution_chart, equity_chart, symbol_chart, trade_chart
+from research.report import to_html, to_markdown, verdict
+from research.report_tables import (
     Report,
     comparison,
     exit_reasons,
@@ -25,7 +26,6 @@ from backtest.report_tables import (
     monthly_returns,
     worst_drawdowns,
 )
-from core.frames import TRADES
 
 CASH = 100.0
 SESSIONS = ["2020-01-30", "2020-01-31", "2020-02-03", "2020-04-01", "2021-01-04", "2021-01-05"]

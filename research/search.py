@@ -21,9 +21,9 @@ from optuna.trial import TrialState
 
 from backtest.engine import backtest
 from backtest.panel import prepare
-from backtest.spaces import grid, space_of
-from backtest.walkforward import between
 from core.errors import ConfigError
+from research.spaces import grid, space_of
+from research.walkforward import between
 from trading.strategies.registry import make_strategy
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from backtest.engine import Result
     from backtest.metrics import Figures
     from backtest.panel import Panel
-    from backtest.spaces import Space
+    from research.spaces import Space
     from trading.costs import Costs
     from trading.risk import Limits
 

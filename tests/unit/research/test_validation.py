@@ -14,10 +14,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from core.errors import ConfigError, DataError
+from research.validation import Sleeve, ValidationLimits, largest_position_usd, validate
+from research.validation_report import Finding, Report
 from trading.risk import Limits
 from trading.sizing import quantity
-from trading.validation import Sleeve, ValidationLimits, largest_position_usd, validate
-from trading.validation_report import Finding, Report
 
 SESSIONS = pd.bdate_range("2024-01-01", periods=4)
 UP_DOWN = (0.01, -0.01, 0.01, -0.01)

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from arch.bootstrap import SPA
 
-from backtest.snooping import SpaResult, superior
 from core.errors import ConfigError, DataError
+from research.snooping import SpaResult, superior
 
 
 def noise(periods: int, columns: int, *, seed: int = 1, drift: float = 0.0) -> np.ndarray:
@@ -38,7 +38,7 @@ def test_p_values_are_those_of_arch_on_the_same_resamples(seed: int, block: int)
 def test_many_columns_are_worked_through_in_parts_with_the_same_outcome(monkeypatch: pytest.MonkeyPatch) -> None:
     returns = noise(100, 40)
     whole = superior(returns, resamples=100, block=2)
-    monkeypatch.setattr("backtest.snooping.CHUNK", 500)
+    monkeypatch.setattr("research.snooping.CHUNK", 500)
 
     assert superior(returns, resamples=100, block=2) == whole
 

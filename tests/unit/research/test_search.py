@@ -11,9 +11,9 @@ import pandas as pd
 import pytest
 
 from backtest.engine import backtest
-from backtest.optimise import METRICS, Best, Constraints, Refused, Task, Tried, judge, optimise_window, size_of
-from backtest.spaces import SPACES, Choice, Range, grid, space_of
 from core.errors import ConfigError
+from research.search import METRICS, Best, Constraints, Refused, Task, Tried, judge, optimise_window, size_of
+from research.spaces import SPACES, Choice, Range, grid, space_of
 from tests.standins.feed import walk
 from trading.costs import Costs
 from trading.risk import Limits
@@ -22,7 +22,7 @@ from trading.strategies.registry import STRATEGIES, make_strategy
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from backtest.spaces import Space
+    from research.spaces import Space
 
 FIRST, LAST, END = dt.date(2016, 1, 4), dt.date(2017, 12, 29), dt.date(2018, 12, 31)
 FREE = Constraints(None, None, None)

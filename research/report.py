@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from backtest.charts import MOST_SYMBOLS, chart_html, distribution_chart, equity_chart, symbol_chart, trade_chart
-from backtest.report_tables import (
+from research.charts import MOST_SYMBOLS, chart_html, distribution_chart, equity_chart, symbol_chart, trade_chart
+from research.report_tables import (
     DASH,
     Cell,
     Report,
@@ -31,7 +31,7 @@ from backtest.report_tables import (
     monthly_returns,
     years,
 )
-from backtest.statistics import SURVIVES
+from research.statistics import SURVIVES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

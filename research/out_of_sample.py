@@ -9,11 +9,11 @@ import numpy as np
 import pandas as pd
 from joblib import Parallel, delayed
 
-from backtest.evidence import period_returns
 from backtest.metrics import SESSIONS_A_YEAR, summarise
-from backtest.statistics import SURVIVES, deflated_sharpe, overfitting
-from backtest.walkforward import stitch
 from core.frames import TRADES
+from research.evidence import period_returns
+from research.statistics import SURVIVES, deflated_sharpe, overfitting
+from research.walkforward import stitch
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from backtest.engine import Result
     from backtest.metrics import Figures
-    from backtest.optimise import Task
+    from research.search import Task
 
 MOST_OVERFITTING = 0.5
 BLOCKS = 16

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 import numpy as np
 import pandas as pd
 
-from backtest.charts import label
+from research.charts import label
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from backtest.walkforward import Window, between, stitch, windows
 from core.errors import ConfigError, DataError
+from research.walkforward import Window, between, stitch, windows
 from tests.standins.feed import walk
 
 DAYS = pd.bdate_range("2020-01-06", periods=20)

@@ -10,10 +10,10 @@ import pandas as pd
 import pytest
 from scipy.signal import detrend, savgol_filter
 
-from backtest.leakage import DECIDED_AT_OPEN, find_leaks, warm_up
 from core.errors import DataError
 from core.frames import BARS, FEATURES
 from features.build import build_features
+from research.leakage import DECIDED_AT_OPEN, find_leaks, warm_up
 from tests.standins.feed import walk
 from trading.strategies.base import to_signals
 from trading.strategies.registry import STRATEGIES, make_strategy

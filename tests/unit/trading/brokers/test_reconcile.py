@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from core.models import Fill, Leg, OrderIntent, OrderState, OrderView, Position, Side, VenuePosition
-from trading.reconcile import Desk, Rule, Venue, compare, expired, missed
+from trading.brokers.reconcile import Desk, Rule, Venue, compare, expired, missed
 
 TODAY, TOMORROW = dt.date(2026, 11, 20), dt.date(2026, 11, 23)
 CENT = Decimal("0.01")

@@ -1,0 +1,1 @@
+"""Research, pure: sweeps, searches, statistics, leakage checks, allocation and validation of strategies."""
