@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from ml.experiment import Decision, Terms
     from ml.predict import EntryFilter
-    from storage.experiments import Experiment
+    from storage.models.experiments import Experiment
     from trading.strategies.base import Strategy
 
 log = structlog.get_logger()
@@ -61,7 +61,7 @@ def decided_by_arms(found: Resources, day: dt.date, answers: list[dict[str, Any]
 def running(found: Resources, day: dt.date) -> Experiment | None:
     """The experiment of a session: the one that goes on, else a new one of the challengers that wait; None without any."""
     from ml.experiment import name_of
-    from storage.experiments import Experiment
+    from storage.models.experiments import Experiment
 
     aliases = found.registry.aliases
     champion, challengers = aliases.champion(), aliases.challengers()

@@ -11,7 +11,7 @@ from rich.table import Table
 from pipeline.terminal import Session, console, session_of, show
 
 if TYPE_CHECKING:
-    from storage.experiments import Judgement
+    from storage.models.experiments import Judgement
 
 verbs = typer.Typer()
 models = typer.Typer(no_args_is_help=True, help="Models: champion, challengers, A/B decisions, promotion and the way back.")

@@ -16,7 +16,7 @@ from pipeline.terminal import console, show, show_frame
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from storage.strategy_params import Stored
+    from storage.trading.strategy_params import Stored
 
 verbs = typer.Typer()
 params = typer.Typer(no_args_is_help=True, help="Strategy parameters: what holds, what held, and changes to it.")

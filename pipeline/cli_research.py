@@ -39,7 +39,7 @@ def runs(
     import pandas as pd
 
     from pipeline.resources import live
-    from storage.runs import list_runs
+    from storage.research.runs import list_runs
 
     shown = ("trade_count", "profit_per_trade", "sharpe", "max_drawdown")
     rows = [

@@ -182,7 +182,7 @@ def _model(found: Resources, day: dt.date) -> str:
 
 def _attention(found: Resources, day: dt.date) -> list[str]:
     """What a person must look at: a halt, a portfolio that may not trade, differences, orders in doubt, what went silent."""
-    from storage.reconciliations import last
+    from storage.trading.reconciliations import last
 
     halted, objects = kill_switch.standing(found), objection(found, day)
     said = [f"Trading is {halted}."] if halted else []
@@ -232,7 +232,7 @@ def _resolved(difference: dict[str, Any]) -> bool:
 
 def _limits(found: Resources, curve: pd.DataFrame, positions: list[Held], equity: float, start: float) -> list[Limit]:
     from monitoring.daily_mail import Limit
-    from storage.risk import last_beat
+    from storage.trading.risk import last_beat
 
     settings = found.settings
     peak = max(float(curve["equity_usd"].max()) if len(curve) else 0.0, start)

@@ -77,7 +77,7 @@ def run(session: str, *, symbols: Collection[str] = (), strict: bool = False, re
 
 def _concluded(found: Resources, said: Mapping[tuple[str, dt.date], list[Doubt]], sight: Sight, *, strict: bool) -> Verdict:
     """Store what was found of each symbol in each session, and tell a person of those that are blocked."""
-    from storage.risk import save_findings
+    from storage.trading.risk import save_findings
 
     blocks = {key: any(strict or doubt.severity == "fail" for doubt in doubts) for key, doubts in said.items()}
     save_findings(

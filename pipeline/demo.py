@@ -26,7 +26,7 @@ from pipeline.ask import ask_api
 from pipeline.evening import next_open
 from pipeline.orchestrator import ROOT, airflow_environment, desk_environment, migrate
 from pipeline.resources import Resources, live
-from storage.runs import latest_run
+from storage.research.runs import latest_run
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from ml.predict import EntryFilter
     from monitoring.drift import Drift
     from monitoring.skew import Mismatch
-    from storage.served import Served
+    from storage.trading.served import Served
 
 log = structlog.get_logger()
 FEATURE, SCORE, OUTCOME, SKEW = "feature", "score", "outcome", "skew"
@@ -87,7 +87,7 @@ def check_skew(session: str, *, resources: Resources | None = None) -> dict[str,
         served (different vectors), mismatches (goal 0), broken (stored vectors that no longer have their digest).
     """
     from monitoring.skew import is_whole
-    from storage.served import read
+    from storage.trading.served import read
 
     found = resources or live()
     day = dt.date.fromisoformat(session)

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from core.models import Leg, Origin
-from storage.evidence import REMEDIES
+from storage.trading.evidence import REMEDIES
 from trading.decide import Refusal
 
 if TYPE_CHECKING:

@@ -13,14 +13,14 @@ from core.errors import DataError, NoChampion
 from core.frames import FEATURES
 from core.models import Leg
 from pipeline.resources import Resources, live
-from storage.lineage import Lineage
+from storage.trading.lineage import Lineage
 from trading.strategies.gate import ungated
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from core.models import OrderIntent
-    from storage.lineage import Row
+    from storage.trading.lineage import Row
     from trading.strategies.base import Strategy
 
 SIGNAL_COLUMNS = ("entry", "exit_long", "exit_short", "stop_pct", "target_pct", "strength", "close")

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from ingestion.expectations import Validation
-    from storage.bars import WriteResult
+    from storage.market.bars import WriteResult
 
 log = structlog.get_logger()
 CONTEXT_DAYS = 120

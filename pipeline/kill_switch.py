@@ -1,4 +1,4 @@
-"""The kill switch: whether the desk may open positions. Owns the file and the order of asking; `storage.halts` keeps the table.
+"""The kill switch, which stops the opening of positions; `storage.trading.halts` keeps its table.
 
 Two switches, either of which is enough: the file `DATA_DIR/HALT`, which needs no database and can be made with `touch`, and the
 newest row of `trading.halts`. Every order is held against both right before it is sent. The desk halts by itself; only a person
@@ -17,7 +17,7 @@ from pipeline.resources import Resources, live
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from storage.halts import Halt
+    from storage.trading.halts import Halt
 
 log = structlog.get_logger()
 RISK_WORKER, DAILY_TRADE, RECONCILIATION = "risk-worker", "daily-trade", "reconciliation"
@@ -30,7 +30,7 @@ def standing(resources: Resources | None = None) -> str | None:
 
     A switch that cannot be read raises, and the order in hand is not sent.
     """
-    from storage.halts import current
+    from storage.trading.halts import current
 
     found = resources or live()
     file = halt_file(found)
@@ -47,7 +47,7 @@ def halt(reason: str, author: str, *, portfolio: str | None = None, resources: R
 
     Where the database cannot be reached the file does the same: `touch DATA_DIR/HALT`.
     """
-    from storage import halts
+    from storage.trading import halts
 
     found = resources or live()
     turned = halts.halt(found.engine, portfolio or found.settings.portfolio, reason=reason, author=author)
@@ -70,7 +70,7 @@ def resume(reason: str, author: str, *, portfolio: str | None = None, resources:
     core.errors.ConfigError
         When the reason or the author is missing, or the file cannot be removed; then the desk stays halted.
     """
-    from storage import halts
+    from storage.trading import halts
 
     found = resources or live()
     if author.strip() in MACHINES:

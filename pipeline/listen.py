@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from pathlib import Path
     from types import FrameType
 
-    from storage.halts import Halt
+    from storage.trading.halts import Halt
 
 log = structlog.get_logger()
 LOOK_FOR_A_PERSON_SECONDS = 5.0
@@ -82,7 +82,7 @@ def listen(
 
 def halted_by_listener(found: Resources) -> Halt | None:
     """The halt that a listener has put on the desk and no person has lifted."""
-    from storage.halts import current
+    from storage.trading.halts import current
 
     last = current(found.engine, found.settings.portfolio)
     return last if last is not None and last.halted and last.author == kill_switch.ORDER_LISTENER else None

@@ -22,7 +22,7 @@ from pipeline.resources import Resources, live
 if TYPE_CHECKING:
     from ml.next_day_compare import Terms, Verdict
     from ml.next_day_log import RegisteredNextDay
-    from storage.experiments import Experiment
+    from storage.models.experiments import Experiment
 
 log = structlog.get_logger()
 AUTHOR: Final = "model_ab_judge"
@@ -90,7 +90,7 @@ def _judge_one(found: Resources, day: dt.date, versions: tuple[str, str], *, pro
 def _begun(found: Resources, champion: RegisteredNextDay, challenger: RegisteredNextDay) -> Experiment:
     """The comparison of two versions from the first session that neither learnt from, on the terms agreed when it began."""
     from ml.experiment import name_of
-    from storage.experiments import Experiment
+    from storage.models.experiments import Experiment
 
     learnt = max(dt.date.fromisoformat(model.trained_through) for model in (champion, challenger))
     first = next_session(learnt)
@@ -109,7 +109,7 @@ def terms_of(found: Resources) -> Terms:
 
 def _on_record(found: Resources, experiment: Experiment) -> tuple[str | None, str, int | None]:
     """A final decision that was stored before, with its reason and number."""
-    from storage.experiments import FINAL
+    from storage.models.experiments import FINAL
 
     stored = found.experiments.decisions(experiment.name, kinds=FINAL, limit=1)
     return (stored[0].kind, stored[0].reason, stored[0].id) if stored else (None, "", None)

@@ -92,7 +92,7 @@ def run(
 
     from pipeline.search import Progress
     from research.search import quiet
-    from storage.studies import open_studies
+    from storage.research.studies import open_studies
 
     found = resources or live()
     search = search_of(found, session, plan)
@@ -194,7 +194,7 @@ def _weigh(
 
 
 def _save(resources: Resources, search: Search, record: Record, verdict: Verdict, tuned: dict[str, Any] | None) -> str:
-    from storage.runs import save_run
+    from storage.research.runs import save_run
 
     meta = {
         "strategy": search.plan.strategy,

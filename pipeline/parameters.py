@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
-    from storage.strategy_params import Snapshot, Stored
+    from storage.trading.strategy_params import Snapshot, Stored
 
 
 @dataclass(frozen=True)
@@ -140,7 +140,7 @@ def in_force(strategy: str | None = None, symbol: str | None = None, *, resource
 
 
 def history(strategy: str, symbol: str | None = None, *, resources: Resources | None = None) -> pd.DataFrame:
-    """Every version ever set, oldest first: `storage.strategy_params.HISTORY`."""
+    """Every version ever set, oldest first: `storage.trading.strategy_params.HISTORY`."""
     found = resources or live()
     _require_name(strategy)
     return found.parameters.history(strategy, _known(found, symbol))

@@ -86,7 +86,7 @@ def record_day(session: str, *, resources: Resources | None = None) -> dict[str,
     Call it once the session is on record; called again, it adds a newer measurement, and alerts if the signals differ in
     another way than before.
     """
-    from storage.parity import ParityLedger
+    from storage.trading.parity import ParityLedger
 
     found = resources or live()
     day = measure(found, dt.date.fromisoformat(session))

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from research.selection import Pick
     from research.validation import Sleeve, ValidationLimits
     from research.validation_report import Report
-    from storage.portfolios import Portfolio
+    from storage.research.portfolios import Portfolio
     from trading.risk import Limits
     from trading.strategies.base import Strategy
 
@@ -201,7 +201,7 @@ def share(
 
 def store(session: str, chosen: Shortlist, shared: Allocation, *, resources: Resources | None = None) -> int:
     """Store a portfolio chosen on the sessions up to `session`, and return its id."""
-    from storage.portfolios import save_portfolio
+    from storage.research.portfolios import save_portfolio
 
     found = resources or live()
     members = [
@@ -229,7 +229,7 @@ def store(session: str, chosen: Shortlist, shared: Allocation, *, resources: Res
 
 def validate_risk(session: str, *, resources: Resources | None = None) -> Report:
     """Hold the stored portfolio against its limits on everything up to `session`, and store what was found."""
-    from storage.portfolios import save_validation
+    from storage.research.portfolios import save_validation
 
     found = resources or live()
     number, report = examine(session, resources=found)
@@ -262,7 +262,7 @@ def examine(session: str, *, resources: Resources | None = None) -> tuple[int, R
 
 def withdraw(session: str, *, resources: Resources | None = None) -> None:
     """Take the stored portfolio back: from now on none is stored, and none stands in the way of trading."""
-    from storage.portfolios import save_portfolio
+    from storage.research.portfolios import save_portfolio
 
     found = resources or live()
     save_portfolio(found.engine, session=dt.date.fromisoformat(session), method=WITHDRAWN, members=[], figures={})
@@ -270,7 +270,7 @@ def withdraw(session: str, *, resources: Resources | None = None) -> None:
 
 def objection(found: Resources, day: dt.date) -> str | None:
     """Why the stored portfolio may not open positions on `day`; None when it may, or when none is stored."""
-    from storage.portfolios import latest_validation
+    from storage.research.portfolios import latest_validation
 
     stored = stored_portfolio(found, day)
     if stored is None:
@@ -312,7 +312,7 @@ def member_of(member: Mapping[str, Any]) -> Candidate:
 
 def stored_portfolio(found: Resources, day: dt.date) -> Portfolio | None:
     """The portfolio stored last, of `day` or before, unless it was withdrawn."""
-    from storage.portfolios import latest_portfolio
+    from storage.research.portfolios import latest_portfolio
 
     stored = latest_portfolio(found.engine, by=day)
     return None if stored is None or stored.method == WITHDRAWN else stored

@@ -19,7 +19,7 @@ from pipeline.signals import joint_name
 
 if TYPE_CHECKING:
     from ml.aliases import Aliases, Version
-    from storage.runs import Run
+    from storage.research.runs import Run
 
 log = structlog.get_logger()
 FILTERED, UNFILTERED = "filtered", "unfiltered"
@@ -188,7 +188,7 @@ def _move(
     expected: str | None = None,
 ) -> dict[str, Any]:
     """Log and move in one transaction; the alias goes back when the log cannot be written. `said`: kind, reason, author."""
-    from storage.promotions import Promotion
+    from storage.models.promotions import Promotion
 
     (kind, reason, author), aliases = said, _aliases(found, name)
     with found.promotions.one_at_a_time(name) as connection:
@@ -225,7 +225,7 @@ def _version(aliases: Aliases, version: str) -> Version:
 
 def _run_of(found: Resources, version: Version) -> Run | None:
     """The newest filtered backtest stored before the version was registered, if it is of the same training."""
-    from storage.runs import list_runs
+    from storage.research.runs import list_runs
 
     before = [run for run in list_runs(found.engine, FILTERED, limit=1000) if run.created_at <= version.created_at]
     return before[0] if before and version.created_at - before[0].created_at <= REGISTERED_WITHIN else None
@@ -233,7 +233,7 @@ def _run_of(found: Resources, version: Version) -> Run | None:
 
 def _returns(found: Resources, run: Run) -> pd.Series[float]:
     """Return of each session of a stored curve."""
-    from storage.runs import frames_of
+    from storage.research.runs import frames_of
 
     _, equity = frames_of(found.engine, run.run_id)
     start = float(run.meta.get("initial_cash_usd", found.settings.initial_cash_usd))
@@ -244,7 +244,7 @@ def _returns(found: Resources, run: Run) -> pd.Series[float]:
 def _overfitting(found: Resources, run: Run) -> float | None:
     """Of the filtered strategies on record that cover the same sessions, and the unfiltered one (CSCV)."""
     from research.statistics import overfitting
-    from storage.runs import list_runs
+    from storage.research.runs import list_runs
 
     runs = [run, *list_runs(found.engine, FILTERED, limit=COMPARED), *list_runs(found.engine, UNFILTERED, limit=1)]
     curves = {each.run_id: _returns(found, each) for each in runs}

@@ -92,7 +92,7 @@ def judge(found: Resources, symbol: str, quote: Quote | None, session: dt.date) 
 
 def _standing(found: Resources, day: dt.date, symbols: Sequence[str]) -> dict[tuple[str, dt.date], list[Doubt]]:
     """What the last look at a session's quotes found; it is stored again with the verdict that replaces it."""
-    from storage.risk import findings
+    from storage.trading.risk import findings
 
     return {
         (symbol, day): [Doubt(**each) for each in known if each["rule"] in {QUOTE, SPREAD}]

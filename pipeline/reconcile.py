@@ -53,7 +53,7 @@ def reconcile(session: str, *, resources: Resources | None = None) -> Outcome:
         When the venue does not answer; nothing is concluded then.
     """
     from storage.locks import executor_lock
-    from storage.reconciliations import save
+    from storage.trading.reconciliations import save
     from trading.brokers.reconcile import Rule, expired
 
     found = resources or live()

@@ -81,7 +81,7 @@ def write_report(report: Report, folder: Path) -> tuple[Path, Path]:
 def stored_report(found: Resources, run_id: str) -> Report:
     """The report of a stored run, from what was stored and the bars of its symbols."""
     from research.report_tables import Report
-    from storage.runs import find_run, frames_of
+    from storage.research.runs import find_run, frames_of
 
     run = find_run(found.engine, run_id)
     trades, equity = frames_of(found.engine, run.run_id)
@@ -107,7 +107,7 @@ def compare(found: Resources, run_ids: Sequence[str]) -> tuple[pd.DataFrame, lis
     """Figures of some runs side by side, and the equity curve of each."""
     import pandas as pd
 
-    from storage.runs import find_run, frames_of
+    from storage.research.runs import find_run, frames_of
 
     runs = [find_run(found.engine, run_id) for run_id in run_ids]
     figures = {

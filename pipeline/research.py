@@ -149,7 +149,7 @@ def _save(
     kind: str,
     evidence: dict[str, Any] | None = None,
 ) -> str:
-    from storage.runs import save_run
+    from storage.research.runs import save_run
 
     settings = resources.settings
     meta = {

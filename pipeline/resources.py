@@ -26,15 +26,15 @@ if TYPE_CHECKING:
     from ml.registry import Registry
     from ml.tracking import Tracking
     from monitoring.alerts import Alerts
-    from storage.bars import BarStore
-    from storage.drift import DriftLog
-    from storage.earnings import EarningsStore
-    from storage.experiments import Experiments
-    from storage.feature_store import FeastStore
-    from storage.ledger import Ledger
-    from storage.promotions import Promotions
-    from storage.strategy_params import Snapshot, StrategyParams
-    from storage.trials import Trials
+    from storage.features.feature_store import FeastStore
+    from storage.market.bars import BarStore
+    from storage.market.earnings import EarningsStore
+    from storage.models.drift import DriftLog
+    from storage.models.experiments import Experiments
+    from storage.models.promotions import Promotions
+    from storage.research.trials import Trials
+    from storage.trading.ledger import Ledger
+    from storage.trading.strategy_params import Snapshot, StrategyParams
     from trading.brokers.alpaca import AlpacaBroker
     from trading.brokers.alpaca_data import AlpacaData
     from trading.brokers.alpaca_stream import TradeStream
@@ -82,28 +82,28 @@ class Resources:
     @cached_property
     def bars(self) -> BarStore:
         """The bitemporal bar store."""
-        from storage.bars import BarStore
+        from storage.market.bars import BarStore
 
         return BarStore(self.engine)
 
     @cached_property
     def ledger(self) -> Ledger:
         """Intents, orders, fills, positions."""
-        from storage.ledger import Ledger
+        from storage.trading.ledger import Ledger
 
         return Ledger(self.engine)
 
     @cached_property
     def trials(self) -> Trials:
         """The ledger of every backtest tried."""
-        from storage.trials import Trials
+        from storage.research.trials import Trials
 
         return Trials(self.engine)
 
     @cached_property
     def features(self) -> FeastStore:
         """The Feast feature store, definitions applied."""
-        from storage.feature_store import FeastStore
+        from storage.features.feature_store import FeastStore
 
         return FeastStore(self.settings, self.clock)
 
@@ -124,35 +124,35 @@ class Resources:
     @cached_property
     def parameters(self) -> StrategyParams:
         """Stored strategy parameters, version by version."""
-        from storage.strategy_params import StrategyParams
+        from storage.trading.strategy_params import StrategyParams
 
         return StrategyParams(self.engine)
 
     @cached_property
     def earnings(self) -> EarningsStore:
         """Announcement dates of results."""
-        from storage.earnings import EarningsStore
+        from storage.market.earnings import EarningsStore
 
         return EarningsStore(self.engine)
 
     @cached_property
     def experiments(self) -> Experiments:
         """A/B tests: terms, assignments, decisions."""
-        from storage.experiments import Experiments
+        from storage.models.experiments import Experiments
 
         return Experiments(self.engine)
 
     @cached_property
     def promotions(self) -> Promotions:
         """Moves of the champion's alias."""
-        from storage.promotions import Promotions
+        from storage.models.promotions import Promotions
 
         return Promotions(self.engine)
 
     @cached_property
     def drift(self) -> DriftLog:
         """Drift and skew, day by day."""
-        from storage.drift import DriftLog
+        from storage.models.drift import DriftLog
 
         return DriftLog(self.engine)
 

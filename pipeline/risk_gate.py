@@ -69,7 +69,7 @@ def _kill_switch(found: Resources, order: OrderIntent) -> Refused | None:
 
 def _heartbeat(found: Resources, order: OrderIntent) -> Refused | None:
     """Nobody watches the portfolio: open nothing."""
-    from storage.risk import last_beat
+    from storage.trading.risk import last_beat
 
     most = found.settings.heartbeat_max_age_seconds
     if order.leg is Leg.EXIT or most is None:
@@ -84,7 +84,7 @@ def _heartbeat(found: Resources, order: OrderIntent) -> Refused | None:
 
 def _data_guard(found: Resources, order: OrderIntent) -> Refused | None:
     """The bars the order was decided on, or the symbol's quote, are in doubt."""
-    from storage.risk import blocked
+    from storage.trading.risk import blocked
 
     findings = None if order.leg is Leg.EXIT else blocked(found.engine, order.decision_session, order.symbol)
     if findings is None:

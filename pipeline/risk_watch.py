@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from pipeline.flatten import Flattening
     from pipeline.marks import Silent
-    from storage.risk import Heartbeat
+    from storage.trading.risk import Heartbeat
 
 log = structlog.get_logger()
 DRAWDOWN, VALUE_AT_RISK, EXPOSURE, STALE_PRICE = "drawdown", "value_at_risk", "exposure", "stale_price"
@@ -35,7 +35,7 @@ BEATEN_TO_DAYS = 1.6  # calendar days that hold so many sessions, holidays inclu
 
 def look(*, mode: str | None = None, resources: Resources | None = None) -> tuple[Heartbeat, Flattening | None]:
     """Measure, write the heartbeat, mail what is new, and enforce where the mode says so; what was sold comes along."""
-    from storage.risk import beat, last_beat
+    from storage.trading.risk import beat, last_beat
 
     found = resources or live()
     before = last_beat(found.engine, found.settings.portfolio)
@@ -59,7 +59,7 @@ def measure(found: Resources, mode: str) -> Heartbeat:
     core.errors.DataError
         When a symbol held never had a price.
     """
-    from storage.risk import Heartbeat
+    from storage.trading.risk import Heartbeat
     from trading import var
 
     settings, positions = found.settings, found.ledger.positions(found.settings.portfolio)
@@ -151,8 +151,8 @@ def peak_usd(found: Resources) -> float:
 
     The paper portfolio's initial cash counts until then; an account elsewhere began with what it had.
     """
-    from storage.halts import current
-    from storage.risk import highest_usd
+    from storage.trading.halts import current
+    from storage.trading.risk import highest_usd
 
     last = current(found.engine, found.settings.portfolio)
     resumed = last.created_at if last is not None and not last.halted else None

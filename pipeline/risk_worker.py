@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import threading
     from collections.abc import Callable
 
-    from storage.risk import Heartbeat
+    from storage.trading.risk import Heartbeat
 
 log = structlog.get_logger()
 

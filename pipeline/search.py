@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from research.out_of_sample import Record
     from research.search import Best, Constraints, Metric, Refused, Sampler, Task, Tried
     from research.walkforward import Window
-    from storage.trials import Trials
+    from storage.research.trials import Trials
 
 
 @dataclass(frozen=True)

@@ -42,7 +42,7 @@ def look(names: Sequence[str] = (), *, resources: Resources | None = None) -> li
 
 def risk_worker(found: Resources) -> Seen:
     """The worker by its newest heartbeat, held against the age from which the executor opens nothing."""
-    from storage.risk import last_beat
+    from storage.trading.risk import last_beat
 
     last = last_beat(found.engine, found.settings.portfolio)
     limit = heartbeat_limit_seconds(found)

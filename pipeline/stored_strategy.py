@@ -9,7 +9,7 @@ from core.errors import ConfigError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from storage.strategy_params import Snapshot, Stored
+    from storage.trading.strategy_params import Snapshot, Stored
     from trading.strategies.base import Strategy
 
 

@@ -114,7 +114,7 @@ def _row(cell: Cell, metrics: Mapping[str, Any] | None, error: str | None) -> di
 
 def _trial(key: str, outcome: Outcome, bars: pd.DataFrame) -> dict[str, Any]:
     """A row of the ledger, under the rule's own name: its presets are one family there."""
-    from storage.trials import SWEEP
+    from storage.research.trials import SWEEP
     from trading.strategies.registry import make_strategy
 
     cell = outcome.cell

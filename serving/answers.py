@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from serving.problems import Unanswerable
 
 if TYPE_CHECKING:
-    from storage.served import Served
+    from storage.trading.served import Served
 
 Value = str | dt.date | dt.datetime | None
 ASKED = ("symbol", "session", "for_session")

@@ -20,7 +20,7 @@ from serving.problems import BadChange, UnknownStrategy
 from serving.routes import BODY, DENIED, PROBLEM
 from serving.schemas import HaltChange, HaltState, ParametersChange, StrategyState, SwitchChange, Symbol
 from serving.state import state_of
-from storage import halts
+from storage.trading import halts
 from trading.strategies.registry import STRATEGIES
 
 READING: dict[int | str, dict[str, Any]] = dict.fromkeys((*DENIED, 404, 409, 422, 503), PROBLEM)

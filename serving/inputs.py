@@ -9,7 +9,7 @@ from core.errors import StaleData
 from core.feature_hash import feature_hash
 from core.frames import FEATURES
 from core.sessions import calendar_name, next_session, sessions_between
-from storage.served import vector_of
+from storage.trading.served import vector_of
 
 if TYPE_CHECKING:
     import datetime as dt

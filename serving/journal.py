@@ -23,7 +23,7 @@ import structlog
 from sqlalchemy.exc import OperationalError
 
 from core.errors import RetryLater
-from storage.served import ServedPredictions, framed
+from storage.trading.served import ServedPredictions, framed
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -94,7 +94,7 @@ class Journal:
             )
 
     def add(self, row: bytes) -> None:
-        """Queue a row that `storage.served.encode` made and for which there is room."""
+        """Queue a row that `storage.trading.served.encode` made and for which there is room."""
         self._waiting.append(row)
         if not self._wake.is_set():
             self._wake.set()

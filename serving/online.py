@@ -20,7 +20,7 @@ from core.errors import UnknownSymbol
 from core.feature_hash import feature_hash
 from core.frames import FEATURES
 from core.sessions import calendar_name, close_of, last_closed_session, next_session
-from storage.served import vector_of
+from storage.trading.served import vector_of
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -22,7 +22,7 @@ from serving.models import M, S
 from serving.next_day_scorer import NextDayScorer
 from serving.problems import AmbiguousStrategy, UntrainedStrategy, explain
 from serving.schemas import Problem
-from storage.served import ENTRY, NEXT_DAY, Served, encode
+from storage.trading.served import ENTRY, NEXT_DAY, Served, encode
 
 if TYPE_CHECKING:
     import datetime as dt

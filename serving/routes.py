@@ -31,7 +31,7 @@ from serving.schemas import (
     Readiness,
 )
 from serving.state import State, state_of
-from storage.runs import latest_run
+from storage.research.runs import latest_run
 
 T = TypeVar("T", bound=BaseModel)
 PROBLEM: dict[str, Any] = {"model": Problem, "content": {"application/problem+json": {}}}

@@ -16,7 +16,7 @@ from serving.models import Kind, Models, NoNextDayModel
 from serving.next_day_scorer import NextDayScorer
 from serving.online import OnlineRows
 from serving.predictions import Entries, NextDays, Record
-from storage.served import ENTRY, NEXT_DAY
+from storage.trading.served import ENTRY, NEXT_DAY
 
 if TYPE_CHECKING:
     from fastapi import Request

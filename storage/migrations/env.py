@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from alembic import context
 
-from storage import trading_tables  # noqa: F401  # every table is declared by it and by what it imports
+from storage import schema  # noqa: F401  # declares every table
 from storage.columns import metadata
 
 context.configure(

@@ -18,8 +18,8 @@ from rich.table import Table
 from core.frames import BARS
 from core.settings import Settings
 from features.build import build_features
-from storage.bars import BarStore
 from storage.engine import open_engine
+from storage.market.bars import BarStore
 from tests.standins.feed import walk
 
 if TYPE_CHECKING:

@@ -26,7 +26,7 @@ from rich.table import Table
 from core.frames import BARS
 from core.settings import Settings
 from features.build import build_features
-from storage.feature_store import FeastStore
+from storage.features.feature_store import FeastStore
 from tests.bench.peers.document import measured_on, table, write_section
 from tests.bench.peers.workload import random_bars
 from tests.standins.feasts_own import FeastsOwn

@@ -25,7 +25,7 @@ from core.errors import ExecutorBusy, RetryLater
 from core.failpoints import FAILPOINTS, VARIABLE
 from core.models import Leg, OrderState
 from pipeline import trade
-from storage.ledger import Ledger
+from storage.trading.ledger import Ledger
 from tests.chaos.world import DAY, HELD, OPENS, ORDERS
 from trading.brokers.placing import cancel
 

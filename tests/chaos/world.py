@@ -23,9 +23,9 @@ import sqlalchemy as sa
 from core.models import Fill, OrderState
 from core.sessions import next_session, open_of
 from pipeline.resources import Resources
-from storage.bars import BarStore
 from storage.engine import cluster_url, open_engine
-from storage.ledger import Ledger
+from storage.market.bars import BarStore
+from storage.trading.ledger import Ledger
 from tests.standins.evidence import vouch
 from tests.standins.feed import walk
 from tests.standins.venue_broker import VenueBroker

@@ -11,7 +11,7 @@ import pytest
 
 from core.errors import IllegalTransition
 from core.models import Fill, Leg, OrderIntent, OrderState, Position, Side, client_order_id
-from storage.ledger import Ledger
+from storage.trading.ledger import Ledger
 from trading.brokers.intake import position_after
 from trading.brokers.memory import MemoryBook
 

@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from core.errors import DataError
 from core.frames import ACTIONS, BARS, PRICES, QUARANTINE
 from core.sessions import close_of, sessions_between
-from storage.bars import BarStore, WriteResult
+from storage.market.bars import BarStore, WriteResult
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine

@@ -14,7 +14,7 @@ from core.errors import ConfigError, DeskError, NoChampion, RetryLater
 from core.settings import Settings, get_settings
 from pipeline import cli, demo, prepare
 from pipeline.resources import live
-from storage.runs import list_runs
+from storage.research.runs import list_runs
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

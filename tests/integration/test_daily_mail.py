@@ -9,7 +9,7 @@ import pytest
 
 from pipeline import daily_mail, kill_switch, trade
 from pipeline.resources import VIX, Resources
-from storage.reconciliations import save
+from storage.trading.reconciliations import save
 from tests.standins.feed import walk
 from tests.standins.mail import mail_server
 from trading.brokers.placing import place

@@ -27,7 +27,7 @@ from pipeline.ask import ask_api
 from pipeline.market import bars_by_symbol
 from pipeline.resources import VIX, Resources
 from serving.app import create_app
-from storage.runs import latest_run
+from storage.research.runs import latest_run
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

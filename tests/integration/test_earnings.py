@@ -10,7 +10,7 @@ import pytest
 
 from core.errors import DataError
 from core.frames import EARNINGS
-from storage.earnings import EarningsStore
+from storage.market.earnings import EarningsStore
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine

@@ -21,7 +21,7 @@ from alembic.migration import MigrationContext
 from core.errors import ConfigError, RetryLater
 from core.settings import Settings
 from storage import engine as engine_module
-from storage import trading_tables  # noqa: F401  # declares every table
+from storage import schema  # noqa: F401  # declares every table
 from storage.columns import metadata
 from storage.engine import cluster_url, open_engine
 

@@ -12,8 +12,9 @@ import sqlalchemy as sa
 from core.models import Leg, Origin, Position
 from pipeline import trade
 from pipeline.evidence import proven
-from storage.evidence import NoEvidence
-from storage.tables import market_features, validation_runs
+from storage.features.tables import market_features
+from storage.market.tables import validation_runs
+from storage.trading.evidence import NoEvidence
 from tests.standins.alpaca import AlpacaStandIn
 from tests.standins.alpaca_desk import DAY, decided, desk_at, mailbox, risk_events
 from trading.orders import entry_order, exit_order

@@ -9,9 +9,9 @@ import pytest
 import sqlalchemy as sa
 
 from core.errors import RetryLater
-from storage.drift import DriftLog
-from storage.experiments import Experiment, Experiments
-from storage.promotions import Promotion, Promotions
+from storage.models.drift import DriftLog
+from storage.models.experiments import Experiment, Experiments
+from storage.models.promotions import Promotion, Promotions
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine

@@ -24,9 +24,10 @@ from pipeline import cli_audit, explain, featurize, ingest, trade, train
 from pipeline.resources import Resources
 from serving.app import create_app
 from serving.orders import ONE_REPLAY, OrderPage
-from storage.served import Served, ServedPredictions, encode
-from storage.tables import market_features, raw_prices, validation_runs
-from storage.trading_tables import order_intents, predictions, signals
+from storage.features.tables import market_features
+from storage.market.tables import raw_prices, validation_runs
+from storage.trading.served import Served, ServedPredictions, encode
+from storage.trading.tables import order_intents, predictions, signals
 from trading.strategies.gate import ungated
 
 if TYPE_CHECKING:

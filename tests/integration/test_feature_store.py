@@ -14,7 +14,7 @@ import sqlalchemy as sa
 from core.errors import ConfigError, DataError
 from core.frames import FEATURE_FRAME, FEATURES
 from core.sessions import close_of, next_session, open_of
-from storage.feature_store import FeastStore, feast_environment
+from storage.features.feature_store import FeastStore, feast_environment
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

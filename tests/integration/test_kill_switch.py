@@ -17,7 +17,7 @@ from core.models import OrderState
 from pipeline import kill_switch
 from pipeline.resources import Resources
 from pipeline.risk_gate import gate
-from storage.halts import current
+from storage.trading.halts import current
 from trading.brokers.placing import place
 from trading.orders import entry_order, exit_order
 

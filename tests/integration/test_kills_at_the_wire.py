@@ -19,9 +19,9 @@ from core.models import OrderState
 from core.settings import Settings
 from pipeline.position_watch import look
 from pipeline.resources import Resources
-from storage.bars import BarStore
 from storage.engine import open_engine
-from storage.ledger import Ledger
+from storage.market.bars import BarStore
+from storage.trading.ledger import Ledger
 from tests.standins.alpaca import KEY, SECRET, AlpacaStandIn
 from tests.standins.feed import walk
 from tests.standins.tws import TwsStandIn

@@ -17,9 +17,9 @@ import sqlalchemy as sa
 from core.errors import ExecutorBusy, IllegalTransition
 from core.frames import TRADES
 from core.models import Fill, Leg, OrderIntent, OrderState, Position, Side, client_order_id
-from storage.ledger import Ledger
 from storage.locks import executor_lock
-from storage.runs import latest_run, list_runs, save_run
+from storage.research.runs import latest_run, list_runs, save_run
+from storage.trading.ledger import Ledger
 from trading.brokers.intake import take_fill
 
 if TYPE_CHECKING:

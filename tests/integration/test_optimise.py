@@ -18,8 +18,8 @@ from pipeline.optimise import EXPERIMENT, WalkForward
 from pipeline.resources import VIX, Resources, live
 from pipeline.search import Plan
 from research.search import Best, Constraints, Refused
-from storage.runs import latest_run
-from storage.tables import trials as ledger
+from storage.research.runs import latest_run
+from storage.research.tables import trials as ledger
 from tests.standins.feed import walk
 from trading.strategies.registry import make_strategy
 

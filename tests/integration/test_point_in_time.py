@@ -12,10 +12,10 @@ import sqlalchemy as sa
 
 from core.frames import FEATURES
 from core.sessions import calendar, calendar_name, close_of, closes_of, sessions_between
-from storage import point_in_time
 from storage.engine import copy_in, open_engine
-from storage.feature_store import SERVICE, VIEW, FeastStore
-from storage.tables import market_features
+from storage.features import point_in_time
+from storage.features.feature_store import SERVICE, VIEW, FeastStore
+from storage.features.tables import market_features
 from tests.standins.feasts_own import FeastsOwn
 
 if TYPE_CHECKING:

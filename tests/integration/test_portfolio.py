@@ -14,7 +14,7 @@ from core.models import Leg
 from core.sessions import close_of
 from pipeline import chain, portfolio, trade
 from pipeline.resources import VIX, Resources
-from storage.portfolios import latest_portfolio, latest_validation, save_portfolio, save_validation
+from storage.research.portfolios import latest_portfolio, latest_validation, save_portfolio, save_validation
 from tests.standins.evidence import vouch
 from tests.standins.feed import walk
 

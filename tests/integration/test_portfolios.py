@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 import sqlalchemy as sa
 
-from storage.portfolios import latest_portfolio, latest_validation, save_portfolio, save_validation
+from storage.research.portfolios import latest_portfolio, latest_validation, save_portfolio, save_validation
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine

@@ -13,7 +13,7 @@ from core.models import OrderState
 from core.sessions import last_closed_session, next_session
 from pipeline import kill_switch, reconcile
 from pipeline.resources import Resources, utc_now
-from storage.reconciliations import last
+from storage.trading.reconciliations import last
 from tests.standins.alpaca import KEY, SECRET, AlpacaStandIn, Fault
 from tests.standins.feed import walk
 from trading.brokers.placing import place

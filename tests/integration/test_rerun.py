@@ -21,7 +21,7 @@ from core.models import Leg
 from core.sessions import sessions_between
 from pipeline import daily_mail, parity_day, reconcile, trade
 from pipeline.resources import VIX, Resources
-from storage import trading_tables  # noqa: F401  # declares every table
+from storage import schema  # noqa: F401  # declares every table
 from storage.columns import metadata
 from tests.standins.alpaca import KEY, SECRET, AlpacaStandIn
 from tests.standins.evidence import vouch

@@ -216,7 +216,7 @@ def test_entries_in_a_symbol_in_doubt_are_held_back_until_its_bars_are_right(dat
 
 
 def test_a_run_by_hand_blocks_too_and_a_later_one_lifts_the_block(database_settings: Settings) -> None:
-    from storage.risk import blocked
+    from storage.trading.risk import blocked
 
     desk = desk_of(database_settings, doubtful())
     data_guard.run(DAY.isoformat(), resources=desk)
@@ -231,7 +231,7 @@ def test_a_run_by_hand_blocks_too_and_a_later_one_lifts_the_block(database_setti
 
 
 def test_a_warning_blocks_in_strict_mode_alone(database_settings: Settings) -> None:
-    from storage.risk import blocked
+    from storage.trading.risk import blocked
 
     bars = pd.concat([walk(symbol, START, DAY) for symbol in SYMBOLS]).reset_index(drop=True)
     last = bars.index[(bars["symbol"] == "BBB") & (bars["session"] == pd.Timestamp(DAY))]

@@ -17,8 +17,8 @@ from pipeline import kill_switch, risk_worker
 from pipeline.resources import Resources
 from pipeline.risk_gate import gate
 from pipeline.risk_watch import look
-from storage.halts import current
-from storage.risk import last_beat
+from storage.trading.halts import current
+from storage.trading.risk import last_beat
 from tests.standins.feed import walk
 from trading.brokers.placing import place
 from trading.orders import entry_order
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from core.models import OrderIntent
     from core.settings import Settings
     from pipeline.flatten import Flattening
-    from storage.risk import Heartbeat
+    from storage.trading.risk import Heartbeat
 
 pytestmark = pytest.mark.integration
 START, DECIDED, ENTERED, FALLEN = (dt.date(2017, 6, 1), dt.date(2018, 12, 26), dt.date(2018, 12, 27), dt.date(2018, 12, 28))

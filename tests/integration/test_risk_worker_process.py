@@ -15,7 +15,7 @@ import pytest
 
 from pipeline.resources import Resources
 from pipeline.risk_gate import gate
-from storage.risk import last_beat
+from storage.trading.risk import last_beat
 from tests.integration.test_kill_switch import entry
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from core.errors import DataError
 from pipeline import report, research, sweep
 from pipeline.market import bars_by_symbol
 from pipeline.resources import VIX, Resources
-from storage.runs import find_run, frames_of, list_runs
+from storage.research.runs import find_run, frames_of, list_runs
 from tests.standins.feed import walk
 from trading.strategies.registry import make_strategy
 

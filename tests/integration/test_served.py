@@ -15,8 +15,8 @@ import sqlalchemy as sa
 from core.errors import ConfigError
 from core.feature_hash import feature_hash, feature_set
 from core.frames import FEATURES
-from storage import halts
-from storage.served import BEFORE, ENTRY, NEXT_DAY, Served, ServedPredictions, encode, framed, read
+from storage.trading import halts
+from storage.trading.served import BEFORE, ENTRY, NEXT_DAY, Served, ServedPredictions, encode, framed, read
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -17,7 +17,7 @@ from features.build import build_features
 from ml.predict import EntryFilter, Payoff
 from pipeline import drift, featurize
 from pipeline.resources import VIX, Resources
-from storage.served import Served, ServedPredictions, encode
+from storage.trading.served import Served, ServedPredictions, encode
 from tests.standins.feed import walk
 
 if TYPE_CHECKING:

@@ -16,7 +16,7 @@ from pipeline import earnings, parameters, research, trade, train
 from pipeline.market import bars_by_symbol
 from pipeline.resources import VIX, Resources
 from pipeline.stored_strategy import rule_of
-from storage.strategy_params import Snapshot
+from storage.trading.strategy_params import Snapshot
 from tests.standins.evidence import vouch
 from tests.standins.feed import Feed, walk
 from trading.strategies.earnings import EarningsGate
@@ -172,7 +172,7 @@ def test_training_backtest_and_trading_use_one_strategy(start: Callable[..., Res
     assert "BBB" in set(dataset["symbol"]), "the filter learns from what is switched off today"
     assert isinstance(desk.candidate_strategies[0], PerSymbol)
     assert desk.strategies[0].strategy.strategy is desk.candidate_strategies[0]  # type: ignore[attr-defined]
-    from storage.runs import latest_run
+    from storage.research.runs import latest_run
 
     stored = latest_run(desk.engine, "unfiltered")
     assert stored is not None

@@ -10,7 +10,7 @@ import pytest
 import sqlalchemy as sa
 
 from core.errors import ConfigError
-from storage.strategy_params import HISTORY, StrategyParams
+from storage.trading.strategy_params import HISTORY, StrategyParams
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine

@@ -14,7 +14,7 @@ import sqlalchemy as sa
 
 from research.search import Best, Constraints, Task, optimise_window
 from storage.engine import cluster_url, open_engine
-from storage.studies import SCHEMA, open_studies
+from storage.research.studies import SCHEMA, open_studies
 from tests.standins.feed import walk
 from trading.costs import Costs
 from trading.risk import Limits
@@ -32,7 +32,7 @@ TASK = Task(
 WORKER = """
 import sys, datetime as dt
 from research.search import Constraints, Task, optimise_window
-from storage.studies import open_studies
+from storage.research.studies import open_studies
 from tests.standins.feed import walk
 from trading.costs import Costs
 from trading.risk import Limits

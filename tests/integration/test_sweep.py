@@ -12,7 +12,7 @@ from backtest.engine import backtest
 from core.errors import ConfigError, UnknownSymbol
 from pipeline import sweep
 from pipeline.resources import VIX, Resources
-from storage.trials import Trials
+from storage.research.trials import Trials
 from tests.standins.feed import walk
 from trading.strategies.registry import STRATEGIES, make_strategy
 

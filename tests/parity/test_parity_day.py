@@ -13,7 +13,7 @@ import pytest
 from core.sessions import close_of, sessions_between
 from pipeline import parity, parity_day, replay, trade
 from pipeline.resources import VIX, Resources
-from storage.parity import ParityLedger
+from storage.trading.parity import ParityLedger
 from tests.standins.evidence import vouch
 from tests.standins.feed import walk
 from trading.strategies.registry import make_strategy

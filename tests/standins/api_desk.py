@@ -16,7 +16,7 @@ from ml.next_day import NextDay
 from ml.next_day_log import RegisteredNextDay
 from ml.predict import EntryFilter, Payoff
 from serving.app import create_app
-from storage.strategy_params import StrategyParams
+from storage.trading.strategy_params import StrategyParams
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

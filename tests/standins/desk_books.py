@@ -13,7 +13,7 @@ from trading.brokers.alpaca_read import fill_id, state_of
 from trading.brokers.alpaca_terms import to_tick
 
 if TYPE_CHECKING:
-    from storage.ledger import Ledger
+    from storage.trading.ledger import Ledger
     from tests.standins.alpaca_exchange import Exchange
     from tests.standins.alpaca_orders import VenueOrder
 

@@ -9,7 +9,8 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import insert
 
 from core.sessions import calendar_name, closes_of
-from storage.tables import market_features, validation_runs
+from storage.features.tables import market_features
+from storage.market.tables import validation_runs
 
 if TYPE_CHECKING:
     import datetime as dt

@@ -8,7 +8,7 @@ import pandas as pd
 import yaml
 from feast import FeatureStore, RepoConfig
 
-from storage.feature_store import FEATURE_REPO, FeastStore, _filled, feast_environment
+from storage.features.feature_store import FEATURE_REPO, FeastStore, _filled, feast_environment
 
 
 class FeastsOwn(FeastStore):

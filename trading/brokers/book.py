@@ -1,7 +1,7 @@
 """The port to the desk's own record of orders, fills and positions. Owns the protocol; it stores nothing.
 
-`storage.ledger.Ledger` implements it on PostgreSQL, tests in memory. Its methods speak only the nouns of `core.models`, so that
-storage needs no import from here. Every method commits before it returns: what it says has happened survives a crash.
+`storage.trading.ledger.Ledger` implements it on PostgreSQL, tests in memory. Its methods speak only the nouns of `core.models`,
+so that storage needs no import from here. Every method commits before it returns: what it says has happened survives a crash.
 
 Prices, quantities and money are exact `Decimal`; a store must give back every digit it was given (PostgreSQL `numeric` without
 a scale), or a stop would move by a rounding and the daily path would part from the backtest.

@@ -1,6 +1,6 @@
 """The desk's book in memory: a `trading.brokers.book.Book` that lives and dies with its process. Owns no durability.
 
-A replay of years and a test need no database. It answers what `storage.ledger.Ledger` answers, by the same contract
+A replay of years and a test need no database. It answers what `storage.trading.ledger.Ledger` answers, by the same contract
 (`tests/contracts/test_books.py`), and keeps sums that the ledger asks the database for.
 """
 

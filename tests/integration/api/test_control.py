@@ -9,7 +9,7 @@ from pydantic import SecretStr, ValidationError
 
 from core.settings import Settings
 from serving.access import Keys, Limit, TooManyRequests
-from storage import halts
+from storage.trading import halts
 from tests.standins.api_desk import CONTROL_KEY, READ_KEY, ask, client_of
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ import pytest
 import sqlalchemy as sa
 
 from serving import journal as journal_module
-from storage.served import ServedPredictions, read
+from storage.trading.served import ServedPredictions, read
 from tests.standins.api_desk import ask, client_of, wait_for
 
 if TYPE_CHECKING:

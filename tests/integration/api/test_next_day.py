@@ -9,7 +9,7 @@ import pytest
 
 from core.feature_hash import feature_hash
 from core.frames import FEATURES
-from storage.served import read
+from storage.trading.served import read
 from tests.standins.api_desk import ask, ask_next_day, client_of, wait_for
 
 if TYPE_CHECKING:

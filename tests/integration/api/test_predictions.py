@@ -13,7 +13,7 @@ import sqlalchemy as sa
 
 from core.feature_hash import feature_hash
 from core.frames import FEATURES
-from storage.served import read
+from storage.trading.served import read
 from tests.standins.api_desk import FRIDAY_CLOSE, ask, client_of, wait_for
 
 if TYPE_CHECKING:

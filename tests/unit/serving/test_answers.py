@@ -13,7 +13,7 @@ from core.frames import FEATURES
 from serving import answers
 from serving.problems import Unanswerable
 from serving.schemas import EntryPrediction, NextDayPrediction
-from storage.served import ENTRY, NEXT_DAY, Served
+from storage.trading.served import ENTRY, NEXT_DAY, Served
 
 NOW = dt.datetime(2026, 11, 20, 21, 30, 0, 120_000, tzinfo=dt.UTC)
 ROW = Served(

@@ -20,9 +20,9 @@ from core.models import FINAL, OrderState, require_transition, state_after_fill
 from core.provenance import code_commit, dag_run
 from storage.columns import TRADE_COLUMNS
 from storage.engine import records
-from storage.evidence import link, missing
-from storage.orders import to_fill, to_intent, to_position, to_row
-from storage.trading_tables import (
+from storage.trading.evidence import link, missing
+from storage.trading.orders import to_fill, to_intent, to_position, to_row
+from storage.trading.tables import (
     equity,
     fills,
     order_events,
@@ -59,7 +59,7 @@ class Ledger:
             return sum(_record(connection, intent) for intent in intents)
 
     def missing_evidence(self, intents: Iterable[OrderIntent]) -> dict[str, list[str]]:
-        """What of their evidence is not on record (`storage.evidence.REMEDIES`), by id; complete ones are left out."""
+        """What of their evidence is not on record (`storage.trading.evidence.REMEDIES`), by id; complete ones are left out."""
         with self._engine.connect() as connection:
             found = {intent.client_order_id: missing(connection, intent) for intent in intents}
         return {order_id: names for order_id, names in found.items() if names}

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import distinct_on
 
-from storage.trading_tables import data_guard, equity, risk_heartbeats
+from storage.trading.tables import data_guard, equity, risk_heartbeats
 
 if TYPE_CHECKING:
     import datetime as dt

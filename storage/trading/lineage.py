@@ -1,6 +1,6 @@
 """Where an order came from: the rows behind it, from its intent down to the versions of its bars. Owns how they are found.
 
-Reads alone. Which rows an order was decided on is on record since `storage.evidence` linked them.
+Reads alone. Which rows an order was decided on is on record since `storage.trading.evidence` linked them.
 """
 
 from __future__ import annotations
@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
-from storage.served import ENTRY
-from storage.tables import feature_sets, market_features, raw_prices, validation_runs
-from storage.trading_tables import (
+from storage.features.tables import feature_sets, market_features
+from storage.market.tables import raw_prices, validation_runs
+from storage.trading.served import ENTRY
+from storage.trading.tables import (
     evidence,
     fills,
     order_events,

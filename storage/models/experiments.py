@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import insert
 
 from core.frames import SESSION
-from storage.tables import ab_assignments, ab_decisions, experiments
+from storage.models.tables import ab_assignments, ab_decisions, experiments
 
 if TYPE_CHECKING:
     import datetime as dt

@@ -15,7 +15,7 @@ from core.errors import DataError
 from core.frames import SESSION, TRADES
 from storage.columns import TRADE_COLUMNS
 from storage.engine import copy_in
-from storage.tables import backtest_equity, backtest_runs, backtest_trades
+from storage.research.tables import backtest_equity, backtest_runs, backtest_trades
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -13,7 +13,7 @@ from sqlalchemy.dialects.postgresql import insert
 
 from core.frames import EARNINGS
 from storage.engine import records
-from storage.tables import earnings
+from storage.market.tables import earnings
 
 if TYPE_CHECKING:
     import datetime as dt

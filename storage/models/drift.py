@@ -8,7 +8,7 @@ import pandas as pd
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import insert
 
-from storage.tables import drift
+from storage.models.tables import drift
 
 if TYPE_CHECKING:
     import datetime as dt

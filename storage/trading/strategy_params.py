@@ -16,7 +16,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import distinct_on
 
 from core.errors import ConfigError, VersionConflict
-from storage.trading_tables import strategy_params
+from storage.trading.tables import strategy_params
 
 if TYPE_CHECKING:
     import datetime as dt

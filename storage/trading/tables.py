@@ -9,8 +9,9 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 
 from core.frames import TRADES
-from storage import tables  # noqa: F401  # foreign keys lead there
 from storage.columns import INSTANT, NOW, column, columns_of, key, metadata
+from storage.features import tables as features_tables  # noqa: F401  # foreign keys lead there
+from storage.market import tables as market_tables  # noqa: F401
 
 signals = sa.Table(
     "signals",

@@ -20,7 +20,7 @@ from sqlalchemy.dialects.postgresql import distinct_on, insert
 from core.frames import ACTIONS, BARS, INSTANT, PRICES, QUARANTINE, SESSION
 from core.sessions import calendar_name, closes_of
 from storage.engine import copy_in, records
-from storage.tables import corporate_actions, normalized_prices, quarantine, raw_prices, validation_runs
+from storage.market.tables import corporate_actions, normalized_prices, quarantine, raw_prices, validation_runs
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence

@@ -13,8 +13,9 @@ import sqlalchemy as sa
 
 from core.errors import DataError
 from core.models import Leg, Origin
-from storage.tables import market_features, raw_prices, validation_runs
-from storage.trading_tables import evidence, predictions, signals
+from storage.features.tables import market_features
+from storage.market.tables import raw_prices, validation_runs
+from storage.trading.tables import evidence, predictions, signals
 
 if TYPE_CHECKING:
     from core.models import OrderIntent

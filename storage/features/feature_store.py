@@ -28,8 +28,8 @@ from core.errors import ConfigError, DataError
 from core.frames import FEATURES
 from core.sessions import calendar, calendar_name, close_of
 from storage.engine import cluster_url, open_engine
-from storage.feature_rows import last_event, write_versions
-from storage.tables import materialisations
+from storage.features.feature_rows import last_event, write_versions
+from storage.features.tables import materialisations
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from core.settings import Settings
 
 log = structlog.get_logger()
-FEATURE_REPO = Path(__file__).parents[1] / "feature_repo"
+FEATURE_REPO = Path(__file__).parents[2] / "feature_repo"
 VIEW = "market_features"
 SERVICE = "entry_filter_v1"
 FIRST_EVENT = dt.datetime(1990, 1, 1, tzinfo=dt.UTC)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
-from storage.trading_tables import reconciliations
+from storage.trading.tables import reconciliations
 
 if TYPE_CHECKING:
     import datetime as dt

@@ -11,7 +11,7 @@ import pandas as pd
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import distinct_on
 
-from storage.tables import trials
+from storage.research.tables import trials
 
 if TYPE_CHECKING:
     import datetime as dt

@@ -12,8 +12,8 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import distinct_on
 
 from core.frames import FEATURE_FRAME, FEATURES
-from storage.feature_copy import binary_sheet
-from storage.tables import market_features as stored
+from storage.features.feature_copy import binary_sheet
+from storage.features.tables import market_features as stored
 
 if TYPE_CHECKING:
     import datetime as dt

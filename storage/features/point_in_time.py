@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from feast.infra.registry.base_registry import BaseRegistry
     from psycopg import Cursor
 
-NAME = "storage.point_in_time.PointInTimeOfflineStore"
+NAME = "storage.features.point_in_time.PointInTimeOfflineStore"
 ROWS_A_STATEMENT = 50_000  # bounds the memory of a long read
 POSITION = "entity_position"
 LOOK_UP = """
@@ -57,7 +57,7 @@ COPY (
 class PointInTimeOfflineStoreConfig(PostgreSQLOfflineStoreConfig):
     """Feast's settings of a PostgreSQL offline store, under this store's name."""
 
-    type: Literal["storage.point_in_time.PointInTimeOfflineStore"] = NAME  # type: ignore[assignment]
+    type: Literal["storage.features.point_in_time.PointInTimeOfflineStore"] = NAME  # type: ignore[assignment]
 
 
 class PointInTimeOfflineStore(PostgreSQLOfflineStore):

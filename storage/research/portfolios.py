@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
-from storage.tables import portfolios, validations
+from storage.research.tables import portfolios, validations
 
 if TYPE_CHECKING:
     import datetime as dt

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 import sqlalchemy as sa
 
 from core.errors import RetryLater
-from storage.tables import promotions
+from storage.models.tables import promotions
 
 if TYPE_CHECKING:
     import datetime as dt

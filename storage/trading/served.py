@@ -21,8 +21,8 @@ from sqlalchemy.dialects.postgresql import insert
 
 from core.feature_hash import feature_set
 from core.frames import FEATURES
-from storage.tables import feature_sets
-from storage.trading_tables import served_predictions
+from storage.features.tables import feature_sets
+from storage.trading.tables import served_predictions
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

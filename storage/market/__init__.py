@@ -1,0 +1,1 @@
+"""Bars, corporate actions, validation runs and earnings dates: tables and stores."""

@@ -1,0 +1,1 @@
+"""The life of models: A/B tests, promotions, drift."""

@@ -1,0 +1,1 @@
+"""What research tried: runs, trials, portfolios and studies."""

@@ -1,0 +1,1 @@
+"""Everything the desk decided, ordered and owns: tables and stores."""
