@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from ml.experiment import Decision, Terms
-    from ml.predict import EntryFilter
+    from ml.ab_testing.ab_test import Decision, Terms
+    from ml.entry_filter.predict import EntryFilter
     from storage.models.experiments import Experiment
     from trading.strategies.base import Strategy
 
@@ -60,7 +60,7 @@ def decided_by_arms(found: Resources, day: dt.date, answers: list[dict[str, Any]
 
 def running(found: Resources, day: dt.date) -> Experiment | None:
     """The experiment of a session: the one that goes on, else a new one of the challengers that wait; None without any."""
-    from ml.experiment import name_of
+    from ml.ab_testing.ab_test import name_of
     from storage.models.experiments import Experiment
 
     aliases = found.registry.aliases
@@ -134,7 +134,7 @@ def promote(judgement: Mapping[str, Any], *, resources: Resources | None = None)
 
 def terms_of(found: Resources) -> Terms:
     """The terms of a new experiment, from the settings."""
-    from ml.experiment import Terms
+    from ml.ab_testing.ab_test import Terms
 
     settings = found.settings
     return Terms(
@@ -153,8 +153,8 @@ def _scored(
 ) -> list[dict[str, Any]]:
     """Arm and scores of every candidate that the experiment's champion has answered on."""
     from core.frames import FEATURES
-    from ml.experiment import arm_of
-    from ml.scorer import Scorer
+    from ml.ab_testing.ab_test import arm_of
+    from ml.entry_filter.scorer import Scorer
 
     asked = [answer for answer in answers if answer["model_version"] == experiment.champion]
     if len(asked) < len(answers):
@@ -228,7 +228,7 @@ def _as_judged_before(found: Resources, day: dt.date) -> dict[str, Any]:
 
 
 def _judged(found: Resources, experiment: Experiment, day: dt.date) -> tuple[Decision, dict[str, Any]]:
-    from ml.experiment import Terms, judge
+    from ml.ab_testing.ab_test import Terms, judge
 
     candidates, left_out = _settled(found, experiment, day)
     sessions = sessions_between(experiment.first_session, day)

@@ -16,7 +16,7 @@ from pipeline.resources import VIX, Resources, live
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from ml.predict import EntryFilter
+    from ml.entry_filter.predict import EntryFilter
     from monitoring.drift import Drift
     from monitoring.skew import Mismatch
     from storage.trading.served import Served

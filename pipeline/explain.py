@@ -251,7 +251,7 @@ def _features_then(found: Resources, entry: Row) -> dict[str, float]:
 
 def _scored(found: Resources, prediction: Row, rule: str, values: Mapping[str, Any]) -> dict[str, Any]:
     """The version's judgement of the features that were kept, beside the one that was stored."""
-    from ml.scorer import Scorer
+    from ml.entry_filter.scorer import Scorer
 
     try:
         model = found.registry.load(prediction["model_version"])

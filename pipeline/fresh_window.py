@@ -10,8 +10,8 @@ import structlog
 from core.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
-    from ml.next_day import NextDayFit, Signals
-    from ml.train import TrainResult
+    from ml.entry_filter.train import TrainResult
+    from ml.next_day.next_day import NextDayFit, Signals
     from pipeline.resources import Resources
 
 log = structlog.get_logger()
@@ -19,8 +19,8 @@ FILE = "fresh_window.csv"
 
 
 def of_entries(found: Resources, result: TrainResult, dataset: pd.DataFrame) -> pd.DataFrame:
-    """`ml.fresh_window.entries` of the champion and the chosen model; no row where there is no champion that can be asked."""
-    from ml.fresh_window import entries
+    """Compare the entry filter's champion with the chosen model; no row where no champion can be loaded."""
+    from ml.tracking.fresh_window import entries
 
     try:
         champion = found.registry.champion()
@@ -31,8 +31,8 @@ def of_entries(found: Resources, result: TrainResult, dataset: pd.DataFrame) -> 
 
 
 def of_next_days(found: Resources, fit: NextDayFit, dataset: pd.DataFrame, signals: Signals) -> pd.DataFrame:
-    """`ml.fresh_window.next_days` of the champion and the chosen model; no row where there is no champion that can be asked."""
-    from ml.fresh_window import next_days
+    """Compare the next-day champion with the chosen model; no row where no champion can be loaded."""
+    from ml.tracking.fresh_window import next_days
 
     version = found.next_day_registry.champion_version()
     if version is None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from ml.train import TrainResult
+    from ml.entry_filter.train import TrainResult
     from pipeline.resources import Resources
 
 CUTS: Final = 40  # places at which the leakage check ends the bars
@@ -13,8 +13,8 @@ SHOWN: Final = 3
 
 
 def objections_to(found: Resources, session: str, result: TrainResult) -> list[str]:
-    """What stands against the chosen model of a training; see `ml.gates.objections`."""
-    from ml.gates import Limits, objections
+    """What stands against the chosen model of a training; see `ml.entry_filter.gates.objections`."""
+    from ml.entry_filter.gates import Limits, objections
     from pipeline.research import check_leakage
 
     leaks = check_leakage(session, None, cuts=CUTS, resources=found)

@@ -47,7 +47,7 @@ def run(
     -------
     tuple
         Figures (strategy, kind, and those of `SHOWN`), and differences (strategy, against, and the columns of
-        `ml.lift.compare`). A strategy that could not be learnt from has one row with the reason in `note`.
+        `ml.entry_filter.lift.compare`). A strategy that could not be learnt from has one row with the reason in `note`.
     """
     from backtest.panel import prepare
     from trading.strategies.registry import STRATEGIES
@@ -87,8 +87,8 @@ def _judge(
     """Figures and differences of strategies in one portfolio."""
     from backtest.benchmarks import buy_and_hold
     from backtest.engine import backtest
-    from ml.lift import compare, stitched
-    from ml.train import train
+    from ml.entry_filter.lift import compare, stitched
+    from ml.entry_filter.train import train
 
     settings = found.settings
     terms = {"folds": settings.folds, "embargo_sessions": settings.embargo_sessions, "seed": settings.seed}

@@ -11,7 +11,7 @@ from pipeline.market import bars_by_symbol
 from pipeline.resources import Resources, live
 
 if TYPE_CHECKING:
-    from ml.next_day import NextDayFit
+    from ml.next_day.next_day import NextDayFit
 
 NO_BETTER = "squared error out of sample is not under that of predicting the mean return of the past"
 
@@ -24,17 +24,19 @@ def run(session: str, *, resources: Resources | None = None) -> dict[str, Any]:
     Returns
     -------
     dict
-        rows, chosen, version, objections, the chosen model's figures (`ml.next_day.figures_of`), and those of champion and
-        chosen model on the sessions after the champion's training (`ml.fresh_window.next_days`; empty without a champion).
+        rows, chosen, version, objections, the chosen model's figures (`ml.next_day.next_day.figures_of`), and those of
+        champion and
+        chosen model on the sessions after the champion's training (`ml.tracking.fresh_window.next_days`; empty without a
+        champion).
 
     Raises
     ------
     RetryLater
         When MLflow does not answer; asked for before the work.
     """
-    from ml.lineage import source_of, versions
-    from ml.next_day import Signals, train_next_day
-    from ml.next_day_log import log_next_day
+    from ml.next_day.next_day import Signals, train_next_day
+    from ml.tracking.lineage import source_of, versions
+    from ml.tracking.next_day_log import log_next_day
     from storage.turns import MLFLOW, in_turn
 
     found = resources or live()
@@ -70,7 +72,7 @@ def run(session: str, *, resources: Resources | None = None) -> dict[str, Any]:
 
 def build_dataset(resources: Resources, bars: dict[str, pd.DataFrame]) -> pd.DataFrame:
     """Next-day targets of every symbol with the features known at each close."""
-    from ml.next_day import targets
+    from ml.next_day.next_day import targets
 
     rows = pd.concat([targets(frame) for frame in bars.values()], ignore_index=True)
     rows = rows.sort_values(["event_timestamp", "symbol"], ignore_index=True)

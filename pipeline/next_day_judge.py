@@ -20,8 +20,8 @@ from pipeline.market import bars_by_symbol
 from pipeline.resources import Resources, live
 
 if TYPE_CHECKING:
-    from ml.next_day_compare import Terms, Verdict
-    from ml.next_day_log import RegisteredNextDay
+    from ml.next_day.next_day_compare import Terms, Verdict
+    from ml.tracking.next_day_log import RegisteredNextDay
     from storage.models.experiments import Experiment
 
 log = structlog.get_logger()
@@ -89,7 +89,7 @@ def _judge_one(found: Resources, day: dt.date, versions: tuple[str, str], *, pro
 
 def _begun(found: Resources, champion: RegisteredNextDay, challenger: RegisteredNextDay) -> Experiment:
     """The comparison of two versions from the first session that neither learnt from, on the terms agreed when it began."""
-    from ml.experiment import name_of
+    from ml.ab_testing.ab_test import name_of
     from storage.models.experiments import Experiment
 
     learnt = max(dt.date.fromisoformat(model.trained_through) for model in (champion, challenger))
@@ -101,7 +101,7 @@ def _begun(found: Resources, champion: RegisteredNextDay, challenger: Registered
 
 def terms_of(found: Resources) -> Terms:
     """The terms of a new comparison, from the settings."""
-    from ml.next_day_compare import Terms
+    from ml.next_day.next_day_compare import Terms
 
     settings = found.settings
     return Terms(sessions=settings.next_day_judge_sessions, block_sessions=settings.ab_block_sessions, seed=settings.seed)
@@ -117,7 +117,7 @@ def _on_record(found: Resources, experiment: Experiment) -> tuple[str | None, st
 
 def _verdict(found: Resources, experiment: Experiment, models: tuple[RegisteredNextDay, ...], day: dt.date) -> Verdict:
     """The comparison on the fresh sessions whose next close is known."""
-    from ml.next_day_compare import Terms, compare, squared_errors
+    from ml.next_day.next_day_compare import Terms, compare, squared_errors
 
     rows = fresh_rows(found, experiment.first_session, day)
     typical = models[0].model.typical_scale
@@ -127,8 +127,8 @@ def _verdict(found: Resources, experiment: Experiment, models: tuple[RegisteredN
 
 
 def fresh_rows(found: Resources, first: dt.date, day: dt.date) -> pd.DataFrame:
-    """Sessions from the first on whose next close is known at a day's close: columns of `ml.next_day.targets` and FEATURES."""
-    from ml.next_day import targets
+    """Targets and FEATURES of the sessions from the first on whose next close is known at a day's close."""
+    from ml.next_day.next_day import targets
 
     known = [targets(bars) for bars in bars_by_symbol(found, day.isoformat()).values()]
     rows = pd.concat(known, ignore_index=True)

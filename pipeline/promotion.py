@@ -18,7 +18,7 @@ from pipeline.resources import Resources, live
 from pipeline.signals import joint_name
 
 if TYPE_CHECKING:
-    from ml.aliases import Aliases, Version
+    from ml.tracking.aliases import Aliases, Version
     from storage.research.runs import Run
 
 log = structlog.get_logger()
@@ -86,8 +86,8 @@ def rollback(*, reason: str, author: str, model: str | None = None, resources: R
 
 def objections_to(version: str, *, model: str | None = None, resources: Resources | None = None) -> list[str]:
     """What stands against promoting a version: its training's gates, and of an entry filter the luck of many trials."""
-    from ml.aliases import PASSED
-    from ml.gates import blocks
+    from ml.entry_filter.gates import blocks
+    from ml.tracking.aliases import PASSED
 
     found = resources or live()
     name = _name(found, model)

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from core.models import Position
-    from ml.predict import EntryFilter
+    from ml.entry_filter.predict import EntryFilter
     from pipeline.known import Known
     from trading.decide import Decisions, Key, Refusal
     from trading.strategies.base import Strategy

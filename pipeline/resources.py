@@ -22,9 +22,9 @@ if TYPE_CHECKING:
 
     from ingestion.providers.base import Provider
     from ingestion.providers.yahoo import YahooProvider
-    from ml.next_day_log import RegisteredNextDay
-    from ml.registry import Registry
-    from ml.tracking import Tracking
+    from ml.tracking.next_day_log import RegisteredNextDay
+    from ml.tracking.registry import Registry
+    from ml.tracking.research_runs import Tracking
     from monitoring.alerts import Alerts
     from storage.features.feature_store import FeastStore
     from storage.market.bars import BarStore
@@ -159,7 +159,7 @@ class Resources:
     @cached_property
     def registry(self) -> Registry:
         """MLflow: runs, models, aliases."""
-        from ml.registry import Registry
+        from ml.tracking.registry import Registry
         from storage.engine import cluster_url
 
         uri = self.settings.mlflow_tracking_uri or cluster_url(self.settings, self.settings.mlflow_database_name)
@@ -168,22 +168,22 @@ class Resources:
     @cached_property
     def next_day_registry(self) -> Registry:
         """MLflow: the next-day model under its own name."""
-        from ml.registry import Registry
+        from ml.tracking.registry import Registry
         from storage.engine import cluster_url
 
         uri = self.settings.mlflow_tracking_uri or cluster_url(self.settings, self.settings.mlflow_database_name)
         return Registry(uri, self.data_dir / "mlartifacts", self.settings.next_day_model_name)
 
     def next_day_model(self, version: str) -> RegisteredNextDay:
-        """A version of the next-day model; see `ml.next_day_log.load_next_day`."""
-        from ml.next_day_log import load_next_day
+        """A version of the next-day model; see `ml.tracking.next_day_log.load_next_day`."""
+        from ml.tracking.next_day_log import load_next_day
 
         return load_next_day(self.next_day_registry, version)
 
     @cached_property
     def tracking(self) -> Tracking:
         """MLflow: runs of research, on the registry's server."""
-        from ml.tracking import Tracking
+        from ml.tracking.research_runs import Tracking
         from storage.engine import cluster_url
 
         uri = self.settings.mlflow_tracking_uri or cluster_url(self.settings, self.settings.mlflow_database_name)

@@ -23,8 +23,8 @@ from pipeline.weigh import BENCHMARK
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from ml.lineage import Lineage
-    from ml.train import TrainResult
+    from ml.entry_filter.train import TrainResult
+    from ml.tracking.lineage import Lineage
     from trading.costs import Costs
     from trading.strategies.base import Strategy
 
@@ -42,9 +42,10 @@ def run(session: str, *, resources: Resources | None = None) -> dict[str, Any]:
     -------
     dict
         candidates, the walk-forward AUC of each model, the registered version, figures of champion and chosen model on the
-        candidates after the champion's training (`ml.fresh_window.entries`; empty without one), the out-of-sample metrics
+        candidates after the champion's training (`ml.tracking.fresh_window.entries`; empty without one), the out-of-sample
+        metrics
         of the strategy with and without the filter and of buy and hold, all over the sessions the walk-forward has scored and
-        net of costs, and `lift`: the filter's difference with its interval (`ml.lift.compare`).
+        net of costs, and `lift`: the filter's difference with its interval (`ml.entry_filter.lift.compare`).
 
     Raises
     ------
@@ -53,8 +54,8 @@ def run(session: str, *, resources: Resources | None = None) -> dict[str, Any]:
     DataError
         When there is too little to learn from.
     """
-    from ml.next_day_log import metrics_of
-    from ml.train import train
+    from ml.entry_filter.train import train
+    from ml.tracking.next_day_log import metrics_of
     from pipeline.gates import objections_to
     from storage.turns import MLFLOW, in_turn
 
@@ -148,10 +149,10 @@ def reproduce(run_id: str, *, resources: Resources | None = None) -> dict[str, A
     DataError
         When the candidates are not those of then.
     """
-    from ml.dataset import fingerprint
-    from ml.lineage import code_version, settings_of
-    from ml.models import model_digest
-    from ml.train import train
+    from ml.entry_filter.train import train
+    from ml.estimators.models import model_digest
+    from ml.samples.dataset import fingerprint
+    from ml.tracking.lineage import code_version, settings_of
 
     found = resources or live()
     lineage = found.registry.lineage(run_id)
@@ -172,7 +173,7 @@ def reproduce(run_id: str, *, resources: Resources | None = None) -> dict[str, A
 
 def is_same(outcome: dict[str, Any]) -> bool:
     """Whether every model of a reproduction came out the same."""
-    from ml.models import LIGHTGBM, LOGISTIC
+    from ml.estimators.models import LIGHTGBM, LOGISTIC
 
     return all(outcome.get(name) == REPRODUCED for name in (LOGISTIC, LIGHTGBM))
 
@@ -202,8 +203,8 @@ def _dataset_of(found: Resources, lineage: Lineage) -> pd.DataFrame:
 
 
 def _tags(found: Resources, session: str, symbols: list[str], as_of: dt.datetime) -> dict[str, str]:
-    """What a training was made of; see `ml.lineage`."""
-    from ml.lineage import source_of, versions
+    """What a training was made of; see `ml.tracking.lineage`."""
+    from ml.tracking.lineage import source_of, versions
 
     return {
         "strategy": joint_name(found.strategies),
@@ -223,7 +224,7 @@ def _tags(found: Resources, session: str, symbols: list[str], as_of: dt.datetime
 def _backtests(resources: Resources, bars: dict[str, pd.DataFrame], result: TrainResult) -> dict[str, Any]:
     """Filtered, unfiltered, and buy and hold over the same out-of-sample sessions, and the first less the second."""
     from backtest.benchmarks import buy_and_hold
-    from ml.lift import compare
+    from ml.entry_filter.lift import compare
 
     start: dt.date = result.out_of_sample["session"].min().date()
     plain = run_backtest(resources, bars, kind="unfiltered", start=start)

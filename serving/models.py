@@ -16,7 +16,7 @@ import structlog
 
 from core.errors import ConfigError, NoChampion
 from core.frames import FEATURES
-from ml.aliases import CHALLENGERS, CHAMPION
+from ml.tracking.aliases import CHALLENGERS, CHAMPION
 
 if TYPE_CHECKING:
     import datetime as dt

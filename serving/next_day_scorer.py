@@ -1,4 +1,4 @@
-"""One row of features to a next-day prediction in microseconds. Owns the fast way; what it computes belongs to `ml.next_day`.
+"""One row of features to a next-day prediction in microseconds. What it computes is defined in `ml.next_day.next_day`.
 
 Both kinds of model go through LightGBM's C call for single rows, scikit-learn's as trees written down for it. The quantiles of
 the residuals are plain floats: a request calls no numpy. At load all of it is compared with the model itself on trial rows.
@@ -15,21 +15,21 @@ import structlog
 
 from core.errors import ConfigError
 from core.frames import FEATURES
-from ml.next_day import BUY, HOLD, SCALE, SELL
-from ml.scorer import TOLERANCE, BoosterRow, Row, trial_rows
+from ml.entry_filter.scorer import TOLERANCE, BoosterRow, Row, trial_rows
+from ml.next_day.next_day import BUY, HOLD, SCALE, SELL
 from serving.boosting import as_booster
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from ml.next_day import Signals
-    from ml.next_day_log import RegisteredNextDay
+    from ml.next_day.next_day import Signals
+    from ml.tracking.next_day_log import RegisteredNextDay
 
 log = structlog.get_logger()
 
 
 class Outlook(NamedTuple):
-    """What the model says of one row; see `ml.next_day.NextDay.predict`."""
+    """What the model says of one row; see `ml.next_day.next_day.NextDay.predict`."""
 
     predicted_return: float
     low: float

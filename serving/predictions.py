@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Generic, NamedTuple, TypeVar
 from sqlalchemy.exc import OperationalError
 
 from core.errors import DeskError, RetryLater
-from ml.next_day_log import RegisteredNextDay
-from ml.predict import EntryFilter
-from ml.scorer import Scorer
+from ml.entry_filter.predict import EntryFilter
+from ml.entry_filter.scorer import Scorer
+from ml.tracking.next_day_log import RegisteredNextDay
 from serving import answers
 from serving.models import M, S
 from serving.next_day_scorer import NextDayScorer

@@ -6,8 +6,8 @@ import asyncio
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from ml.next_day import Signals
-from ml.scorer import Scorer
+from ml.entry_filter.scorer import Scorer
+from ml.next_day.next_day import Signals
 from serving.access import Access
 from serving.inputs import Inputs
 from serving.journal import Journal
@@ -21,8 +21,8 @@ from storage.trading.served import ENTRY, NEXT_DAY
 if TYPE_CHECKING:
     from fastapi import Request
 
-    from ml.next_day_log import RegisteredNextDay
-    from ml.predict import EntryFilter
+    from ml.entry_filter.predict import EntryFilter
+    from ml.tracking.next_day_log import RegisteredNextDay
     from pipeline.resources import Resources
 
 

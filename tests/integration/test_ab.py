@@ -13,9 +13,9 @@ import pytest
 from core.errors import ConfigError, RetryLater
 from core.frames import BARS, FEATURES, SIGNALS
 from core.sessions import close_of, sessions_between
-from ml.aliases import Aliases
-from ml.predict import EntryFilter, Payoff
-from ml.registry import Registry
+from ml.entry_filter.predict import EntryFilter, Payoff
+from ml.tracking.aliases import Aliases
+from ml.tracking.registry import Registry
 from pipeline import ab, promotion
 from pipeline.resources import Resources
 from storage.engine import cluster_url

@@ -21,7 +21,7 @@ from core.frames import FEATURES
 from core.models import OrderState
 from core.sessions import next_session, sessions_between
 from features.build import build_features
-from ml.predict import Payoff
+from ml.entry_filter.predict import Payoff
 from pipeline import featurize, ingest, research, trade, train
 from pipeline.ask import ask_api
 from pipeline.market import bars_by_symbol

@@ -19,7 +19,7 @@ from core.feature_hash import feature_hash
 from core.frames import FEATURES
 from core.models import Origin
 from core.sessions import close_of, next_session, sessions_between
-from ml.scorer import Scorer
+from ml.entry_filter.scorer import Scorer
 from pipeline import cli_audit, explain, featurize, ingest, trade, train
 from pipeline.resources import Resources
 from serving.app import create_app
@@ -32,7 +32,7 @@ from trading.strategies.gate import ungated
 
 if TYPE_CHECKING:
     from core.settings import Settings
-    from ml.predict import EntryFilter
+    from ml.entry_filter.predict import EntryFilter
 
 pytestmark = pytest.mark.integration
 FIRST, LAST = dt.date(2018, 10, 1), dt.date(2018, 11, 2)

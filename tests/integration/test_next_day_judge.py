@@ -13,10 +13,10 @@ import pytest
 from core.errors import ConfigError
 from core.frames import BARS, FEATURES
 from core.sessions import sessions_between
-from ml.aliases import Aliases
-from ml.next_day import NextDay, targets
-from ml.next_day_log import RegisteredNextDay
-from ml.registry import Registry
+from ml.next_day.next_day import NextDay, targets
+from ml.tracking.aliases import Aliases
+from ml.tracking.next_day_log import RegisteredNextDay
+from ml.tracking.registry import Registry
 from pipeline import next_day_judge, promotion
 from pipeline.resources import Resources
 from storage.engine import cluster_url

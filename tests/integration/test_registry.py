@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 from core.errors import NoChampion
-from ml.dataset import fingerprint, inputs
-from ml.models import LIGHTGBM, LOGISTIC, model_digest, score
-from ml.registry import Registry
-from ml.train import TrainResult, train
+from ml.entry_filter.train import TrainResult, train
+from ml.estimators.models import LIGHTGBM, LOGISTIC, model_digest, score
+from ml.samples.dataset import fingerprint, inputs
+from ml.tracking.registry import Registry
 from storage.engine import cluster_url
 from tests.unit.ml.conftest import make_candidates
 

@@ -14,10 +14,10 @@ import numpy as np
 import pytest
 
 from core.errors import NoChampion
-from ml.dataset import inputs
-from ml.models import score
-from ml.registry import Registry
-from ml.train import train
+from ml.entry_filter.train import train
+from ml.estimators.models import score
+from ml.samples.dataset import inputs
+from ml.tracking.registry import Registry
 from tests.unit.ml.conftest import make_candidates
 
 if TYPE_CHECKING:

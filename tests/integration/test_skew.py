@@ -14,7 +14,7 @@ from core.feature_hash import feature_hash
 from core.frames import BARS, FEATURES
 from core.sessions import close_of, next_session, sessions_between
 from features.build import build_features
-from ml.predict import EntryFilter, Payoff
+from ml.entry_filter.predict import EntryFilter, Payoff
 from pipeline import drift, featurize
 from pipeline.resources import VIX, Resources
 from storage.trading.served import Served, ServedPredictions, encode

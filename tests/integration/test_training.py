@@ -15,7 +15,7 @@ import pytest
 
 from core.errors import ConfigError, DataError, RetryLater
 from core.sessions import sessions_between
-from ml.next_day import Signals
+from ml.next_day.next_day import Signals
 from pipeline import featurize, lift, next_day, train
 from pipeline.resources import VIX, Resources
 from serving.next_day_scorer import NextDayScorer

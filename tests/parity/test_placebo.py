@@ -8,7 +8,7 @@ import pandas as pd
 
 from backtest.engine import backtest, label_candidates
 from features.build import build_features
-from ml.train import train
+from ml.entry_filter.train import train
 from tests.standins.feed import walk
 from trading.costs import Costs
 from trading.strategies.registry import make_strategy

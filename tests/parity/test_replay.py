@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 
 from core.sessions import sessions_between
 from ingestion.providers.files import FilesProvider
-from ml.predict import EntryFilter, Payoff
+from ml.entry_filter.predict import EntryFilter, Payoff
 from pipeline import cli_audit, ingest, parity, replay
 from pipeline.known import deadlines, read_known
 from pipeline.parity import Record, backtest_of, compare

@@ -12,8 +12,8 @@ from pathlib import Path
 
 from rich.console import Console
 
-from ml.experiment import Terms
-from ml.simulate import WORLDS, World, judged, promotions
+from ml.ab_testing.ab_test import Terms
+from ml.ab_testing.simulate import WORLDS, World, judged, promotions
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "ab-testing.md"
 TERMS = Terms(resamples=1000)

@@ -15,7 +15,7 @@ import pandas as pd
 from rich.console import Console
 
 from core.sessions import sessions_between
-from ml.next_day_compare import Terms, compare
+from ml.next_day.next_day_compare import Terms, compare
 from tests.bench.peers.document import table, write_section
 
 PAGE = Path(__file__).parents[2] / "docs" / "training.md"

@@ -12,9 +12,9 @@ import pandas as pd
 from fastapi.testclient import TestClient
 
 from core.frames import FEATURES
-from ml.next_day import NextDay
-from ml.next_day_log import RegisteredNextDay
-from ml.predict import EntryFilter, Payoff
+from ml.entry_filter.predict import EntryFilter, Payoff
+from ml.next_day.next_day import NextDay
+from ml.tracking.next_day_log import RegisteredNextDay
 from serving.app import create_app
 from storage.trading.strategy_params import StrategyParams
 

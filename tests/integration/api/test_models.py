@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from core.frames import FEATURES
-from ml.registry import Registry as MlflowRegistry
+from ml.tracking.registry import Registry as MlflowRegistry
 from tests.standins.api_desk import ask, client_of, wait_for
 
 if TYPE_CHECKING:

@@ -1,0 +1,1 @@
+"""The entry filter: training, evaluation, gates and scoring."""

@@ -1,0 +1,1 @@
+"""Estimators: models, calibration, tuning, thresholds, their stored form."""

@@ -1,0 +1,1 @@
+"""The next-day return model and its comparison of versions."""

@@ -1,0 +1,1 @@
+"""Training samples: datasets, purged splits, sample weights, resampling."""
