@@ -34,9 +34,9 @@ def daily_market_data() -> None:
     def choose_session(dag_run: Any = None, params: Any = None) -> str:
         """The session of this run; skips the run, with the reason, when there is none to load."""
         from airflow.sdk.exceptions import AirflowSkipException
-        from pipeline import schedule
+        from pipeline import sessions
 
-        chosen = schedule.choose_session(params["session"], dag_run.logical_date, scheduled=dag_run.run_type != "manual")
+        chosen = sessions.choose_session(params["session"], dag_run.logical_date, scheduled=dag_run.run_type != "manual")
         if not chosen["trades"]:
             raise AirflowSkipException(chosen["reason"])
         return chosen["session"]

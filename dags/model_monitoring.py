@@ -35,9 +35,9 @@ def model_monitoring() -> None:
     def choose_session(dag_run: Any = None, params: Any = None) -> str:
         """The last session whose bars are there."""
         from airflow.sdk.exceptions import AirflowSkipException
-        from pipeline import schedule
+        from pipeline import sessions
 
-        chosen = schedule.newest_before(params["session"], dag_run.logical_date)
+        chosen = sessions.newest_before(params["session"], dag_run.logical_date)
         if not chosen["trades"]:
             raise AirflowSkipException(chosen["reason"])
         return chosen["session"]

@@ -37,9 +37,9 @@ def model_training() -> None:
     def choose_session(dag_run: Any = None, params: Any = None) -> str:
         """The last session whose bars may be learnt from."""
         from airflow.sdk.exceptions import AirflowSkipException
-        from pipeline import schedule
+        from pipeline import sessions
 
-        chosen = schedule.newest_before(params["session"], dag_run.logical_date)
+        chosen = sessions.newest_before(params["session"], dag_run.logical_date)
         if not chosen["trades"]:
             raise AirflowSkipException(chosen["reason"])
         return chosen["session"]

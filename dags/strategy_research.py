@@ -52,9 +52,9 @@ def strategy_research() -> None:  # noqa: C901  # one function a task
     def choose_session(dag_run: Any = None, params: Any = None) -> str:
         """The session asked for, else the newest one; skips the run, with the reason, when that is no session."""
         from airflow.sdk.exceptions import AirflowSkipException
-        from pipeline import schedule
+        from pipeline import sessions
 
-        chosen = schedule.newest_before(params["session"], dag_run.logical_date)
+        chosen = sessions.newest_before(params["session"], dag_run.logical_date)
         if not chosen["trades"]:
             raise AirflowSkipException(chosen["reason"])
         return chosen["session"]

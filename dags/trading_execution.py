@@ -41,11 +41,11 @@ def trading_execution() -> None:  # noqa: C901  # one function a task
     def choose_session(dag_run: Any = None, params: Any = None, triggering_asset_events: Any = None) -> str:
         """The newest session announced, or the one asked for."""
         from airflow.sdk.exceptions import AirflowSkipException
-        from pipeline import schedule
+        from pipeline import sessions
 
         announced = [event.extra["session"] for event in (triggering_asset_events or {}).get(DAILY_FEATURES, [])]
         given = params["session"] or max(announced, default=None)
-        chosen = schedule.newest_before(given, dag_run.logical_date)
+        chosen = sessions.newest_before(given, dag_run.logical_date)
         if not chosen["trades"]:
             raise AirflowSkipException(chosen["reason"])
         return chosen["session"]

@@ -15,7 +15,7 @@ import pandas as pd
 import structlog
 
 from core.sessions import calendar_name, next_session, open_of, sessions_between
-from pipeline.market import bars_by_symbol
+from pipeline.bars import bars_by_symbol
 from pipeline.resources import Resources, live
 from trading.strategies.gate import ungated
 

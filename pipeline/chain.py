@@ -45,7 +45,7 @@ def plan(
         When the history is no longer than that.
     """
     from core.errors import UnknownSymbol
-    from pipeline.market import bars_by_symbol
+    from pipeline.bars import bars_by_symbol
     from trading.strategies.registry import STRATEGIES, make_strategy
 
     found = resources or live()

@@ -32,7 +32,7 @@ Author = Annotated[str, typer.Option(help="Who changes it.", default_factory=get
 def show_params(strategy: Annotated[str | None, typer.Argument(help="Default: all.")] = None, symbol: Symbol = None) -> None:
     """Show the parameters in force, and which version they are of."""
     from core.settings import get_settings
-    from pipeline import parameters as step
+    from pipeline import strategy_parameters as step
 
     table = Table("Strategy", "Symbol", "Version", "Entries", "Preset", "Parameters", title="Parameters in force")
     for row in step.in_force(strategy, symbol):
@@ -57,7 +57,7 @@ def set_params(  # noqa: PLR0917  # typer turns each into an option
     expected_version: Annotated[int | None, typer.Option(min=0, help="Refuse if the newest version is another.")] = None,
 ) -> None:
     """Store a new version of a strategy's parameters; the next session is traded with it."""
-    from pipeline import parameters as step
+    from pipeline import strategy_parameters as step
 
     stored = step.change(
         strategy if preset is None else f"{strategy}:{preset}",
@@ -74,7 +74,7 @@ def set_params(  # noqa: PLR0917  # typer turns each into an option
 @params.command()
 def history(strategy: Name, symbol: Symbol = None) -> None:
     """Show every version ever set, oldest first."""
-    from pipeline import parameters as step
+    from pipeline import strategy_parameters as step
 
     frame = step.history(strategy, symbol)
     columns = ("Set at (UTC)", "Symbol", "Version", "Entries", "Preset", "By", "Reason", "Parameters")
@@ -96,7 +96,7 @@ def history(strategy: Name, symbol: Symbol = None) -> None:
 @params.command()
 def disable(strategy: Name, author: Author, reason: Reason, symbol: Symbol = None) -> None:
     """Stop a strategy's entries, in one symbol or in all; positions are still left by its rules."""
-    from pipeline import parameters as step
+    from pipeline import strategy_parameters as step
 
     _say(step.switch(strategy, enabled=False, symbol=symbol, reason=reason, author=author))
 
@@ -104,7 +104,7 @@ def disable(strategy: Name, author: Author, reason: Reason, symbol: Symbol = Non
 @params.command()
 def enable(strategy: Name, author: Author, reason: Reason, symbol: Symbol = None) -> None:
     """Let a strategy enter again."""
-    from pipeline import parameters as step
+    from pipeline import strategy_parameters as step
 
     _say(step.switch(strategy, enabled=True, symbol=symbol, reason=reason, author=author))
 

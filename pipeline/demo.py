@@ -21,7 +21,6 @@ import sqlalchemy as sa
 from rich.table import Table
 
 from core.errors import DeskError, RetryLater
-from pipeline import ingest
 from pipeline.ask import ask_api
 from pipeline.evening import next_open
 from pipeline.orchestrator import ROOT, airflow_environment, desk_environment, migrate
@@ -54,7 +53,7 @@ def run(console: Console, resources: Resources | None = None) -> None:
         found.engine.connect().close()
     with prediction_api(found) as url:
         with console.status("Looking for the newest session ..."):
-            session = ingest.newest_session(found)
+            session = sessions.newest_session(found)
         with console.status("Preparing Airflow's database ..."):
             environment = airflow_environment(found.settings) | {"API_URL": url}
             migrate(environment)

@@ -37,7 +37,7 @@ def run(session: str, *, resources: Resources | None = None) -> dict[str, Any]:
         measured (rows), drifted (their names), new (those that had not drifted on the session measured before).
     """
     from features.build import build_features
-    from pipeline.featurize import load_bars
+    from pipeline.bars import load_bars
 
     found = resources or live()
     day = dt.date.fromisoformat(session)
@@ -135,7 +135,7 @@ def _outcomes(found: Resources, session: str, champion: EntryFilter) -> list[Dri
     """Win rate of the candidates whose outcome is known."""
     from backtest.engine import label_candidates
     from monitoring.drift import outcome_drift
-    from pipeline.market import bars_by_symbol
+    from pipeline.bars import bars_by_symbol
 
     bars = bars_by_symbol(found, session).values()
     labels = [label_candidates(frame, rule, found.costs) for rule in found.candidate_strategies for frame in bars]

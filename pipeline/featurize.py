@@ -3,19 +3,10 @@
 from __future__ import annotations
 
 import datetime as dt
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from pipeline.resources import VIX, Resources, live
-
-if TYPE_CHECKING:
-    import pandas as pd
-
-
-def load_bars(resources: Resources, session: str, symbols: list[str] | None = None) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Bars of the universe and of VIX up to `session`, each with `known_at`."""
-    end = dt.date.fromisoformat(session)
-    bars = resources.bars.read(symbols or resources.universe(), end=end)
-    return bars, resources.bars.read([VIX], end=end)
+from pipeline.bars import load_bars
+from pipeline.resources import Resources, live
 
 
 def run(session: str, *, resources: Resources | None = None) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import structlog
 
 from core.errors import DataError
-from core.sessions import calendar_name, is_session, last_closed_session, sessions_between
+from core.sessions import calendar_name, sessions_between
 from pipeline.resources import VIX, Resources, live
 
 if TYPE_CHECKING:
@@ -23,28 +23,6 @@ log = structlog.get_logger()
 CONTEXT_DAYS = 120
 MIN_HISTORY = 60  # sessions until the slowest feature has warmed up
 OVERLAP_SESSIONS = 10  # re-read this many stored sessions, so that a provider's revision is seen
-
-
-def check_session(session: str) -> dict[str, Any]:
-    """Say whether the exchange trades on the date; a run for a weekend or holiday skips and shows this reason."""
-    day = dt.date.fromisoformat(session)
-    trades = is_session(day)
-    return {"session": session, "trades": trades, "reason": "" if trades else f"{day:%A} {session} is not an XNYS session"}
-
-
-def newest_session(resources: Resources | None = None) -> str:
-    """The last session to run for: the newest one that has closed, or the end of a historical provider's data."""
-    found = resources or live()
-    if not found.historical:
-        return last_closed_session(found.clock()).isoformat()
-    start = dt.date.fromisoformat(found.settings.history_start)
-    download = found.provider.fetch(found.universe(), start, last_closed_session(found.clock()))
-    if download.bars.empty:
-        raise DataError(
-            f"{found.provider.name}: no bars for {found.universe()}: {download.failed}. Check UNIVERSE and the source."
-        )
-    newest: dt.date = download.bars["session"].max().date()
-    return newest.isoformat()
 
 
 def universe(session: str, resources: Resources | None = None) -> list[str]:

@@ -8,7 +8,7 @@ import pandas as pd
 import structlog
 
 from core.errors import DataError
-from pipeline.market import bars_by_symbol
+from pipeline.bars import bars_by_symbol
 from pipeline.resources import Resources, live
 
 if TYPE_CHECKING:
@@ -127,7 +127,7 @@ def _datasets(found: Resources, bars: dict[str, pd.DataFrame], rules: Mapping[st
 
 
 def _rule(found: Resources, name: str) -> Strategy:
-    from pipeline.stored_strategy import rule_of
+    from pipeline.strategies import rule_of
 
     return rule_of(name, found.parameters.as_of(None))
 

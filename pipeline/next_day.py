@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from pipeline import fresh_window
-from pipeline.market import bars_by_symbol
+from pipeline.bars import bars_by_symbol
 from pipeline.resources import Resources, live
 
 if TYPE_CHECKING:

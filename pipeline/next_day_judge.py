@@ -16,7 +16,7 @@ import structlog
 from core.errors import ConfigError
 from core.frames import FEATURES
 from core.sessions import next_session
-from pipeline.market import bars_by_symbol
+from pipeline.bars import bars_by_symbol
 from pipeline.resources import Resources, live
 
 if TYPE_CHECKING:

@@ -177,7 +177,7 @@ def backtest_of(  # noqa: PLR0917  # a question of six parts
     """The portfolio backtest on the bars as they are known today, and its signals."""
     from backtest.engine import backtest
     from features.regime import with_vix
-    from pipeline.featurize import load_bars
+    from pipeline.bars import load_bars
 
     frame, vix = load_bars(found, last.isoformat(), list(symbols))
     bars = {str(symbol): with_vix(part.reset_index(drop=True), vix) for symbol, part in frame.groupby("symbol")}

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import structlog
 
 from core.errors import DataError
-from pipeline.market import bars_by_symbol
+from pipeline.bars import bars_by_symbol
 from pipeline.resources import Resources, live
 from pipeline.sweep import FIGURES, NAMED
 

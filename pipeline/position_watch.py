@@ -16,7 +16,7 @@ import structlog
 from core.errors import DeskError, ExecutorBusy, RetryLater
 from core.models import FINAL, SENT, OrderState
 from core.sessions import calendar_name, close_of, is_session, open_of
-from pipeline import exits, schedule
+from pipeline import exits, sessions
 from pipeline.gate import gate_of
 from pipeline.resources import Resources, live
 from storage.locks import executor_lock
@@ -89,7 +89,7 @@ def choose_session(
 ) -> dict[str, Any]:
     """The session to watch now: session, trades (whether there is something to watch), reason (why not)."""
     found = resources or live()
-    chosen = schedule.session_in_progress(given, logical_date, resources=found)
+    chosen = sessions.session_in_progress(given, logical_date, resources=found)
     elsewhere = ELSEWHERE.get(found.settings.broker)
     return chosen if elsewhere is None else {**chosen, "trades": False, "reason": elsewhere}
 
@@ -304,4 +304,4 @@ def _opened(symbol: str, now: dt.datetime) -> dt.datetime:
 
 def _today(symbol: str, now: dt.datetime) -> dt.date:
     """The date in the time zone of the symbol's market."""
-    return now.astimezone(dt.UTC if calendar_name(symbol) == "24/7" else schedule.NEW_YORK).date()
+    return now.astimezone(dt.UTC if calendar_name(symbol) == "24/7" else sessions.NEW_YORK).date()

@@ -131,7 +131,7 @@ def _benchmark(found: Resources, meta: Mapping[str, Any]) -> dict[str, pd.DataFr
 
     from backtest.benchmarks import buy_and_hold
     from backtest.panel import prepare
-    from pipeline.market import bars_by_symbol
+    from pipeline.bars import bars_by_symbol
     from pipeline.weigh import BENCHMARK
 
     bars = bars_by_symbol(found, meta["last_session"])

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from core.errors import DataError
-from pipeline.market import bars_by_symbol
+from pipeline.bars import bars_by_symbol
 from pipeline.resources import Resources, live
 from pipeline.signals import joint_name
 from trading.strategies.gate import ungated

@@ -199,7 +199,7 @@ class Resources:
     @cached_property
     def strategies(self) -> tuple[Strategy, ...]:
         """The strategies that trade (`STRATEGIES`), with the parameters in force, behind their gates, where switched on."""
-        from pipeline.stored_strategy import switched
+        from pipeline.strategies import switched
         from trading.strategies.earnings import EarningsGate
         from trading.strategies.gate import gated
 
@@ -214,7 +214,7 @@ class Resources:
     @cached_property
     def candidate_strategies(self) -> tuple[Strategy, ...]:
         """The same rules without gates and switches: what the entry filter learns from, in every regime, VIX known or not."""
-        from pipeline.stored_strategy import desk_rules
+        from pipeline.strategies import desk_rules
 
         return desk_rules(self.settings.strategies, self._in_force)
 

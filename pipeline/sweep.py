@@ -11,7 +11,7 @@ import pandas as pd
 import structlog
 
 from core.errors import UnknownSymbol
-from pipeline.market import bars_by_symbol
+from pipeline.bars import bars_by_symbol
 from pipeline.resources import Resources, live
 
 if TYPE_CHECKING:

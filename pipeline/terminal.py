@@ -41,7 +41,7 @@ def strategy_of(name: str | None, params: str, *, gate: bool) -> Any:  # noqa: A
 def session_of(session: str | None) -> str:
     """The session asked for, else the newest one."""
     if session is None:
-        from pipeline.ingest import newest_session
+        from pipeline.sessions import newest_session
 
         return newest_session()
     return dt.date.fromisoformat(session).isoformat()

@@ -21,6 +21,7 @@ from core.sessions import open_of
 from pipeline import marks
 from pipeline.ab import decided_by_arms
 from pipeline.ask import ask_api
+from pipeline.bars import bars_by_symbol
 from pipeline.evening import (
     PAST,
     decided_at,
@@ -37,7 +38,6 @@ from pipeline.evening import (
 )
 from pipeline.evidence import proven
 from pipeline.gate import gate_of
-from pipeline.market import bars_by_symbol
 from pipeline.portfolio import objection
 from pipeline.resources import VIX, Resources, live
 from pipeline.risk_review import review

@@ -14,7 +14,7 @@ import structlog
 
 from core.errors import ConfigError, DataError
 from pipeline import fresh_window
-from pipeline.market import bars_by_symbol
+from pipeline.bars import bars_by_symbol
 from pipeline.research import run_backtest
 from pipeline.resources import VIX, Resources, live
 from pipeline.signals import joint_name
@@ -183,7 +183,7 @@ def _dataset_of(found: Resources, lineage: Lineage) -> pd.DataFrame:
     from core.feature_hash import feature_set
     from core.frames import FEATURES
     from features.regime import with_vix
-    from pipeline.stored_strategy import rule_of
+    from pipeline.strategies import rule_of
     from trading.costs import Costs
 
     tags = lineage.tags

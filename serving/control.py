@@ -1,7 +1,7 @@
 """The routes that show and change what the desk does: strategies, their parameters and switches, the halt of trading.
 
-Owns no rule: parameters are checked and stored by `pipeline.parameters`, the halt is `pipeline.kill_switch`. What is changed
-here counts from the next step that is started; orders already sent stay. Halts and resumptions are mailed.
+Owns no rule: parameters are checked and stored by `pipeline.strategy_parameters`, the halt is `pipeline.kill_switch`. What is
+changed here counts from the next step that is started; orders already sent stay. Halts and resumptions are mailed.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, Path, Query, Request
 
 from core.errors import ConfigError, StopTrading, VersionConflict
-from pipeline import kill_switch, parameters
-from pipeline.parameters import InForce
+from pipeline import kill_switch, strategy_parameters
+from pipeline.strategy_parameters import InForce
 from serving.access import controller, emergency, reader
 from serving.problems import BadChange, UnknownStrategy
 from serving.routes import BODY, DENIED, PROBLEM
@@ -34,7 +34,7 @@ trading = APIRouter(prefix="/trading", tags=["trading"])
 @router.get("", dependencies=[Depends(reader)], responses=READING)
 def strategies(request: Request) -> list[StrategyState]:
     """Every strategy with the parameters in force: for all symbols, and for each symbol with a row of its own."""
-    return [state_of_strategy(each) for each in parameters.in_force(resources=state_of(request).resources)]
+    return [state_of_strategy(each) for each in strategy_parameters.in_force(resources=state_of(request).resources)]
 
 
 @router.get("/{name}", dependencies=[Depends(reader)], responses=READING)
@@ -43,7 +43,7 @@ def strategy(
 ) -> list[StrategyState]:
     """One strategy with the parameters in force."""
     require_strategy(name)
-    found = parameters.in_force(name, symbol, resources=state_of(request).resources)
+    found = strategy_parameters.in_force(name, symbol, resources=state_of(request).resources)
     return [state_of_strategy(each) for each in found]
 
 
@@ -52,7 +52,7 @@ def set_parameters(name: Name, change: ParametersChange, request: Request) -> St
     """Store a new version, unless somebody changed the parameters since `expected_version` (409)."""
     require_strategy(name)
     with changing():
-        parameters.change(
+        strategy_parameters.change(
             name,
             change.values,
             symbol=change.symbol,
@@ -127,7 +127,7 @@ def switched(request: Request, name: str, change: SwitchChange, *, enabled: bool
     require_strategy(name)
     resources = state_of(request).resources
     with changing():
-        parameters.switch(
+        strategy_parameters.switch(
             name, enabled=enabled, symbol=change.symbol, reason=change.reason, author=change.author, resources=resources
         )
     return now_in_force(request, name, change.symbol)
@@ -142,7 +142,7 @@ def turned(request: Request, change: HaltChange, turn: Any) -> HaltState:  # noq
 
 def now_in_force(request: Request, name: str, symbol: str | None) -> StrategyState:
     """The strategy's state in a symbol, or in all without a row of their own."""
-    return state_of_strategy(parameters.in_force(name, symbol, resources=state_of(request).resources)[0])
+    return state_of_strategy(strategy_parameters.in_force(name, symbol, resources=state_of(request).resources)[0])
 
 
 def state_of_halt(turn: halts.Halt) -> HaltState:

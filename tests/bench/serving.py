@@ -31,7 +31,7 @@ from rich.table import Table
 
 from core.frames import FEATURES
 from core.settings import Settings
-from pipeline import featurize, ingest, next_day, train
+from pipeline import featurize, ingest, next_day, sessions, train
 from pipeline.resources import Resources
 from storage.engine import cluster_url
 from tests.bench.peers.document import measured_on, table, write_section
@@ -162,7 +162,7 @@ def serving(name: str, command: list[str], health: str, environment: dict[str, s
 def prepared(settings: Settings) -> Resources:
     """A desk with history, features and a champion of each kind; made on the first run."""
     desk = Resources(settings)
-    session = ingest.newest_session(desk)
+    session = sessions.newest_session(desk)
     if desk.registry.champion_version() is None:
         console.print("Loading the embedded history and training once ...")
         ingest.fetch_vix(session, full_history=True, resources=desk)

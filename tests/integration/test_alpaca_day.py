@@ -16,7 +16,7 @@ import pytest
 
 from core.models import Leg
 from core.sessions import close_of, next_session, sessions_between
-from pipeline import schedule
+from pipeline import sessions
 from storage.trading.parity import ParityLedger
 from tests.conftest import fresh_databases
 from tests.standins.desk_life import CASH, STEPS, Life, life, market
@@ -146,7 +146,7 @@ def test_the_half_day_is_lived_by_its_own_hours_and_the_holiday_not_at_all(lived
     decided = [order for order, _ in process.ledger.orders_decided("main", HALF_DAY) if order.leg is Leg.ENTRY]
     assert {order.session for order in decided} <= {next_session(HALF_DAY)} == {dt.date(2018, 12, 26)}
     assert found.evenings[HALF_DAY].said["trade.place"]["for"] == "2018-12-26"
-    chosen = schedule.newest_before(HOLIDAY.isoformat(), None, resources=process)
+    chosen = sessions.newest_before(HOLIDAY.isoformat(), None, resources=process)
     assert not chosen["trades"]
     assert HOLIDAY not in {stamp.date() for stamp in process.ledger.equity("main")["session"]}
 

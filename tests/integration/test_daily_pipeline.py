@@ -24,7 +24,7 @@ from features.build import build_features
 from ml.entry_filter.predict import Payoff
 from pipeline import featurize, ingest, research, trade, train
 from pipeline.ask import ask_api
-from pipeline.market import bars_by_symbol
+from pipeline.bars import bars_by_symbol, load_bars
 from pipeline.resources import VIX, Resources
 from serving.app import create_app
 from storage.research.runs import latest_run
@@ -98,7 +98,7 @@ def test_everything_is_loaded_once(desk: Resources, loads: dict[str, dict[str, o
 def test_what_is_served_online_is_what_training_sees_for_every_feature(desk: Resources) -> None:
     online = desk.features.online(desk.universe())
     trained = desk.features.training_frame(online[["symbol", "event_timestamp"]])
-    bars, vix = featurize.load_bars(desk, LAST)
+    bars, vix = load_bars(desk, LAST)
     computed = build_features(bars, vix).groupby("symbol").tail(1)
 
     assert set(online["event_timestamp"]) == {pd.Timestamp("2018-12-31 21:00", tz="UTC")}
@@ -108,7 +108,7 @@ def test_what_is_served_online_is_what_training_sees_for_every_feature(desk: Res
 
 
 def test_a_correction_seen_later_does_not_reach_into_the_training_of_the_past(desk: Resources) -> None:
-    bars, vix = featurize.load_bars(desk, LAST)
+    bars, vix = load_bars(desk, LAST)
     frame = build_features(bars, vix)
     decided = frame[frame["session"] < LAST].tail(50)  # their orders had to go before NOW
     keys = decided[["symbol", "event_timestamp"]].reset_index(drop=True)

@@ -13,7 +13,8 @@ import pytest
 from core.errors import BatchRejected, DataError
 from core.frames import ACTIONS
 from core.sessions import close_of
-from pipeline import featurize, ingest
+from pipeline import featurize, ingest, sessions
+from pipeline.bars import load_bars
 from pipeline.resources import VIX, Resources
 from tests.standins.feed import Feed, walk
 
@@ -206,7 +207,7 @@ def test_a_split_that_arrives_unadjusted_is_refused(desk: Desk) -> None:
 def test_an_adjusted_split_reloads_the_history_as_revisions(desk: Desk) -> None:
     monday = upto(desk, FRIDAY)
     desk.load(FRIDAY)
-    before = featurize.load_bars(desk.resources, FRIDAY.isoformat(), ["AAA"])[0]
+    before = load_bars(desk.resources, FRIDAY.isoformat(), ["AAA"])[0]
     table = pd.concat([desk.feed.table, monday])
     for name in ("open", "high", "low", "close", "adj_close"):
         table.loc[table["symbol"] == "AAA", name] /= 2
@@ -240,13 +241,13 @@ def test_a_day_without_vix_leaves_its_features_unknown(desk: Desk) -> None:
 
 
 def test_a_weekend_has_nothing_to_load_and_says_so() -> None:
-    answer = ingest.check_session("2018-12-15")
+    answer = sessions.check_session("2018-12-15")
 
     assert answer == {"session": "2018-12-15", "trades": False, "reason": "Saturday 2018-12-15 is not an XNYS session"}
 
 
 def test_the_newest_session_of_a_live_source_is_the_last_one_closed(desk: Desk) -> None:
     desk.now = close_of(FRIDAY) - dt.timedelta(seconds=1)
-    assert ingest.newest_session(desk.resources) == "2018-12-13"
+    assert sessions.newest_session(desk.resources) == "2018-12-13"
     desk.now = close_of(FRIDAY)
-    assert ingest.newest_session(desk.resources) == "2018-12-14"
+    assert sessions.newest_session(desk.resources) == "2018-12-14"

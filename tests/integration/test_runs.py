@@ -10,7 +10,7 @@ import pytest
 
 from core.errors import DataError
 from pipeline import report, research, sweep
-from pipeline.market import bars_by_symbol
+from pipeline.bars import bars_by_symbol
 from pipeline.resources import VIX, Resources
 from storage.research.runs import find_run, frames_of, list_runs
 from tests.standins.feed import walk

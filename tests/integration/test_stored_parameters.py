@@ -12,10 +12,10 @@ from structlog.testing import capture_logs
 
 from core.errors import ConfigError, UnknownSymbol
 from core.sessions import close_of, sessions_between
-from pipeline import earnings, parameters, research, trade, train
-from pipeline.market import bars_by_symbol
+from pipeline import earnings, research, strategy_parameters, trade, train
+from pipeline.bars import bars_by_symbol
 from pipeline.resources import VIX, Resources
-from pipeline.stored_strategy import rule_of
+from pipeline.strategies import rule_of
 from storage.trading.strategy_params import Snapshot
 from tests.standins.evidence import vouch
 from tests.standins.feed import Feed, walk
@@ -92,7 +92,7 @@ def test_a_stored_parameter_changes_what_is_traded_and_one_for_a_symbol_that_sym
     start: Callable[..., Resources],
 ) -> None:
     before = traded(start())
-    parameters.change("bollinger", {"deviations": 1.0}, symbol="aaa", reason="more of it", resources=start())
+    strategy_parameters.change("bollinger", {"deviations": 1.0}, symbol="aaa", reason="more of it", resources=start())
     after = traded(start())
 
     aaa, bbb = ([len(trades[trades["symbol"] == symbol]) for trades in (before, after)] for symbol in ("AAA", "BBB"))
@@ -111,7 +111,7 @@ def traded_by(desk: Resources, strategy: object, symbol: str) -> list[pd.Timesta
 
 def test_a_symbol_switched_off_enters_no_more_while_its_exit_goes_on(start: Callable[..., Resources]) -> None:
     desk = start()
-    parameters.change("bollinger", PATIENT, reason="no stop, so that rules decide", resources=desk)
+    strategy_parameters.change("bollinger", PATIENT, reason="no stop, so that rules decide", resources=desk)
     desk = start()
     whole = traded(desk)
     held = whole[(whole["symbol"] == "AAA") & (whole["exit_session"] > whole["entry_session"])].iloc[2]
@@ -120,7 +120,7 @@ def test_a_symbol_switched_off_enters_no_more_while_its_exit_goes_on(start: Call
     live_through(desk, decided, held["entry_session"].date())
     assert [position.symbol for position in desk.broker.positions()] == ["AAA"]
 
-    parameters.switch("bollinger", enabled=False, symbol="AAA", reason="merger", resources=desk)
+    strategy_parameters.switch("bollinger", enabled=False, symbol="AAA", reason="merger", resources=desk)
     desk = start()
     last = days[days.get_loc(held["entry_session"]) + 50].date()
     live_through(desk, days[days.get_loc(held["entry_session"]) + 1].date(), last)
@@ -135,16 +135,16 @@ def test_a_symbol_switched_off_enters_no_more_while_its_exit_goes_on(start: Call
     assert "AAA" in set(later["symbol"]), "it would have entered again"
     assert set(made.loc[made["entry_session"] > held["entry_session"], "symbol"]) == {"BBB"}
 
-    parameters.switch("bollinger", enabled=True, symbol="AAA", reason="merger off", resources=desk)
+    strategy_parameters.switch("bollinger", enabled=True, symbol="AAA", reason="merger off", resources=desk)
     pd.testing.assert_frame_equal(traded(start()), whole)
 
 
 def test_the_whole_strategy_switched_off_enters_nothing_anywhere(start: Callable[..., Resources]) -> None:
-    parameters.change("bollinger", {"deviations": 1.0}, symbol="AAA", reason="own row", resources=start())
-    parameters.switch("bollinger", enabled=False, reason="stop", resources=start())
+    strategy_parameters.change("bollinger", {"deviations": 1.0}, symbol="AAA", reason="own row", resources=start())
+    strategy_parameters.switch("bollinger", enabled=False, reason="stop", resources=start())
 
     assert len(traded(start())) == 0
-    assert parameters.in_force("bollinger", "AAA", resources=start())[0].stored.enabled is False  # type: ignore[union-attr]
+    assert strategy_parameters.in_force("bollinger", "AAA", resources=start())[0].stored.enabled is False  # type: ignore[union-attr]
 
 
 @dataclass
@@ -156,8 +156,8 @@ class Echo:
 
 
 def test_training_backtest_and_trading_use_one_strategy(start: Callable[..., Resources]) -> None:
-    parameters.change("bollinger", {"deviations": 1.0}, symbol="AAA", reason="own", resources=start())
-    parameters.switch("bollinger", enabled=False, symbol="BBB", reason="pause", resources=start())
+    strategy_parameters.change("bollinger", {"deviations": 1.0}, symbol="AAA", reason="own", resources=start())
+    strategy_parameters.switch("bollinger", enabled=False, symbol="BBB", reason="pause", resources=start())
     desk = start()
     desk.features = Echo()  # type: ignore[assignment]
     bars = bars_by_symbol(desk, LAST)
@@ -184,7 +184,7 @@ def test_training_backtest_and_trading_use_one_strategy(start: Callable[..., Res
 def test_a_process_decides_by_one_set_of_parameters_to_its_end(start: Callable[..., Resources]) -> None:
     desk = start()
     first = desk.candidate_strategies[0]
-    parameters.change("bollinger", {"deviations": 1.0}, reason="in between", resources=start())
+    strategy_parameters.change("bollinger", {"deviations": 1.0}, reason="in between", resources=start())
 
     assert desk.strategies[0].strategy is first  # type: ignore[attr-defined]
     assert start().candidate_strategies[0] == make_strategy("bollinger", {"deviations": 1.0})
@@ -192,11 +192,11 @@ def test_a_process_decides_by_one_set_of_parameters_to_its_end(start: Callable[.
 
 def test_the_time_limit_of_all_is_the_time_limit_of_each(start: Callable[..., Resources]) -> None:
     desk = start()
-    parameters.change("bollinger", {"deviations": 1.0}, symbol="AAA", reason="own", resources=desk)
+    strategy_parameters.change("bollinger", {"deviations": 1.0}, symbol="AAA", reason="own", resources=desk)
     with pytest.raises(ConfigError, match=r"for AAA: expected max_sessions 2 as for all other symbols, found 5"):
-        parameters.change("bollinger", {"max_sessions": 5}, symbol="AAA", reason="longer", resources=desk)
+        strategy_parameters.change("bollinger", {"max_sessions": 5}, symbol="AAA", reason="longer", resources=desk)
 
-    parameters.change("bollinger", {"max_sessions": 5}, reason="longer", resources=desk)
+    strategy_parameters.change("bollinger", {"max_sessions": 5}, reason="longer", resources=desk)
 
     strategy = start().candidate_strategies[0]
     assert isinstance(strategy, PerSymbol)
@@ -206,30 +206,34 @@ def test_the_time_limit_of_all_is_the_time_limit_of_each(start: Callable[..., Re
 
 def test_a_change_starts_from_what_is_in_force_and_a_reset_follows_all_again(start: Callable[..., Resources]) -> None:
     desk = start()
-    parameters.change("bollinger", {"deviations": 1.5}, reason="all", resources=desk)
-    own = parameters.change("bollinger", {"stop_pct": 0.4}, symbol="AAA", reason="own", resources=desk)
+    strategy_parameters.change("bollinger", {"deviations": 1.5}, reason="all", resources=desk)
+    own = strategy_parameters.change("bollinger", {"stop_pct": 0.4}, symbol="AAA", reason="own", resources=desk)
     assert (own.params["deviations"], own.params["stop_pct"], own.params["target_pct"]) == (1.5, 0.4, 1.5)
 
-    reset = parameters.change("bollinger", {}, symbol="AAA", reset=True, reason="as all", resources=desk)
-    parameters.change("bollinger", {"deviations": 1.8}, reason="all again", resources=desk)
+    reset = strategy_parameters.change("bollinger", {}, symbol="AAA", reset=True, reason="as all", resources=desk)
+    strategy_parameters.change("bollinger", {"deviations": 1.8}, reason="all again", resources=desk)
 
     assert (reset.version, reset.params) == (2, {})
-    shown = parameters.in_force("bollinger", "AAA", resources=desk)
+    shown = strategy_parameters.in_force("bollinger", "AAA", resources=desk)
     assert [row.params["deviations"] for row in shown] == [1.8]
     assert isinstance(start().candidate_strategies[0], type(make_strategy("bollinger")))
 
 
 def test_a_preset_is_stored_whole_and_named(start: Callable[..., Resources]) -> None:
-    stored = parameters.change("bollinger:as_specified", {"deviations": 2.5}, reason="stated", author="kim", resources=start())
+    stored = strategy_parameters.change(
+        "bollinger:as_specified", {"deviations": 2.5}, reason="stated", author="kim", resources=start()
+    )
 
     assert stored.params == make_strategy("bollinger:as_specified", {"deviations": 2.5}).describe()
     assert (stored.preset, stored.author, stored.version) == ("as_specified", "kim", 1)
 
 
 def test_a_switched_off_symbol_stays_off_when_its_parameters_change(start: Callable[..., Resources]) -> None:
-    parameters.switch("bollinger", enabled=False, symbol="AAA", reason="pause", resources=start())
+    strategy_parameters.switch("bollinger", enabled=False, symbol="AAA", reason="pause", resources=start())
 
-    assert not parameters.change("bollinger", {"deviations": 3.0}, symbol="AAA", reason="later", resources=start()).enabled
+    assert not strategy_parameters.change(
+        "bollinger", {"deviations": 3.0}, symbol="AAA", reason="later", resources=start()
+    ).enabled
 
 
 def test_what_cannot_be_traded_is_not_stored(start: Callable[..., Resources]) -> None:
@@ -243,13 +247,13 @@ def test_what_cannot_be_traded_is_not_stored(start: Callable[..., Resources]) ->
         ("bollinger", {}, "found none of them"),
     ):
         with pytest.raises(ConfigError, match=message):
-            parameters.change(strategy, values, reason="wrong", resources=desk)
+            strategy_parameters.change(strategy, values, reason="wrong", resources=desk)
     with pytest.raises(UnknownSymbol, match="Did you mean AAA"):
-        parameters.switch("bollinger", enabled=False, symbol="AAB", reason="slip", resources=desk)
+        strategy_parameters.switch("bollinger", enabled=False, symbol="AAB", reason="slip", resources=desk)
     with pytest.raises(ConfigError, match="expected version 3, found 0"):
-        parameters.change("bollinger", {"deviations": 2.0}, expected_version=3, reason="late", resources=desk)
+        strategy_parameters.change("bollinger", {"deviations": 2.0}, expected_version=3, reason="late", resources=desk)
 
-    assert parameters.history("bollinger", resources=desk).empty
+    assert strategy_parameters.history("bollinger", resources=desk).empty
 
 
 def test_a_row_that_fits_no_more_stops_the_desk_and_names_itself(start: Callable[..., Resources]) -> None:

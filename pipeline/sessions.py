@@ -10,11 +10,33 @@ import datetime as dt
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from core.sessions import close_of, last_closed_session, open_of
-from pipeline.ingest import check_session, newest_session
+from core.errors import DataError
+from core.sessions import close_of, is_session, last_closed_session, open_of
 from pipeline.resources import Resources, live
 
 NEW_YORK = ZoneInfo("America/New_York")
+
+
+def check_session(session: str) -> dict[str, Any]:
+    """Say whether the exchange trades on the date; a run for a weekend or holiday skips and shows this reason."""
+    day = dt.date.fromisoformat(session)
+    trades = is_session(day)
+    return {"session": session, "trades": trades, "reason": "" if trades else f"{day:%A} {session} is not an XNYS session"}
+
+
+def newest_session(resources: Resources | None = None) -> str:
+    """The last session to run for: the newest one that has closed, or the end of a historical provider's data."""
+    found = resources or live()
+    if not found.historical:
+        return last_closed_session(found.clock()).isoformat()
+    start = dt.date.fromisoformat(found.settings.history_start)
+    download = found.provider.fetch(found.universe(), start, last_closed_session(found.clock()))
+    if download.bars.empty:
+        raise DataError(
+            f"{found.provider.name}: no bars for {found.universe()}: {download.failed}. Check UNIVERSE and the source."
+        )
+    newest: dt.date = download.bars["session"].max().date()
+    return newest.isoformat()
 
 
 def choose_session(

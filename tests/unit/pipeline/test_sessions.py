@@ -8,7 +8,7 @@ import pytest
 
 from core.settings import Settings
 from pipeline.resources import Resources
-from pipeline.schedule import choose_session, newest_before
+from pipeline.sessions import choose_session, newest_before
 
 NOW = dt.datetime(2024, 7, 5, 23, 0, tzinfo=dt.UTC)  # Friday after the close
 

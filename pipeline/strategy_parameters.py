@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from core.errors import ConfigError, UnknownSymbol
 from core.sessions import normalise_symbol
 from pipeline.resources import Resources, live
-from pipeline.stored_strategy import rule_of
+from pipeline.strategies import rule_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
