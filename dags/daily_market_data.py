@@ -44,14 +44,14 @@ def daily_market_data() -> None:
     @task
     def list_symbols(session: str) -> list[str]:
         """The universe of that session."""
-        from pipeline import ingest
+        from pipeline.data import ingest
 
         return ingest.universe(session)
 
     @task
     def load_vix(session: str, params: Any = None) -> dict[str, Any]:
         """Fetch, validate and store VIX."""
-        from pipeline import ingest
+        from pipeline.data import ingest
 
         return ingest.fetch_vix(session, full_history=params["full_history"])
 
@@ -61,7 +61,7 @@ def daily_market_data() -> None:
         doc_md="Fetch, validate and store the bars of one symbol; bad rows go to the quarantine.",  # mapped: no docstring shown
     )
     def load_bars(symbol: str, session: str, params: Any = None) -> dict[str, Any]:
-        from pipeline import ingest
+        from pipeline.data import ingest
 
         return ingest.fetch_symbols(session, [symbol], full_history=params["full_history"])
 
@@ -79,16 +79,16 @@ def daily_market_data() -> None:
     @task(execution_timeout=dt.timedelta(minutes=30))
     def build_features(session: str) -> dict[str, Any]:
         """Compute the features and write what is new to the offline store."""
-        from pipeline import featurize
+        from pipeline.data import build_features
 
-        return featurize.run(session)
+        return build_features.run(session)
 
     @task(outlets=[DAILY_FEATURES])
     def materialise(session: str, outlet_events: Any = None) -> dict[str, Any]:
         """Copy the newest features to the online store and announce the session."""
-        from pipeline import featurize
+        from pipeline.data import build_features
 
-        written = featurize.materialise(session)
+        written = build_features.materialise(session)
         outlet_events[DAILY_FEATURES].extra = {"session": session}
         return written
 

@@ -34,7 +34,7 @@ def ingest(
     full_history: Annotated[bool, typer.Option(help="Load everything from HISTORY_START on.")] = False,
 ) -> None:
     """Load bars and VIX up to a session: fetch, validate, quarantine, store."""
-    from pipeline import ingest as step
+    from pipeline.data import ingest as step
 
     day = session_of(session)
     names = symbols.split(",") if symbols else step.universe(day)
@@ -45,7 +45,7 @@ def ingest(
 @cli.command()
 def featurize(session: Session = None) -> None:
     """Compute features, write the offline store, materialise the online store."""
-    from pipeline import featurize as step
+    from pipeline.data import build_features as step
 
     day = session_of(session)
     show("Features", step.run(day))

@@ -116,7 +116,7 @@ def earnings(
     symbols: Annotated[str, typer.Option(help="With --from-yfinance: comma-separated; default: the universe.")] = "",
 ) -> None:
     """Add earnings dates for the earnings gate, or show what is known."""
-    from pipeline import earnings as step
+    from pipeline.data import load_earnings as step
 
     if file is not None and from_yfinance:
         raise ConfigError("Expected --file or --from-yfinance, found both. Run them one after the other.")

@@ -31,7 +31,8 @@ from rich.table import Table
 
 from core.frames import FEATURES
 from core.settings import Settings
-from pipeline import featurize, ingest, next_day, sessions, train
+from pipeline import next_day, sessions, train
+from pipeline.data import build_features, ingest
 from pipeline.resources import Resources
 from storage.engine import cluster_url
 from tests.bench.peers.document import measured_on, table, write_section
@@ -167,8 +168,8 @@ def prepared(settings: Settings) -> Resources:
         console.print("Loading the embedded history and training once ...")
         ingest.fetch_vix(session, full_history=True, resources=desk)
         ingest.fetch_symbols(session, desk.universe(), full_history=True, resources=desk)
-        featurize.run(session, resources=desk)
-        featurize.materialise(session, resources=desk)
+        build_features.run(session, resources=desk)
+        build_features.materialise(session, resources=desk)
         train.run(session, resources=desk)
     if desk.next_day_registry.champion_version() is None:
         console.print("Training the next-day model once ...")

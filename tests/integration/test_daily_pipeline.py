@@ -22,9 +22,10 @@ from core.models import OrderState
 from core.sessions import next_session, sessions_between
 from features.build import build_features
 from ml.entry_filter.predict import Payoff
-from pipeline import featurize, ingest, research, trade, train
+from pipeline import research, trade, train
 from pipeline.ask import ask_api
 from pipeline.bars import bars_by_symbol, load_bars
+from pipeline.data import build_features, ingest
 from pipeline.resources import VIX, Resources
 from serving.app import create_app
 from storage.research.runs import latest_run
@@ -60,8 +61,8 @@ def desk(settings: Settings, loads: dict[str, dict[str, object]]) -> Resources:
     resources = Resources(settings, clock=lambda: NOW)
     loads["vix"] = ingest.fetch_vix(LAST, full_history=True, resources=resources)
     loads["bars"] = ingest.fetch_symbols(LAST, resources.universe(), full_history=True, resources=resources)
-    loads["features"] = featurize.run(LAST, resources=resources)
-    loads["online"] = featurize.materialise(LAST, resources=resources)
+    loads["features"] = build_features.run(LAST, resources=resources)
+    loads["online"] = build_features.materialise(LAST, resources=resources)
     loads["training"] = train.run(LAST, resources=resources)
     return resources
 
@@ -91,7 +92,7 @@ def test_everything_is_loaded_once(desk: Resources, loads: dict[str, dict[str, o
     assert loads["bars"]["new"] == again["unchanged"] == 2 * len(sessions_between(dt.date(2008, 1, 2), dt.date(2018, 12, 31)))
     assert (again["new"], again["revised"], daily["new"], daily["revised"]) == (0, 0, 0, 0)
     assert daily["fetched"] == 20, "the last ten sessions of two symbols"
-    assert featurize.run(LAST, resources=desk)["written"] == 0
+    assert build_features.run(LAST, resources=desk)["written"] == 0
     assert (desk.data_dir / "data_docs" / "index.html").exists()
 
 
@@ -152,7 +153,7 @@ def test_a_month_of_days_leaves_the_trades_of_the_backtest(desk: Resources) -> N
     first, last = dt.date(2018, 10, 1), dt.date(2018, 12, 31)
     for stamp in sessions_between(first, last):
         day = stamp.date().isoformat()
-        featurize.materialise(day, resources=desk)
+        build_features.materialise(day, resources=desk)
         run_day(desk, day)
 
     equity = desk.ledger.equity("main")
@@ -191,13 +192,13 @@ def test_a_past_session_decides_nothing_new(desk: Resources) -> None:
 
 @pytest.mark.usefixtures("api")
 def test_predictions_on_features_of_another_session_are_not_used(desk: Resources) -> None:
-    featurize.materialise("2018-12-27", resources=desk)
+    build_features.materialise("2018-12-27", resources=desk)
     signals = desk.ledger.signals(dt.date(2018, 12, 31)).assign(entry=np.int8(1))
     desk.ledger.save_signals(signals)
 
     assert trade.predict(LAST, resources=desk)["predictions"] == 0
 
-    featurize.materialise(LAST, resources=desk)
+    build_features.materialise(LAST, resources=desk)
     assert trade.predict(LAST, resources=desk)["predictions"] == 2
     trade.candidates(LAST, resources=desk)
 

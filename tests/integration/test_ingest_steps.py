@@ -13,8 +13,9 @@ import pytest
 from core.errors import BatchRejected, DataError
 from core.frames import ACTIONS
 from core.sessions import close_of
-from pipeline import featurize, ingest, sessions
+from pipeline import sessions
 from pipeline.bars import load_bars
+from pipeline.data import build_features, ingest
 from pipeline.resources import VIX, Resources
 from tests.standins.feed import Feed, walk
 
@@ -232,7 +233,7 @@ def test_a_day_without_vix_leaves_its_features_unknown(desk: Desk) -> None:
     ingest.fetch_vix(FRIDAY.isoformat(), resources=desk.resources)
     desk.load(FRIDAY)
 
-    featurize.run(FRIDAY.isoformat(), resources=desk.resources)
+    build_features.run(FRIDAY.isoformat(), resources=desk.resources)
 
     last = [pd.Timestamp(close_of(day)) for day in (dt.date(2018, 12, 12), dt.date(2018, 12, 13))]
     frame = desk.resources.features.training_frame(pd.DataFrame({"symbol": "AAA", "event_timestamp": last}))

@@ -12,8 +12,9 @@ from structlog.testing import capture_logs
 
 from core.errors import ConfigError, UnknownSymbol
 from core.sessions import close_of, sessions_between
-from pipeline import earnings, research, strategy_parameters, trade, train
+from pipeline import research, strategy_parameters, trade, train
 from pipeline.bars import bars_by_symbol
+from pipeline.data import load_earnings
 from pipeline.resources import VIX, Resources
 from pipeline.strategies import rule_of
 from storage.trading.strategy_params import Snapshot
@@ -274,7 +275,7 @@ def test_the_earnings_gate_is_up_only_when_the_setting_says_so(start: Callable[.
     entered = whole[whole["symbol"] == "AAA"].iloc[3]["entry_session"]
     path = tmp_path / "earnings.csv"
     path.write_text(f"symbol,announced\nAAA,{entered.date()}\n")
-    outcome = earnings.load_file(path, resources=start())
+    outcome = load_earnings.load_file(path, resources=start())
 
     assert (outcome["new"], outcome["without"], outcome["not_traded"]) == (1, ["BBB"], [])
     pd.testing.assert_frame_equal(traded(start()), whole)
@@ -298,7 +299,7 @@ def test_a_gate_without_dates_is_said(start: Callable[..., Resources]) -> None:
 def test_symbols_whose_dates_have_run_out_are_said_on_a_live_desk(start: Callable[..., Resources], tmp_path: Path) -> None:
     path = tmp_path / "earnings.csv"
     path.write_text("symbol,announced\nAAA,2018-10-25\nBBB,2018-10-25\nBBB,2019-01-25\n")
-    earnings.load_file(path, resources=start())
+    load_earnings.load_file(path, resources=start())
 
     with capture_logs() as logs:
         _ = start(earnings_gate=True, provider="yfinance").strategies
@@ -309,9 +310,9 @@ def test_symbols_whose_dates_have_run_out_are_said_on_a_live_desk(start: Callabl
 def test_what_is_known_is_shown_for_each_symbol(start: Callable[..., Resources], tmp_path: Path) -> None:
     path = tmp_path / "earnings.csv"
     path.write_text("symbol,announced\nAAA,2018-10-25\nAAA,2019-01-25\nZZZ,2019-01-25\n")
-    outcome = earnings.load_file(path, resources=start())
+    outcome = load_earnings.load_file(path, resources=start())
 
-    shown = earnings.known(resources=start())
+    shown = load_earnings.known(resources=start())
 
     assert outcome["not_traded"] == ["ZZZ"]
     assert shown.to_dict("records")[:2] == [

@@ -16,7 +16,8 @@ import pytest
 from core.errors import ConfigError, DataError, RetryLater
 from core.sessions import sessions_between
 from ml.next_day.next_day import Signals
-from pipeline import featurize, lift, next_day, train
+from pipeline import lift, next_day, train
+from pipeline.data import build_features
 from pipeline.resources import VIX, Resources
 from serving.next_day_scorer import NextDayScorer
 from storage.turns import in_turn
@@ -55,7 +56,7 @@ def desk(module_settings: Settings) -> Resources:
         ingested_at=NOW,
         backfilled=True,
     )
-    featurize.run(LAST, resources=made)
+    build_features.run(LAST, resources=made)
     return made
 
 

@@ -15,7 +15,8 @@ from typer.testing import CliRunner
 from core.sessions import sessions_between
 from ingestion.providers.files import FilesProvider
 from ml.entry_filter.predict import EntryFilter, Payoff
-from pipeline import cli_audit, ingest, parity, replay
+from pipeline import cli_audit, parity, replay
+from pipeline.data import ingest
 from pipeline.known import deadlines, read_known
 from pipeline.parity import Record, backtest_of, compare
 from pipeline.resources import VIX, Resources

@@ -1,0 +1,1 @@
+"""Bars in, features out: the daily data steps."""
