@@ -11,11 +11,12 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from core.models import FINAL, OrderState
-from pipeline import kill_switch, marks
+from pipeline import kill_switch
+from pipeline.accounts import valuation
+from pipeline.accounts.valuation import first_usd
 from pipeline.evening import PAST, has_opened, is_past, next_open
 from pipeline.portfolio import objection
 from pipeline.resources import Resources, live
-from pipeline.worth import first_usd
 from trading.watch import REACHED_STOP, REACHED_TARGET
 
 if TYPE_CHECKING:
@@ -149,7 +150,7 @@ def _positions(found: Resources, day: dt.date) -> list[Held]:
     held = found.ledger.positions(found.settings.portfolio)
     if not held:
         return []
-    closes = marks.prices(found, {each.symbol for each in held}, day)
+    closes = valuation.prices(found, {each.symbol for each in held}, day)
     return [
         Held(
             each.symbol,
@@ -202,7 +203,7 @@ def _silent(found: Resources, day: dt.date) -> list[str]:
     return [
         f"{each.symbol} is held and has had no bar for {each.sessions} sessions, since {each.last}: delisted, renamed or not "
         "loaded. No rule sells it. Load its bars, or settle it at the broker and run `cli reconcile`."
-        for each in marks.silent(found, held, day)
+        for each in valuation.silent(found, held, day)
     ]
 
 

@@ -14,7 +14,7 @@ import structlog
 
 from core.models import Leg, OrderIntent, OrderState
 from core.sessions import next_session, open_of, sessions_between
-from pipeline.worth import recorded
+from pipeline.accounts.valuation import recorded
 
 if TYPE_CHECKING:
     from pipeline.resources import Resources

@@ -21,9 +21,9 @@ import pandas as pd
 
 from core.errors import DataError
 from core.frames import SIGNALS
+from pipeline.accounts.valuation import first_usd
 from pipeline.resources import Resources, live
 from pipeline.signals import signals_of
-from pipeline.worth import first_usd
 from trading.fills import END_OF_DATA, REASONS
 from trading.portfolio import trades_of
 from trading.strategies.gate import ungated

@@ -14,12 +14,13 @@ import structlog
 
 from core.models import Leg
 from core.sessions import calendar_name, sessions_between
-from pipeline import kill_switch, marks, risk_watch
+from pipeline import kill_switch, risk_watch
+from pipeline.accounts import valuation
+from pipeline.accounts.valuation import cash_usd, first_usd
 from pipeline.data_guard import guard
 from pipeline.flatten import flatten
 from pipeline.risk_gate import event
 from pipeline.signals import joint_name
-from pipeline.worth import cash_usd, first_usd
 from trading.decide import Refusal
 from trading.drawdown import Level, drawdown_pct
 from trading.portfolio import account, trades_of
@@ -51,7 +52,7 @@ def review(found: Resources, day: dt.date, intents: Orders, known: set[str]) -> 
     orders = [order for order, _ in found.ledger.open_orders(found.settings.portfolio)]
     positions = found.ledger.positions(found.settings.portfolio)
     symbols = {each.symbol for each in (*orders, *intents)} | {position.symbol for position in positions}
-    bars, prices = _bars(found, day, symbols), marks.prices(found, symbols, day)
+    bars, prices = _bars(found, day, symbols), valuation.prices(found, symbols, day)
     before = [order for order in orders if order.decision_session < day]
     equity = account(cash_usd(found), positions, before, prices).equity_usd
     sunk = _drawdown(found, day, equity)

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 import structlog
 
 from core.errors import DataError, ExecutorBusy
-from pipeline import kill_switch, marks
+from pipeline import kill_switch
+from pipeline.accounts import valuation
 from pipeline.resources import Resources, live
 from trading.drawdown import PERCENT, DrawdownLimits, Level, drawdown_pct
 
@@ -23,8 +24,8 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
+    from pipeline.accounts.valuation import Silent
     from pipeline.flatten import Flattening
-    from pipeline.marks import Silent
     from storage.trading.risk import Heartbeat
 
 log = structlog.get_logger()
@@ -65,7 +66,7 @@ def measure(found: Resources, mode: str) -> Heartbeat:
     settings, positions = found.settings, found.ledger.positions(found.settings.portfolio)
     held, newest = sorted({position.symbol for position in positions}), found.bars.last_sessions()
     end = max(newest.values(), default=dt.date.min) if found.historical else found.clock().date()
-    prices = marks.prices(found, held, end)
+    prices = valuation.prices(found, held, end)
     absent = [symbol for symbol in held if symbol not in prices]
     if absent:
         raise DataError(f"Risk: expected bars of {absent[0]}, which is held, found none. Load them.")
@@ -84,7 +85,7 @@ def measure(found: Resources, mode: str) -> Heartbeat:
         "var_historical_usd": 0.0 if made is None else var.historical_usd(made),
         "var_parametric_usd": 0.0 if made is None else var.parametric_usd(made),
     }
-    silent = marks.silent(found, held, max(newest.values())) if held else []
+    silent = valuation.silent(found, held, max(newest.values())) if held else []
     level, breaches = judge(found, figures, silent)
     return Heartbeat(settings.portfolio, found.clock(), mode, level, **figures, positions=len(positions), breaches=breaches)
 
@@ -112,7 +113,7 @@ def judge(found: Resources, figures: dict[str, Any], silent: Sequence[Silent]) -
         breaches[EXPOSURE] = _breach(settings.max_exposure_pct, PERCENT * figures["gross_usd"] / equity if equity > 0 else None)
     if silent:
         oldest, symbols = max(each.sessions for each in silent), [each.symbol for each in silent]
-        breaches[STALE_PRICE] = _breach(marks.STALE_AFTER_SESSIONS, oldest, "sessions") | {"symbols": symbols}
+        breaches[STALE_PRICE] = _breach(valuation.STALE_AFTER_SESSIONS, oldest, "sessions") | {"symbols": symbols}
     return Level.ALERT if breaches and level is Level.OK else level, breaches
 
 

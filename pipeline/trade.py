@@ -18,8 +18,9 @@ import structlog
 from core.failpoints import reach
 from core.models import WORKING, Leg, OrderState
 from core.sessions import open_of
-from pipeline import marks
 from pipeline.ab import decided_by_arms
+from pipeline.accounts import valuation
+from pipeline.accounts.valuation import cash_at, cash_usd, peak_usd, positions_at, since
 from pipeline.ask import ask_api
 from pipeline.bars import bars_by_symbol
 from pipeline.evening import (
@@ -43,7 +44,6 @@ from pipeline.resources import VIX, Resources, live
 from pipeline.risk_review import review
 from pipeline.signals import signals_of
 from pipeline.sizes import on_grid
-from pipeline.worth import cash_at, cash_usd, peak_usd, positions_at, since
 from storage.locks import executor_lock
 from trading.brokers.intake import collect
 from trading.brokers.placing import cancel
@@ -233,7 +233,7 @@ def record(session: str, *, resources: Resources | None = None) -> dict[str, Any
     if (reason := value_stands(found, day)) is not None:
         return {"session": session, "trades": len(trades), "reason": reason}
     positions = positions_at(found, day)
-    value = account(cash_at(found, day), positions, (), marks.prices(found, {held.symbol for held in positions}, day))
+    value = account(cash_at(found, day), positions, (), valuation.prices(found, {held.symbol for held in positions}, day))
     found.ledger.save_equity({"portfolio": portfolio, "session": day, **asdict(value), "positions": len(positions)})
     reach("record.recorded")
     return {"session": session, "equity_usd": value.equity_usd, "positions": len(positions), "trades": len(trades)}
@@ -246,7 +246,7 @@ def _decide(found: Resources, day: dt.date) -> Decisions:
     positions = found.ledger.positions(portfolio)
     orders = [order for order, _ in found.ledger.open_orders(portfolio)]
     symbols = {*signals["symbol"], *(held.symbol for held in positions), *(order.symbol for order in orders)}
-    closes = marks.prices(found, symbols, day)
+    closes = valuation.prices(found, symbols, day)
     holdings = Holdings(portfolio, positions, orders, cash_usd(found), closes, peak_usd(found, day))
     said = answers_of(predictions)
     return decide(

@@ -24,7 +24,7 @@ LOOK_BACK = dt.timedelta(days=10)  # fills are told again without harm, and none
 
 def positions_at(found: Resources, day: dt.date) -> list[Position]:
     """What was held at the close of a session."""
-    from pipeline.book import book_before
+    from pipeline.accounts.book import book_before
 
     if not _later(found, day):
         return found.ledger.positions(found.settings.portfolio)

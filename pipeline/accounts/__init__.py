@@ -1,0 +1,1 @@
+"""What the portfolio holds and is worth, read back from the records."""
