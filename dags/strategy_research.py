@@ -62,7 +62,7 @@ def strategy_research() -> None:  # noqa: C901  # one function a task
     @task
     def make_plan(session: str, params: Any = None) -> dict[str, Any]:
         """What is swept, and up to which session a choice may see."""
-        from pipeline import chain
+        from pipeline.research import chain
 
         return chain.plan(
             session, params["strategies"], params["symbols"], holdout_sessions=params["holdout_sessions"]
@@ -78,49 +78,49 @@ def strategy_research() -> None:  # noqa: C901  # one function a task
         doc_md="One strategy on every symbol up to the split; what is on record is not run again.",
     )
     def sweep(plan: dict[str, Any], strategy: str) -> dict[str, int]:
-        from pipeline import chain
+        from pipeline.research import chain
 
         return chain.sweep(chain.Plan.of({**plan, "strategies": [strategy]}))
 
     @task(trigger_rule=TriggerRule.ALL_DONE_MIN_ONE_SUCCESS)
     def rank(plan: dict[str, Any]) -> dict[str, Any]:
         """Profit per trade, then Sharpe; the best is named."""
-        from pipeline import chain
+        from pipeline.research import chain
 
         return chain.rank(chain.Plan.of(plan))
 
     @task
     def correlate(plan: dict[str, Any]) -> dict[str, Any]:
         """Which of the best resemble each other, and which few do not."""
-        from pipeline import chain
+        from pipeline.research import chain
 
         return chain.correlate(chain.Plan.of(plan))
 
     @task
     def allocate(plan: dict[str, Any], params: Any = None) -> dict[str, Any]:
         """Share the capital among the picked and store the portfolio."""
-        from pipeline import chain
+        from pipeline.research import chain
 
         return chain.allocate(chain.Plan.of(plan), method=params["method"])
 
     @task
     def validate_risk(plan: dict[str, Any]) -> dict[str, Any]:
         """Hold the portfolio against its limits, and store what was found."""
-        from pipeline import chain
+        from pipeline.research import chain
 
         return chain.validate(chain.Plan.of(plan))
 
     @task(execution_timeout=dt.timedelta(hours=1))
     def report(plan: dict[str, Any]) -> dict[str, Any]:
         """Deflate, look at the sessions after the split, and write what survives."""
-        from pipeline import chain
+        from pipeline.research import chain
 
         return chain.report(chain.Plan.of(plan))
 
     @task(retries=1)
     def confirm(plan: dict[str, Any]) -> str:
         """Red when the portfolio failed its validation."""
-        from pipeline import chain
+        from pipeline.research import chain
 
         return chain.confirm(chain.Plan.of(plan))
 

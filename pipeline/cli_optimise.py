@@ -12,8 +12,8 @@ from core.sessions import normalise_symbol
 from pipeline.terminal import Session, console, session_of
 
 if TYPE_CHECKING:
-    from pipeline.optimise import WalkForward
-    from pipeline.search import Step
+    from pipeline.research.walk_forward import WalkForward
+    from pipeline.research.walk_forward_window import Step
     from research.search import Constraints, Metric, Sampler
 
 verbs = typer.Typer()
@@ -48,8 +48,8 @@ def optimize(  # noqa: PLR0917  # typer turns each into an option
     """
     from rich.progress import Progress
 
-    from pipeline import optimise as step
-    from pipeline.search import Plan
+    from pipeline.research import walk_forward as step
+    from pipeline.research.walk_forward_window import Plan
 
     plan = Plan(
         strategy,
@@ -82,7 +82,7 @@ def _constraints(profit: float | None, month: float | None, factor: float | None
     from dataclasses import replace
 
     from core.settings import get_settings
-    from pipeline.optimise import constraints_of
+    from pipeline.research.walk_forward import constraints_of
 
     typed = {"min_profit_per_trade_pct": profit, "min_trades_a_month": month, "min_profit_factor": factor}
     return replace(constraints_of(get_settings()), **{name: value for name, value in typed.items() if value is not None})

@@ -1,4 +1,4 @@
-"""From a sweep to a portfolio in a terminal. Parses and prints; the steps are `pipeline.portfolio` and `pipeline.chain`."""
+"""From a sweep to a portfolio in a terminal. Parses and prints; the steps are `pipeline.research.portfolio` and `pipeline.research.chain`."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from pipeline.terminal import Session, console, session_of, show_frame
 if TYPE_CHECKING:
     import pandas as pd
 
-    from pipeline.verdict import Research
+    from pipeline.research.holdout import Research
     from research.allocation import Allocation, Method
     from research.validation_report import Report
 
@@ -40,7 +40,7 @@ def rank(
     csv: Annotated[Path | None, typer.Option(help="Write all ranks there.")] = None,
 ) -> None:
     """Put the newest sweep in order: profit per trade, then Sharpe."""
-    from pipeline import portfolio as step
+    from pipeline.research import portfolio as step
     from research.selection import RANKED
 
     table = step.ranked(session_of(session), min_trades=min_trades)[list(RANKED)]
@@ -63,7 +63,7 @@ def correlate(  # noqa: PLR0917  # typer turns each into an option
     html: Annotated[Path | None, typer.Option(help="Write the heat map there.")] = None,
 ) -> None:
     """Correlate the equity curves of the best, flag look-alikes, and pick a diversified few."""
-    from pipeline import portfolio as step
+    from pipeline.research import portfolio as step
     from research.selection import heat_map
 
     with console.status("Running the best again ..."):
@@ -92,7 +92,7 @@ def allocate(  # noqa: PLR0917  # typer turns each into an option
     below: Below = 0.5,
 ) -> None:
     """Share capital among the picked and store the portfolio; it may trade once `validate-risk` has let it."""
-    from pipeline import portfolio as step
+    from pipeline.research import portfolio as step
 
     day = session_of(session)
     with console.status("Running the best again ..."):
@@ -113,7 +113,7 @@ def validate_risk(
     withdraw: Annotated[bool, typer.Option("--withdraw", help="Take the stored portfolio back instead.")] = False,
 ) -> None:
     """Hold the stored portfolio against its limits. Exit code 1 on FAIL; the desk then opens nothing."""
-    from pipeline import portfolio as step
+    from pipeline.research import portfolio as step
 
     day = session_of(session)
     if withdraw:
@@ -147,7 +147,7 @@ def research(  # noqa: PLR0917  # typer turns each into an option
     """
     from rich.progress import Progress
 
-    from pipeline import chain
+    from pipeline.research import chain
 
     names = [name for name in strategies.split(",") if name]
     wanted = [normalise_symbol(symbol) for symbol in symbols.split(",") if symbol]

@@ -22,11 +22,11 @@ def backtest(
     gate: Annotated[bool, typer.Option(help="Behind the VIX gate.")] = True,
 ) -> None:
     """Backtest a strategy on the stored bars, net of costs; the desk's own when none is named. Writes a report."""
-    from pipeline import research
+    from pipeline.research import backtest
 
     day = session_of(session)
     with console.status("Backtesting, and weighing the result ..."):
-        figures = research.run(day, strategy=strategy_of(strategy, params, gate=gate))
+        figures = backtest.run(day, strategy=strategy_of(strategy, params, gate=gate))
     show("Backtest", figures)
 
 
@@ -63,7 +63,7 @@ def runs(
 @verbs.command()
 def report(run: Annotated[str, typer.Argument(help="Id of a run, or the beginning of one; see `cli runs`.")]) -> None:
     """Write the report of a backtest on record: a page with plots, a summary, its trades and its equity as CSV."""
-    from pipeline.report import write_stored
+    from pipeline.research.backtest_report import write_stored
     from pipeline.resources import live
 
     page, summary = write_stored(live(), run)
@@ -78,7 +78,7 @@ def compare(
     csv: Annotated[Path | None, typer.Option(help="Write the figures there.")] = None,
 ) -> None:
     """Put the figures of backtests on record side by side."""
-    from pipeline.report import compare as side_by_side
+    from pipeline.research.backtest_report import compare as side_by_side
     from pipeline.resources import live
     from research.charts import equity_chart
     from research.report_tables import figure_text
@@ -124,7 +124,7 @@ def sweep(  # noqa: PLR0917  # typer turns each into an option
     """Backtest every strategy on every symbol, net of costs. Cells already on record are not run again."""
     from rich.progress import Progress
 
-    from pipeline import sweep as step
+    from pipeline.research import sweep as step
     from trading.strategies.registry import STRATEGIES
 
     names = strategies.split(",") if strategies else list(STRATEGIES)
@@ -157,11 +157,11 @@ def check_leakage(
     cuts: Annotated[int, typer.Option(min=1, help="Random (symbol, session) pairs, each tried several ways.")] = 1000,
 ) -> None:
     """Look for look-ahead: recompute on cut-off and falsified futures, compare bit for bit. Exit code 1 when one is found."""
-    from pipeline import research
+    from pipeline.research import backtest
 
     checked = None if features else strategy_of(strategy or "bollinger", "{}", gate=False)
     with console.status(f"Recomputing at {cuts:,} cuts ..."):
-        leaks = research.check_leakage(session_of(session), checked, cuts=cuts)
+        leaks = backtest.check_leakage(session_of(session), checked, cuts=cuts)
     subject = "features" if checked is None else checked.name
     if not leaks:
         console.print(f"[green]No look-ahead found[/green] in {subject} at {cuts:,} cuts.")
@@ -180,11 +180,11 @@ def warm_up(
     features: Annotated[bool, typer.Option(help="Every feature instead of a strategy.")] = False,
 ) -> None:
     """Say how many bars each column needs before it no longer remembers where the history began."""
-    from pipeline import research
+    from pipeline.research import backtest
 
     checked = None if features else strategy_of(strategy or "bollinger", "{}", gate=False)
     with console.status("Computing with and without the first bars ..."):
-        needed = research.warm_up(session_of(session), checked)
+        needed = backtest.warm_up(session_of(session), checked)
     subject = "features" if checked is None else checked.name
     table = Table("Column", "Bars", title=f"Warm-up of {subject}, to a millionth")
     for column, bars in sorted(needed.items(), key=lambda pair: (-pair[1], pair[0])):

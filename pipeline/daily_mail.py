@@ -15,7 +15,7 @@ from pipeline import kill_switch
 from pipeline.accounts import valuation
 from pipeline.accounts.valuation import first_usd
 from pipeline.evening import PAST, has_opened, is_past, next_open
-from pipeline.portfolio import objection
+from pipeline.research.portfolio import objection
 from pipeline.resources import Resources, live
 from trading.watch import REACHED_STOP, REACHED_TARGET
 

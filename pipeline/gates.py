@@ -15,7 +15,7 @@ SHOWN: Final = 3
 def objections_to(found: Resources, session: str, result: TrainResult) -> list[str]:
     """What stands against the chosen model of a training; see `ml.entry_filter.gates.objections`."""
     from ml.entry_filter.gates import Limits, objections
-    from pipeline.research import check_leakage
+    from pipeline.research.backtest import check_leakage
 
     leaks = check_leakage(session, None, cuts=CUTS, resources=found)
     limits = Limits(found.settings.gate_least_candidates, found.settings.gate_most_calibration_error)

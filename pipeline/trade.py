@@ -39,7 +39,7 @@ from pipeline.evening import (
 )
 from pipeline.evidence import proven
 from pipeline.gate import gate_of
-from pipeline.portfolio import objection
+from pipeline.research.portfolio import objection
 from pipeline.resources import VIX, Resources, live
 from pipeline.risk_review import review
 from pipeline.signals import signals_of

@@ -15,10 +15,10 @@ import structlog
 from core.errors import ConfigError, DataError
 from pipeline import fresh_window
 from pipeline.bars import bars_by_symbol
-from pipeline.research import run_backtest
+from pipeline.research.backtest import run_backtest
+from pipeline.research.backtest_evidence import BENCHMARK
 from pipeline.resources import VIX, Resources, live
 from pipeline.signals import joint_name
-from pipeline.weigh import BENCHMARK
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

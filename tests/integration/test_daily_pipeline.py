@@ -22,10 +22,11 @@ from core.models import OrderState
 from core.sessions import next_session, sessions_between
 from features.build import build_features
 from ml.entry_filter.predict import Payoff
-from pipeline import research, trade, train
+from pipeline import trade, train
 from pipeline.ask import ask_api
 from pipeline.bars import bars_by_symbol, load_bars
 from pipeline.data import build_features, ingest
+from pipeline.research import backtest
 from pipeline.resources import VIX, Resources
 from serving.app import create_app
 from storage.research.runs import latest_run
@@ -134,7 +135,7 @@ def test_training_reports_both_models_and_both_backtests(desk: Resources, loads:
 
 
 def test_the_backtest_verb_stores_a_run_over_everything(desk: Resources) -> None:
-    figures = research.run(LAST, resources=desk)
+    figures = backtest.run(LAST, resources=desk)
 
     assert figures["trade_count"] > 0
     assert latest_run(desk.engine, "unfiltered").metrics["trade_count"] == figures["trade_count"]  # type: ignore[union-attr]
@@ -161,7 +162,7 @@ def test_a_month_of_days_leaves_the_trades_of_the_backtest(desk: Resources) -> N
 
     predictions = all_predictions(desk)
     accept = predictions.assign(session=pd.to_datetime(predictions["session"]), accept=predictions["signal"] == "enter")
-    backtest = research.run_backtest(desk, bars_by_symbol(desk, LAST), kind="replay", accept=accept, start=first)
+    backtest = backtest.run_backtest(desk, bars_by_symbol(desk, LAST), kind="replay", accept=accept, start=first)
     made = desk.ledger.trades("main")
     finished = backtest.trades[backtest.trades["reason"] != "end_of_data"].reset_index(drop=True)
     assert len(made) > 0, "an empty comparison proves nothing"

@@ -12,11 +12,11 @@ from typer.testing import CliRunner
 
 from core.errors import ConfigError, UnknownSymbol
 from core.settings import get_settings
-from pipeline import optimise
 from pipeline.cli import cli
-from pipeline.optimise import EXPERIMENT, WalkForward
+from pipeline.research import walk_forward
+from pipeline.research.walk_forward import EXPERIMENT, WalkForward
+from pipeline.research.walk_forward_window import Plan
 from pipeline.resources import VIX, Resources, live
-from pipeline.search import Plan
 from research.search import Best, Constraints, Refused
 from storage.research.runs import latest_run
 from storage.research.tables import trials as ledger
@@ -58,7 +58,9 @@ def steps() -> list[tuple[int, int]]:
 @pytest.fixture(scope="module")
 def found(desk: Resources, steps: list[tuple[int, int]]) -> WalkForward:
     """One walk-forward, which most tests look at."""
-    return optimise.run("2018-12-31", Plan("bollinger", **SMALL), on_progress=lambda *step: steps.append(step), resources=desk)
+    return walk_forward.run(
+        "2018-12-31", Plan("bollinger", **SMALL), on_progress=lambda *step: steps.append(step), resources=desk
+    )
 
 
 def rows(desk: Resources) -> pd.DataFrame:
@@ -137,7 +139,7 @@ def test_the_run_is_stored_with_its_verdict(desk: Resources, found: WalkForward)
 
 def test_again_is_the_same_and_nothing_is_searched_twice(desk: Resources, found: WalkForward) -> None:
     before = len(rows(desk))
-    again = optimise.run("2018-12-31", Plan("bollinger", **SMALL), jobs=2, resources=desk)
+    again = walk_forward.run("2018-12-31", Plan("bollinger", **SMALL), jobs=2, resources=desk)
 
     assert [step.found for step in again.steps] == [step.found for step in found.steps]
     pd.testing.assert_frame_equal(again.record.equity, found.record.equity)
@@ -147,8 +149,8 @@ def test_again_is_the_same_and_nothing_is_searched_twice(desk: Resources, found:
 
 def test_threads_change_nothing(desk: Resources, database_settings: Settings) -> None:
     plan = Plan("rsi", **SMALL)
-    one = optimise.run("2018-12-31", plan, resources=desk)
-    two = optimise.run("2018-12-31", plan, jobs=2, resources=desk_of(database_settings, history()))
+    one = walk_forward.run("2018-12-31", plan, resources=desk)
+    two = walk_forward.run("2018-12-31", plan, jobs=2, resources=desk_of(database_settings, history()))
 
     assert [step.found for step in one.steps] == [step.found for step in two.steps]
 
@@ -161,7 +163,7 @@ def test_noise_for_a_future_changes_no_earlier_choice(found: WalkForward, databa
     for name, factor in (("open", 1.0), ("close", 1.0), ("adj_close", 1.0), ("high", 1.01), ("low", 0.99)):
         bars.loc[late, name] = close * factor
 
-    spoilt = optimise.run("2018-12-31", Plan("bollinger", **SMALL), resources=desk_of(database_settings, bars))
+    spoilt = walk_forward.run("2018-12-31", Plan("bollinger", **SMALL), resources=desk_of(database_settings, bars))
 
     assert [step.found for step in spoilt.steps[:3]] == [step.found for step in found.steps[:3]]
     pd.testing.assert_frame_equal(spoilt.steps[0].record.equity, found.steps[0].record.equity)
@@ -171,7 +173,7 @@ def test_noise_for_a_future_changes_no_earlier_choice(found: WalkForward, databa
 
 def test_where_nothing_is_feasible_it_stays_in_cash_and_says_why(desk: Resources) -> None:
     impossible = {**SMALL, "constraints": Constraints(60.0, None, None), "trials": 3}
-    refused = optimise.run("2018-12-31", Plan("zscore", **impossible), resources=desk)
+    refused = walk_forward.run("2018-12-31", Plan("zscore", **impossible), resources=desk)
 
     assert refused.tuned is None
     for step in refused.steps:
@@ -187,7 +189,7 @@ def test_what_cannot_be_run_is_said_before_anything_is(desk: Resources) -> None:
     before = len(rows(desk))
 
     def attempt(strategy: str = "gap", **changes: Any) -> None:
-        optimise.run("2018-12-31", Plan(strategy, **{**SMALL, **changes}), resources=desk)
+        walk_forward.run("2018-12-31", Plan(strategy, **{**SMALL, **changes}), resources=desk)
 
     with pytest.raises(ConfigError, match="Did you mean 'bollinger'"):
         attempt("bolinger")

@@ -12,7 +12,8 @@ import pytest
 from core.errors import ConfigError, DataError, UnknownSymbol
 from core.models import Leg
 from core.sessions import close_of
-from pipeline import chain, portfolio, trade
+from pipeline import trade
+from pipeline.research import chain, portfolio
 from pipeline.resources import VIX, Resources
 from storage.research.portfolios import latest_portfolio, latest_validation, save_portfolio, save_validation
 from tests.standins.evidence import vouch

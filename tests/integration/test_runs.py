@@ -9,8 +9,8 @@ import pandas as pd
 import pytest
 
 from core.errors import DataError
-from pipeline import report, research, sweep
 from pipeline.bars import bars_by_symbol
+from pipeline.research import backtest, backtest_report, sweep
 from pipeline.resources import VIX, Resources
 from storage.research.runs import find_run, frames_of, list_runs
 from tests.standins.feed import walk
@@ -34,7 +34,7 @@ def desk(database_settings: Settings) -> Resources:
 
 
 def test_a_backtest_is_weighed_stored_and_reported(desk: Resources) -> None:
-    figures = research.run(LAST, resources=desk, strategy=make_strategy("rsi", {"oversold": 35.0}))
+    figures = backtest.run(LAST, resources=desk, strategy=make_strategy("rsi", {"oversold": 35.0}))
 
     assert figures["trade_count"] > 10
     assert figures["sharpe_low"] < figures["sharpe"] < figures["sharpe_high"]
@@ -50,8 +50,8 @@ def test_a_backtest_is_weighed_stored_and_reported(desk: Resources) -> None:
 
 def test_every_different_backtest_counts_once_against_its_strategy(desk: Resources) -> None:
     for params in ({"oversold": 35.0}, {"oversold": 40.0}, {"oversold": 35.0}):
-        last = research.run(LAST, resources=desk, strategy=make_strategy("rsi", params))
-    gated = research.run(LAST, resources=desk, strategy=make_strategy("rsi", {"oversold": 35.0}, vix_gate=True))
+        last = backtest.run(LAST, resources=desk, strategy=make_strategy("rsi", params))
+    gated = backtest.run(LAST, resources=desk, strategy=make_strategy("rsi", {"oversold": 35.0}, vix_gate=True))
     sweep.run(LAST, ["rsi"], resources=desk)
 
     assert last["trials"] == 2, "the third was the first again"
@@ -61,7 +61,7 @@ def test_every_different_backtest_counts_once_against_its_strategy(desk: Resourc
 
 
 def test_a_run_is_found_by_the_beginning_of_its_id_and_what_is_stored_is_what_was_made(desk: Resources) -> None:
-    made = research.run_backtest(desk, bars_by_symbol(desk, LAST), kind="unfiltered")
+    made = backtest.run_backtest(desk, bars_by_symbol(desk, LAST), kind="unfiltered")
     run = list_runs(desk.engine)[0]
 
     trades, equity = frames_of(desk.engine, run.run_id)
@@ -77,9 +77,9 @@ def test_a_run_is_found_by_the_beginning_of_its_id_and_what_is_stored_is_what_wa
 
 
 def test_runs_are_compared_side_by_side(desk: Resources) -> None:
-    ids = [research.run(LAST, resources=desk, strategy=make_strategy(name))["run_id"] for name in ("rsi", "zscore")]
+    ids = [backtest.run(LAST, resources=desk, strategy=make_strategy(name))["run_id"] for name in ("rsi", "zscore")]
 
-    table, curves = report.compare(desk, ids)
+    table, curves = backtest_report.compare(desk, ids)
 
     assert list(table) == ids
     assert table.loc["strategy"].tolist() == ["rsi", "zscore"]
@@ -88,7 +88,7 @@ def test_runs_are_compared_side_by_side(desk: Resources) -> None:
 
 
 def test_a_backtest_without_trades_has_a_report_too(desk: Resources) -> None:
-    figures = research.run(LAST, resources=desk, strategy=make_strategy("rsi", {"oversold": 5.0}))
+    figures = backtest.run(LAST, resources=desk, strategy=make_strategy("rsi", {"oversold": 5.0}))
 
     assert figures["trade_count"] == 0
     assert figures["deflated_sharpe"] is None

@@ -12,9 +12,10 @@ from structlog.testing import capture_logs
 
 from core.errors import ConfigError, UnknownSymbol
 from core.sessions import close_of, sessions_between
-from pipeline import research, strategy_parameters, trade, train
+from pipeline import strategy_parameters, trade, train
 from pipeline.bars import bars_by_symbol
 from pipeline.data import load_earnings
+from pipeline.research import backtest
 from pipeline.resources import VIX, Resources
 from pipeline.strategies import rule_of
 from storage.trading.strategy_params import Snapshot
@@ -79,7 +80,7 @@ def live_through(desk: Resources, first: dt.date, last: dt.date) -> None:
 
 
 def traded(desk: Resources) -> pd.DataFrame:
-    return research.run_backtest(desk, bars_by_symbol(desk, LAST), kind="test").trades
+    return backtest.run_backtest(desk, bars_by_symbol(desk, LAST), kind="test").trades
 
 
 def test_nothing_stored_trades_what_was_always_traded(start: Callable[..., Resources]) -> None:
@@ -106,7 +107,7 @@ def test_a_stored_parameter_changes_what_is_traded_and_one_for_a_symbol_that_sym
 def traded_by(desk: Resources, strategy: object, symbol: str) -> list[pd.Timestamp]:
     """Entry sessions of a strategy on one symbol."""
     bars = {symbol: bars_by_symbol(desk, LAST)[symbol]}
-    trades = research.run_backtest(desk, bars, kind="test", strategies=[strategy]).trades  # type: ignore[arg-type]
+    trades = backtest.run_backtest(desk, bars, kind="test", strategies=[strategy]).trades  # type: ignore[arg-type]
     return trades["entry_session"].tolist()
 
 
@@ -164,7 +165,7 @@ def test_training_backtest_and_trading_use_one_strategy(start: Callable[..., Res
     bars = bars_by_symbol(desk, LAST)
 
     dataset = train.build_dataset(desk, bars)
-    research.run(LAST, resources=desk)
+    backtest.run(LAST, resources=desk)
 
     own = make_strategy("bollinger", {"deviations": 1.0}).signals(bars["AAA"])
     entered = dataset[dataset["symbol"] == "AAA"]

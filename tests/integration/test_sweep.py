@@ -10,7 +10,7 @@ import pytest
 
 from backtest.engine import backtest
 from core.errors import ConfigError, UnknownSymbol
-from pipeline import sweep
+from pipeline.research import sweep
 from pipeline.resources import VIX, Resources
 from storage.research.trials import Trials
 from tests.standins.feed import walk

@@ -10,7 +10,7 @@ from research.selection import RANKED, heat_map
 if TYPE_CHECKING:
     import pandas as pd
 
-    from pipeline.verdict import Research
+    from pipeline.research.holdout import Research
 
 ROWS = 20
 

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from core.sessions import next_session
-from pipeline import portfolio
+from pipeline.research import portfolio
 from pipeline.resources import Resources, live
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from backtest.engine import Result
-    from pipeline.portfolio import Candidate, Shortlist
+    from pipeline.research.portfolio import Candidate, Shortlist
     from research.allocation import Allocation
     from research.validation_report import Report
 
@@ -43,7 +43,7 @@ class Plan:
     @property
     def labels(self) -> set[str]:
         """Of every cell."""
-        from pipeline.portfolio import Candidate
+        from pipeline.research.portfolio import Candidate
 
         return {Candidate(name, symbol, {}, self.vix_gate).label for name in self.strategies for symbol in self.symbols}
 

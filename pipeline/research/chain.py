@@ -1,6 +1,7 @@
 """The research chain: sweep, rank, correlate, allocate on the past, then hold the choice against what came after.
 
-Owns the split of history; the steps are `pipeline.sweep` and `pipeline.portfolio`, what the choice is worth `pipeline.verdict`.
+Owns the split of history; the steps are `pipeline.research.sweep` and `pipeline.research.portfolio`, what the choice is worth
+`pipeline.research.holdout`.
 Sessions after the split are never ranked or chosen on. They are looked at once for each run, so a plan that is changed after a
 look has used them up; the trial ledger counts the backtests, and nobody can count the looks.
 """
@@ -14,11 +15,11 @@ import numpy as np
 import pandas as pd
 
 from core.errors import ConfigError, RiskLimitBreached
-from pipeline import portfolio
-from pipeline import sweep as sweeping
-from pipeline.research_report import write
+from pipeline.research import portfolio
+from pipeline.research import sweep as sweeping
+from pipeline.research.chain_report import write
+from pipeline.research.holdout import Plan, Research, weigh
 from pipeline.resources import Resources, live
-from pipeline.verdict import Plan, Research, weigh
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -61,8 +61,8 @@ def run(session: str, *, resources: Resources | None = None, strategy: Strategy 
     dict
         The figures, what qualifies them, `run_id` and `report` (the page).
     """
-    from pipeline.report import write_stored
-    from pipeline.weigh import evidence_of
+    from pipeline.research.backtest_evidence import evidence_of
+    from pipeline.research.backtest_report import write_stored
 
     found = resources or live()
     bars, traded = bars_by_symbol(found, session), (strategy,) if strategy else found.strategies
@@ -109,7 +109,7 @@ def _count(
     accept: pd.DataFrame | None,
 ) -> None:
     """Write the backtest into the trial ledger, under the rule without its gates; the same one again is no other trial."""
-    from pipeline.sweep import rule_of, terms_of
+    from pipeline.research.sweep import rule_of, terms_of
     from research.sweep import Cell
 
     symbols = ",".join(sorted(bars))

@@ -1,6 +1,7 @@
 """Walk-forward optimisation on stored bars: search each window, score the next one, join, weigh, record.
 
-Owns the order of these; a window is `pipeline.search`, a joined record and its weight are `research.out_of_sample`.
+Owns the order of these; a window is `pipeline.research.walk_forward_window`, a joined record and its weight are
+`research.out_of_sample`.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from optuna.storages import BaseStorage
 
     from core.settings import Settings
-    from pipeline.search import Plan, Progress, Search, Step
+    from pipeline.research.walk_forward_window import Plan, Progress, Search, Step
     from research.out_of_sample import Record, Verdict
     from research.search import Constraints
     from research.statistics import Interval
@@ -90,7 +91,7 @@ def run(
     """
     from joblib import Parallel, delayed
 
-    from pipeline.search import Progress
+    from pipeline.research.walk_forward_window import Progress
     from research.search import quiet
     from storage.research.studies import open_studies
 
@@ -113,7 +114,7 @@ def run(
 def search_of(resources: Resources, session: str, plan: Plan) -> Search:
     """The search that a plan asks for, on the stored bars up to `session`; what it cannot run on is said here."""
     from backtest.panel import prepare
-    from pipeline.search import Search
+    from pipeline.research.walk_forward_window import Search
     from research.search import Task, size_of
     from research.walkforward import windows
 

@@ -14,8 +14,8 @@ import structlog
 
 from core.errors import DataError
 from pipeline.bars import bars_by_symbol
+from pipeline.research.sweep import FIGURES, NAMED
 from pipeline.resources import Resources, live
-from pipeline.sweep import FIGURES, NAMED
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence

@@ -132,7 +132,7 @@ def _benchmark(found: Resources, meta: Mapping[str, Any]) -> dict[str, pd.DataFr
     from backtest.benchmarks import buy_and_hold
     from backtest.panel import prepare
     from pipeline.bars import bars_by_symbol
-    from pipeline.weigh import BENCHMARK
+    from pipeline.research.backtest_evidence import BENCHMARK
 
     bars = bars_by_symbol(found, meta["last_session"])
     known = {symbol: bars[symbol] for symbol in meta["symbols"] if symbol in bars}

@@ -1,7 +1,7 @@
 """A walk-forward search on given bars: its windows, the study and the ledger rows of each. Owns what names them.
 
 It searches one window and trades the choice on the next; the order of windows, and what they come to together, is
-`pipeline.optimise`.
+`pipeline.research.walk_forward`.
 """
 
 from __future__ import annotations

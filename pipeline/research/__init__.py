@@ -1,0 +1,1 @@
+"""Research on stored data: backtests, sweeps, walk-forward search, portfolios."""
