@@ -79,16 +79,16 @@ def daily_market_data() -> None:
     @task(execution_timeout=dt.timedelta(minutes=30))
     def build_features(session: str) -> dict[str, Any]:
         """Compute the features and write what is new to the offline store."""
-        from pipeline.data import build_features
+        from pipeline.data import build_features as step
 
-        return build_features.run(session)
+        return step.run(session)
 
     @task(outlets=[DAILY_FEATURES])
     def materialise(session: str, outlet_events: Any = None) -> dict[str, Any]:
         """Copy the newest features to the online store and announce the session."""
-        from pipeline.data import build_features
+        from pipeline.data import build_features as step
 
-        written = build_features.materialise(session)
+        written = step.materialise(session)
         outlet_events[DAILY_FEATURES].extra = {"session": session}
         return written
 

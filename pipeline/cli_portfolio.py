@@ -1,4 +1,4 @@
-"""From a sweep to a portfolio in a terminal. Parses and prints; the steps are `pipeline.research.portfolio` and `pipeline.research.chain`."""
+"""Verbs from a sweep to a validated portfolio: rank, correlate, allocate, validate, and the whole chain."""
 
 from __future__ import annotations
 

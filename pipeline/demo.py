@@ -21,6 +21,7 @@ import sqlalchemy as sa
 from rich.table import Table
 
 from core.errors import DeskError, RetryLater
+from pipeline import sessions
 from pipeline.ask import ask_api
 from pipeline.evening import next_open
 from pipeline.orchestrator import ROOT, airflow_environment, desk_environment, migrate

@@ -1,31 +1,43 @@
-"""What the portfolio has on record: at a close, at its beginning, at its highest. Owns these readings; it stores nothing.
+"""Value of the portfolio: cash, positions, prices and peak, as they were at a close.
 
 A close is read as it was, also later: a run that is made up for in the morning, after orders have filled, must not mark the
-evening before with them.
+evening before with them. A position is marked to its newest close, however old: shares that were delisted have no other price.
 """
 
 from __future__ import annotations
 
 import datetime as dt
+from dataclasses import dataclass
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
 import pandas as pd
 
 from core.models import Side
-from core.sessions import open_of
+from core.sessions import calendar_name, open_of, sessions_between
+from pipeline.accounts.book import book_before
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from core.models import Fill, Position
     from pipeline.resources import Resources
 
 LOOK_BACK = dt.timedelta(days=10)  # fills are told again without harm, and none of a long weekend is missed
+STALE_AFTER_SESSIONS = 5
+
+
+@dataclass(frozen=True)
+class Silent:
+    """A symbol held that has had no bar for some sessions."""
+
+    symbol: str
+    last: dt.date
+    sessions: int
 
 
 def positions_at(found: Resources, day: dt.date) -> list[Position]:
     """What was held at the close of a session."""
-    from pipeline.accounts.book import book_before
-
     if not _later(found, day):
         return found.ledger.positions(found.settings.portfolio)
     return book_before(found, day + dt.timedelta(days=1)).positions(found.settings.portfolio)
@@ -74,6 +86,20 @@ def since(found: Resources, day: dt.date) -> dt.datetime:
     A desk that was down for longer still learns which of its stops were hit meanwhile.
     """
     return open_of(min(day, recorded(found) or day)) - LOOK_BACK
+
+
+def prices(found: Resources, symbols: Collection[str], day: dt.date, as_of: dt.datetime | None = None) -> dict[str, float]:
+    """Newest close of each symbol at or before a day, known at `as_of`; a symbol that never had one is left out."""
+    return {symbol: close for symbol, (_, close) in found.bars.last_closes(symbols, day, as_of).items()}
+
+
+def silent(found: Resources, symbols: Collection[str], day: dt.date) -> list[Silent]:
+    """Symbols whose newest bar is more than `STALE_AFTER_SESSIONS` sessions of their exchange before `day`, sorted."""
+    closes = found.bars.last_closes(symbols, day)
+    behind = {symbol: len(sessions_between(last, day, calendar_name(symbol))) - 1 for symbol, (last, _) in closes.items()}
+    return [
+        Silent(symbol, closes[symbol][0], behind[symbol]) for symbol in sorted(closes) if behind[symbol] > STALE_AFTER_SESSIONS
+    ]
 
 
 def _later(found: Resources, day: dt.date) -> list[Fill]:

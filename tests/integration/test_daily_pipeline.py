@@ -25,7 +25,8 @@ from ml.entry_filter.predict import Payoff
 from pipeline import trade, train
 from pipeline.ask import ask_api
 from pipeline.bars import bars_by_symbol, load_bars
-from pipeline.data import build_features, ingest
+from pipeline.data import build_features as feature_step
+from pipeline.data import ingest
 from pipeline.research import backtest
 from pipeline.resources import VIX, Resources
 from serving.app import create_app
@@ -62,8 +63,8 @@ def desk(settings: Settings, loads: dict[str, dict[str, object]]) -> Resources:
     resources = Resources(settings, clock=lambda: NOW)
     loads["vix"] = ingest.fetch_vix(LAST, full_history=True, resources=resources)
     loads["bars"] = ingest.fetch_symbols(LAST, resources.universe(), full_history=True, resources=resources)
-    loads["features"] = build_features.run(LAST, resources=resources)
-    loads["online"] = build_features.materialise(LAST, resources=resources)
+    loads["features"] = feature_step.run(LAST, resources=resources)
+    loads["online"] = feature_step.materialise(LAST, resources=resources)
     loads["training"] = train.run(LAST, resources=resources)
     return resources
 
@@ -93,7 +94,7 @@ def test_everything_is_loaded_once(desk: Resources, loads: dict[str, dict[str, o
     assert loads["bars"]["new"] == again["unchanged"] == 2 * len(sessions_between(dt.date(2008, 1, 2), dt.date(2018, 12, 31)))
     assert (again["new"], again["revised"], daily["new"], daily["revised"]) == (0, 0, 0, 0)
     assert daily["fetched"] == 20, "the last ten sessions of two symbols"
-    assert build_features.run(LAST, resources=desk)["written"] == 0
+    assert feature_step.run(LAST, resources=desk)["written"] == 0
     assert (desk.data_dir / "data_docs" / "index.html").exists()
 
 
@@ -154,7 +155,7 @@ def test_a_month_of_days_leaves_the_trades_of_the_backtest(desk: Resources) -> N
     first, last = dt.date(2018, 10, 1), dt.date(2018, 12, 31)
     for stamp in sessions_between(first, last):
         day = stamp.date().isoformat()
-        build_features.materialise(day, resources=desk)
+        feature_step.materialise(day, resources=desk)
         run_day(desk, day)
 
     equity = desk.ledger.equity("main")
@@ -162,12 +163,12 @@ def test_a_month_of_days_leaves_the_trades_of_the_backtest(desk: Resources) -> N
 
     predictions = all_predictions(desk)
     accept = predictions.assign(session=pd.to_datetime(predictions["session"]), accept=predictions["signal"] == "enter")
-    backtest = backtest.run_backtest(desk, bars_by_symbol(desk, LAST), kind="replay", accept=accept, start=first)
+    simulated = backtest.run_backtest(desk, bars_by_symbol(desk, LAST), kind="replay", accept=accept, start=first)
     made = desk.ledger.trades("main")
-    finished = backtest.trades[backtest.trades["reason"] != "end_of_data"].reset_index(drop=True)
+    finished = simulated.trades[simulated.trades["reason"] != "end_of_data"].reset_index(drop=True)
     assert len(made) > 0, "an empty comparison proves nothing"
     pd.testing.assert_frame_equal(made, finished, rtol=1e-9)
-    np.testing.assert_allclose(equity["equity_usd"].iloc[:-1], backtest.equity["equity_usd"].iloc[:-1], atol=0.005)
+    np.testing.assert_allclose(equity["equity_usd"].iloc[:-1], simulated.equity["equity_usd"].iloc[:-1], atol=0.005)
 
 
 @pytest.mark.usefixtures("api")
@@ -193,13 +194,13 @@ def test_a_past_session_decides_nothing_new(desk: Resources) -> None:
 
 @pytest.mark.usefixtures("api")
 def test_predictions_on_features_of_another_session_are_not_used(desk: Resources) -> None:
-    build_features.materialise("2018-12-27", resources=desk)
+    feature_step.materialise("2018-12-27", resources=desk)
     signals = desk.ledger.signals(dt.date(2018, 12, 31)).assign(entry=np.int8(1))
     desk.ledger.save_signals(signals)
 
     assert trade.predict(LAST, resources=desk)["predictions"] == 0
 
-    build_features.materialise(LAST, resources=desk)
+    feature_step.materialise(LAST, resources=desk)
     assert trade.predict(LAST, resources=desk)["predictions"] == 2
     trade.candidates(LAST, resources=desk)
 

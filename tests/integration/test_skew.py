@@ -16,7 +16,7 @@ from core.sessions import close_of, next_session, sessions_between
 from features.build import build_features
 from ml.entry_filter.predict import EntryFilter, Payoff
 from pipeline import drift
-from pipeline.data import build_features
+from pipeline.data import build_features as feature_step
 from pipeline.resources import VIX, Resources
 from storage.trading.served import Served, ServedPredictions, encode
 from tests.standins.feed import walk
@@ -39,7 +39,7 @@ def desk(module_settings: Settings) -> Resources:
     calm = bars["symbol"] == VIX
     bars.loc[calm, ["open", "high", "low", "close", "adj_close"]] /= 5
     desk.bars.write(BARS.coerce(bars), source="walk", ingested_at=NOW, backfilled=True)
-    build_features.run(LAST.isoformat(), resources=desk)
+    feature_step.run(LAST.isoformat(), resources=desk)
     desk.__dict__["sent"] = sent = []
     desk.__dict__["alerts"] = SimpleNamespace(send=lambda subject, body, *_: sent.append((subject, body)))
     return desk
@@ -50,7 +50,7 @@ def served(desk: Resources) -> dict[dt.date, pd.DataFrame]:
     """The online store of each evening, stored as the API stores what it serves."""
     evenings = {}
     for day in MONTH:
-        build_features.materialise(day.isoformat(), resources=desk)
+        feature_step.materialise(day.isoformat(), resources=desk)
         evenings[day] = desk.features.online(list(SYMBOLS))
     store = ServedPredictions(desk.engine)
     store.name_features()
