@@ -57,14 +57,14 @@ def model_ab_judge() -> None:
     @task
     def judge(session: str) -> dict[str, Any]:
         """Settle, compare, and store the decision."""
-        from pipeline import ab
+        from pipeline.training import ab_test
 
-        return ab.judge(session)
+        return ab_test.judge(session)
 
     @task
     def judge_next_day(session: str) -> dict[str, Any]:
         """Compare the next-day models, store the decisions, and move the champion's alias where one is better."""
-        from pipeline import next_day_judge
+        from pipeline.training import next_day_judge
 
         return next_day_judge.judge(session)
 
@@ -87,9 +87,9 @@ def model_ab_judge() -> None:
     @task(trigger_rule=TriggerRule.NONE_FAILED_MIN_ONE_SUCCESS)
     def promote(judgement: dict[str, Any]) -> dict[str, Any]:
         """Move the champion's alias."""
-        from pipeline import ab
+        from pipeline.training import ab_test
 
-        return ab.promote(judgement)
+        return ab_test.promote(judgement)
 
     session = choose_session()
     judge_next_day(session=session)

@@ -45,7 +45,7 @@ def model_monitoring() -> None:
     @task
     def look_for_drift(session: str) -> dict[str, Any]:
         """Compare features, scores and outcomes with the training's."""
-        from pipeline import drift
+        from pipeline.training import drift
 
         return drift.run(session)
 
@@ -53,7 +53,7 @@ def model_monitoring() -> None:
     def ask_for_training(drift: dict[str, Any], outlet_events: Any = None) -> list[str]:
         """Announce what has newly drifted, so that a training starts; skipped, with the reason, when none is due."""
         from airflow.sdk.exceptions import AirflowSkipException
-        from pipeline.drift import training_due
+        from pipeline.training.drift import training_due
 
         due = training_due(drift)
         if not due["due"]:
@@ -64,7 +64,7 @@ def model_monitoring() -> None:
     @task
     def look_for_skew(session: str) -> dict[str, Any]:
         """Recompute what was served."""
-        from pipeline import drift
+        from pipeline.training import drift
 
         return drift.check_skew(session)
 

@@ -47,16 +47,16 @@ def model_training() -> None:
     @task(execution_timeout=dt.timedelta(hours=4), retries=1)
     def train(session: str) -> dict[str, Any]:
         """Train, compare, register, and backtest the filter out of sample."""
-        from pipeline import train
+        from pipeline.training import train_entry_filter
 
-        return train.run(session)
+        return train_entry_filter.run(session)
 
     @task(execution_timeout=dt.timedelta(hours=4), retries=1)
     def train_next_day(session: str) -> dict[str, Any]:
         """Train both next-day models, compare them, and register the better one."""
-        from pipeline import next_day
+        from pipeline.training import train_next_day
 
-        return next_day.run(session)
+        return train_next_day.run(session)
 
     session = choose_session()
     train(session=session)

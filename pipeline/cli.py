@@ -60,7 +60,7 @@ def train(
     ] = None,
 ) -> None:
     """Train the entry filter on every candidate up to a session; the better model challenges the champion."""
-    from pipeline import train as step
+    from pipeline.training import train_entry_filter as step
 
     if reproduce is None:
         show_training("Training", step.run(session_of(session)))

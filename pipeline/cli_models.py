@@ -30,8 +30,8 @@ def list_models(
     model: Model = None, limit: Annotated[int, typer.Option(min=1, help="How many, the newest first.")] = 20
 ) -> None:
     """List the versions with their aliases and what their gates said."""
-    from pipeline import promotion
     from pipeline.resources import live
+    from pipeline.training import promotion
 
     rows, name = promotion.listed(model=model), model or live().settings.model_name
     table = Table("Version", "Aliases", "Registered (UTC)", "Gates", title=f"{len(rows)} versions of {name}")
@@ -43,7 +43,7 @@ def list_models(
 @models.command("show")
 def show_model(version: VersionNumber, model: Model = None) -> None:
     """Show what speaks for a version and what stands against it, and every decision about it."""
-    from pipeline import promotion
+    from pipeline.training import promotion
 
     about = promotion.about(version, model=model)
     show(f"Version {version}", {name: "undefined" if value is None else value for name, value in about["facts"].items()})
@@ -67,7 +67,7 @@ def promote_model(
     force: Annotated[bool, typer.Option("--force", help="Although something stands against it; the log says so.")] = False,
 ) -> None:
     """Make a version champion; the API serves it within CHAMPION_POLL_SECONDS."""
-    from pipeline import promotion
+    from pipeline.training import promotion
 
     text = f"{reason} (forced)" if force else reason
     show("Promoted", promotion.promote(version, reason=text, author=author, force=force, model=model))
@@ -76,7 +76,7 @@ def promote_model(
 @models.command("rollback")
 def rollback_model(reason: Reason, author: Author, model: Model = None) -> None:
     """Give the alias back to the champion before the last move."""
-    from pipeline import promotion
+    from pipeline.training import promotion
 
     show("Rolled back", promotion.rollback(reason=reason, author=author, model=model))
 
@@ -88,17 +88,17 @@ def judge_models(
     promote: Annotated[bool, typer.Option("--promote", help="Carry out a decision to promote.")] = False,
 ) -> None:
     """Judge the challengers at a session's close; nothing is promoted unless asked."""
-    from pipeline import ab, next_day_judge, promotion
+    from pipeline.training import ab_test, next_day_judge, promotion
 
     day = session_of(session)
     if promotion.is_next_day(model):
         for each in next_day_judge.judge(day, promote=promote)["decisions"] or [{"decision": "none: no challenger waits"}]:
             show("Next day", each)
         return
-    judged = ab.judge(day)
+    judged = ab_test.judge(day)
     show("A/B test", judged)
     if promote and judged["decision"] == "promote":
-        show("Promoted", ab.promote(judged))
+        show("Promoted", ab_test.promote(judged))
 
 
 def _decisions(rows: list[Judgement]) -> None:

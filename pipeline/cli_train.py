@@ -19,7 +19,7 @@ def lift(
     csv: Annotated[Path | None, typer.Option(help="Also write both tables into this folder.")] = None,
 ) -> None:
     """Compare filtered, unfiltered and buy-and-hold out of sample, per strategy and VIX regime, with intervals."""
-    from pipeline import lift as step
+    from pipeline.training import filter_lift as step
 
     with console.status("Reading candidates and features ...") as status:
         figures, differences = step.run(
@@ -39,7 +39,7 @@ def lift(
 @verbs.command()
 def train_next_day(session: Session = None) -> None:
     """Train the next-day return model on every session up to one and register the better of two."""
-    from pipeline import next_day as step
+    from pipeline.training import train_next_day as step
 
     with console.status("Reading features, training ..."):
         outcome = step.run(session_of(session))

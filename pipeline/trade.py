@@ -18,7 +18,6 @@ import structlog
 from core.failpoints import reach
 from core.models import WORKING, Leg, OrderState
 from core.sessions import open_of
-from pipeline.ab import decided_by_arms
 from pipeline.accounts import valuation
 from pipeline.accounts.valuation import cash_at, cash_usd, peak_usd, positions_at, since
 from pipeline.ask import ask_api
@@ -44,6 +43,7 @@ from pipeline.resources import VIX, Resources, live
 from pipeline.risk_review import review
 from pipeline.signals import signals_of
 from pipeline.sizes import on_grid
+from pipeline.training.ab_assignment import decided_by_arms
 from storage.locks import executor_lock
 from trading.brokers.intake import collect
 from trading.brokers.placing import cancel

@@ -31,9 +31,10 @@ from rich.table import Table
 
 from core.frames import FEATURES
 from core.settings import Settings
-from pipeline import next_day, sessions, train
+from pipeline import sessions
 from pipeline.data import build_features, ingest
 from pipeline.resources import Resources
+from pipeline.training import train_entry_filter, train_next_day
 from storage.engine import cluster_url
 from tests.bench.peers.document import measured_on, table, write_section
 
@@ -170,10 +171,10 @@ def prepared(settings: Settings) -> Resources:
         ingest.fetch_symbols(session, desk.universe(), full_history=True, resources=desk)
         build_features.run(session, resources=desk)
         build_features.materialise(session, resources=desk)
-        train.run(session, resources=desk)
+        train_entry_filter.run(session, resources=desk)
     if desk.next_day_registry.champion_version() is None:
         console.print("Training the next-day model once ...")
-        next_day.run(session, resources=desk)
+        train_next_day.run(session, resources=desk)
     return desk
 
 

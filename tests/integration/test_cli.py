@@ -58,7 +58,9 @@ def test_without_a_verb_the_verbs_are_listed() -> None:
 
 def test_an_error_of_the_desk_is_one_readable_line(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setattr(sys, "argv", ["cli", "train", "--session", LAST])
-    monkeypatch.setattr("pipeline.train.run", lambda *_: (_ for _ in ()).throw(NoChampion("nothing there")))
+    monkeypatch.setattr(
+        "pipeline.training.train_entry_filter.run", lambda *_: (_ for _ in ()).throw(NoChampion("nothing there"))
+    )
 
     with pytest.raises(SystemExit) as stop:
         cli.main()

@@ -22,13 +22,14 @@ from core.models import OrderState
 from core.sessions import next_session, sessions_between
 from features.build import build_features
 from ml.entry_filter.predict import Payoff
-from pipeline import trade, train
+from pipeline import trade
 from pipeline.ask import ask_api
 from pipeline.bars import bars_by_symbol, load_bars
 from pipeline.data import build_features as feature_step
 from pipeline.data import ingest
 from pipeline.research import backtest
 from pipeline.resources import VIX, Resources
+from pipeline.training import train_entry_filter
 from serving.app import create_app
 from storage.research.runs import latest_run
 
@@ -65,7 +66,7 @@ def desk(settings: Settings, loads: dict[str, dict[str, object]]) -> Resources:
     loads["bars"] = ingest.fetch_symbols(LAST, resources.universe(), full_history=True, resources=resources)
     loads["features"] = feature_step.run(LAST, resources=resources)
     loads["online"] = feature_step.materialise(LAST, resources=resources)
-    loads["training"] = train.run(LAST, resources=resources)
+    loads["training"] = train_entry_filter.run(LAST, resources=resources)
     return resources
 
 

@@ -20,9 +20,10 @@ from core.frames import FEATURES
 from core.models import Origin
 from core.sessions import close_of, next_session, sessions_between
 from ml.entry_filter.scorer import Scorer
-from pipeline import cli_audit, explain, trade, train
+from pipeline import cli_audit, explain, trade
 from pipeline.data import build_features, ingest
 from pipeline.resources import Resources
+from pipeline.training import train_entry_filter
 from serving.app import create_app
 from serving.orders import ONE_REPLAY, OrderPage
 from storage.features.tables import market_features
@@ -49,7 +50,7 @@ def desk(module_settings: Settings) -> Resources:
     ingest.fetch_vix(END, full_history=True, resources=desk)
     ingest.fetch_symbols(END, desk.universe(), full_history=True, resources=desk)
     build_features.run(END, resources=desk)
-    train.run(END, resources=desk)
+    train_entry_filter.run(END, resources=desk)
     champion = desk.registry.champion()
     payoffs = {name: replace(payoff, threshold=0.0) for name, payoff in champion.payoffs.items()}
     open_to_all = replace(champion, payoffs=payoffs)

@@ -17,8 +17,8 @@ from ml.next_day.next_day import NextDay, targets
 from ml.tracking.aliases import Aliases
 from ml.tracking.next_day_log import RegisteredNextDay
 from ml.tracking.registry import Registry
-from pipeline import next_day_judge, promotion
 from pipeline.resources import Resources
+from pipeline.training import next_day_judge, promotion
 from storage.engine import cluster_url
 from tests.standins.feed import walk
 

@@ -12,12 +12,13 @@ from structlog.testing import capture_logs
 
 from core.errors import ConfigError, UnknownSymbol
 from core.sessions import close_of, sessions_between
-from pipeline import strategy_parameters, trade, train
+from pipeline import strategy_parameters, trade
 from pipeline.bars import bars_by_symbol
 from pipeline.data import load_earnings
 from pipeline.research import backtest
 from pipeline.resources import VIX, Resources
 from pipeline.strategies import rule_of
+from pipeline.training import train_entry_filter
 from storage.trading.strategy_params import Snapshot
 from tests.standins.evidence import vouch
 from tests.standins.feed import Feed, walk
@@ -164,7 +165,7 @@ def test_training_backtest_and_trading_use_one_strategy(start: Callable[..., Res
     desk.features = Echo()  # type: ignore[assignment]
     bars = bars_by_symbol(desk, LAST)
 
-    dataset = train.build_dataset(desk, bars)
+    dataset = train_entry_filter.build_dataset(desk, bars)
     backtest.run(LAST, resources=desk)
 
     own = make_strategy("bollinger", {"deviations": 1.0}).signals(bars["AAA"])

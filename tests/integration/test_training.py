@@ -16,9 +16,9 @@ import pytest
 from core.errors import ConfigError, DataError, RetryLater
 from core.sessions import sessions_between
 from ml.next_day.next_day import Signals
-from pipeline import lift, next_day, train
 from pipeline.data import build_features
 from pipeline.resources import VIX, Resources
+from pipeline.training import filter_lift, train_entry_filter, train_next_day
 from serving.next_day_scorer import NextDayScorer
 from storage.turns import in_turn
 from tests.standins.feed import walk
@@ -90,40 +90,40 @@ def test_two_first_trainings_at_once_both_register_and_each_can_be_made_again(de
     assert first.data.tags["strategy_set"] == "bollinger,rsi"
     assert desk.registry.champion().strategies == ("bollinger", "rsi")
 
-    outcome = train.reproduce(first.info.run_id, resources=desk)
+    outcome = train_entry_filter.reproduce(first.info.run_id, resources=desk)
 
     assert (outcome["logistic"], outcome["lightgbm"], outcome["same_code"]) == ("reproduced", "reproduced", True)
-    assert train.is_same(outcome)
+    assert train_entry_filter.is_same(outcome)
     lineage = desk.registry.lineage(first.info.run_id)
     assert lineage.digests == desk.registry.lineage(second.info.run_id).digests
     with pytest.raises(ConfigError, match="Copy the id of a run named `training"):
-        train.reproduce("0" * 32, resources=desk)
+        train_entry_filter.reproduce("0" * 32, resources=desk)
 
 
 def test_the_filters_lift_is_judged_for_each_strategy_and_for_all_together(desk: Resources) -> None:
-    figures, differences = lift.run(LAST, ["bollinger", "rsi"], resources=desk)
+    figures, differences = filter_lift.run(LAST, ["bollinger", "rsi"], resources=desk)
 
     judged = figures[figures["kind"] != "none"]
-    assert set(judged["strategy"]) == {"bollinger", "rsi", lift.TOGETHER}
+    assert set(judged["strategy"]) == {"bollinger", "rsi", filter_lift.TOGETHER}
     assert set(judged["kind"]) == {"filtered", "unfiltered", "buy and hold"}
     together = judged.set_index(["strategy", "kind"])
     counts = together["candidates"].xs("filtered", level="kind")
-    assert counts[lift.TOGETHER] == counts["bollinger"] + counts["rsi"]
-    of_all = differences[(differences["strategy"] == lift.TOGETHER) & (differences["regime"] == "all")]
+    assert counts[filter_lift.TOGETHER] == counts["bollinger"] + counts["rsi"]
+    of_all = differences[(differences["strategy"] == filter_lift.TOGETHER) & (differences["regime"] == "all")]
     assert set(of_all["against"]) == {"unfiltered", "buy and hold"}
     assert (of_all["low"] <= of_all["difference"]).all()
     clear = (of_all["low"] > 0) | (of_all["high"] < 0)
     assert (of_all["lift"].notna() == clear).all(), "a lift is named where its interval excludes zero, and nowhere else"
-    runs = desk.tracking._client.search_runs([desk.tracking._experiment(lift.EXPERIMENT)])
+    runs = desk.tracking._client.search_runs([desk.tracking._experiment(filter_lift.EXPERIMENT)])
     assert runs[0].info.status == "FINISHED"
 
 
 def test_a_later_training_scores_champion_and_fresh_model_on_what_came_since(desk: Resources) -> None:
     names = {"model_name": "later-filter", "next_day_model_name": "later-return"}
     later = Resources(desk.settings.model_copy(update=names), clock=lambda: NOW)
-    first = train.run("2016-03-31", resources=later), next_day.run("2016-03-31", resources=later)
+    first = train_entry_filter.run("2016-03-31", resources=later), train_next_day.run("2016-03-31", resources=later)
 
-    second = train.run(LAST, resources=later), next_day.run(LAST, resources=later)
+    second = train_entry_filter.run(LAST, resources=later), train_next_day.run(LAST, resources=later)
 
     assert [each["fresh_window"] for each in first] == [[], []], "there was no champion"
     for outcome, size in zip(second, ("candidates", "rows"), strict=True):
@@ -166,7 +166,7 @@ def test_no_candidates_are_said_with_a_remedy(desk: Resources) -> None:
     flat = walk("AAA", START, END).assign(open=100.0, high=100.0, low=100.0, close=100.0, adj_close=100.0, vix=np.nan)
 
     with pytest.raises(DataError, match=r"saw no entry in the bars of 1 symbols.*cli ingest --full-history"):
-        train.build_dataset(desk, {"AAA": flat})
+        train_entry_filter.build_dataset(desk, {"AAA": flat})
 
 
 @pytest.mark.parametrize("uri", ["http://127.0.0.1:9", "postgresql+psycopg2://nobody@127.0.0.1:9/mlflow"])
@@ -175,9 +175,9 @@ def test_a_training_without_mlflow_fails_before_it_computes(
 ) -> None:
     settings = desk.settings.model_copy(update={"mlflow_tracking_uri": uri, "data_dir": tmp_path})
     cut_off = Resources(settings, clock=lambda: NOW)
-    monkeypatch.setattr("pipeline.train.bars_by_symbol", lambda *_: pytest.fail("it began to work"))
+    monkeypatch.setattr("pipeline.training.train_entry_filter.bars_by_symbol", lambda *_: pytest.fail("it began to work"))
 
     with pytest.raises(RetryLater, match="MLflow does not answer") as found:
-        train.run(LAST, resources=cut_off)
+        train_entry_filter.run(LAST, resources=cut_off)
 
     assert "train again" in str(found.value)

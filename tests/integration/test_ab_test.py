@@ -16,8 +16,8 @@ from core.sessions import close_of, sessions_between
 from ml.entry_filter.predict import EntryFilter, Payoff
 from ml.tracking.aliases import Aliases
 from ml.tracking.registry import Registry
-from pipeline import ab, promotion
 from pipeline.resources import Resources
+from pipeline.training import ab_test, promotion
 from storage.engine import cluster_url
 from tests.standins.feed import walk
 
@@ -141,7 +141,7 @@ def answers(desk: Resources, day: dt.date, version: str = "1") -> list[dict[str,
 
 
 def run(desk: Resources, days: list[dt.date]) -> list[dict[str, Any]]:
-    return [answer for day in days for answer in ab.decided_by_arms(desk, day, answers(desk, day))]
+    return [answer for day in days for answer in decided_by_arms(desk, day, answers(desk, day))]
 
 
 def test_half_of_the_candidates_are_decided_by_the_challenger_and_again_the_same(desk: Resources) -> None:
@@ -161,8 +161,8 @@ def test_half_of_the_candidates_are_decided_by_the_challenger_and_again_the_same
 
 def test_a_better_challenger_is_promoted_and_can_be_taken_back(desk: Resources) -> None:
     run(desk, DAYS[:40])
-    early = ab.judge(DAYS[2].isoformat(), resources=desk)
-    judged = ab.judge(DAYS[39].isoformat(), resources=desk)
+    early = ab_test.judge(DAYS[2].isoformat(), resources=desk)
+    judged = ab_test.judge(DAYS[39].isoformat(), resources=desk)
 
     assert (early["decision"], early["reason"].split(";")[0]) == ("extend", "It is decided after 5 sessions")
     assert (judged["decision"], judged["challenger"], judged["champion"]) == ("promote", "2", "1"), judged
@@ -171,12 +171,12 @@ def test_a_better_challenger_is_promoted_and_can_be_taken_back(desk: Resources) 
     assert 0 < paired["low"] < paired["value"] < paired["high"]
     assert record.report["void"] == record.report["late"] == 0
 
-    assert ab.judge(DAYS[39].isoformat(), resources=desk) == judged, "run again before it was carried out"
+    assert ab_test.judge(DAYS[39].isoformat(), resources=desk) == judged, "run again before it was carried out"
 
-    moved = ab.promote(judged, resources=desk)
+    moved = ab_test.promote(judged, resources=desk)
     assert (moved["from"], moved["to"]) == ("1", "2")
     assert desk.registry.aliases.all() == {"champion": "2"}
-    assert ab.promote(judged, resources=desk)["reason"] == "It is champion already."
+    assert ab_test.promote(judged, resources=desk)["reason"] == "It is champion already."
 
     promotion.rollback(reason="it was a fluke", author="me", resources=desk)
     assert desk.registry.aliases.champion() == "1"
@@ -196,7 +196,7 @@ def test_a_promotion_is_blocked_while_luck_explains_the_filter(desk: Resources) 
     desk.settings = desk.settings.model_copy(update={"promote_least_deflated_sharpe": 0.95})
     run(desk, DAYS[:40])
 
-    judged = ab.judge(DAYS[39].isoformat(), resources=desk)
+    judged = ab_test.judge(DAYS[39].isoformat(), resources=desk)
 
     assert judged["decision"] == "keep"
     assert "Promotion is blocked: deflated Sharpe ratio of the filtered strategy undefined" in judged["reason"]
@@ -210,7 +210,7 @@ def test_a_promotion_is_blocked_while_luck_explains_the_filter(desk: Resources) 
 def test_outcomes_that_are_open_do_not_count_yet(desk: Resources) -> None:
     run(desk, DAYS[:10])
 
-    ab.judge(DAYS[9].isoformat(), resources=desk)
+    ab_test.judge(DAYS[9].isoformat(), resources=desk)
 
     report = desk.experiments.decisions(desk.experiments.of(desk.settings.model_name, "1")[0].name)[0].report
     assert report["sessions"] == 8, "what is decided on the last two closes has not been left"
@@ -218,10 +218,10 @@ def test_outcomes_that_are_open_do_not_count_yet(desk: Resources) -> None:
 
 def test_after_a_decision_the_same_pair_is_not_compared_again(desk: Resources) -> None:
     run(desk, DAYS[:40])
-    ab.judge(DAYS[39].isoformat(), resources=desk)
+    ab_test.judge(DAYS[39].isoformat(), resources=desk)
 
-    assert ab.decided_by_arms(desk, DAYS[40], answers(desk, DAYS[40])) == answers(desk, DAYS[40])
-    assert ab.judge(DAYS[40].isoformat(), resources=desk)["decision"] == "none"
+    assert decided_by_arms(desk, DAYS[40], answers(desk, DAYS[40])) == answers(desk, DAYS[40])
+    assert ab_test.judge(DAYS[40].isoformat(), resources=desk)["decision"] == "none"
 
 
 def test_challengers_that_cannot_be_scored_leave_the_champion_to_decide(desk: Resources) -> None:
@@ -230,12 +230,12 @@ def test_challengers_that_cannot_be_scored_leave_the_champion_to_decide(desk: Re
 
     desk.registry.load = broken  # type: ignore[method-assign]
 
-    assert ab.decided_by_arms(desk, BEGIN, answers(desk, BEGIN)) == answers(desk, BEGIN)
+    assert decided_by_arms(desk, BEGIN, answers(desk, BEGIN)) == answers(desk, BEGIN)
     assert desk.sent[0][0] == "No A/B assignment for 2020-02-03"  # type: ignore[attr-defined]
 
 
 def test_answers_of_another_champion_are_not_compared(desk: Resources) -> None:
-    assert ab.decided_by_arms(desk, BEGIN, answers(desk, BEGIN, "7")) == answers(desk, BEGIN, "7")
+    assert decided_by_arms(desk, BEGIN, answers(desk, BEGIN, "7")) == answers(desk, BEGIN, "7")
 
 
 def test_two_promotions_at_once_the_second_is_told(desk: Resources) -> None:
@@ -255,7 +255,7 @@ def test_a_promotion_of_a_comparison_with_another_champion_is_refused(desk: Reso
 
 def test_everything_on_record_about_a_version_is_shown(desk: Resources) -> None:
     run(desk, DAYS[:40])
-    ab.judge(DAYS[39].isoformat(), resources=desk)
+    ab_test.judge(DAYS[39].isoformat(), resources=desk)
 
     about = promotion.about("2", resources=desk)
 

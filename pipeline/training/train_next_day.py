@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from pipeline import fresh_window
 from pipeline.bars import bars_by_symbol
 from pipeline.resources import Resources, live
+from pipeline.training import champion_comparison
 
 if TYPE_CHECKING:
     from ml.next_day.next_day import NextDayFit
@@ -59,7 +59,7 @@ def run(session: str, *, resources: Resources | None = None) -> dict[str, Any]:
     }
     params = {**terms, "buy_above_pct": settings.buy_above_pct, "sell_below_pct": settings.sell_below_pct}
     with in_turn(found.engine, MLFLOW):
-        fresh = fresh_window.of_next_days(found, fits[chosen], dataset, signals)
+        fresh = champion_comparison.of_next_days(found, fits[chosen], dataset, signals)
 
         def write(mlflow: Any, experiment: str) -> str:  # noqa: ANN401  # a module
             about: dict[str, Any] = {"chosen": chosen, "tags": tags, "params": params, "objections": objections, "fresh": fresh}
@@ -67,7 +67,7 @@ def run(session: str, *, resources: Resources | None = None) -> dict[str, Any]:
 
         version = registry.enter(write, found.next_day_model, objections)
     outcome = _outcome(session, dataset, fits[chosen], version, objections)
-    return outcome | {"fresh_window": fresh_window.as_json(fresh)}
+    return outcome | {"fresh_window": champion_comparison.as_json(fresh)}
 
 
 def build_dataset(resources: Resources, bars: dict[str, pd.DataFrame]) -> pd.DataFrame:

@@ -7,18 +7,18 @@ from __future__ import annotations
 
 import datetime as dt
 import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import pandas as pd
 import structlog
 
 from core.errors import ConfigError, DataError
-from pipeline import fresh_window
 from pipeline.bars import bars_by_symbol
 from pipeline.research.backtest import run_backtest
 from pipeline.research.backtest_evidence import BENCHMARK
 from pipeline.resources import VIX, Resources, live
 from pipeline.signals import joint_name
+from pipeline.training import champion_comparison
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 log = structlog.get_logger()
 REPRODUCED = "reproduced"
 CURVES = ("unfiltered", "filtered", BENCHMARK)
+CUTS: Final = 40  # places at which the leakage check ends the bars
+SHOWN: Final = 3
 
 
 def run(session: str, *, resources: Resources | None = None) -> dict[str, Any]:
@@ -56,7 +58,6 @@ def run(session: str, *, resources: Resources | None = None) -> dict[str, Any]:
     """
     from ml.entry_filter.train import train
     from ml.tracking.next_day_log import metrics_of
-    from pipeline.gates import objections_to
     from storage.turns import MLFLOW, in_turn
 
     found = resources or live()
@@ -78,13 +79,13 @@ def run(session: str, *, resources: Resources | None = None) -> dict[str, Any]:
     tags = _tags(found, session, sorted(bars), as_of)
     with in_turn(found.engine, MLFLOW):
         try:
-            fresh = fresh_window.of_entries(found, result, dataset)
+            fresh = champion_comparison.of_entries(found, result, dataset)
             version = found.registry.register(
                 result,
                 dataset,
                 tags=tags,
                 metrics=_flat(backtests) | metrics_of(fresh),
-                tables={fresh_window.FILE: fresh} if len(fresh) else {},
+                tables={champion_comparison.FILE: fresh} if len(fresh) else {},
                 objections=objections,
             )
         except Exception:
@@ -96,7 +97,7 @@ def run(session: str, *, resources: Resources | None = None) -> dict[str, Any]:
         "auc": {name: fit.auc for name, fit in result.models.items()},
         "chosen": result.chosen,
         "model_version": version,
-        "fresh_window": fresh_window.as_json(fresh),
+        "fresh_window": champion_comparison.as_json(fresh),
         **backtests,
     }
 
@@ -249,3 +250,13 @@ def _flat(backtests: dict[str, Any]) -> dict[str, float]:
         for name, value in backtests[kind].items()
         if isinstance(value, (int, float))
     }
+
+
+def objections_to(found: Resources, session: str, result: TrainResult) -> list[str]:
+    """What stands against the chosen model of a training; see `ml.entry_filter.gates.objections`."""
+    from ml.entry_filter.gates import Limits, objections
+    from pipeline.research.backtest import check_leakage
+
+    leaks = check_leakage(session, None, cuts=CUTS, resources=found)
+    limits = Limits(found.settings.gate_least_candidates, found.settings.gate_most_calibration_error)
+    return objections(result, [str(leak) for leak in leaks[:SHOWN]], limits)

@@ -1,13 +1,11 @@
-"""The A/B test of models: who decides a candidate today, and once a day what the outcomes say. Compares nothing itself.
+"""Judge the running A/B test of models once a day by the outcomes known, and carry out a promotion.
 
-`decided_by_arms` is called by the daily trade between prediction and order. It must never stop one: when challengers cannot be
-scored, the champion decides and an alert says so.
+`ml.ab_testing.ab_test` compares; `pipeline.training.ab_assignment` assigns candidates to arms.
 """
 
 from __future__ import annotations
 
 import datetime as dt
-from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,66 +15,18 @@ import structlog
 from core.sessions import calendar_name, next_session, open_of, sessions_between
 from pipeline.bars import bars_by_symbol
 from pipeline.resources import Resources, live
-from trading.strategies.gate import ungated
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
 
     from numpy.typing import NDArray
 
-    from ml.ab_testing.ab_test import Decision, Terms
-    from ml.entry_filter.predict import EntryFilter
+    from ml.ab_testing.ab_test import Decision
     from storage.models.experiments import Experiment
     from trading.strategies.base import Strategy
 
 log = structlog.get_logger()
-ENTER, SKIP, CHALLENGER = "enter", "skip", "challenger"  # the API's words
-SCORED = ("probability", "predicted_return")
 AUTHOR = "model_ab_judge"
-
-
-def decided_by_arms(found: Resources, day: dt.date, answers: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The champion's answers about the candidates of a session, those that a challenger decides replaced by its own.
-
-    Every model scores every candidate; scores and arms are stored before anything is decided, and a second run reads them.
-    """
-    if not answers:
-        return answers
-    try:
-        experiment = running(found, day)
-        if experiment is None:
-            return answers
-        rows = _scored(found, experiment, day, answers)
-        found.experiments.assign(experiment.name, day, rows)
-        stored = found.experiments.assignments(experiment.name, session=day)
-    except Exception as error:  # whatever it is, the champion decides
-        log.exception("ab_assignment_failed", session=day.isoformat())
-        found.alerts.send(f"No A/B assignment for {day}", f"The champion decides alone. {type(error).__name__}: {error}")
-        return answers
-    arms = {(row["strategy"], row["symbol"]): (row["arm"], row["scores"][row["arm"]]) for row in stored.to_dict("records")}
-    keys = [(answer["strategy"], answer["symbol"]) for answer in answers]
-    return [_as_decided(answer, *arms[key]) if key in arms else answer for key, answer in zip(keys, answers, strict=True)]
-
-
-def running(found: Resources, day: dt.date) -> Experiment | None:
-    """The experiment of a session: the one that goes on, else a new one of the challengers that wait; None without any."""
-    from ml.ab_testing.ab_test import name_of
-    from storage.models.experiments import Experiment
-
-    aliases = found.registry.aliases
-    champion, challengers = aliases.champion(), aliases.challengers()
-    if champion is None or not challengers:
-        return None
-    past = found.experiments.of(found.settings.model_name, champion)
-    for experiment in past:
-        if not experiment.decided and set(experiment.challengers) <= set(challengers):
-            return experiment
-    judged = {version for experiment in past for version in experiment.challengers if experiment.decided}
-    fresh = tuple(version for version in challengers if version not in judged)
-    if not fresh:
-        return None
-    name = name_of(found.settings.model_name, champion, fresh, day)
-    return found.experiments.begin(Experiment(name, found.settings.model_name, champion, fresh, asdict(terms_of(found)), day))
 
 
 def judge(session: str, *, resources: Resources | None = None) -> dict[str, Any]:
@@ -116,7 +66,7 @@ def judge(session: str, *, resources: Resources | None = None) -> dict[str, Any]
 
 def promote(judgement: Mapping[str, Any], *, resources: Resources | None = None) -> dict[str, Any]:
     """Carry out a judgement of `judge` that says promote; run again it does nothing."""
-    from pipeline import promotion
+    from pipeline.training import promotion
 
     found = resources or live()
     version = str(judgement["challenger"])
@@ -130,76 +80,6 @@ def promote(judgement: Mapping[str, Any], *, resources: Resources | None = None)
         expected_champion=str(judgement["champion"]),
         resources=found,
     )
-
-
-def terms_of(found: Resources) -> Terms:
-    """The terms of a new experiment, from the settings."""
-    from ml.ab_testing.ab_test import Terms
-
-    settings = found.settings
-    return Terms(
-        share=settings.ab_share,
-        sessions=settings.ab_sessions,
-        most_sessions=settings.ab_most_sessions,
-        least_pairs=settings.ab_least_pairs,
-        least_blocks=settings.ab_least_blocks,
-        block_sessions=settings.ab_block_sessions,
-        seed=settings.seed,
-    )
-
-
-def _scored(
-    found: Resources, experiment: Experiment, day: dt.date, answers: Sequence[Mapping[str, Any]]
-) -> list[dict[str, Any]]:
-    """Arm and scores of every candidate that the experiment's champion has answered on."""
-    from core.frames import FEATURES
-    from ml.ab_testing.ab_test import arm_of
-    from ml.entry_filter.scorer import Scorer
-
-    asked = [answer for answer in answers if answer["model_version"] == experiment.champion]
-    if len(asked) < len(answers):
-        log.warning("ab_other_champion", expected=experiment.champion, candidates=len(answers) - len(asked))
-    models = {version: found.registry.load(version) for version in experiment.challengers if asked}
-    asked = _known_to_all(asked, models)
-    features = found.features.online([answer["symbol"] for answer in asked]) if asked else pd.DataFrame()
-    scorers = {version: Scorer(model) for version, model in models.items()}  # row by row, as the API does: the same bits
-    rows = []
-    for place, answer in enumerate(asked):
-        if features["event_timestamp"].iloc[place] != pd.Timestamp(answer["feature_timestamp"]):
-            log.warning("ab_other_features", symbol=answer["symbol"])  # materialised anew since the API was asked
-            continue
-        scores = {experiment.champion: {**{name: answer[name] for name in SCORED}, "accept": answer["signal"] == ENTER}}
-        values = features[list(FEATURES)].iloc[place].tolist()
-        for version, scorer in scorers.items():
-            said = scorer.judge(values, ungated(answer["strategy"]))
-            scores[version] = {name: getattr(said, name) for name in (*SCORED, "accept")}
-        arm = arm_of(
-            experiment.name,
-            answer["symbol"],
-            day,
-            champion=experiment.champion,
-            challengers=experiment.challengers,
-            share=experiment.terms["share"],
-        )
-        rows.append({"strategy": answer["strategy"], "symbol": answer["symbol"], "arm": arm, "scores": scores})
-    return rows
-
-
-def _known_to_all(answers: Sequence[Mapping[str, Any]], models: Mapping[str, EntryFilter]) -> list[Mapping[str, Any]]:
-    """Candidates of strategies that every challenger was trained on; of the others the champion decides alone."""
-    known = [answer for answer in answers if all(ungated(answer["strategy"]) in model.strategies for model in models.values())]
-    if len(known) < len(answers):
-        log.warning("ab_unknown_strategy", candidates=len(answers) - len(known))
-    return known
-
-
-def _as_decided(answer: dict[str, Any], arm: str, score: Mapping[str, Any]) -> dict[str, Any]:
-    """The answer as the deciding version gave it, under the arm that its order will bear; the champion's own says the same."""
-    answer = answer | {"ab_arm": f"ab-{arm}"}
-    if arm == answer["model_version"]:
-        return answer
-    changed = {name: score[name] for name in SCORED} | {"confidence": abs(2 * score["probability"] - 1)}
-    return answer | changed | {"arm": CHALLENGER, "model_version": arm, "signal": ENTER if score["accept"] else SKIP}
 
 
 def _open_at(found: Resources, day: dt.date) -> Experiment | None:
@@ -283,7 +163,7 @@ def _outcomes(found: Resources, rule: Strategy, bars: pd.DataFrame) -> pd.DataFr
 
 
 def _blocked(found: Resources, decision: Decision) -> list[str]:
-    from pipeline.promotion import objections_to
+    from pipeline.training.promotion import objections_to
 
     return [] if decision.challenger is None else objections_to(decision.challenger, resources=found)
 

@@ -144,7 +144,7 @@ def _follow(
     found: Resources, experiment: Experiment, decided: tuple[str, str, int | None], *, tell: bool, promote: bool
 ) -> str:
     """Do what was decided; returns what was done. People are told of a decision once."""
-    from pipeline import promotion
+    from pipeline.training import promotion
 
     (decision, reason, number), name, (challenger,) = decided, experiment.model_name, experiment.challengers
     if decision == KEEP:

@@ -1,0 +1,1 @@
+"""The life of models: training, comparison, A/B tests, promotion, drift."""
