@@ -24,7 +24,7 @@ Author = Annotated[str | None, typer.Option(help="Who; default: the user of this
 @verbs.command()
 def halt(reason: Reason, author: Author = None) -> None:
     """Stop the desk: no order that opens a position is sent any more."""
-    from pipeline import kill_switch
+    from pipeline.risk import kill_switch
 
     turned = kill_switch.halt(reason, author or getpass.getuser())
     console.print(f"[red]Halted[/] {turned.portfolio}: {turned.reason} ({turned.author})")
@@ -33,7 +33,7 @@ def halt(reason: Reason, author: Author = None) -> None:
 @verbs.command()
 def resume(reason: Reason, author: Author = None) -> None:
     """Let the desk open positions again; removes the file HALT as well."""
-    from pipeline import kill_switch
+    from pipeline.risk import kill_switch
 
     turned = kill_switch.resume(reason, author or getpass.getuser())
     console.print(f"[green]Trading goes on[/] for {turned.portfolio}: {turned.reason} ({turned.author})")
@@ -50,14 +50,14 @@ def risk_worker(
     """Watch value at risk, exposure and drawdown until stopped; a breach is mailed, and enforced if asked to."""
     mode = None if enforce is None else ("enforce" if enforce else "log")
     if once:
-        from pipeline.risk_watch import look
+        from pipeline.risk.monitor import look
 
         heartbeat, done = look(mode=mode)
         _show_heartbeat(heartbeat)
         if done is not None:
             console.print(f"Cancelled {len(done.cancelled)}, exits ordered {len(done.exits)}, still held {len(done.left)}.")
         raise typer.Exit(1 if heartbeat.level == "halt" else 0)
-    from pipeline.risk_worker import run
+    from pipeline.risk.monitor import run
 
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -71,8 +71,8 @@ def status(
     services: Annotated[list[str] | None, typer.Argument(metavar="[SERVICE]...", help="Default: each of them.")] = None,
 ) -> None:
     """Say whether risk worker and order listener do their work. Exit code 1 when one that is needed does not."""
-    from pipeline import kill_switch
     from pipeline import status as step
+    from pipeline.risk import kill_switch
 
     seen = step.look(services or ())
     table = Table("Service", "", "Seen")
@@ -92,7 +92,7 @@ def data_guard(
     strict: Annotated[bool, typer.Option("--strict", help="Warnings block too.")] = False,
 ) -> None:
     """Look for stale bars, gaps, jumps, wide spreads; entries in a symbol that fails are held back. Exit code 1 when one is."""
-    from pipeline import data_guard as step
+    from pipeline.risk import data_guard as step
 
     names = [normalise_symbol(symbol) for symbol in symbols.split(",") if symbol]
     day = session_of(session)
@@ -111,8 +111,8 @@ def data_guard(
 
 
 def _show_heartbeat(heartbeat: Heartbeat) -> None:
-    from pipeline.kill_switch import standing
-    from pipeline.risk_watch import words
+    from pipeline.risk.kill_switch import standing
+    from pipeline.risk.monitor import words
 
     table = Table("", "", title=f"Risk of {heartbeat.portfolio} at {heartbeat.at:%Y-%m-%d %H:%M:%S} UTC", show_header=False)
     for name in ("equity_usd", "peak_usd", "drawdown_pct", "gross_usd", "net_usd", "var_historical_usd", "var_parametric_usd"):

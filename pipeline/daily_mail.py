@@ -11,12 +11,12 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from core.models import FINAL, OrderState
-from pipeline import kill_switch
 from pipeline.accounts import valuation
 from pipeline.accounts.valuation import first_usd
 from pipeline.evening import PAST, has_opened, is_past, next_open
 from pipeline.research.portfolio import objection
 from pipeline.resources import Resources, live
+from pipeline.risk import kill_switch
 from trading.watch import REACHED_STOP, REACHED_TARGET
 
 if TYPE_CHECKING:

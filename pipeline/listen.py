@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING
 import structlog
 
 from core.errors import ConfigError, StopTrading
-from pipeline import kill_switch
 from pipeline.resources import Resources, live
+from pipeline.risk import kill_switch
 
 if TYPE_CHECKING:
     from pathlib import Path

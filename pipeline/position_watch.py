@@ -16,9 +16,10 @@ import structlog
 from core.errors import DeskError, ExecutorBusy, RetryLater
 from core.models import FINAL, SENT, OrderState
 from core.sessions import calendar_name, close_of, is_session, open_of
-from pipeline import exits, sessions
-from pipeline.gate import gate_of
+from pipeline import sessions
 from pipeline.resources import Resources, live
+from pipeline.risk import exit_orders
+from pipeline.risk.pre_send import gate_of
 from storage.locks import executor_lock
 from trading.brokers.children import KINDS
 from trading.brokers.intake import collect
@@ -192,7 +193,7 @@ class _Watch:
         """
         found, now, watched = self.found, self.found.clock(), []
         resting = {view.client_order_id for view in found.patience.retrying()(found.broker.open_orders)}
-        working = exits.working(found)
+        working = exit_orders.working(found)
         for position in found.ledger.positions(found.settings.portfolio):
             if (position.stop_price is None and position.target_price is None) or not is_open(position.symbol, now):
                 continue
@@ -207,7 +208,7 @@ class _Watch:
 
     def _judge(self, position: Position, standing: OrderIntent | None, seen: PriceSeen | None) -> None:
         """Sell what has reached a barrier, and go on with an exit of the watch's own whatever the price says now."""
-        if standing is not None and standing.arm.startswith(exits.WATCH):
+        if standing is not None and standing.arm.startswith(exit_orders.WATCH):
             self._send(position, standing, f"its exit {standing.client_order_id} goes on")
             return
         found, now = self.found, self.found.clock()
@@ -225,7 +226,7 @@ class _Watch:
 
     def _leave(self, position: Position, standing: OrderIntent | None, barrier: str, seen: PriceSeen) -> None:
         """Order the exit of a position whose barrier is reached: one that waits to be sent, else one of the watch's own."""
-        order = standing or exits.exit_of(self.found, position, exits.WATCH)
+        order = standing or exit_orders.exit_of(self.found, position, exit_orders.WATCH)
         if order is None:
             self._refuse(position, NOT_AT_VENUE, {"quantity": str(position.quantity)}, "the venue does not hold it")
             return

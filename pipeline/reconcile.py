@@ -11,9 +11,9 @@ import structlog
 
 from core.errors import StopTrading
 from core.models import OrderState
-from pipeline import kill_switch
 from pipeline.accounts.valuation import since
 from pipeline.resources import Resources, live
+from pipeline.risk import kill_switch
 
 if TYPE_CHECKING:
     from trading.brokers.reconcile import Desk, Difference, Venue

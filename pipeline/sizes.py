@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from core.errors import UnknownSymbol
 from core.models import Leg, Refused
-from pipeline.risk_gate import event
+from pipeline.risk.pre_send import event
 from trading.decide import Refusal
 
 if TYPE_CHECKING:

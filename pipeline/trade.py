@@ -37,10 +37,10 @@ from pipeline.evening import (
     value_stands,
 )
 from pipeline.evidence import proven
-from pipeline.gate import gate_of
 from pipeline.research.portfolio import objection
 from pipeline.resources import VIX, Resources, live
-from pipeline.risk_review import review
+from pipeline.risk.pre_send import gate_of
+from pipeline.risk.review import review
 from pipeline.signals import signals_of
 from pipeline.sizes import on_grid
 from pipeline.training.ab_assignment import decided_by_arms

@@ -1,7 +1,7 @@
 """The routes that show and change what the desk does: strategies, their parameters and switches, the halt of trading.
 
-Owns no rule: parameters are checked and stored by `pipeline.strategy_parameters`, the halt is `pipeline.kill_switch`. What is
-changed here counts from the next step that is started; orders already sent stay. Halts and resumptions are mailed.
+Parameters are checked and stored by `pipeline.strategy_parameters`, the halt is `pipeline.risk.kill_switch`. A change counts from
+the next step that is started; orders already sent stay. Halts and resumptions are mailed.
 """
 
 from __future__ import annotations
@@ -13,7 +13,8 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, Path, Query, Request
 
 from core.errors import ConfigError, StopTrading, VersionConflict
-from pipeline import kill_switch, strategy_parameters
+from pipeline import strategy_parameters
+from pipeline.risk import kill_switch
 from pipeline.strategy_parameters import InForce
 from serving.access import controller, emergency, reader
 from serving.problems import BadChange, UnknownStrategy

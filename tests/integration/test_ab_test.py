@@ -18,6 +18,7 @@ from ml.tracking.aliases import Aliases
 from ml.tracking.registry import Registry
 from pipeline.resources import Resources
 from pipeline.training import ab_test, promotion
+from pipeline.training.ab_assignment import decided_by_arms
 from storage.engine import cluster_url
 from tests.standins.feed import walk
 

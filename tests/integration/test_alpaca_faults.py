@@ -17,7 +17,7 @@ import pytest
 
 from core.models import Leg
 from core.sessions import sessions_between
-from pipeline import kill_switch
+from pipeline.risk import kill_switch
 from tests.standins.alpaca import Fault
 from tests.standins.desk_life import Life, life, market
 

@@ -17,7 +17,8 @@ import pytest
 
 from core.errors import ConfigError
 from core.models import OrderState
-from pipeline import daily_mail, kill_switch, reconcile, trade
+from pipeline import daily_mail, reconcile, trade
+from pipeline.risk import kill_switch
 from tests.standins.alpaca import KEY, SECRET, AlpacaStandIn
 from tests.standins.alpaca_desk import DAY, YESTERDAY, decided, desk_at, last_words, mailbox, placed, risk_events
 from trading.brokers.placing import place

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pipeline import daily_mail, kill_switch, trade
+from pipeline import daily_mail, trade
 from pipeline.resources import VIX, Resources
+from pipeline.risk import kill_switch
 from storage.trading.reconciliations import save
 from tests.standins.feed import walk
 from tests.standins.mail import mail_server

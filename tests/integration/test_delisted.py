@@ -14,7 +14,7 @@ from core.models import OrderState
 from core.sessions import close_of, next_session
 from pipeline import daily_mail, parity_day, reconcile, trade
 from pipeline.resources import VIX, Resources
-from pipeline.risk_watch import look
+from pipeline.risk.monitor import look
 from tests.standins.alpaca import AlpacaStandIn
 from tests.standins.alpaca_desk import DAY, Mailbox, desk_at, mailbox, placed
 from tests.standins.evidence import vouch

@@ -14,9 +14,9 @@ import sqlalchemy as sa
 
 from core.errors import ConfigError, StopTrading
 from core.models import OrderState
-from pipeline import kill_switch
 from pipeline.resources import Resources
-from pipeline.risk_gate import gate
+from pipeline.risk import kill_switch
+from pipeline.risk.pre_send import gate
 from storage.trading.halts import current
 from trading.brokers.placing import place
 from trading.orders import entry_order, exit_order

@@ -18,9 +18,10 @@ import sqlalchemy as sa
 
 from core.errors import ConfigError
 from core.models import OrderState
-from pipeline import kill_switch, status
+from pipeline import status
 from pipeline.listen import last_beat, listen
 from pipeline.resources import Resources
+from pipeline.risk import kill_switch
 from tests.standins.alpaca import KEY, SECRET, AlpacaStandIn
 from tests.standins.venues import QUICK, entry
 from trading.brokers.placing import place

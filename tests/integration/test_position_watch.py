@@ -14,10 +14,11 @@ from typer.testing import CliRunner
 
 from core.errors import ExecutorBusy, RetryLater
 from core.models import Leg, OrderState
-from pipeline import daily_mail, exits, kill_switch, position_watch
+from pipeline import daily_mail, position_watch
 from pipeline.cli import cli
 from pipeline.position_watch import look, watch
 from pipeline.resources import Resources
+from pipeline.risk import exit_orders, kill_switch
 from storage.locks import executor_lock
 from tests.standins.alpaca import KEY, SECRET, AlpacaStandIn, Fault
 from tests.standins.feed import walk
@@ -400,13 +401,13 @@ def test_never_more_is_sold_than_the_venue_holds(make: Any) -> None:
 
 
 def test_a_sale_for_risk_leaves_an_exit_of_the_watch_on_its_way(make: Any) -> None:
-    from pipeline.flatten import flatten
+    from pipeline.risk.flatten import flatten
 
     desk = make()
     desk.hold()
     collect(desk.found.ledger, desk.found.broker, "main", NOON - dt.timedelta(days=1))
     (position,) = desk.found.ledger.positions("main")
-    own = exits.exit_of(desk.found, position, exits.WATCH)
+    own = exit_orders.exit_of(desk.found, position, exit_orders.WATCH)
     assert own is not None
     desk.exchange.is_open = False
     place(desk.found.ledger, desk.found.broker, [own], patience=desk.found.patience)

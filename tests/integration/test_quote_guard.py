@@ -9,7 +9,7 @@ import structlog
 
 from core.errors import RetryLater
 from core.models import OrderState
-from pipeline import data_guard
+from pipeline.risk import data_guard
 from storage.trading.risk import blocked
 from tests.standins.alpaca import ALWAYS, AlpacaStandIn, Fault
 from tests.standins.alpaca_desk import DAY, EVENING, NOON, START, YESTERDAY, desk_at, mailbox, placed, risk_events, turn

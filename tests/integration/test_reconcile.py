@@ -11,8 +11,9 @@ import pytest
 from core.errors import RetryLater
 from core.models import OrderState
 from core.sessions import last_closed_session, next_session
-from pipeline import kill_switch, reconcile
+from pipeline import reconcile
 from pipeline.resources import Resources, utc_now
+from pipeline.risk import kill_switch
 from storage.trading.reconciliations import last
 from tests.standins.alpaca import KEY, SECRET, AlpacaStandIn, Fault
 from tests.standins.feed import walk

@@ -12,8 +12,9 @@ import sqlalchemy as sa
 
 from core.models import Leg, OrderState
 from core.sessions import close_of, sessions_between
-from pipeline import data_guard, kill_switch, trade
+from pipeline import trade
 from pipeline.resources import Resources
+from pipeline.risk import data_guard, kill_switch
 from tests.standins.evidence import vouch
 from tests.standins.feed import walk
 from trading.brokers.placing import place

@@ -13,10 +13,10 @@ import sqlalchemy as sa
 from scipy import stats
 
 from core.models import OrderState
-from pipeline import kill_switch, risk_worker
 from pipeline.resources import Resources
-from pipeline.risk_gate import gate
-from pipeline.risk_watch import look
+from pipeline.risk import kill_switch, monitor
+from pipeline.risk.monitor import look
+from pipeline.risk.pre_send import gate
 from storage.trading.halts import current
 from storage.trading.risk import last_beat
 from tests.standins.feed import walk
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from core.models import OrderIntent
     from core.settings import Settings
-    from pipeline.flatten import Flattening
+    from pipeline.risk.flatten import Flattening
     from storage.trading.risk import Heartbeat
 
 pytestmark = pytest.mark.integration
@@ -331,7 +331,7 @@ def test_the_worker_goes_on_after_a_look_that_failed(database_settings: Settings
     desk.bars.read = stumbling  # type: ignore[method-assign]
     stop = threading.Event()
 
-    looks = risk_worker.run(stop, interval_seconds=0.01, on_look=lambda _: stop.set(), resources=desk)
+    looks = monitor.run(stop, interval_seconds=0.01, on_look=lambda _: stop.set(), resources=desk)
 
     assert looks == 1
     assert [subject for subject, _, _ in mails(desk)] == ["The risk worker cannot see the portfolio"], "mailed once"

@@ -12,9 +12,9 @@ import pytest
 
 from core.models import FINAL, OrderType
 from core.sessions import last_closed_session, next_session
-from pipeline import kill_switch, risk_worker
 from pipeline.resources import Resources, utc_now
-from pipeline.risk_watch import look
+from pipeline.risk import kill_switch, monitor
+from pipeline.risk.monitor import look
 from tests.standins.alpaca import KEY, SECRET, AlpacaStandIn, Fault
 from tests.standins.feed import walk
 from trading.brokers.intake import collect
@@ -91,7 +91,7 @@ def work(desk: Resources, *, looks: int = 12) -> list[Heartbeat]:
 
     timer = threading.Timer(60.0, stop.set)
     timer.start()
-    risk_worker.run(stop, interval_seconds=0.02, on_look=note, resources=desk)
+    monitor.run(stop, interval_seconds=0.02, on_look=note, resources=desk)
     timer.cancel()
     return seen
 

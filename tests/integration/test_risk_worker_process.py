@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pipeline.resources import Resources
-from pipeline.risk_gate import gate
+from pipeline.risk.pre_send import gate
 from storage.trading.risk import last_beat
 from tests.integration.test_kill_switch import entry
 

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from core.errors import ConfigError
-from pipeline import kill_switch, listen, status
+from pipeline import listen, status
 from pipeline.resources import Resources
-from pipeline.risk_watch import look
+from pipeline.risk import kill_switch
+from pipeline.risk.monitor import look
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

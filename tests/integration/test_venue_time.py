@@ -11,7 +11,7 @@ import structlog
 from core.errors import RetryLater
 from core.models import Leg, OrderState
 from pipeline import trade
-from pipeline.risk_gate import gate
+from pipeline.risk.pre_send import gate
 from tests.standins.alpaca import ALWAYS, AlpacaStandIn, Fault
 from tests.standins.alpaca_desk import (
     DAY,

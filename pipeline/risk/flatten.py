@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 import structlog
 
 from core.models import FINAL, OrderState
-from pipeline import exits
 from pipeline.resources import Resources, live
+from pipeline.risk import exit_orders
 from trading.brokers.intake import collect
 from trading.brokers.placing import cancel, place
 
@@ -87,5 +87,5 @@ def _cancel_all(found: Resources, reason: str, patience: Patience) -> Iterator[s
 
 def _exit(found: Resources, position: Position, day: dt.date | None) -> OrderIntent | None:
     """The exit of a position: one with an arm that is on its way, whatever session it was for, else a new one."""
-    order, _ = exits.working(found).get((position.strategy, position.symbol), (None, None))
-    return order if order is not None and order.arm else exits.exit_of(found, position, exits.FLATTEN, day)
+    order, _ = exit_orders.working(found).get((position.strategy, position.symbol), (None, None))
+    return order if order is not None and order.arm else exit_orders.exit_of(found, position, exit_orders.FLATTEN, day)

@@ -1,8 +1,10 @@
-"""One look at the portfolio's risk, and what is done about it. Owns measuring, alerting and enforcing; the loop is elsewhere.
+"""Measure the portfolio's risk again and again, alert, and enforce the limits where the mode says so: the risk worker.
 
 Marked to the last prices: equity against its peak, gross and net exposure, value at risk. A breach is written into the
 heartbeat and mailed once; in the mode `enforce` it halts the desk, cancels the open orders and then flattens, in this order.
 It sells once two looks in a row have seen the breach: one wrong price must not.
+
+A look that fails is logged, mailed once and tried again; `HEARTBEAT_MAX_AGE_SECONDS` holds entries back meanwhile.
 """
 
 from __future__ import annotations
@@ -13,19 +15,20 @@ from typing import TYPE_CHECKING, Any
 
 import structlog
 
-from core.errors import DataError, ExecutorBusy
-from pipeline import kill_switch
+from core.errors import DataError, DeskError, ExecutorBusy
 from pipeline.accounts import valuation
 from pipeline.resources import Resources, live
+from pipeline.risk import kill_switch
 from trading.drawdown import PERCENT, DrawdownLimits, Level, drawdown_pct
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    import threading
+    from collections.abc import Callable, Sequence
 
     import pandas as pd
 
     from pipeline.accounts.valuation import Silent
-    from pipeline.flatten import Flattening
+    from pipeline.risk.flatten import Flattening
     from storage.trading.risk import Heartbeat
 
 log = structlog.get_logger()
@@ -131,7 +134,7 @@ def _must_sell(found: Resources, before: Heartbeat | None, now: Heartbeat) -> bo
 
 def _sell(found: Resources, now: Heartbeat) -> Flattening | None:
     """Cancel and flatten; None when another executor is at work, and the next look tries again."""
-    from pipeline.flatten import flatten
+    from pipeline.risk.flatten import flatten
     from storage.locks import executor_lock
 
     try:
@@ -200,3 +203,38 @@ def _returns(found: Resources, symbols: list[str], end: dt.date) -> pd.DataFrame
 
 def _breach(limit: float, found: float | None, unit: str = "%") -> dict[str, Any]:
     return {"limit": limit, "found": found, "unit": unit}
+
+
+def run(
+    stop: threading.Event,
+    *,
+    mode: str | None = None,
+    interval_seconds: float | None = None,
+    on_look: Callable[[Heartbeat], None] = lambda _: None,
+    resources: Resources | None = None,
+) -> int:
+    """Look until `stop` is set; returns how many looks succeeded."""
+    from sqlalchemy.exc import SQLAlchemyError
+
+    found = resources or live()
+    pause = interval_seconds or found.settings.risk_interval_seconds
+    looks, failed = 0, ""
+    while not stop.is_set():
+        try:
+            heartbeat, _ = look(mode=mode, resources=found)
+        except (DeskError, SQLAlchemyError, OSError) as error:
+            failed = _failed(found, error, failed)
+        else:
+            looks, failed = looks + 1, ""
+            on_look(heartbeat)
+        stop.wait(pause)
+    return looks
+
+
+def _failed(found: Resources, error: Exception, before: str) -> str:
+    """Log a failed look; mail it unless the one before failed in the same way."""
+    kind = type(error).__name__
+    log.error("risk_look_failed", error=kind, says=str(error))
+    if kind != before:
+        found.alerts.send("The risk worker cannot see the portfolio", f"{kind}: {error}\nIt goes on trying.", "critical")
+    return kind

@@ -7,7 +7,7 @@ from dataclasses import fields
 from pathlib import Path
 
 from core.settings import Settings
-from pipeline import risk_gate, risk_watch, venue_time
+from pipeline.risk import monitor, pre_send, venue_clock
 from trading.risk import VERDICTS
 from trading.risk_manager import Rules
 
@@ -25,7 +25,7 @@ def rows() -> list[list[str]]:
 
 def test_every_rule_has_its_row() -> None:
     named = {name for row in rows() for name in re.findall(r"`(\w+)`", row[0])}
-    gate = {risk_gate.KILL_SWITCH, risk_gate.HEARTBEAT, risk_gate.DATA_GUARD, risk_watch.DRAWDOWN, *venue_time.REMEDY}
+    gate = {pre_send.KILL_SWITCH, pre_send.HEARTBEAT, pre_send.DATA_GUARD, monitor.DRAWDOWN, *venue_clock.REMEDY}
     assert named == COUNTED_OR_MEASURED | gate | set(VERDICTS) - {"accepted"}
 
 

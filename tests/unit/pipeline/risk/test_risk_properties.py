@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 
 from core.models import FINAL, Leg, OrderState, Side
 from core.sessions import sessions_between
-from pipeline.flatten import flatten
+from pipeline.risk.flatten import flatten
 from tests.standins.memory_book import MemoryBook
 from trading.brokers.paper import PaperBroker
 from trading.brokers.paper import Rules as VenueRules

@@ -1,7 +1,7 @@
 """Whether a symbol may be traded on: its bars fresh, without gaps, without jumps that no split explains; its spread narrow.
 
 Ingestion refuses bars that are wrong (`ingestion.expectations`); this asks about what it let in, and about quotes where the
-broker has them (`pipeline.quote_guard`). A failure blocks entries in the symbol for the session, a warning in strict mode
+broker has them (`pipeline.risk.quote_guard`). A failure blocks entries in the symbol for the session, a warning in strict mode
 alone. Sends no order.
 """
 
@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 import structlog
 
 from core.sessions import calendar_name, sessions_between
-from pipeline.quote_guard import Doubt, Sight, look
 from pipeline.resources import Resources, live
+from pipeline.risk.quote_guard import Doubt, Sight, look
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping

@@ -14,12 +14,12 @@ import structlog
 
 from core.models import Leg
 from core.sessions import calendar_name, sessions_between
-from pipeline import kill_switch, risk_watch
 from pipeline.accounts import valuation
 from pipeline.accounts.valuation import cash_usd, first_usd
-from pipeline.data_guard import guard
-from pipeline.flatten import flatten
-from pipeline.risk_gate import event
+from pipeline.risk import kill_switch, monitor
+from pipeline.risk.data_guard import guard
+from pipeline.risk.flatten import flatten
+from pipeline.risk.pre_send import event
 from pipeline.signals import joint_name
 from trading.decide import Refusal
 from trading.drawdown import Level, drawdown_pct
@@ -91,7 +91,7 @@ def _drawdown(found: Resources, day: dt.date, equity_usd: float) -> dict[str, An
 
     A row of the portfolio, without a symbol, says that it was mailed.
     """
-    peak, limits = max(risk_watch.peak_usd(found), equity_usd), risk_watch.limits_of(found)
+    peak, limits = max(monitor.peak_usd(found), equity_usd), monitor.limits_of(found)
     level = limits.level(equity_usd, peak)
     if level is Level.OK:
         return None
@@ -120,9 +120,9 @@ def _sold(
     if kill_switch.standing(found) is None:
         kill_switch.halt(reason, kill_switch.DAILY_TRADE, resources=found)
     flatten(reason, day=day, resources=found)
-    found.ledger.save_risk_events([event(order, risk_watch.DRAWDOWN, sunk) for order in new])
+    found.ledger.save_risk_events([event(order, monitor.DRAWDOWN, sunk) for order in new])
     log.warning("day_not_traded", session=str(day), reason=reason, dropped=len(intents))
-    return (), [Refusal(order.strategy, order.symbol, day, risk_watch.DRAWDOWN) for order in new]
+    return (), [Refusal(order.strategy, order.symbol, day, monitor.DRAWDOWN) for order in new]
 
 
 def _situation(  # noqa: PLR0917  # private, each named at its one call
@@ -188,5 +188,5 @@ def _first(found: Resources, day: dt.date) -> Callable[[OrderIntent], float]:
 def _bars(found: Resources, day: dt.date, symbols: set[str]) -> pd.DataFrame:
     """Bars up to the session, as many as the longest window of a rule needs."""
     sessions = max(found.settings.risk_correlation_sessions, found.settings.risk_volume_sessions)
-    back = int(sessions * risk_watch.BEATEN_TO_DAYS) + 10
+    back = int(sessions * monitor.BEATEN_TO_DAYS) + 10
     return found.bars.read(sorted(symbols), start=day - dt.timedelta(days=back), end=day)

@@ -1,4 +1,4 @@
-"""What stands between a decision and the wire: asked for every order right before it is sent. Owns no rule and sends nothing.
+"""Check every order right before it is sent: the lock, the deadline, and risk.
 
 Exits pass, because they only reduce; `HALT_BLOCKS_EXITS=1` holds them too while the desk is halted.
 """
@@ -9,14 +9,18 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from core.models import Leg
-from pipeline import kill_switch
-from pipeline.venue_time import CALENDAR, CLOCK, VenueTime
+from core.sessions import calendar_name, open_of
+from pipeline.risk import kill_switch
+from pipeline.risk.venue_clock import CALENDAR, CLOCK, VenueTime
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from core.models import OrderIntent
     from pipeline.resources import Resources
+    from storage.locks import ExecutorLock
+
+    Check = Callable[[OrderIntent], str | None]
 
 KILL_SWITCH, HEARTBEAT, DATA_GUARD = "kill_switch", "heartbeat", "data_guard"
 Refused = tuple[str, dict[str, Any]]  # why, and the numbers
@@ -90,3 +94,27 @@ def _data_guard(found: Resources, order: OrderIntent) -> Refused | None:
     if findings is None:
         return None
     return f"{order.symbol} is in doubt: {', '.join(each['rule'] for each in findings)}", {"findings": findings}
+
+
+def gate_of(found: Resources, lock: ExecutorLock) -> Rule:
+    """Why an order must not go out now, or None. No deadline and no limit holds an exit back.
+
+    Raises
+    ------
+    core.errors.ExecutorBusy
+        When the portfolio's lock was lost.
+    """
+    rules: tuple[Check, ...] = (gate(found), lambda order: _late(found, order))
+
+    def check(order: OrderIntent) -> str | None:
+        lock.require()
+        return next((reason for rule in rules if (reason := rule(order)) is not None), None)
+
+    return check
+
+
+def _late(found: Resources, order: OrderIntent) -> str | None:
+    """An entry is for the open of its session, and is not sent after it."""
+    if order.leg is Leg.EXIT or found.historical or found.clock() < open_of(order.session, calendar_name(order.symbol)):
+        return None
+    return f"the open of {order.session} has passed"

@@ -1,0 +1,1 @@
+"""What protects the portfolio: kill switch, monitor, guards, exits."""
