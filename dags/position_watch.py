@@ -37,7 +37,7 @@ def position_watch() -> None:
     def choose_session(dag_run: Any = None, params: Any = None) -> str:
         """The session in progress; skips the run, with the reason, when there is none or nothing to watch in it."""
         from airflow.sdk.exceptions import AirflowSkipException
-        from pipeline import position_watch
+        from pipeline.execution import position_watch
 
         chosen = position_watch.choose_session(params["session"], dag_run.logical_date)
         if not chosen["trades"]:
@@ -47,7 +47,7 @@ def position_watch() -> None:
     @task(execution_timeout=dt.timedelta(minutes=4))
     def watch(session: str) -> dict[str, Any]:
         """Look at each position's price, and order the exit of what has reached its stop or target."""
-        from pipeline import position_watch
+        from pipeline.execution import position_watch
 
         return position_watch.watch(session)
 

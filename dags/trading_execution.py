@@ -53,65 +53,65 @@ def trading_execution() -> None:  # noqa: C901  # one function a task
     @task
     def settle(session: str) -> dict[str, Any]:
         """Fill pending orders, stops, targets and time exits on that session's bar."""
-        from pipeline import trade
+        from pipeline.execution import daily_trade
 
-        return trade.settle(session)
+        return daily_trade.settle(session)
 
     @task
     def reconcile_before(session: str) -> dict[str, Any]:
         """Hold the broker's orders, fills, positions and cash against the ledger; halt where no rule resolves a difference."""
-        from pipeline import reconcile
+        from pipeline.execution import reconcile
 
         return reconcile.reconcile(session).as_dict()
 
     @task
     def find_candidates(session: str) -> dict[str, Any]:
         """Entries the strategy proposes at the close of the session."""
-        from pipeline import trade
+        from pipeline.execution import daily_trade
 
-        return trade.candidates(session)
+        return daily_trade.candidates(session)
 
     @task
     def predict(session: str) -> dict[str, Any]:
         """Ask the prediction API about each candidate."""
-        from pipeline import trade
+        from pipeline.execution import daily_trade
 
-        return trade.predict(session)
+        return daily_trade.predict(session)
 
     @task
     def place(session: str) -> dict[str, Any]:
         """Decide, size, check the limits, write the intents, then send them."""
-        from pipeline import trade
+        from pipeline.execution import daily_trade
 
-        return trade.place(session)
+        return daily_trade.place(session)
 
     @task
     def confirm(session: str) -> dict[str, Any]:
         """What became of the orders at the broker."""
-        from pipeline import trade
+        from pipeline.execution import daily_trade
 
-        return trade.confirm(session)
+        return daily_trade.confirm(session)
 
     @task
     def reconcile_after(session: str) -> dict[str, Any]:
         """The same once the orders are placed."""
-        from pipeline import reconcile
+        from pipeline.execution import reconcile
 
         return reconcile.reconcile(session).as_dict()
 
     @task
     def record(session: str) -> dict[str, Any]:
         """Mark the portfolio to market and store the day."""
-        from pipeline import trade
+        from pipeline.execution import daily_trade
 
-        return trade.record(session)
+        return daily_trade.record(session)
 
     @task
     def mail(session: str, params: Any = None) -> dict[str, Any]:
         """Mail what was done, what was refused and why, what is held, how far the limits are."""
-        from pipeline import daily_mail
+        from pipeline.execution import daily_report
 
-        return daily_mail.send(session, again=params["mail_again"])
+        return daily_report.send(session, again=params["mail_again"])
 
     @task
     def measure_gap(session: str) -> dict[str, Any]:

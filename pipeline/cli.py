@@ -74,7 +74,7 @@ def train(
 @cli.command()
 def trade(session: Session = None) -> None:
     """Settle a session, decide at its close, place the orders for the next open. Safe to run twice."""
-    from pipeline import trade as step
+    from pipeline.execution import daily_trade as step
 
     day = session_of(session)
     for name in ("settle", "candidates", "predict", "place", "record"):

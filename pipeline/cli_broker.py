@@ -12,7 +12,7 @@ from rich.table import Table
 from pipeline.terminal import Session, console, session_of
 
 if TYPE_CHECKING:
-    from pipeline.position_watch import Look
+    from pipeline.execution.position_watch import Look
 
 verbs = typer.Typer()
 
@@ -27,7 +27,7 @@ def listen(
     ] = False,
 ) -> None:
     """Bring what the broker does with the desk's orders into the ledger as it happens; runs until it is ended."""
-    from pipeline import listen as step
+    from pipeline.execution import order_listener as step
 
     step.listen(poll_seconds=poll_seconds, when_needed=when_needed)
 
@@ -40,7 +40,7 @@ def watch_positions(
     interval: Annotated[float, typer.Option(min=1, help="Seconds between looks.")] = 60.0,
 ) -> None:
     """Sell what has reached a stop or target that rests at no venue; looks again and again until it is ended."""
-    from pipeline import position_watch as step
+    from pipeline.execution import position_watch as step
 
     if once:
         done = step.look()
@@ -56,7 +56,7 @@ def watch_positions(
 @verbs.command()
 def reconcile(session: Session = None) -> None:
     """Hold the broker's orders, fills, positions and cash against the ledger. Exit code 1 when a person must look."""
-    from pipeline import reconcile as step
+    from pipeline.execution import reconcile as step
 
     found = step.reconcile(session_of(session))
     if not found.differences:

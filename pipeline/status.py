@@ -53,7 +53,7 @@ def risk_worker(found: Resources) -> Seen:
 
 def order_listener(found: Resources) -> Seen:
     """The listener by its last word with the venue; one that waits for a person does not do its work."""
-    from pipeline.listen import halted_by_listener, last_beat
+    from pipeline.execution.order_listener import halted_by_listener, last_beat
 
     if found.settings.broker != "alpaca":
         return Seen(ORDER_LISTENER, True, f"not needed: BROKER={found.settings.broker} has no stream")

@@ -1,7 +1,7 @@
 """The routes that show and change what the desk does: strategies, their parameters and switches, the halt of trading.
 
-Parameters are checked and stored by `pipeline.strategy_parameters`, the halt is `pipeline.risk.kill_switch`. A change counts from
-the next step that is started; orders already sent stay. Halts and resumptions are mailed.
+Parameters are checked and stored by `pipeline.strategy_parameters`, the halt is `pipeline.risk.kill_switch`. A change counts
+from the next step that is started; orders already sent stay. Halts and resumptions are mailed.
 """
 
 from __future__ import annotations

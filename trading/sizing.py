@@ -2,7 +2,7 @@
 
 Owns the formula; it counts no positions and knows no account. Quantities are fractional, rounded down to a millionth of a
 share: a small account can then hold what the risk rule asks for, and Alpaca takes nine decimals. For a broker that takes whole
-shares only, orders are rounded down again when they are written (`pipeline.sizes`).
+shares only, orders are rounded down again when they are written (`pipeline.execution.order_checks`).
 """
 
 from __future__ import annotations

@@ -96,7 +96,7 @@ def _data_guard(found: Resources, order: OrderIntent) -> Refused | None:
     return f"{order.symbol} is in doubt: {', '.join(each['rule'] for each in findings)}", {"findings": findings}
 
 
-def gate_of(found: Resources, lock: ExecutorLock) -> Rule:
+def gate_of(found: Resources, lock: ExecutorLock) -> Check:
     """Why an order must not go out now, or None. No deadline and no limit holds an exit back.
 
     Raises

@@ -24,7 +24,7 @@ import structlog
 from core.errors import ExecutorBusy, RetryLater
 from core.failpoints import FAILPOINTS, VARIABLE
 from core.models import Leg, OrderState
-from pipeline import trade
+from pipeline.execution import daily_trade
 from storage.trading.ledger import Ledger
 from tests.chaos.world import DAY, HELD, OPENS, ORDERS
 from trading.brokers.placing import cancel
@@ -50,14 +50,14 @@ def _cancel_one(desk: Desk) -> None:
 
 
 TASKS: dict[str, Callable[[Desk], Any]] = {
-    "candidates": lambda desk: trade.candidates(SESSION, resources=desk),
-    "predict": lambda desk: trade.predict(SESSION, resources=desk),
-    "place": lambda desk: trade.place(SESSION, resources=desk),
+    "candidates": lambda desk: daily_trade.candidates(SESSION, resources=desk),
+    "predict": lambda desk: daily_trade.predict(SESSION, resources=desk),
+    "place": lambda desk: daily_trade.place(SESSION, resources=desk),
     "cancel": _cancel_one,
-    "confirm": lambda desk: trade.confirm(SESSION, resources=desk),
-    "record": lambda desk: trade.record(SESSION, resources=desk),
+    "confirm": lambda desk: daily_trade.confirm(SESSION, resources=desk),
+    "record": lambda desk: daily_trade.record(SESSION, resources=desk),
     "trade": lambda desk: httpx.post(f"{desk.venue_url}/{desk.settings.portfolio}/trade").raise_for_status(),
-    "settle": lambda desk: trade.settle(OPENS.isoformat(), resources=desk),
+    "settle": lambda desk: daily_trade.settle(OPENS.isoformat(), resources=desk),
 }
 AT_THE_VENUE = ("candidates", "predict", "place", "cancel", "trade", "confirm", "record")
 ON_PAPER = ("candidates", "predict", "place", "record", "settle")

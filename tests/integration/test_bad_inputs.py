@@ -17,7 +17,7 @@ import pytest
 
 from core.errors import ConfigError
 from core.models import OrderState
-from pipeline import daily_mail, reconcile, trade
+from pipeline.execution import daily_report, daily_trade, reconcile
 from pipeline.risk import kill_switch
 from tests.standins.alpaca import KEY, SECRET, AlpacaStandIn
 from tests.standins.alpaca_desk import DAY, YESTERDAY, decided, desk_at, last_words, mailbox, placed, risk_events
@@ -78,11 +78,11 @@ def test_without_money_nothing_is_ordered(database_settings: Settings, alpaca: A
     desk = desk_at(database_settings, alpaca)
     alpaca.exchange.cash = Decimal(cash)
 
-    outcome = trade.place(SESSION, resources=desk)
+    outcome = daily_trade.place(SESSION, resources=desk)
 
     assert (outcome["orders"], outcome["refusals"]) == (0, {"no_capital": 3})
     assert alpaca.exchange.orders == {}
-    assert trade.record(SESSION, resources=desk)["equity_usd"] == float(cash)
+    assert daily_trade.record(SESSION, resources=desk)["equity_usd"] == float(cash)
 
 
 def test_an_account_in_debt_is_mailed_and_halted_where_risk_is_enforced(
@@ -106,7 +106,7 @@ def test_buying_power_that_is_taken_elsewhere_is_refused_by_name_and_a_person_re
     assert set(placed(desk).values()) == {OrderState.REJECTED}
 
     assert set(reasons(desk).values()) == {"buying_power"}
-    attention = daily_mail.evening_of(desk, SESSION).attention
+    attention = daily_report.evening_of(desk, SESSION).attention
     assert len(attention) == 3
     assert all(
         "alpaca refused the entry of " in said and "buying_power: insufficient buying power" in said for said in attention
@@ -120,7 +120,7 @@ def test_an_order_under_the_brokers_minimum_is_refused_by_name(database_settings
     desk = desk_at(database_settings, alpaca)
     alpaca.exchange.cash = Decimal(2)  # a position is at most 40 % of it, and an order at least a dollar
 
-    trade.place(SESSION, resources=desk)
+    daily_trade.place(SESSION, resources=desk)
 
     assert shares_at_venue(alpaca) == {}
     assert reasons(desk)["CCC"] == "notional"
@@ -132,7 +132,7 @@ def test_a_symbol_that_the_broker_does_not_know_costs_the_others_nothing(
     desk = desk_at(database_settings, alpaca)
     del alpaca.exchange.assets["BBB"]
 
-    trade.place(SESSION, resources=desk)
+    daily_trade.place(SESSION, resources=desk)
 
     assert set(shares_at_venue(alpaca)) == {"AAA", "CCC"}
     assert reasons(desk) == {"BBB": "unknown_symbol"}
@@ -148,7 +148,7 @@ def test_a_halted_symbol_is_refused_by_name_and_costs_the_others_nothing(
 
     assert states == {"AAA": OrderState.ACCEPTED, "BBB": OrderState.REJECTED, "CCC": OrderState.ACCEPTED}
     assert last_words(desk)["BBB"] == "halted: trading in BBB is halted"
-    (said,) = daily_mail.evening_of(desk, SESSION).attention
+    (said,) = daily_report.evening_of(desk, SESSION).attention
     assert said.endswith("BBB: halted: trading in BBB is halted.")
     assert placed(desk) == states, "a refusal is final: a second run does not send it again"
 
@@ -190,7 +190,7 @@ def test_a_position_nobody_here_opened_halts_the_desk_before_anything_is_entered
     assert set(placed(desk).values()) == {OrderState.CANCELLED}
     assert {reason for _, reason in risk_events(desk)} == {"kill_switch"}
     assert shares_at_venue(alpaca) == {}
-    (halted, difference) = daily_mail.evening_of(desk, SESSION).attention
+    (halted, difference) = daily_report.evening_of(desk, SESSION).attention
     assert "external_position CCC" in halted
     assert difference == "external_position CCC: 0 here, 1 there."
 
@@ -208,7 +208,7 @@ def test_wrong_keys_end_the_step_with_the_setting_to_change_and_are_logged_nowhe
     desk = desk_at(database_settings, alpaca, alpaca_secret_key="wrong-secret-wrong-secret")
 
     with pytest.raises(ConfigError, match="Check ALPACA_API_KEY and ALPACA_SECRET_KEY") as caught:
-        trade.place(SESSION, resources=desk)
+        daily_trade.place(SESSION, resources=desk)
 
     shown = f"{caught.value!r} {caught.value.__cause__!r} {caught.value.__context__!r} {caplog.text} {capsys.readouterr()}"
     assert "/v2/account" in shown

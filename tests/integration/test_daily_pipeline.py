@@ -22,11 +22,11 @@ from core.models import OrderState
 from core.sessions import next_session, sessions_between
 from features.build import build_features
 from ml.entry_filter.predict import Payoff
-from pipeline import trade
-from pipeline.ask import ask_api
 from pipeline.bars import bars_by_symbol, load_bars
 from pipeline.data import build_features as feature_step
 from pipeline.data import ingest
+from pipeline.execution import daily_trade
+from pipeline.execution.prediction_client import ask_api
 from pipeline.research import backtest
 from pipeline.resources import VIX, Resources
 from pipeline.training import train_entry_filter
@@ -177,7 +177,7 @@ def test_a_day_run_twice_places_nothing_twice(desk: Resources) -> None:
     before = snapshot(desk)
 
     run_day(desk, LAST)
-    outcome = trade.place(LAST, resources=desk)
+    outcome = daily_trade.place(LAST, resources=desk)
 
     assert outcome["placed"] == 0
     assert snapshot(desk) == before
@@ -187,8 +187,8 @@ def test_a_day_run_twice_places_nothing_twice(desk: Resources) -> None:
 def test_a_past_session_decides_nothing_new(desk: Resources) -> None:
     before = snapshot(desk)
 
-    assert trade.place("2018-12-28", resources=desk)["reason"] == "a later session is on record"
-    assert trade.record("2018-12-28", resources=desk)["reason"] == "a later session is on record"
+    assert daily_trade.place("2018-12-28", resources=desk)["reason"] == "a later session is on record"
+    assert daily_trade.record("2018-12-28", resources=desk)["reason"] == "a later session is on record"
 
     assert snapshot(desk) == before
 
@@ -199,11 +199,11 @@ def test_predictions_on_features_of_another_session_are_not_used(desk: Resources
     signals = desk.ledger.signals(dt.date(2018, 12, 31)).assign(entry=np.int8(1))
     desk.ledger.save_signals(signals)
 
-    assert trade.predict(LAST, resources=desk)["predictions"] == 0
+    assert daily_trade.predict(LAST, resources=desk)["predictions"] == 0
 
     feature_step.materialise(LAST, resources=desk)
-    assert trade.predict(LAST, resources=desk)["predictions"] == 2
-    trade.candidates(LAST, resources=desk)
+    assert daily_trade.predict(LAST, resources=desk)["predictions"] == 2
+    daily_trade.candidates(LAST, resources=desk)
 
 
 def test_without_the_api_the_step_can_be_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -214,7 +214,7 @@ def test_without_the_api_the_step_can_be_tried_again(monkeypatch: pytest.MonkeyP
 
 
 def run_day(desk: Resources, day: str) -> None:
-    for step in (trade.settle, trade.candidates, trade.predict, trade.place, trade.record):
+    for step in (daily_trade.settle, daily_trade.candidates, daily_trade.predict, daily_trade.place, daily_trade.record):
         step(day, resources=desk)
 
 

@@ -12,7 +12,8 @@ import pytest
 from core.errors import DataError
 from core.models import OrderState
 from core.sessions import close_of, next_session
-from pipeline import daily_mail, parity_day, reconcile, trade
+from pipeline import parity_day
+from pipeline.execution import daily_report, daily_trade, reconcile
 from pipeline.resources import VIX, Resources
 from pipeline.risk.monitor import look
 from tests.standins.alpaca import AlpacaStandIn
@@ -72,12 +73,12 @@ def candidate(desk: Resources, symbol: str) -> None:
 def test_the_evening_goes_on_with_the_rest(database_settings: Settings, changes: dict[str, float]) -> None:
     desk, session = held(database_settings, **changes), DAY.isoformat()
 
-    trade.settle(session, resources=desk)
-    trade.candidates(session, resources=desk)
+    daily_trade.settle(session, resources=desk)
+    daily_trade.candidates(session, resources=desk)
     candidate(desk, "AAA")
-    outcome = trade.place(session, resources=desk)
-    trade.confirm(session, resources=desk)
-    recorded = trade.record(session, resources=desk)
+    outcome = daily_trade.place(session, resources=desk)
+    daily_trade.confirm(session, resources=desk)
+    recorded = daily_trade.record(session, resources=desk)
     parity_day.record_day(session, resources=desk)
 
     assert (outcome["placed"], outcome["refused"]) == (1, 0)
@@ -88,9 +89,9 @@ def test_the_evening_goes_on_with_the_rest(database_settings: Settings, changes:
 
 def test_the_mail_names_it_each_evening(database_settings: Settings) -> None:
     desk = held(database_settings)
-    trade.record(DAY.isoformat(), resources=desk)
+    daily_trade.record(DAY.isoformat(), resources=desk)
 
-    evening = daily_mail.evening_of(desk, DAY.isoformat())
+    evening = daily_report.evening_of(desk, DAY.isoformat())
 
     (said,) = evening.attention
     assert said.startswith(
@@ -105,8 +106,8 @@ def test_a_bar_that_is_a_few_sessions_late_is_not_named(database_settings: Setti
     for _ in range(5):
         day = next_session(day)
 
-    assert daily_mail.evening_of(desk, day.isoformat()).attention == []
-    assert len(daily_mail.evening_of(desk, next_session(day).isoformat()).attention) == 1
+    assert daily_report.evening_of(desk, day.isoformat()).attention == []
+    assert len(daily_report.evening_of(desk, next_session(day).isoformat()).attention) == 1
 
 
 def test_the_risk_worker_sees_the_portfolio_and_alerts(database_settings: Settings) -> None:
@@ -136,7 +137,7 @@ def test_a_symbol_that_never_had_a_bar_is_an_error_with_its_name(database_settin
     with pytest.raises(DataError, match="GON, which is held"):
         look(resources=desk)
     with pytest.raises(DataError, match="GON, which is held"):
-        trade.record(DAY.isoformat(), resources=desk)
+        daily_trade.record(DAY.isoformat(), resources=desk)
 
 
 def test_at_alpaca_it_is_named_too_and_halts_the_desk_once_it_is_gone(database_settings: Settings) -> None:
@@ -155,9 +156,9 @@ def test_at_alpaca_it_is_named_too_and_halts_the_desk_once_it_is_gone(database_s
         alpaca.exchange.assets["GON"].tradable = False
 
         assert placed(desk) == {"AAA": OrderState.ACCEPTED}
-        assert trade.record(DAY.isoformat(), resources=desk)["equity_usd"] == pytest.approx(100_000.0)
+        assert daily_trade.record(DAY.isoformat(), resources=desk)["equity_usd"] == pytest.approx(100_000.0)
         assert reconcile.reconcile(DAY.isoformat(), resources=desk).differences == ()
-        (said,) = daily_mail.evening_of(desk, DAY.isoformat()).attention
+        (said,) = daily_report.evening_of(desk, DAY.isoformat()).attention
         assert said.startswith("GON is held")
 
         del alpaca.exchange.held["GON"]  # taken over, and the shares are gone

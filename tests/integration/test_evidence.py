@@ -10,8 +10,8 @@ import pytest
 import sqlalchemy as sa
 
 from core.models import Leg, Origin, Position
-from pipeline import trade
-from pipeline.evidence import proven
+from pipeline.execution import daily_trade
+from pipeline.execution.order_checks import proven
 from storage.features.tables import market_features
 from storage.market.tables import validation_runs
 from storage.trading.evidence import NoEvidence
@@ -47,19 +47,19 @@ def test_an_entry_that_could_not_be_explained_afterwards_is_refused_by_name_and_
     desk = desk_at(database_settings, alpaca)
     lose(desk, LOST[name])
 
-    outcome = trade.place(DAY.isoformat(), resources=desk)
+    outcome = daily_trade.place(DAY.isoformat(), resources=desk)
 
     assert (outcome["orders"], set(outcome["refusals"])) == (0, {"evidence"})
     assert {reason for _, reason in risk_events(desk)} == {"evidence"}
     assert decided(desk) == []
     assert not [request for request in alpaca.requests if request[0] == "POST"], "nothing went out"
     assert mailbox(desk).about("lack evidence")
-    assert trade.place(DAY.isoformat(), resources=desk)["orders"] == 0, "nor when it is run again"
+    assert daily_trade.place(DAY.isoformat(), resources=desk)["orders"] == 0, "nor when it is run again"
 
 
 def test_an_entry_that_is_on_record_goes_on_without_a_second_look(database_settings: Settings, alpaca: AlpacaStandIn) -> None:
     desk = desk_at(database_settings, alpaca)
-    trade.place(DAY.isoformat(), resources=desk)
+    daily_trade.place(DAY.isoformat(), resources=desk)
     orders = decided(desk)
     assert orders
 

@@ -20,8 +20,9 @@ from core.frames import FEATURES
 from core.models import Origin
 from core.sessions import close_of, next_session, sessions_between
 from ml.entry_filter.scorer import Scorer
-from pipeline import cli_audit, explain, trade
+from pipeline import cli_audit, explain
 from pipeline.data import build_features, ingest
+from pipeline.execution import daily_trade
 from pipeline.resources import Resources
 from pipeline.training import train_entry_filter
 from serving.app import create_app
@@ -63,14 +64,14 @@ def desk(module_settings: Settings) -> Resources:
 
 def run_day(desk: Resources, day: dt.date, model: EntryFilter) -> None:
     session = day.isoformat()
-    trade.settle(session, resources=desk)
-    trade.candidates(session, resources=desk)
+    daily_trade.settle(session, resources=desk)
+    daily_trade.candidates(session, resources=desk)
     signals = desk.ledger.signals(day)
     entries = signals[signals["entry"] != 0]
     if len(entries):
         desk.ledger.save_predictions(day, answers(desk, day, entries, model))
-    trade.place(session, resources=desk)
-    trade.record(session, resources=desk)
+    daily_trade.place(session, resources=desk)
+    daily_trade.record(session, resources=desk)
 
 
 def answers(desk: Resources, day: dt.date, entries: pd.DataFrame, model: EntryFilter) -> list[dict[str, object]]:

@@ -17,7 +17,7 @@ from pydantic import SecretStr
 from core.failpoints import VARIABLE
 from core.models import OrderState
 from core.settings import Settings
-from pipeline.position_watch import look
+from pipeline.execution.position_watch import look
 from pipeline.resources import Resources
 from storage.engine import open_engine
 from storage.market.bars import BarStore

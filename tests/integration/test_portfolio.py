@@ -12,7 +12,7 @@ import pytest
 from core.errors import ConfigError, DataError, UnknownSymbol
 from core.models import Leg
 from core.sessions import close_of
-from pipeline import trade
+from pipeline.execution import daily_trade
 from pipeline.research import chain, portfolio
 from pipeline.resources import VIX, Resources
 from storage.research.portfolios import latest_portfolio, latest_validation, save_portfolio, save_validation
@@ -163,7 +163,7 @@ def test_the_ledger_knows_how_many_were_tried_and_how_far_they_spread(desk: Reso
 
 def with_a_candidate(desk: Resources, day: dt.date) -> None:
     """An accepted candidate of the desk's own strategy on that day."""
-    trade.candidates(day.isoformat(), resources=desk)
+    daily_trade.candidates(day.isoformat(), resources=desk)
     signals = desk.ledger.signals(day)
     assert len(signals) == len(SYMBOLS)
     signals.loc[0, "entry"] = 1
@@ -203,7 +203,7 @@ def test_a_portfolio_that_failed_or_was_not_looked_at_for_long_opens_nothing(
         save_validation(desk.engine, portfolio_id=number, session=validated, status=status, report={})
     with_a_candidate(desk, DAY)
 
-    placed = trade.place(DAY.isoformat(), resources=desk)
+    placed = daily_trade.place(DAY.isoformat(), resources=desk)
 
     assert placed["refusals"].get("validation", 0) == refused
     entries = [order for order, _ in desk.ledger.open_orders("main") if order.leg is Leg.ENTRY]
@@ -212,10 +212,10 @@ def test_a_portfolio_that_failed_or_was_not_looked_at_for_long_opens_nothing(
 
 def test_an_order_on_record_goes_on_and_a_withdrawn_portfolio_stands_in_nobodys_way(desk: Resources) -> None:
     with_a_candidate(desk, DAY)
-    trade.place(DAY.isoformat(), resources=desk)
+    daily_trade.place(DAY.isoformat(), resources=desk)
     save_portfolio(desk.engine, session=DAY, method="equal", members=[], figures={})
 
-    again = trade.place(DAY.isoformat(), resources=desk)
+    again = daily_trade.place(DAY.isoformat(), resources=desk)
 
     assert (again["orders"], again["refusals"]) == (1, {})
     assert portfolio.objection(desk, DAY) is not None

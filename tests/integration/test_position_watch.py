@@ -14,9 +14,9 @@ from typer.testing import CliRunner
 
 from core.errors import ExecutorBusy, RetryLater
 from core.models import Leg, OrderState
-from pipeline import daily_mail, position_watch
 from pipeline.cli import cli
-from pipeline.position_watch import look, watch
+from pipeline.execution import daily_report, position_watch
+from pipeline.execution.position_watch import look, watch
 from pipeline.resources import Resources
 from pipeline.risk import exit_orders, kill_switch
 from storage.locks import executor_lock
@@ -497,7 +497,7 @@ def test_the_evenings_mail_tells_what_was_sold_as_a_fill_and_what_was_doubted_as
     desk.trade("94")
     look(resources=desk.found)
 
-    evening = daily_mail.evening_of(desk.found, MONDAY.isoformat())
+    evening = daily_report.evening_of(desk.found, MONDAY.isoformat())
 
     assert evening.refused == {"watch_no_price": ["AAPL"]}
     assert any(line.startswith("sell 2.5 AAPL at 94.00") for line in evening.fills)

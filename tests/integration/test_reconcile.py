@@ -11,7 +11,7 @@ import pytest
 from core.errors import RetryLater
 from core.models import OrderState
 from core.sessions import last_closed_session, next_session
-from pipeline import reconcile
+from pipeline.execution import reconcile
 from pipeline.resources import Resources, utc_now
 from pipeline.risk import kill_switch
 from storage.trading.reconciliations import last

@@ -19,7 +19,8 @@ import sqlalchemy as sa
 
 from core.models import Leg
 from core.sessions import sessions_between
-from pipeline import daily_mail, parity_day, reconcile, trade
+from pipeline import parity_day
+from pipeline.execution import daily_report, daily_trade, reconcile
 from pipeline.resources import VIX, Resources
 from storage import schema  # noqa: F401  # declares every table
 from storage.columns import metadata
@@ -37,15 +38,15 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.integration
 DAG = Path(__file__).resolve().parents[2] / "dags/trading_execution.py"
 STEPS: dict[str, Callable[..., Any]] = {
-    "settle": trade.settle,
+    "settle": daily_trade.settle,
     "reconcile_before": reconcile.reconcile,
-    "find_candidates": trade.candidates,
-    "predict": trade.predict,
-    "place": trade.place,
-    "confirm": trade.confirm,
+    "find_candidates": daily_trade.candidates,
+    "predict": daily_trade.predict,
+    "place": daily_trade.place,
+    "confirm": daily_trade.confirm,
     "reconcile_after": reconcile.reconcile,
-    "record": trade.record,
-    "mail": daily_mail.send,
+    "record": daily_trade.record,
+    "mail": daily_report.send,
     "measure_gap": parity_day.record_day,
 }
 LOGS = {"reconciliations", "parity_days"}
@@ -179,10 +180,10 @@ def test_the_evening_is_mailed_again_when_a_person_asks(lived: Desk) -> None:
     told = len(lived.mailbox.subjects)
     old, newest = (day.isoformat() for day in (SESSIONS[0], SESSIONS[-1]))
 
-    assert daily_mail.send(newest, resources=lived.found)["reason"] == "sent before, and nothing has changed"
-    assert daily_mail.send(old, resources=lived.found)["reason"] == "a later session is on record"
-    assert daily_mail.send(newest, again=True, resources=lived.found)["sent"]
-    assert daily_mail.send(old, again=True, resources=lived.found)["sent"]
+    assert daily_report.send(newest, resources=lived.found)["reason"] == "sent before, and nothing has changed"
+    assert daily_report.send(old, resources=lived.found)["reason"] == "a later session is on record"
+    assert daily_report.send(newest, again=True, resources=lived.found)["sent"]
+    assert daily_report.send(old, again=True, resources=lived.found)["sent"]
 
     assert len(lived.mailbox.subjects) == told + 2
 
@@ -238,7 +239,7 @@ def test_a_mail_that_no_server_took_is_sent_when_one_does(desk: Desk, monkeypatc
         without.setattr(desk.mailbox, "send", lambda *_, **__: False)
         desk.live(SESSIONS[0])
 
-    assert daily_mail.send(SESSIONS[0].isoformat(), resources=desk.found)["sent"]
+    assert daily_report.send(SESSIONS[0].isoformat(), resources=desk.found)["sent"]
 
 
 def entries_at(desk: Desk, day: dt.date) -> int:

@@ -12,7 +12,7 @@ import sqlalchemy as sa
 
 from core.models import Leg, OrderState
 from core.sessions import close_of, sessions_between
-from pipeline import trade
+from pipeline.execution import daily_trade
 from pipeline.resources import Resources
 from pipeline.risk import data_guard, kill_switch
 from tests.standins.evidence import vouch
@@ -64,7 +64,7 @@ def desk_of(settings: Settings, bars: pd.DataFrame | None = None, **changes: Any
 
 def placed(desk: Resources) -> dict[str, float]:
     """Entries decided at DAY that were sent, by symbol."""
-    trade.place(DAY.isoformat(), resources=desk)
+    daily_trade.place(DAY.isoformat(), resources=desk)
     orders = desk.ledger.orders_decided("main", DAY)
     return {
         order.symbol: float(order.quantity)

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from core.errors import ConfigError
-from pipeline import listen, status
+from pipeline import status
+from pipeline.execution import order_listener
 from pipeline.resources import Resources
 from pipeline.risk import kill_switch
 from pipeline.risk.monitor import look
@@ -79,7 +80,7 @@ def test_the_listener_is_well_while_it_has_spoken_with_the_venue_within_three_po
     desk = desks(**ALPACA)
     assert desk.after(0, "order-listener").says.startswith("it has not yet spoken with the venue")
 
-    listen._beat(desk.resources, listen.Beat(NOON, poll_seconds=20.0, connections=2))
+    order_listener._beat(desk.resources, order_listener.Beat(NOON, poll_seconds=20.0, connections=2))
 
     assert desk.after(60, "order-listener").says == "seen 60 s ago, connections: 2"
     assert not desk.after(61, "order-listener").well
@@ -87,7 +88,7 @@ def test_the_listener_is_well_while_it_has_spoken_with_the_venue_within_three_po
 
 def test_a_listener_that_waits_for_a_person_does_not_do_its_work(desks: Any) -> None:
     desk = desks(**ALPACA)
-    listen._beat(desk.resources, listen.Beat(NOON, poll_seconds=60.0, connections=1))
+    order_listener._beat(desk.resources, order_listener.Beat(NOON, poll_seconds=60.0, connections=1))
     kill_switch.halt("a trade was taken back", kill_switch.ORDER_LISTENER, resources=desk.resources)
 
     waiting = desk.after(0, "order-listener")
@@ -99,7 +100,7 @@ def test_a_listener_that_waits_for_a_person_does_not_do_its_work(desks: Any) -> 
 
 def test_a_halt_of_somebody_else_is_no_fault_of_the_listener(desks: Any) -> None:
     desk = desks(**ALPACA)
-    listen._beat(desk.resources, listen.Beat(NOON, poll_seconds=60.0, connections=1))
+    order_listener._beat(desk.resources, order_listener.Beat(NOON, poll_seconds=60.0, connections=1))
     kill_switch.halt("looked odd", "ana", resources=desk.resources)
 
     assert desk.after(0, "order-listener").well

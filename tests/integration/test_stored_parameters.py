@@ -12,9 +12,10 @@ from structlog.testing import capture_logs
 
 from core.errors import ConfigError, UnknownSymbol
 from core.sessions import close_of, sessions_between
-from pipeline import strategy_parameters, trade
+from pipeline import strategy_parameters
 from pipeline.bars import bars_by_symbol
 from pipeline.data import load_earnings
+from pipeline.execution import daily_trade
 from pipeline.research import backtest
 from pipeline.resources import VIX, Resources
 from pipeline.strategies import rule_of
@@ -69,15 +70,15 @@ def live_through(desk: Resources, first: dt.date, last: dt.date) -> None:
     """Every session once; the filter lets all candidates pass."""
     for stamp in sessions_between(first, last):
         day = stamp.date()
-        trade.settle(day.isoformat(), resources=desk)
-        trade.candidates(day.isoformat(), resources=desk)
+        daily_trade.settle(day.isoformat(), resources=desk)
+        daily_trade.candidates(day.isoformat(), resources=desk)
         signals = desk.ledger.signals(day)
         yes = {"model_name": "m", "model_version": "1", "probability": 0.9, "predicted_return": 0.01, "signal": "enter"}
         entering = signals.loc[signals["entry"] != 0, ["strategy", "symbol"]].to_dict("records")
         answers = [{**yes, **row, "feature_timestamp": close_of(day)} for row in entering]
         desk.ledger.save_predictions(day, answers)
-        trade.place(day.isoformat(), resources=desk)
-        trade.record(day.isoformat(), resources=desk)
+        daily_trade.place(day.isoformat(), resources=desk)
+        daily_trade.record(day.isoformat(), resources=desk)
 
 
 def traded(desk: Resources) -> pd.DataFrame:

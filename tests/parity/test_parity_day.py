@@ -11,7 +11,8 @@ import pandas as pd
 import pytest
 
 from core.sessions import close_of, sessions_between
-from pipeline import parity, parity_day, replay, trade
+from pipeline import parity, parity_day, replay
+from pipeline.execution import daily_trade
 from pipeline.resources import VIX, Resources
 from storage.trading.parity import ParityLedger
 from tests.standins.evidence import vouch
@@ -60,12 +61,12 @@ def desk(module_settings: Settings) -> Resources:
 
 def run_day(desk: Resources, day: dt.date) -> None:
     session = day.isoformat()
-    trade.settle(session, resources=desk)
-    trade.candidates(session, resources=desk)
+    daily_trade.settle(session, resources=desk)
+    daily_trade.candidates(session, resources=desk)
     signals = desk.ledger.signals(day)
     desk.ledger.save_predictions(day, [answer(row) for row in signals[signals["entry"] != 0].itertuples()])
-    trade.place(session, resources=desk)
-    trade.record(session, resources=desk)
+    daily_trade.place(session, resources=desk)
+    daily_trade.record(session, resources=desk)
 
 
 def answer(row: object) -> dict[str, object]:

@@ -15,7 +15,7 @@ import sqlalchemy as sa
 
 from core.models import Leg
 from core.sessions import calendar_name, close_of
-from pipeline import trade
+from pipeline.execution import daily_trade
 from pipeline.resources import Resources
 from tests.standins.alpaca import KEY, SECRET, AlpacaStandIn
 from tests.standins.evidence import vouch
@@ -100,7 +100,7 @@ def mailbox(desk: Resources) -> Mailbox:
 
 def placed(desk: Resources) -> dict[str, OrderState]:
     """Run `place` and return what became of each entry decided at DAY, by symbol."""
-    trade.place(DAY.isoformat(), resources=desk)
+    daily_trade.place(DAY.isoformat(), resources=desk)
     return {order.symbol: state for order, state in decided(desk) if order.leg is Leg.ENTRY}
 
 

@@ -22,8 +22,9 @@ import uvicorn
 
 from core.errors import RetryLater
 from core.sessions import close_of
-from pipeline import daily_mail, parity_day, reconcile, trade
-from pipeline.listen import listen
+from pipeline import parity_day
+from pipeline.execution import daily_report, daily_trade, reconcile
+from pipeline.execution.order_listener import listen
 from pipeline.resources import VIX, Resources
 from serving.app import create_app
 from tests.standins.alpaca import KEY, SECRET, AlpacaStandIn
@@ -47,15 +48,15 @@ SYMBOLS = tuple(3 * letter for letter in "ABCDEFGHIJKL")
 RULE = {"band_sessions": 20, "deviations": 1.0, "max_sessions": 2, "stop_pct": 0.8, "target_pct": 1.5}  # much happens
 ATTEMPTS = 4  # what Airflow gives a task
 STEPS: dict[str, Callable[..., Any]] = {
-    "trade.settle": trade.settle,
+    "trade.settle": daily_trade.settle,
     "reconcile.reconcile": reconcile.reconcile,
-    "trade.candidates": trade.candidates,
-    "trade.predict": trade.predict,
-    "trade.place": trade.place,
-    "trade.confirm": trade.confirm,
+    "trade.candidates": daily_trade.candidates,
+    "trade.predict": daily_trade.predict,
+    "trade.place": daily_trade.place,
+    "trade.confirm": daily_trade.confirm,
     "reconcile.reconcile again": reconcile.reconcile,
-    "trade.record": trade.record,
-    "daily_mail.send": daily_mail.send,
+    "trade.record": daily_trade.record,
+    "daily_mail.send": daily_report.send,
     "parity_day.record_day": parity_day.record_day,
 }
 

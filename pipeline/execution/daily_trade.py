@@ -20,9 +20,10 @@ from core.models import WORKING, Leg, OrderState
 from core.sessions import open_of
 from pipeline.accounts import valuation
 from pipeline.accounts.valuation import cash_at, cash_usd, peak_usd, positions_at, since
-from pipeline.ask import ask_api
 from pipeline.bars import bars_by_symbol
-from pipeline.evening import (
+from pipeline.execution.order_checks import on_grid, proven
+from pipeline.execution.prediction_client import ask_api
+from pipeline.execution.rerun_rules import (
     PAST,
     decided_at,
     has_opened,
@@ -36,13 +37,11 @@ from pipeline.evening import (
     unsettled,
     value_stands,
 )
-from pipeline.evidence import proven
 from pipeline.research.portfolio import objection
 from pipeline.resources import VIX, Resources, live
 from pipeline.risk.pre_send import gate_of
 from pipeline.risk.review import review
 from pipeline.signals import signals_of
-from pipeline.sizes import on_grid
 from pipeline.training.ab_assignment import decided_by_arms
 from storage.locks import executor_lock
 from trading.brokers.intake import collect
@@ -55,7 +54,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from core.models import OrderIntent
-    from pipeline.evening import Orders
+    from pipeline.execution.rerun_rules import Orders
     from trading.brokers.paper import PaperBroker
     from trading.brokers.placing import Gate
     from trading.decide import Key

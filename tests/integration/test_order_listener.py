@@ -19,7 +19,7 @@ import sqlalchemy as sa
 from core.errors import ConfigError
 from core.models import OrderState
 from pipeline import status
-from pipeline.listen import last_beat, listen
+from pipeline.execution.order_listener import last_beat, listen
 from pipeline.resources import Resources
 from pipeline.risk import kill_switch
 from tests.standins.alpaca import KEY, SECRET, AlpacaStandIn

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from core.models import FINAL, OrderState
 from pipeline.accounts import valuation
 from pipeline.accounts.valuation import first_usd
-from pipeline.evening import PAST, has_opened, is_past, next_open
+from pipeline.execution.rerun_rules import PAST, has_opened, is_past, next_open
 from pipeline.research.portfolio import objection
 from pipeline.resources import Resources, live
 from pipeline.risk import kill_switch

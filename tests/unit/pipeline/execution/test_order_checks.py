@@ -11,7 +11,7 @@ import pytest
 
 from core.errors import UnknownSymbol
 from core.models import Instrument, OrderIntent, Position, Refused
-from pipeline.sizes import on_grid
+from pipeline.execution.order_checks import on_grid
 from trading.brokers.placing import Patience
 from trading.orders import entry_order, exit_order
 

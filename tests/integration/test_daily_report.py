@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pipeline import daily_mail, trade
+from pipeline.execution import daily_report, daily_trade
 from pipeline.resources import VIX, Resources
 from pipeline.risk import kill_switch
 from storage.trading.reconciliations import save
@@ -44,11 +44,11 @@ def desk(database_settings: Settings, inbox: tuple[Inbox, int]) -> Resources:
         target_pct=30.0, max_sessions=None,
     )  # fmt: skip
     place(made.ledger, made.broker, [order])
-    trade.settle(DAY.isoformat(), resources=made)
+    daily_trade.settle(DAY.isoformat(), resources=made)
     made.ledger.save_risk_events(
         [{"portfolio": "main", "strategy": made.strategies[0].name, "symbol": "BBB", "session": DAY, "reason": "filter"}]
     )
-    trade.record(DAY.isoformat(), resources=made)
+    daily_trade.record(DAY.isoformat(), resources=made)
     return made
 
 
@@ -57,7 +57,7 @@ def test_the_evening_is_mailed_as_text_and_html(desk: Resources, inbox: tuple[In
     difference = {"rule": "cash", "subject": "cash", "expected": "1 USD", "found": "2 USD", "resolution": "look"}
     save(desk.engine, portfolio="main", session=DAY, broker="paper", differences=[difference], halted=False)
 
-    sent = daily_mail.send(DAY.isoformat(), resources=desk)
+    sent = daily_report.send(DAY.isoformat(), resources=desk)
 
     assert sent["sent"]
     mail = inbox[0].mails[-1]
@@ -76,8 +76,8 @@ def test_the_evening_is_mailed_as_text_and_html(desk: Resources, inbox: tuple[In
 def test_without_a_server_the_same_text_is_in_the_log(desk: Resources) -> None:
     silent = Resources(desk.settings.model_copy(update={"smtp_host": None}), clock=desk.clock)
 
-    assert daily_mail.send(DAY.isoformat(), resources=silent)["sent"] is False
-    evening = daily_mail.evening_of(silent, DAY.isoformat())
+    assert daily_report.send(DAY.isoformat(), resources=silent)["sent"] is False
+    evening = daily_report.evening_of(silent, DAY.isoformat())
     assert evening.attention == []
     assert [each.symbol for each in evening.positions] == ["AAA"]
     assert evening.equity_usd == pytest.approx(desk.ledger.equity("main")["equity_usd"].iloc[-1])

@@ -10,7 +10,7 @@ import structlog
 
 from core.errors import RetryLater
 from core.models import Leg, OrderState
-from pipeline import trade
+from pipeline.execution import daily_trade
 from pipeline.risk.pre_send import gate
 from tests.standins.alpaca import ALWAYS, AlpacaStandIn, Fault
 from tests.standins.alpaca_desk import (
@@ -191,7 +191,7 @@ def test_an_exit_goes_whatever_the_clock_and_the_calendar_say(database_settings:
     alpaca.exchange.special_days[NEXT] = None
     apart(desk, 63)
 
-    trade.place(DAY.isoformat(), resources=desk)
+    daily_trade.place(DAY.isoformat(), resources=desk)
 
     states = {(order.leg, order.symbol): state for order, state in decided(desk)}
     assert states.pop((Leg.EXIT, "AAA")) is OrderState.ACCEPTED
@@ -205,7 +205,7 @@ def test_a_broker_that_does_not_tell_its_time_gets_no_entry_and_the_run_can_be_r
     alpaca.fail("GET", "/v2/clock", Fault.broken(503), ALWAYS)
 
     with pytest.raises(RetryLater, match="/clock"):
-        trade.place(DAY.isoformat(), resources=desk)
+        daily_trade.place(DAY.isoformat(), resources=desk)
 
     assert alpaca.exchange.orders == {}
     assert {state for _, state in decided(desk)} == {OrderState.INTENT}

@@ -1,0 +1,1 @@
+"""The daily trade: settle, decide, order, reconcile, report."""
