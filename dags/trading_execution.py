@@ -116,7 +116,7 @@ def trading_execution() -> None:  # noqa: C901  # one function a task
     @task
     def measure_gap(session: str) -> dict[str, Any]:
         """Replay the day beside the backtest and split the gap by its cause; a signal gap is mailed."""
-        from pipeline import parity_day
+        from pipeline.audit import parity_day
 
         return parity_day.record_day(session)
 

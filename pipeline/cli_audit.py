@@ -12,8 +12,8 @@ from rich.table import Table
 from pipeline.terminal import Session, console, session_of, show, show_frame
 
 if TYPE_CHECKING:
-    from pipeline.parity import Parity
-    from pipeline.replay import Replay
+    from pipeline.audit.parity import Parity
+    from pipeline.audit.replay import Replay
 
 verbs = typer.Typer()
 From = Annotated[str, typer.Option("--from", help="First session (YYYY-MM-DD).")]
@@ -39,7 +39,7 @@ def parity(
     ledger: Annotated[bool, typer.Option(help="Compare the live portfolio's record instead of a replay.")] = False,
 ) -> None:
     """Compare a replay, or the live ledger, with the portfolio backtest, to the cent. Exit code 1 on a difference."""
-    from pipeline import parity as step
+    from pipeline.audit import parity as step
 
     if ledger:
         found = step.of_ledger(_day(first), _day(last))
@@ -57,7 +57,7 @@ def parity(
 @verbs.command()
 def parity_day(session: Session = None) -> None:
     """Hold one traded day against the backtest and store the gap, split by cause. Exit code 1 when the signals differ."""
-    from pipeline.parity_day import record_day
+    from pipeline.audit.parity_day import record_day
 
     row = record_day(session_of(session))
     details = row.pop("details")
@@ -75,7 +75,7 @@ def explain_order(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")] = False,
 ) -> None:
     """Everything behind an order on one page. Exit code 1 when --replay finds a bit that is not the same."""
-    from pipeline.explain import explain
+    from pipeline.audit.explain_order import explain
 
     page = explain(order, replay=replay)
     if as_json:
@@ -118,7 +118,7 @@ def _replayed(first: str, last: str, symbols: str, *, model: bool) -> Replay:
     from rich.progress import MofNCompleteColumn, Progress
 
     from core.log import configure_logging
-    from pipeline import replay as step
+    from pipeline.audit import replay as step
     from pipeline.resources import live
 
     resources = live()

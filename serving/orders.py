@@ -1,4 +1,4 @@
-"""The route that tells everything behind an order, and the types of that page. Owns no look-up: `pipeline.explain` makes it.
+"""The route that tells everything behind an order, and the types of that page. Owns no look-up: `pipeline.audit.explain_order` makes it.
 
 Money, prices and quantities are text, exact to the last digit; a part that is not on record is null and named in `not_linked`.
 """
@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, Depends, Path, Query, Request
 from pydantic import BaseModel, ConfigDict, Field
 
-from pipeline.explain import explain
+from pipeline.audit.explain_order import explain
 from serving.access import reader
 from serving.problems import ReplayBusy
 from serving.routes import DENIED, PROBLEM

@@ -12,7 +12,7 @@ from sqlalchemy.exc import OperationalError
 from starlette.exceptions import HTTPException
 
 from core.errors import ConfigError, DataError, DeskError, NoChampion, RetryLater, StaleData, UnknownSymbol, VersionConflict
-from pipeline.explain import NoSuchOrder
+from pipeline.audit.explain_order import NoSuchOrder
 from serving.access import Forbidden, TooManyRequests, Unauthorised, retry_after
 from serving.journal import QueueFull
 from serving.models import NoChallenger, NoNextDayModel

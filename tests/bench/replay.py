@@ -18,7 +18,7 @@ import pandas as pd
 
 from core.frames import BARS
 from core.settings import Settings
-from pipeline import replay
+from pipeline.audit import replay
 from pipeline.resources import VIX, Resources
 from tests.bench.peers.document import measured_on, table, write_section
 from tests.standins.feed import walk

@@ -12,7 +12,7 @@ import pytest
 from core.errors import DataError
 from core.models import OrderState
 from core.sessions import close_of, next_session
-from pipeline import parity_day
+from pipeline.audit import parity_day
 from pipeline.execution import daily_report, daily_trade, reconcile
 from pipeline.resources import VIX, Resources
 from pipeline.risk.monitor import look

@@ -20,7 +20,8 @@ from core.frames import FEATURES
 from core.models import Origin
 from core.sessions import close_of, next_session, sessions_between
 from ml.entry_filter.scorer import Scorer
-from pipeline import cli_audit, explain
+from pipeline import cli_audit
+from pipeline.audit import explain_order
 from pipeline.data import build_features, ingest
 from pipeline.execution import daily_trade
 from pipeline.resources import Resources
@@ -110,7 +111,7 @@ def ids(desk: Resources) -> list[str]:
 
 
 def test_every_order_is_explained_and_recomputed_to_the_last_bit(desk: Resources) -> None:
-    pages = [explain.explain(each, replay=True, resources=desk) for each in ids(desk)]
+    pages = [explain_order.explain(each, replay=True, resources=desk) for each in ids(desk)]
 
     assert len(pages) >= 6
     assert {page["order"]["leg"] for page in pages} == {"entry", "exit"}
@@ -125,7 +126,7 @@ def test_every_order_is_explained_and_recomputed_to_the_last_bit(desk: Resources
 def test_an_entry_names_all_that_is_behind_it(desk: Resources) -> None:
     entry = next(order for order, fill in desk.ledger.fills("main") if fill.reason == "entry")
 
-    page = explain.explain(entry.client_order_id, resources=desk)
+    page = explain_order.explain(entry.client_order_id, resources=desk)
 
     day = entry.decision_session.isoformat()
     assert (page["order"]["symbol"], page["order"]["state"], page["signal"]["session"]) == (entry.symbol, "filled", day)
@@ -138,14 +139,14 @@ def test_an_entry_names_all_that_is_behind_it(desk: Resources) -> None:
     assert (page["bars"]["revision"], page["bars"]["revisions_since"], page["bars"]["source"]) == (1, 0, "sample")
     assert page["bars"]["close"] == page["signal"]["close"]
     assert page["validation"]["passed"] is True
-    assert page["not_linked"] == [explain.NO_DAG]
+    assert page["not_linked"] == [explain_order.NO_DAG]
     assert len(page["code"]["commit"].removesuffix("-dirty")) == 40
 
 
 def test_an_exit_names_its_entry_and_the_entrys_prediction(desk: Resources) -> None:
     leaving = next(order for order, fill in desk.ledger.fills("main") if fill.reason != "entry")
 
-    page = explain.explain(leaving.client_order_id, resources=desk)
+    page = explain_order.explain(leaving.client_order_id, resources=desk)
 
     assert page["entry_order"] in ids(desk)
     assert page["prediction"]["symbol"] == leaving.symbol
@@ -163,13 +164,13 @@ def test_what_is_not_linked_is_said(desk: Resources, monkeypatch: pytest.MonkeyP
     )
     desk.ledger.record_intents([lone])
 
-    page = explain.explain(lone.client_order_id, resources=desk)
+    page = explain_order.explain(lone.client_order_id, resources=desk)
 
     assert page["code"]["dag_run"] == "trading_execution/manual__2018-12-03"
     assert page["signal"] is page["prediction"] is page["model"] is page["features"] is page["bars"] is None
     assert len(page["not_linked"]) == 2
-    assert explain.NO_SIGNAL["other"] in page["not_linked"][0]
-    assert explain.NO_DAG not in page["not_linked"]
+    assert explain_order.NO_SIGNAL["other"] in page["not_linked"][0]
+    assert explain_order.NO_DAG not in page["not_linked"]
 
 
 def test_every_order_is_linked_by_foreign_keys_to_what_it_was_decided_on(desk: Resources) -> None:
@@ -224,19 +225,19 @@ def test_an_order_without_its_links_cannot_be_stored(desk: Resources, change: di
 
 def test_a_beginning_that_several_share_and_an_unknown_one_are_refused(desk: Resources) -> None:
     with pytest.raises(DataError, match="expected one that begins so"):
-        explain.explain("2018", resources=desk)
+        explain_order.explain("2018", resources=desk)
     with pytest.raises(DataError, match="found none"):
-        explain.explain("nothing", resources=desk)
+        explain_order.explain("nothing", resources=desk)
 
     whole = ids(desk)[0]
-    assert explain.explain(whole[:-2], resources=desk)["order"]["client_order_id"] == whole
+    assert explain_order.explain(whole[:-2], resources=desk)["order"]["client_order_id"] == whole
 
 
 def test_a_score_that_was_changed_is_found_by_the_recomputation(desk: Resources, monkeypatch: pytest.MonkeyPatch) -> None:
     load = desk.registry.load
     monkeypatch.setattr(desk.registry, "load", lambda version: replace(load(version), score=lambda X: np.full(len(X), 0.123)))
 
-    page = explain.explain(ids(desk)[0], replay=True, resources=desk)
+    page = explain_order.explain(ids(desk)[0], replay=True, resources=desk)
 
     assert page["recomputed"]["same"] is False
     assert page["recomputed"]["score"]["recomputed"] == 0.123
@@ -244,7 +245,7 @@ def test_a_score_that_was_changed_is_found_by_the_recomputation(desk: Resources,
 
 
 def test_the_verb_prints_a_page_or_json(desk: Resources, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(explain, "live", lambda: desk)
+    monkeypatch.setattr(explain_order, "live", lambda: desk)
     order = ids(desk)[0]
 
     page = CliRunner().invoke(cli_audit.verbs, ["explain-order", order, "--replay"])
@@ -265,7 +266,7 @@ def test_the_api_tells_the_page_as_typed_json_and_recomputes_it_when_asked(desk:
         busy = api.get(f"/orders/{entry.client_order_id}", params={"replay": True})
         ONE_REPLAY.release()
 
-    expected = explain.explain(entry.client_order_id, resources=desk)
+    expected = explain_order.explain(entry.client_order_id, resources=desk)
     assert found.status_code == 200
     page = found.json()
     assert page.pop("recomputed") is None
@@ -288,7 +289,7 @@ def test_a_bar_revised_after_the_order_changes_the_page_and_no_recomputation(des
     later = dt.datetime.now(dt.UTC) + dt.timedelta(hours=1)
     desk.bars.write(bar.assign(close=bar["close"] * 1.05, high=bar["high"] * 1.06), source="sample", ingested_at=later)
 
-    page = explain.explain(entry.client_order_id, replay=True, resources=desk)
+    page = explain_order.explain(entry.client_order_id, replay=True, resources=desk)
 
     assert (page["bars"]["revision"], page["bars"]["revisions_since"]) == (1, 1)
     assert page["recomputed"]["same"], page["recomputed"]

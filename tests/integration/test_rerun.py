@@ -19,7 +19,7 @@ import sqlalchemy as sa
 
 from core.models import Leg
 from core.sessions import sessions_between
-from pipeline import parity_day
+from pipeline.audit import parity_day
 from pipeline.execution import daily_report, daily_trade, reconcile
 from pipeline.resources import VIX, Resources
 from storage import schema  # noqa: F401  # declares every table

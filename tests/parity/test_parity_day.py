@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 from core.sessions import close_of, sessions_between
-from pipeline import parity, parity_day, replay
+from pipeline.audit import parity, parity_day, replay
 from pipeline.execution import daily_trade
 from pipeline.resources import VIX, Resources
 from storage.trading.parity import ParityLedger

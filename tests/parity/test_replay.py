@@ -15,10 +15,11 @@ from typer.testing import CliRunner
 from core.sessions import sessions_between
 from ingestion.providers.files import FilesProvider
 from ml.entry_filter.predict import EntryFilter, Payoff
-from pipeline import cli_audit, parity, replay
+from pipeline import cli_audit
+from pipeline.audit import parity, replay
+from pipeline.audit.parity import Record, backtest_of, compare
+from pipeline.audit.vintages import deadlines, read_known
 from pipeline.data import ingest
-from pipeline.known import deadlines, read_known
-from pipeline.parity import Record, backtest_of, compare
 from pipeline.resources import VIX, Resources
 from tests.standins.feed import walk
 from trading.strategies.registry import make_strategy

@@ -22,7 +22,7 @@ import uvicorn
 
 from core.errors import RetryLater
 from core.sessions import close_of
-from pipeline import parity_day
+from pipeline.audit import parity_day
 from pipeline.execution import daily_report, daily_trade, reconcile
 from pipeline.execution.order_listener import listen
 from pipeline.resources import VIX, Resources

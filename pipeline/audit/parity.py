@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
     from backtest.engine import Result
     from core.models import Position
-    from pipeline.replay import Replay
+    from pipeline.audit.replay import Replay
     from trading.strategies.base import Strategy
 
 CAUSES: Final = ("signal", "fill", "cost", "missed")

@@ -192,7 +192,7 @@ def _strategies_then(found: Resources, moment: dt.datetime) -> tuple[Strategy, .
 
 
 def _signal_again(found: Resources, lineage: Lineage, strategies: tuple[Strategy, ...], order: Row) -> dict[str, Any]:
-    from pipeline.parity_day import signals_at
+    from pipeline.audit.parity_day import signals_at
 
     proof = lineage.evidence(order)
     stored = lineage.signal(proof) if proof else None
@@ -266,7 +266,7 @@ def _scored(found: Resources, prediction: Row, rule: str, values: Mapping[str, A
 
 def _decision_again(found: Resources, strategies: tuple[Strategy, ...], order: Row) -> dict[str, Any]:
     """The order anew from signals, predictions and holdings of its decision; a stop or target from its bar."""
-    from pipeline.parity_day import decide_again, fill_again
+    from pipeline.audit.parity_day import decide_again, fill_again
 
     if order["leg"] == Leg.EXIT and order["session"] == order["decision_session"]:
         return fill_again(found, strategies, order["session"], order["client_order_id"])

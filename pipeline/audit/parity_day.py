@@ -18,9 +18,9 @@ from core.models import Leg, Side
 from core.sessions import next_session, sessions_between
 from pipeline.accounts.book import accept, book_before
 from pipeline.accounts.valuation import first_usd, prices
+from pipeline.audit.parity import CAUSES, CENT, signal_gap
+from pipeline.audit.vintages import deadlines
 from pipeline.execution.daily_trade import answers_of
-from pipeline.known import deadlines
-from pipeline.parity import CAUSES, CENT, signal_gap
 from pipeline.resources import VIX, Resources, live
 from pipeline.signals import joint_name, signals_of
 from trading.brokers.paper import PaperBroker

@@ -19,7 +19,7 @@ from core.errors import DataError
 from core.frames import SESSION
 from core.sessions import normalise_symbol
 from features.regime import with_vix
-from pipeline.known import read_known
+from pipeline.audit.vintages import read_known
 from pipeline.resources import Resources, live
 from pipeline.signals import signals_of
 from trading.brokers.memory import MemoryBook
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
     from core.models import Position
     from ml.entry_filter.predict import EntryFilter
-    from pipeline.known import Known
+    from pipeline.audit.vintages import Known
     from trading.decide import Decisions, Key, Refusal
     from trading.strategies.base import Strategy
 

@@ -1,0 +1,1 @@
+"""Proof after the fact: replay, parity, explanation of an order."""
