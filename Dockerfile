@@ -36,4 +36,4 @@ ENV PATH=/opt/venv/bin:$PATH \
     AIRFLOW__CORE__DAGS_FOLDER=/opt/desk/dags \
     DATA_DIR=/var/lib/desk
 USER desk
-CMD ["python", "-m", "pipeline.cli", "--help"]
+CMD ["python", "-m", "desk.cli.app", "--help"]

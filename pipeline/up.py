@@ -130,7 +130,7 @@ def services(settings: Settings) -> list[Service]:
 
 def watchers(settings: Settings, desk: Mapping[str, str]) -> list[Service]:
     """What runs beside the daily DAGs: the risk worker always, the order listener where the broker has a stream."""
-    verb, found = (sys.executable, "-m", "pipeline.cli"), Resources(settings)
+    verb, found = (sys.executable, "-m", "desk.cli.app"), Resources(settings)
     looks = f"Looks each {settings.risk_interval_seconds:g} s, RISK_MODE={settings.risk_mode}; without it nothing is opened"
     worker = Service(
         status.RISK_WORKER,

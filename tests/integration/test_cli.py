@@ -12,7 +12,8 @@ from typer.testing import CliRunner
 
 from core.errors import ConfigError, DeskError, NoChampion, RetryLater
 from core.settings import Settings, get_settings
-from pipeline import cli, demo, prepare
+from desk.cli import app
+from pipeline import demo, prepare
 from pipeline.resources import live
 from storage.research.runs import list_runs
 
@@ -44,13 +45,13 @@ def environment(module_settings: Settings) -> Iterator[Settings]:
 
 
 def call(*arguments: str) -> str:
-    result = CliRunner().invoke(cli.cli, list(arguments), catch_exceptions=False)
+    result = CliRunner().invoke(app.cli, list(arguments), catch_exceptions=False)
     assert result.exit_code == 0, result.output
     return result.output
 
 
 def test_without_a_verb_the_verbs_are_listed() -> None:
-    output = CliRunner().invoke(cli.cli, ["--help"]).output
+    output = CliRunner().invoke(app.cli, ["--help"]).output
 
     for verb in ("ingest", "featurize", "train", "backtest", "trade", "demo"):
         assert verb in output
@@ -63,7 +64,7 @@ def test_an_error_of_the_desk_is_one_readable_line(monkeypatch: pytest.MonkeyPat
     )
 
     with pytest.raises(SystemExit) as stop:
-        cli.main()
+        app.main()
 
     assert stop.value.code == 1
     assert capsys.readouterr().err.strip() == "NoChampion: nothing there"
@@ -108,7 +109,7 @@ def test_a_leak_is_named_and_ends_with_an_error(tmp_path: Path) -> None:
         "        return to_signals(bars, entry=(bars['close'].shift(-1) > bars['close']).to_numpy())\n"
     )
 
-    result = CliRunner().invoke(cli.cli, ["check-leakage", "--strategy", f"{tmp_path}/own.py:Prophet", "--cuts", "50"])
+    result = CliRunner().invoke(app.cli, ["check-leakage", "--strategy", f"{tmp_path}/own.py:Prophet", "--cuts", "50"])
 
     assert result.exit_code == 1
     assert "entry" in result.output

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from typer.testing import CliRunner
 
-from pipeline.cli import cli
+from desk.cli.app import cli
 from pipeline.resources import Resources
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 
 from core.errors import BatchRejected, ConfigError
 from core.settings import get_settings
-from pipeline import cli
+from desk.cli import app
 from pipeline.resources import live
 from tests.standins.yahoo import YahooStandIn
 
@@ -41,7 +41,7 @@ def environment(module_settings: Settings) -> Iterator[None]:
 
 
 def call(*arguments: str) -> str:
-    result = CliRunner().invoke(cli.cli, list(arguments), catch_exceptions=False)
+    result = CliRunner().invoke(app.cli, list(arguments), catch_exceptions=False)
     assert result.exit_code == 0, result.output
     return result.output
 
@@ -120,7 +120,7 @@ def test_a_change_that_makes_no_sense_is_refused(arguments: list[str], message: 
 
 
 def test_a_change_needs_a_reason() -> None:
-    result = CliRunner().invoke(cli.cli, ["params", "set", "rsi", "oversold=20"])
+    result = CliRunner().invoke(app.cli, ["params", "set", "rsi", "oversold=20"])
 
     assert result.exit_code == 2
     assert "--reason" in result.output

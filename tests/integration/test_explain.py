@@ -19,8 +19,8 @@ from core.feature_hash import feature_hash
 from core.frames import FEATURES
 from core.models import Origin
 from core.sessions import close_of, next_session, sessions_between
+from desk.cli import audit
 from ml.entry_filter.scorer import Scorer
-from pipeline import cli_audit
 from pipeline.audit import explain_order
 from pipeline.data import build_features, ingest
 from pipeline.execution import daily_trade
@@ -248,8 +248,8 @@ def test_the_verb_prints_a_page_or_json(desk: Resources, monkeypatch: pytest.Mon
     monkeypatch.setattr(explain_order, "live", lambda: desk)
     order = ids(desk)[0]
 
-    page = CliRunner().invoke(cli_audit.verbs, ["explain-order", order, "--replay"])
-    plain = CliRunner().invoke(cli_audit.verbs, ["explain-order", order, "--json"])
+    page = CliRunner().invoke(audit.verbs, ["explain-order", order, "--replay"])
+    plain = CliRunner().invoke(audit.verbs, ["explain-order", order, "--json"])
 
     assert page.exit_code == 0, page.output
     assert "the same to the last bit" in page.output

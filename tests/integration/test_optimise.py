@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 from core.errors import ConfigError, UnknownSymbol
 from core.settings import get_settings
-from pipeline.cli import cli
+from desk.cli.app import cli
 from pipeline.research import walk_forward
 from pipeline.research.walk_forward import EXPERIMENT, WalkForward
 from pipeline.research.walk_forward_window import Plan

@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 
 from core.errors import ExecutorBusy, RetryLater
 from core.models import Leg, OrderState
-from pipeline.cli import cli
+from desk.cli.app import cli
 from pipeline.execution import daily_report, position_watch
 from pipeline.execution.position_watch import look, watch
 from pipeline.resources import Resources

@@ -13,9 +13,9 @@ import pytest
 from typer.testing import CliRunner
 
 from core.sessions import sessions_between
+from desk.cli import audit
 from ingestion.providers.files import FilesProvider
 from ml.entry_filter.predict import EntryFilter, Payoff
-from pipeline import cli_audit
 from pipeline.audit import parity, replay
 from pipeline.audit.parity import Record, backtest_of, compare
 from pipeline.audit.vintages import deadlines, read_known
@@ -217,10 +217,10 @@ def test_the_verbs_print_the_result_and_exit_by_it(desk: Resources, monkeypatch:
         monkeypatch.setattr(module, "live", lambda: desk)
     arguments = ["--from", str(FIRST), "--to", str(END)]
 
-    replayed = CliRunner().invoke(cli_audit.verbs, ["replay", *arguments, "--symbols", "aaa,bbb"])
-    held = CliRunner().invoke(cli_audit.verbs, ["parity", *arguments])
+    replayed = CliRunner().invoke(audit.verbs, ["replay", *arguments, "--symbols", "aaa,bbb"])
+    held = CliRunner().invoke(audit.verbs, ["parity", *arguments])
     revise(desk, "AAA", "2018-03-05", 1.1, LATER)
-    broken = CliRunner().invoke(cli_audit.verbs, ["parity", *arguments])
+    broken = CliRunner().invoke(audit.verbs, ["parity", *arguments])
 
     assert replayed.exit_code == 0, replayed.output
     assert "sessions a second" in replayed.output

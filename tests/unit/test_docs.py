@@ -61,7 +61,7 @@ def test_every_make_target_named_exists(document: Path) -> None:
 def test_every_cli_verb_and_option_named_exists(document: Path) -> None:
     from typer.main import get_command
 
-    from pipeline.cli import cli
+    from desk.cli.app import cli
 
     for line in code(document.read_text()):
         if found := re.match(r"(?:\.venv/bin/)?cli ([a-z-]+(?: [a-z-]+)*)", line):

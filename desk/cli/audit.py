@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.table import Table
 
-from pipeline.terminal import Session, console, session_of, show, show_frame
+from desk.cli.console import Session, console, session_of, show, show_frame
 
 if TYPE_CHECKING:
     from pipeline.audit.parity import Parity

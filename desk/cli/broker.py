@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.table import Table
 
-from pipeline.terminal import Session, console, session_of
+from desk.cli.console import Session, console, session_of
 
 if TYPE_CHECKING:
     from pipeline.execution.position_watch import Look

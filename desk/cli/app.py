@@ -9,21 +9,11 @@ import typer
 from rich.console import Console
 
 from core.errors import DeskError
-from pipeline import (
-    cli_audit,
-    cli_broker,
-    cli_models,
-    cli_optimise,
-    cli_params,
-    cli_portfolio,
-    cli_research,
-    cli_risk,
-    cli_train,
-)
-from pipeline.terminal import Session, console, session_of, show, show_training
+from desk.cli import audit, broker, models, optimise, params, portfolio, research, risk, train
+from desk.cli.console import Session, console, session_of, show, show_training
 
 cli = typer.Typer(no_args_is_help=True, add_completion=False, help="A daily mean-reversion desk: one verb for each step.")
-for group in (cli_broker, cli_research, cli_optimise, cli_portfolio, cli_params, cli_risk, cli_models, cli_audit, cli_train):
+for group in (broker, research, optimise, portfolio, params, risk, models, audit, train):
     cli.add_typer(group.verbs)
 
 

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 from rich.table import Table
 
 from core.sessions import normalise_symbol
-from pipeline.terminal import Session, console, session_of, show_frame
+from desk.cli.console import Session, console, session_of, show_frame
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     import pandas as pd
 
     from pipeline.research.holdout import Research

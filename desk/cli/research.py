@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.table import Table
 
 from core.sessions import normalise_symbol
-from pipeline.terminal import Params, Session, StrategyName, console, session_of, show, show_frame, strategy_of
+from desk.cli.console import Params, Session, StrategyName, console, session_of, show, show_frame, strategy_of
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 verbs = typer.Typer()
 

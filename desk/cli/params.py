@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import getpass
 import json
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.table import Table
 
 from core.errors import ConfigError
-from pipeline.terminal import console, show, show_frame
+from desk.cli.console import console, show, show_frame
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
+    from pathlib import Path
 
     from storage.trading.strategy_params import Stored
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.table import Table
 
-from pipeline.terminal import Session, console, session_of, show
+from desk.cli.console import Session, console, session_of, show
 
 if TYPE_CHECKING:
     from storage.models.experiments import Judgement

@@ -9,7 +9,7 @@ import typer
 from rich.table import Table
 
 from core.sessions import normalise_symbol
-from pipeline.terminal import Session, console, session_of
+from desk.cli.console import Session, console, session_of
 
 if TYPE_CHECKING:
     from pipeline.research.walk_forward import WalkForward

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pipeline.terminal import Session, console, session_of, show_frame, show_training
+from desk.cli.console import Session, console, session_of, show_frame, show_training
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 verbs = typer.Typer()
 

@@ -1,0 +1,1 @@
+"""The command `desk`: parses, calls a step, prints."""
