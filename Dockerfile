@@ -25,6 +25,7 @@ COPY research/ research/
 COPY ml/ ml/
 COPY monitoring/ monitoring/
 COPY pipeline/ pipeline/
+COPY desk/ desk/
 COPY serving/ serving/
 COPY dags/ dags/
 ENV PATH=/opt/venv/bin:$PATH \

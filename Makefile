@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 ENV := $(if $(PROVIDER),PROVIDER=$(PROVIDER))
-CODE := core storage ingestion features trading backtest research ml monitoring pipeline serving dags feature_repo tests
+CODE := core storage ingestion features trading backtest research ml monitoring pipeline desk serving dags feature_repo tests
 COMPILE_ANY := $(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --no-emit-index-url --no-emit-find-links
 COMPILE := $(COMPILE_ANY) --group dev pyproject.toml
 COMPILE_PEERS := $(COMPILE_ANY) requirements-peers.in
@@ -29,7 +29,7 @@ demo: install  ## Run the whole pipeline once and print the result (PROVIDER=sam
 	@$(ENV) $(BIN)/cli demo
 
 up: install  ## Start Airflow, MLflow and the API on loopback; Ctrl-C stops everything
-	@$(ENV) $(BIN)/python -m pipeline.up
+	@$(ENV) $(BIN)/python -m desk.ops.up
 
 test: install  ## The whole test suite, in parallel, with coverage
 	@$(BIN)/python -m pytest -n 2 --dist loadfile --cov --cov-report=term -q

@@ -76,7 +76,7 @@ MAIL_BODY = """\
 
 def mail_failure(context: MutableMapping[str, Any]) -> None:
     """Mail the operator that a task has failed for good; without a server or a recipient, log that no mail was sent."""
-    from pipeline.failure_mail import failure_mail
+    from desk.ops.airflow import failure_mail
 
     mail = failure_mail()
     if mail is None:

@@ -1,4 +1,4 @@
-"""The route that tells everything behind an order, and the types of that page. Owns no look-up: `pipeline.audit.explain_order` makes it.
+"""The route that returns everything behind an order, as `pipeline.audit.explain_order` looks it up, and its response types.
 
 Money, prices and quantities are text, exact to the last digit; a part that is not on record is null and named in `not_linked`.
 """

@@ -74,7 +74,7 @@ def trade(session: Session = None) -> None:
 @cli.command()
 def demo() -> None:
     """Run the whole pipeline once on the chosen provider and print the result."""
-    from pipeline.demo import run
+    from desk.ops.demo import run
 
     run(console)
 

@@ -71,7 +71,7 @@ def status(
     services: Annotated[list[str] | None, typer.Argument(metavar="[SERVICE]...", help="Default: each of them.")] = None,
 ) -> None:
     """Say whether risk worker and order listener do their work. Exit code 1 when one that is needed does not."""
-    from pipeline import status as step
+    from desk.ops import status as step
     from pipeline.risk import kill_switch
 
     seen = step.look(services or ())

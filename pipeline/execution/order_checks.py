@@ -1,4 +1,4 @@
-"""Orders on the venue's grid, before they are written down. Owns the rounding; the venue owns the grid.
+"""Check decided orders before they are written down: quantities that the venue takes, and decision inputs that are stored.
 
 What is decided is fractional. A venue that takes whole shares, or one with a smallest order, gets less and never more.
 """
@@ -10,8 +10,9 @@ from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from core.errors import UnknownSymbol
-from core.models import Leg, Refused
+from core.models import Leg, Origin, Refused
 from pipeline.risk.pre_send import event
+from storage.trading.evidence import REMEDIES
 from trading.decide import Refusal
 
 if TYPE_CHECKING:
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
 
     from core.models import OrderIntent
     from pipeline.resources import Resources
+
+EVIDENCE = "evidence"
+Orders = tuple["OrderIntent", ...]
 
 
 def on_grid(
@@ -58,3 +62,28 @@ def _sized(found: Resources, day: dt.date, order: OrderIntent) -> tuple[OrderInt
     close = found.close_at(order.symbol, day)
     objection = instrument.objection(sized, None if close is None else Decimal(str(close)))
     return (sized, None, "") if objection is None else (order, *objection)
+
+
+def proven(found: Resources, day: dt.date, intents: Orders, known: set[str]) -> tuple[Orders, list[Refusal]]:
+    """Take entries out that could not be explained afterwards, and mail what is missing; an exit goes, as of no known origin.
+
+    Parameters
+    ----------
+    known
+        Ids of orders that are on record, and pass.
+    """
+    lacking = found.ledger.missing_evidence(intent for intent in intents if intent.client_order_id not in known)
+    if not lacking:
+        return intents, []
+    found.alerts.send(
+        f"{len(lacking)} orders decided on {day} lack evidence",
+        "Entries are not sent, exits are.\n" + "\n".join(_told(order_id, names) for order_id, names in lacking.items()),
+    )
+    refused = [each for each in intents if each.client_order_id in lacking and each.leg is Leg.ENTRY]
+    kept = (each for each in intents if each not in refused)
+    passed = tuple(replace(each, origin=Origin.OTHER) if each.client_order_id in lacking else each for each in kept)
+    return passed, [Refusal(each.strategy, each.symbol, day, EVIDENCE) for each in refused]
+
+
+def _told(order_id: str, names: list[str]) -> str:
+    return f"{order_id}: no {', no '.join(names)} on record; {REMEDIES[names[0]]}."

@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 from core.errors import ConfigError, DeskError, NoChampion, RetryLater
 from core.settings import Settings, get_settings
 from desk.cli import app
-from pipeline import demo, prepare
+from desk.ops import bootstrap, demo
 from pipeline.resources import live
 from storage.research.runs import list_runs
 
@@ -186,4 +186,4 @@ def test_the_demo_starts_the_real_api_and_waits_for_its_model(monkeypatch: pytes
 
 
 def test_a_deployment_is_prepared_as_often_as_one_likes(environment: Settings) -> None:
-    assert prepare.prepare(environment) == prepare.prepare(environment)
+    assert bootstrap.prepare(environment) == bootstrap.prepare(environment)

@@ -18,7 +18,7 @@ import sqlalchemy as sa
 
 from core.errors import ConfigError
 from core.models import OrderState
-from pipeline import status
+from desk.ops import status
 from pipeline.execution.order_listener import last_beat, listen
 from pipeline.resources import Resources
 from pipeline.risk import kill_switch

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from core.settings import Settings
-from pipeline.orchestrator import airflow, airflow_environment, migrate
+from desk.ops.airflow import airflow, airflow_environment, migrate
 from tests.standins.mail import mail_server
 
 if TYPE_CHECKING:

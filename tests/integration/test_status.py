@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from core.errors import ConfigError
-from pipeline import status
+from desk.ops import status
 from pipeline.execution import order_listener
 from pipeline.resources import Resources
 from pipeline.risk import kill_switch

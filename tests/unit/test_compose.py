@@ -79,7 +79,7 @@ def test_what_watches_the_desk_runs_always_and_its_health_is_its_own_sign_of_lif
     from typer.main import get_command
 
     from desk.cli.app import cli
-    from pipeline.status import SERVICES
+    from desk.ops.status import SERVICES
 
     verbs: Any = get_command(cli)
     for name in ("risk-worker", "order-listener"):
@@ -139,7 +139,7 @@ def test_every_python_module_that_a_service_runs_exists(compose: dict[str, Any])
         modules += [word.partition(":")[0] for word in command if word.startswith("serving.")]
         modules += re.findall(r"-m (\w+)|--app ([\w.]+)\.app", words(service.get("healthcheck", {}).get("test", [])))
     names = {name for entry in modules for name in ([entry] if isinstance(entry, str) else entry) if name}
-    assert {"airflow", "mlflow", "uvicorn", "celery", "pipeline.prepare", "serving.app"} <= names
+    assert {"airflow", "mlflow", "uvicorn", "celery", "desk.ops.bootstrap", "serving.app"} <= names
     missing = [name for name in names if importlib.util.find_spec(name) is None]
     assert missing == []
 

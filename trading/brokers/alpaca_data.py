@@ -42,8 +42,7 @@ class _Crypto(OneRequest, CryptoHistoricalDataClient):
 class AlpacaData:
     """Newest quotes and trades of shares and crypto pairs, two requests for each question.
 
-    A symbol of which Alpaca has none is left out. See `trading.brokers.base.Quotes` and
-    `pipeline.execution.position_watch.Prices`.
+    A symbol of which Alpaca has none is left out. See `trading.brokers.base.Quotes`.
 
     Parameters
     ----------

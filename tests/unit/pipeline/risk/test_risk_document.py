@@ -11,7 +11,7 @@ from pipeline.risk import monitor, pre_send, venue_clock
 from trading.risk import VERDICTS
 from trading.risk_manager import Rules
 
-TEXT = (Path(__file__).resolve().parents[3] / "docs/risk.md").read_text()
+TEXT = (Path(__file__).resolve().parents[4] / "docs/risk.md").read_text()
 COUNTED_OR_MEASURED = {
     "max_positions", "max_position", "max_exposure", "max_symbol", "max_net", "max_entries_a_day", "cool_down",
     "correlation", "liquidity", "scaling",

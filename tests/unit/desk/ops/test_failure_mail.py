@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 from core.settings import Settings
-from pipeline.failure_mail import failure_mail
+from desk.ops.airflow import failure_mail
 
 
 def test_the_connection_carries_the_settings_and_is_never_shown() -> None:

@@ -19,17 +19,17 @@ from rich.console import Console
 
 from core.errors import ConfigError
 from core.settings import Settings
-from pipeline import up
-from pipeline.orchestrator import airflow_environment
+from desk.ops import up
+from desk.ops.airflow import airflow_environment
+from desk.ops.status import Seen
 from pipeline.resources import utc_now
-from pipeline.status import Seen
 
-ROOT = Path(__file__).parents[3]
+ROOT = Path(__file__).parents[4]
 SUPERVISE = """
 import datetime, sys
 from pathlib import Path
-from pipeline.status import Seen
-from pipeline.up import Service, Supervisor
+from desk.ops.status import Seen
+from desk.ops.up import Service, Supervisor
 port, logs, code, signs = int(sys.argv[1]), Path(sys.argv[2]), sys.argv[3], sys.argv[4]
 web_command = (sys.executable, "-m", "http.server", "--bind", "127.0.0.1", str(port))
 web = Service("web", web_command, {}, f"http://127.0.0.1:{port}/", ("here", "A page"))

@@ -8,7 +8,7 @@ import structlog
 
 from core.log import configure_logging
 from core.settings import Settings, get_settings
-from pipeline.orchestrator import migrate
+from desk.ops.airflow import migrate
 
 log = structlog.get_logger()
 

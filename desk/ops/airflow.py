@@ -1,6 +1,6 @@
-"""Airflow on this machine: its environment, its secrets, its database. Owns no DAG and starts no long-lived process.
+"""Airflow on this machine: its environment, secrets, database, and the mail server for its failure mails.
 
-`python -m pipeline.orchestrator dags test daily_market_data 2018-12-31` runs any Airflow command in that environment.
+`python -m desk.ops.airflow dags test daily_market_data 2018-12-31` runs any Airflow command in that environment.
 """
 
 from __future__ import annotations
@@ -11,11 +11,12 @@ import os
 import secrets
 import subprocess
 import sys
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from core.settings import Settings, get_settings
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 TASK_SLOTS = max(2, min(4, os.cpu_count() or 2))
 
 
@@ -79,6 +80,31 @@ def airflow(arguments: list[str], environment: dict[str, str], **options: object
     """Run one Airflow command to its end in the repository's root."""
     command = [sys.executable, "-m", "airflow", *arguments]
     return subprocess.run(command, env={**os.environ, **environment}, cwd=ROOT, text=True, **options)  # type: ignore[call-overload,no-any-return]  # noqa: S603, PLW1510
+
+
+@dataclass(frozen=True)
+class FailureMail:
+    """Addressees and the server; `connection` is the JSON of an Airflow connection and holds the password."""
+
+    to: tuple[str, ...]
+    sender: str
+    connection: str = field(repr=False)
+
+
+def failure_mail(settings: Settings | None = None) -> FailureMail | None:
+    """What a failure mail needs, or None when `SMTP_HOST` or `ALERT_TO` is not set."""
+    found = settings or get_settings()
+    if not (found.smtp_host and found.alert_to):
+        return None
+    connection = {
+        "conn_type": "smtp",
+        "host": found.smtp_host,
+        "port": found.smtp_port,
+        "login": found.smtp_user,
+        "password": found.smtp_password.get_secret_value() if found.smtp_password else None,
+        "extra": {"disable_ssl": True, "disable_tls": not found.smtp_starttls, "timeout": 20},
+    }
+    return FailureMail(to=found.alert_to, sender=found.alert_from, connection=json.dumps(connection))
 
 
 def _secrets(path: Path) -> dict[str, str]:

@@ -21,10 +21,10 @@ import sqlalchemy as sa
 from rich.table import Table
 
 from core.errors import DeskError, RetryLater
+from desk.ops.airflow import ROOT, airflow_environment, desk_environment, migrate
 from pipeline import sessions
 from pipeline.execution.prediction_client import ask_api
 from pipeline.execution.rerun_rules import next_open
-from pipeline.orchestrator import ROOT, airflow_environment, desk_environment, migrate
 from pipeline.resources import Resources, live
 from storage.research.runs import latest_run
 

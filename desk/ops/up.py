@@ -29,9 +29,9 @@ from rich.table import Table
 
 from core.errors import ConfigError, DeskError
 from core.settings import Settings, get_settings
-from pipeline import status
-from pipeline.keep import Keeper
-from pipeline.orchestrator import ROOT, airflow_environment, desk_environment, migrate
+from desk.ops import status
+from desk.ops.airflow import ROOT, airflow_environment, desk_environment, migrate
+from desk.ops.process_keeper import Keeper
 from pipeline.resources import Resources, utc_now
 
 if TYPE_CHECKING:
@@ -39,9 +39,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
 
+    from desk.ops.process_keeper import Ended
+    from desk.ops.status import Seen
     from monitoring.alerts import Severity
-    from pipeline.keep import Ended
-    from pipeline.status import Seen
 
 MARK = "DESK_UP_ID"  # in the environment of every process started here, so that none is left behind
 PATIENCE_SECONDS = 120.0

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import psutil
 
-from pipeline.keep import Ended, Keeper, Pauses
+from desk.ops.process_keeper import Ended, Keeper, Pauses
 
 if TYPE_CHECKING:
     from pathlib import Path

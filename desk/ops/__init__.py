@@ -1,0 +1,1 @@
+"""The processes of the desk: Airflow, services, bootstrap, status."""
