@@ -10,7 +10,7 @@ from rich.console import Console
 
 from core.errors import DeskError
 from desk.cli import audit, broker, models, optimise, params, portfolio, research, risk, train
-from desk.cli.console import Session, console, session_of, show, show_training
+from desk.cli.console import Session, console, session_of, show
 
 cli = typer.Typer(no_args_is_help=True, add_completion=False, help="A daily mean-reversion desk: one verb for each step.")
 for group in (broker, research, optimise, portfolio, params, risk, models, audit, train):
@@ -40,25 +40,6 @@ def featurize(session: Session = None) -> None:
     day = session_of(session)
     show("Features", step.run(day))
     show("Online store", step.materialise(day))
-
-
-@cli.command()
-def train(
-    session: Session = None,
-    reproduce: Annotated[
-        str | None, typer.Option(metavar="RUN_ID", help="Make the models of this training of MLflow again and compare bytes.")
-    ] = None,
-) -> None:
-    """Train the entry filter on every candidate up to a session; the better model challenges the champion."""
-    from pipeline.training import train_entry_filter as step
-
-    if reproduce is None:
-        show_training("Training", step.run(session_of(session)))
-        return
-    outcome = step.reproduce(reproduce)
-    show("Reproduction", outcome)
-    if not step.is_same(outcome):
-        raise typer.Exit(1)
 
 
 @cli.command()

@@ -6,12 +6,31 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from desk.cli.console import Session, console, session_of, show_frame, show_training
+from desk.cli.console import Session, console, session_of, show, show_frame, show_training
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 verbs = typer.Typer()
+
+
+@verbs.command()
+def train(
+    session: Session = None,
+    reproduce: Annotated[
+        str | None, typer.Option(metavar="RUN_ID", help="Make the models of this training of MLflow again and compare bytes.")
+    ] = None,
+) -> None:
+    """Train the entry filter on every candidate up to a session; the better model challenges the champion."""
+    from pipeline.training import train_entry_filter as step
+
+    if reproduce is None:
+        show_training("Training", step.run(session_of(session)))
+        return
+    outcome = step.reproduce(reproduce)
+    show("Reproduction", outcome)
+    if not step.is_same(outcome):
+        raise typer.Exit(1)
 
 
 @verbs.command()
