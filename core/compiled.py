@@ -21,7 +21,7 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 ROOT = Path(__file__).parents[1]
-PACKAGES = ("features", "trading", "backtest")
+PACKAGES = ("features", "trading", "backtest", "research")
 
 
 def compiled(function: Callable[P, R]) -> Callable[P, R]:
@@ -38,5 +38,5 @@ def compiled(function: Callable[P, R]) -> Callable[P, R]:
 @lru_cache(maxsize=1)
 def kernels_stamp() -> str:
     """Hash of the contents of every file with a compiled function in it."""
-    sources = (path.read_bytes() for package in PACKAGES for path in sorted((ROOT / package).glob("*.py")))
+    sources = (path.read_bytes() for package in PACKAGES for path in sorted((ROOT / package).rglob("*.py")))
     return hashlib.sha256(b"".join(source for source in sources if b"@compiled" in source)).hexdigest()

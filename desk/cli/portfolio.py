@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
@@ -11,8 +12,6 @@ from core.sessions import normalise_symbol
 from desk.cli.console import Session, console, session_of, show_frame
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     import pandas as pd
 
     from pipeline.research.holdout import Research

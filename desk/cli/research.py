@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from pathlib import Path
+from typing import Annotated
 
 import typer
 from rich.table import Table
 
 from core.sessions import normalise_symbol
 from desk.cli.console import Params, Session, StrategyName, console, session_of, show, show_frame, strategy_of
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 verbs = typer.Typer()
 

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from pathlib import Path
+from typing import Annotated
 
 import typer
 
 from desk.cli.console import Session, console, session_of, show, show_frame, show_training
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 verbs = typer.Typer()
 

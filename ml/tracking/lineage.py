@@ -56,12 +56,16 @@ def source_of(command: str) -> dict[str, str]:
     return {"mlflow.source.name": started or f"cli {command}", "mlflow.source.type": "JOB" if started else "LOCAL"}
 
 
+def sources(root: Path) -> list[Path]:
+    """Return every source file, rooms included, that decides what a model's bytes are."""
+    return [path for folder in DECIDING for path in sorted((root / folder).rglob("*.py"))]
+
+
 @cache
 def code_version() -> str:
     """Digest of the sources and of the locked libraries that decide what a model's bytes are; no checkout is needed for it."""
-    sources = [path for folder in DECIDING for path in sorted((ROOT / folder).rglob("*.py"))]
     lock = ROOT / "requirements.lock"
-    parts = [path.read_bytes() for path in (*sources, *([lock] if lock.exists() else []))]
+    parts = [path.read_bytes() for path in (*sources(ROOT), *([lock] if lock.exists() else []))]
     return hashlib.sha256(b"".join(parts)).hexdigest()[:16]
 
 
