@@ -26,14 +26,14 @@ def check_session(session: str) -> dict[str, Any]:
 
 def newest_session(resources: Resources | None = None) -> str:
     """The last session to run for: the newest one that has closed, or the end of a historical provider's data."""
-    found = resources or live()
-    if not found.historical:
-        return last_closed_session(found.clock()).isoformat()
-    start = dt.date.fromisoformat(found.settings.history_start)
-    download = found.provider.fetch(found.universe(), start, last_closed_session(found.clock()))
+    resources = resources or live()
+    if not resources.historical:
+        return last_closed_session(resources.clock()).isoformat()
+    start = dt.date.fromisoformat(resources.settings.history_start)
+    download = resources.provider.fetch(resources.universe(), start, last_closed_session(resources.clock()))
     if download.bars.empty:
         raise DataError(
-            f"{found.provider.name}: no bars for {found.universe()}: {download.failed}. Check UNIVERSE and the source."
+            f"{resources.provider.name}: no bars for {resources.universe()}: {download.failed}. Check UNIVERSE and the source."
         )
     newest: dt.date = download.bars["session"].max().date()
     return newest.isoformat()
@@ -84,8 +84,8 @@ def session_in_progress(
     The logical date names the session, the clock says whether it goes on: a run that is late, or cleared on another day, is for
     a session that is over.
     """
-    found = resources or live()
-    now = found.clock()
+    resources = resources or live()
+    now = resources.clock()
     day = given or _typed_date(logical_date) or (logical_date or now).astimezone(NEW_YORK).date().isoformat()
     answer = check_session(day)
     if not answer["trades"]:

@@ -64,13 +64,13 @@ def change(
     """
     from trading.strategies.registry import make_strategy, split_preset
 
-    found = resources or live()
+    resources = resources or live()
     name, preset = split_preset(strategy)
     _require_name(name)
     if reset == bool(values or preset):
         raise ConfigError("Expected parameters, a preset, or a reset alone; found " + ("both." if reset else "none of them."))
-    wanted = _known(found, symbol)
-    snapshot = found.parameters.as_of(None)
+    wanted = _known(resources, symbol)
+    snapshot = resources.parameters.as_of(None)
     row = snapshot.rows.get((name, wanted))
     if preset is None:
         start = snapshot.current(name, wanted)
@@ -81,7 +81,7 @@ def change(
     if wanted is not None and params:
         _require_same_limit(name, wanted, params, snapshot)
     return _store(
-        found,
+        resources,
         name,
         wanted,
         params,
@@ -103,12 +103,12 @@ def switch(
     resources: Resources | None = None,
 ) -> Stored:
     """Switch a strategy's entries off or on, in one symbol or in all, and return the new version; parameters stay."""
-    found = resources or live()
+    resources = resources or live()
     _require_name(strategy)
-    wanted = _known(found, symbol)
-    row = found.parameters.as_of(None).rows.get((strategy, wanted))
+    wanted = _known(resources, symbol)
+    row = resources.parameters.as_of(None).rows.get((strategy, wanted))
     return _store(
-        found,
+        resources,
         strategy,
         wanted,
         row.params if row else {},
@@ -125,11 +125,11 @@ def in_force(strategy: str | None = None, symbol: str | None = None, *, resource
     from trading.strategies.per_symbol import PerSymbol
     from trading.strategies.registry import STRATEGIES
 
-    found = resources or live()
+    resources = resources or live()
     if strategy is not None:
         _require_name(strategy)
-    wanted = _known(found, symbol)
-    snapshot = found.parameters.as_of(None)
+    wanted = _known(resources, symbol)
+    snapshot = resources.parameters.as_of(None)
     rows = []
     for name in [strategy] if strategy else STRATEGIES:
         rule = rule_of(name, snapshot)
@@ -141,9 +141,9 @@ def in_force(strategy: str | None = None, symbol: str | None = None, *, resource
 
 def history(strategy: str, symbol: str | None = None, *, resources: Resources | None = None) -> pd.DataFrame:
     """Every version ever set, oldest first: `storage.trading.strategy_params.HISTORY`."""
-    found = resources or live()
+    resources = resources or live()
     _require_name(strategy)
-    return found.parameters.history(strategy, _known(found, symbol))
+    return resources.parameters.history(strategy, _known(resources, symbol))
 
 
 def _require_name(name: str) -> None:
@@ -155,11 +155,11 @@ def _require_name(name: str) -> None:
         raise ConfigError(f"Stored parameters: expected one of {', '.join(STRATEGIES)}, found {name!r}.")
 
 
-def _known(found: Resources, symbol: str | None) -> str | None:
+def _known(resources: Resources, symbol: str | None) -> str | None:
     """The symbol in the desk's spelling. One that nobody trades is refused: a slip would switch off nothing."""
     if symbol is None:
         return None
-    wanted, known = normalise_symbol(symbol), {*found.bars.symbols(), *found.universe()}
+    wanted, known = normalise_symbol(symbol), {*resources.bars.symbols(), *resources.universe()}
     if wanted not in known:
         raise UnknownSymbol(wanted, sorted(known))
     return wanted
@@ -175,7 +175,7 @@ def _require_same_limit(name: str, symbol: str, params: Mapping[str, Any], snaps
 
 
 def _store(
-    found: Resources,
+    resources: Resources,
     name: str,
     symbol: str | None,
     params: Mapping[str, Any],
@@ -187,7 +187,7 @@ def _store(
     author: str,
 ) -> Stored:
     """Add the version and read it back as it was stored."""
-    found.parameters.set(
+    resources.parameters.set(
         name,
         params,
         symbol=symbol,
@@ -197,4 +197,4 @@ def _store(
         preset=preset,
         author=author,
     )
-    return found.parameters.as_of(None).rows[name, symbol]
+    return resources.parameters.as_of(None).rows[name, symbol]

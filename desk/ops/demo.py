@@ -48,27 +48,29 @@ def run(console: Console, resources: Resources | None = None) -> None:
     DeskError
         When a DAG failed; names its log.
     """
-    found = resources or live()
+    resources = resources or live()
     started = time.perf_counter()
     with console.status("Starting PostgreSQL ..."):
-        found.engine.connect().close()
-    with prediction_api(found) as url:
+        resources.engine.connect().close()
+    with prediction_api(resources) as url:
         with console.status("Looking for the newest session ..."):
-            session = sessions.newest_session(found)
+            session = sessions.newest_session(resources)
         with console.status("Preparing Airflow's database ..."):
-            environment = airflow_environment(found.settings) | {"API_URL": url}
+            environment = airflow_environment(resources.settings) | {"API_URL": url}
             migrate(environment)
-        console.print(f"Session [bold]{session}[/bold], {len(found.universe())} symbols and VIX from {found.provider.name}")
+        console.print(
+            f"Session [bold]{session}[/bold], {len(resources.universe())} symbols and VIX from {resources.provider.name}"
+        )
         for dag_id, conf in DAGS:
             command = [sys.executable, "-m", "airflow", "dags", "test", dag_id, session, "--conf", conf]
-            run_dag(console, dag_id, command, environment, found.data_dir / "logs")
+            run_dag(console, dag_id, command, environment, resources.data_dir / "logs")
             if dag_id == "model_training":
-                wait_for_model(url, found.data_dir / "logs" / "demo-api.log")
-        questions = [(strategy.name, symbol) for strategy in found.strategies for symbol in found.universe()]
-        predictions = ask_api(url, questions, found.settings.api_read_keys)
-        tomorrow = ask_next_day(url, found)
-    console.print(summary(found, session, predictions, tomorrow))
-    console.print(where_next(found, time.perf_counter() - started))
+                wait_for_model(url, resources.data_dir / "logs" / "demo-api.log")
+        questions = [(strategy.name, symbol) for strategy in resources.strategies for symbol in resources.universe()]
+        predictions = ask_api(url, questions, resources.settings.api_read_keys)
+        tomorrow = ask_next_day(url, resources)
+    console.print(summary(resources, session, predictions, tomorrow))
+    console.print(where_next(resources, time.perf_counter() - started))
 
 
 def run_dag(console: Console, dag_id: str, command: list[str], environment: Mapping[str, str], logs: Path) -> None:
@@ -130,30 +132,30 @@ def wait_for_model(url: str, log: Path) -> None:
     raise RetryLater(f"The prediction API was not ready in time; its log is {log}.")
 
 
-def ask_next_day(url: str, found: Resources) -> list[dict[str, Any]]:
+def ask_next_day(url: str, resources: Resources) -> list[dict[str, Any]]:
     """The next-day prediction of every symbol that has one."""
-    keys = found.settings.api_read_keys
+    keys = resources.settings.api_read_keys
     headers = {"X-API-Key": keys[0].get_secret_value()} if keys else {}
-    body = {"rows": [{"symbol": symbol} for symbol in found.universe()]}
+    body = {"rows": [{"symbol": symbol} for symbol in resources.universe()]}
     answer = httpx.post(f"{url}/predict-next-day/batch", json=body, headers=headers, timeout=10.0).raise_for_status()
     return [item["prediction"] for item in answer.json()["items"] if item["prediction"] is not None]
 
 
-def summary(found: Resources, session: str, predictions: list[dict[str, Any]], tomorrow: list[dict[str, Any]]) -> Table:
+def summary(resources: Resources, session: str, predictions: list[dict[str, Any]], tomorrow: list[dict[str, Any]]) -> Table:
     """What a person wants to know, a line each, read from the stores."""
     table = Table(title=f"The desk at the close of {session}", show_header=False)
-    bars, symbols, refused, features = _counts(found)
+    bars, symbols, refused, features = _counts(resources)
     table.add_row("Bars loaded", f"{bars:,} of {symbols} symbols, VIX among them")
     table.add_row("Rows quarantined", f"{refused:,}")
     table.add_row("Feature rows", f"{features:,}")
-    training = found.registry.latest_training()
+    training = resources.registry.latest_training()
     table.add_row("Candidate trades", f"{training['candidates']:,}")
     for name, figures in training["models"].items():
         interval = f"95 % interval {figures['auc_low']:.3f} to {figures['auc_high']:.3f}"
         table.add_row(f"Walk-forward AUC, {name}", f"{figures['auc']:.3f}, {interval}; 0.5 is no skill")
-    table.add_row("Champion", f"{training['chosen']}, version {found.registry.champion_version()}")
+    table.add_row("Champion", f"{training['chosen']}, version {resources.registry.champion_version()}")
     for kind in ("unfiltered", "filtered"):
-        stored = latest_run(found.engine, kind)
+        stored = latest_run(resources.engine, kind)
         table.add_row(f"Backtest, {kind}", backtest_line(stored.metrics) if stored else "-")
     if stored:
         table.add_row("", f"out of sample from {stored.meta['first_session']}, net of commission and slippage")
@@ -163,17 +165,17 @@ def summary(found: Resources, session: str, predictions: list[dict[str, Any]], t
     for answer in tomorrow:
         interval = f"expected {answer['predicted_return']:+.2%}, 90 % interval {answer['low']:+.2%} to {answer['high']:+.2%}"
         table.add_row(f"Next day {answer['symbol']}", f"{answer['signal']} for {answer['for_session']}: {interval}")
-    table.add_row("Paper orders", orders_line(found, session))
+    table.add_row("Paper orders", orders_line(resources, session))
     return table
 
 
-def _counts(found: Resources) -> tuple[int, int, int, int]:
+def _counts(resources: Resources) -> tuple[int, int, int, int]:
     """Bars, their symbols, quarantined rows and feature rows in the database."""
     query = sa.text(
         "SELECT (SELECT count(*) FROM research.historical_prices), (SELECT count(DISTINCT symbol) FROM market.raw_prices),"
         " (SELECT count(*) FROM market.quarantine), (SELECT count(*) FROM features.market_features)"
     )
-    with found.engine.connect() as connection:
+    with resources.engine.connect() as connection:
         bars, symbols, refused, features = connection.execute(query).one()
         return bars, symbols, refused, features
 
@@ -190,22 +192,22 @@ def backtest_line(metrics: Mapping[str, Any]) -> str:
     )
 
 
-def orders_line(found: Resources, session: str) -> str:
+def orders_line(resources: Resources, session: str) -> str:
     """Orders decided at the session, and candidates refused with their reasons."""
-    day, portfolio = dt.date.fromisoformat(session), found.settings.portfolio
-    orders = [f"{order.side} {order.quantity} {order.symbol}" for order, _ in found.ledger.orders_decided(portfolio, day)]
-    events = found.ledger.risk_events(portfolio)
+    day, portfolio = dt.date.fromisoformat(session), resources.settings.portfolio
+    orders = [f"{order.side} {order.quantity} {order.symbol}" for order, _ in resources.ledger.orders_decided(portfolio, day)]
+    events = resources.ledger.risk_events(portfolio)
     refused = events[(events["session"] == day) & (events["symbol"] != "")]
     reasons = ", ".join(f"{row.symbol} refused ({row.reason})" for row in refused.itertuples())
     placed = f"{len(orders)} for the open of {next_open(session)}" + (f": {', '.join(orders)}" if orders else "")
     return "; ".join(filter(None, [placed, reasons or ("" if orders else "the strategy saw no entry")]))
 
 
-def where_next(found: Resources, seconds: float) -> str:
+def where_next(resources: Resources, seconds: float) -> str:
     """Where to look after the table."""
-    settings = found.settings
+    settings, folder = resources.settings, resources.data_dir
     return (
         f"\nDone in {seconds:.0f} s. Next: [bold]make up[/bold], then Airflow http://127.0.0.1:{settings.airflow_port}, "
         f"MLflow http://127.0.0.1:{settings.mlflow_port}, API http://127.0.0.1:{settings.api_port}/docs. "
-        f"Data Docs: {found.data_dir}/data_docs/index.html; backtests: {found.data_dir}/runs; logs: {found.data_dir}/logs."
+        f"Data Docs: {folder}/data_docs/index.html; backtests: {folder}/runs; logs: {folder}/logs."
     )

@@ -33,46 +33,46 @@ def look(names: Sequence[str] = (), *, resources: Resources | None = None) -> li
     core.errors.ConfigError
         When there is no such service.
     """
-    found = resources or live()
+    resources = resources or live()
     unknown = sorted({*names} - {*SERVICES})
     if unknown:
         raise ConfigError(f"Service: expected {' or '.join(SERVICES)}, found {unknown[0]!r}.")
-    return [SERVICES[name](found) for name in names or SERVICES]
+    return [SERVICES[name](resources) for name in names or SERVICES]
 
 
-def risk_worker(found: Resources) -> Seen:
+def risk_worker(resources: Resources) -> Seen:
     """The worker by its newest heartbeat, held against the age from which the executor opens nothing."""
     from storage.trading.risk import last_beat
 
-    last = last_beat(found.engine, found.settings.portfolio)
-    limit = heartbeat_limit_seconds(found)
+    last = last_beat(resources.engine, resources.settings.portfolio)
+    limit = heartbeat_limit_seconds(resources)
     if last is None:
-        return Seen(RISK_WORKER, False, f"no heartbeat of {found.settings.portfolio} yet: cli risk-worker")
-    return _aged(RISK_WORKER, found, last.at, limit, f"level {last.level}, mode {last.mode}")
+        return Seen(RISK_WORKER, False, f"no heartbeat of {resources.settings.portfolio} yet: cli risk-worker")
+    return _aged(RISK_WORKER, resources, last.at, limit, f"level {last.level}, mode {last.mode}")
 
 
-def order_listener(found: Resources) -> Seen:
+def order_listener(resources: Resources) -> Seen:
     """The listener by its last word with the venue; one that waits for a person does not do its work."""
     from pipeline.execution.order_listener import halted_by_listener, last_beat
 
-    if found.settings.broker != "alpaca":
-        return Seen(ORDER_LISTENER, True, f"not needed: BROKER={found.settings.broker} has no stream")
-    halt = halted_by_listener(found)
+    if resources.settings.broker != "alpaca":
+        return Seen(ORDER_LISTENER, True, f"not needed: BROKER={resources.settings.broker} has no stream")
+    halt = halted_by_listener(resources)
     if halt is not None:
         return Seen(ORDER_LISTENER, False, f"it has halted the desk and waits for cli resume: {halt.reason}")
-    last = last_beat(found)
+    last = last_beat(resources)
     if last is None:
         return Seen(ORDER_LISTENER, False, "it has not yet spoken with the venue: cli listen")
-    return _aged(ORDER_LISTENER, found, last.at, INTERVALS * last.poll_seconds, f"connections: {last.connections}")
+    return _aged(ORDER_LISTENER, resources, last.at, INTERVALS * last.poll_seconds, f"connections: {last.connections}")
 
 
-def heartbeat_limit_seconds(found: Resources) -> float:
+def heartbeat_limit_seconds(resources: Resources) -> float:
     """The age from which a heartbeat is too old: the executor's own limit, where it has one."""
-    return found.settings.heartbeat_max_age_seconds or INTERVALS * found.settings.risk_interval_seconds
+    return resources.settings.heartbeat_max_age_seconds or INTERVALS * resources.settings.risk_interval_seconds
 
 
-def _aged(service: str, found: Resources, at: dt.datetime, limit_seconds: float, more: str) -> Seen:
-    age = (found.clock() - at).total_seconds()
+def _aged(service: str, resources: Resources, at: dt.datetime, limit_seconds: float, more: str) -> Seen:
+    age = (resources.clock() - at).total_seconds()
     well = age <= limit_seconds
     words = f"{'seen' if well else 'last seen'} {age:.0f} s ago, {more}"
     return Seen(service, well, words if well else f"{words}; expected at most {limit_seconds:g} s", at)

@@ -15,10 +15,10 @@ if TYPE_CHECKING:
     from pipeline.resources import Resources
 
 
-def book_before(found: Resources, day: dt.date) -> MemoryBook:
+def book_before(resources: Resources, day: dt.date) -> MemoryBook:
     """The portfolio's book as it stood after the session before `day`, without the orders decided at that session."""
-    book, portfolio = MemoryBook(), found.settings.portfolio
-    pairs = found.ledger.fills(portfolio)
+    book, portfolio = MemoryBook(), resources.settings.portfolio
+    pairs = resources.ledger.fills(portfolio)
     for order, fill in pairs:
         if fill.session < day:
             _take(book, order, fill)

@@ -36,74 +36,74 @@ class Silent:
     sessions: int
 
 
-def positions_at(found: Resources, day: dt.date) -> list[Position]:
+def positions_at(resources: Resources, day: dt.date) -> list[Position]:
     """What was held at the close of a session."""
-    if not _later(found, day):
-        return found.ledger.positions(found.settings.portfolio)
-    return book_before(found, day + dt.timedelta(days=1)).positions(found.settings.portfolio)
+    if not _later(resources, day):
+        return resources.ledger.positions(resources.settings.portfolio)
+    return book_before(resources, day + dt.timedelta(days=1)).positions(resources.settings.portfolio)
 
 
-def cash_usd(found: Resources) -> Decimal:
+def cash_usd(resources: Resources) -> Decimal:
     """The broker's cash; a broker that does not answer is asked again, as with an order."""
-    return found.patience.retrying()(found.broker.cash_usd)
+    return resources.patience.retrying()(resources.broker.cash_usd)
 
 
-def cash_at(found: Resources, day: dt.date) -> Decimal:
+def cash_at(resources: Resources, day: dt.date) -> Decimal:
     """The broker's cash at the close of a session: today's, less what later fills have brought."""
-    return cash_usd(found) - sum((_flow_usd(fill) for fill in _later(found, day)), Decimal(0))
+    return cash_usd(resources) - sum((_flow_usd(fill) for fill in _later(resources, day)), Decimal(0))
 
 
-def first_usd(found: Resources) -> float:
+def first_usd(resources: Resources) -> float:
     """What the portfolio began with: the paper broker's first cash.
 
     An account elsewhere had money of its own: `BROKER_INITIAL_CASH_USD`, else the first value on record, else what the broker
     says now.
     """
-    if found.paper is not None:
-        return float(found.settings.initial_cash_usd)
-    if found.settings.broker_initial_cash_usd is not None:
-        return float(found.settings.broker_initial_cash_usd)
-    history = found.ledger.equity(found.settings.portfolio)["equity_usd"]
-    return float(history.iloc[0]) if len(history) else float(found.broker.account({}).equity_usd)
+    if resources.paper is not None:
+        return float(resources.settings.initial_cash_usd)
+    if resources.settings.broker_initial_cash_usd is not None:
+        return float(resources.settings.broker_initial_cash_usd)
+    history = resources.ledger.equity(resources.settings.portfolio)["equity_usd"]
+    return float(history.iloc[0]) if len(history) else float(resources.broker.account({}).equity_usd)
 
 
-def peak_usd(found: Resources, day: dt.date) -> float:
+def peak_usd(resources: Resources, day: dt.date) -> float:
     """Highest equity at a close before `day`, and what the portfolio began with."""
-    history = found.ledger.equity(found.settings.portfolio)
+    history = resources.ledger.equity(resources.settings.portfolio)
     before = history.loc[history["session"] < pd.Timestamp(day), "equity_usd"]
-    return max(first_usd(found), float(before.max()) if len(before) else 0.0)
+    return max(first_usd(resources), float(before.max()) if len(before) else 0.0)
 
 
-def recorded(found: Resources) -> dt.date | None:
+def recorded(resources: Resources) -> dt.date | None:
     """Newest session on record."""
-    sessions = found.ledger.equity(found.settings.portfolio)["session"]
+    sessions = resources.ledger.equity(resources.settings.portfolio)["session"]
     return None if sessions.empty else sessions.max().date()
 
 
-def since(found: Resources, day: dt.date) -> dt.datetime:
+def since(resources: Resources, day: dt.date) -> dt.datetime:
     """From when on the venue is asked for fills: `LOOK_BACK` before the session, or before the last one on record.
 
     A desk that was down for longer still learns which of its stops were hit meanwhile.
     """
-    return open_of(min(day, recorded(found) or day)) - LOOK_BACK
+    return open_of(min(day, recorded(resources) or day)) - LOOK_BACK
 
 
-def prices(found: Resources, symbols: Collection[str], day: dt.date, as_of: dt.datetime | None = None) -> dict[str, float]:
+def prices(resources: Resources, symbols: Collection[str], day: dt.date, as_of: dt.datetime | None = None) -> dict[str, float]:
     """Newest close of each symbol at or before a day, known at `as_of`; a symbol that never had one is left out."""
-    return {symbol: close for symbol, (_, close) in found.bars.last_closes(symbols, day, as_of).items()}
+    return {symbol: close for symbol, (_, close) in resources.bars.last_closes(symbols, day, as_of).items()}
 
 
-def silent(found: Resources, symbols: Collection[str], day: dt.date) -> list[Silent]:
+def silent(resources: Resources, symbols: Collection[str], day: dt.date) -> list[Silent]:
     """Symbols whose newest bar is more than `STALE_AFTER_SESSIONS` sessions of their exchange before `day`, sorted."""
-    closes = found.bars.last_closes(symbols, day)
+    closes = resources.bars.last_closes(symbols, day)
     behind = {symbol: len(sessions_between(last, day, calendar_name(symbol))) - 1 for symbol, (last, _) in closes.items()}
     return [
         Silent(symbol, closes[symbol][0], behind[symbol]) for symbol in sorted(closes) if behind[symbol] > STALE_AFTER_SESSIONS
     ]
 
 
-def _later(found: Resources, day: dt.date) -> list[Fill]:
-    return [fill for _, fill in found.ledger.fills(found.settings.portfolio) if fill.session > day]
+def _later(resources: Resources, day: dt.date) -> list[Fill]:
+    return [fill for _, fill in resources.ledger.fills(resources.settings.portfolio) if fill.session > day]
 
 
 def _flow_usd(fill: Fill) -> Decimal:

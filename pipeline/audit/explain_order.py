@@ -59,23 +59,23 @@ def explain(client_order_id: str, *, replay: bool = False, resources: Resources 
     NoSuchOrder
         When there is no such order, or several.
     """
-    found = resources or live()
-    lineage = Lineage(found.engine)
+    resources = resources or live()
+    lineage = Lineage(resources.engine)
     order = _order(lineage, client_order_id)
-    found = _keeper_of(found, order["portfolio"])
-    page = _page(found, lineage, order)
+    resources = _keeper_of(resources, order["portfolio"])
+    page = _page(resources, lineage, order)
     if replay:
-        page["recomputed"] = recompute(found, lineage, order)
+        page["recomputed"] = recompute(resources, lineage, order)
     plain: dict[str, Any] = _plain(page)
     return plain
 
 
-def _keeper_of(found: Resources, portfolio: str) -> Resources:
+def _keeper_of(resources: Resources, portfolio: str) -> Resources:
     """The same desk, looking at the order's portfolio."""
-    if portfolio == found.settings.portfolio:
-        return found
-    other = Resources(found.settings.model_copy(update={"portfolio": portfolio}), found.clock)
-    other.__dict__["engine"] = found.engine
+    if portfolio == resources.settings.portfolio:
+        return resources
+    other = Resources(resources.settings.model_copy(update={"portfolio": portfolio}), resources.clock)
+    other.__dict__["engine"] = resources.engine
     return other
 
 
@@ -88,7 +88,7 @@ def _order(lineage: Lineage, given: str) -> Row:
     return order
 
 
-def _page(found: Resources, lineage: Lineage, order: Row) -> dict[str, Any]:
+def _page(resources: Resources, lineage: Lineage, order: Row) -> dict[str, Any]:
     entry = _entry_of(lineage, order)
     origin = entry or order  # the filter is asked about entries alone
     proof, proof_of_entry = lineage.evidence(order), lineage.evidence(origin)
@@ -101,7 +101,7 @@ def _page(found: Resources, lineage: Lineage, order: Row) -> dict[str, Any]:
         "entry_order": entry and entry["client_order_id"],
         "signal": lineage.signal(proof) if proof else None,
         "prediction": prediction,
-        "model": _model(found, prediction),
+        "model": _model(resources, prediction),
         "features": lineage.features(proof_of_entry) if proof_of_entry else None,
         "served": served
         and {name: served[name] for name in ("id", "served_at", "arm", "source", "feature_hash", "latency_us")},
@@ -117,23 +117,23 @@ def _entry_of(lineage: Lineage, order: Row) -> Row | None:
     return lineage.order(order["entry_order_id"]) if order["entry_order_id"] else None
 
 
-def _model(found: Resources, prediction: Row | None) -> dict[str, Any] | None:
+def _model(resources: Resources, prediction: Row | None) -> dict[str, Any] | None:
     """Version and run of the model that answered; MLflow's word on it where MLflow answers."""
     if prediction is None:
         return None
     known = {"name": prediction["model_name"], "version": prediction["model_version"], "run_id": None}
-    version = next((each for each in _versions(found) if each.version == prediction["model_version"]), None)
-    if version is None or prediction["model_name"] != found.registry.model_name:
+    version = next((each for each in _versions(resources) if each.version == prediction["model_version"]), None)
+    if version is None or prediction["model_name"] != resources.registry.model_name:
         return known
     return known | {"run_id": version.run_id, "registered_at": version.created_at, "aliases": list(version.aliases)}
 
 
-def _versions(found: Resources) -> list[Any]:
+def _versions(resources: Resources) -> list[Any]:
     """The registry's versions; none where MLflow knows no model."""
     from mlflow.exceptions import MlflowException
 
     try:
-        return list(found.registry.aliases.versions())
+        return list(resources.registry.aliases.versions())
     except (MlflowException, NoChampion):
         return []
 
@@ -167,7 +167,7 @@ def _not_linked(page: Mapping[str, Any], order: Row) -> list[str]:
     return missing if order["dag_run"] else [*missing, NO_DAG]
 
 
-def recompute(found: Resources, lineage: Lineage, order: Row) -> dict[str, Any]:
+def recompute(resources: Resources, lineage: Lineage, order: Row) -> dict[str, Any]:
     """Signal, features, score and decision anew from what was known when the order was written down.
 
     Returns
@@ -175,30 +175,32 @@ def recompute(found: Resources, lineage: Lineage, order: Row) -> dict[str, Any]:
     dict
         For each: `same` (bit for bit; None where there is nothing to compare with) and what differs. `same`: of all compared.
     """
-    strategies = _strategies_then(found, order["created_at"])
+    strategies = _strategies_then(resources, order["created_at"])
     entry = _entry_of(lineage, order) or order
-    parts = {"signal": _signal_again(found, lineage, strategies, order), **_score_again(found, lineage, entry)}
-    parts["decision"] = _decision_again(found, strategies, order)
+    parts = {"signal": _signal_again(resources, lineage, strategies, order), **_score_again(resources, lineage, entry)}
+    parts["decision"] = _decision_again(resources, strategies, order)
     compared = [part["same"] for part in parts.values() if part["same"] is not None]
     return {"same": bool(compared) and all(compared), **parts}
 
 
-def _strategies_then(found: Resources, moment: dt.datetime) -> tuple[Strategy, ...]:
+def _strategies_then(resources: Resources, moment: dt.datetime) -> tuple[Strategy, ...]:
     """The desk's strategies with the parameters that were in force."""
-    then = Resources(found.settings, found.clock)
-    then.__dict__.update({name: part for name, part in found.__dict__.items() if name in {"engine", "parameters", "earnings"}})
-    then.__dict__["_in_force"] = found.parameters.as_of(moment)
+    then = Resources(resources.settings, resources.clock)
+    then.__dict__.update(
+        {name: part for name, part in resources.__dict__.items() if name in {"engine", "parameters", "earnings"}}
+    )
+    then.__dict__["_in_force"] = resources.parameters.as_of(moment)
     return then.strategies
 
 
-def _signal_again(found: Resources, lineage: Lineage, strategies: tuple[Strategy, ...], order: Row) -> dict[str, Any]:
+def _signal_again(resources: Resources, lineage: Lineage, strategies: tuple[Strategy, ...], order: Row) -> dict[str, Any]:
     from pipeline.audit.parity_day import signals_at
 
     proof = lineage.evidence(order)
     stored = lineage.signal(proof) if proof else None
     if stored is None:
         return {"same": None, "why": "no signal on record"}
-    rows = signals_at(found, strategies, (order["decision_session"],), as_of=order["created_at"])
+    rows = signals_at(resources, strategies, (order["decision_session"],), as_of=order["created_at"])
     row = rows[(rows["symbol"] == order["symbol"]) & (rows["strategy"] == order["strategy"])]
     if row.empty:
         return {"same": False, "why": "no bar of the symbol was known, or STRATEGIES has the strategy no longer"}
@@ -211,14 +213,14 @@ def _signal_again(found: Resources, lineage: Lineage, strategies: tuple[Strategy
     return {"same": not apart, "apart": apart}
 
 
-def _score_again(found: Resources, lineage: Lineage, entry: Row) -> dict[str, dict[str, Any]]:
+def _score_again(resources: Resources, lineage: Lineage, entry: Row) -> dict[str, dict[str, Any]]:
     """Features and score of the entry, from the bars known then and the very version that answered."""
     proof = lineage.evidence(entry)
     prediction = lineage.prediction(proof) if proof else None
     if proof is None or prediction is None:
         nothing = {"same": None, "why": "no prediction on record"}
         return {"features": nothing, "score": nothing}
-    values = _features_then(found, entry)
+    values = _features_then(resources, entry)
     served = lineage.served(prediction, entry["created_at"])
     stored = lineage.features(proof)
     if served is not None and served["names"] is not None:
@@ -235,26 +237,26 @@ def _score_again(found: Resources, lineage: Lineage, entry: Row) -> dict[str, di
         "apart": apart,
         "from": "the API's record" if served else "the offline store",
     }
-    return {"features": features, "score": _scored(found, prediction, ungated(entry["strategy"]), kept or values)}
+    return {"features": features, "score": _scored(resources, prediction, ungated(entry["strategy"]), kept or values)}
 
 
-def _features_then(found: Resources, entry: Row) -> dict[str, float]:
+def _features_then(resources: Resources, entry: Row) -> dict[str, float]:
     from features.build import build_features
     from pipeline.resources import VIX
 
     symbol, day = entry["symbol"], entry["decision_session"]
-    bars = found.bars.read([symbol, VIX], end=day, as_of=entry["created_at"])
+    bars = resources.bars.read([symbol, VIX], end=day, as_of=entry["created_at"])
     mine, vix = (bars[bars["symbol"] == name].reset_index(drop=True) for name in (symbol, VIX))
     last = build_features(mine, vix).iloc[-1]
     return {name: float(last[name]) for name in FEATURES}
 
 
-def _scored(found: Resources, prediction: Row, rule: str, values: Mapping[str, Any]) -> dict[str, Any]:
+def _scored(resources: Resources, prediction: Row, rule: str, values: Mapping[str, Any]) -> dict[str, Any]:
     """The version's judgement of the features that were kept, beside the one that was stored."""
     from ml.entry_filter.scorer import Scorer
 
     try:
-        model = found.registry.load(prediction["model_version"])
+        model = resources.registry.load(prediction["model_version"])
     except Exception as error:  # noqa: BLE001  # MLflow's own are many; the page says which
         return {"same": None, "why": f"the model cannot be loaded: {error}"}
     row = [float("nan") if values.get(name) is None else float(values[name]) for name in FEATURES]
@@ -264,14 +266,14 @@ def _scored(found: Resources, prediction: Row, rule: str, values: Mapping[str, A
     return {"same": stored == fresh and accepted, "stored": stored, "recomputed": fresh, "apart": fresh - stored}
 
 
-def _decision_again(found: Resources, strategies: tuple[Strategy, ...], order: Row) -> dict[str, Any]:
+def _decision_again(resources: Resources, strategies: tuple[Strategy, ...], order: Row) -> dict[str, Any]:
     """The order anew from signals, predictions and holdings of its decision; a stop or target from its bar."""
     from pipeline.audit.parity_day import decide_again, fill_again
 
     if order["leg"] == Leg.EXIT and order["session"] == order["decision_session"]:
-        return fill_again(found, strategies, order["session"], order["client_order_id"])
-    stored = found.ledger.order(order["client_order_id"])
-    fresh = decide_again(found, strategies, order["decision_session"], as_of=order["created_at"])
+        return fill_again(resources, strategies, order["session"], order["client_order_id"])
+    stored = resources.ledger.order(order["client_order_id"])
+    fresh = decide_again(resources, strategies, order["decision_session"], as_of=order["created_at"])
     mine: OrderIntent | None = next((each for each in fresh if each.client_order_id == order["client_order_id"]), None)
     if mine is None or stored is None:
         return {"same": False, "why": "the decision made again has no such order"}

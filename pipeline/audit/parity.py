@@ -124,10 +124,10 @@ def compare(record: Record, result: Result, signals: pd.DataFrame) -> Parity:
 
 def of_replay(replayed: Replay, *, resources: Resources | None = None) -> Parity:
     """Hold a replay against the portfolio backtest of its sessions, symbols and answers of the filter."""
-    found = resources or live()
+    resources = resources or live()
     first, last = (replayed.equity["session"].iloc[place].date() for place in (0, -1))
     symbols = sorted(set(replayed.signals["symbol"]))
-    result, signals = backtest_of(found, first, last, symbols, strategies=replayed.strategies, accept=replayed.accept)
+    result, signals = backtest_of(resources, first, last, symbols, strategies=replayed.strategies, accept=replayed.accept)
     return compare(Record(replayed.trades, replayed.positions, replayed.equity, replayed.signals), result, signals)
 
 
@@ -144,8 +144,12 @@ def of_ledger(first: dt.date | None, last: dt.date | None, *, resources: Resourc
     DataError
         When nothing is on record.
     """
-    found = resources or live()
-    ledger, portfolio, names = found.ledger, found.settings.portfolio, [strategy.name for strategy in found.strategies]
+    resources = resources or live()
+    ledger, portfolio, names = (
+        resources.ledger,
+        resources.settings.portfolio,
+        [strategy.name for strategy in resources.strategies],
+    )
     equity = ledger.equity(portfolio)
     equity = equity[(equity["session"] >= pd.Timestamp(first or LONG_AGO)) & (equity["session"] <= pd.Timestamp(last or FAR))]
     if equity.empty:
@@ -158,7 +162,13 @@ def of_ledger(first: dt.date | None, last: dt.date | None, *, resources: Resourc
     trades = trades_of([(order, fill) for order, fill in ledger.fills(portfolio) if fill.session <= days[-1]])
     held = tuple(ledger.positions(portfolio))
     result, expected = backtest_of(
-        found, days[0], days[-1], found.universe(), found.strategies, accept=accept, initial_cash_usd=first_usd(found)
+        resources,
+        days[0],
+        days[-1],
+        resources.universe(),
+        resources.strategies,
+        accept=accept,
+        initial_cash_usd=first_usd(resources),
     )
     mine = signals[signals["strategy"].isin(names)]
     record = Record(trades[trades["decision_session"] >= pd.Timestamp(days[0])], held, equity, mine)
@@ -166,7 +176,7 @@ def of_ledger(first: dt.date | None, last: dt.date | None, *, resources: Resourc
 
 
 def backtest_of(  # noqa: PLR0917  # a question of six parts
-    found: Resources,
+    resources: Resources,
     first: dt.date,
     last: dt.date,
     symbols: Sequence[str],
@@ -179,14 +189,14 @@ def backtest_of(  # noqa: PLR0917  # a question of six parts
     from features.regime import with_vix
     from pipeline.bars import load_bars
 
-    frame, vix = load_bars(found, last.isoformat(), list(symbols))
+    frame, vix = load_bars(resources, last.isoformat(), list(symbols))
     bars = {str(symbol): with_vix(part.reset_index(drop=True), vix) for symbol, part in frame.groupby("symbol")}
     result = backtest(
         bars,
         strategies,
-        found.costs,
-        limits=found.limits,
-        initial_cash_usd=found.settings.initial_cash_usd if initial_cash_usd is None else initial_cash_usd,
+        resources.costs,
+        limits=resources.limits,
+        initial_cash_usd=resources.settings.initial_cash_usd if initial_cash_usd is None else initial_cash_usd,
         accept=accept,
         start=first,
     )

@@ -87,15 +87,15 @@ def record_day(session: str, *, resources: Resources | None = None) -> dict[str,
     """
     from storage.trading.parity import ParityLedger
 
-    found = resources or live()
-    day = measure(found, dt.date.fromisoformat(session))
-    row = row_of(day, found.settings.portfolio, joint_name(found.strategies))
-    ledger = ParityLedger(found.engine)
-    before = ledger.of_session(found.settings.portfolio, day.session)
+    resources = resources or live()
+    day = measure(resources, dt.date.fromisoformat(session))
+    row = row_of(day, resources.settings.portfolio, joint_name(resources.strategies))
+    ledger = ParityLedger(resources.engine)
+    before = ledger.of_session(resources.settings.portfolio, day.session)
     ledger.add(row)
     if _signal_rows(row) and (before is None or _signal_rows(row) != _signal_rows(before)):
         said = [f"{each.symbol}: {each.detail}" for each in day.differences if each.cause == "signal"]
-        found.alerts.send(f"Signals of {session} are not the backtest's", "\n".join(said))
+        resources.alerts.send(f"Signals of {session} are not the backtest's", "\n".join(said))
     kept = (f"{cause}_{what}" for cause in CAUSES for what in ("differences", "usd"))
     return {"session": session, **{name: row[name] for name in kept}, "details": row["details"]}
 
@@ -105,18 +105,18 @@ def _signal_rows(row: Mapping[str, Any]) -> list[dict[str, Any]]:
     return [each for each in row["details"] if each["cause"] == "signal"]
 
 
-def measure(found: Resources, day: dt.date) -> Day:
+def measure(resources: Resources, day: dt.date) -> Day:
     """Hold the live portfolio's session `day` against the backtest: the orders it filled, and the signals of its close."""
     before = sessions_between(day - dt.timedelta(days=10), day)[-2].date()
-    portfolio = found.settings.portfolio
-    signals = signals_at(found, found.strategies, (before, day))
-    parts = [_signals_apart(found, each, signals) for each in (before, day)]
+    portfolio = resources.settings.portfolio
+    signals = signals_at(resources, resources.strategies, (before, day))
+    parts = [_signals_apart(resources, each, signals) for each in (before, day)]
     apart = pd.concat([part for part in parts if len(part)] or parts[:1], ignore_index=True)
     then = apart[apart["session"] == pd.Timestamp(before)]
     decided = set(zip(then["strategy"], then["symbol"], strict=True))
-    closes = closes_at(found, day)
-    made = [pair for pair in found.ledger.fills(portfolio) if pair[1].session == day]
-    expected = _lived_again(found, before, day, signals)
+    closes = closes_at(resources, day)
+    made = [pair for pair in resources.ledger.fills(portfolio) if pair[1].session == day]
+    expected = _lived_again(resources, before, day, signals)
     mine, theirs = _money(made, closes), _money(expected, closes)
     named = zip(apart["strategy"], apart["symbol"], apart["session"], apart["detail"], strict=True)
     rows = [Difference("signal", name, symbol, f"{session:%Y-%m-%d}: {detail}") for name, symbol, session, detail in named]
@@ -126,12 +126,12 @@ def measure(found: Resources, day: dt.date) -> Day:
 
 
 def signals_at(
-    found: Resources, strategies: Sequence[Strategy], days: tuple[dt.date, ...], as_of: dt.datetime | None = None
+    resources: Resources, strategies: Sequence[Strategy], days: tuple[dt.date, ...], as_of: dt.datetime | None = None
 ) -> pd.DataFrame:
     """SIGNALS with strategy, symbol and close of some sessions, computed now from the bars known at `as_of`, or all."""
     from features.regime import with_vix
 
-    bars = found.bars.read([*found.universe(), VIX], end=max(days), as_of=as_of)
+    bars = resources.bars.read([*resources.universe(), VIX], end=max(days), as_of=as_of)
     vix = bars[bars["symbol"] == VIX]
     rows = []
     for _, part in bars[bars["symbol"] != VIX].groupby("symbol"):
@@ -140,60 +140,62 @@ def signals_at(
     return pd.concat(rows, ignore_index=True)
 
 
-def closes_at(found: Resources, day: dt.date, as_of: dt.datetime | None = None) -> dict[str, float]:
+def closes_at(resources: Resources, day: dt.date, as_of: dt.datetime | None = None) -> dict[str, float]:
     """Last close of each symbol of the universe, and of each that was ever held, at or before a session."""
-    traded = {fill.symbol for _, fill in found.ledger.fills(found.settings.portfolio)}
-    return prices(found, {*found.universe(), *traded}, day, as_of)
+    traded = {fill.symbol for _, fill in resources.ledger.fills(resources.settings.portfolio)}
+    return prices(resources, {*resources.universe(), *traded}, day, as_of)
 
 
-def holdings_before(found: Resources, book: MemoryBook, before: dt.date, as_of: dt.datetime | None = None) -> Holdings:
+def holdings_before(resources: Resources, book: MemoryBook, before: dt.date, as_of: dt.datetime | None = None) -> Holdings:
     """What the portfolio had at the close of `before`, for a decision there."""
-    ledger, portfolio = found.ledger, found.settings.portfolio
+    ledger, portfolio = resources.ledger, resources.settings.portfolio
     waiting = [order for order, _ in book.open_orders(portfolio)]
     history = ledger.equity(portfolio)
     at = history.loc[history["session"] == pd.Timestamp(before), "cash_usd"]
-    initial = first_usd(found)
+    initial = first_usd(resources)
     cash = float(at.iloc[0]) if len(at) else initial + float(book.cash_flow_usd(portfolio))
     past = history.loc[history["session"] < pd.Timestamp(before), "equity_usd"]
     peak = max(initial, float(past.max())) if len(past) else initial
-    return Holdings(portfolio, book.positions(portfolio), waiting, cash, closes_at(found, before, as_of), peak)
+    return Holdings(portfolio, book.positions(portfolio), waiting, cash, closes_at(resources, before, as_of), peak)
 
 
 def decide_again(
-    found: Resources, strategies: Sequence[Strategy], session: dt.date, *, as_of: dt.datetime | None = None
+    resources: Resources, strategies: Sequence[Strategy], session: dt.date, *, as_of: dt.datetime | None = None
 ) -> tuple[OrderIntent, ...]:
     """What the desk decides at a close it has lived through, from the bars known at `as_of` and what it held then."""
-    signals = signals_at(found, strategies, (session,), as_of)
-    return _decided(found, strategies, _book_at(found, session), session, signals, as_of)
+    signals = signals_at(resources, strategies, (session,), as_of)
+    return _decided(resources, strategies, _book_at(resources, session), session, signals, as_of)
 
 
-def fill_again(found: Resources, strategies: Sequence[Strategy], session: dt.date, client_order_id: str) -> dict[str, Any]:
+def fill_again(resources: Resources, strategies: Sequence[Strategy], session: dt.date, client_order_id: str) -> dict[str, Any]:
     """A stop or target that the paper broker executed in a session, executed again; `same` is None at any other venue."""
-    stored = [fill for order, fill in found.ledger.fills(found.settings.portfolio) if order.client_order_id == client_order_id]
-    if found.paper is None or not stored:
+    stored = [
+        fill for order, fill in resources.ledger.fills(resources.settings.portfolio) if order.client_order_id == client_order_id
+    ]
+    if resources.paper is None or not stored:
         return {"same": None, "why": "the venue executed it by its own prices" if stored else "no fill on record"}
     before = sessions_between(session - dt.timedelta(days=10), session)[-2].date()
     fresh = [
         fill
-        for order, fill in _lived_again(found, before, session, signals_at(found, strategies, (before,)))
+        for order, fill in _lived_again(resources, before, session, signals_at(resources, strategies, (before,)))
         if order.client_order_id == client_order_id
     ]
     return {"same": fresh == stored, "why": "" if fresh == stored else f"stored {stored}, again {fresh}"}
 
 
-def _lived_again(found: Resources, before: dt.date, day: dt.date, signals: pd.DataFrame) -> list[tuple[OrderIntent, Fill]]:
+def _lived_again(resources: Resources, before: dt.date, day: dt.date, signals: pd.DataFrame) -> list[tuple[OrderIntent, Fill]]:
     """The session's fills had the backtest decided at the close before it."""
-    portfolio = found.settings.portfolio
-    book = _book_at(found, before)
+    portfolio = resources.settings.portfolio
+    book = _book_at(resources, before)
     known = {fill.fill_id for _, fill in book.fills(portfolio)}
-    broker = PaperBroker(book, found.costs, portfolio=portfolio)
-    place(book, broker, _decided(found, found.strategies, book, before, signals))
-    broker.advance(day, found.bars.read(found.universe(), start=day, end=day))
+    broker = PaperBroker(book, resources.costs, portfolio=portfolio)
+    place(book, broker, _decided(resources, resources.strategies, book, before, signals))
+    broker.advance(day, resources.bars.read(resources.universe(), start=day, end=day))
     return [pair for pair in book.fills(portfolio) if pair[1].fill_id not in known]
 
 
 def _decided(  # noqa: PLR0917  # private, each named at its calls
-    found: Resources,
+    resources: Resources,
     strategies: Sequence[Strategy],
     book: MemoryBook,
     session: dt.date,
@@ -201,38 +203,38 @@ def _decided(  # noqa: PLR0917  # private, each named at its calls
     as_of: dt.datetime | None = None,
 ) -> tuple[OrderIntent, ...]:
     rows = signals[signals["session"] == pd.Timestamp(session)].reset_index(drop=True)
-    said, holdings = answers_of(found.ledger.predictions(session)), holdings_before(found, book, session, as_of)
+    said, holdings = answers_of(resources.ledger.predictions(session)), holdings_before(resources, book, session, as_of)
     decisions = decide(
-        session, rows, strategies, holdings, found.limits, accept=said.accept, probability=said.probability, arms=said.arms
+        session, rows, strategies, holdings, resources.limits, accept=said.accept, probability=said.probability, arms=said.arms
     )
     return decisions.intents
 
 
-def _book_at(found: Resources, session: dt.date) -> MemoryBook:
+def _book_at(resources: Resources, session: dt.date) -> MemoryBook:
     """The book at the close of a session, without the orders decided there."""
-    return _with_waiting(found, book_before(found, next_session(session)), session)
+    return _with_waiting(resources, book_before(resources, next_session(session)), session)
 
 
-def _with_waiting(found: Resources, book: MemoryBook, before: dt.date) -> MemoryBook:
+def _with_waiting(resources: Resources, book: MemoryBook, before: dt.date) -> MemoryBook:
     """Add the exits that were decided earlier and have not been filled: they wait for a bar."""
-    portfolio = found.settings.portfolio
-    open_exits = [order for order, _ in found.ledger.open_orders(portfolio)]
-    later = [order for order, fill in found.ledger.fills(portfolio) if fill.session > before]
+    portfolio = resources.settings.portfolio
+    open_exits = [order for order, _ in resources.ledger.open_orders(portfolio)]
+    later = [order for order, fill in resources.ledger.fills(portfolio) if fill.session > before]
     for order in (*open_exits, *later):
         if order.leg is Leg.EXIT and order.decision_session < before and book.order(order.client_order_id) is None:
             accept(book, order)
     return book
 
 
-def _signals_apart(found: Resources, day: dt.date, signals: pd.DataFrame) -> pd.DataFrame:
+def _signals_apart(resources: Resources, day: dt.date, signals: pd.DataFrame) -> pd.DataFrame:
     """Stored signals of a session that differ from the ones computed now, with a word about why."""
-    stored = found.ledger.signals(day)
-    stored = stored[stored["strategy"].isin([strategy.name for strategy in found.strategies])]
+    stored = resources.ledger.signals(day)
+    stored = stored[stored["strategy"].isin([strategy.name for strategy in resources.strategies])]
     apart = signal_gap(stored, signals[signals["session"] == pd.Timestamp(day)])
     if stored.empty or apart.empty:  # a day on which the desk did not run has no signals to differ
         return apart.iloc[:0]
     moment = deadlines(pd.DatetimeIndex([pd.Timestamp(day)]))[0].to_pydatetime()
-    then = signal_gap(stored, signals_at(found, found.strategies, (day,), as_of=moment))
+    then = signal_gap(stored, signals_at(resources, resources.strategies, (day,), as_of=moment))
     why = " (a bar was revised since)" if then.empty else " (not even from the bars known then: code or parameters changed)"
     return apart.assign(detail=apart["detail"] + why)
 

@@ -139,13 +139,13 @@ def run(
     NoChampion
         When a model is asked for and there is none.
     """
-    found = resources or live()
+    resources = resources or live()
     started = time.perf_counter()
-    traded = tuple(strategies) or found.strategies
-    known = read_known(found, first, last, [normalise_symbol(each) for each in symbols] or found.universe())
-    past = past_of(known, traded, _filter(found, model))
+    traded = tuple(strategies) or resources.strategies
+    known = read_known(resources, first, last, [normalise_symbol(each) for each in symbols] or resources.universe())
+    past = past_of(known, traded, _filter(resources, model))
     read = time.perf_counter()
-    desk = Desk(found, traded, f"{NOT_LIVE}-{first}-{last}")
+    desk = Desk(resources, traded, f"{NOT_LIVE}-{first}-{last}")
     for done, stamp in enumerate(past.sessions):
         desk.live_through(stamp, past)
         on_progress(done + 1, len(past.sessions))
@@ -173,15 +173,15 @@ class Desk:
         Candidates not entered so far.
     """
 
-    def __init__(self, found: Resources, strategies: tuple[Strategy, ...], portfolio: str) -> None:
+    def __init__(self, resources: Resources, strategies: tuple[Strategy, ...], portfolio: str) -> None:
         self.portfolio = portfolio
         self.book = MemoryBook()
         self.refusals: list[Refusal] = []
-        self._strategies, self._limits = strategies, found.limits
+        self._strategies, self._limits = strategies, resources.limits
         self._enters_at_open = any(strategy.entry == "open" for strategy in strategies)
         self._exits_at_close = any(strategy.exit == "close" for strategy in strategies)
-        cash = found.settings.initial_cash_usd
-        self._broker = PaperBroker(self.book, found.costs, portfolio=portfolio, initial_cash_usd=cash)
+        cash = resources.settings.initial_cash_usd
+        self._broker = PaperBroker(self.book, resources.costs, portfolio=portfolio, initial_cash_usd=cash)
         self._closes: dict[str, float] = {}
         self._peak_usd = float(cash)
         self._values: list[tuple[pd.Timestamp, float]] = []
@@ -288,10 +288,10 @@ def _answered(parts: Sequence[pd.DataFrame]) -> pd.DataFrame:
     return pd.DataFrame({name: pd.Series(dtype=kind) for name, kind in kinds.items()})
 
 
-def _filter(found: Resources, model: str | None) -> EntryFilter | None:
+def _filter(resources: Resources, model: str | None) -> EntryFilter | None:
     if model is None:
         return None
-    return found.registry.champion() if model == "champion" else found.registry.load(model)
+    return resources.registry.champion() if model == "champion" else resources.registry.load(model)
 
 
 def _answers(

@@ -80,7 +80,7 @@ class Known:
         return seen, np.unique(seen[(seen > own) & (seen < len(self.sessions))])
 
 
-def read_known(found: Resources, first: dt.date, last: dt.date, symbols: Sequence[str]) -> Known:
+def read_known(resources: Resources, first: dt.date, last: dt.date, symbols: Sequence[str]) -> Known:
     """What the store knows of the symbols up to `last`, for decisions from `first` to `last`.
 
     Raises
@@ -92,7 +92,7 @@ def read_known(found: Resources, first: dt.date, last: dt.date, symbols: Sequenc
     sessions = sessions_between(first, last, name)
     if sessions.empty:
         raise DataError(f"Sessions: expected at least one from {first} to {last}, found none. Widen --from and --to.")
-    table = found.bars.versions([*symbols, VIX], end=last)
+    table = resources.bars.versions([*symbols, VIX], end=last)
     versions = {str(symbol): part.reset_index(drop=True) for symbol, part in table.groupby("symbol")}
     vix = versions.pop(VIX, table.iloc[:0])
     missing = sorted(set(symbols) - set(versions))

@@ -17,17 +17,17 @@ def run(session: str, *, resources: Resources | None = None) -> dict[str, Any]:
     from features.build import build_features
     from features.normalise import normalise
 
-    found = resources or live()
-    bars, vix = load_bars(found, session)
+    resources = resources or live()
+    bars, vix = load_bars(resources, session)
     frame = build_features(bars, vix)
-    found.features.apply()
-    written = found.features.write_offline(frame)
-    found.bars.write_normalized(normalise(bars))
+    resources.features.apply()
+    written = resources.features.write_offline(frame)
+    resources.bars.write_normalized(normalise(bars))
     return {"session": session, "rows": len(frame), "written": written}
 
 
 def materialise(session: str, *, resources: Resources | None = None) -> dict[str, Any]:
     """Copy the newest features up to `session` to the online store."""
-    found = resources or live()
-    found.features.materialise(dt.date.fromisoformat(session))
-    return {"session": session, "symbols": len(found.universe())}
+    resources = resources or live()
+    resources.features.materialise(dt.date.fromisoformat(session))
+    return {"session": session, "symbols": len(resources.universe())}

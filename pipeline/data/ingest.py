@@ -53,40 +53,40 @@ def fetch_symbols(
     from ingestion.expectations import validate
     from ingestion.jumps import rescaled_symbols
 
-    found = resources or live()
+    resources = resources or live()
     day = dt.date.fromisoformat(session)
-    start = dt.date.fromisoformat(found.settings.history_start) if full_history else _resume_from(found, symbols, day)
-    download = found.provider.fetch(list(symbols), start, day)
+    start = dt.date.fromisoformat(resources.settings.history_start) if full_history else _resume_from(resources, symbols, day)
+    download = resources.provider.fetch(list(symbols), start, day)
     if download.failed:
         log.warning("symbols_failed", session=session, failed=download.failed)
-        found.alerts.send(f"Bars missing for {session}", "\n".join(f"{s}: {why}" for s, why in download.failed.items()))
+        resources.alerts.send(f"Bars missing for {session}", "\n".join(f"{s}: {why}" for s, why in download.failed.items()))
     if download.bars.empty:
         raise DataError(f"{session}: no bars for {list(symbols)}: {download.failed}. Check the symbols and the provider.")
 
-    context = _stored_context(found, symbols, day)
+    context = _stored_context(resources, symbols, day)
     rescaled = [] if full_history else rescaled_symbols(download.bars, context)
     if rescaled:
         log.warning("history_rescaled", session=session, symbols=rescaled, remedy="the whole history is loaded again")
-        return fetch_symbols(session, symbols, full_history=True, resources=found)
+        return fetch_symbols(session, symbols, full_history=True, resources=resources)
     checked = validate(
         download.bars,
         session=day,
         actions=download.actions,
         context=context,
         expected_symbols=tuple(symbols),
-        max_bad_fraction=found.settings.max_bad_fraction,
-        jump_fail_bps=found.settings.jump_fail_bps,
+        max_bad_fraction=resources.settings.max_bad_fraction,
+        jump_fail_bps=resources.settings.jump_fail_bps,
         min_history=MIN_HISTORY,
     )
-    run_id = found.bars.write_validation_run(checked.results, session=day, passed=checked.passed)
-    found.bars.write_quarantine(checked.quarantined, run_id)
-    build_data_docs(found.bars.validation_results(day), found.data_dir / "data_docs")
+    run_id = resources.bars.write_validation_run(checked.results, session=day, passed=checked.passed)
+    resources.bars.write_quarantine(checked.quarantined, run_id)
+    build_data_docs(resources.bars.validation_results(day), resources.data_dir / "data_docs")
     if not checked.passed:
-        found.alerts.send(f"Bars for {session} rejected", checked.summary())
+        resources.alerts.send(f"Bars for {session} rejected", checked.summary())
         checked.require()
-    _warn(found, checked)
-    written = _store(found, checked.good, known=set(context["symbol"]) if not full_history else set())
-    found.bars.write_actions(download.actions, found.clock())
+    _warn(resources, checked)
+    written = _store(resources, checked.good, known=set(context["symbol"]) if not full_history else set())
+    resources.bars.write_actions(download.actions, resources.clock())
     return {
         "session": session,
         "fetched": len(download.bars),
@@ -98,22 +98,25 @@ def fetch_symbols(
     }
 
 
-def _store(found: Resources, bars: pd.DataFrame, known: set[str]) -> WriteResult:
+def _store(resources: Resources, bars: pd.DataFrame, known: set[str]) -> WriteResult:
     """Write the bars; those of a finished history, or of a symbol whose arrival nobody watched, count as backfilled."""
-    watched = bars["symbol"].isin(known) & (not found.historical)
+    watched = bars["symbol"].isin(known) & (not resources.historical)
     parts = [
-        found.bars.write(
-            bars[rows].reset_index(drop=True), source=found.provider.name, ingested_at=found.clock(), backfilled=backfilled
+        resources.bars.write(
+            bars[rows].reset_index(drop=True),
+            source=resources.provider.name,
+            ingested_at=resources.clock(),
+            backfilled=backfilled,
         )
         for rows, backfilled in ((watched, False), (~watched, True))
     ]
     return parts[0] + parts[1]
 
 
-def _warn(found: Resources, checked: Validation) -> None:
+def _warn(resources: Resources, checked: Validation) -> None:
     """Mail what does not stop the load and yet needs a look: symbols missing, stale or short of history."""
-    if not found.historical and any(checked.results[kind] for kind in ("missing", "stale", "short")):
-        found.alerts.send(f"Bars for {checked.results['session']} are loaded and need a look", checked.summary())
+    if not resources.historical and any(checked.results[kind] for kind in ("missing", "stale", "short")):
+        resources.alerts.send(f"Bars for {checked.results['session']} are loaded and need a look", checked.summary())
 
 
 def _stored_context(resources: Resources, symbols: Sequence[str], day: dt.date) -> pd.DataFrame:

@@ -30,33 +30,33 @@ def load_file(path: Path, *, resources: Resources | None = None) -> dict[str, An
     """
     from ingestion.earnings import read_csv
 
-    found = resources or live()
-    return _stored(found, read_csv(path, today=found.clock().date()), source="file")
+    resources = resources or live()
+    return _stored(resources, read_csv(path, today=resources.clock().date()), source="file")
 
 
 def load_yahoo(symbols: Sequence[str] = (), *, resources: Resources | None = None) -> dict[str, Any]:
     """Add the dates that Yahoo Finance lists for the symbols, all of the universe unless given; see `_stored`."""
     from ingestion.providers.yahoo_earnings import fetch_earnings
 
-    found = resources or live()
-    return _stored(found, fetch_earnings(found.yahoo, symbols or found.universe()), source="yfinance")
+    resources = resources or live()
+    return _stored(resources, fetch_earnings(resources.yahoo, symbols or resources.universe()), source="yfinance")
 
 
 def known(*, resources: Resources | None = None) -> pd.DataFrame:
     """What is stored, one row a symbol of the universe or of the calendar: symbol, dates (count), first, newest."""
     import pandas as pd
 
-    found = resources or live()
-    dates = found.earnings.calendar()
+    resources = resources or live()
+    dates = resources.earnings.calendar()
     rows = [
         (symbol, len(days), str(days[0]) if days else None, str(days[-1]) if days else None)
-        for symbol in sorted({*found.universe(), *dates})
+        for symbol in sorted({*resources.universe(), *dates})
         for days in [dates.get(symbol, ())]
     ]
     return pd.DataFrame(rows, columns=["symbol", "dates", "first", "newest"])
 
 
-def _stored(found: Resources, read: Announcements, *, source: str) -> dict[str, Any]:
+def _stored(resources: Resources, read: Announcements, *, source: str) -> dict[str, Any]:
     """Add what was read and say what came of it.
 
     Returns
@@ -66,15 +66,15 @@ def _stored(found: Resources, read: Announcements, *, source: str) -> dict[str, 
         (symbols of the universe of which no date is known: the gate never holds them back) and `not_traded` (symbols with
         dates that are not in the universe: a slip in their spelling shows here).
     """
-    read.require(found.settings.max_bad_fraction)
-    new = found.earnings.write(read.dates, source=source, ingested_at=found.clock())
-    universe = {normalise_symbol(symbol) for symbol in found.universe()}
+    read.require(resources.settings.max_bad_fraction)
+    new = resources.earnings.write(read.dates, source=source, ingested_at=resources.clock())
+    universe = {normalise_symbol(symbol) for symbol in resources.universe()}
     outcome = {
         "read": len(read.dates),
         "new": new,
         "refused": list(read.refused),
         "failed": dict(read.failed),
-        "without": sorted(universe - set(found.earnings.calendar())),
+        "without": sorted(universe - set(resources.earnings.calendar())),
         "not_traded": sorted(set(read.dates["symbol"]) - universe),
     }
     log.info("earnings_loaded", source=source, **outcome)

@@ -43,28 +43,28 @@ def send(session: str, *, again: bool = False, resources: Resources | None = Non
     """
     from monitoring.daily_mail import to_html, to_text
 
-    found = resources or live()
-    evening = evening_of(found, session)
+    resources = resources or live()
+    evening = evening_of(resources, session)
     text = to_text(evening)
-    untold = None if again else _why_not(found, session, _news(evening))
+    untold = None if again else _why_not(resources, session, _news(evening))
     if untold is not None:
         return {"session": session, "sent": False, "subject": evening.subject, "reason": untold}
-    sent = found.alerts.send(evening.subject, text, "warning" if evening.attention else "info", html=to_html(evening))
+    sent = resources.alerts.send(evening.subject, text, "warning" if evening.attention else "info", html=to_html(evening))
     if sent:
-        _keep(found, session, _news(evening))
+        _keep(resources, session, _news(evening))
     return {"session": session, "sent": sent, "subject": evening.subject}
 
 
-def _why_not(found: Resources, session: str, news: str) -> str | None:
+def _why_not(resources: Resources, session: str, news: str) -> str | None:
     """Why a mail is not sent unless asked for, or None."""
-    day, path = dt.date.fromisoformat(session), _kept_at(found, session)
-    if is_past(found, day):
+    day, path = dt.date.fromisoformat(session), _kept_at(resources, session)
+    if is_past(resources, day):
         return PAST
     if not path.exists():
         return None
     if path.read_text() == news:
         return "sent before, and nothing has changed"
-    return "sent before, and the next session has opened" if has_opened(found, day) else None
+    return "sent before, and the next session has opened" if has_opened(resources, day) else None
 
 
 def _news(evening: Evening) -> str:
@@ -74,54 +74,54 @@ def _news(evening: Evening) -> str:
     return to_text(replace(evening, limits=()))
 
 
-def _keep(found: Resources, session: str, news: str) -> None:
-    path = _kept_at(found, session)
+def _keep(resources: Resources, session: str, news: str) -> None:
+    path = _kept_at(resources, session)
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(news)
 
 
-def _kept_at(found: Resources, session: str) -> Path:
-    return found.data_dir / "mails" / f"{found.settings.portfolio}-{session}.txt"
+def _kept_at(resources: Resources, session: str) -> Path:
+    return resources.data_dir / "mails" / f"{resources.settings.portfolio}-{session}.txt"
 
 
-def evening_of(found: Resources, session: str) -> Evening:
+def evening_of(resources: Resources, session: str) -> Evening:
     """What the ledger says of a session's evening."""
     from monitoring.daily_mail import Evening
 
-    day, portfolio = dt.date.fromisoformat(session), found.settings.portfolio
-    curve = found.ledger.equity(portfolio)
+    day, portfolio = dt.date.fromisoformat(session), resources.settings.portfolio
+    curve = resources.ledger.equity(portfolio)
     curve = curve[curve["session"].dt.date <= day]
-    start = first_usd(found)
+    start = first_usd(resources)
     equity = float(curve["equity_usd"].iloc[-1]) if len(curve) else start
     before = float(curve["equity_usd"].iloc[-2]) if len(curve) > 1 else start
-    positions = _positions(found, day)
+    positions = _positions(resources, day)
     return Evening(
         session=session,
         opens=next_open(session).isoformat(),
         portfolio=portfolio,
-        broker=found.broker.name,
+        broker=resources.broker.name,
         equity_usd=equity,
         day_usd=equity - before,
         total_pct=100 * (equity / start - 1) if start > 0 else 0.0,
         cash_usd=float(curve["cash_usd"].iloc[-1]) if len(curve) else start,
-        model=_model(found, day),
-        attention=_attention(found, day),
+        model=_model(resources, day),
+        attention=_attention(resources, day),
         fills=[
             f"{fill.side} {fill.quantity.normalize():f} {fill.symbol} at {fill.price:.2f} ({fill.reason or order.leg})"
-            for order, fill in found.ledger.fills(portfolio)
+            for order, fill in resources.ledger.fills(portfolio)
             if fill.session == day
         ],
-        unfilled=_unfilled(found, curve, day),
-        orders=_orders(found, day),
-        refused=_refused(found, day),
+        unfilled=_unfilled(resources, curve, day),
+        orders=_orders(resources, day),
+        refused=_refused(resources, day),
         positions=positions,
-        limits=_limits(found, curve, positions, equity, start),
+        limits=_limits(resources, curve, positions, equity, start),
     )
 
 
-def _orders(found: Resources, day: dt.date) -> list[str]:
+def _orders(resources: Resources, day: dt.date) -> list[str]:
     """What was ordered for the sessions to come; one that has ended already says why."""
-    coming = found.ledger.orders_for(found.settings.portfolio, day, day + AHEAD)
+    coming = resources.ledger.orders_for(resources.settings.portfolio, day, day + AHEAD)
     return [
         f"{order.leg}: {order.side} {order.quantity.normalize():f} {order.symbol}, {state}"
         + (f": {reason}" if state in UNFILLED else "")
@@ -130,27 +130,27 @@ def _orders(found: Resources, day: dt.date) -> list[str]:
     ]
 
 
-def _unfilled(found: Resources, curve: pd.DataFrame, day: dt.date) -> list[str]:
+def _unfilled(resources: Resources, curve: pd.DataFrame, day: dt.date) -> list[str]:
     """Orders for the sessions since the last one on record that ended without being filled, or with a part, and why."""
     earlier = curve[curve["session"].dt.date < day]["session"]
     after = earlier.iloc[-1].date() if len(earlier) else day - dt.timedelta(days=1)
     lines = []
-    for order, state, reason in found.ledger.orders_for(found.settings.portfolio, after, day):
+    for order, state, reason in resources.ledger.orders_for(resources.settings.portfolio, after, day):
         if state in UNFILLED:
-            filled = found.ledger.filled(order.client_order_id)
+            filled = resources.ledger.filled(order.client_order_id)
             part = f"{filled.normalize():f} of " if filled else ""
             asked = f"{order.leg}: {order.side} {part}{order.quantity.normalize():f} {order.symbol}"
             lines.append(f"{asked} for {order.session}, {state}: {reason}")
     return lines
 
 
-def _positions(found: Resources, day: dt.date) -> list[Held]:
+def _positions(resources: Resources, day: dt.date) -> list[Held]:
     from monitoring.daily_mail import Held
 
-    held = found.ledger.positions(found.settings.portfolio)
+    held = resources.ledger.positions(resources.settings.portfolio)
     if not held:
         return []
-    closes = valuation.prices(found, {each.symbol for each in held}, day)
+    closes = valuation.prices(resources, {each.symbol for each in held}, day)
     return [
         Held(
             each.symbol,
@@ -165,8 +165,8 @@ def _positions(found: Resources, day: dt.date) -> list[Held]:
     ]
 
 
-def _refused(found: Resources, day: dt.date) -> dict[str, list[str]]:
-    events = found.ledger.risk_events(found.settings.portfolio)
+def _refused(resources: Resources, day: dt.date) -> dict[str, list[str]]:
+    events = resources.ledger.risk_events(resources.settings.portfolio)
     by_reason: defaultdict[str, list[str]] = defaultdict(list)
     for event in events.to_dict("records"):
         sold = event["reason"] in {REACHED_STOP, REACHED_TARGET}
@@ -175,45 +175,45 @@ def _refused(found: Resources, day: dt.date) -> dict[str, list[str]]:
     return dict(by_reason)
 
 
-def _model(found: Resources, day: dt.date) -> str:
-    predictions = found.ledger.predictions(day)
+def _model(resources: Resources, day: dt.date) -> str:
+    predictions = resources.ledger.predictions(day)
     versions = sorted({str(version) for version in predictions["model_version"]})
     return f"version {', '.join(versions)} judged {len(predictions)}" if versions else "asked about nothing"
 
 
-def _attention(found: Resources, day: dt.date) -> list[str]:
+def _attention(resources: Resources, day: dt.date) -> list[str]:
     """What a person must look at: a halt, a portfolio that may not trade, differences, orders in doubt, what went silent."""
     from storage.trading.reconciliations import last
 
-    halted, objects = kill_switch.standing(found), objection(found, day)
+    halted, objects = kill_switch.standing(resources), objection(resources, day)
     said = [f"Trading is {halted}."] if halted else []
     said += [objects] if objects else []
-    seen = last(found.engine, found.settings.portfolio)
+    seen = last(resources.engine, resources.settings.portfolio)
     open_ = [each for each in (seen["differences"] if seen and seen["session"] == day else []) if not _resolved(each)]
     said += [f"{_named(each)}: {each['expected']} here, {each['found']} there." for each in open_]
-    portfolio = found.settings.portfolio
-    said += _silent(found, day)
-    said += [f"{found.broker.name} refused the {words}." for words in _rejected(found, day)]
-    doubted = [order.client_order_id for order, state in found.ledger.open_orders(portfolio) if state is OrderState.UNKNOWN]
+    portfolio = resources.settings.portfolio
+    said += _silent(resources, day)
+    said += [f"{resources.broker.name} refused the {words}." for words in _rejected(resources, day)]
+    doubted = [order.client_order_id for order, state in resources.ledger.open_orders(portfolio) if state is OrderState.UNKNOWN]
     return [*said, *(f"Order {order_id} was sent and never answered." for order_id in doubted)]
 
 
-def _silent(found: Resources, day: dt.date) -> list[str]:
-    held = {position.symbol for position in found.ledger.positions(found.settings.portfolio)}
+def _silent(resources: Resources, day: dt.date) -> list[str]:
+    held = {position.symbol for position in resources.ledger.positions(resources.settings.portfolio)}
     return [
         f"{each.symbol} is held and has had no bar for {each.sessions} sessions, since {each.last}: delisted, renamed or not "
         "loaded. No rule sells it. Load its bars, or settle it at the broker and run `cli reconcile`."
-        for each in valuation.silent(found, held, day)
+        for each in valuation.silent(resources, held, day)
     ]
 
 
-def _rejected(found: Resources, day: dt.date) -> list[str]:
+def _rejected(resources: Resources, day: dt.date) -> list[str]:
     """Orders decided at the close that the broker turned down, in its words."""
     from core.models import OrderState
 
-    decided = found.ledger.orders_decided(found.settings.portfolio, day)
+    decided = resources.ledger.orders_decided(resources.settings.portfolio, day)
     orders = [order for order, state in decided if state is OrderState.REJECTED]
-    reasons = found.ledger.reasons([order.client_order_id for order in orders])
+    reasons = resources.ledger.reasons([order.client_order_id for order in orders])
     lines = (
         f"{order.leg} of {order.quantity.normalize():f} {order.symbol}: {reasons[order.client_order_id]}" for order in orders
     )
@@ -231,11 +231,11 @@ def _resolved(difference: dict[str, Any]) -> bool:
     return Rule(difference["rule"]) in RESOLVED
 
 
-def _limits(found: Resources, curve: pd.DataFrame, positions: list[Held], equity: float, start: float) -> list[Limit]:
+def _limits(resources: Resources, curve: pd.DataFrame, positions: list[Held], equity: float, start: float) -> list[Limit]:
     from monitoring.daily_mail import Limit
     from storage.trading.risk import last_beat
 
-    settings = found.settings
+    settings = resources.settings
     peak = max(float(curve["equity_usd"].max()) if len(curve) else 0.0, start)
     gross = sum(abs(each.quantity) * each.close for each in positions)
     limits = [
@@ -243,7 +243,7 @@ def _limits(found: Resources, curve: pd.DataFrame, positions: list[Held], equity
         Limit("Positions", float(len(positions)), float(settings.max_positions), ""),
         Limit("Exposure", 100 * gross / equity if equity > 0 else 100.0, settings.max_exposure_pct, "% of equity"),
     ]
-    beat = last_beat(found.engine, settings.portfolio)
+    beat = last_beat(resources.engine, settings.portfolio)
     if beat is not None and beat.var_historical_usd is not None and settings.var_limit_pct is not None and equity > 0:
         limits.append(
             Limit("Value at risk, 95 %", 100 * beat.var_historical_usd / equity, settings.var_limit_pct, "% of equity")

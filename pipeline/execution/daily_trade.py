@@ -71,26 +71,26 @@ def settle(session: str, *, resources: Resources | None = None) -> dict[str, Any
     through all of them: what it filled since is brought into the ledger, and an entry still open there after its session is
     cancelled.
     """
-    found = resources or live()
-    day, portfolio = dt.date.fromisoformat(session), found.settings.portfolio
-    with executor_lock(found.engine, portfolio):
-        if found.paper is not None:
-            fills = _simulate(found, found.paper, day)
+    resources = resources or live()
+    day, portfolio = dt.date.fromisoformat(session), resources.settings.portfolio
+    with executor_lock(resources.engine, portfolio):
+        if resources.paper is not None:
+            fills = _simulate(resources, resources.paper, day)
         else:
-            fills = found.patience.retrying()(collect, found.ledger, found.broker, portfolio, since(found, day))
-            _end_entries(found, day)
+            fills = resources.patience.retrying()(collect, resources.ledger, resources.broker, portfolio, since(resources, day))
+            _end_entries(resources, day)
     reach("settle.settled")
     return {"session": session, "fills": fills}
 
 
 def candidates(session: str, *, resources: Resources | None = None) -> dict[str, Any]:
     """Signals of every strategy at the close of the session, stored; those that orders were decided on stand."""
-    found = resources or live()
-    if (reason := stands(found, dt.date.fromisoformat(session))) is not None:
+    resources = resources or live()
+    if (reason := stands(resources, dt.date.fromisoformat(session))) is not None:
         return {"session": session, "symbols": 0, "entries": 0, "reason": reason}
-    signals = _signals(found, session)
+    signals = _signals(resources, session)
     if not signals.empty:
-        found.ledger.save_signals(signals)
+        resources.ledger.save_signals(signals)
     reach("candidates.saved")
     entries = int((signals["entry"] != 0).sum()) if len(signals) else 0
     return {"session": session, "symbols": signals["symbol"].nunique() if len(signals) else 0, "entries": entries}
@@ -102,21 +102,21 @@ def predict(session: str, *, resources: Resources | None = None) -> dict[str, An
     A candidate whose features are not of this very session gets no prediction, and is refused when orders are placed. Answers
     that orders were decided on stand: the API, asked again, would give those of another model or day.
     """
-    found = resources or live()
+    resources = resources or live()
     day = dt.date.fromisoformat(session)
-    if (reason := stands(found, day)) is not None:
+    if (reason := stands(resources, day)) is not None:
         return {"session": session, "predictions": 0, "accepted": 0, "reason": reason}
-    signals = _stored_signals(found, day)
+    signals = _stored_signals(resources, day)
     entries = signals[signals["entry"] != 0]
     questions = list(zip(entries["strategy"], entries["symbol"], strict=True))
-    answers = ask_api(found.settings.api_url, questions, found.settings.api_read_keys)
+    answers = ask_api(resources.settings.api_url, questions, resources.settings.api_read_keys)
     reach("predict.answered")
     usable = [answer for answer in answers if answer["session"] == session]
     for answer in answers:
         if answer["session"] != session:
             log.warning("prediction_of_another_session", symbol=answer["symbol"], session=session, found=answer["session"])
-    usable = decided_by_arms(found, day, usable)
-    found.ledger.save_predictions(day, usable)
+    usable = decided_by_arms(resources, day, usable)
+    resources.ledger.save_predictions(day, usable)
     reach("predict.saved")
     return {"session": session, "predictions": len(usable), "accepted": sum(a["signal"] == ENTER for a in usable)}
 
@@ -132,7 +132,7 @@ def place(session: str, *, resources: Resources | None = None) -> dict[str, Any]
     dict
         `for` (the session of the orders), `orders`, `placed` (sent by this call), `refused` and `refusals` by reason.
     """
-    found = resources or live()
+    resources = resources or live()
     outcome = {
         "session": session,
         "for": next_open(session).isoformat(),
@@ -141,58 +141,60 @@ def place(session: str, *, resources: Resources | None = None) -> dict[str, Any]
         "refused": 0,
         "refusals": {},
     }
-    with executor_lock(found.engine, found.settings.portfolio) as lock:
+    with executor_lock(resources.engine, resources.settings.portfolio) as lock:
         reach("place.locked")
-        if is_past(found, dt.date.fromisoformat(session)):
+        if is_past(resources, dt.date.fromisoformat(session)):
             return outcome | {"reason": PAST}
-        return outcome | _place(found, session, gate_of(found, lock))
+        return outcome | _place(resources, session, gate_of(resources, lock))
 
 
 def confirm(session: str, *, resources: Resources | None = None) -> dict[str, Any]:
     """Bring what the venue has filled since the session, and what became of the orders still open, into the ledger."""
-    found = resources or live()
-    portfolio = found.settings.portfolio
-    with executor_lock(found.engine, portfolio):
+    resources = resources or live()
+    portfolio = resources.settings.portfolio
+    with executor_lock(resources.engine, portfolio):
         opened = open_of(dt.date.fromisoformat(session))
-        fills = found.patience.retrying()(collect, found.ledger, found.broker, portfolio, opened)
-    states = Counter(str(state) for _, state in found.ledger.orders_decided(portfolio, dt.date.fromisoformat(session)))
+        fills = resources.patience.retrying()(collect, resources.ledger, resources.broker, portfolio, opened)
+    states = Counter(str(state) for _, state in resources.ledger.orders_decided(portfolio, dt.date.fromisoformat(session)))
     return {"session": session, "fills": fills, "orders": dict(states)}
 
 
-def _simulate(found: Resources, paper: PaperBroker, day: dt.date) -> int:
+def _simulate(resources: Resources, paper: PaperBroker, day: dt.date) -> int:
     """Lead the paper broker through every session it has missed; return how many fills that brought."""
     fills = 0
-    for missed in unsettled(found, day):
-        bars = found.bars.read(start=missed, end=missed)
+    for missed in unsettled(resources, day):
+        bars = resources.bars.read(start=missed, end=missed)
         fills += len(paper.advance(missed, bars[bars["symbol"] != VIX]))
     return fills
 
 
-def _end_entries(found: Resources, day: dt.date) -> None:
+def _end_entries(resources: Resources, day: dt.date) -> None:
     """Cancel entries whose session is over: with a bracket a venue keeps them, and would fill one at a later open."""
-    for order, state in found.ledger.open_orders(found.settings.portfolio):
+    for order, state in resources.ledger.open_orders(resources.settings.portfolio):
         if order.leg is Leg.ENTRY and order.session <= day and state in WORKING:
             words = f"not filled in its session, {order.session}"
-            cancel(found.ledger, found.broker, order.client_order_id, words, patience=found.patience)
+            cancel(resources.ledger, resources.broker, order.client_order_id, words, patience=resources.patience)
 
 
-def _place(found: Resources, session: str, gate: Gate) -> dict[str, Any]:
-    day, portfolio = dt.date.fromisoformat(session), found.settings.portfolio
-    known = decided_at(found, day)
-    if has_opened(found, day) and (before := standing(found, day, known)):
-        states = send(found.ledger, found.broker, before, gate=gate, patience=found.patience)
-        tell_late(found, day, before, known, states)
+def _place(resources: Resources, session: str, gate: Gate) -> dict[str, Any]:
+    day, portfolio = dt.date.fromisoformat(session), resources.settings.portfolio
+    known = decided_at(resources, day)
+    if has_opened(resources, day) and (before := standing(resources, day, known)):
+        states = send(resources.ledger, resources.broker, before, gate=gate, patience=resources.patience)
+        tell_late(resources, day, before, known, states)
         return _counts(known, states, ())
-    decisions = _decide(found, day)
+    decisions = _decide(resources, day)
     reach("place.decided")
-    intents, barred = _validated(found, day, in_time(found, day, settled_on(found, day, decisions, known)), set(known))
-    intents, held_back = review(found, day, intents, set(known))
-    intents, untradable = on_grid(found, day, intents, set(known))
-    intents, unproven = proven(found, day, intents, set(known))
-    states = send(found.ledger, found.broker, intents, gate=gate, patience=found.patience)
+    intents, barred = _validated(
+        resources, day, in_time(resources, day, settled_on(resources, day, decisions, known)), set(known)
+    )
+    intents, held_back = review(resources, day, intents, set(known))
+    intents, untradable = on_grid(resources, day, intents, set(known))
+    intents, unproven = proven(resources, day, intents, set(known))
+    states = send(resources.ledger, resources.broker, intents, gate=gate, patience=resources.patience)
     reach("place.sent")
     refusals = (*decisions.refusals, *barred, *held_back, *untradable, *unproven)
-    found.ledger.save_risk_events(
+    resources.ledger.save_risk_events(
         {
             "portfolio": portfolio,
             "strategy": refusal.strategy,
@@ -203,7 +205,7 @@ def _place(found: Resources, session: str, gate: Gate) -> dict[str, Any]:
         for refusal in refusals
     )
     reach("place.refused")
-    tell_late(found, day, decisions.intents, known, states)
+    tell_late(resources, day, decisions.intents, known, states)
     return _counts(known, states, refusals)
 
 
@@ -224,36 +226,38 @@ def record(session: str, *, resources: Resources | None = None) -> dict[str, Any
     Cash and positions are those of the close, also when it runs later. Once the next session has opened, what is on record
     stands.
     """
-    found = resources or live()
-    day, portfolio = dt.date.fromisoformat(session), found.settings.portfolio
-    trades = trades_of(found.ledger.fills(portfolio))
-    found.ledger.save_trades(portfolio, trades)
+    resources = resources or live()
+    day, portfolio = dt.date.fromisoformat(session), resources.settings.portfolio
+    trades = trades_of(resources.ledger.fills(portfolio))
+    resources.ledger.save_trades(portfolio, trades)
     reach("record.trades")
-    if (reason := value_stands(found, day)) is not None:
+    if (reason := value_stands(resources, day)) is not None:
         return {"session": session, "trades": len(trades), "reason": reason}
-    positions = positions_at(found, day)
-    value = account(cash_at(found, day), positions, (), valuation.prices(found, {held.symbol for held in positions}, day))
-    found.ledger.save_equity({"portfolio": portfolio, "session": day, **asdict(value), "positions": len(positions)})
+    positions = positions_at(resources, day)
+    value = account(
+        cash_at(resources, day), positions, (), valuation.prices(resources, {held.symbol for held in positions}, day)
+    )
+    resources.ledger.save_equity({"portfolio": portfolio, "session": day, **asdict(value), "positions": len(positions)})
     reach("record.recorded")
     return {"session": session, "equity_usd": value.equity_usd, "positions": len(positions), "trades": len(trades)}
 
 
-def _decide(found: Resources, day: dt.date) -> Decisions:
+def _decide(resources: Resources, day: dt.date) -> Decisions:
     """Today's decisions from the stored signals and predictions and from what the portfolio holds."""
-    portfolio = found.settings.portfolio
-    signals, predictions = _stored_signals(found, day), found.ledger.predictions(day)
-    positions = found.ledger.positions(portfolio)
-    orders = [order for order, _ in found.ledger.open_orders(portfolio)]
+    portfolio = resources.settings.portfolio
+    signals, predictions = _stored_signals(resources, day), resources.ledger.predictions(day)
+    positions = resources.ledger.positions(portfolio)
+    orders = [order for order, _ in resources.ledger.open_orders(portfolio)]
     symbols = {*signals["symbol"], *(held.symbol for held in positions), *(order.symbol for order in orders)}
-    closes = valuation.prices(found, symbols, day)
-    holdings = Holdings(portfolio, positions, orders, cash_usd(found), closes, peak_usd(found, day))
+    closes = valuation.prices(resources, symbols, day)
+    holdings = Holdings(portfolio, positions, orders, cash_usd(resources), closes, peak_usd(resources, day))
     said = answers_of(predictions)
     return decide(
         day,
         signals,
-        found.strategies,
+        resources.strategies,
         holdings,
-        found.limits,
+        resources.limits,
         accept=said.accept,
         probability=said.probability,
         arms=said.arms,
@@ -276,33 +280,33 @@ def answers_of(predictions: pd.DataFrame) -> Answers:
     return Answers(accept, probability, dict(zip(keys, predictions["ab_arm"], strict=True)))
 
 
-def _stored_signals(found: Resources, day: dt.date) -> pd.DataFrame:
+def _stored_signals(resources: Resources, day: dt.date) -> pd.DataFrame:
     """Signals of the strategies that trade; others may have traded that day."""
-    signals = found.ledger.signals(day)
-    return signals[signals["strategy"].isin([strategy.name for strategy in found.strategies])].reset_index(drop=True)
+    signals = resources.ledger.signals(day)
+    return signals[signals["strategy"].isin([strategy.name for strategy in resources.strategies])].reset_index(drop=True)
 
 
 def _validated(
-    found: Resources, day: dt.date, intents: tuple[OrderIntent, ...], known: set[str]
+    resources: Resources, day: dt.date, intents: tuple[OrderIntent, ...], known: set[str]
 ) -> tuple[tuple[OrderIntent, ...], list[Refusal]]:
     """Take new entries out when the stored portfolio's validation does not allow them; exits and what is on record go on."""
     entries = [intent for intent in intents if intent.leg is Leg.ENTRY and intent.client_order_id not in known]
-    objects = objection(found, day) if entries else None
+    objects = objection(resources, day) if entries else None
     if objects is None:
         return intents, []
-    found.alerts.send(f"{len(entries)} entries decided on {day} were not ordered", objects)
+    resources.alerts.send(f"{len(entries)} entries decided on {day} were not ordered", objects)
     kept = tuple(intent for intent in intents if intent not in entries)
     return kept, [Refusal(intent.strategy, intent.symbol, day, VALIDATION) for intent in entries]
 
 
-def _signals(found: Resources, session: str) -> pd.DataFrame:
+def _signals(resources: Resources, session: str) -> pd.DataFrame:
     """Every strategy's last row for each symbol that has a bar for the session."""
     day = pd.Timestamp(session)
     rows = []
-    for symbol, bars in bars_by_symbol(found, session).items():
+    for symbol, bars in bars_by_symbol(resources, session).items():
         if bars["session"].iloc[-1] != day:
             log.warning("stale_symbol", symbol=symbol, session=session, last=str(bars["session"].iloc[-1].date()))
             continue
-        signals = signals_of(found.strategies, bars)
+        signals = signals_of(resources.strategies, bars)
         rows.append(signals[signals["session"] == day])
     return pd.concat(rows, ignore_index=True) if rows else pd.DataFrame()

@@ -26,7 +26,7 @@ Orders = tuple["OrderIntent", ...]
 
 
 def on_grid(
-    found: Resources, day: dt.date, intents: tuple[OrderIntent, ...], known: set[str]
+    resources: Resources, day: dt.date, intents: tuple[OrderIntent, ...], known: set[str]
 ) -> tuple[tuple[OrderIntent, ...], list[Refusal]]:
     """Entries rounded down to what the venue takes; those that come to nothing are refused, with the numbers on record.
 
@@ -42,29 +42,29 @@ def on_grid(
         if order.leg is Leg.EXIT or order.client_order_id in known:
             going.append(order)
             continue
-        sized, reason, words = _sized(found, day, order)
+        sized, reason, words = _sized(resources, day, order)
         if reason is None:
             going.append(sized)
         else:
-            found.ledger.save_risk_events([event(order, reason, {"says": words, "decided": float(order.quantity)})])
+            resources.ledger.save_risk_events([event(order, reason, {"says": words, "decided": float(order.quantity)})])
             refused.append(Refusal(order.strategy, order.symbol, day, reason))
     return tuple(going), refused
 
 
-def _sized(found: Resources, day: dt.date, order: OrderIntent) -> tuple[OrderIntent, str | None, str]:
+def _sized(resources: Resources, day: dt.date, order: OrderIntent) -> tuple[OrderIntent, str | None, str]:
     """The order in a quantity that the venue takes, or why there is none."""
     try:
-        instrument = found.patience.retrying()(found.broker.instrument, order.symbol)
+        instrument = resources.patience.retrying()(resources.broker.instrument, order.symbol)
     except UnknownSymbol:
-        return order, Refused.UNKNOWN_SYMBOL, f"{found.broker.name} does not trade it"
+        return order, Refused.UNKNOWN_SYMBOL, f"{resources.broker.name} does not trade it"
     rounded = instrument.rounded(order.quantity)
     sized = order if rounded == order.quantity else replace(order, quantity=rounded)
-    close = found.close_at(order.symbol, day)
+    close = resources.close_at(order.symbol, day)
     objection = instrument.objection(sized, None if close is None else Decimal(str(close)))
     return (sized, None, "") if objection is None else (order, *objection)
 
 
-def proven(found: Resources, day: dt.date, intents: Orders, known: set[str]) -> tuple[Orders, list[Refusal]]:
+def proven(resources: Resources, day: dt.date, intents: Orders, known: set[str]) -> tuple[Orders, list[Refusal]]:
     """Take entries out that could not be explained afterwards, and mail what is missing; an exit goes, as of no known origin.
 
     Parameters
@@ -72,10 +72,10 @@ def proven(found: Resources, day: dt.date, intents: Orders, known: set[str]) -> 
     known
         Ids of orders that are on record, and pass.
     """
-    lacking = found.ledger.missing_evidence(intent for intent in intents if intent.client_order_id not in known)
+    lacking = resources.ledger.missing_evidence(intent for intent in intents if intent.client_order_id not in known)
     if not lacking:
         return intents, []
-    found.alerts.send(
+    resources.alerts.send(
         f"{len(lacking)} orders decided on {day} lack evidence",
         "Entries are not sent, exits are.\n" + "\n".join(_told(order_id, names) for order_id, names in lacking.items()),
     )

@@ -62,78 +62,78 @@ def listen(
     core.errors.ConfigError
         When the broker has no stream, or its keys are not accepted.
     """
-    found = resources or live()
-    needed = found.settings.broker == "alpaca"
+    resources = resources or live()
+    needed = resources.settings.broker == "alpaca"
     if not needed and not when_needed:
-        raise ConfigError(f"BROKER={found.settings.broker} tells nothing by itself; expected BROKER=alpaca to listen to.")
+        raise ConfigError(f"BROKER={resources.settings.broker} tells nothing by itself; expected BROKER=alpaca to listen to.")
     over = stop or _end_of_process()
     if not needed:
-        log.info("nothing_to_listen_to", broker=found.settings.broker)
+        log.info("nothing_to_listen_to", broker=resources.settings.broker)
         over.wait()
         return
-    _await_person(found, over)
+    _await_person(resources, over)
     try:
-        _listen(found, over, poll_seconds)
+        _listen(resources, over, poll_seconds)
     except StopTrading as error:
-        kill_switch.halt(str(error), kill_switch.ORDER_LISTENER, resources=found)
+        kill_switch.halt(str(error), kill_switch.ORDER_LISTENER, resources=resources)
         raise
-    log.info("listener_stopped", portfolio=found.settings.portfolio)
+    log.info("listener_stopped", portfolio=resources.settings.portfolio)
 
 
-def halted_by_listener(found: Resources) -> Halt | None:
+def halted_by_listener(resources: Resources) -> Halt | None:
     """The halt that a listener has put on the desk and no person has lifted."""
     from storage.trading.halts import current
 
-    last = current(found.engine, found.settings.portfolio)
+    last = current(resources.engine, resources.settings.portfolio)
     return last if last is not None and last.halted and last.author == kill_switch.ORDER_LISTENER else None
 
 
-def last_beat(found: Resources) -> Beat | None:
+def last_beat(resources: Resources) -> Beat | None:
     """The newest sign of life of the portfolio's listener on this data folder; None before the first."""
-    path = _beat_file(found)
+    path = _beat_file(resources)
     if not path.exists():
         return None
     told = json.loads(path.read_text())
     return Beat(dt.datetime.fromisoformat(told["at"]), float(told["poll_seconds"]), int(told["connections"]))
 
 
-def _listen(found: Resources, over: threading.Event, poll_seconds: float) -> None:
+def _listen(resources: Resources, over: threading.Event, poll_seconds: float) -> None:
     from trading.brokers.alpaca_stream import OrderListener
 
-    portfolio = found.settings.portfolio
+    portfolio = resources.settings.portfolio
     listener = OrderListener(
-        found.alpaca,
-        found.ledger,
+        resources.alpaca,
+        resources.ledger,
         portfolio,
-        found.alpaca_stream(),
-        clock=found.clock,
-        alarm=lambda words: found.alerts.send(f"A position of {portfolio} has no stop", words, "critical"),
-        beat=lambda: _beat(found, Beat(found.clock(), poll_seconds, listener.connections)),
+        resources.alpaca_stream(),
+        clock=resources.clock,
+        alarm=lambda words: resources.alerts.send(f"A position of {portfolio} has no stop", words, "critical"),
+        beat=lambda: _beat(resources, Beat(resources.clock(), poll_seconds, listener.connections)),
         poll_seconds=poll_seconds,
     )
-    log.info("listener_started", portfolio=portfolio, live=found.settings.broker_live)
+    log.info("listener_started", portfolio=portfolio, live=resources.settings.broker_live)
     listener.run(over)
 
 
-def _await_person(found: Resources, over: threading.Event) -> None:
+def _await_person(resources: Resources, over: threading.Event) -> None:
     """Wait while the desk stands halted by a listener: one that listened again would find the same, and halt and mail anew."""
-    halt = halted_by_listener(found)
+    halt = halted_by_listener(resources)
     if halt is not None:
         log.warning("listener_waits", reason=halt.reason, remedy="cli resume --reason ...")
     while halt is not None and not over.wait(LOOK_FOR_A_PERSON_SECONDS):
-        halt = halted_by_listener(found)
+        halt = halted_by_listener(resources)
 
 
-def _beat(found: Resources, beat: Beat) -> None:
+def _beat(resources: Resources, beat: Beat) -> None:
     """Write the sign of life; whoever reads meanwhile sees the one before."""
-    path = _beat_file(found)
+    path = _beat_file(resources)
     draft = path.with_suffix(f".{os.getpid()}")
     draft.write_text(json.dumps(asdict(beat) | {"at": beat.at.isoformat()}))
     draft.replace(path)
 
 
-def _beat_file(found: Resources) -> Path:
-    return found.data_dir / f"order-listener-{found.settings.portfolio}.json"
+def _beat_file(resources: Resources) -> Path:
+    return resources.data_dir / f"order-listener-{resources.settings.portfolio}.json"
 
 
 def _end_of_process() -> threading.Event:

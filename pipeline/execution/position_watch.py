@@ -89,17 +89,17 @@ def choose_session(
     given: str | None, logical_date: dt.datetime | None, *, resources: Resources | None = None
 ) -> dict[str, Any]:
     """The session to watch now: session, trades (whether there is something to watch), reason (why not)."""
-    found = resources or live()
-    chosen = sessions.session_in_progress(given, logical_date, resources=found)
-    elsewhere = ELSEWHERE.get(found.settings.broker)
+    resources = resources or live()
+    chosen = sessions.session_in_progress(given, logical_date, resources=resources)
+    elsewhere = ELSEWHERE.get(resources.settings.broker)
     return chosen if elsewhere is None else {**chosen, "trades": False, "reason": elsewhere}
 
 
 def watch(session: str, *, resources: Resources | None = None) -> dict[str, Any]:
     """Look once for the scheduled run of a session; of one that is not in progress any more, only say so."""
-    found = resources or live()
-    chosen = choose_session(session, None, resources=found)
-    done = look(resources=found) if chosen["trades"] else Look(found.clock(), reason=chosen["reason"])
+    resources = resources or live()
+    chosen = choose_session(session, None, resources=resources)
+    done = look(resources=resources) if chosen["trades"] else Look(resources.clock(), reason=chosen["reason"])
     return {"session": session, **done.as_dict()}
 
 
@@ -111,12 +111,12 @@ def look(*, resources: Resources | None = None, prices: Prices | None = None) ->
     core.errors.RetryLater
         When the venue, or another executor, did not let it finish; what could be done has been done, and it may be run again.
     """
-    found = resources or live()
-    done = Look(found.clock(), reason=ELSEWHERE.get(found.settings.broker, ""))
+    resources = resources or live()
+    done = Look(resources.clock(), reason=ELSEWHERE.get(resources.settings.broker, ""))
     if done.reason:
         return done
-    with executor_lock(found.engine, found.settings.portfolio) as lock:
-        _Watch(found, prices or found.alpaca_data, gate_of(found, lock), done).run()
+    with executor_lock(resources.engine, resources.settings.portfolio) as lock:
+        _Watch(resources, prices or resources.alpaca_data, gate_of(resources, lock), done).run()
     log.info("watched", **done.as_dict())
     return done
 
@@ -131,15 +131,15 @@ def keep_watching(
     """Look until `stop` is set; one that fails is logged, mailed once and tried again. Returns how many succeeded."""
     from sqlalchemy.exc import SQLAlchemyError
 
-    found = resources or live()
+    resources = resources or live()
     looks, failed = 0, ""
     while not stop.is_set():
         try:
-            done = look(resources=found)
+            done = look(resources=resources)
         except ExecutorBusy as busy:
             log.info("watch_waits", reason=str(busy))
         except (DeskError, SQLAlchemyError, OSError) as error:
-            failed = _failed(found, error, failed)
+            failed = _failed(resources, error, failed)
         else:
             looks, failed = looks + 1, ""
             on_look(done)
@@ -147,28 +147,28 @@ def keep_watching(
     return looks
 
 
-def _failed(found: Resources, error: Exception, before: str) -> str:
+def _failed(resources: Resources, error: Exception, before: str) -> str:
     """Log a failed look; mail it unless the one before failed in the same way."""
     kind = type(error).__name__
     log.error("watch_failed", error=kind, says=str(error))
     if kind != before:
-        found.alerts.send("Stops and targets are not watched", f"{kind}: {error}\nIt goes on trying.", "critical")
+        resources.alerts.send("Stops and targets are not watched", f"{kind}: {error}\nIt goes on trying.", "critical")
     return kind
 
 
 class _Watch:
     """One look, under the portfolio's lock."""
 
-    def __init__(self, found: Resources, prices: Prices, gate: Gate, done: Look) -> None:
-        self.found, self.prices, self.gate, self.done = found, prices, gate, done
+    def __init__(self, resources: Resources, prices: Prices, gate: Gate, done: Look) -> None:
+        self.resources, self.prices, self.gate, self.done = resources, prices, gate, done
         self.told: list[str] = []
         self.silent: list[RetryLater] = []
 
     def run(self) -> None:
         """Bring the ledger up to date, judge, sell, tell; a venue that was silent is raised at the end."""
-        found, portfolio = self.found, self.found.settings.portfolio
-        since = found.clock() - LOOK_BACK
-        collect(found.ledger, found.broker, portfolio, since)
+        resources, portfolio = self.resources, self.resources.settings.portfolio
+        since = resources.clock() - LOOK_BACK
+        collect(resources.ledger, resources.broker, portfolio, since)
         watched = self._unprotected()
         seen = self.prices.prices({position.symbol for position, _ in watched}) if watched else {}
         for position, standing in watched:
@@ -180,7 +180,7 @@ class _Watch:
                 self.silent.append(error)
                 self.done.refused[position.symbol] = f"no answer yet: {error}"
         if self.done.exits:
-            collect(found.ledger, found.broker, portfolio, since)
+            collect(resources.ledger, resources.broker, portfolio, since)
             self.done.exits = {order_id: self._state(order_id) for order_id in self.done.exits}
         self._mail()
         if self.silent:
@@ -191,10 +191,10 @@ class _Watch:
 
         An exit written down or sent without an answer comes along: it goes on under its own id.
         """
-        found, now, watched = self.found, self.found.clock(), []
-        resting = {view.client_order_id for view in found.patience.retrying()(found.broker.open_orders)}
-        working = exit_orders.working(found)
-        for position in found.ledger.positions(found.settings.portfolio):
+        resources, now, watched = self.resources, self.resources.clock(), []
+        resting = {view.client_order_id for view in resources.patience.retrying()(resources.broker.open_orders)}
+        working = exit_orders.working(resources)
+        for position in resources.ledger.positions(resources.settings.portfolio):
             if (position.stop_price is None and position.target_price is None) or not is_open(position.symbol, now):
                 continue
             order, state = working.get((position.strategy, position.symbol), (None, None))
@@ -211,10 +211,10 @@ class _Watch:
         if standing is not None and standing.arm.startswith(exit_orders.WATCH):
             self._send(position, standing, f"its exit {standing.client_order_id} goes on")
             return
-        found, now = self.found, self.found.clock()
+        resources, now = self.resources, self.resources.clock()
         opened = _opened(position.symbol, now)
-        bounds = Bounds(found.settings.watch_max_price_age_seconds, found.settings.watch_max_price_move_pct)
-        objection = doubt(seen, now, opened, found.last_close(position.symbol), bounds)
+        bounds = Bounds(resources.settings.watch_max_price_age_seconds, resources.settings.watch_max_price_move_pct)
+        objection = doubt(seen, now, opened, resources.last_close(position.symbol), bounds)
         if objection is not None and objection.reason in {NO_PRICE, STALE_PRICE} and now - opened < bounds.max_age:
             self.done.refused[position.symbol] = "no price since the open yet"
         elif objection is not None:
@@ -226,7 +226,7 @@ class _Watch:
 
     def _leave(self, position: Position, standing: OrderIntent | None, barrier: str, seen: PriceSeen) -> None:
         """Order the exit of a position whose barrier is reached: one that waits to be sent, else one of the watch's own."""
-        order = standing or exit_orders.exit_of(self.found, position, exit_orders.WATCH)
+        order = standing or exit_orders.exit_of(self.resources, position, exit_orders.WATCH)
         if order is None:
             self._refuse(position, NOT_AT_VENUE, {"quantity": str(position.quantity)}, "the venue does not hold it")
             return
@@ -235,15 +235,17 @@ class _Watch:
         self._save(position, barrier, {**numbers, "client_order_id": order.client_order_id})
         kind = "stop" if barrier == REACHED_STOP else "target"
         why = f"{kind} {level:.2f} reached at {seen.price} ({seen.at:%H:%M:%S} UTC)"
-        if self.found.ledger.order(order.client_order_id) is None and (held_back := self.gate(order)) is not None:
+        if self.resources.ledger.order(order.client_order_id) is None and (held_back := self.gate(order)) is not None:
             self._refuse(position, EXIT_REFUSED, {"says": held_back}, f"{why}, and its exit is held back: {held_back}")
             return
         self._send(position, order, why)
 
     def _send(self, position: Position, order: OrderIntent, why: str) -> None:
         """Send an exit, or look after one sent before."""
-        found, symbol = self.found, position.symbol
-        state = place(found.ledger, found.broker, [order], gate=self.gate, patience=found.patience)[order.client_order_id]
+        resources, symbol = self.resources, position.symbol
+        state = place(resources.ledger, resources.broker, [order], gate=self.gate, patience=resources.patience)[
+            order.client_order_id
+        ]
         if state in FINAL - {OrderState.FILLED}:
             self._refuse(
                 position, EXIT_REFUSED, {"state": str(state)}, f"{why}, and its exit {order.client_order_id} is {state}"
@@ -258,7 +260,7 @@ class _Watch:
         log.error("position_not_watched", symbol=position.symbol, reason=reason, **details)
         if self._save(position, reason, details):
             barriers = f"stop {position.stop_price}, target {position.target_price}"
-            self.found.alerts.send(
+            self.resources.alerts.send(
                 f"{position.symbol} is not protected: {reason}",
                 f"{position.quantity.normalize():f} {position.symbol} of {position.portfolio}, {barriers}: {words}.\n"
                 "The watch looks again at its next turn, and mails this once a session.",
@@ -271,11 +273,11 @@ class _Watch:
             "portfolio": position.portfolio,
             "strategy": position.strategy,
             "symbol": position.symbol,
-            "session": _today(position.symbol, self.found.clock()),
+            "session": _today(position.symbol, self.resources.clock()),
             "reason": reason,
             "details": dict(details),
         }
-        return self.found.ledger.save_risk_events([row]) > 0
+        return self.resources.ledger.save_risk_events([row]) > 0
 
     def _mail(self) -> None:
         """Say what was sold, with what the venue has made of it."""
@@ -284,10 +286,10 @@ class _Watch:
         states = [f"  {order_id}: {state}" for order_id, state in self.done.exits.items()]
         body = "\n".join([*self.told, "", "Orders:", *states])
         symbols = ", ".join(line.partition(":")[0] for line in self.told)
-        self.found.alerts.send(f"Stops and targets reached: {symbols}", body)
+        self.resources.alerts.send(f"Stops and targets reached: {symbols}", body)
 
     def _state(self, order_id: str) -> str:
-        known = self.found.ledger.order(order_id)
+        known = self.resources.ledger.order(order_id)
         return "unknown" if known is None else str(known[1])
 
 

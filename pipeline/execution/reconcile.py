@@ -56,106 +56,106 @@ def reconcile(session: str, *, resources: Resources | None = None) -> Outcome:
     from storage.trading.reconciliations import save
     from trading.brokers.reconcile import Rule, expired
 
-    found = resources or live()
-    day, portfolio = dt.date.fromisoformat(session), found.settings.portfolio
-    with executor_lock(found.engine, portfolio):
-        everything = _looked(found, day)
+    resources = resources or live()
+    day, portfolio = dt.date.fromisoformat(session), resources.settings.portfolio
+    with executor_lock(resources.engine, portfolio):
+        everything = _looked(resources, day)
         if any(each.halts for each in everything):  # the venue goes on while it is asked: what halts is seen twice
             told = [each for each in everything if each.rule is Rule.MISSED_FILL]
-            everything = (*told, *_looked(found, day))
+            everything = (*told, *_looked(resources, day))
         for order_id in expired(everything):
-            found.ledger.transition(order_id, OrderState.EXPIRED, "reconciliation: it never reached the venue")
-        halted = _halt(found, everything)
+            resources.ledger.transition(order_id, OrderState.EXPIRED, "reconciliation: it never reached the venue")
+        halted = _halt(resources, everything)
     save(
-        found.engine,
+        resources.engine,
         portfolio=portfolio,
         session=day,
-        broker=found.broker.name,
+        broker=resources.broker.name,
         differences=[asdict(each) for each in everything],
         halted=halted,
     )
-    _tell(found, everything, halted=halted)
-    return Outcome(session, found.broker.name, everything, halted)
+    _tell(resources, everything, halted=halted)
+    return Outcome(session, resources.broker.name, everything, halted)
 
 
-def _looked(found: Resources, day: dt.date) -> tuple[Difference, ...]:
+def _looked(resources: Resources, day: dt.date) -> tuple[Difference, ...]:
     """One look at both: what was missed, and what still differs once it is taken."""
     from trading.brokers.reconcile import compare
 
-    fresh = _collected(found, day)
-    tolerance = Decimal(str(found.settings.reconcile_cash_tolerance_usd))
-    return (*fresh, *compare(*found.patience.retrying()(_both, found), day, cash_tolerance_usd=tolerance))
+    fresh = _collected(resources, day)
+    tolerance = Decimal(str(resources.settings.reconcile_cash_tolerance_usd))
+    return (*fresh, *compare(*resources.patience.retrying()(_both, resources), day, cash_tolerance_usd=tolerance))
 
 
-def _collected(found: Resources, day: dt.date) -> list[Difference]:
+def _collected(resources: Resources, day: dt.date) -> list[Difference]:
     """Take what the venue filled; what the ledger did not have is a difference, and so is what it cannot take."""
     from trading.brokers.intake import collect
     from trading.brokers.reconcile import contradiction, missed
 
-    portfolio = found.settings.portfolio
-    before = {fill.fill_id for _, fill in found.ledger.fills(portfolio)}
+    portfolio = resources.settings.portfolio
+    before = {fill.fill_id for _, fill in resources.ledger.fills(portfolio)}
     strange = []
     try:
-        found.patience.retrying()(collect, found.ledger, found.broker, portfolio, since(found, day))
+        resources.patience.retrying()(collect, resources.ledger, resources.broker, portfolio, since(resources, day))
     except StopTrading as error:
         strange = [contradiction(error)]
-    return [*missed(fill for _, fill in found.ledger.fills(portfolio) if fill.fill_id not in before), *strange]
+    return [*missed(fill for _, fill in resources.ledger.fills(portfolio) if fill.fill_id not in before), *strange]
 
 
-def _both(found: Resources) -> tuple[Desk, Venue]:
-    return _desk(found), _venue(found)
+def _both(resources: Resources) -> tuple[Desk, Venue]:
+    return _desk(resources), _venue(resources)
 
 
-def _desk(found: Resources) -> Desk:
+def _desk(resources: Resources) -> Desk:
     from trading.brokers.reconcile import Desk
 
-    portfolio = found.settings.portfolio
-    orders = found.ledger.open_orders(portfolio)
+    portfolio = resources.settings.portfolio
+    orders = resources.ledger.open_orders(portfolio)
     known = {order.client_order_id for order, _ in orders}
-    known |= {view.client_order_id for view in found.broker.open_orders() if _meant(found, view.client_order_id)}
-    known |= {position.entry_order_id for position in found.ledger.positions(portfolio)}
-    return Desk(orders, found.ledger.positions(portfolio), _expected_cash_usd(found), frozenset(known))
+    known |= {view.client_order_id for view in resources.broker.open_orders() if _meant(resources, view.client_order_id)}
+    known |= {position.entry_order_id for position in resources.ledger.positions(portfolio)}
+    return Desk(orders, resources.ledger.positions(portfolio), _expected_cash_usd(resources), frozenset(known))
 
 
-def _meant(found: Resources, client_order_id: str) -> bool:
+def _meant(resources: Resources, client_order_id: str) -> bool:
     from trading.brokers.children import is_ours
 
-    return bool(client_order_id) and is_ours(found.ledger, client_order_id)
+    return bool(client_order_id) and is_ours(resources.ledger, client_order_id)
 
 
-def _expected_cash_usd(found: Resources) -> Decimal:
+def _expected_cash_usd(resources: Resources) -> Decimal:
     """The first cash and what the fills brought since. A venue's account had other money before: its own first reading."""
-    flow = found.ledger.cash_flow_usd(found.settings.portfolio)
-    if found.paper is not None:
-        return Decimal(str(found.settings.initial_cash_usd)) + flow
-    base = found.settings.broker_initial_cash_usd
-    return found.broker.cash_usd() if base is None else Decimal(str(base)) + flow
+    flow = resources.ledger.cash_flow_usd(resources.settings.portfolio)
+    if resources.paper is not None:
+        return Decimal(str(resources.settings.initial_cash_usd)) + flow
+    base = resources.settings.broker_initial_cash_usd
+    return resources.broker.cash_usd() if base is None else Decimal(str(base)) + flow
 
 
-def _venue(found: Resources) -> Venue:
+def _venue(resources: Resources) -> Venue:
     from trading.brokers.reconcile import Venue
 
-    orders = [order.client_order_id for order, _ in found.ledger.open_orders(found.settings.portfolio)]
+    orders = [order.client_order_id for order, _ in resources.ledger.open_orders(resources.settings.portfolio)]
     return Venue(
-        {order_id: found.broker.find(order_id) for order_id in orders},
-        list(found.broker.open_orders()),
-        list(found.broker.positions()),
-        found.broker.cash_usd(),
+        {order_id: resources.broker.find(order_id) for order_id in orders},
+        list(resources.broker.open_orders()),
+        list(resources.broker.positions()),
+        resources.broker.cash_usd(),
     )
 
 
-def _halt(found: Resources, differences: tuple[Difference, ...]) -> bool:
+def _halt(resources: Resources, differences: tuple[Difference, ...]) -> bool:
     """Turn the kill switch for what no rule resolves; a desk that stands halted already is not halted again."""
     stopping = [each for each in differences if each.halts]
     if not stopping:
         return False
-    if kill_switch.standing(found) is None:
+    if kill_switch.standing(resources) is None:
         words = "; ".join(f"{each.rule} {each.subject}: {each.expected} here, {each.found} there" for each in stopping)
-        kill_switch.halt(words, kill_switch.RECONCILIATION, resources=found)
+        kill_switch.halt(words, kill_switch.RECONCILIATION, resources=resources)
     return True
 
 
-def _tell(found: Resources, differences: tuple[Difference, ...], *, halted: bool) -> None:
+def _tell(resources: Resources, differences: tuple[Difference, ...], *, halted: bool) -> None:
     for each in differences:
         log.warning("reconciliation", **asdict(each), resolved=each.resolved)
     looked_at = [each for each in differences if not each.resolved]
@@ -163,4 +163,4 @@ def _tell(found: Resources, differences: tuple[Difference, ...], *, halted: bool
         lines = [
             f"{each.rule} {each.subject}: {each.expected} here, {each.found} there. {each.resolution}" for each in looked_at
         ]
-        found.alerts.send(f"{len(looked_at)} differences to {found.broker.name}", "\n".join(lines))
+        resources.alerts.send(f"{len(looked_at)} differences to {resources.broker.name}", "\n".join(lines))

@@ -33,59 +33,60 @@ def next_open(session: str) -> dt.date:
     return next_session(dt.date.fromisoformat(session))
 
 
-def has_opened(found: Resources, day: dt.date) -> bool:
+def has_opened(resources: Resources, day: dt.date) -> bool:
     """Whether the session after `day` has opened; in a finished history none ever does."""
-    return not found.historical and found.clock() >= open_of(next_session(day))
+    return not resources.historical and resources.clock() >= open_of(next_session(day))
 
 
-def is_past(found: Resources, day: dt.date) -> bool:
+def is_past(resources: Resources, day: dt.date) -> bool:
     """Whether a later session is on record."""
-    newest = recorded(found)
+    newest = recorded(resources)
     return newest is not None and day < newest
 
 
-def stands(found: Resources, day: dt.date) -> str | None:
+def stands(resources: Resources, day: dt.date) -> str | None:
     """Why the session's signals and predictions stand, or None: nothing has been decided on them yet."""
-    if is_past(found, day):
+    if is_past(resources, day):
         return PAST
-    return DECIDED if standing(found, day, decided_at(found, day)) else None
+    return DECIDED if standing(resources, day, decided_at(resources, day)) else None
 
 
-def value_stands(found: Resources, day: dt.date) -> str | None:
+def value_stands(resources: Resources, day: dt.date) -> str | None:
     """Why the session's value on record stands, or None: it may be written, for the first time or again."""
-    if is_past(found, day):
+    if is_past(resources, day):
         return PAST
-    return OPENED if recorded(found) == day and has_opened(found, day) else None
+    return OPENED if recorded(resources) == day and has_opened(resources, day) else None
 
 
-def unsettled(found: Resources, day: dt.date) -> list[dt.date]:
+def unsettled(resources: Resources, day: dt.date) -> list[dt.date]:
     """Sessions the paper broker has yet to live through, oldest first; the newest on record once more, none before it."""
-    newest = recorded(found)
+    newest = recorded(resources)
     if newest is None or newest == day:
         return [day]
     return [stamp.date() for stamp in sessions_between(newest + dt.timedelta(days=1), day)]
 
 
-def decided_at(found: Resources, day: dt.date) -> Orders:
+def decided_at(resources: Resources, day: dt.date) -> Orders:
     """The orders on record that were decided at the session, with their states."""
     return {
-        order.client_order_id: (order, state) for order, state in found.ledger.orders_decided(found.settings.portfolio, day)
+        order.client_order_id: (order, state)
+        for order, state in resources.ledger.orders_decided(resources.settings.portfolio, day)
     }
 
 
-def standing(found: Resources, day: dt.date, known: Orders) -> tuple[OrderIntent, ...]:
+def standing(resources: Resources, day: dt.date, known: Orders) -> tuple[OrderIntent, ...]:
     """The orders for later sessions that the strategies that trade decided at this one before."""
-    names = {strategy.name for strategy in found.strategies}
+    names = {strategy.name for strategy in resources.strategies}
     mine = (order for order, _ in known.values() if order.strategy in names and order.by_strategy)
     return tuple(order for order in mine if order.session > day)
 
 
-def settled_on(found: Resources, day: dt.date, decisions: Decisions, known: Orders) -> tuple[OrderIntent, ...]:
+def settled_on(resources: Resources, day: dt.date, decisions: Decisions, known: Orders) -> tuple[OrderIntent, ...]:
     """The orders of the day's decision, which is made once: what a run before this one wrote down for later sessions stands.
 
     Deciding again on predictions or prices that changed since would add orders to those sent already.
     """
-    before = standing(found, day, known)
+    before = standing(resources, day, known)
     if not before:
         return decisions.intents
     fresh = [intent for intent in decisions.intents if intent.session > day and intent.client_order_id not in known]
@@ -94,35 +95,35 @@ def settled_on(found: Resources, day: dt.date, decisions: Decisions, known: Orde
     return (*before, *(intent for intent in decisions.intents if intent.session <= day))
 
 
-def in_time(found: Resources, day: dt.date, intents: tuple[OrderIntent, ...]) -> tuple[OrderIntent, ...]:
+def in_time(resources: Resources, day: dt.date, intents: tuple[OrderIntent, ...]) -> tuple[OrderIntent, ...]:
     """All of them before the next open; after it only what is on record, of which the gate lets no entry out."""
-    if not has_opened(found, day):
+    if not has_opened(resources, day):
         return intents
-    return tuple(intent for intent in intents if found.ledger.order(intent.client_order_id) is not None)
+    return tuple(intent for intent in intents if resources.ledger.order(intent.client_order_id) is not None)
 
 
 def tell_late(
-    found: Resources, day: dt.date, decided: tuple[OrderIntent, ...], known: Orders, states: Mapping[str, OrderState]
+    resources: Resources, day: dt.date, decided: tuple[OrderIntent, ...], known: Orders, states: Mapping[str, OrderState]
 ) -> None:
     """Mail what the open came before: orders never written down, and entries that the gate did not let out any more."""
-    if not has_opened(found, day):
+    if not has_opened(resources, day):
         return
     before = {order_id: known[order_id][1] if order_id in known else None for order_id in states}
     unsent = [order_id for order_id, state in states.items() if state is OrderState.CANCELLED is not before[order_id]]
-    refused = _refused_on(found, day)
+    refused = _refused_on(resources, day)
     never = [
         intent.client_order_id
         for intent in decided
-        if found.ledger.order(intent.client_order_id) is None and (intent.leg is Leg.EXIT or intent.symbol not in refused)
+        if resources.ledger.order(intent.client_order_id) is None and (intent.leg is Leg.EXIT or intent.symbol not in refused)
     ]
     if late := [*unsent, *never]:
-        found.alerts.send(
+        resources.alerts.send(
             f"{len(late)} orders for {next_session(day)} came too late",
             f"The session has opened, and none was sent: {', '.join(late)}.",
         )
 
 
-def _refused_on(found: Resources, day: dt.date) -> set[str]:
+def _refused_on(resources: Resources, day: dt.date) -> set[str]:
     """Symbols of which an entry was refused by an earlier run for the session."""
-    events = found.ledger.risk_events(found.settings.portfolio)
+    events = resources.ledger.risk_events(resources.settings.portfolio)
     return set(events.loc[events["session"] == day, "symbol"])

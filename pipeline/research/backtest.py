@@ -64,18 +64,18 @@ def run(session: str, *, resources: Resources | None = None, strategy: Strategy 
     from pipeline.research.backtest_evidence import evidence_of
     from pipeline.research.backtest_report import write_stored
 
-    found = resources or live()
-    bars, traded = bars_by_symbol(found, session), (strategy,) if strategy else found.strategies
-    result = _simulate(found, bars, traded, None, None)
-    _count(found, bars, traded, result, kind="unfiltered", accept=None)
-    evidence = evidence_of(found, result, traded)
-    run_id = _save(found, traded, result, kind="unfiltered", evidence=evidence)
-    page, summary = write_stored(found, run_id)
+    resources = resources or live()
+    bars, traded = bars_by_symbol(resources, session), (strategy,) if strategy else resources.strategies
+    result = _simulate(resources, bars, traded, None, None)
+    _count(resources, bars, traded, result, kind="unfiltered", accept=None)
+    evidence = evidence_of(resources, result, traded)
+    run_id = _save(resources, traded, result, kind="unfiltered", evidence=evidence)
+    page, summary = write_stored(resources, run_id)
     given = {"run_id": run_id, "symbols": ",".join(result.panel.symbols), **_described(traded)}
-    with found.tracking.run(EXPERIMENT, f"{joint_name(traded)} {session}", given) as tracked:
-        found.tracking.figures(tracked, {**result.metrics, **evidence})
+    with resources.tracking.run(EXPERIMENT, f"{joint_name(traded)} {session}", given) as tracked:
+        resources.tracking.figures(tracked, {**result.metrics, **evidence})
         for path in (page, summary):
-            found.tracking.file(tracked, path)
+            resources.tracking.file(tracked, path)
     return {**result.metrics, **evidence, "run_id": run_id, "report": str(page)}
 
 

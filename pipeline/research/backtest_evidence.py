@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 BENCHMARK = "buy_and_hold"
 
 
-def evidence_of(found: Resources, result: Result, strategies: Sequence[Strategy]) -> dict[str, Any]:
+def evidence_of(resources: Resources, result: Result, strategies: Sequence[Strategy]) -> dict[str, Any]:
     """Interval and deflation of the Sharpe ratio, buy and hold of the same symbols, the same entries at other times.
 
     Entries at other times are drawn for one strategy alone.
@@ -32,24 +32,24 @@ def evidence_of(found: Resources, result: Result, strategies: Sequence[Strategy]
     families = {*names, "+".join(names)}
     start = result.panel.sessions[result.first].date()
     alone = len(strategies) == 1
-    luck = random_entries(result.trades, result.panel, strategies[0], found.costs, start=start) if alone else None
+    luck = random_entries(result.trades, result.panel, strategies[0], resources.costs, start=start) if alone else None
     return {
         **sharpe_evidence(
             result.equity_usd,
             result.initial_cash_usd,
-            trials=found.trials.count(*families),
-            sharpe_variance=found.trials.sharpe_variance(*families),
+            trials=resources.trials.count(*families),
+            sharpe_variance=resources.trials.sharpe_variance(*families),
             periods_a_year=yearly,
         ),
-        **benchmark_evidence(BENCHMARK, benchmark_of(found, result), result.initial_cash_usd, periods_a_year=yearly),
+        **benchmark_evidence(BENCHMARK, benchmark_of(resources, result), result.initial_cash_usd, periods_a_year=yearly),
         "random_entry_p": luck.p_value if luck else None,
         "random_entry_mean": luck.mean if luck else None,
     }
 
 
-def benchmark_of(found: Resources, result: Result) -> pd.DataFrame:
+def benchmark_of(resources: Resources, result: Result) -> pd.DataFrame:
     """Equity of buying and holding the same symbols over the same sessions, net of costs."""
     from backtest.benchmarks import buy_and_hold
 
     start = result.panel.sessions[result.first].date()
-    return buy_and_hold(result.panel, found.costs, result.initial_cash_usd, start).equity
+    return buy_and_hold(result.panel, resources.costs, result.initial_cash_usd, start).equity

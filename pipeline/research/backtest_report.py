@@ -78,13 +78,13 @@ def write_report(report: Report, folder: Path) -> tuple[Path, Path]:
     return page, summary
 
 
-def stored_report(found: Resources, run_id: str) -> Report:
+def stored_report(resources: Resources, run_id: str) -> Report:
     """The report of a stored run, from what was stored and the bars of its symbols."""
     from research.report_tables import Report
     from storage.research.runs import find_run, frames_of
 
-    run = find_run(found.engine, run_id)
-    trades, equity = frames_of(found.engine, run.run_id)
+    run = find_run(resources.engine, run_id)
+    trades, equity = frames_of(resources.engine, run.run_id)
     meta = {name: value for name, value in run.meta.items() if name not in {"evidence", "verdict"}}
     return Report(
         title=f"{run.meta['strategy']}, {run.kind}, {run.created_at:%Y-%m-%d %H:%M} UTC",
@@ -93,23 +93,23 @@ def stored_report(found: Resources, run_id: str) -> Report:
         evidence=run.meta.get("evidence") or run.meta.get("verdict") or {},
         trades=trades,
         equity=equity,
-        benchmarks=_benchmark(found, run.meta),
+        benchmarks=_benchmark(resources, run.meta),
     )
 
 
-def write_stored(found: Resources, run_id: str) -> tuple[Path, Path]:
+def write_stored(resources: Resources, run_id: str) -> tuple[Path, Path]:
     """Write the report of a stored run beside its files, and return the page and the summary."""
-    report = stored_report(found, run_id)
-    return write_report(report, found.data_dir / "runs" / report.meta["run_id"])
+    report = stored_report(resources, run_id)
+    return write_report(report, resources.data_dir / "runs" / report.meta["run_id"])
 
 
-def compare(found: Resources, run_ids: Sequence[str]) -> tuple[pd.DataFrame, list[tuple[str, pd.DataFrame]]]:
+def compare(resources: Resources, run_ids: Sequence[str]) -> tuple[pd.DataFrame, list[tuple[str, pd.DataFrame]]]:
     """Figures of some runs side by side, and the equity curve of each."""
     import pandas as pd
 
     from storage.research.runs import find_run, frames_of
 
-    runs = [find_run(found.engine, run_id) for run_id in run_ids]
+    runs = [find_run(resources.engine, run_id) for run_id in run_ids]
     figures = {
         run.run_id: {
             "strategy": run.meta["strategy"],
@@ -122,10 +122,10 @@ def compare(found: Resources, run_ids: Sequence[str]) -> tuple[pd.DataFrame, lis
         for run in runs
     }
     table = pd.DataFrame(figures).rename_axis("figure")
-    return table, [(run.run_id, frames_of(found.engine, run.run_id)[1]) for run in runs]
+    return table, [(run.run_id, frames_of(resources.engine, run.run_id)[1]) for run in runs]
 
 
-def _benchmark(found: Resources, meta: Mapping[str, Any]) -> dict[str, pd.DataFrame]:
+def _benchmark(resources: Resources, meta: Mapping[str, Any]) -> dict[str, pd.DataFrame]:
     """Buy and hold of a run's symbols on its sessions; nothing when their bars are not stored any more."""
     import datetime as dt
 
@@ -134,12 +134,12 @@ def _benchmark(found: Resources, meta: Mapping[str, Any]) -> dict[str, pd.DataFr
     from pipeline.bars import bars_by_symbol
     from pipeline.research.backtest_evidence import BENCHMARK
 
-    bars = bars_by_symbol(found, meta["last_session"])
+    bars = bars_by_symbol(resources, meta["last_session"])
     known = {symbol: bars[symbol] for symbol in meta["symbols"] if symbol in bars}
     if not known:
         return {}
     start = dt.date.fromisoformat(meta["first_session"])
-    return {BENCHMARK: buy_and_hold(prepare(known), found.costs, float(meta["initial_cash_usd"]), start).equity}
+    return {BENCHMARK: buy_and_hold(prepare(known), resources.costs, float(meta["initial_cash_usd"]), start).equity}
 
 
 def _known(result: Result) -> dict[str, Any]:

@@ -49,11 +49,11 @@ def plan(
     from pipeline.bars import bars_by_symbol
     from trading.strategies.registry import STRATEGIES, make_strategy
 
-    found = resources or live()
+    resources = resources or live()
     names = tuple(strategies) or tuple(STRATEGIES)
     for name in names:
         make_strategy(name)
-    bars = bars_by_symbol(found, session)
+    bars = bars_by_symbol(resources, session)
     wanted = tuple(symbols) or tuple(sorted(bars))
     for symbol in wanted:
         if symbol not in bars:
@@ -118,12 +118,12 @@ def validate(plan: Plan, *, resources: Resources | None = None) -> dict[str, Any
 
 def report(plan: Plan, *, resources: Resources | None = None) -> dict[str, Any]:
     """Weigh what `allocate` and `validate` have stored."""
-    found = resources or live()
-    number, validation = portfolio.examine(plan.session, resources=found)
-    stored = portfolio.stored_portfolio(found, dt.date.fromisoformat(plan.session))
-    chosen = portfolio.shortlist(plan.split, among=plan.labels, resources=found)
+    resources = resources or live()
+    number, validation = portfolio.examine(plan.session, resources=resources)
+    stored = portfolio.stored_portfolio(resources, dt.date.fromisoformat(plan.session))
+    chosen = portfolio.shortlist(plan.split, among=plan.labels, resources=resources)
     shared = portfolio.share(chosen, method=cast("Method", stored.method if stored else "equal"))
-    outcome = weigh(plan, chosen, number, shared, validation, resources=found)
+    outcome = weigh(plan, chosen, number, shared, validation, resources=resources)
     write(outcome)
     return {"statements": list(outcome.statements), "report": str(outcome.report)}
 
@@ -136,8 +136,8 @@ def confirm(plan: Plan, *, resources: Resources | None = None) -> str:
     RiskLimitBreached
         When it may not open positions.
     """
-    found = resources or live()
-    objects = portfolio.objection(found, dt.date.fromisoformat(plan.session))
+    resources = resources or live()
+    objects = portfolio.objection(resources, dt.date.fromisoformat(plan.session))
     if objects is not None:
         raise RiskLimitBreached(objects)
     return "The portfolio may trade."
@@ -151,11 +151,11 @@ def choose(
     resources: Resources | None = None,
 ) -> Research:
     """Rank, correlate and allocate up to the split; validate up to the session; weigh both spans; write the report."""
-    found = resources or live()
-    chosen = portfolio.shortlist(plan.split, min_trades=min_trades, among=plan.labels, resources=found)
+    resources = resources or live()
+    chosen = portfolio.shortlist(plan.split, min_trades=min_trades, among=plan.labels, resources=resources)
     shared = portfolio.share(chosen, method=method)
-    number = portfolio.store(plan.split, chosen, shared, resources=found)
-    validation = portfolio.validate_risk(plan.session, resources=found)
-    outcome = weigh(plan, chosen, number, shared, validation, resources=found)
+    number = portfolio.store(plan.split, chosen, shared, resources=resources)
+    validation = portfolio.validate_risk(plan.session, resources=resources)
+    outcome = weigh(plan, chosen, number, shared, validation, resources=resources)
     write(outcome)
     return outcome

@@ -94,21 +94,21 @@ def weigh(
     resources: Resources | None = None,
 ) -> Research:
     """What the choice is worth: deflated by every trial, and after the split."""
-    found = resources or live()
-    evidence = _evidence(found, plan, chosen)
+    resources = resources or live()
+    evidence = _evidence(resources, plan, chosen)
     members = [chosen.candidates[str(name)] for name in shared.usd.index]
-    held_out = _held_out(found, plan, members)
-    search = _search(found, plan)
+    held_out = _held_out(resources, plan, members)
+    search = _search(resources, plan)
     statements = (*_survivors(evidence), *search, *_afterwards(held_out, plan))
     outcome = Research(
         plan, chosen, number, shared, evidence, held_out, statements, validation,
-        found.data_dir / "research" / f"{plan.session}-{number}",
+        resources.data_dir / "research" / f"{plan.session}-{number}",
     )  # fmt: skip
-    _track(found, outcome)
+    _track(resources, outcome)
     return outcome
 
 
-def _evidence(found: Resources, plan: Plan, chosen: Shortlist) -> pd.DataFrame:
+def _evidence(resources: Resources, plan: Plan, chosen: Shortlist) -> pd.DataFrame:
     """Sharpe of each ranked candidate on the past, deflated by every trial ever made of any strategy that was swept.
 
     The spread of the trials' Sharpe ratios is that of its own strategy: that another loses its costs is no luck of this one.
@@ -117,8 +117,8 @@ def _evidence(found: Resources, plan: Plan, chosen: Shortlist) -> pd.DataFrame:
     from trading.strategies.registry import make_strategy
 
     families = {name: make_strategy(each.strategy).name for name, each in chosen.candidates.items()}
-    trials = found.trials.count(*{make_strategy(name).name for name in plan.strategies})
-    variance = {family: found.trials.sharpe_variance(family) for family in set(families.values())}
+    trials = resources.trials.count(*{make_strategy(name).name for name in plan.strategies})
+    variance = {family: resources.trials.sharpe_variance(family) for family in set(families.values())}
     rows = []
     for name, result in chosen.results.items():
         known = sharpe_evidence(
@@ -132,21 +132,21 @@ def _evidence(found: Resources, plan: Plan, chosen: Shortlist) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def _held_out(found: Resources, plan: Plan, members: Sequence[Candidate]) -> pd.DataFrame:
+def _held_out(resources: Resources, plan: Plan, members: Sequence[Candidate]) -> pd.DataFrame:
     """Figures of the members after the split, entered there or later."""
     start = next_session(dt.date.fromisoformat(plan.split))
-    results = portfolio.replay(found, members, plan.session, start=start)
-    return pd.DataFrame([_after(each, results[each.label], found, start) for each in members])
+    results = portfolio.replay(resources, members, plan.session, start=start)
+    return pd.DataFrame([_after(each, results[each.label], resources, start) for each in members])
 
 
-def _after(each: Candidate, result: Result, found: Resources, start: dt.date) -> dict[str, Any]:
+def _after(each: Candidate, result: Result, resources: Resources, start: dt.date) -> dict[str, Any]:
     from research.evidence import sharpe_evidence
     from research.random_entries import random_entries
     from research.statistics import mean_interval
 
     profit = mean_interval(result.trades.sort_values("entry_session", kind="stable")["net_return"].to_numpy())
     sharpe = sharpe_evidence(result.equity_usd, result.initial_cash_usd, periods_a_year=result.panel.bars_a_year)
-    luck = random_entries(result.trades, result.panel, each.make(), found.costs, start=start)
+    luck = random_entries(result.trades, result.panel, each.make(), resources.costs, start=start)
     return {
         "sleeve": each.label,
         "trade_count": result.metrics["trade_count"],
@@ -161,14 +161,14 @@ def _after(each: Candidate, result: Result, found: Resources, start: dt.date) ->
     }
 
 
-def _search(found: Resources, plan: Plan) -> list[str]:
+def _search(resources: Resources, plan: Plan) -> list[str]:
     """Whether the search as a whole found anything: overfitting by CSCV, and Hansen's test against doing nothing."""
     from research.evidence import period_returns
     from research.snooping import superior
     from research.statistics import overfitting
 
-    table = portfolio.ranked(plan.split, min_trades=1, among=plan.labels, resources=found)
-    results = portfolio.replay(found, portfolio.candidates_of(table), plan.split)
+    table = portfolio.ranked(plan.split, min_trades=1, among=plan.labels, resources=resources)
+    results = portfolio.replay(resources, portfolio.candidates_of(table), plan.split)
     curves = {
         name: pd.Series(period_returns(result.equity_usd, result.initial_cash_usd), index=result.panel.sessions)
         for name, result in results.items()
@@ -216,7 +216,7 @@ def _record(row: Mapping[Any, Any]) -> str:
     return f"{made}, 95 % interval {row['profit_low']:.2%} to {row['profit_high']:.2%}: {shown}."
 
 
-def _track(found: Resources, outcome: Research) -> None:
+def _track(resources: Resources, outcome: Research) -> None:
     """The chain as a run of MLflow."""
     given = {**outcome.plan.as_dict(), "method": outcome.allocation.method, "portfolio_id": outcome.portfolio_id}
     figures = {
@@ -225,9 +225,9 @@ def _track(found: Resources, outcome: Research) -> None:
         "max_drawdown": outcome.allocation.max_drawdown,
         "trials": int(outcome.evidence["trials"].iloc[0]),
     }
-    with found.tracking.run(EXPERIMENT, f"{outcome.plan.split} to {outcome.plan.session}", given) as run_id:
-        found.tracking.figures(run_id, figures)
-        found.tracking.tag(run_id, "validation", outcome.validation.status)
-        found.tracking.table(run_id, outcome.shortlist.table.drop(columns="params"), "ranked.csv")
-        found.tracking.table(run_id, outcome.evidence, "evidence.csv")
-        found.tracking.table(run_id, outcome.held_out, "held_out.csv")
+    with resources.tracking.run(EXPERIMENT, f"{outcome.plan.split} to {outcome.plan.session}", given) as run_id:
+        resources.tracking.figures(run_id, figures)
+        resources.tracking.tag(run_id, "validation", outcome.validation.status)
+        resources.tracking.table(run_id, outcome.shortlist.table.drop(columns="params"), "ranked.csv")
+        resources.tracking.table(run_id, outcome.evidence, "evidence.csv")
+        resources.tracking.table(run_id, outcome.held_out, "held_out.csv")

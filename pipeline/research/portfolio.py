@@ -91,8 +91,8 @@ def ranked(
     """
     from research.selection import rank
 
-    found = resources or live()
-    swept = found.trials.swept(FIGURES, dt.date.fromisoformat(session))
+    resources = resources or live()
+    swept = resources.trials.swept(FIGURES, dt.date.fromisoformat(session))
     if swept.empty:
         raise DataError(f"Ranking: expected a sweep up to {session}, found none. Run one: `cli sweep --session {session}`.")
     named = swept.assign(
@@ -130,10 +130,10 @@ def shortlist(
     """
     from research.selection import correlations, diversify, flagged, returns_of
 
-    found = resources or live()
-    table = ranked(session, min_trades=min_trades, among=among, resources=found).head(top)
+    resources = resources or live()
+    table = ranked(session, min_trades=min_trades, among=among, resources=resources).head(top)
     candidates = {each.label: each for each in candidates_of(table)}
-    results = replay(found, list(candidates.values()), session)
+    results = replay(resources, list(candidates.values()), session)
     returns = returns_of({name: result.equity for name, result in results.items()})
     correlation = correlations(returns)
     pick = diversify(correlation, list(candidates), below=below, at_most=at_most)
@@ -146,27 +146,27 @@ def candidates_of(table: pd.DataFrame) -> list[Candidate]:
 
 
 def replay(
-    found: Resources, candidates: Sequence[Candidate], session: str, *, start: dt.date | None = None
+    resources: Resources, candidates: Sequence[Candidate], session: str, *, start: dt.date | None = None
 ) -> dict[str, Result]:
     """Backtest each candidate on its own up to `session`, from the initial cash, by label; entries from `start` on."""
     from backtest.engine import backtest
 
-    panels = panels_of(found, {each.symbol for each in candidates}, session)
-    cash = found.settings.initial_cash_usd
+    panels = panels_of(resources, {each.symbol for each in candidates}, session)
+    cash = resources.settings.initial_cash_usd
     return {
         each.label: backtest(
-            panels[each.symbol], each.make(), found.costs, limits=found.limits, initial_cash_usd=cash, start=start
+            panels[each.symbol], each.make(), resources.costs, limits=resources.limits, initial_cash_usd=cash, start=start
         )
         for each in candidates
     }
 
 
-def panels_of(found: Resources, symbols: set[str], session: str) -> dict[str, Panel]:
+def panels_of(resources: Resources, symbols: set[str], session: str) -> dict[str, Panel]:
     """One panel a symbol, of the bars up to `session`."""
     from backtest.panel import prepare
     from core.errors import UnknownSymbol
 
-    bars = bars_by_symbol(found, session)
+    bars = bars_by_symbol(resources, session)
     for symbol in symbols - set(bars):
         raise UnknownSymbol(symbol, bars)
     return {symbol: prepare({symbol: bars[symbol]}) for symbol in sorted(symbols)}
@@ -203,7 +203,7 @@ def store(session: str, chosen: Shortlist, shared: Allocation, *, resources: Res
     """Store a portfolio chosen on the sessions up to `session`, and return its id."""
     from storage.research.portfolios import save_portfolio
 
-    found = resources or live()
+    resources = resources or live()
     members = [
         {
             **asdict(chosen.candidates[name]),
@@ -221,7 +221,7 @@ def store(session: str, chosen: Shortlist, shared: Allocation, *, resources: Res
         "max_drawdown": shared.max_drawdown,
     }
     number = save_portfolio(
-        found.engine, session=dt.date.fromisoformat(session), method=shared.method, members=members, figures=figures
+        resources.engine, session=dt.date.fromisoformat(session), method=shared.method, members=members, figures=figures
     )
     log.info("portfolio_stored", portfolio=number, session=session, members=[each.label for each in map(member_of, members)])
     return number
@@ -231,10 +231,10 @@ def validate_risk(session: str, *, resources: Resources | None = None) -> Report
     """Hold the stored portfolio against its limits on everything up to `session`, and store what was found."""
     from storage.research.portfolios import save_validation
 
-    found = resources or live()
-    number, report = examine(session, resources=found)
+    resources = resources or live()
+    number, report = examine(session, resources=resources)
     day = dt.date.fromisoformat(session)
-    save_validation(found.engine, portfolio_id=number, session=day, status=report.status, report=report.as_dict())
+    save_validation(resources.engine, portfolio_id=number, session=day, status=report.status, report=report.as_dict())
     return report
 
 
@@ -249,49 +249,49 @@ def examine(session: str, *, resources: Resources | None = None) -> tuple[int, R
     from research.selection import returns_of
     from research.validation import validate
 
-    found = resources or live()
-    stored = stored_portfolio(found, dt.date.fromisoformat(session))
+    resources = resources or live()
+    stored = stored_portfolio(resources, dt.date.fromisoformat(session))
     if stored is None:
         raise DataError(f"Validation: expected a portfolio stored up to {session}, found none. Make one: `cli allocate`.")
     members = [(member_of(member), float(member["usd"])) for member in stored.members]
-    results = replay(found, [each for each, _ in members], session)
+    results = replay(resources, [each for each, _ in members], session)
     returns = returns_of({name: result.equity for name, result in results.items()})
-    sleeves = [_sleeve(each, usd, results[each.label], returns[each.label], found.limits) for each, usd in members]
-    return stored.id, validate(sleeves, float(stored.figures["capital_usd"]), limits_of(found))
+    sleeves = [_sleeve(each, usd, results[each.label], returns[each.label], resources.limits) for each, usd in members]
+    return stored.id, validate(sleeves, float(stored.figures["capital_usd"]), limits_of(resources))
 
 
 def withdraw(session: str, *, resources: Resources | None = None) -> None:
     """Take the stored portfolio back: from now on none is stored, and none stands in the way of trading."""
     from storage.research.portfolios import save_portfolio
 
-    found = resources or live()
-    save_portfolio(found.engine, session=dt.date.fromisoformat(session), method=WITHDRAWN, members=[], figures={})
+    resources = resources or live()
+    save_portfolio(resources.engine, session=dt.date.fromisoformat(session), method=WITHDRAWN, members=[], figures={})
 
 
-def objection(found: Resources, day: dt.date) -> str | None:
+def objection(resources: Resources, day: dt.date) -> str | None:
     """Why the stored portfolio may not open positions on `day`; None when it may, or when none is stored."""
     from storage.research.portfolios import latest_validation
 
-    stored = stored_portfolio(found, day)
+    stored = stored_portfolio(resources, day)
     if stored is None:
         return None
-    last = latest_validation(found.engine, stored.id, by=day)
+    last = latest_validation(resources.engine, stored.id, by=day)
     remedy = "Run `cli validate-risk` and read its report, or take the portfolio back with `cli validate-risk --withdraw`."
     if last is None:
         return f"Portfolio {stored.id} was never validated. {remedy}"
     if last.status == "FAIL":
         return f"Portfolio {stored.id} failed its validation of {last.session}. {remedy}"
-    age, most = (day - last.session).days, found.settings.validation_max_age_days
+    age, most = (day - last.session).days, resources.settings.validation_max_age_days
     if age > most:
         return f"Portfolio {stored.id} was validated {age} days ago, on {last.session}; {most} are allowed. {remedy}"
     return None
 
 
-def limits_of(found: Resources) -> ValidationLimits:
+def limits_of(resources: Resources) -> ValidationLimits:
     """The limits of the settings."""
     from research.validation import ValidationLimits
 
-    settings = found.settings
+    settings = resources.settings
     stop = settings.validate_max_stop_pct
     return ValidationLimits(
         max_position_pct=settings.validate_max_position_pct,
@@ -310,11 +310,11 @@ def member_of(member: Mapping[str, Any]) -> Candidate:
     return Candidate(member["strategy"], member["symbol"], member["params"], member["vix_gate"])
 
 
-def stored_portfolio(found: Resources, day: dt.date) -> Portfolio | None:
+def stored_portfolio(resources: Resources, day: dt.date) -> Portfolio | None:
     """The portfolio stored last, of `day` or before, unless it was withdrawn."""
     from storage.research.portfolios import latest_portfolio
 
-    stored = latest_portfolio(found.engine, by=day)
+    stored = latest_portfolio(resources.engine, by=day)
     return None if stored is None or stored.method == WITHDRAWN else stored
 
 

@@ -57,24 +57,24 @@ def run(
     from research.sweep import cells, sweep
     from trading.strategies.registry import make_strategy
 
-    found = resources or live()
+    resources = resources or live()
     rules = {name: rule_of(make_strategy(name)) for name in strategies}  # an unknown one fails here, before anything runs
-    bars = bars_by_symbol(found, session)
+    bars = bars_by_symbol(resources, session)
     wanted = list(symbols) or sorted(bars)
     for symbol in wanted:
         if symbol not in bars:
             raise UnknownSymbol(symbol, bars)
-    terms = {symbol: terms_of(found, bars[symbol]) for symbol in wanted}
+    terms = {symbol: terms_of(resources, bars[symbol]) for symbol in wanted}
     grid = cells(strategies, wanted, vix_gate=vix_gate)
     keys = {cell.key({**terms[cell.symbol], **rules[cell.strategy]}): cell for cell in grid}
     key_of = {(cell.strategy, cell.symbol): key for key, cell in keys.items()}
-    known = found.trials.finished(keys)
+    known = resources.trials.finished(keys)
     rows = [_row(keys[row["key"]], row["metrics"], None) for row in known.to_dict("records")]
     done = set(known["key"])
     on_progress(len(rows), len(keys))
     todo = [cell for key, cell in keys.items() if key not in done]
-    for outcomes in sweep(todo, bars, found.costs, found.limits, jobs=jobs, scheduler=scheduler):
-        found.trials.record(
+    for outcomes in sweep(todo, bars, resources.costs, resources.limits, jobs=jobs, scheduler=scheduler):
+        resources.trials.record(
             _trial(key_of[each.cell.strategy, each.cell.symbol], each, bars[each.cell.symbol]) for each in outcomes
         )
         for outcome in outcomes:
@@ -85,12 +85,16 @@ def run(
     return pd.DataFrame(rows).sort_values(["strategy", "symbol"], ignore_index=True)
 
 
-def terms_of(found: Resources, *bars: pd.DataFrame) -> dict[str, Any]:
+def terms_of(resources: Resources, *bars: pd.DataFrame) -> dict[str, Any]:
     """What else decides the outcome of a backtest: the bars, the costs and the limits."""
     content = [
         int(pd.util.hash_pandas_object(frame.drop(columns="known_at", errors="ignore"), index=False).sum()) for frame in bars
     ]
-    return {"bars": content[0] if len(content) == 1 else content, "costs": str(found.costs), "limits": str(found.limits)}
+    return {
+        "bars": content[0] if len(content) == 1 else content,
+        "costs": str(resources.costs),
+        "limits": str(resources.limits),
+    }
 
 
 def rule_of(strategy: Strategy) -> dict[str, Any]:

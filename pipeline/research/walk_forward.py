@@ -95,19 +95,19 @@ def run(
     from research.search import quiet
     from storage.research.studies import open_studies
 
-    found = resources or live()
-    search = search_of(found, session, plan)
+    resources = resources or live()
+    search = search_of(resources, session, plan)
     progress = Progress(search.size * len(search.spans), on_progress)
-    storage = open_studies(_address(found))
-    with found.tracking.run(EXPERIMENT, search.label, search.described) as parent, quiet():
+    storage = open_studies(_address(resources))
+    with resources.tracking.run(EXPERIMENT, search.label, search.described) as parent, quiet():
         steps = []
-        todo = (delayed(search.step)(no, storage, found.trials, worker, progress) for no in range(len(search.spans)))
+        todo = (delayed(search.step)(no, storage, resources.trials, worker, progress) for no in range(len(search.spans)))
         for step in Parallel(n_jobs=jobs, backend="threading", return_as="generator")(todo):
-            _track_step(found, step, parent)
+            _track_step(resources, step, parent)
             steps.append(step)
         tried = _returns(search, storage, jobs, progress)
-        outcome = _weigh(found, search, steps, tried, parent)
-        _track(found, outcome)
+        outcome = _weigh(resources, search, steps, tried, parent)
+        _track(resources, outcome)
     return outcome
 
 

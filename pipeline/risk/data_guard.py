@@ -45,11 +45,11 @@ class Verdict:
     unquoted: str = ""
 
 
-def guard(found: Resources, day: dt.date, symbols: Collection[str]) -> Verdict | None:
+def guard(resources: Resources, day: dt.date, symbols: Collection[str]) -> Verdict | None:
     """Examine the symbols about to be entered and store what was found; None while DATA_GUARD=off."""
-    if found.settings.data_guard == "off" or not symbols:
+    if resources.settings.data_guard == "off" or not symbols:
         return None
-    return run(day.isoformat(), symbols=symbols, strict=found.settings.data_guard == "strict", resources=found)
+    return run(day.isoformat(), symbols=symbols, strict=resources.settings.data_guard == "strict", resources=resources)
 
 
 def run(session: str, *, symbols: Collection[str] = (), strict: bool = False, resources: Resources | None = None) -> Verdict:
@@ -63,25 +63,25 @@ def run(session: str, *, symbols: Collection[str] = (), strict: bool = False, re
     core.errors.RetryLater
         When the broker does not tell its quotes; nothing is concluded then.
     """
-    found = resources or live()
+    resources = resources or live()
     day = dt.date.fromisoformat(session)
-    names = sorted(symbols or found.universe())
-    sight = look(found, day, names)
-    bars = found.bars.read(names, start=day - dt.timedelta(days=WINDOW_DAYS), end=day)
-    splits = found.bars.actions(names)
-    said = {(name, day): examine(found, day, name, bars[bars["symbol"] == name], splits) for name in names}
+    names = sorted(symbols or resources.universe())
+    sight = look(resources, day, names)
+    bars = resources.bars.read(names, start=day - dt.timedelta(days=WINDOW_DAYS), end=day)
+    splits = resources.bars.actions(names)
+    said = {(name, day): examine(resources, day, name, bars[bars["symbol"] == name], splits) for name in names}
     for key, doubts in sight.said.items():
         said[key] = [*said.get(key, ()), *doubts]
-    return _concluded(found, said, sight, strict=strict)
+    return _concluded(resources, said, sight, strict=strict)
 
 
-def _concluded(found: Resources, said: Mapping[tuple[str, dt.date], list[Doubt]], sight: Sight, *, strict: bool) -> Verdict:
+def _concluded(resources: Resources, said: Mapping[tuple[str, dt.date], list[Doubt]], sight: Sight, *, strict: bool) -> Verdict:
     """Store what was found of each symbol in each session, and tell a person of those that are blocked."""
     from storage.trading.risk import save_findings
 
     blocks = {key: any(strict or doubt.severity == "fail" for doubt in doubts) for key, doubts in said.items()}
     save_findings(
-        found.engine,
+        resources.engine,
         [
             {"symbol": name, "session": day, "blocked": blocks[name, day], "findings": [asdict(doubt) for doubt in doubts]}
             for (name, day), doubts in said.items()
@@ -95,11 +95,11 @@ def _concluded(found: Resources, said: Mapping[tuple[str, dt.date], list[Doubt]]
         sessions = ", ".join(sorted({str(day) for (_, day), blocked in blocks.items() if blocked}))
         log.warning("symbols_blocked", session=sessions, symbols=held_back, strict=strict)
         text = "\n".join(f"{each.symbol}: {each.rule} {each.words} ({each.session})" for each in doubts)
-        found.alerts.send(f"No entries in {', '.join(held_back)} on {sessions}: their bars or quotes are in doubt", text)
+        resources.alerts.send(f"No entries in {', '.join(held_back)} on {sessions}: their bars or quotes are in doubt", text)
     return Verdict(doubts, tuple(held_back), sight.unquoted)
 
 
-def examine(found: Resources, day: dt.date, symbol: str, bars: pd.DataFrame, actions: pd.DataFrame) -> list[Doubt]:
+def examine(resources: Resources, day: dt.date, symbol: str, bars: pd.DataFrame, actions: pd.DataFrame) -> list[Doubt]:
     """What is wrong with one symbol's bars up to `day`, worst kind first: too old, missing between, jumped.
 
     A move of more than JUMP_WARN_BPS is a warning; over JUMP_FAIL_BPS it fails, unless a split of that session explains it.
@@ -114,13 +114,13 @@ def examine(found: Resources, day: dt.date, symbol: str, bars: pd.DataFrame, act
     if missing:
         recent = missing[-1] in expected[-RECENT_SESSIONS:]
         doubts.append(Doubt(symbol, "gap", "fail" if recent else "warn", 0, len(missing), "sessions missing", str(missing[-1])))
-    return doubts + _jumps(found, symbol, bars, actions)
+    return doubts + _jumps(resources, symbol, bars, actions)
 
 
-def _jumps(found: Resources, symbol: str, bars: pd.DataFrame, actions: pd.DataFrame) -> list[Doubt]:
+def _jumps(resources: Resources, symbol: str, bars: pd.DataFrame, actions: pd.DataFrame) -> list[Doubt]:
     from ingestion.jumps import moves_bps
 
-    warn, fail = found.settings.jump_warn_bps, found.settings.jump_fail_bps
+    warn, fail = resources.settings.jump_warn_bps, resources.settings.jump_fail_bps
     split = set(actions.loc[(actions["symbol"] == symbol) & (actions["kind"] == "split"), "session"])
     recent = bars.assign(move=moves_bps(bars).abs()).tail(RECENT_SESSIONS)
     return [

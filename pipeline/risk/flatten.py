@@ -55,37 +55,37 @@ def flatten(reason: str, *, day: dt.date | None = None, resources: Resources | N
     core.errors.RetryLater
         When the broker does not answer: call again.
     """
-    found = resources or live()
-    portfolio, patience = found.settings.portfolio, found.patience
-    cancelled = tuple(_cancel_all(found, reason, patience))
-    collect(found.ledger, found.broker, portfolio, found.clock() - LOOK_BACK)
-    orders = [order for each in found.ledger.positions(portfolio) if (order := _exit(found, each, day)) is not None]
-    states = place(found.ledger, found.broker, orders, patience=patience)
-    collect(found.ledger, found.broker, portfolio, found.clock() - LOOK_BACK)
-    done = Flattening(cancelled, tuple(states), tuple(found.ledger.positions(portfolio)))
+    resources = resources or live()
+    portfolio, patience = resources.settings.portfolio, resources.patience
+    cancelled = tuple(_cancel_all(resources, reason, patience))
+    collect(resources.ledger, resources.broker, portfolio, resources.clock() - LOOK_BACK)
+    orders = [order for each in resources.ledger.positions(portfolio) if (order := _exit(resources, each, day)) is not None]
+    states = place(resources.ledger, resources.broker, orders, patience=patience)
+    collect(resources.ledger, resources.broker, portfolio, resources.clock() - LOOK_BACK)
+    done = Flattening(cancelled, tuple(states), tuple(resources.ledger.positions(portfolio)))
     log.warning("flattened", reason=reason, cancelled=cancelled, exits=done.exits, left=len(done.left))
     return done
 
 
-def _cancel_all(found: Resources, reason: str, patience: Patience) -> Iterator[str]:
+def _cancel_all(resources: Resources, reason: str, patience: Patience) -> Iterator[str]:
     """Cancel what the book has open, and what rests at the venue without the book: brackets' children.
 
     Exits with an arm go on: they sell at once what the strategy's own may sell at a later open.
     """
     kept = set()
-    for order, _ in found.ledger.open_orders(found.settings.portfolio):
+    for order, _ in resources.ledger.open_orders(resources.settings.portfolio):
         if not order.by_strategy:
             kept.add(order.client_order_id)
             continue
-        cancel(found.ledger, found.broker, order.client_order_id, reason, patience=patience)
+        cancel(resources.ledger, resources.broker, order.client_order_id, reason, patience=patience)
         yield order.client_order_id
-    for view in patience.retrying()(found.broker.open_orders):
+    for view in patience.retrying()(resources.broker.open_orders):
         if view.client_order_id not in kept and view.state not in {*FINAL, OrderState.CANCEL_PENDING}:
-            patience.retrying()(found.broker.cancel, view.client_order_id)
+            patience.retrying()(resources.broker.cancel, view.client_order_id)
             yield view.client_order_id
 
 
-def _exit(found: Resources, position: Position, day: dt.date | None) -> OrderIntent | None:
+def _exit(resources: Resources, position: Position, day: dt.date | None) -> OrderIntent | None:
     """The exit of a position: one with an arm that is on its way, whatever session it was for, else a new one."""
-    order, _ = exit_orders.working(found).get((position.strategy, position.symbol), (None, None))
-    return order if order is not None and order.arm else exit_orders.exit_of(found, position, exit_orders.FLATTEN, day)
+    order, _ = exit_orders.working(resources).get((position.strategy, position.symbol), (None, None))
+    return order if order is not None and order.arm else exit_orders.exit_of(resources, position, exit_orders.FLATTEN, day)

@@ -32,11 +32,11 @@ def standing(resources: Resources | None = None) -> str | None:
     """
     from storage.trading.halts import current
 
-    found = resources or live()
-    file = halt_file(found)
+    resources = resources or live()
+    file = halt_file(resources)
     if file.exists():
         return f"halted by the file {file.name}: {_words(file)}"
-    last = current(found.engine, found.settings.portfolio)
+    last = current(resources.engine, resources.settings.portfolio)
     if last is None or not last.halted:
         return None
     return f"halted by {last.author} at {last.created_at:%Y-%m-%d %H:%M} UTC: {last.reason}"
@@ -49,10 +49,10 @@ def halt(reason: str, author: str, *, portfolio: str | None = None, resources: R
     """
     from storage.trading import halts
 
-    found = resources or live()
-    turned = halts.halt(found.engine, portfolio or found.settings.portfolio, reason=reason, author=author)
+    resources = resources or live()
+    turned = halts.halt(resources.engine, portfolio or resources.settings.portfolio, reason=reason, author=author)
     log.warning("trading_halted", portfolio=turned.portfolio, reason=turned.reason, author=turned.author)
-    found.alerts.send(
+    resources.alerts.send(
         f"Trading of {turned.portfolio} is halted",
         f"{turned.author}: {turned.reason}\nNothing is opened until a person runs `cli resume --reason ...`.",
         "critical",
@@ -72,23 +72,23 @@ def resume(reason: str, author: str, *, portfolio: str | None = None, resources:
     """
     from storage.trading import halts
 
-    found = resources or live()
+    resources = resources or live()
     if author.strip() in MACHINES:
         raise StopTrading(f"Resume: expected a person, found {author.strip()!r}. A person decides that trading goes on.")
-    turned = halts.resume(found.engine, portfolio or found.settings.portfolio, reason=reason, author=author)
-    file = halt_file(found)
+    turned = halts.resume(resources.engine, portfolio or resources.settings.portfolio, reason=reason, author=author)
+    file = halt_file(resources)
     try:
         file.unlink(missing_ok=True)
     except OSError as error:
         raise ConfigError(f"{file} cannot be removed ({error}), and trading stays halted. Remove it by hand.") from error
     log.warning("trading_resumed", portfolio=turned.portfolio, reason=turned.reason, author=turned.author)
-    found.alerts.send(f"Trading of {turned.portfolio} goes on", f"{turned.author}: {turned.reason}")
+    resources.alerts.send(f"Trading of {turned.portfolio} goes on", f"{turned.author}: {turned.reason}")
     return turned
 
 
-def halt_file(found: Resources) -> Path:
+def halt_file(resources: Resources) -> Path:
     """The file whose presence halts the desk."""
-    return found.data_dir / "HALT"
+    return resources.data_dir / "HALT"
 
 
 def _words(file: Path) -> str:

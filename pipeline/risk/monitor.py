@@ -41,21 +41,21 @@ def look(*, mode: str | None = None, resources: Resources | None = None) -> tupl
     """Measure, write the heartbeat, mail what is new, and enforce where the mode says so; what was sold comes along."""
     from storage.trading.risk import beat, last_beat
 
-    found = resources or live()
-    before = last_beat(found.engine, found.settings.portfolio)
-    now = measure(found, mode or found.settings.risk_mode)
-    sell = _must_sell(found, before, now)
+    resources = resources or live()
+    before = last_beat(resources.engine, resources.settings.portfolio)
+    now = measure(resources, mode or resources.settings.risk_mode)
+    sell = _must_sell(resources, before, now)
     if sell:
         now = replace(now, breaches={**now.breaches, SELLING: {}})
-    beat(found.engine, now)
+    beat(resources.engine, now)
     log.info("risk", level=now.level, equity_usd=now.equity_usd, drawdown_pct=now.drawdown_pct, var_usd=now.var_historical_usd)
-    _tell(found, before, now)
-    if now.mode == "enforce" and now.level == Level.HALT and kill_switch.standing(found) is None:
-        kill_switch.halt(words(now.breaches), kill_switch.RISK_WORKER, resources=found)
-    return now, _sell(found, now) if sell else None
+    _tell(resources, before, now)
+    if now.mode == "enforce" and now.level == Level.HALT and kill_switch.standing(resources) is None:
+        kill_switch.halt(words(now.breaches), kill_switch.RISK_WORKER, resources=resources)
+    return now, _sell(resources, now) if sell else None
 
 
-def measure(found: Resources, mode: str) -> Heartbeat:
+def measure(resources: Resources, mode: str) -> Heartbeat:
     """The portfolio's risk at this moment.
 
     Raises
@@ -66,19 +66,19 @@ def measure(found: Resources, mode: str) -> Heartbeat:
     from storage.trading.risk import Heartbeat
     from trading import var
 
-    settings, positions = found.settings, found.ledger.positions(found.settings.portfolio)
-    held, newest = sorted({position.symbol for position in positions}), found.bars.last_sessions()
-    end = max(newest.values(), default=dt.date.min) if found.historical else found.clock().date()
-    prices = valuation.prices(found, held, end)
+    settings, positions = resources.settings, resources.ledger.positions(resources.settings.portfolio)
+    held, newest = sorted({position.symbol for position in positions}), resources.bars.last_sessions()
+    end = max(newest.values(), default=dt.date.min) if resources.historical else resources.clock().date()
+    prices = valuation.prices(resources, held, end)
     absent = [symbol for symbol in held if symbol not in prices]
     if absent:
         raise DataError(f"Risk: expected bars of {absent[0]}, which is held, found none. Load them.")
     exposures = {
         symbol: sum(float(each.quantity) for each in positions if each.symbol == symbol) * prices[symbol] for symbol in held
     }
-    equity = float(found.broker.account(prices).equity_usd)
-    peak = max(peak_usd(found), equity)
-    made = var.pnl(_returns(found, held, end), exposures) if held else None
+    equity = float(resources.broker.account(prices).equity_usd)
+    peak = max(peak_usd(resources), equity)
+    made = var.pnl(_returns(resources, held, end), exposures) if held else None
     figures: dict[str, Any] = {
         "equity_usd": equity,
         "peak_usd": peak,
@@ -88,20 +88,20 @@ def measure(found: Resources, mode: str) -> Heartbeat:
         "var_historical_usd": 0.0 if made is None else var.historical_usd(made),
         "var_parametric_usd": 0.0 if made is None else var.parametric_usd(made),
     }
-    silent = valuation.silent(found, held, max(newest.values())) if held else []
-    level, breaches = judge(found, figures, silent)
-    return Heartbeat(settings.portfolio, found.clock(), mode, level, **figures, positions=len(positions), breaches=breaches)
+    silent = valuation.silent(resources, held, max(newest.values())) if held else []
+    level, breaches = judge(resources, figures, silent)
+    return Heartbeat(settings.portfolio, resources.clock(), mode, level, **figures, positions=len(positions), breaches=breaches)
 
 
-def judge(found: Resources, figures: dict[str, Any], silent: Sequence[Silent]) -> tuple[Level, dict[str, Any]]:
+def judge(resources: Resources, figures: dict[str, Any], silent: Sequence[Silent]) -> tuple[Level, dict[str, Any]]:
     """The worst level, and each rule that is broken with its limit and what was found.
 
     Exposure over its limit is an alert alone: prices that moved since the decision are enough for it. So is a position marked
     to a price older than the others, as one in a delisted symbol is, and a value at risk with a limit that nobody can measure.
     """
-    settings, equity = found.settings, figures["equity_usd"]
+    settings, equity = resources.settings, figures["equity_usd"]
     breaches: dict[str, Any] = {}
-    level = limits_of(found).level(equity, figures["peak_usd"])
+    level = limits_of(resources).level(equity, figures["peak_usd"])
     if level is not Level.OK:
         limit = settings.drawdown_halt_pct if level is Level.HALT else settings.drawdown_alert_pct
         breaches[DRAWDOWN] = _breach(limit, figures["drawdown_pct"])
@@ -120,7 +120,7 @@ def judge(found: Resources, figures: dict[str, Any], silent: Sequence[Silent]) -
     return Level.ALERT if breaches and level is Level.OK else level, breaches
 
 
-def _must_sell(found: Resources, before: Heartbeat | None, now: Heartbeat) -> bool:
+def _must_sell(resources: Resources, before: Heartbeat | None, now: Heartbeat) -> bool:
     """Whether two looks in a row call for it, or a sale that has begun has not ended.
 
     A price that recovers does not stop a sale; a person who resumes trading does.
@@ -129,28 +129,28 @@ def _must_sell(found: Resources, before: Heartbeat | None, now: Heartbeat) -> bo
         return False
     if now.level == before.level == Level.HALT:
         return True
-    return SELLING in before.breaches and now.positions > 0 and kill_switch.standing(found) is not None
+    return SELLING in before.breaches and now.positions > 0 and kill_switch.standing(resources) is not None
 
 
-def _sell(found: Resources, now: Heartbeat) -> Flattening | None:
+def _sell(resources: Resources, now: Heartbeat) -> Flattening | None:
     """Cancel and flatten; None when another executor is at work, and the next look tries again."""
     from pipeline.risk.flatten import flatten
     from storage.locks import executor_lock
 
     try:
-        with executor_lock(found.engine, found.settings.portfolio):
-            return flatten(words(now.breaches) or "a sale that has begun goes on", resources=found)
+        with executor_lock(resources.engine, resources.settings.portfolio):
+            return flatten(words(now.breaches) or "a sale that has begun goes on", resources=resources)
     except ExecutorBusy as busy:
         log.warning("flatten_waits", reason=str(busy))
         return None
 
 
-def limits_of(found: Resources) -> DrawdownLimits:
+def limits_of(resources: Resources) -> DrawdownLimits:
     """Drawdown limits of the settings."""
-    return DrawdownLimits(found.settings.drawdown_alert_pct, found.settings.drawdown_halt_pct)
+    return DrawdownLimits(resources.settings.drawdown_alert_pct, resources.settings.drawdown_halt_pct)
 
 
-def peak_usd(found: Resources) -> float:
+def peak_usd(resources: Resources) -> float:
     """Highest equity on record since a person last resumed trading, 0 without any.
 
     The paper portfolio's initial cash counts until then; an account elsewhere began with what it had.
@@ -158,12 +158,12 @@ def peak_usd(found: Resources) -> float:
     from storage.trading.halts import current
     from storage.trading.risk import highest_usd
 
-    last = current(found.engine, found.settings.portfolio)
+    last = current(resources.engine, resources.settings.portfolio)
     resumed = last.created_at if last is not None and not last.halted else None
-    highest = highest_usd(found.engine, found.settings.portfolio, resumed) or 0.0
-    if resumed is not None or found.settings.broker != "paper":
+    highest = highest_usd(resources.engine, resources.settings.portfolio, resumed) or 0.0
+    if resumed is not None or resources.settings.broker != "paper":
         return highest
-    return max(highest, float(found.settings.initial_cash_usd))
+    return max(highest, float(resources.settings.initial_cash_usd))
 
 
 def words(breaches: Any) -> str:  # noqa: ANN401  # JSON
@@ -177,7 +177,7 @@ def words(breaches: Any) -> str:  # noqa: ANN401  # JSON
     return ", ".join(said)
 
 
-def _tell(found: Resources, before: Heartbeat | None, now: Heartbeat) -> None:
+def _tell(resources: Resources, before: Heartbeat | None, now: Heartbeat) -> None:
     """Mail a level that rose or a rule newly broken, once; the heartbeat before tells what was mailed already."""
     ranks = list(Level)
     worse = ranks.index(Level(now.level)) > (ranks.index(Level(before.level)) if before else 0)
@@ -188,17 +188,17 @@ def _tell(found: Resources, before: Heartbeat | None, now: Heartbeat) -> None:
         then = "RISK_MODE=log: nothing is done about it."
     body = f"Equity ${now.equity_usd:,.2f}, {now.drawdown_pct:.2f} % under its peak of ${now.peak_usd:,.2f}."
     if now.level == Level.HALT:
-        found.alerts.send(f"Risk limit of {now.portfolio} broken: {words(now.breaches)}", f"{body}\n{then}", "critical")
+        resources.alerts.send(f"Risk limit of {now.portfolio} broken: {words(now.breaches)}", f"{body}\n{then}", "critical")
     else:
-        found.alerts.send(f"Risk of {now.portfolio}: {words(now.breaches)}", body)
+        resources.alerts.send(f"Risk of {now.portfolio}: {words(now.breaches)}", body)
 
 
-def _returns(found: Resources, symbols: list[str], end: dt.date) -> pd.DataFrame:
+def _returns(resources: Resources, symbols: list[str], end: dt.date) -> pd.DataFrame:
     """Returns of the window of the value at risk, one column a symbol; one without bars in it has none."""
-    window = int(found.settings.var_window_sessions * BEATEN_TO_DAYS) + 10
-    bars = found.bars.read(symbols, start=end - dt.timedelta(days=window), end=end)
+    window = int(resources.settings.var_window_sessions * BEATEN_TO_DAYS) + 10
+    bars = resources.bars.read(symbols, start=end - dt.timedelta(days=window), end=end)
     closes = bars.pivot(index="session", columns="symbol", values="close").reindex(columns=symbols)
-    return closes.pct_change(fill_method=None).tail(found.settings.var_window_sessions)
+    return closes.pct_change(fill_method=None).tail(resources.settings.var_window_sessions)
 
 
 def _breach(limit: float, found: float | None, unit: str = "%") -> dict[str, Any]:
@@ -216,14 +216,14 @@ def run(
     """Look until `stop` is set; returns how many looks succeeded."""
     from sqlalchemy.exc import SQLAlchemyError
 
-    found = resources or live()
-    pause = interval_seconds or found.settings.risk_interval_seconds
+    resources = resources or live()
+    pause = interval_seconds or resources.settings.risk_interval_seconds
     looks, failed = 0, ""
     while not stop.is_set():
         try:
-            heartbeat, _ = look(mode=mode, resources=found)
+            heartbeat, _ = look(mode=mode, resources=resources)
         except (DeskError, SQLAlchemyError, OSError) as error:
-            failed = _failed(found, error, failed)
+            failed = _failed(resources, error, failed)
         else:
             looks, failed = looks + 1, ""
             on_look(heartbeat)
@@ -231,10 +231,10 @@ def run(
     return looks
 
 
-def _failed(found: Resources, error: Exception, before: str) -> str:
+def _failed(resources: Resources, error: Exception, before: str) -> str:
     """Log a failed look; mail it unless the one before failed in the same way."""
     kind = type(error).__name__
     log.error("risk_look_failed", error=kind, says=str(error))
     if kind != before:
-        found.alerts.send("The risk worker cannot see the portfolio", f"{kind}: {error}\nIt goes on trying.", "critical")
+        resources.alerts.send("The risk worker cannot see the portfolio", f"{kind}: {error}\nIt goes on trying.", "critical")
     return kind

@@ -26,18 +26,18 @@ KILL_SWITCH, HEARTBEAT, DATA_GUARD = "kill_switch", "heartbeat", "data_guard"
 Refused = tuple[str, dict[str, Any]]  # why, and the numbers
 
 
-def gate(found: Resources) -> Callable[[OrderIntent], str | None]:
+def gate(resources: Resources) -> Callable[[OrderIntent], str | None]:
     """Why an order must not be sent now, None when it may; a refusal leaves its row in `trading.risk_events`.
 
     One gate serves one run: the broker's clock and calendar are asked for its first entry alone, everything else each time.
     """
-    time = VenueTime(found)
+    time = VenueTime(resources)
     checks: dict[str, Callable[[OrderIntent], Refused | None]] = {
-        KILL_SWITCH: partial(_kill_switch, found),
-        HEARTBEAT: partial(_heartbeat, found),
+        KILL_SWITCH: partial(_kill_switch, resources),
+        HEARTBEAT: partial(_heartbeat, resources),
         CLOCK: time.clock,
         CALENDAR: time.calendar,
-        DATA_GUARD: partial(_data_guard, found),
+        DATA_GUARD: partial(_data_guard, resources),
     }
 
     def ask(order: OrderIntent) -> str | None:
@@ -45,7 +45,7 @@ def gate(found: Resources) -> Callable[[OrderIntent], str | None]:
             refused = check(order)
             if refused is not None:
                 reason, details = refused
-                found.ledger.save_risk_events([event(order, rule, {"says": reason, **details})])
+                resources.ledger.save_risk_events([event(order, rule, {"says": reason, **details})])
                 return f"{rule}: {reason}"
         return None
 
@@ -64,39 +64,39 @@ def event(order: OrderIntent, rule: str, details: dict[str, Any]) -> dict[str, A
     }
 
 
-def _kill_switch(found: Resources, order: OrderIntent) -> Refused | None:
-    if order.leg is Leg.EXIT and not found.settings.halt_blocks_exits:
+def _kill_switch(resources: Resources, order: OrderIntent) -> Refused | None:
+    if order.leg is Leg.EXIT and not resources.settings.halt_blocks_exits:
         return None
-    reason = kill_switch.standing(found)
+    reason = kill_switch.standing(resources)
     return None if reason is None else (reason, {})
 
 
-def _heartbeat(found: Resources, order: OrderIntent) -> Refused | None:
+def _heartbeat(resources: Resources, order: OrderIntent) -> Refused | None:
     """Nobody watches the portfolio: open nothing."""
     from storage.trading.risk import last_beat
 
-    most = found.settings.heartbeat_max_age_seconds
+    most = resources.settings.heartbeat_max_age_seconds
     if order.leg is Leg.EXIT or most is None:
         return None
-    last = last_beat(found.engine, order.portfolio)
-    age = None if last is None else (found.clock() - last.at).total_seconds()
+    last = last_beat(resources.engine, order.portfolio)
+    age = None if last is None else (resources.clock() - last.at).total_seconds()
     if age is not None and age <= most:
         return None
     seen = "no heartbeat" if age is None else f"the last heartbeat {age:.0f} s ago"
     return f"expected the risk worker within {most:g} s, found {seen}", {"limit_seconds": most, "found_seconds": age}
 
 
-def _data_guard(found: Resources, order: OrderIntent) -> Refused | None:
+def _data_guard(resources: Resources, order: OrderIntent) -> Refused | None:
     """The bars the order was decided on, or the symbol's quote, are in doubt."""
     from storage.trading.risk import blocked
 
-    findings = None if order.leg is Leg.EXIT else blocked(found.engine, order.decision_session, order.symbol)
+    findings = None if order.leg is Leg.EXIT else blocked(resources.engine, order.decision_session, order.symbol)
     if findings is None:
         return None
     return f"{order.symbol} is in doubt: {', '.join(each['rule'] for each in findings)}", {"findings": findings}
 
 
-def gate_of(found: Resources, lock: ExecutorLock) -> Check:
+def gate_of(resources: Resources, lock: ExecutorLock) -> Check:
     """Why an order must not go out now, or None. No deadline and no limit holds an exit back.
 
     Raises
@@ -104,7 +104,7 @@ def gate_of(found: Resources, lock: ExecutorLock) -> Check:
     core.errors.ExecutorBusy
         When the portfolio's lock was lost.
     """
-    rules: tuple[Check, ...] = (gate(found), lambda order: _late(found, order))
+    rules: tuple[Check, ...] = (gate(resources), lambda order: _late(resources, order))
 
     def check(order: OrderIntent) -> str | None:
         lock.require()
@@ -113,8 +113,8 @@ def gate_of(found: Resources, lock: ExecutorLock) -> Check:
     return check
 
 
-def _late(found: Resources, order: OrderIntent) -> str | None:
+def _late(resources: Resources, order: OrderIntent) -> str | None:
     """An entry is for the open of its session, and is not sent after it."""
-    if order.leg is Leg.EXIT or found.historical or found.clock() < open_of(order.session, calendar_name(order.symbol)):
+    if order.leg is Leg.EXIT or resources.historical or resources.clock() < open_of(order.session, calendar_name(order.symbol)):
         return None
     return f"the open of {order.session} has passed"

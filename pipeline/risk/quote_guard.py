@@ -50,7 +50,7 @@ class Sight:
     unquoted: str = ""
 
 
-def look(found: Resources, day: dt.date, symbols: Sequence[str]) -> Sight:
+def look(resources: Resources, day: dt.date, symbols: Sequence[str]) -> Sight:
     """Judge the quotes of the symbols that trade at this moment; of the others what was last found for `day` stands.
 
     Parameters
@@ -59,26 +59,26 @@ def look(found: Resources, day: dt.date, symbols: Sequence[str]) -> Sight:
         The newest session that has closed. A share that trades now is judged for the session in progress, a crypto pair for
         this one.
     """
-    if found.quotes is None:
-        return Sight(unquoted=f"BROKER={found.settings.broker} has no quotes: nobody looks at the spread")
-    now, said = found.clock(), _standing(found, day, symbols)
-    if found.historical or day < last_closed_session(now):
+    if resources.quotes is None:
+        return Sight(unquoted=f"BROKER={resources.settings.broker} has no quotes: nobody looks at the spread")
+    now, said = resources.clock(), _standing(resources, day, symbols)
+    if resources.historical or day < last_closed_session(now):
         return Sight(said, f"quotes are of this moment, and say nothing of {day}")
     trading = {symbol: session_at(now, calendar_name(symbol)) for symbol in symbols}
     awake = [symbol for symbol in symbols if trading[symbol] is not None]
-    quotes = found.patience.retrying()(found.quotes.latest, awake)
+    quotes = resources.patience.retrying()(resources.quotes.latest, awake)
     for symbol in awake:
         session = trading[symbol] if calendar_name(symbol) == "XNYS" else None
-        said[symbol, session or day] = judge(found, symbol, quotes.get(symbol), session or day)
+        said[symbol, session or day] = judge(resources, symbol, quotes.get(symbol), session or day)
     asleep = ", ".join(symbol for symbol in symbols if trading[symbol] is None)
     return Sight(said, f"no trading in {asleep} at this hour; what a look during the session found counts" if asleep else "")
 
 
-def judge(found: Resources, symbol: str, quote: Quote | None, session: dt.date) -> list[Doubt]:
+def judge(resources: Resources, symbol: str, quote: Quote | None, session: dt.date) -> list[Doubt]:
     """What is wrong with a quote of an open market: absurd or none at all, or its spread over a limit."""
-    settings, why = found.settings, "none at all"
+    settings, why = resources.settings, "none at all"
     if quote is not None:
-        why = quote.objection(found.clock(), max_age_seconds=settings.quote_max_age_seconds) or ""
+        why = quote.objection(resources.clock(), max_age_seconds=settings.quote_max_age_seconds) or ""
     if quote is None or why:
         return [Doubt(symbol, QUOTE, "fail", None, None, "", str(session), why)]
     found_bps = float(quote.spread_bps)
@@ -90,11 +90,11 @@ def judge(found: Resources, symbol: str, quote: Quote | None, session: dt.date) 
     return [Doubt(symbol, SPREAD, "fail" if fails else "warn", limit, found_bps, "bps", str(session), says)]
 
 
-def _standing(found: Resources, day: dt.date, symbols: Sequence[str]) -> dict[tuple[str, dt.date], list[Doubt]]:
+def _standing(resources: Resources, day: dt.date, symbols: Sequence[str]) -> dict[tuple[str, dt.date], list[Doubt]]:
     """What the last look at a session's quotes found; it is stored again with the verdict that replaces it."""
     from storage.trading.risk import findings
 
     return {
         (symbol, day): [Doubt(**each) for each in known if each["rule"] in {QUOTE, SPREAD}]
-        for symbol, known in findings(found.engine, day, symbols).items()
+        for symbol, known in findings(resources.engine, day, symbols).items()
     }

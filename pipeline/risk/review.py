@@ -39,7 +39,7 @@ log = structlog.get_logger()
 Orders = tuple["OrderIntent", ...]
 
 
-def review(found: Resources, day: dt.date, intents: Orders, known: set[str]) -> tuple[Orders, list[Refusal]]:
+def review(resources: Resources, day: dt.date, intents: Orders, known: set[str]) -> tuple[Orders, list[Refusal]]:
     """Hold a day's orders against drawdown and the risk manager's rules; what is on record already goes on as it is.
 
     Returns
@@ -49,30 +49,30 @@ def review(found: Resources, day: dt.date, intents: Orders, known: set[str]) -> 
     refused
         One a symbol and rule; the row with its numbers is stored.
     """
-    orders = [order for order, _ in found.ledger.open_orders(found.settings.portfolio)]
-    positions = found.ledger.positions(found.settings.portfolio)
+    orders = [order for order, _ in resources.ledger.open_orders(resources.settings.portfolio)]
+    positions = resources.ledger.positions(resources.settings.portfolio)
     symbols = {each.symbol for each in (*orders, *intents)} | {position.symbol for position in positions}
-    bars, prices = _bars(found, day, symbols), valuation.prices(found, symbols, day)
+    bars, prices = _bars(resources, day, symbols), valuation.prices(resources, symbols, day)
     before = [order for order in orders if order.decision_session < day]
-    equity = account(cash_usd(found), positions, before, prices).equity_usd
-    sunk = _drawdown(found, day, equity)
+    equity = account(cash_usd(resources), positions, before, prices).equity_usd
+    sunk = _drawdown(resources, day, equity)
     new = [order for order in intents if order.leg is Leg.ENTRY and order.client_order_id not in known]
     if sunk is not None:
-        return _sold(found, day, intents, new, sunk)
-    guard(found, day, {order.symbol for order in new})
-    situation = _situation(found, day, positions, orders, intents, known, bars, prices, equity)
-    said = manager_of(found).review(
-        [order for order in intents if order.client_order_id not in known], situation, first=_first(found, day)
+        return _sold(resources, day, intents, new, sunk)
+    guard(resources, day, {order.symbol for order in new})
+    situation = _situation(resources, day, positions, orders, intents, known, bars, prices, equity)
+    said = manager_of(resources).review(
+        [order for order in intents if order.client_order_id not in known], situation, first=_first(resources, day)
     )
-    found.ledger.save_risk_events([event(each.order, each.rule, each.details()) for each in said.findings])
+    resources.ledger.save_risk_events([event(each.order, each.rule, each.details()) for each in said.findings])
     going = {order.client_order_id: order for order in said.orders}
     kept = tuple(going.get(order.client_order_id, order) for order in intents if order.client_order_id in known | set(going))
     return kept, [Refusal(each.order.strategy, each.order.symbol, day, each.rule) for each in said.findings if each.refused]
 
 
-def manager_of(found: Resources) -> RiskManager:
+def manager_of(resources: Resources) -> RiskManager:
     """The risk manager of the settings."""
-    settings = found.settings
+    settings = resources.settings
     rules = Rules(
         max_symbol_pct=settings.risk_max_symbol_pct,
         max_net_pct=settings.risk_max_net_pct,
@@ -83,50 +83,55 @@ def manager_of(found: Resources) -> RiskManager:
         scale_low_pct=settings.risk_scale_low_pct,
         scale_high_pct=settings.risk_scale_high_pct,
     )
-    return RiskManager(found.limits, rules)
+    return RiskManager(resources.limits, rules)
 
 
-def _drawdown(found: Resources, day: dt.date, equity_usd: float) -> dict[str, Any] | None:
+def _drawdown(resources: Resources, day: dt.date, equity_usd: float) -> dict[str, Any] | None:
     """Mail a drawdown that has reached a limit since the last close, once; its numbers when RISK_MODE=enforce must sell for it.
 
     A row of the portfolio, without a symbol, says that it was mailed.
     """
-    peak, limits = max(monitor.peak_usd(found), equity_usd), monitor.limits_of(found)
+    peak, limits = max(monitor.peak_usd(resources), equity_usd), monitor.limits_of(resources)
     level = limits.level(equity_usd, peak)
     if level is Level.OK:
         return None
-    depth, limit = drawdown_pct(equity_usd, peak), found.settings.drawdown_halt_pct
+    depth, limit = drawdown_pct(equity_usd, peak), resources.settings.drawdown_halt_pct
     numbers = {"limit_pct": limit, "found_pct": depth, "equity_usd": equity_usd, "peak_usd": peak}
-    closes = found.ledger.equity(found.settings.portfolio)
+    closes = resources.ledger.equity(resources.settings.portfolio)
     closes = closes[closes["session"].dt.date < day]
     fresh = closes.empty or limits.level(float(closes["equity_usd"].iloc[-1]), peak) is not level
-    whose = {"portfolio": found.settings.portfolio, "strategy": joint_name(found.strategies), "symbol": "", "session": day}
-    if fresh and found.ledger.save_risk_events([{**whose, "reason": f"drawdown_{level}", "details": numbers}]):
-        found.alerts.send(
-            f"{found.settings.portfolio} is {depth:.2f} % under its peak at the close of {day}",
-            f"Equity ${equity_usd:,.2f}, peak ${peak:,.2f}. Breach at {limit:g} %, RISK_MODE={found.settings.risk_mode}.",
+    whose = {
+        "portfolio": resources.settings.portfolio,
+        "strategy": joint_name(resources.strategies),
+        "symbol": "",
+        "session": day,
+    }
+    if fresh and resources.ledger.save_risk_events([{**whose, "reason": f"drawdown_{level}", "details": numbers}]):
+        resources.alerts.send(
+            f"{resources.settings.portfolio} is {depth:.2f} % under its peak at the close of {day}",
+            f"Equity ${equity_usd:,.2f}, peak ${peak:,.2f}. Breach at {limit:g} %, RISK_MODE={resources.settings.risk_mode}.",
             "critical" if level is Level.HALT else "warning",
         )
-    if level is not Level.HALT or found.settings.risk_mode != "enforce":
+    if level is not Level.HALT or resources.settings.risk_mode != "enforce":
         return None
     return numbers
 
 
 def _sold(
-    found: Resources, day: dt.date, intents: Orders, new: Sequence[OrderIntent], sunk: dict[str, Any]
+    resources: Resources, day: dt.date, intents: Orders, new: Sequence[OrderIntent], sunk: dict[str, Any]
 ) -> tuple[Orders, list[Refusal]]:
     """Halt, cancel and flatten; of the day's orders none goes on, for everything is sold already."""
     reason = f"drawdown {sunk['found_pct']:.2f} % at the close of {day} (limit {sunk['limit_pct']:g} %)"
-    if kill_switch.standing(found) is None:
-        kill_switch.halt(reason, kill_switch.DAILY_TRADE, resources=found)
-    flatten(reason, day=day, resources=found)
-    found.ledger.save_risk_events([event(order, monitor.DRAWDOWN, sunk) for order in new])
+    if kill_switch.standing(resources) is None:
+        kill_switch.halt(reason, kill_switch.DAILY_TRADE, resources=resources)
+    flatten(reason, day=day, resources=resources)
+    resources.ledger.save_risk_events([event(order, monitor.DRAWDOWN, sunk) for order in new])
     log.warning("day_not_traded", session=str(day), reason=reason, dropped=len(intents))
     return (), [Refusal(order.strategy, order.symbol, day, monitor.DRAWDOWN) for order in new]
 
 
 def _situation(  # noqa: PLR0917  # private, each named at its one call
-    found: Resources,
+    resources: Resources,
     day: dt.date,
     positions: Sequence[Position],
     orders: Sequence[OrderIntent],
@@ -137,31 +142,31 @@ def _situation(  # noqa: PLR0917  # private, each named at its one call
     equity_usd: float,
 ) -> Situation:
     """What the rules are fed with. Entries on record for the day, of this strategy or another, count as ordered."""
-    recorded = [order for order, _ in found.ledger.orders_decided(found.settings.portfolio, day)]
+    recorded = [order for order, _ in resources.ledger.orders_decided(resources.settings.portfolio, day)]
     ordered = {
         order.client_order_id: order for order in (*orders, *(each for each in intents if each.client_order_id in known))
     }
     session = max((order.session for order in intents), default=day)
     counted = [order.strategy for order in recorded if order.leg is Leg.ENTRY and order.session == session]
-    recent = bars.groupby("symbol").tail(found.settings.risk_volume_sessions)
+    recent = bars.groupby("symbol").tail(resources.settings.risk_volume_sessions)
     closes = bars.pivot(index="session", columns="symbol", values="close")
     found_so = Situation(
         equity_usd=equity_usd,
-        base_usd=first_usd(found),
+        base_usd=first_usd(resources),
         prices=prices,
         lines=lines_of(positions, ordered.values(), prices),
         entries={name: counted.count(name) for name in counted},
-        returns=closes.pct_change(fill_method=None).tail(found.settings.risk_correlation_sessions),
+        returns=closes.pct_change(fill_method=None).tail(resources.settings.risk_correlation_sessions),
         volume={str(symbol): float(shares) for symbol, shares in recent.groupby("symbol")["volume"].mean().items()},
     )
-    if found.settings.risk_cool_down_sessions is None:
+    if resources.settings.risk_cool_down_sessions is None:
         return found_so
-    return replace(found_so, sessions_since_loss=_losses(found, day))
+    return replace(found_so, sessions_since_loss=_losses(resources, day))
 
 
-def _losses(found: Resources, day: dt.date) -> dict[tuple[str, str], int]:
+def _losses(resources: Resources, day: dt.date) -> dict[tuple[str, str], int]:
     """Sessions since the newest losing trade of each strategy and symbol ended."""
-    trades = trades_of(found.ledger.fills(found.settings.portfolio))
+    trades = trades_of(resources.ledger.fills(resources.settings.portfolio))
     lost = trades[trades["pnl_usd"] < 0].sort_values("exit_session")
     return {
         (strategy, symbol): len(sessions_between(ended.date(), day, calendar_name(symbol))) - 1
@@ -169,10 +174,10 @@ def _losses(found: Resources, day: dt.date) -> dict[tuple[str, str], int]:
     }
 
 
-def _first(found: Resources, day: dt.date) -> Callable[[OrderIntent], float]:
+def _first(resources: Resources, day: dt.date) -> Callable[[OrderIntent], float]:
     """Candidates with the highest probability first, as `decide` ranks them; by strength without predictions."""
-    predictions = found.ledger.predictions(day)
-    named, column = (predictions, "probability") if len(predictions) else (found.ledger.signals(day), "strength")
+    predictions = resources.ledger.predictions(day)
+    named, column = (predictions, "probability") if len(predictions) else (resources.ledger.signals(day), "strength")
     ranks = {
         (strategy, symbol): float(value)
         for strategy, symbol, value in zip(named["strategy"], named["symbol"], named[column], strict=True)
@@ -185,8 +190,8 @@ def _first(found: Resources, day: dt.date) -> Callable[[OrderIntent], float]:
     return rank
 
 
-def _bars(found: Resources, day: dt.date, symbols: set[str]) -> pd.DataFrame:
+def _bars(resources: Resources, day: dt.date, symbols: set[str]) -> pd.DataFrame:
     """Bars up to the session, as many as the longest window of a rule needs."""
-    sessions = max(found.settings.risk_correlation_sessions, found.settings.risk_volume_sessions)
+    sessions = max(resources.settings.risk_correlation_sessions, resources.settings.risk_volume_sessions)
     back = int(sessions * monitor.BEATEN_TO_DAYS) + 10
-    return found.bars.read(sorted(symbols), start=day - dt.timedelta(days=back), end=day)
+    return resources.bars.read(sorted(symbols), start=day - dt.timedelta(days=back), end=day)

@@ -36,8 +36,8 @@ REMEDY = {
 class VenueTime:
     """What one run knows of the broker's clock and calendar: asked when its first entry is about to go, and once."""
 
-    def __init__(self, found: Resources) -> None:
-        self._found = found
+    def __init__(self, resources: Resources) -> None:
+        self._resources = resources
         self._told: MarketClock | None = None
         self._ahead_seconds = 0.0
         self._said: dict[tuple[object, ...], Objection | None] = {}
@@ -66,25 +66,25 @@ class VenueTime:
         self, key: tuple[object, ...], order: OrderIntent, judge: Callable[[Timetable], Objection | None]
     ) -> Objection | None:
         """Judge once a run, and tell a person once; an exit only reduces, and a finished history has no present."""
-        found = self._found
-        if order.leg is Leg.EXIT or found.historical:
+        resources = self._resources
+        if order.leg is Leg.EXIT or resources.historical:
             return None
         if key not in self._said:
-            if found.timetable is None:
-                log.info("broker_time_not_compared", rule=key[0], broker=found.settings.broker)
-            self._said[key] = said = None if found.timetable is None else judge(found.timetable)
+            if resources.timetable is None:
+                log.info("broker_time_not_compared", rule=key[0], broker=resources.settings.broker)
+            self._said[key] = said = None if resources.timetable is None else judge(found.timetable)
             if said is not None:
                 rule = str(key[0])
                 log.warning("broker_in_another_time", rule=rule, says=said[0], **said[1])
-                found.alerts.send(f"No entries for {order.session}: {rule}", f"{said[0]}.\n{REMEDY[rule]}", "critical")
+                resources.alerts.send(f"No entries for {order.session}: {rule}", f"{said[0]}.\n{REMEDY[rule]}", "critical")
         return self._said[key]
 
     def _look(self, timetable: Timetable) -> MarketClock:
         """The broker's clock, with how many seconds it is ahead of ours at least: the answer took its time."""
         if self._told is None:
-            before = self._found.clock()
+            before = self._resources.clock()
             told = timetable.clock()
-            after = self._found.clock()
+            after = self._resources.clock()
             self._ahead_seconds = min((told.now - before).total_seconds(), 0.0) + max((told.now - after).total_seconds(), 0.0)
             self._told = told
             log.info("broker_clock", ahead_seconds=self._ahead_seconds, is_open=told.is_open)
@@ -92,7 +92,7 @@ class VenueTime:
 
     def _apart(self, timetable: Timetable) -> Objection | None:
         self._look(timetable)
-        ahead, most = self._ahead_seconds, self._found.settings.clock_tolerance_seconds
+        ahead, most = self._ahead_seconds, self._resources.settings.clock_tolerance_seconds
         if abs(ahead) <= most:
             return None
         side = "ahead of" if ahead > 0 else "behind"
@@ -101,7 +101,7 @@ class VenueTime:
 
     def _untimely(self, timetable: Timetable) -> Objection | None:
         """A market that is closed in the middle of a session, or open outside of one; seconds around its bells do not count."""
-        told, slack = self._look(timetable), dt.timedelta(seconds=self._found.settings.clock_tolerance_seconds)
+        told, slack = self._look(timetable), dt.timedelta(seconds=self._resources.settings.clock_tolerance_seconds)
         if told.is_open in {session_at(told.now + off) is not None for off in (-slack, slack)}:
             return None
         ours, theirs = ("closed", "open") if told.is_open else ("open", "closed")

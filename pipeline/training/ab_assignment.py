@@ -28,7 +28,7 @@ ENTER, SKIP, CHALLENGER = "enter", "skip", "challenger"  # the API's words
 SCORED = ("probability", "predicted_return")
 
 
-def decided_by_arms(found: Resources, day: dt.date, answers: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def decided_by_arms(resources: Resources, day: dt.date, answers: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """The champion's answers about the candidates of a session, those that a challenger decides replaced by its own.
 
     Every model scores every candidate; scores and arms are stored before anything is decided, and a second run reads them.
@@ -36,31 +36,31 @@ def decided_by_arms(found: Resources, day: dt.date, answers: list[dict[str, Any]
     if not answers:
         return answers
     try:
-        experiment = running(found, day)
+        experiment = running(resources, day)
         if experiment is None:
             return answers
-        rows = _scored(found, experiment, day, answers)
-        found.experiments.assign(experiment.name, day, rows)
-        stored = found.experiments.assignments(experiment.name, session=day)
+        rows = _scored(resources, experiment, day, answers)
+        resources.experiments.assign(experiment.name, day, rows)
+        stored = resources.experiments.assignments(experiment.name, session=day)
     except Exception as error:  # whatever it is, the champion decides
         log.exception("ab_assignment_failed", session=day.isoformat())
-        found.alerts.send(f"No A/B assignment for {day}", f"The champion decides alone. {type(error).__name__}: {error}")
+        resources.alerts.send(f"No A/B assignment for {day}", f"The champion decides alone. {type(error).__name__}: {error}")
         return answers
     arms = {(row["strategy"], row["symbol"]): (row["arm"], row["scores"][row["arm"]]) for row in stored.to_dict("records")}
     keys = [(answer["strategy"], answer["symbol"]) for answer in answers]
     return [_as_decided(answer, *arms[key]) if key in arms else answer for key, answer in zip(keys, answers, strict=True)]
 
 
-def running(found: Resources, day: dt.date) -> Experiment | None:
+def running(resources: Resources, day: dt.date) -> Experiment | None:
     """The experiment of a session: the one that goes on, else a new one of the challengers that wait; None without any."""
     from ml.ab_testing.ab_test import name_of
     from storage.models.experiments import Experiment
 
-    aliases = found.registry.aliases
+    aliases = resources.registry.aliases
     champion, challengers = aliases.champion(), aliases.challengers()
     if champion is None or not challengers:
         return None
-    past = found.experiments.of(found.settings.model_name, champion)
+    past = resources.experiments.of(resources.settings.model_name, champion)
     for experiment in past:
         if not experiment.decided and set(experiment.challengers) <= set(challengers):
             return experiment
@@ -68,15 +68,17 @@ def running(found: Resources, day: dt.date) -> Experiment | None:
     fresh = tuple(version for version in challengers if version not in judged)
     if not fresh:
         return None
-    name = name_of(found.settings.model_name, champion, fresh, day)
-    return found.experiments.begin(Experiment(name, found.settings.model_name, champion, fresh, asdict(terms_of(found)), day))
+    name = name_of(resources.settings.model_name, champion, fresh, day)
+    return resources.experiments.begin(
+        Experiment(name, resources.settings.model_name, champion, fresh, asdict(terms_of(resources)), day)
+    )
 
 
-def terms_of(found: Resources) -> Terms:
+def terms_of(resources: Resources) -> Terms:
     """The terms of a new experiment, from the settings."""
     from ml.ab_testing.ab_test import Terms
 
-    settings = found.settings
+    settings = resources.settings
     return Terms(
         share=settings.ab_share,
         sessions=settings.ab_sessions,
@@ -89,7 +91,7 @@ def terms_of(found: Resources) -> Terms:
 
 
 def _scored(
-    found: Resources, experiment: Experiment, day: dt.date, answers: Sequence[Mapping[str, Any]]
+    resources: Resources, experiment: Experiment, day: dt.date, answers: Sequence[Mapping[str, Any]]
 ) -> list[dict[str, Any]]:
     """Arm and scores of every candidate that the experiment's champion has answered on."""
     from core.frames import FEATURES
@@ -99,9 +101,9 @@ def _scored(
     asked = [answer for answer in answers if answer["model_version"] == experiment.champion]
     if len(asked) < len(answers):
         log.warning("ab_other_champion", expected=experiment.champion, candidates=len(answers) - len(asked))
-    models = {version: found.registry.load(version) for version in experiment.challengers if asked}
+    models = {version: resources.registry.load(version) for version in experiment.challengers if asked}
     asked = _known_to_all(asked, models)
-    features = found.features.online([answer["symbol"] for answer in asked]) if asked else pd.DataFrame()
+    features = resources.features.online([answer["symbol"] for answer in asked]) if asked else pd.DataFrame()
     scorers = {version: Scorer(model) for version, model in models.items()}  # row by row, as the API does: the same bits
     rows = []
     for place, answer in enumerate(asked):

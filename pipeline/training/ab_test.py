@@ -38,19 +38,19 @@ def judge(session: str, *, resources: Resources | None = None) -> dict[str, Any]
         decision (promote, keep, extend, or none without an experiment), reason, experiment, challenger, champion, decision_id,
         approval (whether a person must agree first).
     """
-    found = resources or live()
+    resources = resources or live()
     day = dt.date.fromisoformat(session)
-    experiment = _open_at(found, day)
+    experiment = _open_at(resources, day)
     if experiment is None:
-        return _as_judged_before(found, day)
-    decision, settled = _judged(found, experiment, day)
-    blocked = _blocked(found, decision)
+        return _as_judged_before(resources, day)
+    decision, settled = _judged(resources, experiment, day)
+    blocked = _blocked(resources, decision)
     kind = "keep" if blocked else str(decision.kind)
     reason = f"{decision.reason} Promotion is blocked: {'; '.join(blocked)}." if blocked else decision.reason
     challenger = decision.challenger if kind == "promote" else None
     report = {**_report(decision), **settled, "blocked": blocked}
-    number = found.experiments.record(experiment.name, day, kind=kind, challenger=challenger, reason=reason, report=report)
-    _close(found, experiment, kind, challenger, reason)
+    number = resources.experiments.record(experiment.name, day, kind=kind, challenger=challenger, reason=reason, report=report)
+    _close(resources, experiment, kind, challenger, reason)
     log.info("ab_judged", experiment=experiment.name, decision=kind, reason=reason)
     return {
         "session": session,
@@ -60,7 +60,7 @@ def judge(session: str, *, resources: Resources | None = None) -> dict[str, Any]
         "champion": experiment.champion,
         "challenger": challenger,
         "decision_id": number,
-        "approval": found.settings.ab_approval,
+        "approval": resources.settings.ab_approval,
     }
 
 
@@ -68,9 +68,9 @@ def promote(judgement: Mapping[str, Any], *, resources: Resources | None = None)
     """Carry out a judgement of `judge` that says promote; run again it does nothing."""
     from pipeline.training import promotion
 
-    found = resources or live()
+    resources = resources or live()
     version = str(judgement["challenger"])
-    if found.registry.aliases.champion() == version:
+    if resources.registry.aliases.champion() == version:
         return {"to": version, "reason": "It is champion already."}
     return promotion.promote(
         version,
@@ -78,24 +78,24 @@ def promote(judgement: Mapping[str, Any], *, resources: Resources | None = None)
         author=AUTHOR,
         decision_id=int(judgement["decision_id"]),
         expected_champion=str(judgement["champion"]),
-        resources=found,
+        resources=resources,
     )
 
 
-def _open_at(found: Resources, day: dt.date) -> Experiment | None:
+def _open_at(resources: Resources, day: dt.date) -> Experiment | None:
     """The undecided experiment of the present champion, if it had begun."""
-    champion = found.registry.aliases.champion()
-    past = [] if champion is None else found.experiments.of(found.settings.model_name, champion)
+    champion = resources.registry.aliases.champion()
+    past = [] if champion is None else resources.experiments.of(resources.settings.model_name, champion)
     return next((each for each in past if not each.decided and each.first_session <= day), None)
 
 
-def _as_judged_before(found: Resources, day: dt.date) -> dict[str, Any]:
+def _as_judged_before(resources: Resources, day: dt.date) -> dict[str, Any]:
     """The session's judgement when it said promote and that has not been done: a step that is run again goes on from there."""
-    name, nothing = found.settings.model_name, {"session": day.isoformat(), "decision": "none", "approval": False}
-    last = next(iter(found.experiments.decisions(model_name=name, limit=1)), None)
-    if last is None or last.session != day or last.challenger not in found.registry.aliases.challengers():
+    name, nothing = resources.settings.model_name, {"session": day.isoformat(), "decision": "none", "approval": False}
+    last = next(iter(resources.experiments.decisions(model_name=name, limit=1)), None)
+    if last is None or last.session != day or last.challenger not in resources.registry.aliases.challengers():
         return nothing | {"reason": "No challenger is being compared."}
-    experiment = found.experiments.get(last.experiment)
+    experiment = resources.experiments.get(last.experiment)
     return nothing | {
         "experiment": last.experiment,
         "decision": last.kind,
@@ -103,33 +103,33 @@ def _as_judged_before(found: Resources, day: dt.date) -> dict[str, Any]:
         "champion": experiment.champion if experiment else None,
         "challenger": last.challenger,
         "decision_id": last.id,
-        "approval": found.settings.ab_approval,
+        "approval": resources.settings.ab_approval,
     }
 
 
-def _judged(found: Resources, experiment: Experiment, day: dt.date) -> tuple[Decision, dict[str, Any]]:
+def _judged(resources: Resources, experiment: Experiment, day: dt.date) -> tuple[Decision, dict[str, Any]]:
     from ml.ab_testing.ab_test import Terms, judge
 
-    candidates, left_out = _settled(found, experiment, day)
+    candidates, left_out = _settled(resources, experiment, day)
     sessions = sessions_between(experiment.first_session, day)
     sessions = sessions.union(pd.DatetimeIndex(candidates["session"].unique()))
     decision = judge(candidates, sessions, experiment.champion, experiment.challengers, Terms(**experiment.terms))
-    return decision, {**left_out, "bars_as_of": found.clock().isoformat()}
+    return decision, {**left_out, "bars_as_of": resources.clock().isoformat()}
 
 
-def _settled(found: Resources, experiment: Experiment, day: dt.date) -> tuple[pd.DataFrame, dict[str, Any]]:
+def _settled(resources: Resources, experiment: Experiment, day: dt.date) -> tuple[pd.DataFrame, dict[str, Any]]:
     """Assigned candidates with their outcomes, NaN while a trade is open; how many were left out, and why.
 
     Late ones were written when their open had passed. Void ones are entries no longer: the parameters have changed since.
     """
-    assigned = found.experiments.assignments(experiment.name, until=day)
-    bars = bars_by_symbol(found, day.isoformat())
+    assigned = resources.experiments.assignments(experiment.name, until=day)
+    bars = bars_by_symbol(resources, day.isoformat())
     symbols = sorted(set(assigned["symbol"]) & set(bars))
-    outcomes = [_outcomes(found, rule, bars[symbol]) for rule in found.strategies for symbol in symbols]
+    outcomes = [_outcomes(resources, rule, bars[symbol]) for rule in resources.strategies for symbol in symbols]
     known = pd.concat(outcomes) if outcomes else pd.DataFrame(columns=["strategy", "symbol", "session", "net_return"])
     frame = assigned.merge(known, on=["strategy", "symbol", "session"], how="left", indicator=True)
     void = frame["_merge"] == "left_only"
-    late = np.zeros(len(frame), dtype=np.bool_) if found.historical else _late(frame)
+    late = np.zeros(len(frame), dtype=np.bool_) if resources.historical else _late(frame)
     frame = frame.assign(net_return=frame["net_return"].astype("float64"))
     for version in (experiment.champion, *experiment.challengers):
         frame[f"accept_{version}"] = [bool(scores[version]["accept"]) for scores in frame["scores"]]
@@ -152,31 +152,31 @@ def _opens(symbol: str, session: pd.Timestamp) -> dt.datetime:
     return open_of(next_session(session.date(), calendar), calendar)
 
 
-def _outcomes(found: Resources, rule: Strategy, bars: pd.DataFrame) -> pd.DataFrame:
+def _outcomes(resources: Resources, rule: Strategy, bars: pd.DataFrame) -> pd.DataFrame:
     """Every entry of a strategy in a symbol with its net return, NaN where the trade has not ended."""
     from backtest.engine import label_candidates
 
     key = ["strategy", "symbol", "session"]
     signals = rule.signals(bars)
     entries = signals.loc[signals["entry"] != 0, ["session"]].assign(symbol=str(bars["symbol"].iloc[0]), strategy=rule.name)
-    return entries.merge(label_candidates(bars, rule, found.costs)[[*key, "net_return"]], on=key, how="left")
+    return entries.merge(label_candidates(bars, rule, resources.costs)[[*key, "net_return"]], on=key, how="left")
 
 
-def _blocked(found: Resources, decision: Decision) -> list[str]:
+def _blocked(resources: Resources, decision: Decision) -> list[str]:
     from pipeline.training.promotion import objections_to
 
-    return [] if decision.challenger is None else objections_to(decision.challenger, resources=found)
+    return [] if decision.challenger is None else objections_to(decision.challenger, resources=resources)
 
 
-def _close(found: Resources, experiment: Experiment, kind: str, challenger: str | None, reason: str) -> None:
+def _close(resources: Resources, experiment: Experiment, kind: str, challenger: str | None, reason: str) -> None:
     """After a final decision the losing challengers wait no longer; people are told."""
     if kind == "extend":
         return
     for version in experiment.challengers:
         if version != challenger:
-            found.registry.aliases.withdraw(version)
+            resources.registry.aliases.withdraw(version)
     if kind == "keep":
-        found.alerts.send(f"{experiment.model_name}: the champion stays", f"{experiment.name}: {reason}", "info")
+        resources.alerts.send(f"{experiment.model_name}: the champion stays", f"{experiment.name}: {reason}", "info")
 
 
 def _report(decision: Decision) -> dict[str, Any]:

@@ -18,29 +18,29 @@ log = structlog.get_logger()
 FILE = "fresh_window.csv"
 
 
-def of_entries(found: Resources, result: TrainResult, dataset: pd.DataFrame) -> pd.DataFrame:
+def of_entries(resources: Resources, result: TrainResult, dataset: pd.DataFrame) -> pd.DataFrame:
     """Compare the entry filter's champion with the chosen model; no row where no champion can be loaded."""
     from ml.tracking.fresh_window import entries
 
     try:
-        champion = found.registry.champion()
-        return entries(champion, result.out_of_sample, dataset, found.settings.max_position_pct / 100)
+        champion = resources.registry.champion()
+        return entries(champion, result.out_of_sample, dataset, resources.settings.max_position_pct / 100)
     except (ConfigError, DataError) as error:  # none yet, or one of an older code
-        log.info("no_fresh_window", model=found.settings.model_name, reason=str(error))
+        log.info("no_fresh_window", model=resources.settings.model_name, reason=str(error))
         return pd.DataFrame()
 
 
-def of_next_days(found: Resources, fit: NextDayFit, dataset: pd.DataFrame, signals: Signals) -> pd.DataFrame:
+def of_next_days(resources: Resources, fit: NextDayFit, dataset: pd.DataFrame, signals: Signals) -> pd.DataFrame:
     """Compare the next-day champion with the chosen model; no row where no champion can be loaded."""
     from ml.tracking.fresh_window import next_days
 
-    version = found.next_day_registry.champion_version()
+    version = resources.next_day_registry.champion_version()
     if version is None:
         return pd.DataFrame()
     try:
-        return next_days(found.next_day_model(version), fit, dataset, signals)
+        return next_days(resources.next_day_model(version), fit, dataset, signals)
     except (ConfigError, DataError) as error:
-        log.info("no_fresh_window", model=found.settings.next_day_model_name, reason=str(error))
+        log.info("no_fresh_window", model=resources.settings.next_day_model_name, reason=str(error))
         return pd.DataFrame()
 
 

@@ -39,23 +39,23 @@ def run(session: str, *, resources: Resources | None = None) -> dict[str, Any]:
     from features.build import build_features
     from pipeline.bars import load_bars
 
-    found = resources or live()
+    resources = resources or live()
     day = dt.date.fromisoformat(session)
-    champion = found.registry.champion()
-    bars, vix = load_bars(found, session)
+    champion = resources.registry.champion()
+    bars, vix = load_bars(resources, session)
     frame = build_features(bars, vix)
     measured = {
-        FEATURE: _features(found, frame, champion),
-        SCORE: _scores(found, frame, champion),
-        OUTCOME: _outcomes(found, session, champion),
+        FEATURE: _features(resources, frame, champion),
+        SCORE: _scores(resources, frame, champion),
+        OUTCOME: _outcomes(resources, session, champion),
     }
-    before = _drifted_before(found, day)
+    before = _drifted_before(resources, day)
     rows = [{"family": family, **asdict(each), "detail": ""} for family, drifts in measured.items() for each in drifts]
-    found.drift.save(day, rows)
+    resources.drift.save(day, rows)
     drifted = [f"{row['family']} {row['name']}" for row in rows if row["alert"]]
     fresh = [name for name in drifted if name not in before]
     if fresh:
-        found.alerts.send(f"Drift on {session}: {', '.join(fresh[:SHOWN])}", _text(rows, found.settings.drift_sessions))
+        resources.alerts.send(f"Drift on {session}: {', '.join(fresh[:SHOWN])}", _text(rows, resources.settings.drift_sessions))
     return {"session": session, "measured": len(rows), "drifted": drifted, "new": fresh}
 
 
@@ -65,13 +65,13 @@ def training_due(drift: Mapping[str, Any], *, resources: Resources | None = None
     One that was not there the session before does, unless a training is younger than `DRIFT_TRAINING_GAP_SESSIONS`: what has
     been learnt since would hardly be more.
     """
-    found = resources or live()
-    gap, fresh = found.settings.drift_training_gap_sessions, drift["new"]
+    resources = resources or live()
+    gap, fresh = resources.settings.drift_training_gap_sessions, drift["new"]
     if not fresh:
         return {"due": False, "reason": "Nothing has newly drifted."}
     if gap is None:
         return {"due": False, "reason": "DRIFT_TRAINING_GAP_SESSIONS is empty: drift is mailed and starts no training."}
-    last = found.registry.latest_training()["session"]
+    last = resources.registry.latest_training()["session"]
     age = len(sessions_between(dt.date.fromisoformat(last), dt.date.fromisoformat(drift["session"]))) - 1
     if age < gap:
         return {"due": False, "reason": f"The last training is {age} sessions old, of {last}; drift asks again from {gap} on."}
@@ -89,19 +89,19 @@ def check_skew(session: str, *, resources: Resources | None = None) -> dict[str,
     from monitoring.skew import is_whole
     from storage.trading.served import read
 
-    found = resources or live()
+    resources = resources or live()
     day = dt.date.fromisoformat(session)
-    served = _distinct(row for row in read(found.engine, close_of(day)) if row.session == day and row.source == ONLINE)
+    served = _distinct(row for row in read(resources.engine, close_of(day)) if row.session == day and row.source == ONLINE)
     broken = [row for row in served if not is_whole(row.features, row.feature_hash)]
-    wrong = _mismatches(found, session, served)
+    wrong = _mismatches(resources, session, served)
     detail = "; ".join(f"{each.symbol}: {', '.join(each.columns[:SHOWN])}" for each in wrong[:SHOWN])
     counts = {"reference_count": 0, "recent_count": len(served)}
     nothing = dict.fromkeys(("psi", "p_value", "reference_mean", "recent_mean"))
     alert = bool(wrong or broken)
     row = {"name": "served_features", "statistic": float(len(wrong) + len(broken)), "alert": alert, "detail": detail}
-    found.drift.save(day, [{"family": SKEW, **nothing, **counts, **row}])
+    resources.drift.save(day, [{"family": SKEW, **nothing, **counts, **row}])
     if alert:
-        found.alerts.send(
+        resources.alerts.send(
             f"Skew on {session}: {len(wrong)} of {len(served)} served vectors differ from the recomputed ones",
             f"{detail}\n{len(broken)} stored vectors do not have their digest.\nModels judge what they were not trained on: "
             "look at the materialisation and at features/build.py before the next session.",
@@ -110,19 +110,19 @@ def check_skew(session: str, *, resources: Resources | None = None) -> dict[str,
     return {"session": session, "served": len(served), "mismatches": len(wrong), "broken": len(broken)}
 
 
-def _features(found: Resources, frame: pd.DataFrame, champion: EntryFilter) -> list[Drift]:
+def _features(resources: Resources, frame: pd.DataFrame, champion: EntryFilter) -> list[Drift]:
     from core.frames import FEATURES
     from monitoring.drift import feature_drift
 
-    window, limit = _windows(found, frame["session"], champion), found.settings.drift_psi
+    window, limit = _windows(resources, frame["session"], champion), resources.settings.drift_psi
     return [feature_drift(name, frame[name].to_numpy(dtype=np.float64), window, limit) for name in FEATURES]
 
 
-def _scores(found: Resources, frame: pd.DataFrame, champion: EntryFilter) -> list[Drift]:
+def _scores(resources: Resources, frame: pd.DataFrame, champion: EntryFilter) -> list[Drift]:
     """Of the champion on every row, candidate or not, as each strategy that it knows."""
     from monitoring.drift import feature_drift
 
-    window, limit = _windows(found, frame["session"], champion), found.settings.drift_psi
+    window, limit = _windows(resources, frame["session"], champion), resources.settings.drift_psi
     drifts = []
     for name in champion.strategies:
         scores = champion.predict(frame.assign(strategy=name))["probability"].to_numpy(dtype=np.float64)
@@ -131,30 +131,30 @@ def _scores(found: Resources, frame: pd.DataFrame, champion: EntryFilter) -> lis
     return drifts
 
 
-def _outcomes(found: Resources, session: str, champion: EntryFilter) -> list[Drift]:
+def _outcomes(resources: Resources, session: str, champion: EntryFilter) -> list[Drift]:
     """Win rate of the candidates whose outcome is known."""
     from backtest.engine import label_candidates
     from monitoring.drift import outcome_drift
     from pipeline.bars import bars_by_symbol
 
-    bars = bars_by_symbol(found, session).values()
-    labels = [label_candidates(frame, rule, found.costs) for rule in found.candidate_strategies for frame in bars]
+    bars = bars_by_symbol(resources, session).values()
+    labels = [label_candidates(frame, rule, resources.costs) for rule in resources.candidate_strategies for frame in bars]
     candidates = pd.concat(labels, ignore_index=True)
     wins = candidates["win"].to_numpy(dtype=np.float64)
-    window = _windows(found, candidates["session"], champion)
+    window = _windows(resources, candidates["session"], champion)
     return [outcome_drift("win_rate", wins, window, LEAST_WIN_RATE)] if len(candidates) else []
 
 
-def _windows(found: Resources, sessions: pd.Series[Any], champion: EntryFilter) -> np.ndarray[Any, np.dtype[np.int64]]:
+def _windows(resources: Resources, sessions: pd.Series[Any], champion: EntryFilter) -> np.ndarray[Any, np.dtype[np.int64]]:
     from monitoring.drift import windows_of
 
     through = np.datetime64(champion.trained_through, "ns")
-    return windows_of(sessions.to_numpy(dtype="datetime64[ns]"), found.settings.drift_sessions, through)
+    return windows_of(sessions.to_numpy(dtype="datetime64[ns]"), resources.settings.drift_sessions, through)
 
 
-def _drifted_before(found: Resources, day: dt.date) -> set[str]:
+def _drifted_before(resources: Resources, day: dt.date) -> set[str]:
     """What had drifted on the newest session measured before."""
-    past = found.drift.read(day - dt.timedelta(days=10))
+    past = resources.drift.read(day - dt.timedelta(days=10))
     past = past[(past["session"] < day) & (past["family"] != SKEW)]
     newest = past[past["session"] == past["session"].max()] if len(past) else past
     return {f"{row['family']} {row['name']}" for row in newest.to_dict("records") if row["alert"]}
@@ -186,25 +186,25 @@ def _distinct(rows: Iterable[Served]) -> list[Served]:
     return list(found.values())
 
 
-def _mismatches(found: Resources, session: str, served: Sequence[Served]) -> list[Mismatch]:
+def _mismatches(resources: Resources, session: str, served: Sequence[Served]) -> list[Mismatch]:
     """Vectors that the bars of today do not give, nor those known when they were served."""
     from core.frames import FEATURES
     from monitoring.skew import Mismatch, differing
 
-    now = _recomputed(found, session, [row.symbol for row in served], None)
+    now = _recomputed(resources, session, [row.symbol for row in served], None)
     wrong = []
     for row in served:
         vector = np.array(row.features, dtype=np.float64)
         if not differing(vector, now[row.symbol], FEATURES):
             continue
-        then = _recomputed(found, session, [row.symbol], row.served_at)[row.symbol]  # a bar was corrected since
+        then = _recomputed(resources, session, [row.symbol], row.served_at)[row.symbol]  # a bar was corrected since
         if columns := differing(vector, then, FEATURES):
             wrong.append(Mismatch(row.symbol, session, columns))
     return wrong
 
 
 def _recomputed(
-    found: Resources, session: str, symbols: Sequence[str], as_of: dt.datetime | None
+    resources: Resources, session: str, symbols: Sequence[str], as_of: dt.datetime | None
 ) -> dict[str, np.ndarray[Any, np.dtype[np.float64]]]:
     """Features of symbols at a session from the raw bars; all NaN where there is no bar."""
     from core.frames import FEATURES
@@ -214,10 +214,10 @@ def _recomputed(
     rows = {symbol: np.full(len(FEATURES), np.nan) for symbol in names}
     if not names:
         return rows
-    bars = found.bars.read(names, end=day, as_of=as_of)
+    bars = resources.bars.read(names, end=day, as_of=as_of)
     if bars.empty:
         return rows
-    frame = build_features(bars, found.bars.read([VIX], end=day, as_of=as_of))
+    frame = build_features(bars, resources.bars.read([VIX], end=day, as_of=as_of))
     newest = frame[frame["session"] == pd.Timestamp(day)]
     found_rows = zip(newest["symbol"], newest[list(FEATURES)].to_numpy(dtype=np.float64), strict=True)
     return rows | {str(symbol): vector for symbol, vector in found_rows}

@@ -52,10 +52,10 @@ def run(
     from backtest.panel import prepare
     from trading.strategies.registry import STRATEGIES
 
-    found = resources or live()
-    bars = bars_by_symbol(found, session)
-    rules = {name: _rule(found, name) for name in strategies or STRATEGIES}
-    datasets = _datasets(found, bars, rules)
+    resources = resources or live()
+    bars = bars_by_symbol(resources, session)
+    rules = {name: _rule(resources, name) for name in strategies or STRATEGIES}
+    datasets = _datasets(resources, bars, rules)
     panel = prepare(bars)
     vix = pd.concat(bars.values()).groupby("session")["vix"].first()
     figures: list[dict[str, Any]] = []
@@ -65,7 +65,7 @@ def run(
         on_progress(name)
         try:
             dataset = pd.concat([datasets[member] for member in members], ignore_index=True)
-            shown, compared = _judge(found, panel, [rules[member] for member in members], dataset, vix)
+            shown, compared = _judge(resources, panel, [rules[member] for member in members], dataset, vix)
         except DataError as error:
             log.warning("no_lift", strategy=name, reason=str(error))
             figures.append({"strategy": name, "kind": "none", "note": str(error)})
@@ -73,12 +73,12 @@ def run(
         figures.extend({"strategy": name, **row} for row in shown)
         differences.extend({"strategy": name, **row} for row in compared)
     table = pd.DataFrame(differences)
-    _keep(found, session, pd.DataFrame(figures), table)
+    _keep(resources, session, pd.DataFrame(figures), table)
     return pd.DataFrame(figures), table
 
 
 def _judge(
-    found: Resources,
+    resources: Resources,
     panel: Panel,
     rules: list[Strategy],
     dataset: pd.DataFrame,
@@ -90,16 +90,16 @@ def _judge(
     from ml.entry_filter.lift import compare, stitched
     from ml.entry_filter.train import train
 
-    settings = found.settings
+    settings = resources.settings
     terms = {"folds": settings.folds, "embargo_sessions": settings.embargo_sessions, "seed": settings.seed}
     result = train(dataset, **terms, stake=settings.max_position_pct / 100, trials=settings.train_trials)
     accept = stitched(result)
     start = accept["session"].min().date()
-    money = {"limits": found.limits, "initial_cash_usd": settings.initial_cash_usd, "start": start}
+    money = {"limits": resources.limits, "initial_cash_usd": settings.initial_cash_usd, "start": start}
     curves: dict[str, Result | Benchmark] = {
-        "filtered": backtest(panel, rules, found.costs, accept=accept, **money),
-        "unfiltered": backtest(panel, rules, found.costs, **money),
-        "buy and hold": buy_and_hold(panel, found.costs, settings.initial_cash_usd, start),
+        "filtered": backtest(panel, rules, resources.costs, accept=accept, **money),
+        "unfiltered": backtest(panel, rules, resources.costs, **money),
+        "buy and hold": buy_and_hold(panel, resources.costs, settings.initial_cash_usd, start),
     }
     shown = [{"kind": kind, "from": start, **_figures(curve.metrics)} for kind, curve in curves.items()]
     aucs = {name: f"{fit.auc:.3f} ({fit.auc_low:.3f} to {fit.auc_high:.3f})" for name, fit in result.models.items()}
@@ -112,32 +112,34 @@ def _judge(
     return shown, compared
 
 
-def _datasets(found: Resources, bars: dict[str, pd.DataFrame], rules: Mapping[str, Strategy]) -> dict[str, pd.DataFrame]:
+def _datasets(resources: Resources, bars: dict[str, pd.DataFrame], rules: Mapping[str, Strategy]) -> dict[str, pd.DataFrame]:
     """Candidates of every strategy with their features, which are read once for all of them."""
     from backtest.engine import label_candidates
 
     key = ["symbol", "event_timestamp"]
     candidates = {
-        name: pd.concat([label_candidates(frame, rule, found.costs) for frame in bars.values()], ignore_index=True)
+        name: pd.concat([label_candidates(frame, rule, resources.costs) for frame in bars.values()], ignore_index=True)
         for name, rule in rules.items()
     }
     keys = pd.concat([frame[key] for frame in candidates.values()]).drop_duplicates()
-    features = found.features.training_frame(keys.sort_values(["event_timestamp", "symbol"], ignore_index=True))
+    features = resources.features.training_frame(keys.sort_values(["event_timestamp", "symbol"], ignore_index=True))
     return {name: frame.merge(features, on=key, how="left", validate="many_to_one") for name, frame in candidates.items()}
 
 
-def _rule(found: Resources, name: str) -> Strategy:
+def _rule(resources: Resources, name: str) -> Strategy:
     from pipeline.strategies import rule_of
 
-    return rule_of(name, found.parameters.as_of(None))
+    return rule_of(name, resources.parameters.as_of(None))
 
 
 def _figures(metrics: Mapping[str, Any]) -> dict[str, Any]:
     return {name: metrics.get(name) for name in SHOWN}
 
 
-def _keep(found: Resources, session: str, figures: pd.DataFrame, differences: pd.DataFrame) -> None:
+def _keep(resources: Resources, session: str, figures: pd.DataFrame, differences: pd.DataFrame) -> None:
     """Both tables in MLflow."""
-    with found.tracking.run(EXPERIMENT, f"lift {session}", {"session": session, "folds": found.settings.folds}) as run_id:
-        found.tracking.table(run_id, figures, "figures.csv")
-        found.tracking.table(run_id, differences, "differences.csv")
+    with resources.tracking.run(
+        EXPERIMENT, f"lift {session}", {"session": session, "folds": resources.settings.folds}
+    ) as run_id:
+        resources.tracking.table(run_id, figures, "figures.csv")
+        resources.tracking.table(run_id, differences, "differences.csv")

@@ -57,14 +57,14 @@ def promote(
     RetryLater
         When another promotion is under way.
     """
-    found = resources or live()
+    resources = resources or live()
     if not reason.strip():
         raise ConfigError("Promotion: expected a reason, found none. Say why, for whoever reads the history.")
-    against = [] if force else objections_to(version, model=model, resources=found)
+    against = [] if force else objections_to(version, model=model, resources=resources)
     if against:
         raise ConfigError(f"Version {version} is not promoted: {'; '.join(against)}.")
     move = ("promote", reason, author)
-    return _move(found, _name(found, model), version, move, decision_id=decision_id, expected=expected_champion)
+    return _move(resources, _name(resources, model), version, move, decision_id=decision_id, expected=expected_champion)
 
 
 def rollback(*, reason: str, author: str, model: str | None = None, resources: Resources | None = None) -> dict[str, Any]:
@@ -75,13 +75,13 @@ def rollback(*, reason: str, author: str, model: str | None = None, resources: R
     ConfigError
         When there was no move, or the champion is not the one that the last move made.
     """
-    found = resources or live()
-    name = _name(found, model)
-    history = found.promotions.history(name, limit=1)
+    resources = resources or live()
+    name = _name(resources, model)
+    history = resources.promotions.history(name, limit=1)
     if not history or history[0].from_version is None:
         raise ConfigError("Rollback: expected an earlier promotion, found none. `cli models list` shows the versions.")
     last = history[0]
-    return _move(found, name, str(last.from_version), ("rollback", reason, author), expected=last.to_version)
+    return _move(resources, name, str(last.from_version), ("rollback", reason, author), expected=last.to_version)
 
 
 def objections_to(version: str, *, model: str | None = None, resources: Resources | None = None) -> list[str]:
@@ -89,18 +89,18 @@ def objections_to(version: str, *, model: str | None = None, resources: Resource
     from ml.entry_filter.gates import blocks
     from ml.tracking.aliases import PASSED
 
-    found = resources or live()
-    name = _name(found, model)
-    row = _version(_aliases(found, name), version)
+    resources = resources or live()
+    name = _name(resources, model)
+    row = _version(_aliases(resources, name), version)
     held = [] if row.gates in {PASSED, ""} else [row.gates]
-    if name != found.settings.model_name:
+    if name != resources.settings.model_name:
         return held
-    evidence = evidence_of(row, resources=found)
+    evidence = evidence_of(row, resources=resources)
     return held + blocks(
         evidence["deflated_sharpe"],
         evidence["overfitting"],
-        least_deflated_sharpe=found.settings.promote_least_deflated_sharpe,
-        most_overfitting=found.settings.promote_most_overfitting,
+        least_deflated_sharpe=resources.settings.promote_least_deflated_sharpe,
+        most_overfitting=resources.settings.promote_most_overfitting,
     )
 
 
@@ -117,15 +117,15 @@ def evidence_of(version: Version, *, resources: Resources | None = None) -> dict
     """
     from research.statistics import deflated_sharpe, moments, sharpe_ratio
 
-    found = resources or live()
-    run = _run_of(found, version)
+    resources = resources or live()
+    run = _run_of(resources, version)
     if run is None:
         return {"run_id": None, "trials": None, "sharpe": None, "deflated_sharpe": None, "overfitting": None}
-    strategies = {rule.name for rule in (*found.strategies, *found.candidate_strategies)}
-    strategies.add(joint_name(found.candidate_strategies))
-    trials = found.trials.count(*strategies) + len(found.registry.aliases.versions())
-    variance = 0.0 if trials == 1 else found.trials.sharpe_variance(*strategies)
-    returns = np.asarray(_returns(found, run), dtype=np.float64)
+    strategies = {rule.name for rule in (*resources.strategies, *resources.candidate_strategies)}
+    strategies.add(joint_name(resources.candidate_strategies))
+    trials = resources.trials.count(*strategies) + len(resources.registry.aliases.versions())
+    variance = 0.0 if trials == 1 else resources.trials.sharpe_variance(*strategies)
+    returns = np.asarray(_returns(resources, run), dtype=np.float64)
     known = moments(returns)
     deflated = None if known is None or variance is None else deflated_sharpe(known, trials, variance)
     return {
@@ -133,53 +133,53 @@ def evidence_of(version: Version, *, resources: Resources | None = None) -> dict
         "trials": trials,
         "sharpe": sharpe_ratio(returns),
         "deflated_sharpe": deflated,
-        "overfitting": _overfitting(found, run),
+        "overfitting": _overfitting(resources, run),
     }
 
 
 def listed(*, model: str | None = None, resources: Resources | None = None) -> list[Version]:
     """Every registered version, the newest first."""
-    found = resources or live()
-    return _aliases(found, _name(found, model)).versions()
+    resources = resources or live()
+    return _aliases(resources, _name(resources, model)).versions()
 
 
 def is_next_day(model: str | None, *, resources: Resources | None = None) -> bool:
     """Whether a registered name is the next-day model's; refuses a name that the desk does not have."""
-    found = resources or live()
-    return _name(found, model) == found.settings.next_day_model_name
+    resources = resources or live()
+    return _name(resources, model) == resources.settings.next_day_model_name
 
 
 def about(version: str, *, model: str | None = None, resources: Resources | None = None) -> dict[str, Any]:
     """Everything on record about a version: facts, what stands against its promotion, decisions, moves of the alias."""
-    found = resources or live()
-    name = _name(found, model)
-    row = _version(_aliases(found, name), version)
-    decisions = [each for each in found.experiments.decisions(model_name=name) if version in each.versions]
-    moves = [each for each in found.promotions.history(name) if version in {each.from_version, each.to_version}]
+    resources = resources or live()
+    name = _name(resources, model)
+    row = _version(_aliases(resources, name), version)
+    decisions = [each for each in resources.experiments.decisions(model_name=name) if version in each.versions]
+    moves = [each for each in resources.promotions.history(name) if version in {each.from_version, each.to_version}]
     facts = {"aliases": ", ".join(row.aliases), "registered": row.created_at, "run": row.run_id, "gates": row.gates}
     return {
-        "facts": facts | (evidence_of(row, resources=found) if name == found.settings.model_name else {}),
-        "against": objections_to(version, model=model, resources=found),
+        "facts": facts | (evidence_of(row, resources=resources) if name == resources.settings.model_name else {}),
+        "against": objections_to(version, model=model, resources=resources),
         "decisions": decisions,
         "moves": moves,
     }
 
 
-def _name(found: Resources, model: str | None) -> str:
+def _name(resources: Resources, model: str | None) -> str:
     """The registered name of a model of the desk; the entry filter's for None."""
-    known = (found.settings.model_name, found.settings.next_day_model_name)
+    known = (resources.settings.model_name, resources.settings.next_day_model_name)
     if model is not None and model not in known:
         raise ConfigError(f"Model {model!r}: expected {' or '.join(map(repr, known))}.")
     return model or known[0]
 
 
-def _aliases(found: Resources, name: str) -> Aliases:
+def _aliases(resources: Resources, name: str) -> Aliases:
     """The aliases of a model by its registered name."""
-    return (found.registry if name == found.settings.model_name else found.next_day_registry).aliases
+    return (resources.registry if name == resources.settings.model_name else resources.next_day_registry).aliases
 
 
 def _move(
-    found: Resources,
+    resources: Resources,
     name: str,
     version: str,
     said: tuple[str, str, str],
@@ -190,8 +190,8 @@ def _move(
     """Log and move in one transaction; the alias goes back when the log cannot be written. `said`: kind, reason, author."""
     from storage.models.promotions import Promotion
 
-    (kind, reason, author), aliases = said, _aliases(found, name)
-    with found.promotions.one_at_a_time(name) as connection:
+    (kind, reason, author), aliases = said, _aliases(resources, name)
+    with resources.promotions.one_at_a_time(name) as connection:
         before = aliases.champion()
         if before is None:
             raise NoChampion(f"No champion of {name!r} is registered. Train one: `cli train`, or run model_training.")
@@ -199,7 +199,7 @@ def _move(
             raise ConfigError(f"Expected champion {expected}, found {before}: somebody moved it. Look at `cli models list`.")
         if before == version:
             raise ConfigError(f"Version {version} is champion already.")
-        found.promotions.add(connection, Promotion(name, kind, before, version, reason.strip(), author, decision_id))
+        resources.promotions.add(connection, Promotion(name, kind, before, version, reason.strip(), author, decision_id))
         aliases.crown(version)
         try:
             connection.commit()
@@ -207,10 +207,10 @@ def _move(
             aliases.crown(before)
             raise
     log.info("promotion", kind=kind, model=name, before=before, after=version, author=author, reason=reason)
-    found.alerts.send(
+    resources.alerts.send(
         f"{name}: version {version} is champion ({kind})",
         f"Before: version {before}. By: {author}. Reason: {reason}\n\nBack with one command: cli models rollback --reason WHY"
-        + ("" if name == found.settings.model_name else f" --model {name}"),
+        + ("" if name == resources.settings.model_name else f" --model {name}"),
         "info",
     )
     return {"model": name, "kind": kind, "from": before, "to": version, "reason": reason}
@@ -223,31 +223,31 @@ def _version(aliases: Aliases, version: str) -> Version:
     return rows[version]
 
 
-def _run_of(found: Resources, version: Version) -> Run | None:
+def _run_of(resources: Resources, version: Version) -> Run | None:
     """The newest filtered backtest stored before the version was registered, if it is of the same training."""
     from storage.research.runs import list_runs
 
-    before = [run for run in list_runs(found.engine, FILTERED, limit=1000) if run.created_at <= version.created_at]
+    before = [run for run in list_runs(resources.engine, FILTERED, limit=1000) if run.created_at <= version.created_at]
     return before[0] if before and version.created_at - before[0].created_at <= REGISTERED_WITHIN else None
 
 
-def _returns(found: Resources, run: Run) -> pd.Series[float]:
+def _returns(resources: Resources, run: Run) -> pd.Series[float]:
     """Return of each session of a stored curve."""
     from storage.research.runs import frames_of
 
-    _, equity = frames_of(found.engine, run.run_id)
-    start = float(run.meta.get("initial_cash_usd", found.settings.initial_cash_usd))
+    _, equity = frames_of(resources.engine, run.run_id)
+    start = float(run.meta.get("initial_cash_usd", resources.settings.initial_cash_usd))
     value = np.concatenate([[start], equity["equity_usd"].to_numpy(dtype=np.float64)])
     return pd.Series(np.diff(value) / value[:-1], index=pd.DatetimeIndex(equity["session"]))
 
 
-def _overfitting(found: Resources, run: Run) -> float | None:
+def _overfitting(resources: Resources, run: Run) -> float | None:
     """Of the filtered strategies on record that cover the same sessions, and the unfiltered one (CSCV)."""
     from research.statistics import overfitting
     from storage.research.runs import list_runs
 
-    runs = [run, *list_runs(found.engine, FILTERED, limit=COMPARED), *list_runs(found.engine, UNFILTERED, limit=1)]
-    curves = {each.run_id: _returns(found, each) for each in runs}
+    runs = [run, *list_runs(resources.engine, FILTERED, limit=COMPARED), *list_runs(resources.engine, UNFILTERED, limit=1)]
+    curves = {each.run_id: _returns(resources, each) for each in runs}
     together = pd.concat(curves, axis=1, join="inner").to_numpy(dtype=np.float64)
     judged = overfitting(together, BLOCKS) if len(together) else None
     return None if judged is None else judged.probability

@@ -60,12 +60,12 @@ def run(session: str, *, resources: Resources | None = None) -> dict[str, Any]:
     from ml.tracking.next_day_log import metrics_of
     from storage.turns import MLFLOW, in_turn
 
-    found = resources or live()
-    with in_turn(found.engine, MLFLOW):  # the first to ask creates MLflow's tables
-        found.registry.check()
-    as_of, bars = found.clock(), bars_by_symbol(found, session)
-    dataset = build_dataset(found, bars)
-    settings = found.settings
+    resources = resources or live()
+    with in_turn(resources.engine, MLFLOW):  # the first to ask creates MLflow's tables
+        resources.registry.check()
+    as_of, bars = resources.clock(), bars_by_symbol(resources, session)
+    dataset = build_dataset(resources, bars)
+    settings = resources.settings
     result = train(
         dataset,
         folds=settings.folds,
@@ -74,13 +74,13 @@ def run(session: str, *, resources: Resources | None = None) -> dict[str, Any]:
         stake=settings.max_position_pct / 100,
         trials=settings.train_trials,
     )
-    backtests = _backtests(found, bars, result)
-    objections = objections_to(found, session, result)
-    tags = _tags(found, session, sorted(bars), as_of)
-    with in_turn(found.engine, MLFLOW):
+    backtests = _backtests(resources, bars, result)
+    objections = objections_to(resources, session, result)
+    tags = _tags(resources, session, sorted(bars), as_of)
+    with in_turn(resources.engine, MLFLOW):
         try:
-            fresh = champion_comparison.of_entries(found, result, dataset)
-            version = found.registry.register(
+            fresh = champion_comparison.of_entries(resources, result, dataset)
+            version = resources.registry.register(
                 result,
                 dataset,
                 tags=tags,
@@ -89,7 +89,7 @@ def run(session: str, *, resources: Resources | None = None) -> dict[str, Any]:
                 objections=objections,
             )
         except Exception:
-            found.registry.check()  # says so when MLflow is what went away
+            resources.registry.check()  # says so when MLflow is what went away
             raise
     return {
         "session": session,
@@ -155,9 +155,9 @@ def reproduce(run_id: str, *, resources: Resources | None = None) -> dict[str, A
     from ml.samples.dataset import fingerprint
     from ml.tracking.lineage import code_version, settings_of
 
-    found = resources or live()
-    lineage = found.registry.lineage(run_id)
-    dataset = _dataset_of(found, lineage)
+    resources = resources or live()
+    lineage = resources.registry.lineage(run_id)
+    dataset = _dataset_of(resources, lineage)
     if (sha256 := fingerprint(dataset)) != lineage.tags["dataset_sha256"]:
         raise DataError(
             f"Run {run_id}: expected the dataset {lineage.tags['dataset_sha256'][:12]} of {lineage.params['candidates']} "
@@ -179,7 +179,7 @@ def is_same(outcome: dict[str, Any]) -> bool:
     return all(outcome.get(name) == REPRODUCED for name in (LOGISTIC, LIGHTGBM))
 
 
-def _dataset_of(found: Resources, lineage: Lineage) -> pd.DataFrame:
+def _dataset_of(resources: Resources, lineage: Lineage) -> pd.DataFrame:
     """The candidates of a training on record, read as of its moment."""
     from core.feature_hash import feature_set
     from core.frames import FEATURES
@@ -194,29 +194,29 @@ def _dataset_of(found: Resources, lineage: Lineage) -> pd.DataFrame:
             f"{tags.get('commit', 'of that time')} to reproduce it."
         )
     moment, end = dt.datetime.fromisoformat(tags["bar_as_of"]), dt.date.fromisoformat(tags["session"])
-    bars = found.bars.read(tags["universe"].split(","), end=end, as_of=moment)
-    vix = found.bars.read([VIX], end=end, as_of=moment)
+    bars = resources.bars.read(tags["universe"].split(","), end=end, as_of=moment)
+    vix = resources.bars.read([VIX], end=end, as_of=moment)
     by_symbol = {str(symbol): with_vix(group.reset_index(drop=True), vix) for symbol, group in bars.groupby("symbol")}
     costs = Costs(commission_bps=float(tags["commission_bps"]), slippage_bps=float(tags["slippage_bps"]))
-    snapshot = found.parameters.as_of(moment)
+    snapshot = resources.parameters.as_of(moment)
     rules = [rule_of(name, snapshot) for name in tags["strategy_set"].split(",")]
-    return build_dataset(found, by_symbol, strategies=rules, costs=costs)
+    return build_dataset(resources, by_symbol, strategies=rules, costs=costs)
 
 
-def _tags(found: Resources, session: str, symbols: list[str], as_of: dt.datetime) -> dict[str, str]:
+def _tags(resources: Resources, session: str, symbols: list[str], as_of: dt.datetime) -> dict[str, str]:
     """What a training was made of; see `ml.tracking.lineage`."""
     from ml.tracking.lineage import source_of, versions
 
     return {
-        "strategy": joint_name(found.strategies),
-        "strategy_set": ",".join(found.settings.strategies),
-        "strategy_params": json.dumps({rule.name: rule.describe() for rule in found.candidate_strategies}, default=str),
+        "strategy": joint_name(resources.strategies),
+        "strategy_set": ",".join(resources.settings.strategies),
+        "strategy_params": json.dumps({rule.name: rule.describe() for rule in resources.candidate_strategies}, default=str),
         "universe": ",".join(symbols),
         "session": session,
         "bar_as_of": as_of.isoformat(),
-        "provider": found.settings.provider,
-        "commission_bps": str(found.settings.commission_bps),
-        "slippage_bps": str(found.settings.slippage_bps),
+        "provider": resources.settings.provider,
+        "commission_bps": str(resources.settings.commission_bps),
+        "slippage_bps": str(resources.settings.slippage_bps),
         **versions(),
         **source_of("train"),
     }
@@ -252,11 +252,11 @@ def _flat(backtests: dict[str, Any]) -> dict[str, float]:
     }
 
 
-def objections_to(found: Resources, session: str, result: TrainResult) -> list[str]:
+def objections_to(resources: Resources, session: str, result: TrainResult) -> list[str]:
     """What stands against the chosen model of a training; see `ml.entry_filter.gates.objections`."""
     from ml.entry_filter.gates import Limits, objections
     from pipeline.research.backtest import check_leakage
 
-    leaks = check_leakage(session, None, cuts=CUTS, resources=found)
-    limits = Limits(found.settings.gate_least_candidates, found.settings.gate_most_calibration_error)
+    leaks = check_leakage(session, None, cuts=CUTS, resources=resources)
+    limits = Limits(resources.settings.gate_least_candidates, resources.settings.gate_most_calibration_error)
     return objections(result, [str(leak) for leak in leaks[:SHOWN]], limits)

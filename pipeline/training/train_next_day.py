@@ -39,12 +39,12 @@ def run(session: str, *, resources: Resources | None = None) -> dict[str, Any]:
     from ml.tracking.next_day_log import log_next_day
     from storage.turns import MLFLOW, in_turn
 
-    found = resources or live()
-    settings, registry = found.settings, found.next_day_registry
-    with in_turn(found.engine, MLFLOW):  # the first to ask creates MLflow's tables
+    resources = resources or live()
+    settings, registry = resources.settings, resources.next_day_registry
+    with in_turn(resources.engine, MLFLOW):  # the first to ask creates MLflow's tables
         registry.check()
-    as_of, bars = found.clock(), bars_by_symbol(found, session)
-    dataset = build_dataset(found, bars)
+    as_of, bars = resources.clock(), bars_by_symbol(resources, session)
+    dataset = build_dataset(resources, bars)
     terms = {"folds": settings.folds, "embargo_sessions": settings.embargo_sessions, "seed": settings.seed}
     signals = Signals(settings.buy_above_pct / 100, settings.sell_below_pct / 100)
     fits = train_next_day(dataset, **terms, signals=signals)
@@ -58,14 +58,14 @@ def run(session: str, *, resources: Resources | None = None) -> dict[str, Any]:
         **source_of("train-next-day"),
     }
     params = {**terms, "buy_above_pct": settings.buy_above_pct, "sell_below_pct": settings.sell_below_pct}
-    with in_turn(found.engine, MLFLOW):
-        fresh = champion_comparison.of_next_days(found, fits[chosen], dataset, signals)
+    with in_turn(resources.engine, MLFLOW):
+        fresh = champion_comparison.of_next_days(resources, fits[chosen], dataset, signals)
 
         def write(mlflow: Any, experiment: str) -> str:  # noqa: ANN401  # a module
             about: dict[str, Any] = {"chosen": chosen, "tags": tags, "params": params, "objections": objections, "fresh": fresh}
             return log_next_day(mlflow, experiment, fits, dataset, **about)[chosen]
 
-        version = registry.enter(write, found.next_day_model, objections)
+        version = registry.enter(write, resources.next_day_model, objections)
     outcome = _outcome(session, dataset, fits[chosen], version, objections)
     return outcome | {"fresh_window": champion_comparison.as_json(fresh)}
 

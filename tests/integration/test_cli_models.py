@@ -19,14 +19,14 @@ pytestmark = pytest.mark.integration
 @pytest.fixture
 def desk(database_settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Resources:
     """Three versions: a champion, a challenger, and one that its gates refused."""
-    found = Resources(database_settings)
-    client, name = found.registry.aliases._client, database_settings.model_name
+    resources = Resources(database_settings)
+    client, name = resources.registry.aliases._client, database_settings.model_name
     client.create_registered_model(name)
     for objections in ([], [], ["no better than chance"]):
-        found.registry.aliases.admit(str(client.create_model_version(name, "file:///nowhere").version), objections)
+        resources.registry.aliases.admit(str(client.create_model_version(name, "file:///nowhere").version), objections)
     for module in ("resources", "promotion", "ab", "next_day_judge"):
-        monkeypatch.setattr(f"pipeline.{module}.live", lambda: found)
-    return found
+        monkeypatch.setattr(f"pipeline.{module}.live", lambda: resources)
+    return resources
 
 
 def run(*words: str) -> Any:

@@ -69,13 +69,13 @@ class Desk:
             "broker_timeout_seconds": 0.5,
             "broker_deadline_seconds": 0.1,
         }
-        self.found = Resources(settings.__class__(_env_file=None, **values | changes), clock=self.exchange.now)
+        self.resources = Resources(settings.__class__(_env_file=None, **values | changes), clock=self.exchange.now)
         self.mailbox = Mailbox()
-        self.found.alerts = self.mailbox  # type: ignore[assignment]
+        self.resources.alerts = self.mailbox  # type: ignore[assignment]
         for symbol in ("AAPL", "MSFT", "BTC-USD"):
             bars = walk(symbol, FRIDAY - dt.timedelta(days=60), FRIDAY)
             bars.loc[bars.index[-1], ["open", "high", "low", "close", "adj_close"]] = 100.0
-            self.found.bars.write(bars, source="test", ingested_at=NOON - dt.timedelta(days=2), backfilled=True)
+            self.resources.bars.write(bars, source="test", ingested_at=NOON - dt.timedelta(days=2), backfilled=True)
 
     def at(self, moment: dt.datetime) -> None:
         self.exchange.clock_ahead = moment - dt.datetime.now(dt.UTC)
@@ -86,7 +86,7 @@ class Desk:
             "main", "bollinger", symbol, decision_session=FRIDAY, session=MONDAY, signed_quantity=quantity,
             stop_pct=stop, target_pct=target, max_sessions=5,
         )  # fmt: skip
-        place(self.found.ledger, self.found.broker, [order], patience=self.found.patience)
+        place(self.resources.ledger, self.resources.broker, [order], patience=self.resources.patience)
         return order
 
     def trade(self, price: str, symbol: str = "AAPL") -> None:
@@ -98,17 +98,17 @@ class Desk:
         return [(order.symbol, order.qty, order.status) for order in found]
 
     def held(self) -> dict[str, Decimal]:
-        return {position.symbol: position.quantity for position in self.found.ledger.positions("main")}
+        return {position.symbol: position.quantity for position in self.resources.ledger.positions("main")}
 
     def rows(self) -> dict[str, dict[str, Any]]:
         """Rows of `trading.risk_events` by reason."""
-        with self.found.engine.connect() as connection:
+        with self.resources.engine.connect() as connection:
             query = sa.text("SELECT reason, symbol, session, details FROM trading.risk_events")
             return {row["reason"]: dict(row) for row in connection.execute(query).mappings()}
 
     def exits(self) -> dict[str, OrderState]:
         """Exits decided on Monday by their arm, with their states."""
-        orders = self.found.ledger.orders_decided("main", MONDAY)
+        orders = self.resources.ledger.orders_decided("main", MONDAY)
         return {order.arm: state for order, state in orders if order.leg is Leg.EXIT}
 
 
@@ -130,7 +130,7 @@ def make(database_settings: Settings, alpaca: AlpacaStandIn) -> Iterator[Any]:
 
     yield of
     for desk in desks:
-        desk.found.engine.dispose()
+        desk.resources.engine.dispose()
 
 
 def test_nothing_is_sold_between_the_barriers(make: Any) -> None:
@@ -138,7 +138,7 @@ def test_nothing_is_sold_between_the_barriers(make: Any) -> None:
     desk.hold()
     desk.trade("95.01")
 
-    done = look(resources=desk.found)
+    done = look(resources=desk.resources)
 
     assert (done.within, done.exits, done.refused) == (["AAPL"], {}, {})
     assert desk.held() == {"AAPL": Decimal("2.5")}, "the fill of the entry was brought in before"
@@ -162,8 +162,8 @@ def test_what_has_reached_its_barrier_is_left_once_with_its_rows_and_a_mail(
     desk.hold(quantity)
     desk.trade(price)
 
-    done = look(resources=desk.found)
-    again = look(resources=desk.found)
+    done = look(resources=desk.resources)
+    again = look(resources=desk.resources)
 
     assert list(done.exits.values()) == ["filled"]
     assert again.exits == {}
@@ -182,7 +182,7 @@ def test_a_crypto_pair_is_watched_by_its_own_last_trade(make: Any) -> None:
     desk.hold(0.5, "BTC-USD")
     desk.trade("94", "BTC/USD")
 
-    look(resources=desk.found)
+    look(resources=desk.resources)
 
     assert desk.held() == {}
     assert desk.sent() == [("BTC/USD", Decimal("0.5"), "filled")]
@@ -194,7 +194,7 @@ def test_children_at_the_venue_are_left_to_it(make: Any) -> None:
     desk.trade("96")
     asked = len(desk.alpaca.requests)
 
-    done = look(resources=desk.found)
+    done = look(resources=desk.resources)
 
     assert done.at_venue == ["AAPL"]
     assert "/v2/stocks/trades/latest" not in [path for _, path in desk.alpaca.requests[asked:]]
@@ -208,7 +208,7 @@ def test_a_position_whose_children_are_gone_is_watched(make: Any) -> None:
             desk.exchange.cancel(child.id)
     desk.trade("94")
 
-    look(resources=desk.found)
+    look(resources=desk.resources)
 
     assert (desk.held(), desk.sent()) == ({}, [("AAPL", Decimal(3), "filled")])
 
@@ -216,14 +216,14 @@ def test_a_position_whose_children_are_gone_is_watched(make: Any) -> None:
 def test_an_exit_that_the_daily_trade_has_sent_is_not_doubled(make: Any) -> None:
     desk = make()
     desk.hold()
-    collect(desk.found.ledger, desk.found.broker, "main", NOON - dt.timedelta(days=1))
-    (position,) = desk.found.ledger.positions("main")
+    collect(desk.resources.ledger, desk.resources.broker, "main", NOON - dt.timedelta(days=1))
+    (position,) = desk.resources.ledger.positions("main")
     desk.exchange.is_open = False  # it rests, unfilled
     daily = exit_order(position, decision_session=FRIDAY, session=MONDAY)
-    place(desk.found.ledger, desk.found.broker, [daily], patience=desk.found.patience)
+    place(desk.resources.ledger, desk.resources.broker, [daily], patience=desk.resources.patience)
     desk.trade("94")
 
-    done = look(resources=desk.found)
+    done = look(resources=desk.resources)
 
     assert (done.leaving, done.exits) == (["AAPL"], {})
     assert len(desk.sent()) == 1
@@ -232,15 +232,15 @@ def test_an_exit_that_the_daily_trade_has_sent_is_not_doubled(make: Any) -> None
 def test_an_exit_that_the_daily_trade_wrote_down_and_never_sent_goes_out_under_its_own_id(make: Any) -> None:
     desk = make()
     desk.hold()
-    collect(desk.found.ledger, desk.found.broker, "main", NOON - dt.timedelta(days=1))
-    (position,) = desk.found.ledger.positions("main")
+    collect(desk.resources.ledger, desk.resources.broker, "main", NOON - dt.timedelta(days=1))
+    (position,) = desk.resources.ledger.positions("main")
     daily = exit_order(position, decision_session=FRIDAY, session=MONDAY)
-    desk.found.ledger.record_intents([daily])
+    desk.resources.ledger.record_intents([daily])
     desk.trade("99")
-    assert look(resources=desk.found).within == ["AAPL"], "its run goes on with it when it is started again"
+    assert look(resources=desk.resources).within == ["AAPL"], "its run goes on with it when it is started again"
     desk.trade("94")
 
-    done = look(resources=desk.found)
+    done = look(resources=desk.resources)
 
     assert list(done.exits) == [daily.client_order_id]
     assert (desk.held(), len(desk.sent())) == ({}, 1)
@@ -258,7 +258,7 @@ def test_a_price_in_doubt_sells_nothing_and_is_mailed_once(make: Any, price: str
         desk.trade(price)
     desk.at(NOON + dt.timedelta(minutes=minutes))
 
-    first, second = look(resources=desk.found), look(resources=desk.found)
+    first, second = look(resources=desk.resources), look(resources=desk.resources)
 
     assert reason in first.refused["AAPL"]
     assert list(second.refused) == ["AAPL"]
@@ -275,7 +275,7 @@ def test_right_after_the_open_a_missing_price_is_waited_for(make: Any) -> None:
     desk.trade("94")  # before the open
     desk.at(dt.datetime(2026, 11, 23, 14, 30, 5, tzinfo=dt.UTC))
 
-    done = look(resources=desk.found)
+    done = look(resources=desk.resources)
 
     assert done.refused == {"AAPL": "no price since the open yet"}
     assert (desk.sent(), desk.mailbox.mails, desk.rows()) == ([], [], {})
@@ -284,27 +284,27 @@ def test_right_after_the_open_a_missing_price_is_waited_for(make: Any) -> None:
 def test_a_halt_holds_an_exit_back_only_where_it_is_set_to(make: Any) -> None:
     desk = make(halt_blocks_exits=True)
     desk.hold()
-    kill_switch.halt("looked odd", "ana", resources=desk.found)
+    kill_switch.halt("looked odd", "ana", resources=desk.resources)
     desk.trade("94")
 
-    held_back = look(resources=desk.found)
-    look(resources=desk.found)
+    held_back = look(resources=desk.resources)
+    look(resources=desk.resources)
     assert "looked odd" in held_back.refused["AAPL"]
     assert (desk.sent(), desk.exits()) == ([], {}), "nothing is written down that a later look would find cancelled"
     assert desk.mailbox.subjects.count("AAPL is not protected: watch_exit_refused") == 1
 
-    kill_switch.resume("it was not", "ana", resources=desk.found)
-    look(resources=desk.found)
+    kill_switch.resume("it was not", "ana", resources=desk.resources)
+    look(resources=desk.resources)
     assert desk.exits() == {"watch-1": OrderState.FILLED}
 
 
 def test_a_halted_desk_still_sells_at_its_stops(make: Any) -> None:
     desk = make()
     desk.hold()
-    kill_switch.halt("looked odd", "ana", resources=desk.found)
+    kill_switch.halt("looked odd", "ana", resources=desk.resources)
     desk.trade("94")
 
-    look(resources=desk.found)
+    look(resources=desk.resources)
 
     assert desk.held() == {}
 
@@ -314,11 +314,11 @@ def test_a_refused_exit_is_mailed_once_and_tried_again_under_another_id(make: An
     desk.hold()
     desk.trade("94")
     desk.exchange.assets["AAPL"].halted = True
-    refused = [look(resources=desk.found).refused["AAPL"] for _ in range(2)]
+    refused = [look(resources=desk.resources).refused["AAPL"] for _ in range(2)]
     desk.exchange.assets["AAPL"].halted = False
     desk.trade("93")
 
-    look(resources=desk.found)
+    look(resources=desk.resources)
 
     assert all("rejected" in words for words in refused)
     assert desk.exits() == {"watch-1": OrderState.REJECTED, "watch-2": OrderState.REJECTED, "watch-3": OrderState.FILLED}
@@ -339,10 +339,10 @@ def test_without_an_answer_the_others_are_sold_and_the_next_look_sells_it_once(m
     desk.alpaca.fail("POST", "/v2/orders", fault)
 
     with pytest.raises(RetryLater):
-        look(resources=desk.found)
+        look(resources=desk.resources)
     assert desk.exits()["watch-1"] is not None
     desk.trade("99")  # what was decided goes on, whatever the price says now
-    look(resources=desk.found)
+    look(resources=desk.resources)
 
     assert sorted(desk.sent()) == [("AAPL", Decimal("2.5"), "filled"), ("MSFT", Decimal("4.5"), "filled")]
     assert desk.held() == {}
@@ -358,7 +358,7 @@ def test_of_two_looks_at_once_one_works_and_the_other_is_turned_away(make: Any) 
     def run() -> None:
         start.wait()
         try:
-            look(resources=desk.found)
+            look(resources=desk.resources)
             ended.append("looked")
         except ExecutorBusy:
             ended.append("turned away")
@@ -378,8 +378,8 @@ def test_while_the_daily_trade_works_a_look_is_turned_away(make: Any) -> None:
     desk.hold()
     desk.trade("94")
 
-    with executor_lock(desk.found.engine, "main"), pytest.raises(ExecutorBusy):
-        look(resources=desk.found)
+    with executor_lock(desk.resources.engine, "main"), pytest.raises(ExecutorBusy):
+        look(resources=desk.resources)
 
     assert desk.sent() == []
 
@@ -388,12 +388,12 @@ def test_never_more_is_sold_than_the_venue_holds(make: Any) -> None:
     desk = make()
     desk.hold()
     desk.trade("94")
-    collect(desk.found.ledger, desk.found.broker, "main", NOON - dt.timedelta(days=1))
+    collect(desk.resources.ledger, desk.resources.broker, "main", NOON - dt.timedelta(days=1))
     desk.exchange.held["AAPL"] = (Decimal(1), Decimal(100))  # the rest was sold by hand
-    look(resources=desk.found)
+    look(resources=desk.resources)
     assert desk.sent() == [("AAPL", Decimal(1), "filled")]
 
-    gone = look(resources=desk.found)
+    gone = look(resources=desk.resources)
 
     assert gone.refused == {"AAPL": "the venue does not hold it"}
     assert len(desk.sent()) == 1
@@ -405,14 +405,14 @@ def test_a_sale_for_risk_leaves_an_exit_of_the_watch_on_its_way(make: Any) -> No
 
     desk = make()
     desk.hold()
-    collect(desk.found.ledger, desk.found.broker, "main", NOON - dt.timedelta(days=1))
-    (position,) = desk.found.ledger.positions("main")
-    own = exit_orders.exit_of(desk.found, position, exit_orders.WATCH)
+    collect(desk.resources.ledger, desk.resources.broker, "main", NOON - dt.timedelta(days=1))
+    (position,) = desk.resources.ledger.positions("main")
+    own = exit_orders.exit_of(desk.resources, position, exit_orders.WATCH)
     assert own is not None
     desk.exchange.is_open = False
-    place(desk.found.ledger, desk.found.broker, [own], patience=desk.found.patience)
+    place(desk.resources.ledger, desk.resources.broker, [own], patience=desk.resources.patience)
 
-    done = flatten("a breach", resources=desk.found)
+    done = flatten("a breach", resources=desk.resources)
 
     assert (done.cancelled, done.exits) == ((), (own.client_order_id,))
     assert len(desk.sent()) == 1
@@ -430,21 +430,21 @@ def test_a_look_outside_the_session_does_nothing_and_the_schedule_says_why(make:
         (NOON, "2026-11-20", "2026-11-20 closed at 16:00 New York, and it is 2026-11-23 12:00 there"),
     ):
         desk.at(moment)
-        chosen = position_watch.choose_session(given, None if given else moment, resources=desk.found)
+        chosen = position_watch.choose_session(given, None if given else moment, resources=desk.resources)
         assert (chosen["trades"], reason in chosen["reason"]) == (False, True), chosen
-        assert watch(chosen["session"], resources=desk.found)["reason"] == chosen["reason"]
+        assert watch(chosen["session"], resources=desk.resources)["reason"] == chosen["reason"]
     assert desk.sent() == []
 
     desk.at(NOON)
-    assert position_watch.choose_session(None, NOON, resources=desk.found)["trades"]
-    assert list(watch("2026-11-23", resources=desk.found)["exits"].values()) == ["filled"]
+    assert position_watch.choose_session(None, NOON, resources=desk.resources)["trades"]
+    assert list(watch("2026-11-23", resources=desk.resources)["exits"].values()) == ["filled"]
 
 
 def test_a_run_cleared_on_another_day_is_for_its_own_session(make: Any) -> None:
     desk = make()
     friday_noon = NOON - dt.timedelta(days=3)
 
-    chosen = position_watch.choose_session(None, friday_noon, resources=desk.found)
+    chosen = position_watch.choose_session(None, friday_noon, resources=desk.resources)
 
     assert (chosen["session"], chosen["trades"]) == ("2026-11-20", False)
 
@@ -467,7 +467,7 @@ def test_the_loop_goes_on_after_a_failure_which_is_mailed_once(make: Any) -> Non
     desk.alpaca.fail("GET", "/v2/stocks/trades/latest", Fault.broken(503), times=2)
     stop = threading.Event()
 
-    looks = position_watch.keep_watching(stop, interval_seconds=0.01, on_look=lambda _: stop.set(), resources=desk.found)
+    looks = position_watch.keep_watching(stop, interval_seconds=0.01, on_look=lambda _: stop.set(), resources=desk.resources)
 
     assert looks == 1
     assert desk.mailbox.subjects == ["Stops and targets are not watched", "Stops and targets reached: AAPL"]
@@ -478,7 +478,7 @@ def test_the_verb_looks_once_and_its_exit_code_says_whether_all_could_be_judged(
     make: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     desk = make()
-    monkeypatch.setattr(position_watch, "live", lambda: desk.found)
+    monkeypatch.setattr(position_watch, "live", lambda: desk.resources)
     desk.hold()
     unjudged = CliRunner().invoke(cli, ["watch-positions", "--once"])
     desk.trade("94")
@@ -493,11 +493,11 @@ def test_the_verb_looks_once_and_its_exit_code_says_whether_all_could_be_judged(
 def test_the_evenings_mail_tells_what_was_sold_as_a_fill_and_what_was_doubted_as_refused(make: Any) -> None:
     desk = make()
     desk.hold()
-    look(resources=desk.found)  # no price yet
+    look(resources=desk.resources)  # no price yet
     desk.trade("94")
-    look(resources=desk.found)
+    look(resources=desk.resources)
 
-    evening = daily_report.evening_of(desk.found, MONDAY.isoformat())
+    evening = daily_report.evening_of(desk.resources, MONDAY.isoformat())
 
     assert evening.refused == {"watch_no_price": ["AAPL"]}
     assert any(line.startswith("sell 2.5 AAPL at 94.00") for line in evening.fills)
@@ -507,10 +507,10 @@ def test_several_strategies_in_a_symbol_leave_by_their_own_barriers(make: Any) -
     desk = make()
     desk.hold()
     near = replace(desk.hold(1.5, stop=2.0), strategy="rsi", client_order_id="20261123-entry-AAPL-near")
-    place(desk.found.ledger, desk.found.broker, [near], patience=desk.found.patience)
+    place(desk.resources.ledger, desk.resources.broker, [near], patience=desk.resources.patience)
     desk.trade("97")
 
-    done = look(resources=desk.found)
+    done = look(resources=desk.resources)
 
     assert (done.within, len(done.exits)) == (["AAPL"], 1)
     assert desk.sent() == [("AAPL", Decimal("1.5"), "filled")]

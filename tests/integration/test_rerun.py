@@ -74,12 +74,12 @@ class Mailbox:
 class Desk:
     """A paper desk and the API that it asks."""
 
-    found: Resources
+    resources: Resources
     api: PredictionStandIn
     mailbox: Mailbox
 
     def step(self, name: str, day: dt.date) -> Any:
-        return STEPS[name](day.isoformat(), resources=self.found)
+        return STEPS[name](day.isoformat(), resources=self.resources)
 
     def live(self, day: dt.date) -> None:
         """The evening of a session."""
@@ -90,7 +90,7 @@ class Desk:
     def rows(self) -> Rows:
         """Everything in the schema `trading`, the newest row last."""
         found: Rows = {}
-        with self.found.engine.connect() as connection:
+        with self.resources.engine.connect() as connection:
             for table in metadata.sorted_tables:
                 if table.schema == "trading":
                     rows = connection.execute(sa.select(table).order_by(*table.primary_key.columns))
@@ -109,15 +109,15 @@ def ready(settings: Settings) -> Iterator[Desk]:
     """The bars are there, and nothing has been traded; 0.2 % under the peak is mailed."""
     with PredictionStandIn() as api:
         changes = {"universe": SYMBOLS, "api_url": api.url, "drawdown_alert_pct": 0.2}
-        found = Resources(settings.model_copy(update=changes), clock=lambda: LOADED)
-        found.__dict__["strategies"] = (make_strategy("bollinger", {"deviations": 1.0}),)
-        found.__dict__["alerts"] = mailbox = Mailbox()
+        resources = Resources(settings.model_copy(update=changes), clock=lambda: LOADED)
+        resources.__dict__["strategies"] = (make_strategy("bollinger", {"deviations": 1.0}),)
+        resources.__dict__["alerts"] = mailbox = Mailbox()
         walks = [walk(name, START, END, seed=3) for name in SYMBOLS]
         walks.append(walk(VIX, START, END).assign(**dict.fromkeys(["open", "high", "low", "close", "adj_close"], 20.0)))
-        found.bars.write(pd.concat(walks, ignore_index=True), source="walk", ingested_at=LOADED, backfilled=True)
-        vouch(found.engine, pd.concat(walks), first=SESSIONS[0])
-        yield Desk(found, api, mailbox)
-        found.engine.dispose()
+        resources.bars.write(pd.concat(walks, ignore_index=True), source="walk", ingested_at=LOADED, backfilled=True)
+        vouch(resources.engine, pd.concat(walks), first=SESSIONS[0])
+        yield Desk(resources, api, mailbox)
+        resources.engine.dispose()
 
 
 @pytest.fixture
@@ -294,9 +294,9 @@ def at_alpaca(settings: Settings, api: PredictionStandIn, alpaca: AlpacaStandIn)
         "provider": "yfinance", "broker": "alpaca", "alpaca_api_key": KEY, "alpaca_secret_key": SECRET,
         "alpaca_url": alpaca.url, "alpaca_brackets": False, "universe": ",".join(SYMBOLS), "api_url": api.url,
     }  # fmt: skip
-    found = Resources(settings.__class__(_env_file=None, **settings.model_dump() | values), clock=alpaca.exchange.now)
-    found.__dict__["strategies"] = (make_strategy("bollinger", {"deviations": 1.0}),)
-    found.__dict__["alerts"] = mailbox = Mailbox()
+    resources = Resources(settings.__class__(_env_file=None, **settings.model_dump() | values), clock=alpaca.exchange.now)
+    resources.__dict__["strategies"] = (make_strategy("bollinger", {"deviations": 1.0}),)
+    resources.__dict__["alerts"] = mailbox = Mailbox()
     prices = ["open", "high", "low", "close", "adj_close"]
     walks = []
     for name in SYMBOLS:
@@ -305,6 +305,6 @@ def at_alpaca(settings: Settings, api: PredictionStandIn, alpaca: AlpacaStandIn)
         alpaca.exchange.list_asset(name, f"{walks[-1]['close'].iloc[-1]:.2f}")
     walks.append(walk(VIX, start, MONDAY).assign(**dict.fromkeys(prices, 20.0)))
     known = dt.datetime(2026, 11, 23, 21, 30, tzinfo=dt.UTC)
-    found.bars.write(pd.concat(walks, ignore_index=True), source="walk", ingested_at=known, backfilled=True)
-    vouch(found.engine, pd.concat(walks), first=known.date())
-    return Desk(found, api, mailbox)
+    resources.bars.write(pd.concat(walks, ignore_index=True), source="walk", ingested_at=known, backfilled=True)
+    vouch(resources.engine, pd.concat(walks), first=known.date())
+    return Desk(resources, api, mailbox)

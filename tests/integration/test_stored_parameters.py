@@ -54,9 +54,9 @@ def start(database_settings: Settings, table: pd.DataFrame) -> Callable[..., Res
     """Starts a process of the desk: fresh resources on the same database."""
 
     def fresh(**settings: object) -> Resources:
-        found = Resources(database_settings.model_copy(update=settings), clock=lambda: NOW)
-        found.provider = Feed(table)
-        return found
+        resources = Resources(database_settings.model_copy(update=settings), clock=lambda: NOW)
+        resources.provider = Feed(table)
+        return resources
 
     found = fresh()
     found.bars.write(
