@@ -72,7 +72,7 @@ class VenueTime:
         if key not in self._said:
             if resources.timetable is None:
                 log.info("broker_time_not_compared", rule=key[0], broker=resources.settings.broker)
-            self._said[key] = said = None if resources.timetable is None else judge(found.timetable)
+            self._said[key] = said = None if resources.timetable is None else judge(resources.timetable)
             if said is not None:
                 rule = str(key[0])
                 log.warning("broker_in_another_time", rule=rule, says=said[0], **said[1])
