@@ -119,7 +119,7 @@ def _await_person(resources: Resources, over: threading.Event) -> None:
     """Wait while the desk stands halted by a listener: one that listened again would find the same, and halt and mail anew."""
     halt = halted_by_listener(resources)
     if halt is not None:
-        log.warning("listener_waits", reason=halt.reason, remedy="cli resume --reason ...")
+        log.warning("listener_waits", reason=halt.reason, remedy="desk resume --reason ...")
     while halt is not None and not over.wait(LOOK_FOR_A_PERSON_SECONDS):
         halt = halted_by_listener(resources)
 
