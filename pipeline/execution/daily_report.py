@@ -221,14 +221,14 @@ def _rejected(resources: Resources, day: dt.date) -> list[str]:
 
 
 def _named(difference: dict[str, Any]) -> str:
-    """Rule and subject, once where they are the same."""
+    """Mismatch and subject, once where they are the same."""
     return " ".join(dict.fromkeys((difference["rule"], difference["subject"])))
 
 
 def _resolved(difference: dict[str, Any]) -> bool:
-    from trading.brokers.reconcile import RESOLVED, Rule
+    from trading.brokers.reconcile import RESOLVED, Mismatch
 
-    return Rule(difference["rule"]) in RESOLVED
+    return Mismatch(difference["rule"]) in RESOLVED
 
 
 def _limits(resources: Resources, curve: pd.DataFrame, positions: list[Held], equity: float, start: float) -> list[Limit]:

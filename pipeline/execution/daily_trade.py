@@ -56,7 +56,7 @@ if TYPE_CHECKING:
     from core.models import OrderIntent
     from pipeline.execution.rerun_rules import Orders
     from trading.brokers.paper import PaperBroker
-    from trading.brokers.placing import Gate
+    from trading.brokers.placing import PreSendCheck
     from trading.decide import Key
 
 log = structlog.get_logger()
@@ -176,11 +176,11 @@ def _end_entries(resources: Resources, day: dt.date) -> None:
             cancel(resources.ledger, resources.broker, order.client_order_id, words, patience=resources.patience)
 
 
-def _place(resources: Resources, session: str, gate: Gate) -> dict[str, Any]:
+def _place(resources: Resources, session: str, pre_send: PreSendCheck) -> dict[str, Any]:
     day, portfolio = dt.date.fromisoformat(session), resources.settings.portfolio
     known = decided_at(resources, day)
     if has_opened(resources, day) and (before := standing(resources, day, known)):
-        states = send(resources.ledger, resources.broker, before, gate=gate, patience=resources.patience)
+        states = send(resources.ledger, resources.broker, before, pre_send=pre_send, patience=resources.patience)
         tell_late(resources, day, before, known, states)
         return _counts(known, states, ())
     decisions = _decide(resources, day)
@@ -191,7 +191,7 @@ def _place(resources: Resources, session: str, gate: Gate) -> dict[str, Any]:
     intents, held_back = review(resources, day, intents, set(known))
     intents, untradable = on_grid(resources, day, intents, set(known))
     intents, unproven = proven(resources, day, intents, set(known))
-    states = send(resources.ledger, resources.broker, intents, gate=gate, patience=resources.patience)
+    states = send(resources.ledger, resources.broker, intents, pre_send=pre_send, patience=resources.patience)
     reach("place.sent")
     refusals = (*decisions.refusals, *barred, *held_back, *untradable, *unproven)
     resources.ledger.save_risk_events(

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
 
     from core.models import OrderIntent, Position
-    from trading.brokers.placing import Gate
+    from trading.brokers.placing import PreSendCheck
     from trading.watch import PriceSeen
 
 log = structlog.get_logger()
@@ -159,8 +159,8 @@ def _failed(resources: Resources, error: Exception, before: str) -> str:
 class _Watch:
     """One look, under the portfolio's lock."""
 
-    def __init__(self, resources: Resources, prices: Prices, gate: Gate, done: Look) -> None:
-        self.resources, self.prices, self.gate, self.done = resources, prices, gate, done
+    def __init__(self, resources: Resources, prices: Prices, pre_send: PreSendCheck, done: Look) -> None:
+        self.resources, self.prices, self.pre_send, self.done = resources, prices, pre_send, done
         self.told: list[str] = []
         self.silent: list[RetryLater] = []
 
@@ -235,7 +235,7 @@ class _Watch:
         self._save(position, barrier, {**numbers, "client_order_id": order.client_order_id})
         kind = "stop" if barrier == REACHED_STOP else "target"
         why = f"{kind} {level:.2f} reached at {seen.price} ({seen.at:%H:%M:%S} UTC)"
-        if self.resources.ledger.order(order.client_order_id) is None and (held_back := self.gate(order)) is not None:
+        if self.resources.ledger.order(order.client_order_id) is None and (held_back := self.pre_send(order)) is not None:
             self._refuse(position, EXIT_REFUSED, {"says": held_back}, f"{why}, and its exit is held back: {held_back}")
             return
         self._send(position, order, why)
@@ -243,7 +243,7 @@ class _Watch:
     def _send(self, position: Position, order: OrderIntent, why: str) -> None:
         """Send an exit, or look after one sent before."""
         resources, symbol = self.resources, position.symbol
-        state = place(resources.ledger, resources.broker, [order], gate=self.gate, patience=resources.patience)[
+        state = place(resources.ledger, resources.broker, [order], pre_send=self.pre_send, patience=resources.patience)[
             order.client_order_id
         ]
         if state in FINAL - {OrderState.FILLED}:

@@ -9,7 +9,7 @@ import structlog
 from tenacity import retry, retry_if_exception_type, stop_after_attempt, wait_exponential_jitter
 
 from core.errors import ConfigError, NoChampion, RetryLater
-from trading.strategies.gate import ungated
+from trading.strategies.vix_filter import rule_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -46,7 +46,7 @@ def ask_api(url: str, questions: Iterable[Key], keys: Sequence[SecretStr] = ()) 
     with httpx.Client(base_url=url, timeout=10.0, headers=headers) as client:
         for strategy, symbol in questions:
             try:
-                response = client.post("/predict-entry", json={"symbol": symbol, "strategy": ungated(strategy)})
+                response = client.post("/predict-entry", json={"symbol": symbol, "strategy": rule_name(strategy)})
             except httpx.TransportError as error:
                 raise RetryLater(f"The prediction API at {url} does not answer ({error}). Is it running? `make up`.") from error
             if NoChampion.__name__ in response.text and response.status_code == httpx.codes.SERVICE_UNAVAILABLE:

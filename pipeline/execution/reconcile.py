@@ -16,7 +16,7 @@ from pipeline.resources import Resources, live
 from pipeline.risk import kill_switch
 
 if TYPE_CHECKING:
-    from trading.brokers.reconcile import Desk, Difference, Venue
+    from trading.brokers.reconcile import Difference, LedgerState, VenueState
 
 log = structlog.get_logger()
 
@@ -54,14 +54,14 @@ def reconcile(session: str, *, resources: Resources | None = None) -> Outcome:
     """
     from storage.locks import executor_lock
     from storage.trading.reconciliations import save
-    from trading.brokers.reconcile import Rule, expired
+    from trading.brokers.reconcile import Mismatch, expired
 
     resources = resources or live()
     day, portfolio = dt.date.fromisoformat(session), resources.settings.portfolio
     with executor_lock(resources.engine, portfolio):
         everything = _looked(resources, day)
         if any(each.halts for each in everything):  # the venue goes on while it is asked: what halts is seen twice
-            told = [each for each in everything if each.rule is Rule.MISSED_FILL]
+            told = [each for each in everything if each.rule is Mismatch.MISSED_FILL]
             everything = (*told, *_looked(resources, day))
         for order_id in expired(everything):
             resources.ledger.transition(order_id, OrderState.EXPIRED, "reconciliation: it never reached the venue")
@@ -102,19 +102,19 @@ def _collected(resources: Resources, day: dt.date) -> list[Difference]:
     return [*missed(fill for _, fill in resources.ledger.fills(portfolio) if fill.fill_id not in before), *strange]
 
 
-def _both(resources: Resources) -> tuple[Desk, Venue]:
+def _both(resources: Resources) -> tuple[LedgerState, VenueState]:
     return _desk(resources), _venue(resources)
 
 
-def _desk(resources: Resources) -> Desk:
-    from trading.brokers.reconcile import Desk
+def _desk(resources: Resources) -> LedgerState:
+    from trading.brokers.reconcile import LedgerState
 
     portfolio = resources.settings.portfolio
     orders = resources.ledger.open_orders(portfolio)
     known = {order.client_order_id for order, _ in orders}
     known |= {view.client_order_id for view in resources.broker.open_orders() if _meant(resources, view.client_order_id)}
     known |= {position.entry_order_id for position in resources.ledger.positions(portfolio)}
-    return Desk(orders, resources.ledger.positions(portfolio), _expected_cash_usd(resources), frozenset(known))
+    return LedgerState(orders, resources.ledger.positions(portfolio), _expected_cash_usd(resources), frozenset(known))
 
 
 def _meant(resources: Resources, client_order_id: str) -> bool:
@@ -132,11 +132,11 @@ def _expected_cash_usd(resources: Resources) -> Decimal:
     return resources.broker.cash_usd() if base is None else Decimal(str(base)) + flow
 
 
-def _venue(resources: Resources) -> Venue:
-    from trading.brokers.reconcile import Venue
+def _venue(resources: Resources) -> VenueState:
+    from trading.brokers.reconcile import VenueState
 
     orders = [order.client_order_id for order, _ in resources.ledger.open_orders(resources.settings.portfolio)]
-    return Venue(
+    return VenueState(
         {order_id: resources.broker.find(order_id) for order_id in orders},
         list(resources.broker.open_orders()),
         list(resources.broker.positions()),

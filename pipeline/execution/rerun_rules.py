@@ -96,7 +96,7 @@ def settled_on(resources: Resources, day: dt.date, decisions: Decisions, known: 
 
 
 def in_time(resources: Resources, day: dt.date, intents: tuple[OrderIntent, ...]) -> tuple[OrderIntent, ...]:
-    """All of them before the next open; after it only what is on record, of which the gate lets no entry out."""
+    """All of them before the next open; after it only what is on record, of which the pre-send check lets no entry out."""
     if not has_opened(resources, day):
         return intents
     return tuple(intent for intent in intents if resources.ledger.order(intent.client_order_id) is not None)
@@ -105,7 +105,7 @@ def in_time(resources: Resources, day: dt.date, intents: tuple[OrderIntent, ...]
 def tell_late(
     resources: Resources, day: dt.date, decided: tuple[OrderIntent, ...], known: Orders, states: Mapping[str, OrderState]
 ) -> None:
-    """Mail what the open came before: orders never written down, and entries that the gate did not let out any more."""
+    """Mail what the open came before: orders never written down, and entries that the pre-send check held back."""
     if not has_opened(resources, day):
         return
     before = {order_id: known[order_id][1] if order_id in known else None for order_id in states}

@@ -24,7 +24,7 @@ from pipeline.signals import joint_name
 from trading.decide import Refusal
 from trading.drawdown import Level, drawdown_pct
 from trading.portfolio import account, trades_of
-from trading.risk_manager import RiskManager, Rules, Situation, lines_of
+from trading.risk_manager import RiskManager, RiskRules, Situation, lines_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -73,7 +73,7 @@ def review(resources: Resources, day: dt.date, intents: Orders, known: set[str])
 def manager_of(resources: Resources) -> RiskManager:
     """The risk manager of the settings."""
     settings = resources.settings
-    rules = Rules(
+    rules = RiskRules(
         max_symbol_pct=settings.risk_max_symbol_pct,
         max_net_pct=settings.risk_max_net_pct,
         max_entries_a_day=settings.risk_max_entries_a_day,
