@@ -12,6 +12,7 @@ import structlog
 from core.errors import ConfigError
 from core.log import configure_logging
 from core.settings import Settings, get_settings
+from pipeline.stores import Stores
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -26,15 +27,9 @@ if TYPE_CHECKING:
     from ml.tracking.registry import Registry
     from ml.tracking.research_runs import Tracking
     from monitoring.alerts import Alerts
+    from pipeline.accounts.trading_account import TradingAccount
     from storage.features.feature_store import FeastStore
-    from storage.market.bars import BarStore
-    from storage.market.earnings import EarningsStore
-    from storage.models.drift import DriftLog
-    from storage.models.experiments import Experiments
-    from storage.models.promotions import Promotions
-    from storage.research.trials import Trials
-    from storage.trading.ledger import Ledger
-    from storage.trading.strategy_params import Snapshot, StrategyParams
+    from storage.trading.strategy_params import Snapshot
     from trading.brokers.alpaca import AlpacaBroker
     from trading.brokers.alpaca_data import AlpacaData
     from trading.brokers.alpaca_stream import TradeStream
@@ -56,7 +51,7 @@ def utc_now() -> dt.datetime:
 
 
 @dataclass
-class Resources:
+class Resources(Stores):
     """The desk's adapters. Tests pass their own settings, clock or parts."""
 
     settings: Settings
@@ -80,27 +75,6 @@ class Resources:
         return open_engine(self.settings)
 
     @cached_property
-    def bars(self) -> BarStore:
-        """The bitemporal bar store."""
-        from storage.market.bars import BarStore
-
-        return BarStore(self.engine)
-
-    @cached_property
-    def ledger(self) -> Ledger:
-        """Intents, orders, fills, positions."""
-        from storage.trading.ledger import Ledger
-
-        return Ledger(self.engine)
-
-    @cached_property
-    def trials(self) -> Trials:
-        """The ledger of every backtest tried."""
-        from storage.research.trials import Trials
-
-        return Trials(self.engine)
-
-    @cached_property
     def features(self) -> FeastStore:
         """The Feast feature store, definitions applied."""
         from storage.features.feature_store import FeastStore
@@ -120,41 +94,6 @@ class Resources:
         from ingestion.providers.yahoo import YahooProvider
 
         return YahooProvider(now=self.clock, cache_dir=self.data_dir / "yfinance")
-
-    @cached_property
-    def parameters(self) -> StrategyParams:
-        """Stored strategy parameters, version by version."""
-        from storage.trading.strategy_params import StrategyParams
-
-        return StrategyParams(self.engine)
-
-    @cached_property
-    def earnings(self) -> EarningsStore:
-        """Announcement dates of results."""
-        from storage.market.earnings import EarningsStore
-
-        return EarningsStore(self.engine)
-
-    @cached_property
-    def experiments(self) -> Experiments:
-        """A/B tests: terms, assignments, decisions."""
-        from storage.models.experiments import Experiments
-
-        return Experiments(self.engine)
-
-    @cached_property
-    def promotions(self) -> Promotions:
-        """Moves of the champion's alias."""
-        from storage.models.promotions import Promotions
-
-        return Promotions(self.engine)
-
-    @cached_property
-    def drift(self) -> DriftLog:
-        """Drift and skew, day by day."""
-        from storage.models.drift import DriftLog
-
-        return DriftLog(self.engine)
 
     @cached_property
     def registry(self) -> Registry:
@@ -265,6 +204,22 @@ class Resources:
     def broker(self) -> Broker:
         """The venue that `BROKER` names."""
         return self.paper or (self.alpaca if self.settings.broker == "alpaca" else self.ib)
+
+    @property
+    def account(self) -> TradingAccount:
+        """The portfolio's trading account: ledger, broker and prices."""
+        from pipeline.accounts.trading_account import TradingAccount
+
+        settings = self.settings
+        initial = settings.initial_cash_usd if settings.broker == "paper" else settings.broker_initial_cash_usd
+        return TradingAccount(
+            portfolio=settings.portfolio,
+            ledger=self.ledger,
+            broker=self.broker,
+            bars=self.bars,
+            patience=self.patience,
+            initial_cash_usd=None if initial is None else float(initial),
+        )
 
     @cached_property
     def paper(self) -> PaperBroker | None:

@@ -1,1 +1,1 @@
-"""What the portfolio holds and is worth, read back from the records."""
+"""Positions, cash and value of a portfolio, read back from its records."""

@@ -1,4 +1,4 @@
-"""The portfolio's book as it stood at an earlier session, rebuilt from the ledger's fills."""
+"""Rebuild a portfolio's book as it stood at an earlier session from the ledger's fills."""
 
 from __future__ import annotations
 
@@ -12,26 +12,19 @@ if TYPE_CHECKING:
     import datetime as dt
 
     from core.models import Fill, OrderIntent
-    from pipeline.resources import Resources
+    from storage.trading.ledger import Ledger
 
 
-def book_before(resources: Resources, day: dt.date) -> MemoryBook:
-    """The portfolio's book as it stood after the session before `day`, without the orders decided at that session."""
-    book, portfolio = MemoryBook(), resources.settings.portfolio
-    pairs = resources.ledger.fills(portfolio)
-    for order, fill in pairs:
+def book_before(ledger: Ledger, portfolio: str, day: dt.date) -> MemoryBook:
+    """Return the book as it stood after the session before `day`, without the orders decided at that session."""
+    book = MemoryBook()
+    for order, fill in ledger.fills(portfolio):
         if fill.session < day:
-            _take(book, order, fill)
+            _record_fill(book, order, fill)
     for order, _ in book.open_orders(portfolio):
         if order.leg is Leg.ENTRY:  # good for its own session
             book.transition(order.client_order_id, OrderState.EXPIRED)
     return book
-
-
-def _take(book: MemoryBook, order: OrderIntent, fill: Fill) -> None:
-    if book.order(order.client_order_id) is None:
-        accept(book, order)
-    book.record_fill(fill, order, lambda before: position_after(before, order, fill))
 
 
 def accept(book: MemoryBook, order: OrderIntent) -> None:
@@ -39,3 +32,9 @@ def accept(book: MemoryBook, order: OrderIntent) -> None:
     book.record_intents([order])
     for state in (OrderState.SUBMITTED, OrderState.ACCEPTED):
         book.transition(order.client_order_id, state)
+
+
+def _record_fill(book: MemoryBook, order: OrderIntent, fill: Fill) -> None:
+    if book.order(order.client_order_id) is None:
+        accept(book, order)
+    book.record_fill(fill, order, lambda before: position_after(before, order, fill))

@@ -21,7 +21,7 @@ import pandas as pd
 
 from core.errors import DataError
 from core.frames import SIGNALS
-from pipeline.accounts.valuation import first_usd
+from pipeline.accounts.valuation import initial_equity_usd
 from pipeline.resources import Resources, live
 from pipeline.signals import signals_of
 from trading.fills import END_OF_DATA, REASONS
@@ -168,7 +168,7 @@ def of_ledger(first: dt.date | None, last: dt.date | None, *, resources: Resourc
         resources.universe(),
         resources.strategies,
         accept=accept,
-        initial_cash_usd=first_usd(resources),
+        initial_cash_usd=initial_equity_usd(resources.account),
     )
     mine = signals[signals["strategy"].isin(names)]
     record = Record(trades[trades["decision_session"] >= pd.Timestamp(days[0])], held, equity, mine)

@@ -17,7 +17,7 @@ import pandas as pd
 from core.models import Leg, Side
 from core.sessions import next_session, sessions_between
 from pipeline.accounts.book import accept, book_before
-from pipeline.accounts.valuation import first_usd, prices
+from pipeline.accounts.valuation import closing_prices, initial_equity_usd
 from pipeline.audit.parity import CAUSES, CENT, signal_gap
 from pipeline.audit.vintages import deadlines
 from pipeline.execution.daily_trade import answers_of
@@ -143,7 +143,7 @@ def signals_at(
 def closes_at(resources: Resources, day: dt.date, as_of: dt.datetime | None = None) -> dict[str, float]:
     """Last close of each symbol of the universe, and of each that was ever held, at or before a session."""
     traded = {fill.symbol for _, fill in resources.ledger.fills(resources.settings.portfolio)}
-    return prices(resources, {*resources.universe(), *traded}, day, as_of)
+    return closing_prices(resources.bars, {*resources.universe(), *traded}, day, as_of)
 
 
 def holdings_before(resources: Resources, book: MemoryBook, before: dt.date, as_of: dt.datetime | None = None) -> Holdings:
@@ -152,7 +152,7 @@ def holdings_before(resources: Resources, book: MemoryBook, before: dt.date, as_
     waiting = [order for order, _ in book.open_orders(portfolio)]
     history = ledger.equity(portfolio)
     at = history.loc[history["session"] == pd.Timestamp(before), "cash_usd"]
-    initial = first_usd(resources)
+    initial = initial_equity_usd(resources.account)
     cash = float(at.iloc[0]) if len(at) else initial + float(book.cash_flow_usd(portfolio))
     past = history.loc[history["session"] < pd.Timestamp(before), "equity_usd"]
     peak = max(initial, float(past.max())) if len(past) else initial
@@ -212,7 +212,7 @@ def _decided(  # noqa: PLR0917  # private, each named at its calls
 
 def _book_at(resources: Resources, session: dt.date) -> MemoryBook:
     """The book at the close of a session, without the orders decided there."""
-    return _with_waiting(resources, book_before(resources, next_session(session)), session)
+    return _with_waiting(resources, book_before(resources.ledger, resources.settings.portfolio, next_session(session)), session)
 
 
 def _with_waiting(resources: Resources, book: MemoryBook, before: dt.date) -> MemoryBook:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from core.models import FINAL, OrderState
 from pipeline.accounts import valuation
-from pipeline.accounts.valuation import first_usd
+from pipeline.accounts.valuation import initial_equity_usd
 from pipeline.execution.rerun_rules import PAST, has_opened, is_past, next_open
 from pipeline.research.portfolio import objection
 from pipeline.resources import Resources, live
@@ -91,7 +91,7 @@ def evening_of(resources: Resources, session: str) -> Evening:
     day, portfolio = dt.date.fromisoformat(session), resources.settings.portfolio
     curve = resources.ledger.equity(portfolio)
     curve = curve[curve["session"].dt.date <= day]
-    start = first_usd(resources)
+    start = initial_equity_usd(resources.account)
     equity = float(curve["equity_usd"].iloc[-1]) if len(curve) else start
     before = float(curve["equity_usd"].iloc[-2]) if len(curve) > 1 else start
     positions = _positions(resources, day)
@@ -150,7 +150,7 @@ def _positions(resources: Resources, day: dt.date) -> list[Held]:
     held = resources.ledger.positions(resources.settings.portfolio)
     if not held:
         return []
-    closes = valuation.prices(resources, {each.symbol for each in held}, day)
+    closes = valuation.closing_prices(resources.bars, {each.symbol for each in held}, day)
     return [
         Held(
             each.symbol,
@@ -192,18 +192,18 @@ def _attention(resources: Resources, day: dt.date) -> list[str]:
     open_ = [each for each in (seen["differences"] if seen and seen["session"] == day else []) if not _resolved(each)]
     said += [f"{_named(each)}: {each['expected']} here, {each['found']} there." for each in open_]
     portfolio = resources.settings.portfolio
-    said += _silent(resources, day)
+    said += _stale(resources, day)
     said += [f"{resources.broker.name} refused the {words}." for words in _rejected(resources, day)]
     doubted = [order.client_order_id for order, state in resources.ledger.open_orders(portfolio) if state is OrderState.UNKNOWN]
     return [*said, *(f"Order {order_id} was sent and never answered." for order_id in doubted)]
 
 
-def _silent(resources: Resources, day: dt.date) -> list[str]:
+def _stale(resources: Resources, day: dt.date) -> list[str]:
     held = {position.symbol for position in resources.ledger.positions(resources.settings.portfolio)}
     return [
         f"{each.symbol} is held and has had no bar for {each.sessions} sessions, since {each.last}: delisted, renamed or not "
         "loaded. No rule sells it. Load its bars, or settle it at the broker and run `cli reconcile`."
-        for each in valuation.silent(resources, held, day)
+        for each in valuation.stale_positions(resources.bars, held, day)
     ]
 
 

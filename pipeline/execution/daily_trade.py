@@ -19,7 +19,7 @@ from core.failpoints import reach
 from core.models import WORKING, Leg, OrderState
 from core.sessions import open_of
 from pipeline.accounts import valuation
-from pipeline.accounts.valuation import cash_at, cash_usd, peak_usd, positions_at, since
+from pipeline.accounts.valuation import cash_at, cash_usd, fill_query_start, peak_equity_usd, positions_at
 from pipeline.bars import bars_by_symbol
 from pipeline.execution.order_checks import on_grid, proven
 from pipeline.execution.prediction_client import ask_api
@@ -77,7 +77,8 @@ def settle(session: str, *, resources: Resources | None = None) -> dict[str, Any
         if resources.paper is not None:
             fills = _simulate(resources, resources.paper, day)
         else:
-            fills = resources.patience.retrying()(collect, resources.ledger, resources.broker, portfolio, since(resources, day))
+            since = fill_query_start(resources.ledger, portfolio, day)
+            fills = resources.patience.retrying()(collect, resources.ledger, resources.broker, portfolio, since)
             _end_entries(resources, day)
     reach("settle.settled")
     return {"session": session, "fills": fills}
@@ -233,10 +234,9 @@ def record(session: str, *, resources: Resources | None = None) -> dict[str, Any
     reach("record.trades")
     if (reason := value_stands(resources, day)) is not None:
         return {"session": session, "trades": len(trades), "reason": reason}
-    positions = positions_at(resources, day)
-    value = account(
-        cash_at(resources, day), positions, (), valuation.prices(resources, {held.symbol for held in positions}, day)
-    )
+    positions = positions_at(resources.ledger, portfolio, day)
+    closes = valuation.closing_prices(resources.bars, {held.symbol for held in positions}, day)
+    value = account(cash_at(resources.account, day), positions, (), closes)
     resources.ledger.save_equity({"portfolio": portfolio, "session": day, **asdict(value), "positions": len(positions)})
     reach("record.recorded")
     return {"session": session, "equity_usd": value.equity_usd, "positions": len(positions), "trades": len(trades)}
@@ -249,8 +249,10 @@ def _decide(resources: Resources, day: dt.date) -> Decisions:
     positions = resources.ledger.positions(portfolio)
     orders = [order for order, _ in resources.ledger.open_orders(portfolio)]
     symbols = {*signals["symbol"], *(held.symbol for held in positions), *(order.symbol for order in orders)}
-    closes = valuation.prices(resources, symbols, day)
-    holdings = Holdings(portfolio, positions, orders, cash_usd(resources), closes, peak_usd(resources, day))
+    closes = valuation.closing_prices(resources.bars, symbols, day)
+    holdings = Holdings(
+        portfolio, positions, orders, cash_usd(resources.account), closes, peak_equity_usd(resources.account, day)
+    )
     said = answers_of(predictions)
     return decide(
         day,

@@ -11,7 +11,7 @@ import structlog
 
 from core.errors import StopTrading
 from core.models import OrderState
-from pipeline.accounts.valuation import since
+from pipeline.accounts.valuation import fill_query_start
 from pipeline.resources import Resources, live
 from pipeline.risk import kill_switch
 
@@ -94,9 +94,9 @@ def _collected(resources: Resources, day: dt.date) -> list[Difference]:
 
     portfolio = resources.settings.portfolio
     before = {fill.fill_id for _, fill in resources.ledger.fills(portfolio)}
-    strange = []
+    strange, since = [], fill_query_start(resources.ledger, portfolio, day)
     try:
-        resources.patience.retrying()(collect, resources.ledger, resources.broker, portfolio, since(resources, day))
+        resources.patience.retrying()(collect, resources.ledger, resources.broker, portfolio, since)
     except StopTrading as error:
         strange = [contradiction(error)]
     return [*missed(fill for _, fill in resources.ledger.fills(portfolio) if fill.fill_id not in before), *strange]

@@ -14,7 +14,7 @@ import structlog
 
 from core.models import Leg, OrderIntent, OrderState
 from core.sessions import next_session, open_of, sessions_between
-from pipeline.accounts.valuation import recorded
+from pipeline.accounts.valuation import last_recorded_session
 
 if TYPE_CHECKING:
     from pipeline.resources import Resources
@@ -40,7 +40,7 @@ def has_opened(resources: Resources, day: dt.date) -> bool:
 
 def is_past(resources: Resources, day: dt.date) -> bool:
     """Whether a later session is on record."""
-    newest = recorded(resources)
+    newest = last_recorded_session(resources.ledger, resources.settings.portfolio)
     return newest is not None and day < newest
 
 
@@ -55,12 +55,16 @@ def value_stands(resources: Resources, day: dt.date) -> str | None:
     """Why the session's value on record stands, or None: it may be written, for the first time or again."""
     if is_past(resources, day):
         return PAST
-    return OPENED if recorded(resources) == day and has_opened(resources, day) else None
+    return (
+        OPENED
+        if last_recorded_session(resources.ledger, resources.settings.portfolio) == day and has_opened(resources, day)
+        else None
+    )
 
 
 def unsettled(resources: Resources, day: dt.date) -> list[dt.date]:
     """Sessions the paper broker has yet to live through, oldest first; the newest on record once more, none before it."""
-    newest = recorded(resources)
+    newest = last_recorded_session(resources.ledger, resources.settings.portfolio)
     if newest is None or newest == day:
         return [day]
     return [stamp.date() for stamp in sessions_between(newest + dt.timedelta(days=1), day)]

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
-    from pipeline.accounts.valuation import Silent
+    from pipeline.accounts.valuation import StalePosition
     from pipeline.risk.flatten import Flattening
     from storage.trading.risk import Heartbeat
 
@@ -69,7 +69,7 @@ def measure(resources: Resources, mode: str) -> Heartbeat:
     settings, positions = resources.settings, resources.ledger.positions(resources.settings.portfolio)
     held, newest = sorted({position.symbol for position in positions}), resources.bars.last_sessions()
     end = max(newest.values(), default=dt.date.min) if resources.historical else resources.clock().date()
-    prices = valuation.prices(resources, held, end)
+    prices = valuation.closing_prices(resources.bars, held, end)
     absent = [symbol for symbol in held if symbol not in prices]
     if absent:
         raise DataError(f"Risk: expected bars of {absent[0]}, which is held, found none. Load them.")
@@ -88,12 +88,12 @@ def measure(resources: Resources, mode: str) -> Heartbeat:
         "var_historical_usd": 0.0 if made is None else var.historical_usd(made),
         "var_parametric_usd": 0.0 if made is None else var.parametric_usd(made),
     }
-    silent = valuation.silent(resources, held, max(newest.values())) if held else []
-    level, breaches = judge(resources, figures, silent)
+    stale = valuation.stale_positions(resources.bars, held, max(newest.values())) if held else []
+    level, breaches = judge(resources, figures, stale)
     return Heartbeat(settings.portfolio, resources.clock(), mode, level, **figures, positions=len(positions), breaches=breaches)
 
 
-def judge(resources: Resources, figures: dict[str, Any], silent: Sequence[Silent]) -> tuple[Level, dict[str, Any]]:
+def judge(resources: Resources, figures: dict[str, Any], stale: Sequence[StalePosition]) -> tuple[Level, dict[str, Any]]:
     """The worst level, and each rule that is broken with its limit and what was found.
 
     Exposure over its limit is an alert alone: prices that moved since the decision are enough for it. So is a position marked
@@ -114,8 +114,8 @@ def judge(resources: Resources, figures: dict[str, Any], silent: Sequence[Silent
         breaches[VALUE_AT_RISK] = _breach(settings.var_limit_pct, None)
     if figures["gross_usd"] > equity * settings.max_exposure_pct / PERCENT:
         breaches[EXPOSURE] = _breach(settings.max_exposure_pct, PERCENT * figures["gross_usd"] / equity if equity > 0 else None)
-    if silent:
-        oldest, symbols = max(each.sessions for each in silent), [each.symbol for each in silent]
+    if stale:
+        oldest, symbols = max(each.sessions for each in stale), [each.symbol for each in stale]
         breaches[STALE_PRICE] = _breach(valuation.STALE_AFTER_SESSIONS, oldest, "sessions") | {"symbols": symbols}
     return Level.ALERT if breaches and level is Level.OK else level, breaches
 

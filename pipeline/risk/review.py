@@ -15,7 +15,7 @@ import structlog
 from core.models import Leg
 from core.sessions import calendar_name, sessions_between
 from pipeline.accounts import valuation
-from pipeline.accounts.valuation import cash_usd, first_usd
+from pipeline.accounts.valuation import cash_usd, initial_equity_usd
 from pipeline.risk import kill_switch, monitor
 from pipeline.risk.data_guard import guard
 from pipeline.risk.flatten import flatten
@@ -52,9 +52,9 @@ def review(resources: Resources, day: dt.date, intents: Orders, known: set[str])
     orders = [order for order, _ in resources.ledger.open_orders(resources.settings.portfolio)]
     positions = resources.ledger.positions(resources.settings.portfolio)
     symbols = {each.symbol for each in (*orders, *intents)} | {position.symbol for position in positions}
-    bars, prices = _bars(resources, day, symbols), valuation.prices(resources, symbols, day)
+    bars, prices = _bars(resources, day, symbols), valuation.closing_prices(resources.bars, symbols, day)
     before = [order for order in orders if order.decision_session < day]
-    equity = account(cash_usd(resources), positions, before, prices).equity_usd
+    equity = account(cash_usd(resources.account), positions, before, prices).equity_usd
     sunk = _drawdown(resources, day, equity)
     new = [order for order in intents if order.leg is Leg.ENTRY and order.client_order_id not in known]
     if sunk is not None:
@@ -152,7 +152,7 @@ def _situation(  # noqa: PLR0917  # private, each named at its one call
     closes = bars.pivot(index="session", columns="symbol", values="close")
     found_so = Situation(
         equity_usd=equity_usd,
-        base_usd=first_usd(resources),
+        base_usd=initial_equity_usd(resources.account),
         prices=prices,
         lines=lines_of(positions, ordered.values(), prices),
         entries={name: counted.count(name) for name in counted},

@@ -1,0 +1,34 @@
+"""A portfolio's trading account: its ledger, the broker that holds its money, and the bars that price it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from storage.market.bars import BarStore
+    from storage.trading.ledger import Ledger
+    from trading.brokers.base import Broker
+    from trading.brokers.placing import Patience
+
+
+@dataclass(frozen=True)
+class TradingAccount:
+    """The parts that every question about a portfolio's money needs.
+
+    Attributes
+    ----------
+    portfolio
+        Name under which the ledger stores the orders, fills and positions.
+    patience
+        How long a broker that does not answer is asked again.
+    initial_cash_usd
+        Cash at the start: the paper broker's, or `BROKER_INITIAL_CASH_USD`; None when an outside account states none.
+    """
+
+    portfolio: str
+    ledger: Ledger
+    broker: Broker
+    bars: BarStore
+    patience: Patience
+    initial_cash_usd: float | None
