@@ -80,9 +80,9 @@ def test_without_money_nothing_is_ordered(database_settings: Settings, alpaca: A
 
     outcome = daily_trade.place(SESSION, resources=desk)
 
-    assert (outcome["orders"], outcome["refusals"]) == (0, {"no_capital": 3})
+    assert (outcome.orders, outcome.refusals) == (0, {"no_capital": 3})
     assert alpaca.exchange.orders == {}
-    assert daily_trade.record(SESSION, resources=desk)["equity_usd"] == float(cash)
+    assert daily_trade.record(SESSION, resources=desk).equity_usd == float(cash)
 
 
 def test_an_account_in_debt_is_mailed_and_halted_where_risk_is_enforced(

@@ -65,7 +65,7 @@ def entry(session: dt.date | None = None) -> OrderIntent:
     )  # fmt: skip
 
 
-def rules(outcome: reconcile.Outcome) -> list[Mismatch]:
+def rules(outcome: reconcile.ReconcileResult) -> list[Mismatch]:
     return [each.rule for each in outcome.differences]
 
 
