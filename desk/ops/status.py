@@ -42,9 +42,7 @@ def look(names: Sequence[str] = (), *, resources: Resources | None = None) -> li
 
 def risk_worker(resources: Resources) -> Seen:
     """The worker by its newest heartbeat, held against the age from which the executor opens nothing."""
-    from storage.trading.risk import last_beat
-
-    last = last_beat(resources.engine, resources.settings.portfolio)
+    last = resources.heartbeats.last(resources.settings.portfolio)
     limit = heartbeat_limit_seconds(resources)
     if last is None:
         return Seen(RISK_WORKER, False, f"no heartbeat of {resources.settings.portfolio} yet: cli risk-worker")

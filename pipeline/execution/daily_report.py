@@ -20,6 +20,7 @@ from pipeline.risk import kill_switch
 from trading.watch import REACHED_STOP, REACHED_TARGET
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
     import pandas as pd
@@ -183,13 +184,11 @@ def _model(resources: Resources, day: dt.date) -> str:
 
 def _attention(resources: Resources, day: dt.date) -> list[str]:
     """What a person must look at: a halt, a portfolio that may not trade, differences, orders in doubt, what went silent."""
-    from storage.trading.reconciliations import last
-
     halted, objects = kill_switch.standing(resources), objection(resources, day)
     said = [f"Trading is {halted}."] if halted else []
     said += [objects] if objects else []
-    seen = last(resources.engine, resources.settings.portfolio)
-    open_ = [each for each in (seen["differences"] if seen and seen["session"] == day else []) if not _resolved(each)]
+    seen = resources.reconciliations.last(resources.settings.portfolio)
+    open_ = [each for each in (seen.differences if seen and seen.session == day else []) if not _resolved(each)]
     said += [f"{_named(each)}: {each['expected']} here, {each['found']} there." for each in open_]
     portfolio = resources.settings.portfolio
     said += _stale(resources, day)
@@ -220,12 +219,12 @@ def _rejected(resources: Resources, day: dt.date) -> list[str]:
     return list(dict.fromkeys(lines))  # a sale that is begun again each minute is refused each time
 
 
-def _named(difference: dict[str, Any]) -> str:
+def _named(difference: Mapping[str, Any]) -> str:
     """Rule and subject, once where they are the same."""
     return " ".join(dict.fromkeys((difference["rule"], difference["subject"])))
 
 
-def _resolved(difference: dict[str, Any]) -> bool:
+def _resolved(difference: Mapping[str, Any]) -> bool:
     from trading.brokers.reconcile import RESOLVED, Rule
 
     return Rule(difference["rule"]) in RESOLVED
@@ -233,7 +232,6 @@ def _resolved(difference: dict[str, Any]) -> bool:
 
 def _limits(resources: Resources, curve: pd.DataFrame, positions: list[Held], equity: float, start: float) -> list[Limit]:
     from monitoring.daily_mail import Limit
-    from storage.trading.risk import last_beat
 
     settings = resources.settings
     peak = max(float(curve["equity_usd"].max()) if len(curve) else 0.0, start)
@@ -243,7 +241,7 @@ def _limits(resources: Resources, curve: pd.DataFrame, positions: list[Held], eq
         Limit("Positions", float(len(positions)), float(settings.max_positions), ""),
         Limit("Exposure", 100 * gross / equity if equity > 0 else 100.0, settings.max_exposure_pct, "% of equity"),
     ]
-    beat = last_beat(resources.engine, settings.portfolio)
+    beat = resources.heartbeats.last(settings.portfolio)
     if beat is not None and beat.var_historical_usd is not None and settings.var_limit_pct is not None and equity > 0:
         limits.append(
             Limit("Value at risk, 95 %", 100 * beat.var_historical_usd / equity, settings.var_limit_pct, "% of equity")

@@ -82,9 +82,7 @@ def listen(
 
 def halted_by_listener(resources: Resources) -> Halt | None:
     """The halt that a listener has put on the desk and no person has lifted."""
-    from storage.trading.halts import current
-
-    last = current(resources.engine, resources.settings.portfolio)
+    last = resources.halts.current(resources.settings.portfolio)
     return last if last is not None and last.halted and last.author == kill_switch.ORDER_LISTENER else None
 
 

@@ -53,7 +53,6 @@ def reconcile(session: str, *, resources: Resources | None = None) -> Outcome:
         When the venue does not answer; nothing is concluded then.
     """
     from storage.locks import executor_lock
-    from storage.trading.reconciliations import save
     from trading.brokers.reconcile import Rule, expired
 
     resources = resources or live()
@@ -66,8 +65,7 @@ def reconcile(session: str, *, resources: Resources | None = None) -> Outcome:
         for order_id in expired(everything):
             resources.ledger.transition(order_id, OrderState.EXPIRED, "reconciliation: it never reached the venue")
         halted = _halt(resources, everything)
-    save(
-        resources.engine,
+    resources.reconciliations.add(
         portfolio=portfolio,
         session=day,
         broker=resources.broker.name,

@@ -10,7 +10,6 @@ import pytest
 from pipeline.execution import daily_report, daily_trade
 from pipeline.resources import VIX, Resources
 from pipeline.risk import kill_switch
-from storage.trading.reconciliations import save
 from tests.standins.feed import walk
 from tests.standins.mail import mail_server
 from trading.brokers.placing import place
@@ -55,7 +54,7 @@ def desk(database_settings: Settings, inbox: tuple[Inbox, int]) -> Resources:
 def test_the_evening_is_mailed_as_text_and_html(desk: Resources, inbox: tuple[Inbox, int]) -> None:
     kill_switch.halt("looked odd", "ana", resources=desk)
     difference = {"rule": "cash", "subject": "cash", "expected": "1 USD", "found": "2 USD", "resolution": "look"}
-    save(desk.engine, portfolio="main", session=DAY, broker="paper", differences=[difference], halted=False)
+    desk.reconciliations.add(portfolio="main", session=DAY, broker="paper", differences=[difference], halted=False)
 
     sent = daily_report.send(DAY.isoformat(), resources=desk)
 

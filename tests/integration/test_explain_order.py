@@ -30,7 +30,7 @@ from serving.app import create_app
 from serving.orders import ONE_REPLAY, OrderPage
 from storage.features.tables import market_features
 from storage.market.tables import raw_prices, validation_runs
-from storage.trading.served import Served, ServedPredictions, encode
+from storage.trading.served import Served, encode
 from storage.trading.tables import order_intents, predictions, signals
 from trading.strategies.gate import ungated
 
@@ -80,7 +80,7 @@ def answers(desk: Resources, day: dt.date, entries: pd.DataFrame, model: EntryFi
     close = pd.Timestamp(close_of(day))
     rows = desk.features.training_frame(pd.DataFrame({"symbol": entries["symbol"].to_list(), "event_timestamp": close}))
     scorer = Scorer(model)
-    served = ServedPredictions(desk.engine)
+    served = desk.served
     served.name_features()
     found = []
     for (_, row), strategy in zip(rows.iterrows(), entries["strategy"], strict=True):

@@ -14,7 +14,6 @@ from core.sessions import last_closed_session, next_session
 from pipeline.execution import reconcile
 from pipeline.resources import Resources, utc_now
 from pipeline.risk import kill_switch
-from storage.trading.reconciliations import last
 from tests.standins.alpaca import KEY, SECRET, AlpacaStandIn, Fault
 from tests.standins.feed import walk
 from trading.brokers.placing import place
@@ -125,9 +124,9 @@ def test_an_order_of_somebody_else_halts_the_desk_until_it_is_gone(desk: Resourc
     assert rules(outcome) == [Rule.EXTERNAL_ORDER]
     assert outcome.halted
     assert "external_order by-hand" in (kill_switch.standing(desk) or "")
-    stored = last(desk.engine, "main")
+    stored = desk.reconciliations.last("main")
     assert stored is not None
-    assert (stored["halted"], stored["differences"][0]["rule"]) == (True, "external_order")
+    assert (stored.halted, stored.differences[0]["rule"]) == (True, "external_order")
     alpaca.exchange.cancel(alpaca.exchange.by_client_id("by-hand").id)
     assert reconcile.reconcile(SESSION, resources=desk).differences == ()
     assert kill_switch.standing(desk) is not None, "a person resumes"
@@ -163,7 +162,7 @@ def test_a_venue_that_does_not_answer_proves_nothing(desk: Resources, alpaca: Al
         reconcile.reconcile(SESSION, resources=desk)
 
     assert kill_switch.standing(desk) is None
-    assert last(desk.engine, "main") is None
+    assert desk.reconciliations.last("main") is None
 
 
 def test_the_paper_broker_always_agrees_with_its_own_ledger(database_settings: Settings) -> None:

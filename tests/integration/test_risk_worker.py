@@ -17,8 +17,6 @@ from pipeline.resources import Resources
 from pipeline.risk import kill_switch, monitor
 from pipeline.risk.monitor import look
 from pipeline.risk.pre_send import gate
-from storage.trading.halts import current
-from storage.trading.risk import last_beat
 from tests.standins.feed import walk
 from trading.brokers.placing import place
 from trading.orders import entry_order
@@ -29,7 +27,7 @@ if TYPE_CHECKING:
     from core.models import OrderIntent
     from core.settings import Settings
     from pipeline.risk.flatten import Flattening
-    from storage.trading.risk import Heartbeat
+    from storage.trading.heartbeats import Heartbeat
 
 pytestmark = pytest.mark.integration
 START, DECIDED, ENTERED, FALLEN = (dt.date(2017, 6, 1), dt.date(2018, 12, 26), dt.date(2018, 12, 27), dt.date(2018, 12, 28))
@@ -125,7 +123,7 @@ def test_value_at_risk_is_that_of_the_bars(database_settings: Settings) -> None:
 def test_the_heartbeat_is_a_row(database_settings: Settings) -> None:
     desk = desk_of(database_settings)
     heartbeat, _ = look(resources=desk)
-    assert last_beat(desk.engine, "main") == heartbeat
+    assert desk.heartbeats.last("main") == heartbeat
 
 
 def test_one_per_cent_down_is_mailed_once_and_nothing_is_done(database_settings: Settings) -> None:
@@ -169,7 +167,7 @@ def test_enforcing_halts_then_cancels_then_flattens_a_breached_portfolio(databas
     assert done.cancelled == (waiting.client_order_id,)
     assert len(done.exits) == 1
     assert events(desk) == [("cancelled", waiting.client_order_id), ("submitted", done.exits[0])]
-    halted = current(desk.engine, "main")
+    halted = desk.halts.current("main")
     assert halted is not None
     assert (halted.halted, halted.author) == (True, "risk-worker")
 
