@@ -98,7 +98,7 @@ def test_the_ledger_itself_takes_no_entry_without_evidence(database_settings: Se
         target_pct=3.0, max_sessions=2, origin=Origin.SIGNAL,
     )  # fmt: skip
 
-    with pytest.raises(NoEvidence, match="expected its features on record, found none; make the session's features"):
+    with pytest.raises(NoEvidence, match="expected its features on record, found none; build the session's features"):
         desk.ledger.record_intents([replace(wanted, client_order_id="one", origin=Origin.OTHER), wanted])
 
     assert desk.ledger.order("one") is None, "all of them or none"
