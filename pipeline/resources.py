@@ -137,22 +137,22 @@ class Resources(Stores):
 
     @cached_property
     def strategies(self) -> tuple[Strategy, ...]:
-        """The strategies that trade (`STRATEGIES`), with the parameters in force, behind their gates, where switched on."""
+        """The strategies that trade (`STRATEGIES`), with the parameters in force, with their filters, where switched on."""
         from pipeline.strategies import switched
-        from trading.strategies.earnings import EarningsGate
-        from trading.strategies.gate import gated
+        from trading.strategies.earnings_filter import EarningsFilter
+        from trading.strategies.vix_filter import with_vix_filter
 
         calendar = self._earnings_calendar() if self.settings.earnings_gate else None
         found = []
         for name, rule in zip(self.settings.strategies, self.candidate_strategies, strict=True):
-            strategy = gated(rule)
-            strategy = strategy if calendar is None else EarningsGate(strategy, calendar)
+            strategy = with_vix_filter(rule)
+            strategy = strategy if calendar is None else EarningsFilter(strategy, calendar)
             found.append(switched(strategy, name, self._in_force))
         return tuple(found)
 
     @cached_property
     def candidate_strategies(self) -> tuple[Strategy, ...]:
-        """The same rules without gates and switches: what the entry filter learns from, in every regime, VIX known or not."""
+        """The same rules without filters and switches: what the entry filter learns from, in every regime, VIX known or not."""
         from pipeline.strategies import desk_rules
 
         return desk_rules(self.settings.strategies, self._in_force)
@@ -164,7 +164,7 @@ class Resources(Stores):
 
     def _earnings_calendar(self) -> dict[str, tuple[dt.date, ...]]:
         """Known announcement dates; says which symbols nothing holds back for want of a date."""
-        from trading.strategies.earnings import lapsed
+        from trading.strategies.earnings_filter import lapsed
 
         dates = self.earnings.calendar()
         if not dates:
@@ -224,7 +224,7 @@ class Resources(Stores):
     @cached_property
     def paper(self) -> PaperBroker | None:
         """The paper broker over the ledger, which must be led through each session; None where another venue trades."""
-        from trading.brokers.paper import PaperBroker, Rules
+        from trading.brokers.paper import PaperBroker, PaperRules
 
         if self.settings.broker != "paper":
             return None
@@ -233,7 +233,7 @@ class Resources(Stores):
             self.costs,
             portfolio=self.settings.portfolio,
             initial_cash_usd=self.settings.initial_cash_usd,
-            rules=Rules(
+            rules=PaperRules(
                 volume_share=self.settings.paper_volume_share,
                 price_of=None if self.settings.paper_leverage is None else self.mark_at,
                 leverage=self.settings.paper_leverage or 1.0,

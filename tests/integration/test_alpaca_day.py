@@ -17,7 +17,6 @@ import pytest
 from core.models import Leg
 from core.sessions import close_of, next_session, sessions_between
 from pipeline import sessions
-from storage.trading.parity import ParityLedger
 from tests.conftest import fresh_databases
 from tests.standins.desk_life import CASH, STEPS, Life, life, market
 
@@ -125,7 +124,7 @@ def test_one_mail_an_evening_names_fills_orders_refusals_and_positions(lived: tu
 def test_no_signal_and_no_trade_parts_from_the_backtest_and_fills_part_by_cents(lived: tuple[Life, bool]) -> None:
     """The venue charges neither commission nor slippage, fills whole shares where it must, and stops on its grid of cents."""
     found, brackets = lived
-    days = ParityLedger(found.engine).read("main")
+    days = found.parity_ledger.read("main")
 
     assert days["session"].tolist() == DAYS
     assert days[["signal_differences", "missed_differences"]].to_numpy().sum() == 0
@@ -145,7 +144,7 @@ def test_the_half_day_is_lived_by_its_own_hours_and_the_holiday_not_at_all(lived
     assert all(fill.filled_at < close_of(HALF_DAY) for fill in fills)
     decided = [order for order, _ in process.ledger.orders_decided("main", HALF_DAY) if order.leg is Leg.ENTRY]
     assert {order.session for order in decided} <= {next_session(HALF_DAY)} == {dt.date(2018, 12, 26)}
-    assert found.evenings[HALF_DAY].said["trade.place"]["for"] == "2018-12-26"
+    assert found.evenings[HALF_DAY].said["daily_trade.place"]["for"] == "2018-12-26"
     chosen = sessions.newest_before(HOLIDAY.isoformat(), None, resources=process)
     assert not chosen["trades"]
     assert HOLIDAY not in {stamp.date() for stamp in process.ledger.equity("main")["session"]}
@@ -163,7 +162,7 @@ def test_an_evening_lived_again_sends_and_books_nothing(lived: tuple[Life, bool]
 
     again = found.evening(DAYS[-1])
 
-    assert again.said["trade.place"]["placed"] == 0
+    assert again.said["daily_trade.place"]["placed"] == 0
     assert again.differences == ()
     after = (len(found.alpaca.exchange.orders), ledger.fills("main"), ledger.positions("main"), ledger.equity("main").to_dict())
     assert after == before

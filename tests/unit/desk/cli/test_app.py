@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 import tomllib
@@ -87,3 +88,14 @@ def test_the_package_runs_as_a_module() -> None:
     done = subprocess.run([sys.executable, "-m", "desk", "--version"], capture_output=True, text=True, check=True, cwd=ROOT)
 
     assert done.stdout == f"desk {project()['version']}\n"
+
+
+def test_no_text_of_the_product_names_the_former_command() -> None:
+    verbs = "|".join(sorted(set().union(*GROUPS.values())))
+    former = re.compile(rf"(?<![./\w-])cli (?:{verbs}|optimize)\b")
+    folders = [path for path in ROOT.iterdir() if path.is_dir() and not path.name.startswith(".") and path.name != "tests"]
+    files = [path for folder in folders for suffix in ("py", "md", "yaml", "html") for path in folder.rglob(f"*.{suffix}")]
+    files += [ROOT / name for name in ("README.md", ".env.example", "docker-compose.yml", "Makefile", "Dockerfile")]
+
+    assert len(files) > 200
+    assert [f"{path}: {found[0]}" for path in files if (found := former.search(path.read_text()))] == []
