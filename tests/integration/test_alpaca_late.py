@@ -82,7 +82,7 @@ def test_a_run_that_begins_after_the_open_writes_nothing_down_and_says_so(found:
 
     evening = found.run(DECIDED)
 
-    assert (evening.said["trade.place"]["orders"], states(found), found.books.sent()) == (0, [], [])
+    assert (evening.said["daily_trade.place"]["orders"], states(found), found.books.sent()) == (0, [], [])
     assert any(subject.endswith(f"orders for {OPENS} came too late") for subject in found.inbox.subjects)
 
 
@@ -128,7 +128,7 @@ def test_a_record_made_up_for_after_the_next_open_marks_the_evening_it_is_for(da
         assert ledger.positions("main") != held
         assert found.alpaca.exchange.cash != evening.cash_usd
 
-        found.step("trade.record", days[-1])
+        found.step("daily_trade.record", days[-1])
 
         assert ledger.equity("main").iloc[-1].to_dict() == before
         assert before["cash_usd"] == float(evening.cash_usd)

@@ -24,7 +24,7 @@ def desk(database_settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Resour
     client.create_registered_model(name)
     for objections in ([], [], ["no better than chance"]):
         resources.registry.aliases.admit(str(client.create_model_version(name, "file:///nowhere").version), objections)
-    for module in ("resources", "promotion", "ab", "next_day_judge"):
+    for module in ("resources", "training.promotion", "training.ab_test", "training.next_day_judge"):
         monkeypatch.setattr(f"pipeline.{module}.live", lambda: resources)
     return resources
 

@@ -181,21 +181,21 @@ def test_the_evening_is_mailed_again_when_a_person_asks(lived: Desk) -> None:
     told = len(lived.mailbox.subjects)
     old, newest = (day.isoformat() for day in (SESSIONS[0], SESSIONS[-1]))
 
-    assert daily_report.send(newest, resources=lived.found)["reason"] == "sent before, and nothing has changed"
-    assert daily_report.send(old, resources=lived.found)["reason"] == "a later session is on record"
-    assert daily_report.send(newest, again=True, resources=lived.found)["sent"]
-    assert daily_report.send(old, again=True, resources=lived.found)["sent"]
+    assert daily_report.send(newest, resources=lived.resources)["reason"] == "sent before, and nothing has changed"
+    assert daily_report.send(old, resources=lived.resources)["reason"] == "a later session is on record"
+    assert daily_report.send(newest, again=True, resources=lived.resources)["sent"]
+    assert daily_report.send(old, again=True, resources=lived.resources)["sent"]
 
     assert len(lived.mailbox.subjects) == told + 2
 
 
 def test_bars_that_were_revised_and_another_model_do_not_change_an_old_session(lived: Desk) -> None:
     """A stop that the corrected bar of an old session would have hit is not booked weeks later."""
-    held = {position.symbol: position.entry_session for position in lived.found.ledger.positions("main")}
+    held = {position.symbol: position.entry_session for position in lived.resources.ledger.positions("main")}
     assert min(held.values()) < LAST, "nothing held for long proves nothing"
     worse = pd.concat([walk(name, START, END, seed=3) for name in SYMBOLS], ignore_index=True)
     worse[["open", "high", "low", "close", "adj_close"]] *= 0.5
-    lived.found.bars.write(worse, source="walk", ingested_at=LOADED + dt.timedelta(days=1))
+    lived.resources.bars.write(worse, source="walk", ingested_at=LOADED + dt.timedelta(days=1))
     before = lived.rows()
 
     for day in SESSIONS[:-1]:
@@ -204,7 +204,7 @@ def test_bars_that_were_revised_and_another_model_do_not_change_an_old_session(l
             lived.step(name, day)
 
     unchanged(before, lived.rows())
-    assert {position.symbol: position.entry_session for position in lived.found.ledger.positions("main")} == held
+    assert {position.symbol: position.entry_session for position in lived.resources.ledger.positions("main")} == held
 
 
 def test_a_missed_session_run_late_decides_nothing(desk: Desk) -> None:
@@ -226,12 +226,12 @@ def test_until_something_is_ordered_a_session_may_be_decided_again(desk: Desk) -
     desk.api.session = "2018-01-02"  # of another session: no prediction is used
     for name in STEPS:
         desk.step(name, day)
-    assert desk.found.ledger.orders_decided("main", day) == []
+    assert desk.resources.ledger.orders_decided("main", day) == []
     told = len(desk.mailbox.subjects)
 
     desk.live(day)
 
-    assert [order.leg for order, _ in desk.found.ledger.orders_decided("main", day)][:1] == [Leg.ENTRY]
+    assert [order.leg for order, _ in desk.resources.ledger.orders_decided("main", day)][:1] == [Leg.ENTRY]
     assert len(desk.mailbox.subjects) == told + 1, "what has changed is mailed"
 
 
@@ -240,13 +240,13 @@ def test_a_mail_that_no_server_took_is_sent_when_one_does(desk: Desk, monkeypatc
         without.setattr(desk.mailbox, "send", lambda *_, **__: False)
         desk.live(SESSIONS[0])
 
-    assert daily_report.send(SESSIONS[0].isoformat(), resources=desk.found)["sent"]
+    assert daily_report.send(SESSIONS[0].isoformat(), resources=desk.resources)["sent"]
 
 
 def entries_at(desk: Desk, day: dt.date) -> int:
-    bars = desk.found.bars.read(list(SYMBOLS), end=day)
+    bars = desk.resources.bars.read(list(SYMBOLS), end=day)
     rows = [
-        desk.found.strategies[0].signals(part.assign(vix=20.0).reset_index(drop=True)).iloc[-1]
+        desk.resources.strategies[0].signals(part.assign(vix=20.0).reset_index(drop=True)).iloc[-1]
         for _, part in bars.groupby("symbol")
     ]
     return sum(int(row["entry"]) != 0 for row in rows)
@@ -254,9 +254,9 @@ def entries_at(desk: Desk, day: dt.date) -> int:
 
 def assert_something_happened(desk: Desk, sessions: Sequence[dt.date] = SESSIONS) -> None:
     """Entries, exits, refusals and mails, or the comparison of nothing with nothing proves nothing."""
-    legs = [order.leg for order, _ in desk.found.ledger.fills("main")]
+    legs = [order.leg for order, _ in desk.resources.ledger.fills("main")]
     assert min(legs.count(Leg.ENTRY), legs.count(Leg.EXIT)) > 2
-    assert len(desk.found.ledger.risk_events("main")) > 2
+    assert len(desk.resources.ledger.risk_events("main")) > 2
     assert len([subject for subject in desk.mailbox.subjects if subject[:4] == "2018"]) == len(sessions)
     assert [subject for subject in desk.mailbox.subjects if "under its peak" in subject]
 
@@ -270,22 +270,22 @@ def test_an_evening_cleared_the_next_morning_at_a_venue_sends_and_changes_nothin
         exchange = alpaca.exchange
         exchange.clock_ahead, exchange.is_open = evening - dt.datetime.now(dt.UTC), False
         desk.live(MONDAY)
-        closed = desk.found.ledger.equity("main")
+        closed = desk.resources.ledger.equity("main")
         exchange.clock_ahead = morning - dt.datetime.now(dt.UTC)
         exchange.open_market()
         for symbol in SYMBOLS:
             exchange.trade(symbol, "80")
         desk.step("settle", MONDAY)  # brings in what the open filled
-        assert {position.entry_session for position in desk.found.ledger.positions("main")} == {dt.date(2026, 11, 24)}
+        assert {position.entry_session for position in desk.resources.ledger.positions("main")} == {dt.date(2026, 11, 24)}
         before, told, sent = desk.rows(), list(desk.mailbox.subjects), len(alpaca.bodies)
 
         desk.live(MONDAY)
 
         unchanged(before, desk.rows())
         assert (len(alpaca.bodies), desk.mailbox.subjects) == (sent, told)
-        assert sent == len([order for order, _ in desk.found.ledger.orders_decided("main", MONDAY)]) > 1
-        pd.testing.assert_frame_equal(desk.found.ledger.equity("main"), closed)
-        desk.found.engine.dispose()
+        assert sent == len([order for order, _ in desk.resources.ledger.orders_decided("main", MONDAY)]) > 1
+        pd.testing.assert_frame_equal(desk.resources.ledger.equity("main"), closed)
+        desk.resources.engine.dispose()
 
 
 def at_alpaca(settings: Settings, api: PredictionStandIn, alpaca: AlpacaStandIn) -> Desk:

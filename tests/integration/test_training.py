@@ -38,10 +38,10 @@ SYMBOLS = ("AAA", "BBB", "CCC", "DDD", "EEE", "FFF")
 TRAINING = """
 import datetime as dt, json, sys
 from core.settings import Settings
-from pipeline import train
+from pipeline.training import train_entry_filter
 from pipeline.resources import Resources
 desk = Resources(Settings(_env_file=None, **json.loads(sys.argv[1])), clock=lambda: dt.datetime(2017, 1, 2, tzinfo=dt.UTC))
-print("version", train.run("2016-12-30", resources=desk)["model_version"])
+print("version", train_entry_filter.run("2016-12-30", resources=desk)["model_version"])
 """
 
 

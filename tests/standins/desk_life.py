@@ -49,15 +49,15 @@ SYMBOLS = tuple(3 * letter for letter in "ABCDEFGHIJKL")
 RULE = {"band_sessions": 20, "deviations": 1.0, "max_sessions": 2, "stop_pct": 0.8, "target_pct": 1.5}  # much happens
 ATTEMPTS = 4  # what Airflow gives a task
 STEPS: dict[str, Callable[..., Any]] = {
-    "trade.settle": daily_trade.settle,
+    "daily_trade.settle": daily_trade.settle,
     "reconcile.reconcile": reconcile.reconcile,
-    "trade.candidates": daily_trade.candidates,
-    "trade.predict": daily_trade.predict,
-    "trade.place": daily_trade.place,
-    "trade.confirm": daily_trade.confirm,
+    "daily_trade.candidates": daily_trade.candidates,
+    "daily_trade.predict": daily_trade.predict,
+    "daily_trade.place": daily_trade.place,
+    "daily_trade.confirm": daily_trade.confirm,
     "reconcile.reconcile again": reconcile.reconcile,
-    "trade.record": daily_trade.record,
-    "daily_mail.send": daily_report.send,
+    "daily_trade.record": daily_trade.record,
+    "daily_report.send": daily_report.send,
     "parity_day.record_day": parity_day.record_day,
 }
 

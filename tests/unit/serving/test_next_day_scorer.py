@@ -9,7 +9,6 @@ import numpy as np
 import pandas as pd
 import pytest
 from sklearn.ensemble import HistGradientBoostingRegressor
-from tests.unit.ml.test_scorer import rows
 
 from core.errors import ConfigError
 from core.frames import FEATURES
@@ -17,6 +16,7 @@ from ml.next_day.next_day import BOOSTING, BUY, HOLD, LIGHTGBM, SELL, NextDay, S
 from ml.tracking.next_day_log import RegisteredNextDay
 from serving.boosting import as_booster
 from serving.next_day_scorer import NextDayScorer
+from tests.unit.ml.entry_filter.test_scorer import rows
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -6,10 +6,10 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from tests.unit.ml.test_experiment import SESSIONS, candidates
 
 from ml.ab_testing.ab_test import Kind, Terms, judge
 from ml.ab_testing.simulate import WORLDS, World, draw, judged, promotions
+from tests.unit.ml.ab_testing.test_ab_test import SESSIONS, candidates
 
 TERMS = Terms(resamples=400)
 NOMINAL, TESTS = 0.05, 1000

@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
-from tests.unit.ml.test_next_day import rows as next_day_rows
 
 from core.errors import DataError
 from core.frames import FEATURES
@@ -13,6 +12,7 @@ from ml.entry_filter.predict import EntryFilter, Payoff
 from ml.next_day.next_day import NextDay, Signals, figures_of, train_next_day
 from ml.tracking.fresh_window import entries, next_days
 from ml.tracking.next_day_log import RegisteredNextDay, metrics_of
+from tests.unit.ml.next_day.test_next_day import rows as next_day_rows
 
 DAYS = pd.to_datetime(["2020-01-02", "2020-01-03", "2020-01-06", "2020-01-07"])
 

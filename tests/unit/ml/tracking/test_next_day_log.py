@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 import skops.io
 import yaml
-from tests.unit.ml.test_next_day import rows
 
 from core.errors import ConfigError
 from ml.next_day.next_day import BOOSTING, LIGHTGBM, NextDayFit, Signals, train_next_day
 from ml.tracking.next_day_log import load_next_day, log_next_day
 from ml.tracking.registry import Registry
+from tests.unit.ml.next_day.test_next_day import rows
 
 if TYPE_CHECKING:
     import pandas as pd

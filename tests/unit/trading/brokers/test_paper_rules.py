@@ -8,10 +8,10 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from tests.unit.trading.test_orders_and_paper import FREE, MONDAY, TUESDAY, WEDNESDAY, bars, buy
 
 from core.models import Instrument, OrderIntent, OrderState, OrderType, Refused, VenuePosition
 from tests.standins.memory_book import MemoryBook
+from tests.unit.trading.brokers.test_orders_and_paper import FREE, MONDAY, TUESDAY, WEDNESDAY, bars, buy
 from trading.brokers.paper import PaperBroker, Rules
 from trading.brokers.placing import cancel, place
 from trading.costs import Costs

@@ -7,11 +7,11 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from tests.unit.trading.test_orders_and_paper import AT_ONCE, FREE, TUESDAY, bars, buy
 
 from core.errors import ExecutorBusy, IllegalTransition, RetryLater, StopTrading
 from core.models import Answer, OrderState, OrderView, Refused
 from tests.standins.memory_book import MemoryBook
+from tests.unit.trading.brokers.test_orders_and_paper import AT_ONCE, FREE, TUESDAY, bars, buy
 from trading.brokers.intake import collect, take_fill, take_state
 from trading.brokers.paper import PaperBroker
 from trading.brokers.placing import Patience, cancel, place

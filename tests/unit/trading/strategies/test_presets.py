@@ -46,7 +46,7 @@ def test_every_preset_names_every_parameter_so_that_a_new_default_does_not_chang
 
 
 def test_the_tuned_presets_are_the_documented_ones_and_no_others() -> None:
-    text = (Path(__file__).resolve().parents[3] / "docs/tuned-presets.md").read_text()
+    text = (Path(__file__).resolve().parents[4] / "docs/tuned-presets.md").read_text()
     documented = {
         name: json.loads(figures) for name, figures in re.findall(r"^`(\w+):tuned` = `(\{.*\})`$", text, re.MULTILINE)
     }
