@@ -65,10 +65,8 @@ def run(session: str, *, resources: Resources | None = None, strategy: Strategy 
     from pipeline.research.backtest_report import write_stored
 
     resources = resources or live()
-    bars, traded = (
-        bars_by_symbol(resources.bars, session, resources.universe()),
-        (strategy,) if strategy else resources.strategies,
-    )
+    bars = bars_by_symbol(resources.bars, session, resources.universe())
+    traded = (strategy,) if strategy else resources.strategies
     result = _simulate(resources, bars, traded, None, None)
     _count(resources, bars, traded, result, kind="unfiltered", accept=None)
     evidence = evidence_of(resources, result, traded)
