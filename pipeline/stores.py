@@ -14,7 +14,14 @@ if TYPE_CHECKING:
     from storage.models.experiments import Experiments
     from storage.models.promotions import Promotions
     from storage.research.trials import Trials
+    from storage.trading.guard_findings import GuardFindings
+    from storage.trading.halts import Halts
+    from storage.trading.heartbeats import Heartbeats
     from storage.trading.ledger import Ledger
+    from storage.trading.lineage import Lineage
+    from storage.trading.parity import ParityLedger
+    from storage.trading.reconciliations import Reconciliations
+    from storage.trading.served import ServedPredictions
     from storage.trading.strategy_params import StrategyParams
 
 
@@ -81,3 +88,52 @@ class Stores:
         from storage.models.drift import DriftLog
 
         return DriftLog(self.engine)
+
+    @cached_property
+    def halts(self) -> Halts:
+        """The halt switch of each portfolio."""
+        from storage.trading.halts import Halts
+
+        return Halts(self.engine)
+
+    @cached_property
+    def heartbeats(self) -> Heartbeats:
+        """Heartbeats of the risk worker."""
+        from storage.trading.heartbeats import Heartbeats
+
+        return Heartbeats(self.engine)
+
+    @cached_property
+    def guard_findings(self) -> GuardFindings:
+        """Findings of data-guard."""
+        from storage.trading.guard_findings import GuardFindings
+
+        return GuardFindings(self.engine)
+
+    @cached_property
+    def reconciliations(self) -> Reconciliations:
+        """Results of reconciliations with the venue."""
+        from storage.trading.reconciliations import Reconciliations
+
+        return Reconciliations(self.engine)
+
+    @cached_property
+    def served(self) -> ServedPredictions:
+        """Every prediction that the API served."""
+        from storage.trading.served import ServedPredictions
+
+        return ServedPredictions(self.engine)
+
+    @cached_property
+    def parity_ledger(self) -> ParityLedger:
+        """Daily differences from the backtest."""
+        from storage.trading.parity import ParityLedger
+
+        return ParityLedger(self.engine)
+
+    @cached_property
+    def lineage(self) -> Lineage:
+        """Rows behind each order."""
+        from storage.trading.lineage import Lineage
+
+        return Lineage(self.engine)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from fastapi import APIRouter, Depends, Path, Query, Request
 
@@ -21,8 +21,10 @@ from serving.problems import BadChange, UnknownStrategy
 from serving.routes import BODY, DENIED, PROBLEM
 from serving.schemas import HaltChange, HaltState, ParametersChange, StrategyState, SwitchChange, Symbol
 from serving.state import state_of
-from storage.trading import halts
 from trading.strategies.registry import STRATEGIES
+
+if TYPE_CHECKING:
+    from storage.trading.halts import Halt
 
 READING: dict[int | str, dict[str, Any]] = dict.fromkeys((*DENIED, 404, 409, 422, 503), PROBLEM)
 CHANGING: dict[int | str, dict[str, Any]] = dict.fromkeys((*DENIED, *BODY, 403, 404, 409, 503), PROBLEM)
@@ -88,7 +90,7 @@ def halt_state(
     """Whether a portfolio is halted, why, and by whom."""
     resources = state_of(request).resources
     wanted = portfolio or resources.settings.portfolio
-    found = halts.current(resources.engine, wanted)
+    found = resources.halts.current(wanted)
     if kill_switch.halt_file(resources).exists():
         return HaltState(portfolio=wanted, halted=True, reason=kill_switch.standing(resources))
     return HaltState(portfolio=wanted, halted=False) if found is None else state_of_halt(found)
@@ -146,7 +148,7 @@ def now_in_force(request: Request, name: str, symbol: str | None) -> StrategySta
     return state_of_strategy(strategy_parameters.in_force(name, symbol, resources=state_of(request).resources)[0])
 
 
-def state_of_halt(turn: halts.Halt) -> HaltState:
+def state_of_halt(turn: Halt) -> HaltState:
     """The switch as the API tells it."""
     return HaltState(
         portfolio=turn.portfolio, halted=turn.halted, reason=turn.reason, author=turn.author, created_at=turn.created_at

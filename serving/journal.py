@@ -23,7 +23,7 @@ import structlog
 from sqlalchemy.exc import OperationalError
 
 from core.errors import RetryLater
-from storage.trading.served import ServedPredictions, framed
+from storage.trading.served import framed
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
     from pipeline.resources import Resources
     from serving.metrics import Metrics
+    from storage.trading.served import ServedPredictions
 
 log = structlog.get_logger()
 FLUSH_SECONDS = 0.1
@@ -154,7 +155,7 @@ class Journal:
 
     def _write(self, rows: Sequence[bytes]) -> None:
         """Off the event loop: what an earlier process left, then these."""
-        store = ServedPredictions(self._resources.engine)
+        store = self._resources.served
         if not self._ready:
             store.name_features()
             for path in sorted(self._folder.glob("left-*.copy")):

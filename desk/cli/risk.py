@@ -14,7 +14,7 @@ from core.sessions import normalise_symbol
 from desk.cli.console import Session, console, session_of
 
 if TYPE_CHECKING:
-    from storage.trading.risk import Heartbeat
+    from storage.trading.heartbeats import Heartbeat
 
 verbs = typer.Typer()
 Reason = Annotated[str, typer.Option(help="Why; it is kept.")]

@@ -13,14 +13,13 @@ from core.errors import DataError, NoChampion
 from core.frames import FEATURES
 from core.models import Leg
 from pipeline.resources import Resources, live
-from storage.trading.lineage import Lineage
-from trading.strategies.gate import ungated
+from trading.strategies.vix_filter import rule_name
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from core.models import OrderIntent
-    from storage.trading.lineage import Row
+    from storage.trading.lineage import Lineage, Row
     from trading.strategies.base import Strategy
 
 SIGNAL_COLUMNS = ("entry", "exit_long", "exit_short", "stop_pct", "target_pct", "strength", "close")
@@ -60,7 +59,7 @@ def explain(client_order_id: str, *, replay: bool = False, resources: Resources 
         When there is no such order, or several.
     """
     resources = resources or live()
-    lineage = Lineage(resources.engine)
+    lineage = resources.lineage
     order = _order(lineage, client_order_id)
     resources = resources.for_portfolio(order["portfolio"])
     page = _page(resources, lineage, order)
@@ -71,7 +70,7 @@ def explain(client_order_id: str, *, replay: bool = False, resources: Resources 
 
 
 def _order(lineage: Lineage, given: str) -> Row:
-    ids = [given] if lineage.order(given) else lineage.like(given)
+    ids = [given] if lineage.order(given) else lineage.ids_with_prefix(given)
     order = lineage.order(ids[0]) if len(ids) == 1 else None
     if order is None:
         known = f"found {', '.join(ids)}" if ids else "found none"
@@ -218,7 +217,7 @@ def _score_again(resources: Resources, lineage: Lineage, entry: Row) -> dict[str
         "apart": apart,
         "from": "the API's record" if served else "the offline store",
     }
-    return {"features": features, "score": _scored(resources, prediction, ungated(entry["strategy"]), kept or values)}
+    return {"features": features, "score": _scored(resources, prediction, rule_name(entry["strategy"]), kept or values)}
 
 
 def _features_then(resources: Resources, entry: Row) -> dict[str, float]:

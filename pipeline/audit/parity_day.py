@@ -86,12 +86,10 @@ def record_day(session: str, *, resources: Resources | None = None) -> dict[str,
     Call it once the session is on record; called again, it adds a newer measurement, and alerts if the signals differ in
     another way than before.
     """
-    from storage.trading.parity import ParityLedger
-
     resources = resources or live()
     day = measure(resources, dt.date.fromisoformat(session))
     row = row_of(day, resources.settings.portfolio, joint_name(resources.strategies))
-    ledger = ParityLedger(resources.engine)
+    ledger = resources.parity_ledger
     before = ledger.of_session(resources.settings.portfolio, day.session)
     ledger.add(row)
     if _signal_rows(row) and (before is None or _signal_rows(row) != _signal_rows(before)):

@@ -77,11 +77,8 @@ def run(session: str, *, symbols: Collection[str] = (), strict: bool = False, re
 
 def _concluded(resources: Resources, said: Mapping[tuple[str, dt.date], list[Doubt]], sight: Sight, *, strict: bool) -> Verdict:
     """Store what was found of each symbol in each session, and tell a person of those that are blocked."""
-    from storage.trading.risk import save_findings
-
     blocks = {key: any(strict or doubt.severity == "fail" for doubt in doubts) for key, doubts in said.items()}
-    save_findings(
-        resources.engine,
+    resources.guard_findings.add(
         [
             {"symbol": name, "session": day, "blocked": blocks[name, day], "findings": [asdict(doubt) for doubt in doubts]}
             for (name, day), doubts in said.items()

@@ -30,13 +30,11 @@ def standing(resources: Resources | None = None) -> str | None:
 
     A switch that cannot be read raises, and the order in hand is not sent.
     """
-    from storage.trading.halts import current
-
     resources = resources or live()
     file = halt_file(resources)
     if file.exists():
         return f"halted by the file {file.name}: {_words(file)}"
-    last = current(resources.engine, resources.settings.portfolio)
+    last = resources.halts.current(resources.settings.portfolio)
     if last is None or not last.halted:
         return None
     return f"halted by {last.author} at {last.created_at:%Y-%m-%d %H:%M} UTC: {last.reason}"
@@ -47,10 +45,8 @@ def halt(reason: str, author: str, *, portfolio: str | None = None, resources: R
 
     Where the database cannot be reached the file does the same: `touch DATA_DIR/HALT`.
     """
-    from storage.trading import halts
-
     resources = resources or live()
-    turned = halts.halt(resources.engine, portfolio or resources.settings.portfolio, reason=reason, author=author)
+    turned = resources.halts.halt(portfolio or resources.settings.portfolio, reason=reason, author=author)
     log.warning("trading_halted", portfolio=turned.portfolio, reason=turned.reason, author=turned.author)
     resources.alerts.send(
         f"Trading of {turned.portfolio} is halted",
@@ -70,12 +66,10 @@ def resume(reason: str, author: str, *, portfolio: str | None = None, resources:
     core.errors.ConfigError
         When the reason or the author is missing, or the file cannot be removed; then the desk stays halted.
     """
-    from storage.trading import halts
-
     resources = resources or live()
     if author.strip() in MACHINES:
         raise StopTrading(f"Resume: expected a person, found {author.strip()!r}. A person decides that trading goes on.")
-    turned = halts.resume(resources.engine, portfolio or resources.settings.portfolio, reason=reason, author=author)
+    turned = resources.halts.resume(portfolio or resources.settings.portfolio, reason=reason, author=author)
     file = halt_file(resources)
     try:
         file.unlink(missing_ok=True)

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from pipeline.accounts.valuation import StalePosition
     from pipeline.risk.flatten import Flattening
-    from storage.trading.risk import Heartbeat
+    from storage.trading.heartbeats import Heartbeat
 
 log = structlog.get_logger()
 DRAWDOWN, VALUE_AT_RISK, EXPOSURE, STALE_PRICE = "drawdown", "value_at_risk", "exposure", "stale_price"
@@ -39,15 +39,13 @@ BEATEN_TO_DAYS = 1.6  # calendar days that hold so many sessions, holidays inclu
 
 def look(*, mode: str | None = None, resources: Resources | None = None) -> tuple[Heartbeat, Flattening | None]:
     """Measure, write the heartbeat, mail what is new, and enforce where the mode says so; what was sold comes along."""
-    from storage.trading.risk import beat, last_beat
-
     resources = resources or live()
-    before = last_beat(resources.engine, resources.settings.portfolio)
+    before = resources.heartbeats.last(resources.settings.portfolio)
     now = measure(resources, mode or resources.settings.risk_mode)
     sell = _must_sell(resources, before, now)
     if sell:
         now = replace(now, breaches={**now.breaches, SELLING: {}})
-    beat(resources.engine, now)
+    resources.heartbeats.add(now)
     log.info("risk", level=now.level, equity_usd=now.equity_usd, drawdown_pct=now.drawdown_pct, var_usd=now.var_historical_usd)
     _tell(resources, before, now)
     if now.mode == "enforce" and now.level == Level.HALT and kill_switch.standing(resources) is None:
@@ -63,7 +61,7 @@ def measure(resources: Resources, mode: str) -> Heartbeat:
     core.errors.DataError
         When a symbol held never had a price.
     """
-    from storage.trading.risk import Heartbeat
+    from storage.trading.heartbeats import Heartbeat
     from trading import var
 
     settings, positions = resources.settings, resources.ledger.positions(resources.settings.portfolio)
@@ -155,12 +153,9 @@ def peak_usd(resources: Resources) -> float:
 
     The paper portfolio's initial cash counts until then; an account elsewhere began with what it had.
     """
-    from storage.trading.halts import current
-    from storage.trading.risk import highest_usd
-
-    last = current(resources.engine, resources.settings.portfolio)
+    last = resources.halts.current(resources.settings.portfolio)
     resumed = last.created_at if last is not None and not last.halted else None
-    highest = highest_usd(resources.engine, resources.settings.portfolio, resumed) or 0.0
+    highest = resources.heartbeats.peak_equity_usd(resources.settings.portfolio, resumed) or 0.0
     if resumed is not None or resources.settings.broker != "paper":
         return highest
     return max(highest, float(resources.settings.initial_cash_usd))

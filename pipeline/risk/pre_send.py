@@ -73,12 +73,10 @@ def _kill_switch(resources: Resources, order: OrderIntent) -> Refused | None:
 
 def _heartbeat(resources: Resources, order: OrderIntent) -> Refused | None:
     """Nobody watches the portfolio: open nothing."""
-    from storage.trading.risk import last_beat
-
     most = resources.settings.heartbeat_max_age_seconds
     if order.leg is Leg.EXIT or most is None:
         return None
-    last = last_beat(resources.engine, order.portfolio)
+    last = resources.heartbeats.last(order.portfolio)
     age = None if last is None else (resources.clock() - last.at).total_seconds()
     if age is not None and age <= most:
         return None
@@ -88,9 +86,7 @@ def _heartbeat(resources: Resources, order: OrderIntent) -> Refused | None:
 
 def _data_guard(resources: Resources, order: OrderIntent) -> Refused | None:
     """The bars the order was decided on, or the symbol's quote, are in doubt."""
-    from storage.trading.risk import blocked
-
-    findings = None if order.leg is Leg.EXIT else blocked(resources.engine, order.decision_session, order.symbol)
+    findings = None if order.leg is Leg.EXIT else resources.guard_findings.blocking(order.decision_session, order.symbol)
     if findings is None:
         return None
     return f"{order.symbol} is in doubt: {', '.join(each['rule'] for each in findings)}", {"findings": findings}

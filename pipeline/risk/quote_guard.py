@@ -92,9 +92,7 @@ def judge(resources: Resources, symbol: str, quote: Quote | None, session: dt.da
 
 def _standing(resources: Resources, day: dt.date, symbols: Sequence[str]) -> dict[tuple[str, dt.date], list[Doubt]]:
     """What the last look at a session's quotes found; it is stored again with the verdict that replaces it."""
-    from storage.trading.risk import findings
-
     return {
         (symbol, day): [Doubt(**each) for each in known if each["rule"] in {QUOTE, SPREAD}]
-        for symbol, known in findings(resources.engine, day, symbols).items()
+        for symbol, known in resources.guard_findings.last(day, symbols).items()
     }

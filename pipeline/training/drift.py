@@ -88,11 +88,10 @@ def check_skew(session: str, *, resources: Resources | None = None) -> dict[str,
         served (different vectors), mismatches (goal 0), broken (stored vectors that no longer have their digest).
     """
     from monitoring.skew import is_whole
-    from storage.trading.served import read
 
     resources = resources or live()
     day = dt.date.fromisoformat(session)
-    served = _distinct(row for row in read(resources.engine, close_of(day)) if row.session == day and row.source == ONLINE)
+    served = _distinct(row for row in resources.served.read(close_of(day)) if row.session == day and row.source == ONLINE)
     broken = [row for row in served if not is_whole(row.features, row.feature_hash)]
     wrong = _mismatches(resources, session, served)
     detail = "; ".join(f"{each.symbol}: {', '.join(each.columns[:SHOWN])}" for each in wrong[:SHOWN])

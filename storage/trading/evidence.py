@@ -1,7 +1,7 @@
-"""What an order was decided on, row by row: signal, bar, validation run, and of an entry prediction and features.
+"""Link an order to the rows it was decided on: signal, bar, validation run, and for an entry prediction and features.
 
-Owns which row of each table that is: the newest at the moment the order is written down, in the same transaction. Foreign keys
-hold what was found; an order of origin `signal` without all of it cannot be stored.
+Of each table the newest row counts at the moment the order is recorded, in the same transaction. Foreign keys hold the links;
+an order of origin `signal` cannot be stored without all of them.
 """
 
 from __future__ import annotations
@@ -20,104 +20,105 @@ from storage.trading.tables import evidence, predictions, signals
 if TYPE_CHECKING:
     from core.models import OrderIntent
 
+    Columns = dict[str, Any]
+
 DAILY = "1d"
 REMEDIES = {
     "signal": "run `cli trade` for the session, which stores signals before it decides",
     "bar": "load the session's bars: `cli ingest`",
-    "validation": "load the session's bars anew: `cli ingest` validates them",
+    "validation": "load the session's bars again: `cli ingest` validates them",
     "prediction": "start the prediction API and run `predict` again",
-    "features": "make the session's features: `cli featurize`",
+    "features": "build the session's features: `cli featurize`",
 }
 
 
 class NoEvidence(DataError):
-    """An order cannot be written down, because something that it must have been decided on is not on record."""
+    """An order cannot be recorded, because a row that it was decided on is not stored."""
 
 
-def missing(connection: sa.Connection, intent: OrderIntent) -> list[str]:
-    """What of an order's evidence is not on record: names of `REMEDIES`, none when it is complete or needs none."""
-    if intent.origin is not Origin.SIGNAL:
-        return []
-    return [name for name, row in _found(connection, intent).items() if row is None]
+class Evidence:
+    """Rows of `trading.evidence`, read and written in the transaction of a connection."""
 
+    def __init__(self, connection: sa.Connection) -> None:
+        self._connection = connection
 
-def link(connection: sa.Connection, intent: OrderIntent) -> int | None:
-    """Write an order's evidence down and return its id; None for an order that no strategy decided.
+    def missing(self, intent: OrderIntent) -> list[str]:
+        """Return the names (of `REMEDIES`) of the decision inputs that are not stored; none for an order that needs none."""
+        if intent.origin is not Origin.SIGNAL:
+            return []
+        return [name for name, row in self._inputs(intent).items() if row is None]
 
-    Raises
-    ------
-    NoEvidence
-        When it is not complete.
-    """
-    if intent.origin is not Origin.SIGNAL:
-        return None
-    found = _found(connection, intent)
-    absent = [name for name, row in found.items() if row is None]
-    if absent:
-        remedy = REMEDIES[absent[0]]
-        raise NoEvidence(f"Order {intent.client_order_id}: expected its {absent[0]} on record, found none; {remedy}.")
-    row = {
-        "leg": intent.leg,
-        "strategy": intent.strategy,
-        "symbol": intent.symbol,
-        "session": intent.decision_session,
-        **{name: value for part in found.values() if part is not None for name, value in part.items()},
-    }
-    row.pop("feature_timestamp", None)
-    return int(connection.execute(sa.insert(evidence).values(row).returning(evidence.c.id)).scalar_one())
+    def link(self, intent: OrderIntent) -> int | None:
+        """Store an order's evidence and return its id; None for an order that no strategy decided.
 
+        Raises
+        ------
+        NoEvidence
+            When a decision input is not stored.
+        """
+        if intent.origin is not Origin.SIGNAL:
+            return None
+        inputs = self._inputs(intent)
+        missing = [name for name, row in inputs.items() if row is None]
+        if missing:
+            remedy = REMEDIES[missing[0]]
+            raise NoEvidence(f"Order {intent.client_order_id}: expected its {missing[0]} on record, found none; {remedy}.")
+        row = {
+            "leg": intent.leg,
+            "strategy": intent.strategy,
+            "symbol": intent.symbol,
+            "session": intent.decision_session,
+            **{name: value for part in inputs.values() if part is not None for name, value in part.items()},
+        }
+        row.pop("feature_timestamp", None)
+        return int(self._connection.execute(sa.insert(evidence).values(row).returning(evidence.c.id)).scalar_one())
 
-def _found(connection: sa.Connection, intent: OrderIntent) -> dict[str, dict[str, Any] | None]:
-    """Columns of `trading.evidence` by what they link to; None where there is nothing to link to."""
-    bar = _bar(connection, intent)
-    found = {
-        "signal": _signal(connection, intent),
-        "bar": bar,
-        "validation": None if bar is None else _validation(connection, intent, bar["bar_ingested_at"]),
-    }
-    if intent.leg is Leg.EXIT:
-        return found
-    said = _prediction(connection, intent)
-    return found | {"prediction": said, "features": None if said is None else _features(connection, intent, said)}
+    def _inputs(self, intent: OrderIntent) -> dict[str, Columns | None]:
+        """Return the columns of `trading.evidence` by decision input; None where no row is stored."""
+        bar = self._bar(intent)
+        inputs = {
+            "signal": self._signal(intent),
+            "bar": bar,
+            "validation": None if bar is None else self._validation(intent, bar["bar_ingested_at"]),
+        }
+        if intent.leg is Leg.EXIT:
+            return inputs
+        prediction = self._prediction(intent)
+        features = None if prediction is None else self._features(intent, prediction["feature_timestamp"])
+        return inputs | {"prediction": prediction, "features": features}
 
+    def _signal(self, intent: OrderIntent) -> Columns | None:
+        same = (signals.c.strategy == intent.strategy) & (signals.c.symbol == intent.symbol)
+        query = sa.select(signals.c.session).where(same, signals.c.session == intent.decision_session)
+        return self._first(query)
 
-def _signal(connection: sa.Connection, intent: OrderIntent) -> dict[str, Any] | None:
-    mine = (signals.c.strategy == intent.strategy) & (signals.c.symbol == intent.symbol)
-    query = sa.select(signals.c.session).where(mine, signals.c.session == intent.decision_session)
-    return _first(connection, query)
+    def _bar(self, intent: OrderIntent) -> Columns | None:
+        bars = raw_prices.c
+        midnight = dt.datetime.combine(intent.decision_session, dt.time(), dt.UTC)
+        query = sa.select(bars.timeframe, bars.ts.label("bar_ts"), bars.ingested_at.label("bar_ingested_at"))
+        same = (bars.symbol == intent.symbol) & (bars.timeframe == DAILY) & (bars.ts == midnight)
+        return self._first(query.where(same).order_by(bars.ingested_at.desc()))
 
+    def _validation(self, intent: OrderIntent, ingested_at: dt.datetime) -> Columns | None:
+        """Return the run that accepted the bar: of its session or a later one, nearest in time to its ingestion."""
+        runs = validation_runs.c
+        query = sa.select(runs.id.label("validation_run_id"))
+        same = (runs.session >= intent.decision_session) & runs.results["symbols"].contains([intent.symbol])
+        apart = sa.func.abs(sa.extract("epoch", runs.created_at - ingested_at))  # the two clocks may differ by seconds
+        return self._first(query.where(same).order_by(apart, runs.id))
 
-def _bar(connection: sa.Connection, intent: OrderIntent) -> dict[str, Any] | None:
-    bars = raw_prices.c
-    midnight = dt.datetime.combine(intent.decision_session, dt.time(), dt.UTC)
-    query = sa.select(bars.timeframe, bars.ts.label("bar_ts"), bars.ingested_at.label("bar_ingested_at"))
-    mine = (bars.symbol == intent.symbol) & (bars.timeframe == DAILY) & (bars.ts == midnight)
-    return _first(connection, query.where(mine).order_by(bars.ingested_at.desc()))
+    def _prediction(self, intent: OrderIntent) -> Columns | None:
+        rows = predictions.c
+        same = (rows.strategy == intent.strategy) & (rows.symbol == intent.symbol) & (rows.session == intent.decision_session)
+        query = sa.select(rows.model_version, rows.feature_timestamp).where(same)
+        return self._first(query.order_by(rows.created_at.desc()))
 
+    def _features(self, intent: OrderIntent, event_timestamp: dt.datetime) -> Columns | None:
+        rows = market_features.c
+        query = sa.select(rows.event_timestamp.label("feature_event"), rows.created_timestamp.label("feature_created"))
+        same = (rows.symbol == intent.symbol) & (rows.event_timestamp == event_timestamp)
+        return self._first(query.where(same).order_by(rows.created_timestamp.desc()))
 
-def _validation(connection: sa.Connection, intent: OrderIntent, ingested_at: dt.datetime) -> dict[str, Any] | None:
-    """The run that let the bar in: of its session or a later one, nearest in time to its writing."""
-    runs = validation_runs.c
-    query = sa.select(runs.id.label("validation_run_id"))
-    mine = (runs.session >= intent.decision_session) & runs.results["symbols"].contains([intent.symbol])
-    apart = sa.func.abs(sa.extract("epoch", runs.created_at - ingested_at))  # the two clocks may differ by seconds
-    return _first(connection, query.where(mine).order_by(apart, runs.id))
-
-
-def _prediction(connection: sa.Connection, intent: OrderIntent) -> dict[str, Any] | None:
-    said = predictions.c
-    mine = (said.strategy == intent.strategy) & (said.symbol == intent.symbol) & (said.session == intent.decision_session)
-    query = sa.select(said.model_version, said.feature_timestamp).where(mine)
-    return _first(connection, query.order_by(said.created_at.desc()))
-
-
-def _features(connection: sa.Connection, intent: OrderIntent, prediction: dict[str, Any]) -> dict[str, Any] | None:
-    rows = market_features.c
-    query = sa.select(rows.event_timestamp.label("feature_event"), rows.created_timestamp.label("feature_created"))
-    mine = (rows.symbol == intent.symbol) & (rows.event_timestamp == prediction["feature_timestamp"])
-    return _first(connection, query.where(mine).order_by(rows.created_timestamp.desc()))
-
-
-def _first(connection: sa.Connection, query: sa.Select[Any]) -> dict[str, Any] | None:
-    row = connection.execute(query.limit(1)).mappings().first()
-    return None if row is None else dict(row)
+    def _first(self, query: sa.Select[Any]) -> Columns | None:
+        row = self._connection.execute(query.limit(1)).mappings().first()
+        return None if row is None else dict(row)

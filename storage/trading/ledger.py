@@ -1,4 +1,4 @@
-"""The desk's record of what it meant, asked, did and holds. Owns its durability; it decides nothing.
+"""The ledger: intents, orders, fills, positions, trades and equity. It decides nothing.
 
 Every method commits before it returns. Orders implement `trading.brokers.book.Book`: an intent is written once under its client
 order id, and an execution with all its consequences is one transaction.
@@ -20,7 +20,7 @@ from core.models import FINAL, OrderState, require_transition, state_after_fill
 from core.provenance import code_commit, dag_run
 from storage.columns import TRADE_COLUMNS
 from storage.engine import records
-from storage.trading.evidence import link, missing
+from storage.trading.evidence import Evidence
 from storage.trading.orders import to_fill, to_intent, to_position, to_row
 from storage.trading.tables import (
     equity,
@@ -54,38 +54,39 @@ class Ledger:
     # Orders: the port `trading.brokers.book.Book`.
 
     def record_intents(self, intents: Sequence[OrderIntent]) -> int:
-        """Store the intents not known yet, in state INTENT; return how many were new."""
+        """Store the intents that are new, in state INTENT; return their number."""
         with self._engine.begin() as connection:
             return sum(_record(connection, intent) for intent in intents)
 
     def missing_evidence(self, intents: Iterable[OrderIntent]) -> dict[str, list[str]]:
-        """What of their evidence is not on record (`storage.trading.evidence.REMEDIES`), by id; complete ones are left out."""
+        """Return by order id the decision inputs that are not stored (`evidence.REMEDIES`); complete orders are absent."""
         with self._engine.connect() as connection:
-            found = {intent.client_order_id: missing(connection, intent) for intent in intents}
-        return {order_id: names for order_id, names in found.items() if names}
+            evidence = Evidence(connection)
+            missing = {intent.client_order_id: evidence.missing(intent) for intent in intents}
+        return {order_id: names for order_id, names in missing.items() if names}
 
     def order(self, client_order_id: str) -> tuple[OrderIntent, OrderState] | None:
-        """The intent and its present state, or None."""
-        found = self._orders(order_intents.c.client_order_id == client_order_id)
-        return found[0] if found else None
+        """Return the intent and its present state, or None."""
+        orders = self._orders(order_intents.c.client_order_id == client_order_id)
+        return orders[0] if orders else None
 
     def open_orders(self, portfolio: str) -> list[tuple[OrderIntent, OrderState]]:
-        """Orders whose life is not over, sorted by (session, client_order_id)."""
+        """Return the orders in no final state, sorted by (session, client_order_id)."""
         return self._orders((order_intents.c.portfolio == portfolio) & orders.c.state.not_in(FINAL))
 
     def orders_decided(self, portfolio: str, decision_session: dt.date) -> list[tuple[OrderIntent, OrderState]]:
-        """Orders decided at a session, whatever became of them, sorted by (session, client_order_id)."""
+        """Return the orders decided at a session, in any state, sorted by (session, client_order_id)."""
         return self._orders((order_intents.c.portfolio == portfolio) & (order_intents.c.decision_session == decision_session))
 
     def orders_for(self, portfolio: str, after: dt.date, last: dt.date) -> list[tuple[OrderIntent, OrderState, str]]:
-        """Orders for the sessions after `after`, up to `last`, each with its state and why it is in it.
+        """Return the orders for the sessions after `after`, up to `last`, each with its state and the reason for it.
 
-        Of an order that was cancelled that is what the cancellation was asked for, not how its end was noticed.
+        The reason of a cancelled order is that of the cancellation request, not of its confirmation.
         """
         mine = order_intents.c.portfolio == portfolio
-        found = self._orders(mine & (order_intents.c.session > after) & (order_intents.c.session <= last))
-        reasons = self._reasons([order.client_order_id for order, _ in found])
-        return [(order, state, reasons[order.client_order_id]) for order, state in found]
+        orders = self._orders(mine & (order_intents.c.session > after) & (order_intents.c.session <= last))
+        reasons = self._reasons([order.client_order_id for order, _ in orders])
+        return [(order, state, reasons[order.client_order_id]) for order, state in orders]
 
     def transition(self, client_order_id: str, state: OrderState, reason: str = "") -> bool:
         """Move the order and append the event; False when it is in that state already, and nothing changes.
@@ -99,7 +100,9 @@ class Ledger:
             return _move(connection, client_order_id, state, reason)
 
     def record_fill(self, fill: Fill, order: OrderIntent, change: Callable[[Position | None], Position | None]) -> bool:
-        """Record an execution, its order's move and the position after it, all or nothing; False when the fill is known.
+        """Record an execution, its order's move and the position after it, in one transaction.
+
+        Returns False when the fill is on record.
 
         Raises
         ------
@@ -122,12 +125,12 @@ class Ledger:
             return True
 
     def filled(self, client_order_id: str) -> Decimal:
-        """Quantity filled so far."""
+        """Return the quantity filled so far."""
         with self._engine.connect() as connection:
             return _filled(connection, client_order_id)
 
     def reasons(self, client_order_ids: Sequence[str]) -> dict[str, str]:
-        """Why each order is in the state it is in, as its newest event says it."""
+        """Return the reason of each order's newest event, by order id."""
         event = order_events.c
         query = (
             sa.select(event.client_order_id, event.reason)
@@ -138,7 +141,7 @@ class Ledger:
         return {row["client_order_id"]: row["reason"] for row in self._rows(query)}
 
     def fills(self, portfolio: str) -> list[tuple[OrderIntent, Fill]]:
-        """Every fill with its order, in the order of `filled_at`, then `fill_id`."""
+        """Return every fill with its order, sorted by `filled_at`, then `fill_id`."""
         intents = [column.label(f"intent_{column.name}") for column in order_intents.c]
         query = (
             sa.select(fills, *intents)
@@ -152,12 +155,12 @@ class Ledger:
         ]
 
     def positions(self, portfolio: str) -> list[Position]:
-        """Open positions, sorted by (strategy, symbol)."""
+        """Return the open positions, sorted by (strategy, symbol)."""
         query = sa.select(positions).where(positions.c.portfolio == portfolio)
         return sorted((to_position(row) for row in self._rows(query)), key=lambda held: (held.strategy, held.symbol))
 
     def cash_flow_usd(self, portfolio: str) -> Decimal:
-        """Cash the fills have brought: sales minus purchases minus commissions; zero before the first."""
+        """Return the cash flow of all fills: sales minus purchases minus commissions; zero before the first."""
         signed = sa.case((fills.c.side == "sell", fills.c.quantity), else_=-fills.c.quantity)
         query = (
             sa.select(sa.func.sum(signed * fills.c.price - fills.c.commission_usd))
@@ -167,7 +170,7 @@ class Ledger:
         with self._engine.connect() as connection:
             return connection.execute(query).scalar() or Decimal(0)
 
-    # What the daily trade leaves behind.
+    # Results of the daily trade.
 
     def save_signals(self, frame: pd.DataFrame) -> None:
         """Upsert SIGNALS rows with the columns strategy, symbol and close."""
@@ -175,7 +178,7 @@ class Ledger:
         self._upsert(signals, rows, ("strategy", "symbol", "session"))
 
     def signals(self, session: dt.date, strategy: str | None = None) -> pd.DataFrame:
-        """SIGNALS of a session with strategy, symbol and close, sorted by strategy and symbol."""
+        """Return the SIGNALS of a session with strategy, symbol and close, sorted by strategy and symbol."""
         query = sa.select(*(signals.c[name] for name in SIGNAL_COLUMNS)).where(signals.c.session == session)
         if strategy is not None:
             query = query.where(signals.c.strategy == strategy)
@@ -194,7 +197,7 @@ class Ledger:
         self._upsert(predictions, rows, ("strategy", "symbol", "session", "model_version"))
 
     def predictions(self, session: dt.date) -> pd.DataFrame:
-        """Newest prediction of each candidate: strategy, symbol, model_version, probability, predicted_return, signal, arm."""
+        """Return the newest predictions: strategy, symbol, model_version, probability, predicted_return, signal, arm."""
         columns = ["strategy", "symbol", "model_version", "probability", "predicted_return", "signal", "ab_arm"]
         wanted = predictions.c
         query = (
@@ -206,7 +209,7 @@ class Ledger:
         return pd.DataFrame(self._rows(query), columns=columns)
 
     def save_risk_events(self, events: Iterable[Mapping[str, Any]]) -> int:
-        """Store refusals: portfolio, strategy, symbol, session, reason. Known ones are left alone; returns how many are new."""
+        """Store rows of portfolio, strategy, symbol, session and reason that are new; return their number."""
         rows = [dict(event) for event in events]
         if not rows:
             return 0
@@ -215,7 +218,7 @@ class Ledger:
             return sum(connection.execute(stored.values(row)).first() is not None for row in rows)
 
     def risk_events(self, portfolio: str) -> pd.DataFrame:
-        """Every refusal of a portfolio, and what else spoke: strategy, symbol ("": the whole portfolio), session, reason."""
+        """Return every refusal and breach of a portfolio: strategy, symbol ("": all of it), session, reason."""
         wanted = risk_events.c
         query = sa.select(wanted.strategy, wanted.symbol, wanted.session, wanted.reason).where(wanted.portfolio == portfolio)
         frame = pd.DataFrame(self._rows(query), columns=["strategy", "symbol", "session", "reason"])
@@ -231,7 +234,7 @@ class Ledger:
         self._upsert(trades, rows, ("portfolio", *TRADES.key))
 
     def trades(self, portfolio: str) -> pd.DataFrame:
-        """TRADES of a portfolio."""
+        """Return the TRADES of a portfolio."""
         query = sa.select(*(trades.c[name] for name in TRADE_COLUMNS)).where(trades.c.portfolio == portfolio)
         return TRADES.coerce(pd.DataFrame(self._rows(query), columns=list(TRADE_COLUMNS)))
 
@@ -240,7 +243,7 @@ class Ledger:
         self._upsert(equity, [dict(row)], ("portfolio", "session"))
 
     def equity(self, portfolio: str) -> pd.DataFrame:
-        """Value of a portfolio at each close: session, cash_usd, equity_usd, exposure_usd, positions."""
+        """Return the portfolio's value at each close: session, cash_usd, equity_usd, exposure_usd, positions."""
         columns = ["session", "cash_usd", "equity_usd", "exposure_usd", "positions"]
         query = sa.select(*(equity.c[name] for name in columns)).where(equity.c.portfolio == portfolio)
         frame = pd.DataFrame(self._rows(query.order_by(equity.c.session)), columns=columns)
@@ -249,8 +252,8 @@ class Ledger:
 
     def _orders(self, condition: sa.ColumnElement[bool]) -> list[tuple[OrderIntent, OrderState]]:
         query = sa.select(order_intents, orders.c.state).join(orders).where(condition)
-        found = [(to_intent(row), OrderState(row["state"])) for row in self._rows(query)]
-        return sorted(found, key=lambda pair: (pair[0].session, pair[0].client_order_id))
+        pairs = [(to_intent(row), OrderState(row["state"])) for row in self._rows(query)]
+        return sorted(pairs, key=lambda pair: (pair[0].session, pair[0].client_order_id))
 
     def _reasons(self, client_order_ids: Sequence[str]) -> dict[str, str]:
         events = order_events.c
@@ -276,14 +279,19 @@ class Ledger:
 
 
 def _record(connection: sa.Connection, intent: OrderIntent) -> bool:
-    """Store an intent and its first event, unless its id is known."""
-    known = sa.select(order_intents.c.client_order_id).where(order_intents.c.client_order_id == intent.client_order_id)
-    if connection.execute(known).first() is not None:
+    """Store an intent and its first event, unless its id is on record."""
+    recorded = sa.select(order_intents.c.client_order_id).where(order_intents.c.client_order_id == intent.client_order_id)
+    if connection.execute(recorded).first() is not None:
         return False
     halfway = connection.begin_nested()
-    row = {**to_row(intent), "code_commit": code_commit(), "dag_run": dag_run(), "evidence_id": link(connection, intent)}
+    row = {
+        **to_row(intent),
+        "code_commit": code_commit(),
+        "dag_run": dag_run(),
+        "evidence_id": Evidence(connection).link(intent),
+    }
     query = insert(order_intents).values(row).on_conflict_do_nothing().returning(order_intents.c.client_order_id)
-    if connection.execute(query).first() is None:  # written down by somebody else in the same moment
+    if connection.execute(query).first() is None:  # another process recorded it in the same moment
         halfway.rollback()
         return False
     halfway.commit()
@@ -303,7 +311,7 @@ def _move(connection: sa.Connection, client_order_id: str, state: OrderState, re
 
 
 def _locked(connection: sa.Connection, client_order_id: str) -> OrderState:
-    """The order's state; no one else moves it before this transaction ends."""
+    """Return the order's state, locked until this transaction ends."""
     query = sa.select(orders.c.state).where(orders.c.client_order_id == client_order_id).with_for_update()
     present = connection.execute(query).scalar()
     if present is None:

@@ -1,4 +1,4 @@
-"""Rows to order nouns and back. Owns the mapping between `core.models` and the tables of `trading`; it runs no query."""
+"""Convert between the order types of `core.models` and rows of the schema `trading`; it runs no query."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ POSITION_FIELDS = tuple(field.name for field in fields(Position))
 
 
 def to_row(noun: OrderIntent | Fill | Position) -> dict[str, Any]:
-    """Columns of the noun's table."""
+    """Return the columns of the noun's table."""
     return asdict(noun)
 
 

@@ -1,4 +1,4 @@
-"""The daily parity ledger: how far each traded day was from the backtest, and why. Owns its place in the database."""
+"""The daily parity ledger: difference between each traded day and the backtest, by cause."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ COLUMNS = tuple(column.name for column in parity_days.c if column.name not in {"
 
 
 class ParityLedger:
-    """Rows of `trading.parity_days`, which are only added: a session measured again has another row, and the newest counts."""
+    """Rows of `trading.parity_days`, which are only added: measuring a session again adds a row, and the newest counts."""
 
     def __init__(self, engine: sa.Engine) -> None:
         self._engine = engine
 
     def add(self, row: Mapping[str, Any]) -> None:
-        """Store a day: the columns of `COLUMNS`."""
+        """Store a measured day: the columns of `COLUMNS`."""
         with self._engine.begin() as connection:
             connection.execute(sa.insert(parity_days).values(dict(row)))
 
     def of_session(self, portfolio: str, session: dt.date) -> dict[str, Any] | None:
-        """The newest measurement of a session; None before the first."""
+        """Return the newest measurement of a session; None before the first."""
         wanted = parity_days.c
         query = sa.select(*(wanted[name] for name in COLUMNS)).where(wanted.portfolio == portfolio, wanted.session == session)
         with self._engine.connect() as connection:
@@ -37,7 +37,7 @@ class ParityLedger:
         return None if row is None else dict(row)
 
     def read(self, portfolio: str) -> pd.DataFrame:
-        """The newest measurement of each session, oldest session first."""
+        """Return the newest measurement of each session, oldest session first."""
         wanted = parity_days.c
         query = (
             sa.select(*(wanted[name] for name in COLUMNS))

@@ -1,7 +1,7 @@
-"""Every prediction that the API gave, with the features it was made from. Owns its way into the table; it computes nothing.
+"""Every prediction that the API served, with the features it was computed from.
 
-A row of `trading.predictions` is what the daily path decided by, one a strategy, symbol and session. Here is what was served:
-each answer to whoever asked, exactly as it was given, so that its features can be recomputed and its model judged.
+A row of `trading.predictions` is an input of the daily decision, one a strategy, symbol and session. A row here is one answer
+of the API, exactly as it was served, so that its features can be recomputed and its model evaluated.
 
 Thousands of rows a second come through COPY in PostgreSQL's binary format (documentation of COPY, "Binary Format"; arrays as
 in `array_recv`): a tenth of the work of writing 29 numbers as text and reading them back.
@@ -43,14 +43,14 @@ CHUNK_BYTES = 1 << 20  # psycopg2 takes 8 kB at a time, and the interpreter's lo
 
 
 class Served(NamedTuple):
-    """One answer. Features are in the order of `core.frames.FEATURES`, NaN where unknown.
+    """One served prediction. Features are in the order of `core.frames.FEATURES`, NaN where unknown.
 
     Attributes
     ----------
     kind, strategy
-        `ENTRY` with the rule that was asked about, or `NEXT_DAY` with none.
+        `ENTRY` with the strategy of the request, or `NEXT_DAY` with none.
     probability, low, high
-        That an entry wins; bounds of the next return. None where the other kind was asked.
+        Probability that an entry wins; bounds of the next return. None for the other kind.
     """
 
     served_at: dt.datetime
@@ -98,22 +98,35 @@ class ServedPredictions:
         self._engine = engine
 
     def name_features(self) -> None:
-        """Store what the numbers of a vector are called, once for each set of features."""
+        """Store the names of a vector's features, once for each feature set."""
         row = {"digest": feature_set(FEATURES), "names": list(FEATURES)}
         with self._engine.begin() as connection:
             connection.execute(insert(feature_sets).values(row).on_conflict_do_nothing())
 
     def append(self, rows: Sequence[bytes]) -> None:
-        """Add rows that `encode` made, all or none."""
+        """Add rows made by `encode`, all or none."""
         self._copy(io.BytesIO(framed(rows)), COLUMNS)
 
     def append_file(self, path: Path) -> None:
-        """Add the rows of a file that holds what `framed` made, of this version or the one before."""
+        """Add the rows of a file made by `framed`, of this version or the one before."""
         with path.open("rb") as file:
             start = file.read(len(HEADER) + 2)
             columns = FORMATS[int.from_bytes(start[-2:], "big")]
             file.seek(0)
             self._copy(file, columns)
+
+    def read(self, since: dt.datetime, symbols: Iterable[str] | None = None) -> list[Served]:
+        """Return the predictions served at or after a moment, oldest first; rows of another feature set are left out."""
+        columns = served_predictions.c
+        query = (
+            sa.select(*(columns[name] for name in Served._fields))
+            .where(columns.served_at >= since, columns.feature_set == feature_set_here())
+            .order_by(columns.id)
+        )
+        if symbols is not None:
+            query = query.where(columns.symbol.in_(list(symbols)))
+        with self._engine.connect() as connection:
+            return [Served(*row) for row in connection.execute(query)]
 
     def _copy(self, source: io.BufferedIOBase, columns: Sequence[str]) -> None:
         copy = f"COPY {served_predictions.fullname} ({', '.join(columns)}) FROM STDIN WITH (FORMAT binary)"
@@ -122,17 +135,17 @@ class ServedPredictions:
 
 
 def framed(rows: Iterable[bytes]) -> bytes:
-    """Encoded rows as a whole in the binary format of COPY."""
+    """Return encoded rows as one message in the binary format of COPY."""
     return b"".join((HEADER, *rows, TRAILER))
 
 
 def encode(row: Served, vector: bytes | None = None) -> bytes:
-    """A row as COPY takes it, each value led by its length in bytes.
+    """Encode a row for COPY, each value led by its length in bytes.
 
     Parameters
     ----------
     vector
-        `vector_of` its features, where that was made before.
+        `vector_of` the features, where it is computed already.
     """
     (
         served_at, kind, strategy, symbol, session, for_session, arm, name, version, probability, expected, low, high,
@@ -154,7 +167,7 @@ def encode(row: Served, vector: bytes | None = None) -> bytes:
 
 
 def vector_of(values: Sequence[float]) -> bytes:
-    """A vector's numbers as they are stored, each led by its length."""
+    """Encode a vector's numbers, each led by its length."""
     elements = ELEMENTS.copy()
     elements["value"] = values
     return elements.tobytes()
@@ -162,7 +175,7 @@ def vector_of(values: Sequence[float]) -> bytes:
 
 @lru_cache(maxsize=4096)
 def _shared(*values: str | dt.date | dt.datetime | None) -> bytes:
-    """The values of `SHARED`, and what stands before the vector's numbers."""
+    """Encode the values of `SHARED` and the head of the vector."""
     return b"".join((*map(_value, values), _value(feature_set_here()), ARRAY_HEAD))
 
 
@@ -179,19 +192,5 @@ def _value(value: str | dt.date | dt.datetime | None) -> bytes:
 
 @lru_cache(maxsize=1)
 def feature_set_here() -> str:
-    """Digest of the features that this process serves."""
+    """Return the digest of the features that this process serves."""
     return feature_set(FEATURES)
-
-
-def read(engine: sa.Engine, since: dt.datetime, symbols: Iterable[str] | None = None) -> list[Served]:
-    """Answers served at or after a moment, oldest first; features of another set than this process's are left out."""
-    columns = served_predictions.c
-    query = (
-        sa.select(*(columns[name] for name in Served._fields))
-        .where(columns.served_at >= since, columns.feature_set == feature_set_here())
-        .order_by(columns.id)
-    )
-    if symbols is not None:
-        query = query.where(columns.symbol.in_(list(symbols)))
-    with engine.connect() as connection:
-        return [Served(*row) for row in connection.execute(query)]

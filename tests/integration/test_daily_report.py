@@ -11,7 +11,6 @@ from pipeline.bars import VIX
 from pipeline.execution import daily_report, daily_trade
 from pipeline.resources import Resources
 from pipeline.risk import kill_switch
-from storage.trading.reconciliations import save
 from tests.standins.feed import walk
 from tests.standins.mail import mail_server
 from trading.brokers.placing import place
@@ -56,11 +55,11 @@ def desk(database_settings: Settings, inbox: tuple[Inbox, int]) -> Resources:
 def test_the_evening_is_mailed_as_text_and_html(desk: Resources, inbox: tuple[Inbox, int]) -> None:
     kill_switch.halt("looked odd", "ana", resources=desk)
     difference = {"rule": "cash", "subject": "cash", "expected": "1 USD", "found": "2 USD", "resolution": "look"}
-    save(desk.engine, portfolio="main", session=DAY, broker="paper", differences=[difference], halted=False)
+    desk.reconciliations.add(portfolio="main", session=DAY, broker="paper", differences=[difference], halted=False)
 
     sent = daily_report.send(DAY.isoformat(), resources=desk)
 
-    assert sent["sent"]
+    assert sent.sent
     mail = inbox[0].mails[-1]
     assert " ".join(mail["Subject"].split()).startswith("[WARNING] 2018-12-27: 2 to look at, ")
     plain, page = (part.get_payload(decode=True).decode() for part in mail.walk() if not part.is_multipart())  # type: ignore[union-attr]
@@ -77,7 +76,7 @@ def test_the_evening_is_mailed_as_text_and_html(desk: Resources, inbox: tuple[In
 def test_without_a_server_the_same_text_is_in_the_log(desk: Resources) -> None:
     silent = Resources(desk.settings.model_copy(update={"smtp_host": None}), clock=desk.clock)
 
-    assert daily_report.send(DAY.isoformat(), resources=silent)["sent"] is False
+    assert daily_report.send(DAY.isoformat(), resources=silent).sent is False
     evening = daily_report.evening_of(silent, DAY.isoformat())
     assert evening.attention == []
     assert [each.symbol for each in evening.positions] == ["AAA"]

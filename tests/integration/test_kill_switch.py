@@ -17,7 +17,6 @@ from core.models import OrderState
 from pipeline.resources import Resources
 from pipeline.risk import kill_switch
 from pipeline.risk.pre_send import gate
-from storage.trading.halts import current
 from trading.brokers.placing import place
 from trading.orders import entry_order, exit_order
 
@@ -52,7 +51,7 @@ def entry(symbol: str = "SPY") -> OrderIntent:
 
 
 def send(desk: Resources, *orders: OrderIntent) -> list[OrderState]:
-    return list(place(desk.ledger, desk.broker, orders, gate=gate(desk)).values())
+    return list(place(desk.ledger, desk.broker, orders, pre_send=gate(desk)).values())
 
 
 def test_a_desk_never_halted_sends(desk: Resources) -> None:
@@ -87,7 +86,7 @@ def test_the_file_halts_without_a_word_to_the_database(desk: Resources) -> None:
     kill_switch.halt_file(desk).write_text("broker called\n")
 
     assert kill_switch.standing(desk) == "halted by the file HALT: broker called"
-    assert current(desk.engine, "main") is None
+    assert desk.halts.current("main") is None
     assert send(desk, entry()) == [OrderState.CANCELLED]
 
 

@@ -10,7 +10,6 @@ import structlog
 from core.errors import RetryLater
 from core.models import OrderState
 from pipeline.risk import data_guard
-from storage.trading.risk import blocked
 from tests.standins.alpaca import ALWAYS, AlpacaStandIn, Fault
 from tests.standins.alpaca_desk import DAY, EVENING, NOON, START, YESTERDAY, desk_at, mailbox, placed, risk_events, turn
 from tests.standins.evidence import vouch
@@ -54,7 +53,7 @@ def test_a_spread_is_fine_warned_of_or_fails_at_the_limits(database_settings: Se
     assert {symbol: each[:2] for symbol, each in found.items()} == {"BBB": ("spread", "warn"), "CCC": ("spread", "fail")}
     assert found["CCC"][2].startswith("102.0 bps: 99.49 bid, 100.51 asked at 17:00:")
     assert requests_for_quotes(alpaca) == 1
-    assert [blocked(desk.engine, DAY, symbol) is not None for symbol in ("AAA", "BBB", "CCC")] == [False, False, True]
+    assert [desk.guard_findings.blocking(DAY, symbol) is not None for symbol in ("AAA", "BBB", "CCC")] == [False, False, True]
 
 
 @pytest.mark.parametrize(
@@ -165,7 +164,7 @@ def test_a_broker_that_does_not_tell_its_quotes_concludes_nothing(database_setti
     with pytest.raises(RetryLater, match="/v2/stocks/quotes/latest"):
         data_guard.run(YESTERDAY.isoformat(), resources=desk)
 
-    assert blocked(desk.engine, YESTERDAY, "AAA") is None
+    assert desk.guard_findings.blocking(YESTERDAY, "AAA") is None
     assert mailbox(desk).mails == []
 
 

@@ -217,32 +217,28 @@ def test_entries_in_a_symbol_in_doubt_are_held_back_until_its_bars_are_right(dat
 
 
 def test_a_run_by_hand_blocks_too_and_a_later_one_lifts_the_block(database_settings: Settings) -> None:
-    from storage.trading.risk import blocked
-
     desk = desk_of(database_settings, doubtful())
     data_guard.run(DAY.isoformat(), resources=desk)
-    assert blocked(desk.engine, DAY, "AAA") is not None
+    assert desk.guard_findings.blocking(DAY, "AAA") is not None
     missing = walk("AAA", START, DAY)
     desk.bars.write(missing, source="test", ingested_at=NOW)
 
     data_guard.run(DAY.isoformat(), resources=desk)
 
-    assert blocked(desk.engine, DAY, "AAA") is None
-    assert blocked(desk.engine, DAY, "BBB") is not None
+    assert desk.guard_findings.blocking(DAY, "AAA") is None
+    assert desk.guard_findings.blocking(DAY, "BBB") is not None
 
 
 def test_a_warning_blocks_in_strict_mode_alone(database_settings: Settings) -> None:
-    from storage.trading.risk import blocked
-
     bars = pd.concat([walk(symbol, START, DAY) for symbol in SYMBOLS]).reset_index(drop=True)
     last = bars.index[(bars["symbol"] == "BBB") & (bars["session"] == pd.Timestamp(DAY))]
     bars.loc[last, ["open", "high", "low", "close"]] *= 1.06
     desk = desk_of(database_settings, bars)
 
     data_guard.run(DAY.isoformat(), resources=desk)
-    assert blocked(desk.engine, DAY, "BBB") is None
+    assert desk.guard_findings.blocking(DAY, "BBB") is None
     data_guard.run(DAY.isoformat(), strict=True, resources=desk)
-    assert blocked(desk.engine, DAY, "BBB") is not None
+    assert desk.guard_findings.blocking(DAY, "BBB") is not None
 
 
 def test_a_jump_over_a_recorded_split_is_explained(database_settings: Settings) -> None:

@@ -17,8 +17,6 @@ from pipeline.resources import Resources
 from pipeline.risk import kill_switch, monitor
 from pipeline.risk.monitor import look
 from pipeline.risk.pre_send import gate
-from storage.trading.halts import current
-from storage.trading.risk import last_beat
 from tests.standins.feed import walk
 from trading.brokers.placing import place
 from trading.orders import entry_order
@@ -29,7 +27,7 @@ if TYPE_CHECKING:
     from core.models import OrderIntent
     from core.settings import Settings
     from pipeline.risk.flatten import Flattening
-    from storage.trading.risk import Heartbeat
+    from storage.trading.heartbeats import Heartbeat
 
 pytestmark = pytest.mark.integration
 START, DECIDED, ENTERED, FALLEN = (dt.date(2017, 6, 1), dt.date(2018, 12, 26), dt.date(2018, 12, 27), dt.date(2018, 12, 28))
@@ -125,7 +123,7 @@ def test_value_at_risk_is_that_of_the_bars(database_settings: Settings) -> None:
 def test_the_heartbeat_is_a_row(database_settings: Settings) -> None:
     desk = desk_of(database_settings)
     heartbeat, _ = look(resources=desk)
-    assert last_beat(desk.engine, "main") == heartbeat
+    assert desk.heartbeats.last("main") == heartbeat
 
 
 def test_one_per_cent_down_is_mailed_once_and_nothing_is_done(database_settings: Settings) -> None:
@@ -169,7 +167,7 @@ def test_enforcing_halts_then_cancels_then_flattens_a_breached_portfolio(databas
     assert done.cancelled == (waiting.client_order_id,)
     assert len(done.exits) == 1
     assert events(desk) == [("cancelled", waiting.client_order_id), ("submitted", done.exits[0])]
-    halted = current(desk.engine, "main")
+    halted = desk.halts.current("main")
     assert halted is not None
     assert (halted.halted, halted.author) == (True, "risk-worker")
 
@@ -183,7 +181,7 @@ def test_enforcing_halts_then_cancels_then_flattens_a_breached_portfolio(databas
     assert desk.ledger.positions("main") == []
     assert (after.positions, after.gross_usd) == (0, 0.0)
     late = entry("AAA", 1.0, decided=AFTER, session=dt.date(2019, 1, 2))
-    assert place(desk.ledger, desk.broker, [late], gate=gate(desk)) == {late.client_order_id: OrderState.CANCELLED}
+    assert place(desk.ledger, desk.broker, [late], pre_send=gate(desk)) == {late.client_order_id: OrderState.CANCELLED}
 
 
 def test_an_exit_of_the_strategy_is_taken_back_and_replaced_by_one_of_another_id(database_settings: Settings) -> None:
@@ -341,7 +339,7 @@ def test_without_a_fresh_heartbeat_nothing_is_opened_where_the_setting_asks_for_
     desk = desk_of(database_settings, heartbeat_max_age_seconds=120.0)
     first, second = entry("AAA", 1.0), entry("BBB", 1.0)
 
-    assert place(desk.ledger, desk.broker, [first], gate=gate(desk)) == {first.client_order_id: OrderState.CANCELLED}
+    assert place(desk.ledger, desk.broker, [first], pre_send=gate(desk)) == {first.client_order_id: OrderState.CANCELLED}
     look(resources=desk)
     assert gate(desk)(second) is None
     desk.clock = lambda: NOW + dt.timedelta(seconds=121)

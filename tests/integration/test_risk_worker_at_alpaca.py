@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from core.models import OrderIntent
     from core.settings import Settings
-    from storage.trading.risk import Heartbeat
+    from storage.trading.heartbeats import Heartbeat
 
 pytestmark = pytest.mark.integration
 YESTERDAY = last_closed_session(utc_now())

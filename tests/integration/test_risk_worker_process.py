@@ -15,7 +15,6 @@ import pytest
 
 from pipeline.resources import Resources
 from pipeline.risk.pre_send import gate
-from storage.trading.risk import last_beat
 from tests.integration.test_kill_switch import entry
 
 if TYPE_CHECKING:
@@ -60,7 +59,7 @@ def test_a_killed_worker_leaves_a_heartbeat_that_grows_old_and_then_nothing_is_o
     desk = Resources(database_settings.model_copy(update={"heartbeat_max_age_seconds": 2.0}))
     ask = gate(desk)
     with worker(database_settings) as process:
-        wait_for(lambda: last_beat(desk.engine, "main") is not None)
+        wait_for(lambda: desk.heartbeats.last("main") is not None)
         assert ask(entry()) is None
 
         process.send_signal(signal.SIGKILL)
@@ -73,7 +72,7 @@ def test_a_killed_worker_leaves_a_heartbeat_that_grows_old_and_then_nothing_is_o
 def test_a_worker_asked_to_stop_ends_between_two_looks(database_settings: Settings) -> None:
     desk = Resources(database_settings)
     with worker(database_settings) as process:
-        wait_for(lambda: last_beat(desk.engine, "main") is not None)
+        wait_for(lambda: desk.heartbeats.last("main") is not None)
         process.send_signal(signal.SIGTERM)
         told, _ = process.communicate(timeout=30)
 

@@ -15,8 +15,8 @@ import sqlalchemy as sa
 from core.errors import ConfigError
 from core.feature_hash import feature_hash, feature_set
 from core.frames import FEATURES
-from storage.trading import halts
-from storage.trading.served import BEFORE, ENTRY, NEXT_DAY, Served, ServedPredictions, encode, framed, read
+from storage.trading.halts import Halts
+from storage.trading.served import BEFORE, ENTRY, NEXT_DAY, Served, ServedPredictions, encode, framed
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -63,15 +63,15 @@ def test_a_served_prediction_comes_back_to_the_last_bit(database: Engine) -> Non
     rows = [served(), served("BRK-B", feature_timestamp=None, source="given"), served("Ünï'\t\\N"), tomorrow()]
     ServedPredictions(database).append([encode(row) for row in rows])
 
-    found = read(database, NOW)
+    found = ServedPredictions(database).read(NOW)
 
     assert [row._replace(features=[]) for row in found] == [row._replace(features=[]) for row in rows]
     for row, expected in zip(found, rows, strict=True):
         np.testing.assert_array_equal(row.features, expected.features)
         assert feature_hash(row.features) == row.feature_hash
     assert math.isnan(found[0].features[1])
-    assert [row.kind for row in read(database, NOW, ["SPY"])] == ["entry", "next_day"]
-    assert read(database, NOW + dt.timedelta(seconds=1)) == []
+    assert [row.kind for row in ServedPredictions(database).read(NOW, ["SPY"])] == ["entry", "next_day"]
+    assert ServedPredictions(database).read(NOW + dt.timedelta(seconds=1)) == []
 
 
 def test_rows_of_one_append_are_stored_all_or_none(database: Engine) -> None:
@@ -80,7 +80,7 @@ def test_rows_of_one_append_are_stored_all_or_none(database: Engine) -> None:
     with pytest.raises(psycopg2.DataError, match="0x00"):
         store.append([encode(served()), encode(served(symbol="nul\0"))])
 
-    assert read(database, NOW) == []
+    assert ServedPredictions(database).read(NOW) == []
 
 
 def test_rows_kept_in_a_file_are_stored_from_it(database: Engine, tmp_path: Path) -> None:
@@ -89,7 +89,7 @@ def test_rows_kept_in_a_file_are_stored_from_it(database: Engine, tmp_path: Path
 
     ServedPredictions(database).append_file(path)
 
-    assert [row.symbol for row in read(database, NOW)] == ["SPY", "QQQ"]
+    assert [row.symbol for row in ServedPredictions(database).read(NOW)] == ["SPY", "QQQ"]
 
 
 def test_a_file_that_the_version_before_left_is_stored_as_entries(database: Engine, tmp_path: Path) -> None:
@@ -101,7 +101,7 @@ def test_a_file_that_the_version_before_left_is_stored_as_entries(database: Engi
 
     store.append_file(path)
 
-    kept, row = read(database, NOW)
+    kept, row = ServedPredictions(database).read(NOW)
     assert (row.kind, row.strategy, row.confidence) == (ENTRY, "", None)
     assert row._replace(strategy="bollinger", confidence=0.4, features=[]) == kept._replace(features=[])
     np.testing.assert_array_equal(row.features, kept.features)
@@ -122,30 +122,30 @@ def test_the_names_of_the_features_are_stored_once(database: Engine) -> None:
 
 
 def test_a_portfolio_trades_until_it_is_halted_and_again_after_it_is_resumed(database: Engine) -> None:
-    assert halts.current(database, "main") is None
+    assert Halts(database).current("main") is None
 
-    stopped = halts.halt(database, "main", reason=" prices look wrong ", author="ann")
-    assert halts.current(database, "main") == stopped
+    stopped = Halts(database).halt("main", reason=" prices look wrong ", author="ann")
+    assert Halts(database).current("main") == stopped
     assert (stopped.halted, stopped.reason, stopped.author) == (True, "prices look wrong", "ann")
-    assert halts.current(database, "other") is None
+    assert Halts(database).current("other") is None
 
-    resumed = halts.resume(database, "main", reason="provider answered", author="bob")
+    resumed = Halts(database).resume("main", reason="provider answered", author="bob")
     assert not resumed.halted
-    assert halts.current(database, "main") == resumed
+    assert Halts(database).current("main") == resumed
     with database.connect() as connection:
         assert connection.execute(sa.text("SELECT count(*) FROM trading.halts")).scalar_one() == 2
 
 
 def test_a_halt_without_a_reason_or_an_author_is_refused(database: Engine) -> None:
     with pytest.raises(ConfigError, match="expected reason"):
-        halts.halt(database, "main", reason=" ", author="ann")
+        Halts(database).halt("main", reason=" ", author="ann")
     with pytest.raises(ConfigError, match="expected author"):
-        halts.resume(database, "main", reason="because", author="")
+        Halts(database).resume("main", reason="because", author="")
 
 
 def test_of_many_at_once_the_one_with_the_highest_id_counts(database: Engine) -> None:
     with ThreadPoolExecutor(8) as pool:
-        turned = list(pool.map(lambda n: halts.halt(database, "main", reason=f"r{n}", author="a"), range(16)))
+        turned = list(pool.map(lambda n: Halts(database).halt("main", reason=f"r{n}", author="a"), range(16)))
 
-    assert halts.current(database, "main") == max(turned, key=lambda turn: turn.id)
+    assert Halts(database).current("main") == max(turned, key=lambda turn: turn.id)
     assert sorted(turned, key=lambda turn: turn.id) == sorted(turned, key=lambda turn: turn.created_at)

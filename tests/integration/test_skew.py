@@ -19,7 +19,7 @@ from pipeline.bars import VIX
 from pipeline.data import build_features as feature_step
 from pipeline.resources import Resources
 from pipeline.training import drift
-from storage.trading.served import Served, ServedPredictions, encode
+from storage.trading.served import Served, encode
 from tests.standins.feed import walk
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ def served(desk: Resources) -> dict[dt.date, pd.DataFrame]:
     for day in MONTH:
         feature_step.materialise(day.isoformat(), resources=desk)
         evenings[day] = desk.features.online(list(SYMBOLS))
-    store = ServedPredictions(desk.engine)
+    store = desk.served
     store.name_features()
     store.append([encode(answer(day, row)) for day, frame in evenings.items() for row in frame.to_dict("records")])
     return evenings
@@ -106,7 +106,7 @@ def test_a_vector_that_the_bars_do_not_give_is_counted_named_and_alerted(
     row = {**served[day].iloc[1].to_dict(), "rsi_14": 99.0}
     tomorrow = {"kind": "next_day", "strategy": "", "probability": None, "low": -0.02, "high": 0.02, "signal": "HOLD"}
     rows = [answer(day, row, **tomorrow), answer(day, served[day].iloc[0].to_dict(), feature_hash="0" * 16)]
-    ServedPredictions(desk.engine).append([encode(each) for each in rows])
+    desk.served.append([encode(each) for each in rows])
 
     found = drift.check_skew(day.isoformat(), resources=desk)
 

@@ -15,7 +15,6 @@ from pipeline.audit import parity, parity_day, replay
 from pipeline.bars import VIX
 from pipeline.execution import daily_trade
 from pipeline.resources import Resources
-from storage.trading.parity import ParityLedger
 from tests.standins.evidence import vouch
 from tests.standins.feed import walk
 from trading.strategies.registry import make_strategy
@@ -114,7 +113,7 @@ def test_every_traded_day_is_measured_and_none_has_a_gap(desk: Resources, mailbo
     for day in days:
         parity_day.record_day(day.isoformat(), resources=desk)
 
-    stored = ParityLedger(desk.engine).read("main")
+    stored = desk.parity_ledger.read("main")
     assert stored["session"].tolist() == days
     assert stored[[f"{cause}_differences" for cause in CAUSES]].to_numpy().sum() == 0
     assert stored["details"].map(len).sum() == 0

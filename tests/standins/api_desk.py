@@ -16,6 +16,8 @@ from ml.entry_filter.predict import EntryFilter, Payoff
 from ml.next_day.next_day import NextDay
 from ml.tracking.next_day_log import RegisteredNextDay
 from serving.app import create_app
+from storage.trading.halts import Halts
+from storage.trading.served import ServedPredictions
 from storage.trading.strategy_params import StrategyParams
 
 if TYPE_CHECKING:
@@ -152,6 +154,14 @@ class Desk:
     @property
     def parameters(self) -> StrategyParams:
         return StrategyParams(self.engine)
+
+    @property
+    def halts(self) -> Halts:
+        return Halts(self.engine)
+
+    @property
+    def served(self) -> ServedPredictions:
+        return ServedPredictions(self.engine)
 
     def universe(self) -> list[str]:
         return ["^GSPC"]

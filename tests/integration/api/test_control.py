@@ -9,7 +9,7 @@ from pydantic import SecretStr, ValidationError
 
 from core.settings import Settings
 from serving.access import Keys, Limit, TooManyRequests
-from storage.trading import halts
+from storage.trading.halts import Halts
 from tests.standins.api_desk import CONTROL_KEY, READ_KEY, ask, client_of
 
 if TYPE_CHECKING:
@@ -56,13 +56,13 @@ def test_without_control_keys_nothing_is_controlled(desk: Desk) -> None:
 
     assert answer.status_code == 403
     assert "API_CONTROL_KEYS" in answer.json()["remedy"]
-    assert halts.current(desk.engine, "main") is None
+    assert Halts(desk.engine).current("main") is None
 
 
 def test_a_wrong_key_halts_nothing(api: TestClient, desk: Desk) -> None:
     assert api.post("/trading/halt", json=WHY).status_code == 401
     assert api.post("/trading/halt", json=WHY, headers={"X-API-Key": "é".encode() * 20}).status_code == 401
-    assert halts.current(desk.engine, "main") is None
+    assert Halts(desk.engine).current("main") is None
 
 
 def test_whoever_tries_keys_is_slowed_down(desk: Desk) -> None:
@@ -193,10 +193,10 @@ def test_trading_is_halted_and_resumed(api: TestClient, desk: Desk) -> None:
     halted = api.post("/trading/halt", json=WHY, headers=KEY)
     assert halted.status_code == 200
     assert api.get("/trading/halt").json() == halted.json()
-    assert halts.current(desk.engine, "main").halted  # type: ignore[union-attr]
+    assert Halts(desk.engine).current("main").halted  # type: ignore[union-attr]
 
     api.post("/trading/resume", json=WHY | {"reason": "prices are right"}, headers=KEY)
-    assert not halts.current(desk.engine, "main").halted  # type: ignore[union-attr]
+    assert not Halts(desk.engine).current("main").halted  # type: ignore[union-attr]
     other = api.post("/trading/halt", json=WHY | {"portfolio": "second"}, headers=KEY)
     assert other.json()["portfolio"] == "second"
     assert not api.get("/trading/halt").json()["halted"]

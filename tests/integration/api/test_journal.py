@@ -9,7 +9,7 @@ import pytest
 import sqlalchemy as sa
 
 from serving import journal as journal_module
-from storage.trading.served import ServedPredictions, read
+from storage.trading.served import ServedPredictions
 from tests.standins.api_desk import ask, client_of, wait_for
 
 if TYPE_CHECKING:
@@ -36,13 +36,13 @@ def test_predictions_wait_while_the_database_is_away_and_none_is_lost(desk: Desk
     there = desk.engine
     with client_of(desk) as api:
         assert ask(api, symbol="^GSPC").status_code == 200
-        wait_for(lambda: len(read(there, desk.now)) == 1)
+        wait_for(lambda: len(ServedPredictions(there).read(desk.now)) == 1)
         desk.engine = NOWHERE
         for _ in range(5):
             assert ask(api, symbol="^GSPC").status_code == 200, "explicit and held rows are served without the database"
         wait_for(lambda: "desk_prediction_store_failures_total 0.0" not in api.get("/metrics").text)
         desk.engine = there
-        wait_for(lambda: len(read(there, desk.now)) == 6)
+        wait_for(lambda: len(ServedPredictions(there).read(desk.now)) == 6)
         wait_for(lambda: api.get("/readyz").json()["state"] == "green")
 
 
@@ -59,7 +59,7 @@ def test_a_full_queue_answers_503_counts_and_recovers(desk: Desk) -> None:
         assert "desk_predictions_refused_total 3.0" in api.get("/metrics").text
         desk.engine = there
         wait_for(lambda: ask(api, symbol="^GSPC").status_code == 200)
-        wait_for(lambda: len(read(there, desk.now)) == 4)
+        wait_for(lambda: len(ServedPredictions(there).read(desk.now)) == 4)
 
 
 def test_readiness_is_amber_while_predictions_wait(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -82,7 +82,7 @@ def test_shutdown_stores_what_waits(desk: Desk) -> None:
         for _ in range(40):
             ask(api, symbol="^GSPC")
 
-    assert len(read(desk.engine, desk.now)) == 40
+    assert len(ServedPredictions(desk.engine).read(desk.now)) == 40
     assert files(desk.data_dir, "left") == []
 
 
@@ -96,7 +96,7 @@ def test_what_a_lost_database_does_not_take_at_shutdown_is_stored_by_the_next_st
 
     desk.engine = there
     with client_of(desk):
-        wait_for(lambda: len(read(there, desk.now)) == 3)
+        wait_for(lambda: len(ServedPredictions(there).read(desk.now)) == 3)
     assert files(desk.data_dir, "left") == []
 
 
@@ -106,7 +106,7 @@ def test_a_file_that_cannot_be_read_is_set_aside_and_stops_no_other_row(desk: De
     (folder / "left-1-broken.copy").write_bytes(b"PGCOPY\n\xff\r\n\0" + b"\0" * 8 + b"half a row")
     with client_of(desk) as api:
         ask(api, symbol="^GSPC")
-        wait_for(lambda: len(read(desk.engine, desk.now)) == 1)
+        wait_for(lambda: len(ServedPredictions(desk.engine).read(desk.now)) == 1)
 
     assert [path.name for path in files(desk.data_dir, "refused")] == ["refused-1-broken.copy"]
     assert files(desk.data_dir, "left") == []
@@ -126,7 +126,7 @@ def test_rows_that_postgresql_refuses_are_set_aside_and_block_no_other(desk: Des
         assert ask(api, symbol="BAD").status_code == 200
         wait_for(lambda: files(desk.data_dir, "refused"))
         assert ask(api, symbol="^GSPC").status_code == 200
-        wait_for(lambda: len(read(desk.engine, desk.now)) == 1)
+        wait_for(lambda: len(ServedPredictions(desk.engine).read(desk.now)) == 1)
         assert "desk_predictions_set_aside_total 1.0" in api.get("/metrics").text
     wait_for(lambda: desk.alerts.sent)
     assert str(files(desk.data_dir, "refused")[0]) in desk.alerts.sent[0][1]

@@ -9,7 +9,7 @@ import pytest
 
 from core.feature_hash import feature_hash
 from core.frames import FEATURES
-from storage.trading.served import read
+from storage.trading.served import ServedPredictions
 from tests.standins.api_desk import ask, ask_next_day, client_of, wait_for
 
 if TYPE_CHECKING:
@@ -112,9 +112,9 @@ def test_every_answer_of_both_kinds_is_stored(both: TestClient, desk: Desk) -> N
     given = {name: place / 7 for place, name in enumerate(FEATURES)} | {"vix": None}
     entry, tomorrow = ask(both, symbol="^GSPC").json(), ask_next_day(both, symbol="SPY", features=given).json()
 
-    wait_for(lambda: len(read(desk.engine, desk.now)) == 2)
+    wait_for(lambda: len(ServedPredictions(desk.engine).read(desk.now)) == 2)
 
-    first, second = read(desk.engine, desk.now)
+    first, second = ServedPredictions(desk.engine).read(desk.now)
     assert [(row.kind, row.strategy, row.symbol) for row in (first, second)] == [
         ("entry", "bollinger", "^GSPC"),
         ("next_day", "", "SPY"),
@@ -140,7 +140,7 @@ def test_a_batch_answers_in_order_and_one_bad_row_stops_no_other(both: TestClien
     assert (second["prediction"], second["problem"]["status"]) == (None, 404)
     assert second["problem"]["instance"] == "/predict-next-day/batch"
     assert third["prediction"]["feature_timestamp"] is None
-    wait_for(lambda: len(read(desk.engine, desk.now)) == 2)
+    wait_for(lambda: len(ServedPredictions(desk.engine).read(desk.now)) == 2)
 
 
 def test_features_without_a_finite_answer_are_the_askers_fault_and_not_stored(both: TestClient, desk: Desk) -> None:
@@ -150,7 +150,7 @@ def test_features_without_a_finite_answer_are_the_askers_fault_and_not_stored(bo
     assert "far too large" in answer.json()["detail"]
     assert answer.json()["type"] == "urn:desk:Unanswerable"
     assert ask_next_day(both, symbol="^GSPC").status_code == 200
-    wait_for(lambda: len(read(desk.engine, desk.now)) == 1)
+    wait_for(lambda: len(ServedPredictions(desk.engine).read(desk.now)) == 1)
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ import sqlalchemy as sa
 
 from core.feature_hash import feature_hash
 from core.frames import FEATURES
-from storage.trading.served import read
+from storage.trading.served import ServedPredictions
 from tests.standins.api_desk import FRIDAY_CLOSE, ask, client_of, wait_for
 
 if TYPE_CHECKING:
@@ -208,9 +208,9 @@ def test_every_answer_is_stored_with_its_features(api: TestClient, desk: Desk) -
     given = {name: place / 7 for place, name in enumerate(FEATURES)} | {"vix": None}
     online, explicit = ask(api, symbol="^GSPC").json(), ask(api, symbol="SPY", features=given).json()
 
-    wait_for(lambda: len(read(desk.engine, desk.now)) == 2)
+    wait_for(lambda: len(ServedPredictions(desk.engine).read(desk.now)) == 2)
 
-    first, second = read(desk.engine, desk.now)
+    first, second = ServedPredictions(desk.engine).read(desk.now)
     assert (first.kind, first.strategy, first.symbol) == ("entry", "bollinger", "^GSPC")
     assert (first.source, first.arm, first.model_version) == ("online", "champion", "1")
     assert first.feature_timestamp == FRIDAY_CLOSE
@@ -233,7 +233,9 @@ def test_a_materialisation_is_seen_by_the_next_request(api: TestClient, desk: De
 
     desk.features.put("^GSPC", FRIDAY_CLOSE, 0.4)
     wait_for(lambda: ask(api, symbol="^GSPC").json()["session"] == "2018-12-28", seconds=0.5)
-    hashes = {row.feature_hash for row in read(desk.engine, desk.now)} | {ask(api, symbol="^GSPC").json()["feature_hash"]}
+    hashes = {row.feature_hash for row in ServedPredictions(desk.engine).read(desk.now)} | {
+        ask(api, symbol="^GSPC").json()["feature_hash"]
+    }
     assert feature_hash([0.4] * len(FEATURES)) in hashes
 
 
@@ -270,7 +272,7 @@ def test_a_batch_answers_in_order_and_one_bad_row_stops_no_other(api: TestClient
     assert (first["prediction"]["symbol"], first["problem"]) == ("^GSPC", None)
     assert (second["prediction"], second["problem"]["status"]) == (None, 404)
     assert third["prediction"]["feature_timestamp"] is None
-    wait_for(lambda: len(read(desk.engine, desk.now)) == 2)
+    wait_for(lambda: len(ServedPredictions(desk.engine).read(desk.now)) == 2)
 
 
 def test_a_batch_holds_a_thousand_rows_and_no_more(api: TestClient, desk: Desk) -> None:
@@ -278,7 +280,7 @@ def test_a_batch_holds_a_thousand_rows_and_no_more(api: TestClient, desk: Desk) 
     full = api.post("/predict-entry/batch", json={"rows": [{"symbol": "SPY", "features": features}] * 1000})
     assert full.status_code == 200
     assert len(full.json()["items"]) == 1000
-    wait_for(lambda: len(read(desk.engine, desk.now)) == 1000)
+    wait_for(lambda: len(ServedPredictions(desk.engine).read(desk.now)) == 1000)
 
     over = api.post("/predict-entry/batch", json={"rows": [{"symbol": "SPY"}] * 1001})
     assert over.status_code == 422

@@ -1,0 +1,73 @@
+"""Heartbeats of the risk worker: a table that only grows."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+import sqlalchemy as sa
+
+from storage.trading.tables import equity, risk_heartbeats
+
+if TYPE_CHECKING:
+    import datetime as dt
+    from collections.abc import Mapping
+
+
+@dataclass(frozen=True)
+class Heartbeat:
+    """The portfolio's risk at one moment, as the risk worker measured it.
+
+    Attributes
+    ----------
+    mode, level
+        `RISK_MODE` of the worker, and the worst level of `trading.drawdown.Level`.
+    breaches
+        The broken rules by name, each with its numbers.
+    """
+
+    portfolio: str
+    at: dt.datetime
+    mode: str
+    level: str
+    equity_usd: float
+    peak_usd: float
+    drawdown_pct: float
+    gross_usd: float
+    net_usd: float
+    var_historical_usd: float | None
+    var_parametric_usd: float | None
+    positions: int
+    breaches: Mapping[str, Any]
+
+
+class Heartbeats:
+    """Rows of `trading.risk_heartbeats`; they are only added."""
+
+    def __init__(self, engine: sa.Engine) -> None:
+        self._engine = engine
+
+    def add(self, heartbeat: Heartbeat) -> None:
+        """Store a heartbeat."""
+        with self._engine.begin() as connection:
+            connection.execute(sa.insert(risk_heartbeats).values(asdict(heartbeat)))
+
+    def last(self, portfolio: str) -> Heartbeat | None:
+        """Return the newest heartbeat of a portfolio; None before the first."""
+        table = risk_heartbeats.c
+        columns = [column for column in table if column.name != "id"]
+        query = sa.select(*columns).where(table.portfolio == portfolio).order_by(table.at.desc(), table.id.desc()).limit(1)
+        with self._engine.connect() as connection:
+            row = connection.execute(query).mappings().one_or_none()
+        return Heartbeat(**row) if row else None
+
+    def peak_equity_usd(self, portfolio: str, since: dt.datetime | None) -> float | None:
+        """Return the highest equity of a heartbeat after `since` or of a later session's close; None without either."""
+        beats = sa.select(sa.func.max(risk_heartbeats.c.equity_usd)).where(risk_heartbeats.c.portfolio == portfolio)
+        closes = sa.select(sa.func.max(equity.c.equity_usd)).where(equity.c.portfolio == portfolio)
+        if since is not None:
+            beats = beats.where(risk_heartbeats.c.at > since)
+            closes = closes.where(equity.c.session > since.date())
+        with self._engine.connect() as connection:
+            peaks = [connection.execute(query).scalar() for query in (beats, closes)]
+        return max((float(value) for value in peaks if value is not None), default=None)
