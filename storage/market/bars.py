@@ -30,6 +30,7 @@ INCOMING = ("symbol", "timeframe", "ts", "ingested_at", "known_at", *VALUES, "so
 # Vendors send single-precision prices: a smaller relative difference is rounding, not a revision.
 SAME_WITHIN = 1e-6
 PUBLICATION_LAG = dt.timedelta(minutes=15)
+historical_prices = sa.table("historical_prices", schema="research")  # a view: the newest version of each bar
 NORMALIZED = tuple(normalized_prices.c.keys())
 
 
@@ -156,6 +157,11 @@ class BarStore:
     def symbols(self) -> list[str]:
         """Symbols with bars, sorted."""
         return sorted(self._frame(sa.select(raw_prices.c.symbol).distinct())["symbol"])
+
+    def count(self) -> int:
+        """Return the number of bars, each counted once however often it was revised."""
+        with self._engine.connect() as connection:
+            return connection.execute(sa.select(sa.func.count()).select_from(historical_prices)).scalar_one()
 
     def last_sessions(self) -> dict[str, dt.date]:
         """Newest stored session of each symbol."""
