@@ -181,7 +181,7 @@ def test_one_that_waits_for_a_person_ends_when_told_to(desk: Resources, alpaca: 
 
 def test_without_a_stream_it_fails_or_waits_where_a_supervisor_starts_it_always(database_settings: Settings) -> None:
     paper, stop = Resources(database_settings), threading.Event()
-    with pytest.raises(ConfigError, match="expected BROKER=alpaca"):
+    with pytest.raises(ConfigError, match="set BROKER=alpaca"):
         listen(stop=stop, resources=paper)
 
     waiting = threading.Thread(target=lambda: listen(when_needed=True, stop=stop, resources=paper), daemon=True)
