@@ -153,7 +153,7 @@ def of_ledger(first: dt.date | None, last: dt.date | None, *, resources: Resourc
     equity = ledger.equity(portfolio)
     equity = equity[(equity["session"] >= pd.Timestamp(first or LONG_AGO)) & (equity["session"] <= pd.Timestamp(last or FAR))]
     if equity.empty:
-        raise DataError(f"Portfolio {portfolio!r}: no session on record from {first} to {last}. Trade first: `cli trade`.")
+        raise DataError(f"Portfolio {portfolio!r}: no session on record from {first} to {last}. Trade first: `desk trade`.")
     days = [stamp.date() for stamp in equity["session"]]
     signals = _whole([ledger.signals(day) for day in days])
     answers = _whole([ledger.predictions(day).assign(session=pd.Timestamp(day)) for day in days])
@@ -189,7 +189,7 @@ def backtest_of(  # noqa: PLR0917  # a question of six parts
     from features.regime import with_vix
     from pipeline.bars import load_bars
 
-    frame, vix = load_bars(resources, last.isoformat(), list(symbols))
+    frame, vix = load_bars(resources.bars, last.isoformat(), symbols)
     bars = {str(symbol): with_vix(part.reset_index(drop=True), vix) for symbol, part in frame.groupby("symbol")}
     result = backtest(
         bars,

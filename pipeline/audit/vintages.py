@@ -16,7 +16,7 @@ import pandas as pd
 
 from core.errors import DataError
 from core.sessions import calendar, calendar_name, sessions_between
-from pipeline.resources import VIX
+from pipeline.bars import VIX
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -97,7 +97,7 @@ def read_known(resources: Resources, first: dt.date, last: dt.date, symbols: Seq
     vix = versions.pop(VIX, table.iloc[:0])
     missing = sorted(set(symbols) - set(versions))
     if missing:
-        raise DataError(f"No bars of {missing[0]} up to {last}. Load them: `cli ingest --full-history`.")
+        raise DataError(f"No bars of {missing[0]} up to {last}. Load them: `desk ingest --full-history`.")
     return Known(sessions, deadlines(sessions, name), versions, vix)
 
 

@@ -20,7 +20,7 @@ from core.failpoints import reach
 from core.models import WORKING, Leg, OrderState
 from core.sessions import open_of
 from pipeline.accounts.valuation import cash_at, cash_usd, closing_prices, fill_query_start, peak_equity_usd, positions_at
-from pipeline.bars import bars_by_symbol
+from pipeline.bars import VIX, bars_by_symbol
 from pipeline.execution.order_checks import (
     check_decided_once,
     check_evidence,
@@ -39,7 +39,7 @@ from pipeline.execution.step_results import (
     ValueRecorded,
 )
 from pipeline.research.portfolio import objection
-from pipeline.resources import VIX, Resources, live
+from pipeline.resources import Resources, live
 from pipeline.risk.pre_send import gate_of
 from pipeline.risk.review import check_risk
 from pipeline.signals import signals_of
@@ -96,7 +96,7 @@ def candidates(session: str, *, resources: Resources | None = None) -> SignalsSt
     reason = rerun_rules(resources).why_inputs_stand(dt.date.fromisoformat(session), resources.strategies)
     if reason is not None:
         return SignalsStored(session, reason=reason)
-    signals = _signals_at(session, bars_by_symbol(resources, session), resources.strategies)
+    signals = _signals_at(session, bars_by_symbol(resources.bars, session, resources.universe()), resources.strategies)
     if not signals.empty:
         resources.ledger.save_signals(signals)
     reach("candidates.saved")

@@ -8,7 +8,7 @@ the rest as every order is sent. It concerns the present alone: a check for a se
 from __future__ import annotations
 
 import datetime as dt
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from core.models import OrderIntent, Position
     from monitoring.alerts import Alerts
     from pipeline.accounts.trading_account import TradingAccount
+    from pipeline.sessions import SessionChoice
     from trading.brokers.placing import PreSendCheck
     from trading.watch import PriceSeen
 
@@ -115,22 +116,20 @@ class WatchParts:
     exit_of: Callable[[Position], OrderIntent | None]
 
 
-def choose_session(
-    given: str | None, logical_date: dt.datetime | None, *, resources: Resources | None = None
-) -> dict[str, Any]:
-    """Return the session to watch now: session, trades (True when there is something to watch), reason (why not)."""
+def choose_session(given: str | None, logical_date: dt.datetime | None, *, resources: Resources | None = None) -> SessionChoice:
+    """Return the session to watch now, with the reason when there is nothing to watch."""
     resources = resources or live()
     chosen = sessions.session_in_progress(given, logical_date, resources=resources)
     elsewhere = ELSEWHERE.get(resources.settings.broker)
-    return chosen if elsewhere is None else {**chosen, "trades": False, "reason": elsewhere}
+    return chosen if elsewhere is None else replace(chosen, trades=False, reason=elsewhere)
 
 
 def watch(session: str, *, resources: Resources | None = None) -> PositionCheck:
     """Check the positions for the scheduled run of a session; a session not in progress any more is only reported."""
     resources = resources or live()
     chosen = choose_session(session, None, resources=resources)
-    if not chosen["trades"]:
-        return PositionCheck(resources.clock(), reason=chosen["reason"])
+    if not chosen.trades:
+        return PositionCheck(resources.clock(), reason=chosen.reason)
     return check_positions(resources=resources)
 
 

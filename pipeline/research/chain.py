@@ -53,7 +53,7 @@ def plan(
     names = tuple(strategies) or tuple(STRATEGIES)
     for name in names:
         make_strategy(name)
-    bars = bars_by_symbol(resources, session)
+    bars = bars_by_symbol(resources.bars, session, resources.universe())
     wanted = tuple(symbols) or tuple(sorted(bars))
     for symbol in wanted:
         if symbol not in bars:
@@ -62,7 +62,7 @@ def plan(
     if len(sessions) <= 2 * holdout_sessions:
         raise ConfigError(
             f"Held-out sessions: expected less than half of the {len(sessions)} stored up to {session}, found"
-            f" {holdout_sessions}. Ask for fewer with --holdout-sessions, or load more: `cli ingest --full-history`."
+            f" {holdout_sessions}. Ask for fewer with --holdout-sessions, or load more: `desk ingest --full-history`."
         )
     split = pd.Timestamp(sessions[-holdout_sessions - 1]).date().isoformat()
     return Plan(session, split, names, wanted, vix_gate)

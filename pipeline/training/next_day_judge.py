@@ -130,7 +130,7 @@ def fresh_rows(resources: Resources, first: dt.date, day: dt.date) -> pd.DataFra
     """Targets and FEATURES of the sessions from the first on whose next close is known at a day's close."""
     from ml.next_day.next_day import targets
 
-    known = [targets(bars) for bars in bars_by_symbol(resources, day.isoformat()).values()]
+    known = [targets(bars) for bars in bars_by_symbol(resources.bars, day.isoformat(), resources.universe()).values()]
     rows = pd.concat(known, ignore_index=True)
     rows = rows[rows["session"] >= pd.Timestamp(first)].sort_values(["event_timestamp", "symbol"], ignore_index=True)
     if rows.empty:
@@ -154,7 +154,7 @@ def _follow(
         return decision
     if resources.settings.ab_approval or not promote:
         if tell:
-            command = f"cli models promote {challenger} --model {name} --reason WHY"
+            command = f"desk models promote {challenger} --model {name} --reason WHY"
             resources.alerts.send(
                 f"{name}: version {challenger} may be promoted", f"{experiment.name}: {reason}\nBy: {command}"
             )

@@ -13,10 +13,10 @@ import pandas as pd
 import structlog
 
 from core.errors import ConfigError, DataError
-from pipeline.bars import bars_by_symbol
+from pipeline.bars import VIX, bars_by_symbol
 from pipeline.research.backtest import run_backtest
 from pipeline.research.backtest_evidence import BENCHMARK
-from pipeline.resources import VIX, Resources, live
+from pipeline.resources import Resources, live
 from pipeline.signals import joint_name
 from pipeline.training import champion_comparison
 
@@ -63,7 +63,7 @@ def run(session: str, *, resources: Resources | None = None) -> dict[str, Any]:
     resources = resources or live()
     with in_turn(resources.engine, MLFLOW):  # the first to ask creates MLflow's tables
         resources.registry.check()
-    as_of, bars = resources.clock(), bars_by_symbol(resources, session)
+    as_of, bars = resources.clock(), bars_by_symbol(resources.bars, session, resources.universe())
     dataset = build_dataset(resources, bars)
     settings = resources.settings
     result = train(
@@ -123,7 +123,7 @@ def build_dataset(
     if not sum(map(len, found)):
         raise DataError(
             f"Training: {joint_name(rules)} saw no entry in the bars of {len(bars)} symbols: there is nothing to learn. "
-            "Load more history (`cli ingest --full-history`) or look at its parameters (`cli params show`)."
+            "Load more history (`desk ingest --full-history`) or look at its parameters (`desk params show`)."
         )
     candidates = pd.concat([part for part in found if len(part)], ignore_index=True)
     candidates = candidates.sort_values(["event_timestamp", "symbol", "strategy"], ignore_index=True)

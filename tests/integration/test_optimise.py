@@ -13,10 +13,11 @@ from typer.testing import CliRunner
 from core.errors import ConfigError, UnknownSymbol
 from core.settings import get_settings
 from desk.cli.app import cli
+from pipeline.bars import VIX
 from pipeline.research import walk_forward
 from pipeline.research.walk_forward import EXPERIMENT, WalkForward
 from pipeline.research.walk_forward_window import Plan
-from pipeline.resources import VIX, Resources, live
+from pipeline.resources import Resources, live
 from research.search import Best, Constraints, Refused
 from storage.research.runs import latest_run
 from storage.research.tables import trials as ledger
@@ -222,7 +223,7 @@ def environment(desk: Resources, monkeypatch: pytest.MonkeyPatch) -> Iterator[No
 
 @pytest.mark.usefixtures("environment")
 def test_the_verb_prints_the_record_its_weight_and_the_parameters() -> None:
-    arguments = ["optimize", "--strategy", "gap", "--session", "2018-12-31", "--trials", "4", "--sampler", "grid"]
+    arguments = ["optimise", "--strategy", "gap", "--session", "2018-12-31", "--trials", "4", "--sampler", "grid"]
     arguments += ["--train-sessions", "250", "--test-sessions", "250", "--anchored", "--symbols", "AAA"]
 
     strict = CliRunner().invoke(cli, arguments)

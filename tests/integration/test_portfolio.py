@@ -12,9 +12,10 @@ import pytest
 from core.errors import ConfigError, DataError, UnknownSymbol
 from core.models import Leg
 from core.sessions import close_of
+from pipeline.bars import VIX
 from pipeline.execution import daily_trade
 from pipeline.research import chain, portfolio
-from pipeline.resources import VIX, Resources
+from pipeline.resources import Resources
 from storage.research.portfolios import latest_portfolio, latest_validation, save_portfolio, save_validation
 from tests.standins.evidence import vouch
 from tests.standins.feed import walk
@@ -118,9 +119,9 @@ def test_what_cannot_be_researched_is_said_first(desk: Resources) -> None:
         chain.plan(LAST, STRATEGIES, ["AAAA"], resources=desk)
     with pytest.raises(ConfigError, match="less than half"):
         chain.plan(LAST, STRATEGIES, holdout_sessions=1500, resources=desk)
-    with pytest.raises(DataError, match="cli sweep"):
+    with pytest.raises(DataError, match="desk sweep"):
         portfolio.ranked(LAST, resources=desk)
-    with pytest.raises(DataError, match="cli allocate"):
+    with pytest.raises(DataError, match="desk allocate"):
         portfolio.validate_risk(LAST, resources=desk)
     planned(desk)
     with pytest.raises(DataError, match="lower --min-trades"):
