@@ -91,8 +91,8 @@ def halt_state(
     resources = state_of(request).resources
     wanted = portfolio or resources.settings.portfolio
     found = resources.halts.current(wanted)
-    if kill_switch.halt_file(resources).exists():
-        return HaltState(portfolio=wanted, halted=True, reason=kill_switch.standing(resources))
+    if kill_switch.halt_file(resources.data_dir).exists():
+        return HaltState(portfolio=wanted, halted=True, reason=kill_switch.halt_reason(resources))
     return HaltState(portfolio=wanted, halted=False) if found is None else state_of_halt(found)
 
 

@@ -184,7 +184,7 @@ def _model(resources: Resources, day: dt.date) -> str:
 
 def _attention(resources: Resources, day: dt.date) -> list[str]:
     """What a person must look at: a halt, a portfolio that may not trade, differences, orders in doubt, what went silent."""
-    halted, objects = kill_switch.standing(resources), objection(resources, day)
+    halted, objects = kill_switch.halt_reason(resources), objection(resources, day)
     said = [f"Trading is {halted}."] if halted else []
     said += [objects] if objects else []
     seen = resources.reconciliations.last(resources.settings.portfolio)

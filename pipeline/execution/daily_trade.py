@@ -39,7 +39,7 @@ from pipeline.execution.rerun_rules import (
 )
 from pipeline.research.portfolio import objection
 from pipeline.resources import VIX, Resources, live
-from pipeline.risk.pre_send import gate_of
+from pipeline.risk.pre_send import pre_send_checks
 from pipeline.risk.review import review
 from pipeline.signals import signals_of
 from pipeline.training.ab_assignment import decided_by_arms
@@ -146,7 +146,7 @@ def place(session: str, *, resources: Resources | None = None) -> dict[str, Any]
         reach("place.locked")
         if is_past(resources, dt.date.fromisoformat(session)):
             return outcome | {"reason": PAST}
-        return outcome | _place(resources, session, gate_of(resources, lock))
+        return outcome | _place(resources, session, pre_send_checks(lock, resources=resources))
 
 
 def confirm(session: str, *, resources: Resources | None = None) -> dict[str, Any]:

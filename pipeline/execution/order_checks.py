@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from core.errors import UnknownSymbol
 from core.models import Leg, Origin, Refused
-from pipeline.risk.pre_send import event
+from pipeline.risk.objection import risk_event
 from storage.trading.evidence import REMEDIES
 from trading.decide import Refusal
 
@@ -46,7 +46,7 @@ def on_grid(
         if reason is None:
             going.append(sized)
         else:
-            resources.ledger.save_risk_events([event(order, reason, {"says": words, "decided": float(order.quantity)})])
+            resources.ledger.save_risk_events([risk_event(order, reason, {"says": words, "decided": float(order.quantity)})])
             refused.append(Refusal(order.strategy, order.symbol, day, reason))
     return tuple(going), refused
 

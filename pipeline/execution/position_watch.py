@@ -18,8 +18,8 @@ from core.models import FINAL, SENT, OrderState
 from core.sessions import calendar_name, close_of, is_session, open_of
 from pipeline import sessions
 from pipeline.resources import Resources, live
-from pipeline.risk import exit_orders
-from pipeline.risk.pre_send import gate_of
+from pipeline.risk.exit_orders import WATCH, ExitOrders, working_exits
+from pipeline.risk.pre_send import pre_send_checks
 from storage.locks import executor_lock
 from trading.brokers.children import KINDS
 from trading.brokers.intake import collect
@@ -116,7 +116,7 @@ def look(*, resources: Resources | None = None, prices: Prices | None = None) ->
     if done.reason:
         return done
     with executor_lock(resources.engine, resources.settings.portfolio) as lock:
-        _Watch(resources, prices or resources.alpaca_data, gate_of(resources, lock), done).run()
+        _Watch(resources, prices or resources.alpaca_data, pre_send_checks(lock, resources=resources), done).run()
     log.info("watched", **done.as_dict())
     return done
 
@@ -193,7 +193,7 @@ class _Watch:
         """
         resources, now, watched = self.resources, self.resources.clock(), []
         resting = {view.client_order_id for view in resources.patience.retrying()(resources.broker.open_orders)}
-        working = exit_orders.working(resources)
+        working = working_exits(resources.ledger, resources.settings.portfolio)
         for position in resources.ledger.positions(resources.settings.portfolio):
             if (position.stop_price is None and position.target_price is None) or not is_open(position.symbol, now):
                 continue
@@ -208,7 +208,7 @@ class _Watch:
 
     def _judge(self, position: Position, standing: OrderIntent | None, seen: PriceSeen | None) -> None:
         """Sell what has reached a barrier, and go on with an exit of the watch's own whatever the price says now."""
-        if standing is not None and standing.arm.startswith(exit_orders.WATCH):
+        if standing is not None and standing.arm.startswith(WATCH):
             self._send(position, standing, f"its exit {standing.client_order_id} goes on")
             return
         resources, now = self.resources, self.resources.clock()
@@ -226,7 +226,7 @@ class _Watch:
 
     def _leave(self, position: Position, standing: OrderIntent | None, barrier: str, seen: PriceSeen) -> None:
         """Order the exit of a position whose barrier is reached: one that waits to be sent, else one of the watch's own."""
-        order = standing or exit_orders.exit_of(self.resources, position, exit_orders.WATCH)
+        order = standing or ExitOrders.of(self.resources).exit_for(position, WATCH)
         if order is None:
             self._refuse(position, NOT_AT_VENUE, {"quantity": str(position.quantity)}, "the venue does not hold it")
             return

@@ -147,7 +147,7 @@ def _halt(resources: Resources, differences: tuple[Difference, ...]) -> bool:
     stopping = [each for each in differences if each.halts]
     if not stopping:
         return False
-    if kill_switch.standing(resources) is None:
+    if kill_switch.halt_reason(resources) is None:
         words = "; ".join(f"{each.rule} {each.subject}: {each.expected} here, {each.found} there" for each in stopping)
         kill_switch.halt(words, kill_switch.RECONCILIATION, resources=resources)
     return True
