@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 KILL_SWITCH, HEARTBEAT, DATA_GUARD = "kill_switch", "heartbeat", "data_guard"
 
 
-class PreSendCheck(Protocol):
+class PreSendRule(Protocol):
     """One rule that an order must pass right before it is sent."""
 
     @property
@@ -102,7 +102,7 @@ class RiskChecks:
     One object serves one run: the broker's clock and calendar are read for its first entry alone, everything else each time.
     """
 
-    checks: tuple[PreSendCheck, ...]
+    checks: tuple[PreSendRule, ...]
     ledger: Ledger
 
     def __call__(self, order: OrderIntent) -> str | None:

@@ -27,10 +27,10 @@ from trading.decide import Refusal
 from trading.drawdown import Level, drawdown_pct
 from trading.portfolio import account as value_account
 from trading.portfolio import trades_of
-from trading.risk_manager import RiskManager, Rules, Situation, lines_of
+from trading.risk_manager import RiskManager, RiskRules, Situation, lines_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     import pandas as pd
 
@@ -40,9 +40,9 @@ if TYPE_CHECKING:
     from pipeline.resources import Resources
     from storage.trading.ledger import Ledger
     from trading.drawdown import DrawdownLimits
+    from trading.order_check import Intents, OrderContext
 
 log = structlog.get_logger()
-Orders = tuple["OrderIntent", ...]
 
 
 @dataclass(frozen=True)
@@ -110,7 +110,7 @@ class DrawdownReview:
             )
         return breach if level is Level.HALT and self.mode == ENFORCE else None
 
-    def sell(self, day: dt.date, breach: DrawdownBreach, intents: Orders, entries: Sequence[OrderIntent]) -> list[Refusal]:
+    def sell(self, day: dt.date, breach: DrawdownBreach, intents: Intents, entries: Sequence[OrderIntent]) -> list[Refusal]:
         """Halt, cancel and flatten; drop the day's orders, and return a refusal of each new entry."""
         reason = f"drawdown {breach.found_pct:.2f} % at the close of {day} (limit {breach.limit_pct:g} %)"
         if self.switch.halt_reason() is None:
@@ -129,7 +129,7 @@ class DrawdownReview:
 
 @dataclass(frozen=True)
 class RiskReview:
-    """Checks a day's orders against drawdown, data-guard and the risk manager's rules.
+    """Checks a day's orders against drawdown, data-guard and the risk rules: a `trading.order_check.OrderCheck`.
 
     Attributes
     ----------
@@ -163,16 +163,13 @@ class RiskReview:
             cools_down=settings.risk_cool_down_sessions is not None,
         )
 
-    def check(self, day: dt.date, intents: Orders, on_record: Collection[str]) -> tuple[Orders, list[Refusal]]:
+    def __call__(self, context: OrderContext, intents: Intents) -> tuple[Intents, list[Refusal]]:
         """Check the orders decided at a session; orders on record pass as they are.
 
-        Returns
-        -------
-        orders
-            Those to record and send, some of them perhaps smaller.
-        refused
-            One a symbol and rule; the row with its numbers is stored.
+        New entries may become smaller or be refused, one refusal a symbol and rule; the rows with the numbers are stored. After
+        a drawdown that sells everything nothing passes.
         """
+        day = context.session
         ledger, portfolio = self.account.ledger, self.account.portfolio
         orders = [order for order, _ in ledger.open_orders(portfolio)]
         positions = ledger.positions(portfolio)
@@ -180,13 +177,13 @@ class RiskReview:
         market = self._market(day, symbols)
         before = [order for order in orders if order.decision_session < day]
         equity = value_account(cash_usd(self.account), positions, before, market.prices).equity_usd
-        entries = [order for order in intents if order.leg is Leg.ENTRY and order.client_order_id not in on_record]
+        entries = context.new_entries(intents)
         breach = self.drawdown.check(day, equity)
         if breach is not None:
             return (), self.drawdown.sell(day, breach, intents, entries)
         if self.data_guard is not None and entries:
             self.data_guard.check(day, {order.symbol for order in entries}, strict=self.strict)
-        ordered = [*orders, *(each for each in intents if each.client_order_id in on_record)]
+        ordered = [*orders, *(each for each in intents if not context.is_new(each))]
         session = max((order.session for order in intents), default=day)
         situation = Situation(
             equity_usd=equity,
@@ -198,11 +195,11 @@ class RiskReview:
             volume=self._mean_volume(market.bars),
             sessions_since_loss=sessions_since_loss(ledger, portfolio, day) if self.cools_down else {},
         )
-        new = [order for order in intents if order.client_order_id not in on_record]
+        new = [order for order in intents if context.is_new(order)]
         reviewed = self.rules.review(new, situation, first=ranking(ledger, day))
         ledger.save_risk_events([risk_event(each.order, each.rule, each.details()) for each in reviewed.findings])
         passed = {order.client_order_id: order for order in reviewed.orders}
-        going = {*on_record, *passed}
+        going = {*context.on_record, *passed}
         kept = tuple(passed.get(each.client_order_id, each) for each in intents if each.client_order_id in going)
         refused = [each for each in reviewed.findings if each.refused]
         return kept, [Refusal(each.order.strategy, each.order.symbol, day, each.rule) for each in refused]
@@ -223,15 +220,10 @@ class RiskReview:
         return {str(symbol): float(shares) for symbol, shares in recent.groupby("symbol")["volume"].mean().items()}
 
 
-def review(resources: Resources, day: dt.date, intents: Orders, known: set[str]) -> tuple[Orders, list[Refusal]]:
-    """Check a day's orders; see `RiskReview.check`."""
-    return RiskReview.of(resources).check(day, intents, known)
-
-
 def risk_manager(resources: Resources) -> RiskManager:
     """Build the risk manager of the settings."""
     settings = resources.settings
-    rules = Rules(
+    rules = RiskRules(
         max_symbol_pct=settings.risk_max_symbol_pct,
         max_net_pct=settings.risk_max_net_pct,
         max_entries_a_day=settings.risk_max_entries_a_day,

@@ -143,7 +143,7 @@ class VenueClock:
 
 @dataclass(frozen=True)
 class ClockCheck:
-    """Refuse entries while the broker's clock differs from ours: a `pre_send.PreSendCheck`."""
+    """Refuse entries while the broker's clock differs from ours: a `pre_send.PreSendRule`."""
 
     venue: VenueClock
     rule: str = CLOCK
@@ -155,7 +155,7 @@ class ClockCheck:
 
 @dataclass(frozen=True)
 class CalendarCheck:
-    """Refuse entries while the broker's calendar differs from ours: a `pre_send.PreSendCheck`."""
+    """Refuse entries while the broker's calendar differs from ours: a `pre_send.PreSendRule`."""
 
     venue: VenueClock
     rule: str = CALENDAR

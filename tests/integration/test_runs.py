@@ -9,9 +9,9 @@ import pandas as pd
 import pytest
 
 from core.errors import DataError
-from pipeline.bars import bars_by_symbol
+from pipeline.bars import VIX, bars_by_symbol
 from pipeline.research import backtest, backtest_report, sweep
-from pipeline.resources import VIX, Resources
+from pipeline.resources import Resources
 from storage.research.runs import find_run, frames_of, list_runs
 from tests.standins.feed import walk
 from trading.strategies.registry import make_strategy
@@ -51,17 +51,17 @@ def test_a_backtest_is_weighed_stored_and_reported(desk: Resources) -> None:
 def test_every_different_backtest_counts_once_against_its_strategy(desk: Resources) -> None:
     for params in ({"oversold": 35.0}, {"oversold": 40.0}, {"oversold": 35.0}):
         last = backtest.run(LAST, resources=desk, strategy=make_strategy("rsi", params))
-    gated = backtest.run(LAST, resources=desk, strategy=make_strategy("rsi", {"oversold": 35.0}, vix_gate=True))
+    filtered = backtest.run(LAST, resources=desk, strategy=make_strategy("rsi", {"oversold": 35.0}, vix_filter=True))
     sweep.run(LAST, ["rsi"], resources=desk)
 
     assert last["trials"] == 2, "the third was the first again"
-    assert gated["trials"] == 3, "a gate makes another backtest of the same rule"
+    assert filtered["trials"] == 3, "a filter makes another backtest of the same rule"
     assert desk.trials.count("rsi") == 5, "and a sweep over two symbols two more"
     assert last["deflated_sharpe"] < last["probabilistic_sharpe"], "two were tried"
 
 
 def test_a_run_is_found_by_the_beginning_of_its_id_and_what_is_stored_is_what_was_made(desk: Resources) -> None:
-    made = backtest.run_backtest(desk, bars_by_symbol(desk, LAST), kind="unfiltered")
+    made = backtest.run_backtest(desk, bars_by_symbol(desk.bars, LAST, desk.universe()), kind="unfiltered")
     run = list_runs(desk.engine)[0]
 
     trades, equity = frames_of(desk.engine, run.run_id)
