@@ -35,12 +35,14 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from core.models import OrderIntent
+    from core.settings import Settings
     from monitoring.alerts import Alerts
     from pipeline.accounts.trading_account import TradingAccount
     from pipeline.resources import Resources
     from storage.trading.ledger import Ledger
     from trading.drawdown import DrawdownLimits
     from trading.order_check import Intents, OrderContext
+    from trading.risk import Limits
 
 log = structlog.get_logger()
 
@@ -154,7 +156,7 @@ class RiskReview:
         settings = resources.settings
         return cls(
             account=resources.account,
-            rules=risk_manager(resources),
+            rules=risk_manager(settings, resources.limits),
             drawdown=DrawdownReview.of(resources),
             data_guard=None if settings.data_guard == "off" else DataGuard.of(resources),
             strict=settings.data_guard == "strict",
@@ -220,9 +222,8 @@ class RiskReview:
         return {str(symbol): float(shares) for symbol, shares in recent.groupby("symbol")["volume"].mean().items()}
 
 
-def risk_manager(resources: Resources) -> RiskManager:
+def risk_manager(settings: Settings, limits: Limits) -> RiskManager:
     """Build the risk manager of the settings."""
-    settings = resources.settings
     rules = RiskRules(
         max_symbol_pct=settings.risk_max_symbol_pct,
         max_net_pct=settings.risk_max_net_pct,
@@ -233,7 +234,7 @@ def risk_manager(resources: Resources) -> RiskManager:
         scale_low_pct=settings.risk_scale_low_pct,
         scale_high_pct=settings.risk_scale_high_pct,
     )
-    return RiskManager(resources.limits, rules)
+    return RiskManager(limits, rules)
 
 
 def entries_on_record(ledger: Ledger, portfolio: str, day: dt.date, session: dt.date) -> dict[str, int]:

@@ -84,7 +84,7 @@ def test_the_evening_goes_on_with_the_rest(database_settings: Settings, changes:
 
     assert (outcome.placed, outcome.refused) == (1, 0)
     last = float(walk("GON", START, GONE)["close"].iloc[-1])
-    assert recorded["equity_usd"] == pytest.approx(float(desk.broker.cash_usd()) + 10 * last)
+    assert recorded.equity_usd == pytest.approx(float(desk.broker.cash_usd()) + 10 * last)
     assert reconcile.reconcile(session, resources=desk).differences == ()
 
 
