@@ -68,7 +68,7 @@ class ExitOrders:
         decided, session = self.sessions_for(position.symbol, day)
         quantity = self._quantity_at_venue(position)
         if quantity <= 0:
-            log.error("position_not_at_venue", symbol=position.symbol, quantity=str(position.quantity), remedy="cli reconcile")
+            log.error("position_not_at_venue", symbol=position.symbol, quantity=str(position.quantity), remedy="desk reconcile")
             return None
         order = exit_order(position, decision_session=decided, session=session, origin=ORIGINS[arm])
         order = replace(order, quantity=quantity)

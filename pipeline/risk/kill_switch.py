@@ -65,7 +65,7 @@ class KillSwitch:
         log.warning("trading_halted", portfolio=turned.portfolio, reason=turned.reason, author=turned.author)
         self.alerts.send(
             f"Trading of {turned.portfolio} is halted",
-            f"{turned.author}: {turned.reason}\nNothing is opened until a person runs `cli resume --reason ...`.",
+            f"{turned.author}: {turned.reason}\nNothing is opened until a person runs `desk resume --reason ...`.",
             "critical",
         )
         return turned
