@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pipeline.resources import Resources
-from pipeline.risk.pre_send import gate
+from pipeline.risk.pre_send import risk_checks
 from tests.integration.test_kill_switch import entry
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ def wait_for(what: Callable[[], bool], seconds: float = 60.0) -> None:
 
 def test_a_killed_worker_leaves_a_heartbeat_that_grows_old_and_then_nothing_is_opened(database_settings: Settings) -> None:
     desk = Resources(database_settings.model_copy(update={"heartbeat_max_age_seconds": 2.0}))
-    ask = gate(desk)
+    ask = risk_checks(resources=desk)
     with worker(database_settings) as process:
         wait_for(lambda: desk.heartbeats.last("main") is not None)
         assert ask(entry()) is None
