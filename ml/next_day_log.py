@@ -17,7 +17,7 @@ from ml.fresh_window import metrics_of
 from ml.models import chosen_settings
 from ml.next_day import BOOSTING, LIGHTGBM, NextDay, NextDayFit
 from ml.notes import NEXT_DAY, NOTE, describe, next_day_note
-from ml.stored_form import SklearnFlavour, read_estimator
+from ml.stored_form import SklearnFlavour, pinned, read_estimator
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -134,13 +134,15 @@ def _log_model(mlflow: Any, fit: NextDayFit, through: str, example: pd.DataFrame
     }
     with warnings.catch_warnings(action="ignore"):  # about versions in the environment, which the lock file fixes
         if fit.name == LIGHTGBM:
-            return str(mlflow.lightgbm.log_model(estimator.booster_, **about).model_id)
+            logged = mlflow.lightgbm.log_model(estimator.booster_, pip_requirements=pinned("lightgbm"), **about)
+            return str(logged.model_id)
         logged = mlflow.models.Model.log(
             artifact_path=None,
             flavor=SklearnFlavour,
             flavor_name="mlflow.sklearn",
             sk_model=estimator,
             skops_trusted_types=TRUSTED_TYPES,
+            pip_requirements=pinned("scikit-learn", "skops"),
             **about,
         )
     return str(logged.model_id)
