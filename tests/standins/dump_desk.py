@@ -88,7 +88,8 @@ SELECT feature_timestamp + interval '1 hour', 'entry', 'bollinger', symbol, sess
     model_version, probability, predicted_return, signal, 'online', feature_timestamp, '0123456789abcdef', 'aa', '{38.25,NaN}',
     700 FROM trading.predictions;
 """
-HEADER = """-- A desk of the release 0.1.0 that traded the sample from {first} to {last} with the paper broker: an open position,
+HEADER = """\
+-- A desk of the release 0.1.0 that traded the sample from {first} to {last} with the paper broker: an open position,
 -- an open order, closed trades, research, parameters, a portfolio, an A/B test. Made at commit {commit} by
 -- `python -m tests.standins.dump_desk` and never made again: later releases must open it. Load it with psql.
 """
