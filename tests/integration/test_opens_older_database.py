@@ -21,14 +21,15 @@ from alembic.config import Config
 from alembic.script import ScriptDirectory
 
 from core.models import OrderState, Side
-from pipeline import featurize, ingest, trade
-from pipeline.portfolio import objection
+from pipeline.accounts.valuation import last_recorded_session
+from pipeline.data import build_features as feature_step
+from pipeline.data import ingest
+from pipeline.execution import daily_trade
+from pipeline.research.portfolio import objection
 from pipeline.resources import VIX, Resources
-from pipeline.worth import recorded
-from storage import halts
 from storage.engine import MIGRATIONS
-from storage.portfolios import latest_portfolio, latest_validation
-from storage.runs import frames_of, latest_run
+from storage.research.portfolios import latest_portfolio, latest_validation
+from storage.research.runs import frames_of, latest_run
 from tests.standins.dump_desk import LAST, LOADED, PROGRAMS
 from tests.standins.predictions import PredictionStandIn
 
@@ -114,7 +115,7 @@ def test_the_book_is_read_as_it_was(desk: Resources) -> None:
     assert trades["reason"].tolist() == ["stop"] * 6
     assert 100_000 + trades["pnl_usd"].sum() - 1.054953 * 2631.3862790214 * 1.0001 == pytest.approx(CASH)
     assert len(desk.ledger.fills("main")) == 13
-    assert recorded(desk) == DAY
+    assert last_recorded_session(desk.ledger, "main") == DAY
     assert equity["equity_usd"].iloc[-1] == 98194.1562190629
     assert (len(equity), equity["session"].iloc[0]) == (14, pd.Timestamp("2018-12-03"))
 
@@ -156,7 +157,7 @@ def test_research_and_decisions_about_models_are_read_as_they_were(desk: Resourc
     assert run is not None
     assert portfolio is not None
     trades, equity = frames_of(desk.engine, run.run_id)
-    validation, halt = latest_validation(desk.engine, portfolio.id), halts.current(desk.engine, "main")
+    validation, halt = latest_validation(desk.engine, portfolio.id), desk.halts.current("main")
     (experiment,) = desk.experiments.of("entry-filter", "1")
     (promotion,) = desk.promotions.history("entry-filter")
 
@@ -176,8 +177,8 @@ def test_the_next_session_trades_on_it(trading: Resources) -> None:
     day, before, (held,) = NEXT.isoformat(), trading.ledger.trades("main"), trading.ledger.positions("main")
     ingest.fetch_symbols(day, [VIX], resources=trading)
     ingest.fetch_symbols(day, trading.universe(), resources=trading)
-    assert featurize.run(day, resources=trading)["written"] == 2, "no feature of an older session has changed"
-    for step in (trade.settle, trade.candidates, trade.predict, trade.place, trade.record):
+    assert feature_step.run(day, resources=trading)["written"] == 2, "no feature of an older session has changed"
+    for step in (daily_trade.settle, daily_trade.candidates, daily_trade.predict, daily_trade.place, daily_trade.record):
         step(day, resources=trading)
 
     bar = trading.bars.read(["^IXIC"], start=NEXT, end=NEXT).iloc[0]
@@ -193,6 +194,6 @@ def test_the_next_session_trades_on_it(trading: Resources) -> None:
     assert float(trading.broker.cash_usd()) == pytest.approx(CASH + flow)
     assert trading.ledger.equity("main")["equity_usd"].iloc[-1] == pytest.approx(CASH + flow)
     assert trading.ledger.positions("main") == []
-    assert recorded(trading) == NEXT
+    assert last_recorded_session(trading.ledger, "main") == NEXT
     waiting = [(order.symbol, order.session, state) for order, state in trading.ledger.open_orders("main")]
     assert waiting == [(symbol, dt.date(2018, 12, 26), OrderState.ACCEPTED) for symbol in ("^GSPC", "^IXIC")]
