@@ -50,7 +50,7 @@ METHOD_PARAM = Param(
 def strategy_research() -> None:
     @task
     def make_plan(session: str, params: Any = None) -> dict[str, Any]:
-        """What is swept, and up to which session a choice may see."""
+        """Return the sweep's symbols and strategies, and the last session that a choice may see."""
         from pipeline.research import chain
 
         return chain.plan(
@@ -80,7 +80,7 @@ def strategy_research() -> None:
 
     @task
     def correlate(plan: dict[str, Any]) -> dict[str, Any]:
-        """Which of the best resemble each other, and which few do not."""
+        """Correlate the best, and pick a few that do not resemble each other."""
         from pipeline.research import chain
 
         return chain.correlate(chain.Plan.of(plan))

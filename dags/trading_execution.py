@@ -83,14 +83,14 @@ def trading_execution() -> None:  # noqa: C901  # one function a task
 
     @task
     def confirm(session: str) -> dict[str, Any]:
-        """What became of the orders at the broker."""
+        """Fetch the state of the orders at the broker."""
         from pipeline.execution import daily_trade
 
         return daily_trade.confirm(session).as_dict()
 
     @task
     def reconcile_after(session: str) -> dict[str, Any]:
-        """The same once the orders are placed."""
+        """Reconcile again once the orders are placed."""
         from pipeline.execution import reconcile
 
         return reconcile.reconcile(session).as_dict()

@@ -1,4 +1,4 @@
-"""From a request to its answer: find the features, predict, record the prediction. Knows no route.
+"""Answers of prediction requests: find the features, predict, record the prediction. Knows no route.
 
 There are two kinds of prediction. An entry: the probability that a candidate of a strategy wins, entered at the next open. The
 next day: the return of a symbol from this close to the next.
