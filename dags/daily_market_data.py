@@ -37,9 +37,9 @@ def daily_market_data() -> None:
         from pipeline import sessions
 
         chosen = sessions.choose_session(params["session"], dag_run.logical_date, scheduled=dag_run.run_type != "manual")
-        if not chosen["trades"]:
-            raise AirflowSkipException(chosen["reason"])
-        return chosen["session"]
+        if not chosen.trades:
+            raise AirflowSkipException(chosen.reason)
+        return chosen.session
 
     @task
     def list_symbols(session: str) -> list[str]:

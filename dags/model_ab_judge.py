@@ -50,9 +50,9 @@ def model_ab_judge() -> None:
         from pipeline import sessions
 
         chosen = sessions.newest_before(params["session"], dag_run.logical_date)
-        if not chosen["trades"]:
-            raise AirflowSkipException(chosen["reason"])
-        return chosen["session"]
+        if not chosen.trades:
+            raise AirflowSkipException(chosen.reason)
+        return chosen.session
 
     @task
     def judge(session: str) -> dict[str, Any]:

@@ -38,9 +38,9 @@ def model_monitoring() -> None:
         from pipeline import sessions
 
         chosen = sessions.newest_before(params["session"], dag_run.logical_date)
-        if not chosen["trades"]:
-            raise AirflowSkipException(chosen["reason"])
-        return chosen["session"]
+        if not chosen.trades:
+            raise AirflowSkipException(chosen.reason)
+        return chosen.session
 
     @task
     def look_for_drift(session: str) -> dict[str, Any]:

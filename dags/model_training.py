@@ -40,9 +40,9 @@ def model_training() -> None:
         from pipeline import sessions
 
         chosen = sessions.newest_before(params["session"], dag_run.logical_date)
-        if not chosen["trades"]:
-            raise AirflowSkipException(chosen["reason"])
-        return chosen["session"]
+        if not chosen.trades:
+            raise AirflowSkipException(chosen.reason)
+        return chosen.session
 
     @task(execution_timeout=dt.timedelta(hours=4), retries=1)
     def train(session: str) -> dict[str, Any]:

@@ -40,9 +40,9 @@ def position_watch() -> None:
         from pipeline.execution import position_watch
 
         chosen = position_watch.choose_session(params["session"], dag_run.logical_date)
-        if not chosen["trades"]:
-            raise AirflowSkipException(chosen["reason"])
-        return chosen["session"]
+        if not chosen.trades:
+            raise AirflowSkipException(chosen.reason)
+        return chosen.session
 
     @task(execution_timeout=dt.timedelta(minutes=4))
     def watch(session: str) -> dict[str, Any]:

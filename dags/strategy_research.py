@@ -55,9 +55,9 @@ def strategy_research() -> None:  # noqa: C901  # one function a task
         from pipeline import sessions
 
         chosen = sessions.newest_before(params["session"], dag_run.logical_date)
-        if not chosen["trades"]:
-            raise AirflowSkipException(chosen["reason"])
-        return chosen["session"]
+        if not chosen.trades:
+            raise AirflowSkipException(chosen.reason)
+        return chosen.session
 
     @task
     def make_plan(session: str, params: Any = None) -> dict[str, Any]:

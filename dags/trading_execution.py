@@ -46,9 +46,9 @@ def trading_execution() -> None:  # noqa: C901  # one function a task
         announced = [event.extra["session"] for event in (triggering_asset_events or {}).get(DAILY_FEATURES, [])]
         given = params["session"] or max(announced, default=None)
         chosen = sessions.newest_before(given, dag_run.logical_date)
-        if not chosen["trades"]:
-            raise AirflowSkipException(chosen["reason"])
-        return chosen["session"]
+        if not chosen.trades:
+            raise AirflowSkipException(chosen.reason)
+        return chosen.session
 
     @task
     def settle(session: str) -> dict[str, Any]:

@@ -1,27 +1,41 @@
-"""Read stored bars of the universe, whole or one frame a symbol with VIX, as features, strategies and backtests take them."""
+"""Stored bars as features, strategies and backtests take them: whole, by symbol with the VIX, or one close."""
 
 from __future__ import annotations
 
 import datetime as dt
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from features.regime import with_vix
-from pipeline.resources import VIX
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import pandas as pd
 
-    from pipeline.resources import Resources
+    from storage.market.bars import BarStore
+
+VIX: Final = "^VIX"
+RECENT = dt.timedelta(days=31)
 
 
-def load_bars(resources: Resources, session: str, symbols: list[str] | None = None) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Bars of the universe and of VIX up to `session`, each with `known_at`."""
+def load_bars(bars: BarStore, session: str, symbols: Sequence[str]) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Return the bars of the symbols and the bars of the VIX up to `session`, each with `known_at`."""
     end = dt.date.fromisoformat(session)
-    bars = resources.bars.read(symbols or resources.universe(), end=end)
-    return bars, resources.bars.read([VIX], end=end)
+    return bars.read(list(symbols), end=end), bars.read([VIX], end=end)
 
 
-def bars_by_symbol(resources: Resources, session: str) -> dict[str, pd.DataFrame]:
-    """Bars of each symbol up to `session`, with the VIX known at each close."""
-    bars, vix = load_bars(resources, session)
-    return {str(symbol): with_vix(group.reset_index(drop=True), vix) for symbol, group in bars.groupby("symbol")}
+def bars_by_symbol(bars: BarStore, session: str, symbols: Sequence[str]) -> dict[str, pd.DataFrame]:
+    """Return the bars of each symbol up to `session`, with the VIX known at each close."""
+    frame, vix = load_bars(bars, session, symbols)
+    return {str(symbol): with_vix(group.reset_index(drop=True), vix) for symbol, group in frame.groupby("symbol")}
+
+
+def close_at(bars: BarStore, symbol: str, day: dt.date) -> float | None:
+    """Return the newest close of a symbol at or before a day, at most a month old; None when there is none."""
+    frame = bars.read([symbol], start=day - RECENT, end=day)
+    return None if frame.empty else float(frame.sort_values("session")["close"].iloc[-1])
+
+
+def mark_at(bars: BarStore, symbol: str, day: dt.date) -> float | None:
+    """Return the newest close of a symbol at or before a day, however old; None when there never was one."""
+    return bars.last_closes([symbol], day).get(symbol, (day, None))[1]

@@ -1,15 +1,14 @@
-"""The one composition root: builds every adapter from the settings, lazily and once a process. Nothing else constructs them."""
+"""The composition root: build every adapter from the settings, on first use and once a process."""
 
 from __future__ import annotations
 
 import datetime as dt
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING
 
 import structlog
 
-from core.errors import ConfigError
 from core.log import configure_logging
 from core.settings import Settings, get_settings
 from pipeline.stores import Stores
@@ -18,7 +17,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from pydantic import SecretStr
     from sqlalchemy import Engine
 
     from ingestion.providers.base import Provider
@@ -42,29 +40,35 @@ if TYPE_CHECKING:
     from trading.strategies.base import Strategy
 
 log = structlog.get_logger()
-VIX = "^VIX"
 
 
 def utc_now() -> dt.datetime:
-    """The wall clock, aware."""
+    """Return the present moment, aware."""
     return dt.datetime.now(dt.UTC)
 
 
 @dataclass
 class Resources(Stores):
-    """The desk's adapters. Tests pass their own settings, clock or parts."""
+    """The desk's adapters, each built on first use. Tests pass their own settings, clock or parts.
+
+    Attributes
+    ----------
+    as_of
+        Moment (aware) at which strategy parameters and earnings dates are read; None reads the newest.
+    """
 
     settings: Settings
     clock: Callable[[], dt.datetime] = field(default=utc_now)
+    as_of: dt.datetime | None = None
 
     @property
     def data_dir(self) -> Path:
-        """Where everything local lives, absolute."""
+        """Absolute path of the folder for everything local."""
         return self.settings.data_dir.absolute()
 
     @property
     def historical(self) -> bool:
-        """Whether the provider is a finished history, at which nobody could have watched the bars arrive."""
+        """True when the provider is a finished history, whose bars nobody could have watched arrive."""
         return self.settings.provider in {"sample", "files"}
 
     @cached_property
@@ -83,7 +87,7 @@ class Resources(Stores):
 
     @cached_property
     def provider(self) -> Provider:
-        """Where bars come from."""
+        """The source of bars."""
         from ingestion.providers.registry import make_provider
 
         return make_provider(self.settings)
@@ -137,36 +141,36 @@ class Resources(Stores):
 
     @cached_property
     def strategies(self) -> tuple[Strategy, ...]:
-        """The strategies that trade (`STRATEGIES`), with the parameters in force, behind their gates, where switched on."""
+        """The strategies that trade (`STRATEGIES`), with the parameters in force, their filters, and their switches."""
         from pipeline.strategies import switched
         from trading.strategies.earnings import EarningsGate
         from trading.strategies.gate import gated
 
         calendar = self._earnings_calendar() if self.settings.earnings_gate else None
-        found = []
+        traded = []
         for name, rule in zip(self.settings.strategies, self.candidate_strategies, strict=True):
             strategy = gated(rule)
             strategy = strategy if calendar is None else EarningsGate(strategy, calendar)
-            found.append(switched(strategy, name, self._in_force))
-        return tuple(found)
+            traded.append(switched(strategy, name, self._in_force))
+        return tuple(traded)
 
     @cached_property
     def candidate_strategies(self) -> tuple[Strategy, ...]:
-        """The same rules without gates and switches: what the entry filter learns from, in every regime, VIX known or not."""
+        """The same rules without filters and switches: the entry filter learns from them in every regime, VIX known or not."""
         from pipeline.strategies import desk_rules
 
         return desk_rules(self.settings.strategies, self._in_force)
 
     @cached_property
     def _in_force(self) -> Snapshot:
-        """Parameters of the moment they are first asked for: every step of a process decides by the same ones."""
-        return self.parameters.as_of(None)
+        """Parameters in force at the first use: every step of a process decides by the same ones."""
+        return self.parameters.as_of(self.as_of)
 
     def _earnings_calendar(self) -> dict[str, tuple[dt.date, ...]]:
-        """Known announcement dates; says which symbols nothing holds back for want of a date."""
+        """Announcement dates by symbol; log the symbols that have no date ahead and so are never held back."""
         from trading.strategies.earnings import lapsed
 
-        dates = self.earnings.calendar()
+        dates = self.earnings.calendar(self.as_of)
         if not dates:
             log.warning("earnings_calendar_empty", remedy="cli earnings --file FILE, or --from-yfinance")
         elif not self.historical and (names := lapsed(dates, self.clock().date())):
@@ -182,7 +186,7 @@ class Resources(Stores):
 
     @property
     def patience(self) -> Patience:
-        """How long a silent broker is asked again."""
+        """Retry policy for a broker that does not answer."""
         from trading.brokers.placing import Patience
 
         return Patience(deadline_seconds=self.settings.broker_deadline_seconds)
@@ -223,40 +227,39 @@ class Resources(Stores):
 
     @cached_property
     def paper(self) -> PaperBroker | None:
-        """The paper broker over the ledger, which must be led through each session; None where another venue trades."""
-        from trading.brokers.paper import PaperBroker, Rules
+        """The paper broker over the ledger, which processes each session in turn; None where another venue trades."""
+        from pipeline.venues import make_paper
 
         if self.settings.broker != "paper":
             return None
-        return PaperBroker(
-            self.ledger,
-            self.costs,
-            portfolio=self.settings.portfolio,
-            initial_cash_usd=self.settings.initial_cash_usd,
-            rules=Rules(
-                volume_share=self.settings.paper_volume_share,
-                price_of=None if self.settings.paper_leverage is None else self.mark_at,
-                leverage=self.settings.paper_leverage or 1.0,
-            ),
-        )
+        return make_paper(self.settings, self.ledger, self.costs, self.mark_at)
 
     @cached_property
     def alpaca(self) -> AlpacaBroker:
-        """Alpaca: its paper account unless `BROKER_LIVE` asks for real money as well."""
-        from trading.brokers.alpaca import AlpacaBroker
-        from trading.brokers.alpaca_wire import AlpacaClient
+        """Alpaca: its paper account unless `BROKER_LIVE` selects real money."""
+        from pipeline.venues import make_alpaca
 
-        key, secret = self.alpaca_keys()
-        client = AlpacaClient(
-            key,
-            secret,
-            live=self.settings.broker_live,
-            url=self.settings.alpaca_url,
-            timeout_seconds=self.settings.broker_timeout_seconds,
-        )
-        return AlpacaBroker(
-            client, self.last_close, brackets=self.settings.alpaca_brackets, gap_pct=self.settings.alpaca_gap_pct
-        )
+        return make_alpaca(self.settings, self.last_close)
+
+    @cached_property
+    def alpaca_data(self) -> AlpacaData:
+        """Alpaca's quotes and last trades."""
+        from pipeline.venues import make_alpaca_data
+
+        return make_alpaca_data(self.settings)
+
+    @cached_property
+    def ib(self) -> IBBroker:
+        """Interactive Brokers, through TWS or IB Gateway: a paper account unless `BROKER_LIVE` selects real money."""
+        from pipeline.venues import make_ib
+
+        return make_ib(self.settings, self.last_close)
+
+    def alpaca_stream(self) -> TradeStream:
+        """Return an unopened Alpaca trade-update stream."""
+        from pipeline.venues import make_alpaca_stream
+
+        return make_alpaca_stream(self.settings)
 
     @property
     def timetable(self) -> Timetable | None:
@@ -268,76 +271,44 @@ class Resources(Stores):
         """Quotes of the venue that trades; None where it has none."""
         return self.alpaca_data if self.settings.broker == "alpaca" else None
 
-    @cached_property
-    def alpaca_data(self) -> AlpacaData:
-        """Alpaca's quotes, and its last trades, by which the desk watches the stops that do not rest there."""
-        from trading.brokers.alpaca_data import AlpacaData
-
-        settings = self.settings
-        return AlpacaData(
-            *self.alpaca_keys(),
-            url=settings.alpaca_data_url,
-            feed=settings.alpaca_data_feed,
-            timeout_seconds=settings.broker_timeout_seconds,
-        )
-
-    @cached_property
-    def ib(self) -> IBBroker:
-        """Interactive Brokers, through TWS or IB Gateway: a paper account unless `BROKER_LIVE` asks for real money as well."""
-        from trading.brokers.ib import IBBroker
-        from trading.brokers.ib_wire import IBWire
-
-        settings = self.settings
-        wire = IBWire(
-            settings.ib_host,
-            settings.ib_port,
-            settings.ib_client_id,
-            live=settings.broker_live,
-            timeout_seconds=settings.broker_timeout_seconds,
-        )
-        return IBBroker(wire, self.last_close)
-
-    def alpaca_stream(self) -> TradeStream:
-        """A connection to come, to Alpaca's trade updates: of its paper account unless `BROKER_LIVE` is set as well."""
-        from trading.brokers.alpaca_stream import TradeStream
-
-        key, secret = self.alpaca_keys()
-        return TradeStream(key, secret, live=self.settings.broker_live, url=self.settings.alpaca_stream_url)
-
-    def alpaca_keys(self) -> tuple[SecretStr, SecretStr]:
-        """Alpaca's pair of keys.
-
-        Raises
-        ------
-        core.errors.ConfigError
-            When `BROKER` is not alpaca, or a key is missing.
-        """
-        key, secret = self.settings.alpaca_api_key, self.settings.alpaca_secret_key
-        if self.settings.broker != "alpaca" or key is None or secret is None:
-            raise ConfigError("Expected BROKER=alpaca with ALPACA_API_KEY and ALPACA_SECRET_KEY. Set the three.")
-        return key, secret
-
     def last_close(self, symbol: str) -> float | None:
-        """The newest close of a symbol in the bar store, at most a month old; None when there is none."""
+        """Return the newest stored close of a symbol, at most a month old; None when there is none."""
         return self.close_at(symbol, self.clock().date())
 
     def close_at(self, symbol: str, day: dt.date) -> float | None:
-        """The close of a symbol on a day or the last before it, at most a month earlier; None when there is none."""
-        bars = self.bars.read([symbol], start=day - dt.timedelta(days=31), end=day)
-        return None if bars.empty else float(bars.sort_values("session")["close"].iloc[-1])
+        """Return the newest close of a symbol at or before a day, at most a month old; None when there is none."""
+        from pipeline.bars import close_at
+
+        return close_at(self.bars, symbol, day)
 
     def mark_at(self, symbol: str, day: dt.date) -> float | None:
-        """The newest close of a symbol at or before a day, however old; None when there never was one."""
-        return self.bars.last_closes([symbol], day).get(symbol, (day, None))[1]
+        """Return the newest close of a symbol at or before a day, however old; None when there never was one."""
+        from pipeline.bars import mark_at
+
+        return mark_at(self.bars, symbol, day)
 
     def universe(self) -> list[str]:
-        """Symbols the desk trades: `UNIVERSE`, else the provider's own."""
+        """Return the symbols that the desk trades: `UNIVERSE`, else the provider's own."""
         return list(self.settings.universe or self.provider.default_universe)
+
+    def at(self, moment: dt.datetime) -> Resources:
+        """Return the desk on the same database with the strategy parameters and earnings dates known at a moment (aware)."""
+        return self._on_same_database(replace(self, as_of=moment))
+
+    def for_portfolio(self, name: str) -> Resources:
+        """Return the desk on the same database for another portfolio; itself when it is this one."""
+        if name == self.settings.portfolio:
+            return self
+        return self._on_same_database(replace(self, settings=self.settings.model_copy(update={"portfolio": name})))
+
+    def _on_same_database(self, other: Resources) -> Resources:
+        other.engine = self.engine
+        return other
 
 
 @lru_cache(maxsize=1)
 def live() -> Resources:
-    """The process's resources from the environment."""
+    """Return the process's resources, from the environment."""
     settings = get_settings()
     configure_logging(settings.log_level)
     return Resources(settings)

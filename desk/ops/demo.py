@@ -54,7 +54,7 @@ def run(console: Console, resources: Resources | None = None) -> None:
         resources.engine.connect().close()
     with prediction_api(resources) as url:
         with console.status("Looking for the newest session ..."):
-            session = sessions.newest_session(resources)
+            session = sessions.newest_session(resources=resources)
         with console.status("Preparing Airflow's database ..."):
             environment = airflow_environment(resources.settings) | {"API_URL": url}
             migrate(environment)

@@ -61,21 +61,12 @@ def explain(client_order_id: str, *, replay: bool = False, resources: Resources 
     resources = resources or live()
     lineage = resources.lineage
     order = _order(lineage, client_order_id)
-    resources = _keeper_of(resources, order["portfolio"])
+    resources = resources.for_portfolio(order["portfolio"])
     page = _page(resources, lineage, order)
     if replay:
         page["recomputed"] = recompute(resources, lineage, order)
     plain: dict[str, Any] = _plain(page)
     return plain
-
-
-def _keeper_of(resources: Resources, portfolio: str) -> Resources:
-    """The same desk, looking at the order's portfolio."""
-    if portfolio == resources.settings.portfolio:
-        return resources
-    other = Resources(resources.settings.model_copy(update={"portfolio": portfolio}), resources.clock)
-    other.__dict__["engine"] = resources.engine
-    return other
 
 
 def _order(lineage: Lineage, given: str) -> Row:
@@ -174,22 +165,12 @@ def recompute(resources: Resources, lineage: Lineage, order: Row) -> dict[str, A
     dict
         For each: `same` (bit for bit; None where there is nothing to compare with) and what differs. `same`: of all compared.
     """
-    strategies = _strategies_then(resources, order["created_at"])
+    strategies = resources.at(order["created_at"]).strategies
     entry = _entry_of(lineage, order) or order
     parts = {"signal": _signal_again(resources, lineage, strategies, order), **_score_again(resources, lineage, entry)}
     parts["decision"] = _decision_again(resources, strategies, order)
     compared = [part["same"] for part in parts.values() if part["same"] is not None]
     return {"same": bool(compared) and all(compared), **parts}
-
-
-def _strategies_then(resources: Resources, moment: dt.datetime) -> tuple[Strategy, ...]:
-    """The desk's strategies with the parameters that were in force."""
-    then = Resources(resources.settings, resources.clock)
-    then.__dict__.update(
-        {name: part for name, part in resources.__dict__.items() if name in {"engine", "parameters", "earnings"}}
-    )
-    then.__dict__["_in_force"] = resources.parameters.as_of(moment)
-    return then.strategies
 
 
 def _signal_again(resources: Resources, lineage: Lineage, strategies: tuple[Strategy, ...], order: Row) -> dict[str, Any]:
@@ -241,7 +222,7 @@ def _score_again(resources: Resources, lineage: Lineage, entry: Row) -> dict[str
 
 def _features_then(resources: Resources, entry: Row) -> dict[str, float]:
     from features.build import build_features
-    from pipeline.resources import VIX
+    from pipeline.bars import VIX
 
     symbol, day = entry["symbol"], entry["decision_session"]
     bars = resources.bars.read([symbol, VIX], end=day, as_of=entry["created_at"])

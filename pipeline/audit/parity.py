@@ -189,7 +189,7 @@ def backtest_of(  # noqa: PLR0917  # a question of six parts
     from features.regime import with_vix
     from pipeline.bars import load_bars
 
-    frame, vix = load_bars(resources, last.isoformat(), list(symbols))
+    frame, vix = load_bars(resources.bars, last.isoformat(), symbols)
     bars = {str(symbol): with_vix(part.reset_index(drop=True), vix) for symbol, part in frame.groupby("symbol")}
     result = backtest(
         bars,

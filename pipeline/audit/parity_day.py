@@ -20,8 +20,9 @@ from pipeline.accounts.book import accept, book_before
 from pipeline.accounts.valuation import closing_prices, initial_equity_usd
 from pipeline.audit.parity import CAUSES, CENT, signal_gap
 from pipeline.audit.vintages import deadlines
+from pipeline.bars import VIX
 from pipeline.execution.daily_trade import answers_of
-from pipeline.resources import VIX, Resources, live
+from pipeline.resources import Resources, live
 from pipeline.signals import joint_name, signals_of
 from trading.brokers.paper import PaperBroker
 from trading.brokers.placing import place

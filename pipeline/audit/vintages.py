@@ -16,7 +16,7 @@ import pandas as pd
 
 from core.errors import DataError
 from core.sessions import calendar, calendar_name, sessions_between
-from pipeline.resources import VIX
+from pipeline.bars import VIX
 
 if TYPE_CHECKING:
     import datetime as dt

@@ -18,7 +18,7 @@ def run(session: str, *, resources: Resources | None = None) -> dict[str, Any]:
     from features.normalise import normalise
 
     resources = resources or live()
-    bars, vix = load_bars(resources, session)
+    bars, vix = load_bars(resources.bars, session, resources.universe())
     frame = build_features(bars, vix)
     resources.features.apply()
     written = resources.features.write_offline(frame)

@@ -9,7 +9,8 @@ import structlog
 
 from core.errors import DataError
 from core.sessions import calendar_name, sessions_between
-from pipeline.resources import VIX, Resources, live
+from pipeline.bars import VIX
+from pipeline.resources import Resources, live
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -20,7 +20,7 @@ from core.models import WORKING, Leg, OrderState
 from core.sessions import open_of
 from pipeline.accounts import valuation
 from pipeline.accounts.valuation import cash_at, cash_usd, fill_query_start, peak_equity_usd, positions_at
-from pipeline.bars import bars_by_symbol
+from pipeline.bars import VIX, bars_by_symbol
 from pipeline.execution.order_checks import on_grid, proven
 from pipeline.execution.prediction_client import ask_api
 from pipeline.execution.rerun_rules import (
@@ -38,7 +38,7 @@ from pipeline.execution.rerun_rules import (
     value_stands,
 )
 from pipeline.research.portfolio import objection
-from pipeline.resources import VIX, Resources, live
+from pipeline.resources import Resources, live
 from pipeline.risk.pre_send import gate_of
 from pipeline.risk.review import review
 from pipeline.signals import signals_of
@@ -305,7 +305,7 @@ def _signals(resources: Resources, session: str) -> pd.DataFrame:
     """Every strategy's last row for each symbol that has a bar for the session."""
     day = pd.Timestamp(session)
     rows = []
-    for symbol, bars in bars_by_symbol(resources, session).items():
+    for symbol, bars in bars_by_symbol(resources.bars, session, resources.universe()).items():
         if bars["session"].iloc[-1] != day:
             log.warning("stale_symbol", symbol=symbol, session=session, last=str(bars["session"].iloc[-1].date()))
             continue

@@ -8,7 +8,7 @@ through the one way of orders. It concerns the present alone: a look for a sessi
 from __future__ import annotations
 
 import datetime as dt
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
 import structlog
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
 
     from core.models import OrderIntent, Position
+    from pipeline.sessions import SessionChoice
     from trading.brokers.placing import Gate
     from trading.watch import PriceSeen
 
@@ -85,21 +86,19 @@ class Look:
         return {"at": self.at.isoformat(), **counts, "exits": self.exits, "refused": self.refused, "reason": self.reason}
 
 
-def choose_session(
-    given: str | None, logical_date: dt.datetime | None, *, resources: Resources | None = None
-) -> dict[str, Any]:
-    """The session to watch now: session, trades (whether there is something to watch), reason (why not)."""
+def choose_session(given: str | None, logical_date: dt.datetime | None, *, resources: Resources | None = None) -> SessionChoice:
+    """Return the session to watch now, with the reason when there is nothing to watch."""
     resources = resources or live()
     chosen = sessions.session_in_progress(given, logical_date, resources=resources)
     elsewhere = ELSEWHERE.get(resources.settings.broker)
-    return chosen if elsewhere is None else {**chosen, "trades": False, "reason": elsewhere}
+    return chosen if elsewhere is None else replace(chosen, trades=False, reason=elsewhere)
 
 
 def watch(session: str, *, resources: Resources | None = None) -> dict[str, Any]:
     """Look once for the scheduled run of a session; of one that is not in progress any more, only say so."""
     resources = resources or live()
     chosen = choose_session(session, None, resources=resources)
-    done = look(resources=resources) if chosen["trades"] else Look(resources.clock(), reason=chosen["reason"])
+    done = look(resources=resources) if chosen.trades else Look(resources.clock(), reason=chosen.reason)
     return {"session": session, **done.as_dict()}
 
 

@@ -65,7 +65,10 @@ def run(session: str, *, resources: Resources | None = None, strategy: Strategy 
     from pipeline.research.backtest_report import write_stored
 
     resources = resources or live()
-    bars, traded = bars_by_symbol(resources, session), (strategy,) if strategy else resources.strategies
+    bars, traded = (
+        bars_by_symbol(resources.bars, session, resources.universe()),
+        (strategy,) if strategy else resources.strategies,
+    )
     result = _simulate(resources, bars, traded, None, None)
     _count(resources, bars, traded, result, kind="unfiltered", accept=None)
     evidence = evidence_of(resources, result, traded)
@@ -192,7 +195,8 @@ def check_leakage(
     """Look for look-ahead in a strategy, or in every feature when None is given, on the stored bars up to `session`."""
     from research.leakage import DECIDED_AT_OPEN, find_leaks
 
-    bars = bars_by_symbol(resources or live(), session)
+    resources = resources or live()
+    bars = bars_by_symbol(resources.bars, session, resources.universe())
     at_open = DECIDED_AT_OPEN if strategy is not None and strategy.entry == "open" else ()
     return find_leaks(_computation(strategy), bars, cuts=cuts, decided_at_open=at_open)
 
@@ -202,7 +206,8 @@ def warm_up(session: str, strategy: Strategy | None, *, resources: Resources | N
     from research.leakage import WARM_UP_SKIP
     from research.leakage import warm_up as needed
 
-    bars = bars_by_symbol(resources or live(), session)
+    resources = resources or live()
+    bars = bars_by_symbol(resources.bars, session, resources.universe())
     long = [frame for frame in bars.values() if len(frame) > 2 * WARM_UP_SKIP]
     if not long:
         raise DataError(

@@ -134,7 +134,7 @@ def _benchmark(resources: Resources, meta: Mapping[str, Any]) -> dict[str, pd.Da
     from pipeline.bars import bars_by_symbol
     from pipeline.research.backtest_evidence import BENCHMARK
 
-    bars = bars_by_symbol(resources, meta["last_session"])
+    bars = bars_by_symbol(resources.bars, meta["last_session"], resources.universe())
     known = {symbol: bars[symbol] for symbol in meta["symbols"] if symbol in bars}
     if not known:
         return {}

@@ -53,7 +53,7 @@ def plan(
     names = tuple(strategies) or tuple(STRATEGIES)
     for name in names:
         make_strategy(name)
-    bars = bars_by_symbol(resources, session)
+    bars = bars_by_symbol(resources.bars, session, resources.universe())
     wanted = tuple(symbols) or tuple(sorted(bars))
     for symbol in wanted:
         if symbol not in bars:

@@ -166,7 +166,7 @@ def panels_of(resources: Resources, symbols: set[str], session: str) -> dict[str
     from backtest.panel import prepare
     from core.errors import UnknownSymbol
 
-    bars = bars_by_symbol(resources, session)
+    bars = bars_by_symbol(resources.bars, session, resources.universe())
     for symbol in symbols - set(bars):
         raise UnknownSymbol(symbol, bars)
     return {symbol: prepare({symbol: bars[symbol]}) for symbol in sorted(symbols)}

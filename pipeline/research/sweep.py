@@ -59,7 +59,7 @@ def run(
 
     resources = resources or live()
     rules = {name: rule_of(make_strategy(name)) for name in strategies}  # an unknown one fails here, before anything runs
-    bars = bars_by_symbol(resources, session)
+    bars = bars_by_symbol(resources.bars, session, resources.universe())
     wanted = list(symbols) or sorted(bars)
     for symbol in wanted:
         if symbol not in bars:

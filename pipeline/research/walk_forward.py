@@ -119,7 +119,7 @@ def search_of(resources: Resources, session: str, plan: Plan) -> Search:
     from research.walkforward import windows
 
     size_of(plan.strategy, plan.sampler, plan.trials)  # what cannot be searched fails before bars are loaded
-    settings, known = resources.settings, bars_by_symbol(resources, session)
+    settings, known = resources.settings, bars_by_symbol(resources.bars, session, resources.universe())
     for symbol in plan.symbols:
         if symbol not in known:
             raise UnknownSymbol(symbol, known)

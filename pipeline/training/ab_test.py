@@ -123,7 +123,7 @@ def _settled(resources: Resources, experiment: Experiment, day: dt.date) -> tupl
     Late ones were written when their open had passed. Void ones are entries no longer: the parameters have changed since.
     """
     assigned = resources.experiments.assignments(experiment.name, until=day)
-    bars = bars_by_symbol(resources, day.isoformat())
+    bars = bars_by_symbol(resources.bars, day.isoformat(), resources.universe())
     symbols = sorted(set(assigned["symbol"]) & set(bars))
     outcomes = [_outcomes(resources, rule, bars[symbol]) for rule in resources.strategies for symbol in symbols]
     known = pd.concat(outcomes) if outcomes else pd.DataFrame(columns=["strategy", "symbol", "session", "net_return"])

@@ -11,7 +11,8 @@ import pandas as pd
 import structlog
 
 from core.sessions import close_of, sessions_between
-from pipeline.resources import VIX, Resources, live
+from pipeline.bars import VIX
+from pipeline.resources import Resources, live
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -42,7 +43,7 @@ def run(session: str, *, resources: Resources | None = None) -> dict[str, Any]:
     resources = resources or live()
     day = dt.date.fromisoformat(session)
     champion = resources.registry.champion()
-    bars, vix = load_bars(resources, session)
+    bars, vix = load_bars(resources.bars, session, resources.universe())
     frame = build_features(bars, vix)
     measured = {
         FEATURE: _features(resources, frame, champion),
@@ -136,7 +137,7 @@ def _outcomes(resources: Resources, session: str, champion: EntryFilter) -> list
     from monitoring.drift import outcome_drift
     from pipeline.bars import bars_by_symbol
 
-    bars = bars_by_symbol(resources, session).values()
+    bars = bars_by_symbol(resources.bars, session, resources.universe()).values()
     labels = [label_candidates(frame, rule, resources.costs) for rule in resources.candidate_strategies for frame in bars]
     candidates = pd.concat(labels, ignore_index=True)
     wins = candidates["win"].to_numpy(dtype=np.float64)

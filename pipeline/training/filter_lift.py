@@ -53,7 +53,7 @@ def run(
     from trading.strategies.registry import STRATEGIES
 
     resources = resources or live()
-    bars = bars_by_symbol(resources, session)
+    bars = bars_by_symbol(resources.bars, session, resources.universe())
     rules = {name: _rule(resources, name) for name in strategies or STRATEGIES}
     datasets = _datasets(resources, bars, rules)
     panel = prepare(bars)

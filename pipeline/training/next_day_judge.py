@@ -130,7 +130,7 @@ def fresh_rows(resources: Resources, first: dt.date, day: dt.date) -> pd.DataFra
     """Targets and FEATURES of the sessions from the first on whose next close is known at a day's close."""
     from ml.next_day.next_day import targets
 
-    known = [targets(bars) for bars in bars_by_symbol(resources, day.isoformat()).values()]
+    known = [targets(bars) for bars in bars_by_symbol(resources.bars, day.isoformat(), resources.universe()).values()]
     rows = pd.concat(known, ignore_index=True)
     rows = rows[rows["session"] >= pd.Timestamp(first)].sort_values(["event_timestamp", "symbol"], ignore_index=True)
     if rows.empty:

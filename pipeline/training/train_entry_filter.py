@@ -13,10 +13,10 @@ import pandas as pd
 import structlog
 
 from core.errors import ConfigError, DataError
-from pipeline.bars import bars_by_symbol
+from pipeline.bars import VIX, bars_by_symbol
 from pipeline.research.backtest import run_backtest
 from pipeline.research.backtest_evidence import BENCHMARK
-from pipeline.resources import VIX, Resources, live
+from pipeline.resources import Resources, live
 from pipeline.signals import joint_name
 from pipeline.training import champion_comparison
 
@@ -63,7 +63,7 @@ def run(session: str, *, resources: Resources | None = None) -> dict[str, Any]:
     resources = resources or live()
     with in_turn(resources.engine, MLFLOW):  # the first to ask creates MLflow's tables
         resources.registry.check()
-    as_of, bars = resources.clock(), bars_by_symbol(resources, session)
+    as_of, bars = resources.clock(), bars_by_symbol(resources.bars, session, resources.universe())
     dataset = build_dataset(resources, bars)
     settings = resources.settings
     result = train(

@@ -43,7 +43,7 @@ def run(session: str, *, resources: Resources | None = None) -> dict[str, Any]:
     settings, registry = resources.settings, resources.next_day_registry
     with in_turn(resources.engine, MLFLOW):  # the first to ask creates MLflow's tables
         registry.check()
-    as_of, bars = resources.clock(), bars_by_symbol(resources, session)
+    as_of, bars = resources.clock(), bars_by_symbol(resources.bars, session, resources.universe())
     dataset = build_dataset(resources, bars)
     terms = {"folds": settings.folds, "embargo_sessions": settings.embargo_sessions, "seed": settings.seed}
     signals = Signals(settings.buy_above_pct / 100, settings.sell_below_pct / 100)

@@ -19,7 +19,8 @@ import pandas as pd
 from core.frames import BARS
 from core.settings import Settings
 from pipeline.audit import replay
-from pipeline.resources import VIX, Resources
+from pipeline.bars import VIX
+from pipeline.resources import Resources
 from tests.bench.peers.document import measured_on, table, write_section
 from tests.standins.feed import walk
 

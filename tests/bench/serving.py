@@ -164,7 +164,7 @@ def serving(name: str, command: list[str], health: str, environment: dict[str, s
 def prepared(settings: Settings) -> Resources:
     """A desk with history, features and a champion of each kind; made on the first run."""
     desk = Resources(settings)
-    session = sessions.newest_session(desk)
+    session = sessions.newest_session(resources=desk)
     if desk.registry.champion_version() is None:
         console.print("Loading the embedded history and training once ...")
         ingest.fetch_vix(session, full_history=True, resources=desk)

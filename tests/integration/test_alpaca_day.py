@@ -146,7 +146,7 @@ def test_the_half_day_is_lived_by_its_own_hours_and_the_holiday_not_at_all(lived
     assert {order.session for order in decided} <= {next_session(HALF_DAY)} == {dt.date(2018, 12, 26)}
     assert found.evenings[HALF_DAY].said["daily_trade.place"]["for"] == "2018-12-26"
     chosen = sessions.newest_before(HOLIDAY.isoformat(), None, resources=process)
-    assert not chosen["trades"]
+    assert not chosen.trades
     assert HOLIDAY not in {stamp.date() for stamp in process.ledger.equity("main")["session"]}
 
 

@@ -22,13 +22,13 @@ from core.models import OrderState
 from core.sessions import next_session, sessions_between
 from features.build import build_features
 from ml.entry_filter.predict import Payoff
-from pipeline.bars import bars_by_symbol, load_bars
+from pipeline.bars import VIX, bars_by_symbol, load_bars
 from pipeline.data import build_features as feature_step
 from pipeline.data import ingest
 from pipeline.execution import daily_trade
 from pipeline.execution.prediction_client import ask_api
 from pipeline.research import backtest
-from pipeline.resources import VIX, Resources
+from pipeline.resources import Resources
 from pipeline.training import train_entry_filter
 from serving.app import create_app
 from storage.research.runs import latest_run
@@ -102,7 +102,7 @@ def test_everything_is_loaded_once(desk: Resources, loads: dict[str, dict[str, o
 def test_what_is_served_online_is_what_training_sees_for_every_feature(desk: Resources) -> None:
     online = desk.features.online(desk.universe())
     trained = desk.features.training_frame(online[["symbol", "event_timestamp"]])
-    bars, vix = load_bars(desk, LAST)
+    bars, vix = load_bars(desk.bars, LAST, desk.universe())
     computed = build_features(bars, vix).groupby("symbol").tail(1)
 
     assert set(online["event_timestamp"]) == {pd.Timestamp("2018-12-31 21:00", tz="UTC")}
@@ -112,7 +112,7 @@ def test_what_is_served_online_is_what_training_sees_for_every_feature(desk: Res
 
 
 def test_a_correction_seen_later_does_not_reach_into_the_training_of_the_past(desk: Resources) -> None:
-    bars, vix = load_bars(desk, LAST)
+    bars, vix = load_bars(desk.bars, LAST, desk.universe())
     frame = build_features(bars, vix)
     decided = frame[frame["session"] < LAST].tail(50)  # their orders had to go before NOW
     keys = decided[["symbol", "event_timestamp"]].reset_index(drop=True)
@@ -164,7 +164,9 @@ def test_a_month_of_days_leaves_the_trades_of_the_backtest(desk: Resources) -> N
 
     predictions = all_predictions(desk)
     accept = predictions.assign(session=pd.to_datetime(predictions["session"]), accept=predictions["signal"] == "enter")
-    simulated = backtest.run_backtest(desk, bars_by_symbol(desk, LAST), kind="replay", accept=accept, start=first)
+    simulated = backtest.run_backtest(
+        desk, bars_by_symbol(desk.bars, LAST, desk.universe()), kind="replay", accept=accept, start=first
+    )
     made = desk.ledger.trades("main")
     finished = simulated.trades[simulated.trades["reason"] != "end_of_data"].reset_index(drop=True)
     assert len(made) > 0, "an empty comparison proves nothing"
@@ -237,4 +239,4 @@ def snapshot(desk: Resources) -> tuple[object, ...]:
 
 def test_vix_is_stored_beside_the_symbols_and_traded_by_nobody(desk: Resources) -> None:
     assert VIX in desk.bars.symbols()
-    assert VIX not in bars_by_symbol(desk, LAST)
+    assert VIX not in bars_by_symbol(desk.bars, LAST, desk.universe())

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from pipeline.bars import VIX
 from pipeline.execution import daily_report, daily_trade
-from pipeline.resources import VIX, Resources
+from pipeline.resources import Resources
 from pipeline.risk import kill_switch
 from tests.standins.feed import walk
 from tests.standins.mail import mail_server

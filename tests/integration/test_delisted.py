@@ -13,8 +13,9 @@ from core.errors import DataError
 from core.models import OrderState
 from core.sessions import close_of, next_session
 from pipeline.audit import parity_day
+from pipeline.bars import VIX
 from pipeline.execution import daily_report, daily_trade, reconcile
-from pipeline.resources import VIX, Resources
+from pipeline.resources import Resources
 from pipeline.risk.monitor import look
 from tests.standins.alpaca import AlpacaStandIn
 from tests.standins.alpaca_desk import DAY, Mailbox, desk_at, mailbox, placed

@@ -14,9 +14,9 @@ from core.errors import BatchRejected, DataError
 from core.frames import ACTIONS
 from core.sessions import close_of
 from pipeline import sessions
-from pipeline.bars import load_bars
+from pipeline.bars import VIX, load_bars
 from pipeline.data import build_features, ingest
-from pipeline.resources import VIX, Resources
+from pipeline.resources import Resources
 from tests.standins.feed import Feed, walk
 
 if TYPE_CHECKING:
@@ -208,7 +208,7 @@ def test_a_split_that_arrives_unadjusted_is_refused(desk: Desk) -> None:
 def test_an_adjusted_split_reloads_the_history_as_revisions(desk: Desk) -> None:
     monday = upto(desk, FRIDAY)
     desk.load(FRIDAY)
-    before = load_bars(desk.resources, FRIDAY.isoformat(), ["AAA"])[0]
+    before = load_bars(desk.resources.bars, FRIDAY.isoformat(), ["AAA"])[0]
     table = pd.concat([desk.feed.table, monday])
     for name in ("open", "high", "low", "close", "adj_close"):
         table.loc[table["symbol"] == "AAA", name] /= 2
@@ -244,11 +244,15 @@ def test_a_day_without_vix_leaves_its_features_unknown(desk: Desk) -> None:
 def test_a_weekend_has_nothing_to_load_and_says_so() -> None:
     answer = sessions.check_session("2018-12-15")
 
-    assert answer == {"session": "2018-12-15", "trades": False, "reason": "Saturday 2018-12-15 is not an XNYS session"}
+    assert answer.as_dict() == {
+        "session": "2018-12-15",
+        "trades": False,
+        "reason": "Saturday 2018-12-15 is not an XNYS session",
+    }
 
 
 def test_the_newest_session_of_a_live_source_is_the_last_one_closed(desk: Desk) -> None:
     desk.now = close_of(FRIDAY) - dt.timedelta(seconds=1)
-    assert sessions.newest_session(desk.resources) == "2018-12-13"
+    assert sessions.newest_session(resources=desk.resources) == "2018-12-13"
     desk.now = close_of(FRIDAY)
-    assert sessions.newest_session(desk.resources) == "2018-12-14"
+    assert sessions.newest_session(resources=desk.resources) == "2018-12-14"

@@ -13,10 +13,11 @@ from typer.testing import CliRunner
 from core.errors import ConfigError, UnknownSymbol
 from core.settings import get_settings
 from desk.cli.app import cli
+from pipeline.bars import VIX
 from pipeline.research import walk_forward
 from pipeline.research.walk_forward import EXPERIMENT, WalkForward
 from pipeline.research.walk_forward_window import Plan
-from pipeline.resources import VIX, Resources, live
+from pipeline.resources import Resources, live
 from research.search import Best, Constraints, Refused
 from storage.research.runs import latest_run
 from storage.research.tables import trials as ledger

@@ -12,9 +12,10 @@ import pytest
 from core.errors import ConfigError, DataError, UnknownSymbol
 from core.models import Leg
 from core.sessions import close_of
+from pipeline.bars import VIX
 from pipeline.execution import daily_trade
 from pipeline.research import chain, portfolio
-from pipeline.resources import VIX, Resources
+from pipeline.resources import Resources
 from storage.research.portfolios import latest_portfolio, latest_validation, save_portfolio, save_validation
 from tests.standins.evidence import vouch
 from tests.standins.feed import walk

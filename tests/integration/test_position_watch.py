@@ -431,12 +431,12 @@ def test_a_look_outside_the_session_does_nothing_and_the_schedule_says_why(make:
     ):
         desk.at(moment)
         chosen = position_watch.choose_session(given, None if given else moment, resources=desk.resources)
-        assert (chosen["trades"], reason in chosen["reason"]) == (False, True), chosen
-        assert watch(chosen["session"], resources=desk.resources)["reason"] == chosen["reason"]
+        assert (chosen.trades, reason in chosen.reason) == (False, True), chosen
+        assert watch(chosen.session, resources=desk.resources)["reason"] == chosen.reason
     assert desk.sent() == []
 
     desk.at(NOON)
-    assert position_watch.choose_session(None, NOON, resources=desk.resources)["trades"]
+    assert position_watch.choose_session(None, NOON, resources=desk.resources).trades
     assert list(watch("2026-11-23", resources=desk.resources)["exits"].values()) == ["filled"]
 
 
@@ -446,7 +446,7 @@ def test_a_run_cleared_on_another_day_is_for_its_own_session(make: Any) -> None:
 
     chosen = position_watch.choose_session(None, friday_noon, resources=desk.resources)
 
-    assert (chosen["session"], chosen["trades"]) == ("2026-11-20", False)
+    assert (chosen.session, chosen.trades) == ("2026-11-20", False)
 
 
 def test_paper_and_interactive_brokers_have_nothing_to_watch(database_settings: Settings) -> None:
@@ -455,7 +455,7 @@ def test_paper_and_interactive_brokers_have_nothing_to_watch(database_settings: 
 
     for desk, words in ((paper, "fills stops and targets on each session's bar"), (at_ib, "keeps stops and targets")):
         chosen = position_watch.choose_session(None, NOON, resources=desk)
-        assert (chosen["trades"], words in chosen["reason"]) == (False, True)
+        assert (chosen.trades, words in chosen.reason) == (False, True)
         assert words in look(resources=desk).reason
         assert words in watch("2026-11-23", resources=desk)["reason"]
 

@@ -20,8 +20,9 @@ import sqlalchemy as sa
 from core.models import Leg
 from core.sessions import sessions_between
 from pipeline.audit import parity_day
+from pipeline.bars import VIX
 from pipeline.execution import daily_report, daily_trade, reconcile
-from pipeline.resources import VIX, Resources
+from pipeline.resources import Resources
 from storage import schema  # noqa: F401  # declares every table
 from storage.columns import metadata
 from tests.standins.alpaca import KEY, SECRET, AlpacaStandIn

@@ -9,9 +9,9 @@ import pandas as pd
 import pytest
 
 from core.errors import DataError
-from pipeline.bars import bars_by_symbol
+from pipeline.bars import VIX, bars_by_symbol
 from pipeline.research import backtest, backtest_report, sweep
-from pipeline.resources import VIX, Resources
+from pipeline.resources import Resources
 from storage.research.runs import find_run, frames_of, list_runs
 from tests.standins.feed import walk
 from trading.strategies.registry import make_strategy
@@ -61,7 +61,7 @@ def test_every_different_backtest_counts_once_against_its_strategy(desk: Resourc
 
 
 def test_a_run_is_found_by_the_beginning_of_its_id_and_what_is_stored_is_what_was_made(desk: Resources) -> None:
-    made = backtest.run_backtest(desk, bars_by_symbol(desk, LAST), kind="unfiltered")
+    made = backtest.run_backtest(desk, bars_by_symbol(desk.bars, LAST, desk.universe()), kind="unfiltered")
     run = list_runs(desk.engine)[0]
 
     trades, equity = frames_of(desk.engine, run.run_id)

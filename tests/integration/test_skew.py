@@ -15,8 +15,9 @@ from core.frames import BARS, FEATURES
 from core.sessions import close_of, next_session, sessions_between
 from features.build import build_features
 from ml.entry_filter.predict import EntryFilter, Payoff
+from pipeline.bars import VIX
 from pipeline.data import build_features as feature_step
-from pipeline.resources import VIX, Resources
+from pipeline.resources import Resources
 from pipeline.training import drift
 from storage.trading.served import Served, encode
 from tests.standins.feed import walk

@@ -13,11 +13,11 @@ from structlog.testing import capture_logs
 from core.errors import ConfigError, UnknownSymbol
 from core.sessions import close_of, sessions_between
 from pipeline import strategy_parameters
-from pipeline.bars import bars_by_symbol
+from pipeline.bars import VIX, bars_by_symbol
 from pipeline.data import load_earnings
 from pipeline.execution import daily_trade
 from pipeline.research import backtest
-from pipeline.resources import VIX, Resources
+from pipeline.resources import Resources
 from pipeline.strategies import rule_of
 from pipeline.training import train_entry_filter
 from storage.trading.strategy_params import Snapshot
@@ -82,7 +82,7 @@ def live_through(desk: Resources, first: dt.date, last: dt.date) -> None:
 
 
 def traded(desk: Resources) -> pd.DataFrame:
-    return backtest.run_backtest(desk, bars_by_symbol(desk, LAST), kind="test").trades
+    return backtest.run_backtest(desk, bars_by_symbol(desk.bars, LAST, desk.universe()), kind="test").trades
 
 
 def test_nothing_stored_trades_what_was_always_traded(start: Callable[..., Resources]) -> None:
@@ -108,7 +108,7 @@ def test_a_stored_parameter_changes_what_is_traded_and_one_for_a_symbol_that_sym
 
 def traded_by(desk: Resources, strategy: object, symbol: str) -> list[pd.Timestamp]:
     """Entry sessions of a strategy on one symbol."""
-    bars = {symbol: bars_by_symbol(desk, LAST)[symbol]}
+    bars = {symbol: bars_by_symbol(desk.bars, LAST, desk.universe())[symbol]}
     trades = backtest.run_backtest(desk, bars, kind="test", strategies=[strategy]).trades  # type: ignore[arg-type]
     return trades["entry_session"].tolist()
 
@@ -164,7 +164,7 @@ def test_training_backtest_and_trading_use_one_strategy(start: Callable[..., Res
     strategy_parameters.switch("bollinger", enabled=False, symbol="BBB", reason="pause", resources=start())
     desk = start()
     desk.features = Echo()  # type: ignore[assignment]
-    bars = bars_by_symbol(desk, LAST)
+    bars = bars_by_symbol(desk.bars, LAST, desk.universe())
 
     dataset = train_entry_filter.build_dataset(desk, bars)
     backtest.run(LAST, resources=desk)

@@ -10,8 +10,9 @@ import pytest
 
 from backtest.engine import backtest
 from core.errors import ConfigError, UnknownSymbol
+from pipeline.bars import VIX
 from pipeline.research import sweep
-from pipeline.resources import VIX, Resources
+from pipeline.resources import Resources
 from storage.research.trials import Trials
 from tests.standins.feed import walk
 from trading.strategies.registry import STRATEGIES, make_strategy

@@ -16,8 +16,9 @@ import pytest
 from core.errors import ConfigError, DataError, RetryLater
 from core.sessions import sessions_between
 from ml.next_day.next_day import Signals
+from pipeline.bars import VIX
 from pipeline.data import build_features
-from pipeline.resources import VIX, Resources
+from pipeline.resources import Resources
 from pipeline.training import filter_lift, train_entry_filter, train_next_day
 from serving.next_day_scorer import NextDayScorer
 from storage.turns import in_turn

@@ -12,8 +12,9 @@ import pytest
 
 from core.sessions import close_of, sessions_between
 from pipeline.audit import parity, parity_day, replay
+from pipeline.bars import VIX
 from pipeline.execution import daily_trade
-from pipeline.resources import VIX, Resources
+from pipeline.resources import Resources
 from tests.standins.evidence import vouch
 from tests.standins.feed import walk
 from trading.strategies.registry import make_strategy

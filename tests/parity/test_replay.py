@@ -19,8 +19,9 @@ from ml.entry_filter.predict import EntryFilter, Payoff
 from pipeline.audit import parity, replay
 from pipeline.audit.parity import Record, backtest_of, compare
 from pipeline.audit.vintages import deadlines, read_known
+from pipeline.bars import VIX
 from pipeline.data import ingest
-from pipeline.resources import VIX, Resources
+from pipeline.resources import Resources
 from tests.standins.feed import walk
 from trading.strategies.registry import make_strategy
 

@@ -23,9 +23,10 @@ import uvicorn
 from core.errors import RetryLater
 from core.sessions import close_of
 from pipeline.audit import parity_day
+from pipeline.bars import VIX
 from pipeline.execution import daily_report, daily_trade, reconcile
 from pipeline.execution.order_listener import listen
-from pipeline.resources import VIX, Resources
+from pipeline.resources import Resources
 from serving.app import create_app
 from tests.standins.alpaca import KEY, SECRET, AlpacaStandIn
 from tests.standins.alpaca_floor import Floor, in_cents
