@@ -19,7 +19,7 @@ from core.frames import CANDIDATES, TRADES
 from core.sessions import calendar_name, closes_of, sessions_between
 from trading.fills import REASONS
 from trading.risk import VERDICTS, Limits
-from trading.strategies.gate import ungated
+from trading.strategies.vix_filter import rule_name
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -86,7 +86,7 @@ def backtest(  # the first three are the question
     strategy
         Several must have different names. Each holds at most one position a symbol.
     accept
-        Columns symbol, session, accept (bool) and optionally strategy (a rule's name, without that of its gate) and
+        Columns symbol, session, accept (bool) and optionally strategy (a rule's name, without the filter) and
         probability: an entry decided on a session without an accepting row is not traded, and candidates are ranked by
         probability if it is there, else by strength. Without strategy a row speaks for all. None trades every entry.
     start
@@ -187,7 +187,7 @@ def _sessions_before(days: pd.DatetimeIndex, calendar: str) -> pd.DatetimeIndex:
 
 def _rules_by_line(strategies: Sequence[Strategy]) -> list[str]:
     """The rule behind each strategy, in the order of the kernel's lines."""
-    return [ungated(name) for name in sorted(strategy.name for strategy in strategies)]
+    return [rule_name(name) for name in sorted(strategy.name for strategy in strategies)]
 
 
 def _apply_filter(panel: Panel, rules: Rules, names: Sequence[str], accept: pd.DataFrame | None, first: int) -> int:

@@ -21,7 +21,7 @@ FAILPOINTS: Final = (
     "place.decided",  # decisions made, nothing written
     "ledger.intent_halfway",  # inside the transaction that writes an intent
     "place.written",  # intents committed, none sent
-    "send.allowed",  # the gate let the order pass, nothing written
+    "send.allowed",  # the pre-send check let the order pass, nothing written
     "send.claimed",  # the order is SUBMITTED, the wire still silent
     "send.answered",  # the venue has answered, nothing written
     "send.recorded",  # its answer is written

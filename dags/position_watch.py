@@ -46,10 +46,10 @@ def position_watch() -> None:
 
     @task(execution_timeout=dt.timedelta(minutes=4))
     def watch(session: str) -> dict[str, Any]:
-        """Look at each position's price, and order the exit of what has reached its stop or target."""
+        """Compare each position's price with its stop and target, and order the exit where one is reached."""
         from pipeline.execution import position_watch
 
-        return position_watch.watch(session)
+        return {"session": session, **position_watch.watch(session).as_dict()}
 
     watch(session=choose_session())
 

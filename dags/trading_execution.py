@@ -55,11 +55,11 @@ def trading_execution() -> None:  # noqa: C901  # one function a task
         """Fill pending orders, stops, targets and time exits on that session's bar."""
         from pipeline.execution import daily_trade
 
-        return daily_trade.settle(session)
+        return daily_trade.settle(session).as_dict()
 
     @task
     def reconcile_before(session: str) -> dict[str, Any]:
-        """Hold the broker's orders, fills, positions and cash against the ledger; halt where no rule resolves a difference."""
+        """Compare the broker's orders, fills, positions and cash with the ledger; halt where no rule resolves a difference."""
         from pipeline.execution import reconcile
 
         return reconcile.reconcile(session).as_dict()
@@ -69,28 +69,28 @@ def trading_execution() -> None:  # noqa: C901  # one function a task
         """Entries the strategy proposes at the close of the session."""
         from pipeline.execution import daily_trade
 
-        return daily_trade.candidates(session)
+        return daily_trade.candidates(session).as_dict()
 
     @task
     def predict(session: str) -> dict[str, Any]:
-        """Ask the prediction API about each candidate."""
+        """Request a prediction for each candidate."""
         from pipeline.execution import daily_trade
 
-        return daily_trade.predict(session)
+        return daily_trade.predict(session).as_dict()
 
     @task
     def place(session: str) -> dict[str, Any]:
         """Decide, size, check the limits, write the intents, then send them."""
         from pipeline.execution import daily_trade
 
-        return daily_trade.place(session)
+        return daily_trade.place(session).as_dict()
 
     @task
     def confirm(session: str) -> dict[str, Any]:
         """What became of the orders at the broker."""
         from pipeline.execution import daily_trade
 
-        return daily_trade.confirm(session)
+        return daily_trade.confirm(session).as_dict()
 
     @task
     def reconcile_after(session: str) -> dict[str, Any]:
@@ -104,14 +104,14 @@ def trading_execution() -> None:  # noqa: C901  # one function a task
         """Mark the portfolio to market and store the day."""
         from pipeline.execution import daily_trade
 
-        return daily_trade.record(session)
+        return daily_trade.record(session).as_dict()
 
     @task
     def mail(session: str, params: Any = None) -> dict[str, Any]:
         """Mail what was done, what was refused and why, what is held, how far the limits are."""
         from pipeline.execution import daily_report
 
-        return daily_report.send(session, again=params["mail_again"])
+        return daily_report.send(session, again=params["mail_again"]).as_dict()
 
     @task
     def measure_gap(session: str) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Announcement dates of results, from a file. Owns the reading and the refusal of rows; it neither stores nor gates anything.
+"""Announcement dates of results, from a file. Owns the reading and the refusal of rows; it neither stores nor filters anything.
 
 The file is a CSV with the columns `symbol` and `announced`, one announcement a row; other columns are left alone.
 """

@@ -143,14 +143,14 @@ class Resources(Stores):
     def strategies(self) -> tuple[Strategy, ...]:
         """The strategies that trade (`STRATEGIES`), with the parameters in force, their filters, and their switches."""
         from pipeline.strategies import switched
-        from trading.strategies.earnings import EarningsGate
-        from trading.strategies.gate import gated
+        from trading.strategies.earnings_filter import EarningsFilter
+        from trading.strategies.vix_filter import with_vix_filter
 
         calendar = self._earnings_calendar() if self.settings.earnings_gate else None
         traded = []
         for name, rule in zip(self.settings.strategies, self.candidate_strategies, strict=True):
-            strategy = gated(rule)
-            strategy = strategy if calendar is None else EarningsGate(strategy, calendar)
+            strategy = with_vix_filter(rule)
+            strategy = strategy if calendar is None else EarningsFilter(strategy, calendar)
             traded.append(switched(strategy, name, self._in_force))
         return tuple(traded)
 
@@ -168,7 +168,7 @@ class Resources(Stores):
 
     def _earnings_calendar(self) -> dict[str, tuple[dt.date, ...]]:
         """Announcement dates by symbol; log the symbols that have no date ahead and so are never held back."""
-        from trading.strategies.earnings import lapsed
+        from trading.strategies.earnings_filter import lapsed
 
         dates = self.earnings.calendar(self.as_of)
         if not dates:

@@ -33,9 +33,9 @@ def make_paper(settings: Settings, ledger: Ledger, costs: Costs, mark_at: PriceA
     mark_at
         Newest close of a symbol at or before a day; a broker with a leverage limit values its positions by it.
     """
-    from trading.brokers.paper import PaperBroker, Rules
+    from trading.brokers.paper import PaperBroker, PaperRules
 
-    rules = Rules(
+    rules = PaperRules(
         volume_share=settings.paper_volume_share,
         price_of=None if settings.paper_leverage is None else mark_at,
         leverage=settings.paper_leverage or 1.0,

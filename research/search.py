@@ -124,7 +124,7 @@ class Task:
         """Backtest one parameter set on all of a panel, entries being decided from `first` on."""
         return backtest(
             panel,
-            make_strategy(self.strategy, params, vix_gate=self.vix_gate),
+            make_strategy(self.strategy, params, vix_filter=self.vix_gate),
             self.costs,
             limits=self.limits,
             initial_cash_usd=self.initial_cash_usd,

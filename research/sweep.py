@@ -109,7 +109,7 @@ def run_batch(batch: Sequence[Cell], bars: pd.DataFrame, costs: Costs, limits: L
     found = []
     for cell in batch:
         try:
-            strategy = make_strategy(cell.strategy, cell.params, vix_gate=cell.vix_gate)
+            strategy = make_strategy(cell.strategy, cell.params, vix_filter=cell.vix_gate)
             found.append(Outcome(cell, backtest(panel, strategy, costs, limits=limits).metrics))
         except Exception as error:  # noqa: BLE001  # one failed cell is reported and the rest kept
             found.append(Outcome(cell, None, _said(error)))

@@ -2,7 +2,7 @@
 
 `trading.risk.allocate` has shared capital by the rules that the backtest applies too. `RiskManager` holds its result against
 the same limits once more, so that no other way to an order gets around them, and against rules that only a running desk has
-(`Rules`, each off unless set): with them the desk makes fewer or smaller trades than its backtest. Only the lower bound of
+(`RiskRules`, each off unless set): with them the desk makes fewer or smaller trades than its backtest. Only the lower bound of
 scaling makes one larger, within the same limits.
 """
 
@@ -32,7 +32,7 @@ PERCENT = 100.0
 
 
 @dataclass(frozen=True)
-class Rules:
+class RiskRules:
     """Rules that only the running desk has; None switches one off.
 
     Parameters
@@ -172,7 +172,7 @@ class RiskManager:
     """
 
     limits: Limits
-    rules: Rules = field(default_factory=Rules)
+    rules: RiskRules = field(default_factory=RiskRules)
 
     def review(
         self, orders: Sequence[OrderIntent], situation: Situation, *, first: Callable[[OrderIntent], float] = lambda _: 0.0
@@ -226,7 +226,7 @@ class _Room:
     unit: str = "% of equity"
 
 
-def scaled(quantity: Decimal, situation: Situation, rules: Rules) -> Decimal:
+def scaled(quantity: Decimal, situation: Situation, rules: RiskRules) -> Decimal:
     """The quantity as if equity were within the bounds of scaling: ``quantity * clamp(equity, low, high) / equity``."""
     sizing_usd = _sizing_usd(situation, rules)
     if situation.equity_usd <= 0 or sizing_usd == situation.equity_usd:
@@ -234,7 +234,7 @@ def scaled(quantity: Decimal, situation: Situation, rules: Rules) -> Decimal:
     return _floored(float(quantity) * sizing_usd / situation.equity_usd)
 
 
-def _sizing_usd(situation: Situation, rules: Rules) -> float:
+def _sizing_usd(situation: Situation, rules: RiskRules) -> float:
     low = -math.inf if rules.scale_low_pct is None else situation.base_usd * rules.scale_low_pct / PERCENT
     high = math.inf if rules.scale_high_pct is None else situation.base_usd * rules.scale_high_pct / PERCENT
     return min(max(situation.equity_usd, low), high)

@@ -49,7 +49,7 @@ def trade(session: Session = None) -> None:
 
     day = session_of(session)
     for name in ("settle", "candidates", "predict", "place", "record"):
-        show(name, getattr(step, name)(day))
+        show(name, getattr(step, name)(day).as_dict())
 
 
 @cli.command()

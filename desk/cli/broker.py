@@ -12,7 +12,7 @@ from rich.table import Table
 from desk.cli.console import Session, console, session_of
 
 if TYPE_CHECKING:
-    from pipeline.execution.position_watch import Look
+    from pipeline.execution.position_watch import PositionCheck
 
 verbs = typer.Typer()
 
@@ -35,22 +35,22 @@ def listen(
 @verbs.command()
 def watch_positions(
     once: Annotated[
-        bool, typer.Option("--once", help="Look once; exit code 1 when a position could not be judged or sold.")
+        bool, typer.Option("--once", help="Check once; exit code 1 when a position could not be judged or sold.")
     ] = False,
-    interval: Annotated[float, typer.Option(min=1, help="Seconds between looks.")] = 60.0,
+    interval: Annotated[float, typer.Option(min=1, help="Seconds between checks.")] = 60.0,
 ) -> None:
-    """Sell what has reached a stop or target that rests at no venue; looks again and again until it is ended."""
+    """Sell positions that have reached a stop or target that rests at no venue; runs until it is ended."""
     from pipeline.execution import position_watch as step
 
     if once:
-        done = step.look()
-        _show_look(done)
+        done = step.check_positions()
+        _show_check(done)
         raise typer.Exit(1 if done.refused else 0)
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
-    looks = step.keep_watching(stop, interval_seconds=interval, on_look=_show_look)
-    console.print(f"Stopped after {looks} looks.")
+    checks = step.run_watch(stop, interval_seconds=interval, on_check=_show_check)
+    console.print(f"Stopped after {checks} checks.")
 
 
 @verbs.command()
@@ -58,22 +58,22 @@ def reconcile(session: Session = None) -> None:
     """Hold the broker's orders, fills, positions and cash against the ledger. Exit code 1 when a person must look."""
     from pipeline.execution import reconcile as step
 
-    found = step.reconcile(session_of(session))
-    if not found.differences:
-        console.print(f"[green]The ledger and {found.broker} agree.[/green]")
+    result = step.reconcile(session_of(session))
+    if not result.differences:
+        console.print(f"[green]The ledger and {result.broker} agree.[/green]")
         return
-    table = Table("Rule", "What", "Here", f"At {found.broker}", "What becomes of it", title="Differences")
-    for each in found.differences:
+    table = Table("Rule", "What", "Here", f"At {result.broker}", "What becomes of it", title="Differences")
+    for each in result.differences:
         colour = "green" if each.resolved else "red"
         table.add_row(f"[{colour}]{each.rule}[/]", each.subject, each.expected, each.found, each.resolution)
     console.print(table)
-    if found.halted:
+    if result.halted:
         console.print("[red]Trading is halted.[/red] Settle the differences, then `cli resume --reason ...`.")
-    if found.open:
+    if result.open:
         raise typer.Exit(1)
 
 
-def _show_look(done: Look) -> None:
+def _show_check(done: PositionCheck) -> None:
     counts = f"{len(done.within)} within, {len(done.at_venue)} kept by the venue, {len(done.leaving)} leaving"
     console.print(f"{done.at:%Y-%m-%d %H:%M:%S} UTC: {done.reason or counts}")
     for order_id, state in done.exits.items():

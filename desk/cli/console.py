@@ -35,7 +35,7 @@ def strategy_of(name: str | None, params: str, *, gate: bool) -> Any:  # noqa: A
         values = json.loads(params)
     except json.JSONDecodeError as error:
         raise ConfigError(f"--params: expected JSON, found {params!r} ({error}).") from error
-    return make_strategy(name or "bollinger", values, vix_gate=gate)
+    return make_strategy(name or "bollinger", values, vix_filter=gate)
 
 
 def session_of(session: str | None) -> str:

@@ -35,7 +35,7 @@ def optimize(  # noqa: PLR0917  # typer turns each into an option
     train_sessions: Annotated[int, typer.Option(min=1, help="Sessions to choose parameters on.")] = 756,
     test_sessions: Annotated[int, typer.Option(min=1, help="Sessions after them to trade the choice on.")] = 252,
     anchored: Annotated[bool, typer.Option(help="Training always begins with the first session.")] = False,
-    gate: Annotated[bool, typer.Option(help="Behind the VIX gate.")] = False,
+    gate: Annotated[bool, typer.Option(help="With the VIX filter.")] = False,
     min_profit_per_trade_pct: Annotated[float | None, typer.Option(help=f"Percent, in training. {FROM_SETTINGS}")] = None,
     min_trades_a_month: Annotated[float | None, typer.Option(help=f"Of all symbols, in training. {FROM_SETTINGS}")] = None,
     min_profit_factor: Annotated[float | None, typer.Option(help=f"In training. {FROM_SETTINGS}")] = None,

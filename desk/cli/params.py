@@ -115,7 +115,7 @@ def earnings(
     from_yfinance: Annotated[bool, typer.Option("--from-yfinance", help="Add the dates that Yahoo lists.")] = False,
     symbols: Annotated[str, typer.Option(help="With --from-yfinance: comma-separated; default: the universe.")] = "",
 ) -> None:
-    """Add earnings dates for the earnings gate, or show what is known."""
+    """Add earnings dates for the earnings filter, or show what is known."""
     from pipeline.data import load_earnings as step
 
     if file is not None and from_yfinance:

@@ -134,7 +134,7 @@ def research(  # noqa: PLR0917  # typer turns each into an option
     session: Session = None,
     strategies: Annotated[str, typer.Option(help="Comma-separated; all built-ins unless given.")] = "",
     symbols: Annotated[str, typer.Option(help="Comma-separated; the universe unless given.")] = "",
-    gate: Annotated[bool, typer.Option(help="Behind the VIX gate.")] = False,
+    gate: Annotated[bool, typer.Option(help="With the VIX filter.")] = False,
     holdout_sessions: Annotated[int, typer.Option(min=1, help="Sessions at the end that the choice never sees.")] = 504,
     method: How = "risk_parity_profit_weighted",
     min_trades: MinTrades = 30,

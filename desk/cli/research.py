@@ -19,7 +19,7 @@ def backtest(
     session: Session = None,
     strategy: StrategyName = None,
     params: Params = "{}",
-    gate: Annotated[bool, typer.Option(help="Behind the VIX gate.")] = True,
+    gate: Annotated[bool, typer.Option(help="With the VIX filter.")] = True,
 ) -> None:
     """Backtest a strategy on the stored bars, net of costs; the desk's own when none is named. Writes a report."""
     from pipeline.research import backtest
@@ -116,7 +116,7 @@ def sweep(  # noqa: PLR0917  # typer turns each into an option
         str, typer.Option(help="Comma-separated names or path/to/file.py:Class; all built-ins unless given.")
     ] = "",
     symbols: Annotated[str, typer.Option(help="Comma-separated; the universe unless given.")] = "",
-    gate: Annotated[bool, typer.Option(help="Behind the VIX gate.")] = False,
+    gate: Annotated[bool, typer.Option(help="With the VIX filter.")] = False,
     jobs: Annotated[int, typer.Option(help="Threads; -1 is one a core.")] = -1,
     scheduler: Annotated[str | None, typer.Option(help="Address of a Dask scheduler, e.g. tcp://127.0.0.1:8786.")] = None,
     csv: Annotated[Path | None, typer.Option(help="Also write the table there.")] = None,

@@ -23,7 +23,7 @@ from rich.table import Table
 from core.errors import DeskError, RetryLater
 from desk.ops.airflow import ROOT, airflow_environment, desk_environment, migrate
 from pipeline import sessions
-from pipeline.execution.prediction_client import ask_api
+from pipeline.execution.prediction_client import request_predictions
 from pipeline.execution.rerun_rules import next_open
 from pipeline.resources import Resources, live
 from storage.research.runs import latest_run
@@ -67,7 +67,7 @@ def run(console: Console, resources: Resources | None = None) -> None:
             if dag_id == "model_training":
                 wait_for_model(url, resources.data_dir / "logs" / "demo-api.log")
         questions = [(strategy.name, symbol) for strategy in resources.strategies for symbol in resources.universe()]
-        predictions = ask_api(url, questions, resources.settings.api_read_keys)
+        predictions = request_predictions(url, questions, resources.settings.api_read_keys)
         tomorrow = ask_next_day(url, resources)
     console.print(summary(resources, session, predictions, tomorrow))
     console.print(where_next(resources, time.perf_counter() - started))

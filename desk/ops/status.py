@@ -55,10 +55,10 @@ def order_listener(resources: Resources) -> Seen:
 
     if resources.settings.broker != "alpaca":
         return Seen(ORDER_LISTENER, True, f"not needed: BROKER={resources.settings.broker} has no stream")
-    halt = halted_by_listener(resources)
+    halt = halted_by_listener(resources.halts, resources.settings.portfolio)
     if halt is not None:
         return Seen(ORDER_LISTENER, False, f"it has halted the desk and waits for cli resume: {halt.reason}")
-    last = last_beat(resources)
+    last = last_beat(resources.data_dir, resources.settings.portfolio)
     if last is None:
         return Seen(ORDER_LISTENER, False, "it has not yet spoken with the venue: cli listen")
     return _aged(ORDER_LISTENER, resources, last.at, INTERVALS * last.poll_seconds, f"connections: {last.connections}")

@@ -13,7 +13,7 @@ from core.errors import DataError, NoChampion
 from core.frames import FEATURES
 from core.models import Leg
 from pipeline.resources import Resources, live
-from trading.strategies.gate import ungated
+from trading.strategies.vix_filter import rule_name
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -217,7 +217,7 @@ def _score_again(resources: Resources, lineage: Lineage, entry: Row) -> dict[str
         "apart": apart,
         "from": "the API's record" if served else "the offline store",
     }
-    return {"features": features, "score": _scored(resources, prediction, ungated(entry["strategy"]), kept or values)}
+    return {"features": features, "score": _scored(resources, prediction, rule_name(entry["strategy"]), kept or values)}
 
 
 def _features_then(resources: Resources, entry: Row) -> dict[str, float]:

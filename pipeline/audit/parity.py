@@ -26,7 +26,7 @@ from pipeline.resources import Resources, live
 from pipeline.signals import signals_of
 from trading.fills import END_OF_DATA, REASONS
 from trading.portfolio import trades_of
-from trading.strategies.gate import ungated
+from trading.strategies.vix_filter import rule_name
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -158,7 +158,7 @@ def of_ledger(first: dt.date | None, last: dt.date | None, *, resources: Resourc
     signals = _whole([ledger.signals(day) for day in days])
     answers = _whole([ledger.predictions(day).assign(session=pd.Timestamp(day)) for day in days])
     answers = answers[answers["strategy"].isin(names)]
-    accept = answers.assign(accept=answers["signal"] == "enter", strategy=[ungated(name) for name in answers["strategy"]])
+    accept = answers.assign(accept=answers["signal"] == "enter", strategy=[rule_name(name) for name in answers["strategy"]])
     trades = trades_of([(order, fill) for order, fill in ledger.fills(portfolio) if fill.session <= days[-1]])
     held = tuple(ledger.positions(portfolio))
     result, expected = backtest_of(

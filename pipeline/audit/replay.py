@@ -27,7 +27,7 @@ from trading.brokers.paper import PaperBroker
 from trading.brokers.placing import place
 from trading.decide import Holdings, decide
 from trading.portfolio import trades_of
-from trading.strategies.gate import ungated
+from trading.strategies.vix_filter import rule_name
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -269,7 +269,7 @@ def _judged(model: EntryFilter, bars: pd.DataFrame, vix: pd.DataFrame, entries: 
 
     features = build_features(bars, vix)
     known = features[features[list(FEATURES)].notna().any(axis=1)]
-    asked = entries[["strategy", "session"]].assign(strategy=[ungated(name) for name in entries["strategy"]])
+    asked = entries[["strategy", "session"]].assign(strategy=[rule_name(name) for name in entries["strategy"]])
     wanted = asked.merge(known, on="session")
     wanted = wanted[wanted["strategy"].isin(model.strategies)]
     keys = wanted[["strategy", "symbol", "session"]].reset_index(drop=True)
@@ -301,7 +301,7 @@ def _answers(
     if accept is None:
         return None, None
     rows = accept[accept["session"] == stamp]
-    traded = {ungated(strategy.name): strategy.name for strategy in strategies}
+    traded = {rule_name(strategy.name): strategy.name for strategy in strategies}
     keys = [(traded[rule], str(symbol)) for rule, symbol in zip(rows["strategy"], rows["symbol"], strict=True)]
     return (
         dict(zip(keys, map(bool, rows["accept"]), strict=True)),

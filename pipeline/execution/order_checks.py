@@ -1,6 +1,7 @@
-"""Check decided orders before they are written down: quantities that the venue takes, and decision inputs that are stored.
+"""The checks of decided orders that need the ledger, the venue or the clock; each is a `trading.order_check.OrderCheck`.
 
-What is decided is fractional. A venue that takes whole shares, or one with a smallest order, gets less and never more.
+What is decided is fractional. A venue that takes whole shares, or one with a smallest order, gets less and never more. The
+check against the risk rules is `pipeline.risk.review.check_risk`.
 """
 
 from __future__ import annotations
@@ -8,6 +9,8 @@ from __future__ import annotations
 from dataclasses import replace
 from decimal import Decimal
 from typing import TYPE_CHECKING
+
+import structlog
 
 from core.errors import UnknownSymbol
 from core.models import Leg, Origin, Refused
@@ -17,73 +20,135 @@ from trading.decide import Refusal
 
 if TYPE_CHECKING:
     import datetime as dt
+    from collections.abc import Callable
 
     from core.models import OrderIntent
-    from pipeline.resources import Resources
+    from monitoring.alerts import Alerts
+    from pipeline.accounts.trading_account import TradingAccount
+    from pipeline.execution.rerun_rules import RerunRules
+    from storage.trading.ledger import Ledger
+    from trading.order_check import Intents, OrderContext
 
-EVIDENCE = "evidence"
-Orders = tuple["OrderIntent", ...]
+EVIDENCE, VALIDATION = "evidence", "validation"
+
+log = structlog.get_logger()
 
 
-def on_grid(
-    resources: Resources, day: dt.date, intents: tuple[OrderIntent, ...], known: set[str]
-) -> tuple[tuple[OrderIntent, ...], list[Refusal]]:
-    """Entries rounded down to what the venue takes; those that come to nothing are refused, with the numbers on record.
+def check_decided_once(context: OrderContext, intents: Intents, *, standing: Intents) -> tuple[Intents, list[Refusal]]:
+    """Replace orders for later sessions by those that an earlier run decided: a session is decided once.
+
+    Deciding again on predictions or prices that changed since would add orders to those sent already.
+
+    Parameters
+    ----------
+    standing
+        Orders for later sessions that an earlier run decided at this session; empty before the first.
+    """
+    if not standing:
+        return intents, []
+    fresh = [intent for intent in intents if intent.session > context.session and context.is_new(intent)]
+    if fresh:
+        log.warning("decision_stands", session=context.session.isoformat(), orders=len(standing), not_added=len(fresh))
+    return (*standing, *(intent for intent in intents if intent.session <= context.session)), []
+
+
+def check_in_time(context: OrderContext, intents: Intents, *, rules: RerunRules) -> tuple[Intents, list[Refusal]]:
+    """Keep only orders on record once the next session has opened; the pre-send check lets none of their entries out."""
+    if not rules.has_opened(context.session):
+        return intents, []
+    return tuple(intent for intent in intents if rules.ledger.order(intent.client_order_id) is not None), []
+
+
+def check_validation(
+    context: OrderContext, intents: Intents, *, objection: Callable[[dt.date], str | None], alerts: Alerts
+) -> tuple[Intents, list[Refusal]]:
+    """Refuse new entries when the validation of the stored portfolio does not allow them, and mail the reason.
+
+    Parameters
+    ----------
+    objection
+        The reason why the portfolio may open nothing in a session, or None.
+    """
+    entries = context.new_entries(intents)
+    objects = objection(context.session) if entries else None
+    if objects is None:
+        return intents, []
+    alerts.send(f"{len(entries)} entries decided on {context.session} were not ordered", objects)
+    kept = tuple(intent for intent in intents if intent not in entries)
+    return kept, [_refusal(context, intent, VALIDATION) for intent in entries]
+
+
+def check_venue_grid(
+    context: OrderContext,
+    intents: Intents,
+    *,
+    account: TradingAccount,
+    close_at: Callable[[str, dt.date], float | None],
+) -> tuple[Intents, list[Refusal]]:
+    """Round entries down to quantities that the venue takes; refuse those that come to nothing, with the numbers on record.
 
     Exits sell what is held, and what is on record stands as it was written.
+
+    Parameters
+    ----------
+    close_at
+        Close of a symbol on a day, None when there is none.
 
     Raises
     ------
     core.errors.RetryLater
         When the venue does not say what it takes.
     """
-    going, refused = [], []
+    kept, refused, checked = [], [], context.new_entries(intents)
     for order in intents:
-        if order.leg is Leg.EXIT or order.client_order_id in known:
-            going.append(order)
+        if order not in checked:
+            kept.append(order)
             continue
-        sized, reason, words = _sized(resources, day, order)
+        sized, reason, words = _round_to_venue(context, order, account, close_at)
         if reason is None:
-            going.append(sized)
+            kept.append(sized)
         else:
-            resources.ledger.save_risk_events([event(order, reason, {"says": words, "decided": float(order.quantity)})])
-            refused.append(Refusal(order.strategy, order.symbol, day, reason))
-    return tuple(going), refused
+            account.ledger.save_risk_events([event(order, reason, {"says": words, "decided": float(order.quantity)})])
+            refused.append(_refusal(context, order, reason))
+    return tuple(kept), refused
 
 
-def _sized(resources: Resources, day: dt.date, order: OrderIntent) -> tuple[OrderIntent, str | None, str]:
-    """The order in a quantity that the venue takes, or why there is none."""
+def check_evidence(context: OrderContext, intents: Intents, *, ledger: Ledger, alerts: Alerts) -> tuple[Intents, list[Refusal]]:
+    """Refuse entries whose decision inputs are not all stored, and mail what is missing; such an exit goes, without an origin.
+
+    Orders on record pass.
+    """
+    lacking = ledger.missing_evidence(intent for intent in intents if context.is_new(intent))
+    if not lacking:
+        return intents, []
+    alerts.send(
+        f"{len(lacking)} orders decided on {context.session} lack evidence",
+        "Entries are not sent, exits are.\n" + "\n".join(_missing_line(order_id, names) for order_id, names in lacking.items()),
+    )
+    refused = [each for each in intents if each.client_order_id in lacking and each.leg is Leg.ENTRY]
+    passed = (each for each in intents if each not in refused)
+    kept = tuple(replace(each, origin=Origin.OTHER) if each.client_order_id in lacking else each for each in passed)
+    return kept, [_refusal(context, each, EVIDENCE) for each in refused]
+
+
+def _refusal(context: OrderContext, order: OrderIntent, reason: str) -> Refusal:
+    return Refusal(order.strategy, order.symbol, context.session, reason)
+
+
+def _round_to_venue(
+    context: OrderContext, order: OrderIntent, account: TradingAccount, close_at: Callable[[str, dt.date], float | None]
+) -> tuple[OrderIntent, str | None, str]:
+    """Return the order in a quantity that the venue takes; or the order, the reason why there is none, and its words."""
     try:
-        instrument = resources.patience.retrying()(resources.broker.instrument, order.symbol)
+        instrument = account.patience.retrying()(account.broker.instrument, order.symbol)
     except UnknownSymbol:
-        return order, Refused.UNKNOWN_SYMBOL, f"{resources.broker.name} does not trade it"
+        return order, Refused.UNKNOWN_SYMBOL, f"{account.broker.name} does not trade it"
     rounded = instrument.rounded(order.quantity)
     sized = order if rounded == order.quantity else replace(order, quantity=rounded)
-    close = resources.close_at(order.symbol, day)
+    close = close_at(order.symbol, context.session)
     objection = instrument.objection(sized, None if close is None else Decimal(str(close)))
     return (sized, None, "") if objection is None else (order, *objection)
 
 
-def proven(resources: Resources, day: dt.date, intents: Orders, known: set[str]) -> tuple[Orders, list[Refusal]]:
-    """Take entries out that could not be explained afterwards, and mail what is missing; an exit goes, as of no known origin.
-
-    Parameters
-    ----------
-    known
-        Ids of orders that are on record, and pass.
-    """
-    lacking = resources.ledger.missing_evidence(intent for intent in intents if intent.client_order_id not in known)
-    if not lacking:
-        return intents, []
-    resources.alerts.send(
-        f"{len(lacking)} orders decided on {day} lack evidence",
-        "Entries are not sent, exits are.\n" + "\n".join(_told(order_id, names) for order_id, names in lacking.items()),
-    )
-    refused = [each for each in intents if each.client_order_id in lacking and each.leg is Leg.ENTRY]
-    kept = (each for each in intents if each not in refused)
-    passed = tuple(replace(each, origin=Origin.OTHER) if each.client_order_id in lacking else each for each in kept)
-    return passed, [Refusal(each.strategy, each.symbol, day, EVIDENCE) for each in refused]
-
-
-def _told(order_id: str, names: list[str]) -> str:
+def _missing_line(order_id: str, names: list[str]) -> str:
     return f"{order_id}: no {', no '.join(names)} on record; {REMEDIES[names[0]]}."

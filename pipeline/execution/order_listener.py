@@ -1,7 +1,7 @@
-"""Listen to the venue: what it does with the desk's orders comes into the ledger as it happens. It decides and sends nothing.
+"""The order listener: brings the venue's events on the desk's orders into the ledger as they happen. It sends nothing.
 
-It may run beside the daily trade: a fill is known by its id, and an event told twice is no news. A supervisor may start it
-again and again: once it has halted the desk, it waits until a person has resumed before it listens.
+It may run beside the daily trade: a fill has an id, and an event received twice changes nothing. A supervisor may restart it
+at any time: once it has halted the desk, it waits until a person has resumed before it listens.
 """
 
 from __future__ import annotations
@@ -24,15 +24,25 @@ if TYPE_CHECKING:
     from pathlib import Path
     from types import FrameType
 
-    from storage.trading.halts import Halt
+    from storage.trading.halts import Halt, Halts
 
 log = structlog.get_logger()
-LOOK_FOR_A_PERSON_SECONDS = 5.0
+RESUME_POLL_SECONDS = 5.0
 
 
 @dataclass(frozen=True)
 class Beat:
-    """The listener's sign of life: when it last had everything from the venue, how often it asks, how often it connected."""
+    """The listener's sign of life.
+
+    Attributes
+    ----------
+    at
+        When it last had everything from the venue.
+    poll_seconds
+        Pause between two queries of what the stream may have lost.
+    connections
+        Number of times it has connected.
+    """
 
     at: dt.datetime
     poll_seconds: float
@@ -46,32 +56,32 @@ def listen(
     stop: threading.Event | None = None,
     resources: Resources | None = None,
 ) -> None:
-    """Listen until `stop` is set, or the process is told to end (SIGTERM, Ctrl-C).
+    """Listen until `stop` is set, or the process gets SIGTERM or Ctrl-C.
 
-    What contradicts the ledger halts the desk: the operator gets a mail, and nothing is opened until a person has looked.
+    An event that contradicts the ledger halts the desk: the operator gets a mail, and nothing is opened until a person resumes.
 
     Parameters
     ----------
     when_needed
-        With a broker that has no stream do nothing until told to end, for a supervisor that starts the listener always.
+        With a broker that has no stream wait until the end, for a supervisor that always starts the listener.
 
     Raises
     ------
     core.errors.StopTrading
-        When the venue's word and the ledger cannot both be right.
+        When an event of the venue contradicts the ledger.
     core.errors.ConfigError
         When the broker has no stream, or its keys are not accepted.
     """
     resources = resources or live()
     needed = resources.settings.broker == "alpaca"
     if not needed and not when_needed:
-        raise ConfigError(f"BROKER={resources.settings.broker} tells nothing by itself; expected BROKER=alpaca to listen to.")
+        raise ConfigError(f"BROKER={resources.settings.broker} has no event stream; set BROKER=alpaca.")
     over = stop or _end_of_process()
     if not needed:
         log.info("nothing_to_listen_to", broker=resources.settings.broker)
         over.wait()
         return
-    _await_person(resources, over)
+    _await_resume(resources.halts, resources.settings.portfolio, over)
     try:
         _listen(resources, over, poll_seconds)
     except StopTrading as error:
@@ -80,19 +90,27 @@ def listen(
     log.info("listener_stopped", portfolio=resources.settings.portfolio)
 
 
-def halted_by_listener(resources: Resources) -> Halt | None:
-    """The halt that a listener has put on the desk and no person has lifted."""
-    last = resources.halts.current(resources.settings.portfolio)
+def halted_by_listener(halts: Halts, portfolio: str) -> Halt | None:
+    """Return the halt that a listener has put on the portfolio and no person has lifted."""
+    last = halts.current(portfolio)
     return last if last is not None and last.halted and last.author == kill_switch.ORDER_LISTENER else None
 
 
-def last_beat(resources: Resources) -> Beat | None:
-    """The newest sign of life of the portfolio's listener on this data folder; None before the first."""
-    path = _beat_file(resources)
+def last_beat(data_dir: Path, portfolio: str) -> Beat | None:
+    """Return the newest sign of life of the portfolio's listener on this data folder; None before the first."""
+    path = _beat_file(data_dir, portfolio)
     if not path.exists():
         return None
-    told = json.loads(path.read_text())
-    return Beat(dt.datetime.fromisoformat(told["at"]), float(told["poll_seconds"]), int(told["connections"]))
+    row = json.loads(path.read_text())
+    return Beat(dt.datetime.fromisoformat(row["at"]), float(row["poll_seconds"]), int(row["connections"]))
+
+
+def write_beat(data_dir: Path, portfolio: str, beat: Beat) -> None:
+    """Write the sign of life; a reader meanwhile gets the one before."""
+    path = _beat_file(data_dir, portfolio)
+    draft = path.with_suffix(f".{os.getpid()}")
+    draft.write_text(json.dumps(asdict(beat) | {"at": beat.at.isoformat()}))
+    draft.replace(path)
 
 
 def _listen(resources: Resources, over: threading.Event, poll_seconds: float) -> None:
@@ -106,36 +124,28 @@ def _listen(resources: Resources, over: threading.Event, poll_seconds: float) ->
         resources.alpaca_stream(),
         clock=resources.clock,
         alarm=lambda words: resources.alerts.send(f"A position of {portfolio} has no stop", words, "critical"),
-        beat=lambda: _beat(resources, Beat(resources.clock(), poll_seconds, listener.connections)),
+        beat=lambda: write_beat(resources.data_dir, portfolio, Beat(resources.clock(), poll_seconds, listener.connections)),
         poll_seconds=poll_seconds,
     )
     log.info("listener_started", portfolio=portfolio, live=resources.settings.broker_live)
     listener.run(over)
 
 
-def _await_person(resources: Resources, over: threading.Event) -> None:
-    """Wait while the desk stands halted by a listener: one that listened again would find the same, and halt and mail anew."""
-    halt = halted_by_listener(resources)
+def _await_resume(halts: Halts, portfolio: str, over: threading.Event) -> None:
+    """Wait while a listener's halt stands: to listen again would find the same, and halt and mail anew."""
+    halt = halted_by_listener(halts, portfolio)
     if halt is not None:
         log.warning("listener_waits", reason=halt.reason, remedy="cli resume --reason ...")
-    while halt is not None and not over.wait(LOOK_FOR_A_PERSON_SECONDS):
-        halt = halted_by_listener(resources)
+    while halt is not None and not over.wait(RESUME_POLL_SECONDS):
+        halt = halted_by_listener(halts, portfolio)
 
 
-def _beat(resources: Resources, beat: Beat) -> None:
-    """Write the sign of life; whoever reads meanwhile sees the one before."""
-    path = _beat_file(resources)
-    draft = path.with_suffix(f".{os.getpid()}")
-    draft.write_text(json.dumps(asdict(beat) | {"at": beat.at.isoformat()}))
-    draft.replace(path)
-
-
-def _beat_file(resources: Resources) -> Path:
-    return resources.data_dir / f"order-listener-{resources.settings.portfolio}.json"
+def _beat_file(data_dir: Path, portfolio: str) -> Path:
+    return data_dir / f"order-listener-{portfolio}.json"
 
 
 def _end_of_process() -> threading.Event:
-    """An event that SIGTERM and Ctrl-C set, so that the stream is closed and the last event is in the ledger."""
+    """Return an event that SIGTERM and Ctrl-C set, so that the stream is closed and the last event is in the ledger."""
     over = threading.Event()
 
     def end(_number: int, _frame: FrameType | None) -> None:

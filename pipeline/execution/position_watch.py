@@ -1,14 +1,15 @@
-"""The watch over stops and targets that rest at no venue: looks at prices in a session, and orders the exit of what is reached.
+"""The watch over stops and targets that rest at no venue: compares prices with them in a session, and orders the exits.
 
-Alpaca keeps no stop for fractions of a share and for crypto pairs, nor with `ALPACA_BRACKETS=0`. A look takes the portfolio's
-lock, brings in what the venue filled, leaves alone what has its stop at the venue or an exit on its way, and sends the rest
-through the one way of orders. It concerns the present alone: a look for a session that is over does nothing.
+Alpaca keeps no stop for fractions of a share and for crypto pairs, nor with `ALPACA_BRACKETS=0`. A check takes the portfolio's
+lock, brings in what the venue filled, leaves alone what has its stop at the venue or an exit on its way, and sends the exits of
+the rest as every order is sent. It concerns the present alone: a check for a session that is over does nothing.
 """
 
 from __future__ import annotations
 
 import datetime as dt
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
 import structlog
@@ -31,12 +32,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
 
     from core.models import OrderIntent, Position
+    from monitoring.alerts import Alerts
+    from pipeline.accounts.trading_account import TradingAccount
     from pipeline.sessions import SessionChoice
-    from trading.brokers.placing import Gate
+    from trading.brokers.placing import PreSendCheck
     from trading.watch import PriceSeen
 
 log = structlog.get_logger()
-LOOK_BACK = dt.timedelta(days=7)  # fills are told again without harm
+LOOK_BACK = dt.timedelta(days=7)  # reading a fill twice does no harm
 EXIT_REFUSED, NOT_AT_VENUE = "watch_exit_refused", "watch_not_at_venue"
 ELSEWHERE = {
     "paper": "BROKER=paper fills stops and targets on each session's bar: nothing to watch",
@@ -45,16 +48,16 @@ ELSEWHERE = {
 
 
 class Prices(Protocol):
-    """Where last prices come from."""
+    """A source of last prices."""
 
     def prices(self, symbols: Collection[str]) -> Mapping[str, PriceSeen]:
-        """The last price of each symbol; one without a price is left out. Raises `RetryLater` without a readable answer."""
+        """Return the last price of each symbol that has one. Raises `RetryLater` without a readable answer."""
         ...
 
 
 @dataclass
-class Look:
-    """What one look came to.
+class PositionCheck:
+    """Outcome of one check of the positions.
 
     Attributes
     ----------
@@ -65,11 +68,11 @@ class Look:
     within
         Symbols whose price is between their barriers.
     exits
-        Orders sent or looked after by this look, with the state of each.
+        Orders that this check sent or followed up, with the state of each.
     refused
         Symbols that could not be judged or sold, and why.
     reason
-        Why nothing was looked at; empty when something was.
+        Why nothing was checked; empty otherwise.
     """
 
     at: dt.datetime
@@ -81,9 +84,36 @@ class Look:
     reason: str = ""
 
     def as_dict(self) -> dict[str, Any]:
-        """For a message between tasks."""
+        """Return counts, exits and refusals as JSON types, for a message between tasks."""
         counts = {name: len(getattr(self, name)) for name in ("at_venue", "leaving", "within")}
         return {"at": self.at.isoformat(), **counts, "exits": self.exits, "refused": self.refused, "reason": self.reason}
+
+
+@dataclass(frozen=True)
+class WatchParts:
+    """The parts that a check of the positions uses.
+
+    Attributes
+    ----------
+    last_close
+        Last close of a symbol on record, None without one.
+    pre_send
+        Asked before an exit is sent, as for every order.
+    working_exits
+        Returns the exits whose life is not over, by strategy and symbol.
+    exit_of
+        Returns a position's exit, new or on its way; None when the venue does not hold it.
+    """
+
+    account: TradingAccount
+    prices: Prices
+    bounds: Bounds
+    clock: Callable[[], dt.datetime]
+    alerts: Alerts
+    last_close: Callable[[str], float | None]
+    pre_send: PreSendCheck
+    working_exits: Callable[[], Mapping[tuple[str, str], tuple[OrderIntent, OrderState]]]
+    exit_of: Callable[[Position], OrderIntent | None]
 
 
 def choose_session(given: str | None, logical_date: dt.datetime | None, *, resources: Resources | None = None) -> SessionChoice:
@@ -94,16 +124,17 @@ def choose_session(given: str | None, logical_date: dt.datetime | None, *, resou
     return chosen if elsewhere is None else replace(chosen, trades=False, reason=elsewhere)
 
 
-def watch(session: str, *, resources: Resources | None = None) -> dict[str, Any]:
-    """Look once for the scheduled run of a session; of one that is not in progress any more, only say so."""
+def watch(session: str, *, resources: Resources | None = None) -> PositionCheck:
+    """Check the positions for the scheduled run of a session; a session not in progress any more is only reported."""
     resources = resources or live()
     chosen = choose_session(session, None, resources=resources)
-    done = look(resources=resources) if chosen.trades else Look(resources.clock(), reason=chosen.reason)
-    return {"session": session, **done.as_dict()}
+    if not chosen.trades:
+        return PositionCheck(resources.clock(), reason=chosen.reason)
+    return check_positions(resources=resources)
 
 
-def look(*, resources: Resources | None = None, prices: Prices | None = None) -> Look:
-    """Look once at every position whose market is open now.
+def check_positions(*, resources: Resources | None = None, prices: Prices | None = None) -> PositionCheck:
+    """Check every position whose market is open now, once.
 
     Raises
     ------
@@ -111,89 +142,100 @@ def look(*, resources: Resources | None = None, prices: Prices | None = None) ->
         When the venue, or another executor, did not let it finish; what could be done has been done, and it may be run again.
     """
     resources = resources or live()
-    done = Look(resources.clock(), reason=ELSEWHERE.get(resources.settings.broker, ""))
+    done = PositionCheck(resources.clock(), reason=ELSEWHERE.get(resources.settings.broker, ""))
     if done.reason:
         return done
-    with executor_lock(resources.engine, resources.settings.portfolio) as lock:
-        _Watch(resources, prices or resources.alpaca_data, gate_of(resources, lock), done).run()
+    settings = resources.settings
+    with executor_lock(resources.engine, settings.portfolio) as lock:
+        parts = WatchParts(
+            account=resources.account,
+            prices=prices or resources.alpaca_data,
+            bounds=Bounds(settings.watch_max_price_age_seconds, settings.watch_max_price_move_pct),
+            clock=resources.clock,
+            alerts=resources.alerts,
+            last_close=resources.last_close,
+            pre_send=gate_of(resources, lock),
+            working_exits=partial(exit_orders.working, resources),
+            exit_of=partial(exit_orders.exit_of, resources, arm=exit_orders.WATCH),
+        )
+        _Watch(parts, done).run()
     log.info("watched", **done.as_dict())
     return done
 
 
-def keep_watching(
+def run_watch(
     stop: threading.Event,
     *,
     interval_seconds: float,
-    on_look: Callable[[Look], None] = lambda _: None,
+    on_check: Callable[[PositionCheck], None] = lambda _: None,
     resources: Resources | None = None,
 ) -> int:
-    """Look until `stop` is set; one that fails is logged, mailed once and tried again. Returns how many succeeded."""
+    """Check the positions until `stop` is set; a failure is logged, mailed once and tried again. Return the successes."""
     from sqlalchemy.exc import SQLAlchemyError
 
     resources = resources or live()
-    looks, failed = 0, ""
+    checks, failed = 0, ""
     while not stop.is_set():
         try:
-            done = look(resources=resources)
+            done = check_positions(resources=resources)
         except ExecutorBusy as busy:
             log.info("watch_waits", reason=str(busy))
         except (DeskError, SQLAlchemyError, OSError) as error:
-            failed = _failed(resources, error, failed)
+            failed = _report_failure(resources.alerts, error, failed)
         else:
-            looks, failed = looks + 1, ""
-            on_look(done)
+            checks, failed = checks + 1, ""
+            on_check(done)
         stop.wait(interval_seconds)
-    return looks
+    return checks
 
 
-def _failed(resources: Resources, error: Exception, before: str) -> str:
-    """Log a failed look; mail it unless the one before failed in the same way."""
+def _report_failure(alerts: Alerts, error: Exception, before: str) -> str:
+    """Log a failed check; mail it unless the one before failed in the same way. Return the kind of failure."""
     kind = type(error).__name__
     log.error("watch_failed", error=kind, says=str(error))
     if kind != before:
-        resources.alerts.send("Stops and targets are not watched", f"{kind}: {error}\nIt goes on trying.", "critical")
+        alerts.send("Stops and targets are not watched", f"{kind}: {error}\nIt goes on trying.", "critical")
     return kind
 
 
 class _Watch:
-    """One look, under the portfolio's lock."""
+    """One check, under the portfolio's lock."""
 
-    def __init__(self, resources: Resources, prices: Prices, gate: Gate, done: Look) -> None:
-        self.resources, self.prices, self.gate, self.done = resources, prices, gate, done
-        self.told: list[str] = []
-        self.silent: list[RetryLater] = []
+    def __init__(self, parts: WatchParts, done: PositionCheck) -> None:
+        self.parts, self.account, self.done = parts, parts.account, done
+        self.sold: list[str] = []
+        self.unanswered: list[RetryLater] = []
 
     def run(self) -> None:
-        """Bring the ledger up to date, judge, sell, tell; a venue that was silent is raised at the end."""
-        resources, portfolio = self.resources, self.resources.settings.portfolio
-        since = resources.clock() - LOOK_BACK
-        collect(resources.ledger, resources.broker, portfolio, since)
+        """Bring the ledger up to date, judge, sell, mail; a venue that did not answer is raised at the end."""
+        since = self.parts.clock() - LOOK_BACK
+        collect(self.account.ledger, self.account.broker, self.account.portfolio, since)
         watched = self._unprotected()
-        seen = self.prices.prices({position.symbol for position, _ in watched}) if watched else {}
+        seen = self.parts.prices.prices({position.symbol for position, _ in watched}) if watched else {}
         for position, standing in watched:
             try:
                 self._judge(position, standing, seen.get(position.symbol))
             except ExecutorBusy:
                 raise
             except RetryLater as error:  # one order without an answer does not keep the other positions waiting
-                self.silent.append(error)
+                self.unanswered.append(error)
                 self.done.refused[position.symbol] = f"no answer yet: {error}"
         if self.done.exits:
-            collect(resources.ledger, resources.broker, portfolio, since)
+            collect(self.account.ledger, self.account.broker, self.account.portfolio, since)
             self.done.exits = {order_id: self._state(order_id) for order_id in self.done.exits}
         self._mail()
-        if self.silent:
-            raise self.silent[0]
+        if self.unanswered:
+            raise self.unanswered[0]
 
     def _unprotected(self) -> list[tuple[Position, OrderIntent | None]]:
-        """The positions to judge: with a barrier, in an open market, no child at the venue, no exit that works there.
+        """Return the positions to judge: with a barrier, in an open market, no child at the venue, no exit that works there.
 
         An exit written down or sent without an answer comes along: it goes on under its own id.
         """
-        resources, now, watched = self.resources, self.resources.clock(), []
-        resting = {view.client_order_id for view in resources.patience.retrying()(resources.broker.open_orders)}
-        working = exit_orders.working(resources)
-        for position in resources.ledger.positions(resources.settings.portfolio):
+        account, now, watched = self.account, self.parts.clock(), []
+        resting = {view.client_order_id for view in account.patience.retrying()(account.broker.open_orders)}
+        working = self.parts.working_exits()
+        for position in account.ledger.positions(account.portfolio):
             if (position.stop_price is None and position.target_price is None) or not is_open(position.symbol, now):
                 continue
             order, state = working.get((position.strategy, position.symbol), (None, None))
@@ -210,10 +252,9 @@ class _Watch:
         if standing is not None and standing.arm.startswith(exit_orders.WATCH):
             self._send(position, standing, f"its exit {standing.client_order_id} goes on")
             return
-        resources, now = self.resources, self.resources.clock()
+        now, bounds = self.parts.clock(), self.parts.bounds
         opened = _opened(position.symbol, now)
-        bounds = Bounds(resources.settings.watch_max_price_age_seconds, resources.settings.watch_max_price_move_pct)
-        objection = doubt(seen, now, opened, resources.last_close(position.symbol), bounds)
+        objection = doubt(seen, now, opened, self.parts.last_close(position.symbol), bounds)
         if objection is not None and objection.reason in {NO_PRICE, STALE_PRICE} and now - opened < bounds.max_age:
             self.done.refused[position.symbol] = "no price since the open yet"
         elif objection is not None:
@@ -225,7 +266,7 @@ class _Watch:
 
     def _leave(self, position: Position, standing: OrderIntent | None, barrier: str, seen: PriceSeen) -> None:
         """Order the exit of a position whose barrier is reached: one that waits to be sent, else one of the watch's own."""
-        order = standing or exit_orders.exit_of(self.resources, position, exit_orders.WATCH)
+        order = standing or self.parts.exit_of(position)
         if order is None:
             self._refuse(position, NOT_AT_VENUE, {"quantity": str(position.quantity)}, "the venue does not hold it")
             return
@@ -234,32 +275,31 @@ class _Watch:
         self._save(position, barrier, {**numbers, "client_order_id": order.client_order_id})
         kind = "stop" if barrier == REACHED_STOP else "target"
         why = f"{kind} {level:.2f} reached at {seen.price} ({seen.at:%H:%M:%S} UTC)"
-        if self.resources.ledger.order(order.client_order_id) is None and (held_back := self.gate(order)) is not None:
+        if self.account.ledger.order(order.client_order_id) is None and (held_back := self.parts.pre_send(order)) is not None:
             self._refuse(position, EXIT_REFUSED, {"says": held_back}, f"{why}, and its exit is held back: {held_back}")
             return
         self._send(position, order, why)
 
     def _send(self, position: Position, order: OrderIntent, why: str) -> None:
-        """Send an exit, or look after one sent before."""
-        resources, symbol = self.resources, position.symbol
-        state = place(resources.ledger, resources.broker, [order], gate=self.gate, patience=resources.patience)[
-            order.client_order_id
-        ]
+        """Send an exit, or follow up one sent before."""
+        account, symbol = self.account, position.symbol
+        states = place(account.ledger, account.broker, [order], pre_send=self.parts.pre_send, patience=account.patience)
+        state = states[order.client_order_id]
         if state in FINAL - {OrderState.FILLED}:
             self._refuse(
                 position, EXIT_REFUSED, {"state": str(state)}, f"{why}, and its exit {order.client_order_id} is {state}"
             )
             return
         self.done.exits[order.client_order_id] = str(state)
-        self.told.append(f"{symbol}: {order.side} {order.quantity.normalize():f}, {why}")
+        self.sold.append(f"{symbol}: {order.side} {order.quantity.normalize():f}, {why}")
 
     def _refuse(self, position: Position, reason: str, details: Mapping[str, Any], words: str) -> None:
-        """Note what could not be done; the first time in a session a person is told, for nothing protects the position."""
+        """Record what could not be done; mail it the first time in a session, for nothing protects the position."""
         self.done.refused[position.symbol] = words
         log.error("position_not_watched", symbol=position.symbol, reason=reason, **details)
         if self._save(position, reason, details):
             barriers = f"stop {position.stop_price}, target {position.target_price}"
-            self.resources.alerts.send(
+            self.parts.alerts.send(
                 f"{position.symbol} is not protected: {reason}",
                 f"{position.quantity.normalize():f} {position.symbol} of {position.portfolio}, {barriers}: {words}.\n"
                 "The watch looks again at its next turn, and mails this once a session.",
@@ -267,43 +307,43 @@ class _Watch:
             )
 
     def _save(self, position: Position, reason: str, details: Mapping[str, Any]) -> bool:
-        """The row of what was seen; False when the session has it already."""
+        """Store the finding; return False when the session has it already."""
         row = {
             "portfolio": position.portfolio,
             "strategy": position.strategy,
             "symbol": position.symbol,
-            "session": _today(position.symbol, self.resources.clock()),
+            "session": _today(position.symbol, self.parts.clock()),
             "reason": reason,
             "details": dict(details),
         }
-        return self.resources.ledger.save_risk_events([row]) > 0
+        return self.account.ledger.save_risk_events([row]) > 0
 
     def _mail(self) -> None:
-        """Say what was sold, with what the venue has made of it."""
-        if not self.told:
+        """Mail what was sold, with the state of each order."""
+        if not self.sold:
             return
         states = [f"  {order_id}: {state}" for order_id, state in self.done.exits.items()]
-        body = "\n".join([*self.told, "", "Orders:", *states])
-        symbols = ", ".join(line.partition(":")[0] for line in self.told)
-        self.resources.alerts.send(f"Stops and targets reached: {symbols}", body)
+        body = "\n".join([*self.sold, "", "Orders:", *states])
+        symbols = ", ".join(line.partition(":")[0] for line in self.sold)
+        self.parts.alerts.send(f"Stops and targets reached: {symbols}", body)
 
     def _state(self, order_id: str) -> str:
-        known = self.resources.ledger.order(order_id)
-        return "unknown" if known is None else str(known[1])
+        stored = self.account.ledger.order(order_id)
+        return "unknown" if stored is None else str(stored[1])
 
 
 def is_open(symbol: str, now: dt.datetime) -> bool:
-    """Whether the symbol's market trades at an instant, by the calendar."""
+    """Return True while the symbol's market trades, by its calendar."""
     calendar, day = calendar_name(symbol), _today(symbol, now)
     return is_session(day, calendar) and open_of(day, calendar) <= now < close_of(day, calendar)
 
 
 def _opened(symbol: str, now: dt.datetime) -> dt.datetime:
-    """When the market of the day opened; one that never closes has no open that a price could be older than."""
+    """Return the open of the day's session; the earliest moment there is for a market that never closes."""
     calendar = calendar_name(symbol)
     return dt.datetime.min.replace(tzinfo=dt.UTC) if calendar == "24/7" else open_of(_today(symbol, now), calendar)
 
 
 def _today(symbol: str, now: dt.datetime) -> dt.date:
-    """The date in the time zone of the symbol's market."""
+    """Return the date in the time zone of the symbol's market."""
     return now.astimezone(dt.UTC if calendar_name(symbol) == "24/7" else sessions.NEW_YORK).date()

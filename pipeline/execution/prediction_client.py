@@ -1,4 +1,4 @@
-"""Ask the prediction API about candidates. Owns what each of its answers means to the evening; it decides nothing."""
+"""The client of the prediction API: one request a candidate, and the error that each kind of answer stands for."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import structlog
 from tenacity import retry, retry_if_exception_type, stop_after_attempt, wait_exponential_jitter
 
 from core.errors import ConfigError, NoChampion, RetryLater
-from trading.strategies.gate import ungated
+from trading.strategies.vix_filter import rule_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -24,29 +24,29 @@ log = structlog.get_logger()
 @retry(
     retry=retry_if_exception_type(RetryLater), stop=stop_after_attempt(4), wait=wait_exponential_jitter(0.5, 8), reraise=True
 )
-def ask_api(url: str, questions: Iterable[Key], keys: Sequence[SecretStr] = ()) -> list[dict[str, Any]]:
-    """POST each strategy and symbol to `/predict-entry`; what is unknown or stale there is logged and left out.
+def request_predictions(url: str, candidates: Iterable[Key], keys: Sequence[SecretStr] = ()) -> list[dict[str, Any]]:
+    """POST each strategy and symbol to `/predict-entry`; a candidate that the API has no current features of is absent.
 
     Returns
     -------
     list
-        The answers, each under the strategy's name as it was asked (with that of its gate).
+        The answers, each under the strategy's name as it was given, with the VIX filter's suffix.
 
     Raises
     ------
     RetryLater
-        When the API cannot be reached or its stores are not.
+        When the API cannot be reached, or cannot reach its own stores.
     NoChampion
         When it has no model yet: waiting would not help.
     ConfigError
-        When it wants another key.
+        When it does not accept the key.
     """
     answers = []
     headers = {"X-API-Key": keys[0].get_secret_value()} if keys else {}
     with httpx.Client(base_url=url, timeout=10.0, headers=headers) as client:
-        for strategy, symbol in questions:
+        for strategy, symbol in candidates:
             try:
-                response = client.post("/predict-entry", json={"symbol": symbol, "strategy": ungated(strategy)})
+                response = client.post("/predict-entry", json={"symbol": symbol, "strategy": rule_name(strategy)})
             except httpx.TransportError as error:
                 raise RetryLater(f"The prediction API at {url} does not answer ({error}). Is it running? `make up`.") from error
             if NoChampion.__name__ in response.text and response.status_code == httpx.codes.SERVICE_UNAVAILABLE:

@@ -1,4 +1,4 @@
-"""Reconciliation: ask the venue, bring the ledger to it where a rule says how, else halt. Owns the order of these."""
+"""Reconciliation: compare the venue with the ledger, correct the ledger where a rule allows it, and halt the desk otherwise."""
 
 from __future__ import annotations
 
@@ -14,16 +14,24 @@ from core.models import OrderState
 from pipeline.accounts.valuation import fill_query_start
 from pipeline.resources import Resources, live
 from pipeline.risk import kill_switch
+from storage.locks import executor_lock
+from trading.brokers.children import is_ours
+from trading.brokers.intake import collect
+from trading.brokers.reconcile import LedgerState, Mismatch, VenueState, compare, contradiction, expired, missed
 
 if TYPE_CHECKING:
-    from trading.brokers.reconcile import Desk, Difference, Venue
+    from collections.abc import Sequence
+
+    from monitoring.alerts import Alerts
+    from pipeline.accounts.trading_account import TradingAccount
+    from trading.brokers.reconcile import Difference
 
 log = structlog.get_logger()
 
 
 @dataclass(frozen=True)
-class Outcome:
-    """What one reconciliation found, and whether it halted the desk."""
+class ReconcileResult:
+    """Differences of one reconciliation, and whether the desk is halted for them."""
 
     session: str
     broker: str
@@ -31,18 +39,18 @@ class Outcome:
     halted: bool
 
     def as_dict(self) -> dict[str, Any]:
-        """For a message between tasks."""
+        """Return the counts as JSON types, for a message between tasks."""
         counts = {"resolved": sum(each.resolved for each in self.differences), "open": self.open}
         return {"session": self.session, "broker": self.broker, "halted": self.halted, **counts}
 
     @property
     def open(self) -> int:
-        """Differences that a person must look at."""
+        """Number of differences that a person must settle."""
         return sum(not each.resolved for each in self.differences)
 
 
-def reconcile(session: str, *, resources: Resources | None = None) -> Outcome:
-    """Hold orders, fills, positions and cash at the venue against the ledger, after `session` has closed.
+def reconcile(session: str, *, resources: Resources | None = None) -> ReconcileResult:
+    """Compare orders, fills, positions and cash at the venue with the ledger, after `session` has closed.
 
     Fills the desk missed are taken, orders that never arrived and can reach their open no more expire. What no rule resolves
     halts the desk: nothing is opened until a person resumes. Running it again changes nothing more.
@@ -52,113 +60,93 @@ def reconcile(session: str, *, resources: Resources | None = None) -> Outcome:
     core.errors.RetryLater
         When the venue does not answer; nothing is concluded then.
     """
-    from storage.locks import executor_lock
-    from trading.brokers.reconcile import Rule, expired
-
     resources = resources or live()
-    day, portfolio = dt.date.fromisoformat(session), resources.settings.portfolio
-    with executor_lock(resources.engine, portfolio):
-        everything = _looked(resources, day)
-        if any(each.halts for each in everything):  # the venue goes on while it is asked: what halts is seen twice
-            told = [each for each in everything if each.rule is Rule.MISSED_FILL]
-            everything = (*told, *_looked(resources, day))
-        for order_id in expired(everything):
-            resources.ledger.transition(order_id, OrderState.EXPIRED, "reconciliation: it never reached the venue")
-        halted = _halt(resources, everything)
+    day, account = dt.date.fromisoformat(session), resources.account
+    tolerance = Decimal(str(resources.settings.reconcile_cash_tolerance_usd))
+    with executor_lock(resources.engine, account.portfolio):
+        differences = _differences(account, day, tolerance)
+        if any(each.halts for each in differences):  # the venue goes on meanwhile: a difference that halts is seen twice
+            taken = [each for each in differences if each.rule is Mismatch.MISSED_FILL]
+            differences = (*taken, *_differences(account, day, tolerance))
+        for order_id in expired(differences):
+            account.ledger.transition(order_id, OrderState.EXPIRED, "reconciliation: it never reached the venue")
+        halted = any(each.halts for each in differences)
+        if halted and kill_switch.standing(resources) is None:
+            kill_switch.halt(_halt_reason(differences), kill_switch.RECONCILIATION, resources=resources)
     resources.reconciliations.add(
-        portfolio=portfolio,
+        portfolio=account.portfolio,
         session=day,
-        broker=resources.broker.name,
-        differences=[asdict(each) for each in everything],
+        broker=account.broker.name,
+        differences=[asdict(each) for each in differences],
         halted=halted,
     )
-    _tell(resources, everything, halted=halted)
-    return Outcome(session, resources.broker.name, everything, halted)
+    for each in differences:
+        log.warning("reconciliation", **asdict(each), resolved=each.resolved)
+    if not halted:
+        _mail_unresolved(resources.alerts, account.broker.name, differences)
+    return ReconcileResult(session, account.broker.name, differences, halted)
 
 
-def _looked(resources: Resources, day: dt.date) -> tuple[Difference, ...]:
-    """One look at both: what was missed, and what still differs once it is taken."""
-    from trading.brokers.reconcile import compare
-
-    fresh = _collected(resources, day)
-    tolerance = Decimal(str(resources.settings.reconcile_cash_tolerance_usd))
-    return (*fresh, *compare(*resources.patience.retrying()(_both, resources), day, cash_tolerance_usd=tolerance))
+def _differences(account: TradingAccount, day: dt.date, cash_tolerance_usd: Decimal) -> tuple[Difference, ...]:
+    """Take what was missed, then compare; return both kinds of differences."""
+    fresh = _take_missed_fills(account, day)
+    ours, theirs = account.patience.retrying()(lambda: (_ledger_state(account), _venue_state(account)))
+    return (*fresh, *compare(ours, theirs, day, cash_tolerance_usd=cash_tolerance_usd))
 
 
-def _collected(resources: Resources, day: dt.date) -> list[Difference]:
-    """Take what the venue filled; what the ledger did not have is a difference, and so is what it cannot take."""
-    from trading.brokers.intake import collect
-    from trading.brokers.reconcile import contradiction, missed
-
-    portfolio = resources.settings.portfolio
-    before = {fill.fill_id for _, fill in resources.ledger.fills(portfolio)}
-    strange, since = [], fill_query_start(resources.ledger, portfolio, day)
+def _take_missed_fills(account: TradingAccount, day: dt.date) -> list[Difference]:
+    """Take the venue's fills; each that the ledger did not have is a difference, and so is one that it cannot take."""
+    ledger, portfolio = account.ledger, account.portfolio
+    before = {fill.fill_id for _, fill in ledger.fills(portfolio)}
+    untakable, since = [], fill_query_start(ledger, portfolio, day)
     try:
-        resources.patience.retrying()(collect, resources.ledger, resources.broker, portfolio, since)
+        account.patience.retrying()(collect, ledger, account.broker, portfolio, since)
     except StopTrading as error:
-        strange = [contradiction(error)]
-    return [*missed(fill for _, fill in resources.ledger.fills(portfolio) if fill.fill_id not in before), *strange]
+        untakable = [contradiction(error)]
+    return [*missed(fill for _, fill in ledger.fills(portfolio) if fill.fill_id not in before), *untakable]
 
 
-def _both(resources: Resources) -> tuple[Desk, Venue]:
-    return _desk(resources), _venue(resources)
+def _ledger_state(account: TradingAccount) -> LedgerState:
+    """Return orders, positions and cash as the ledger has them, and every order id that the desk has used."""
+    ledger, orders = account.ledger, account.ledger.open_orders(account.portfolio)
+    positions = ledger.positions(account.portfolio)
+    ours = {view.client_order_id for view in account.broker.open_orders() if view.client_order_id}
+    ids = {order.client_order_id for order, _ in orders}
+    ids |= {order_id for order_id in ours if is_ours(ledger, order_id)}
+    ids |= {position.entry_order_id for position in positions}
+    return LedgerState(orders, positions, _expected_cash_usd(account), frozenset(ids))
 
 
-def _desk(resources: Resources) -> Desk:
-    from trading.brokers.reconcile import Desk
-
-    portfolio = resources.settings.portfolio
-    orders = resources.ledger.open_orders(portfolio)
-    known = {order.client_order_id for order, _ in orders}
-    known |= {view.client_order_id for view in resources.broker.open_orders() if _meant(resources, view.client_order_id)}
-    known |= {position.entry_order_id for position in resources.ledger.positions(portfolio)}
-    return Desk(orders, resources.ledger.positions(portfolio), _expected_cash_usd(resources), frozenset(known))
+def _expected_cash_usd(account: TradingAccount) -> Decimal:
+    """Return the initial cash plus the cash flow of the fills; without a stated initial cash, the venue's cash."""
+    if account.initial_cash_usd is None:
+        return account.broker.cash_usd()
+    return Decimal(str(account.initial_cash_usd)) + account.ledger.cash_flow_usd(account.portfolio)
 
 
-def _meant(resources: Resources, client_order_id: str) -> bool:
-    from trading.brokers.children import is_ours
-
-    return bool(client_order_id) and is_ours(resources.ledger, client_order_id)
-
-
-def _expected_cash_usd(resources: Resources) -> Decimal:
-    """The first cash and what the fills brought since. A venue's account had other money before: its own first reading."""
-    flow = resources.ledger.cash_flow_usd(resources.settings.portfolio)
-    if resources.paper is not None:
-        return Decimal(str(resources.settings.initial_cash_usd)) + flow
-    base = resources.settings.broker_initial_cash_usd
-    return resources.broker.cash_usd() if base is None else Decimal(str(base)) + flow
-
-
-def _venue(resources: Resources) -> Venue:
-    from trading.brokers.reconcile import Venue
-
-    orders = [order.client_order_id for order, _ in resources.ledger.open_orders(resources.settings.portfolio)]
-    return Venue(
-        {order_id: resources.broker.find(order_id) for order_id in orders},
-        list(resources.broker.open_orders()),
-        list(resources.broker.positions()),
-        resources.broker.cash_usd(),
+def _venue_state(account: TradingAccount) -> VenueState:
+    """Return orders, positions and cash as the venue has them."""
+    broker = account.broker
+    orders = [order.client_order_id for order, _ in account.ledger.open_orders(account.portfolio)]
+    return VenueState(
+        {order_id: broker.find(order_id) for order_id in orders},
+        list(broker.open_orders()),
+        list(broker.positions()),
+        broker.cash_usd(),
     )
 
 
-def _halt(resources: Resources, differences: tuple[Difference, ...]) -> bool:
-    """Turn the kill switch for what no rule resolves; a desk that stands halted already is not halted again."""
-    stopping = [each for each in differences if each.halts]
-    if not stopping:
-        return False
-    if kill_switch.standing(resources) is None:
-        words = "; ".join(f"{each.rule} {each.subject}: {each.expected} here, {each.found} there" for each in stopping)
-        kill_switch.halt(words, kill_switch.RECONCILIATION, resources=resources)
-    return True
+def _halt_reason(differences: Sequence[Difference]) -> str:
+    return "; ".join(
+        f"{each.rule} {each.subject}: {each.expected} here, {each.found} there" for each in differences if each.halts
+    )
 
 
-def _tell(resources: Resources, differences: tuple[Difference, ...], *, halted: bool) -> None:
-    for each in differences:
-        log.warning("reconciliation", **asdict(each), resolved=each.resolved)
-    looked_at = [each for each in differences if not each.resolved]
-    if looked_at and not halted:
+def _mail_unresolved(alerts: Alerts, broker: str, differences: Sequence[Difference]) -> None:
+    """Mail the differences that a person must settle, if any."""
+    unresolved = [each for each in differences if not each.resolved]
+    if unresolved:
         lines = [
-            f"{each.rule} {each.subject}: {each.expected} here, {each.found} there. {each.resolution}" for each in looked_at
+            f"{each.rule} {each.subject}: {each.expected} here, {each.found} there. {each.resolution}" for each in unresolved
         ]
-        resources.alerts.send(f"{len(looked_at)} differences to {resources.broker.name}", "\n".join(lines))
+        alerts.send(f"{len(unresolved)} differences to {broker}", "\n".join(lines))

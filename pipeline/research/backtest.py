@@ -8,7 +8,7 @@ from core.errors import DataError
 from pipeline.bars import bars_by_symbol
 from pipeline.resources import Resources, live
 from pipeline.signals import joint_name
-from trading.strategies.gate import ungated
+from trading.strategies.vix_filter import rule_name
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -65,10 +65,8 @@ def run(session: str, *, resources: Resources | None = None, strategy: Strategy 
     from pipeline.research.backtest_report import write_stored
 
     resources = resources or live()
-    bars, traded = (
-        bars_by_symbol(resources.bars, session, resources.universe()),
-        (strategy,) if strategy else resources.strategies,
-    )
+    bars = bars_by_symbol(resources.bars, session, resources.universe())
+    traded = (strategy,) if strategy else resources.strategies
     result = _simulate(resources, bars, traded, None, None)
     _count(resources, bars, traded, result, kind="unfiltered", accept=None)
     evidence = evidence_of(resources, result, traded)
@@ -116,7 +114,7 @@ def _count(
     from research.sweep import Cell
 
     symbols = ",".join(sorted(bars))
-    family = "+".join(sorted(ungated(strategy.name) for strategy in strategies))
+    family = "+".join(sorted(rule_name(strategy.name) for strategy in strategies))
     asked = {"start": str(result.equity["session"].min()), "accept": None if accept is None else _digest(accept)}
     rules = [rule_of(strategy) for strategy in strategies]
     terms = {**terms_of(resources, *(bars[symbol] for symbol in sorted(bars))), **_single(rules, "rules"), **asked}

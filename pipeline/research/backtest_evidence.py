@@ -26,9 +26,9 @@ def evidence_of(resources: Resources, result: Result, strategies: Sequence[Strat
     """
     from research.evidence import benchmark_evidence, sharpe_evidence
     from research.random_entries import random_entries
-    from trading.strategies.gate import ungated
+    from trading.strategies.vix_filter import rule_name
 
-    names, yearly = sorted(ungated(strategy.name) for strategy in strategies), result.panel.bars_a_year
+    names, yearly = sorted(rule_name(strategy.name) for strategy in strategies), result.panel.bars_a_year
     families = {*names, "+".join(names)}
     start = result.panel.sessions[result.first].date()
     alone = len(strategies) == 1

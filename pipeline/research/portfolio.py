@@ -58,7 +58,7 @@ class Candidate:
         """The strategy itself."""
         from trading.strategies.registry import make_strategy
 
-        return make_strategy(self.strategy, self.params, vix_gate=self.vix_gate)
+        return make_strategy(self.strategy, self.params, vix_filter=self.vix_gate)
 
 
 @dataclass(frozen=True)

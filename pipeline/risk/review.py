@@ -24,7 +24,7 @@ from pipeline.signals import joint_name
 from trading.decide import Refusal
 from trading.drawdown import Level, drawdown_pct
 from trading.portfolio import account, trades_of
-from trading.risk_manager import RiskManager, Rules, Situation, lines_of
+from trading.risk_manager import RiskManager, RiskRules, Situation, lines_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -34,21 +34,19 @@ if TYPE_CHECKING:
 
     from core.models import OrderIntent, Position
     from pipeline.resources import Resources
+    from trading.order_check import OrderContext
 
 log = structlog.get_logger()
 Orders = tuple["OrderIntent", ...]
 
 
-def review(resources: Resources, day: dt.date, intents: Orders, known: set[str]) -> tuple[Orders, list[Refusal]]:
-    """Hold a day's orders against drawdown and the risk manager's rules; what is on record already goes on as it is.
+def check_risk(context: OrderContext, intents: Orders, *, resources: Resources) -> tuple[Orders, list[Refusal]]:
+    """Check orders against the drawdown limits and the risk rules, a `trading.order_check.OrderCheck`.
 
-    Returns
-    -------
-    orders
-        Those to write down and send, some of them perhaps smaller.
-    refused
-        One a symbol and rule; the row with its numbers is stored.
+    New entries may become smaller or be refused, one refusal a symbol and rule; the rows with the numbers are stored. Orders on
+    record pass as they are. A drawdown that halts sells everything, and nothing passes.
     """
+    day, known = context.session, context.on_record
     orders = [order for order, _ in resources.ledger.open_orders(resources.settings.portfolio)]
     positions = resources.ledger.positions(resources.settings.portfolio)
     symbols = {each.symbol for each in (*orders, *intents)} | {position.symbol for position in positions}
@@ -56,13 +54,13 @@ def review(resources: Resources, day: dt.date, intents: Orders, known: set[str])
     before = [order for order in orders if order.decision_session < day]
     equity = account(cash_usd(resources.account), positions, before, prices).equity_usd
     sunk = _drawdown(resources, day, equity)
-    new = [order for order in intents if order.leg is Leg.ENTRY and order.client_order_id not in known]
+    new = context.new_entries(intents)
     if sunk is not None:
         return _sold(resources, day, intents, new, sunk)
     guard(resources, day, {order.symbol for order in new})
     situation = _situation(resources, day, positions, orders, intents, known, bars, prices, equity)
     said = manager_of(resources).review(
-        [order for order in intents if order.client_order_id not in known], situation, first=_first(resources, day)
+        [order for order in intents if context.is_new(order)], situation, first=_first(resources, day)
     )
     resources.ledger.save_risk_events([event(each.order, each.rule, each.details()) for each in said.findings])
     going = {order.client_order_id: order for order in said.orders}
@@ -73,7 +71,7 @@ def review(resources: Resources, day: dt.date, intents: Orders, known: set[str])
 def manager_of(resources: Resources) -> RiskManager:
     """The risk manager of the settings."""
     settings = resources.settings
-    rules = Rules(
+    rules = RiskRules(
         max_symbol_pct=settings.risk_max_symbol_pct,
         max_net_pct=settings.risk_max_net_pct,
         max_entries_a_day=settings.risk_max_entries_a_day,
@@ -136,7 +134,7 @@ def _situation(  # noqa: PLR0917  # private, each named at its one call
     positions: Sequence[Position],
     orders: Sequence[OrderIntent],
     intents: Orders,
-    known: set[str],
+    known: frozenset[str],
     bars: pd.DataFrame,
     prices: Mapping[str, float],
     equity_usd: float,

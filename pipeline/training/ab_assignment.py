@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 import structlog
 
-from trading.strategies.gate import ungated
+from trading.strategies.vix_filter import rule_name
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -113,7 +113,7 @@ def _scored(
         scores = {experiment.champion: {**{name: answer[name] for name in SCORED}, "accept": answer["signal"] == ENTER}}
         values = features[list(FEATURES)].iloc[place].tolist()
         for version, scorer in scorers.items():
-            said = scorer.judge(values, ungated(answer["strategy"]))
+            said = scorer.judge(values, rule_name(answer["strategy"]))
             scores[version] = {name: getattr(said, name) for name in (*SCORED, "accept")}
         arm = arm_of(
             experiment.name,
@@ -129,7 +129,9 @@ def _scored(
 
 def _known_to_all(answers: Sequence[Mapping[str, Any]], models: Mapping[str, EntryFilter]) -> list[Mapping[str, Any]]:
     """Candidates of strategies that every challenger was trained on; of the others the champion decides alone."""
-    known = [answer for answer in answers if all(ungated(answer["strategy"]) in model.strategies for model in models.values())]
+    known = [
+        answer for answer in answers if all(rule_name(answer["strategy"]) in model.strategies for model in models.values())
+    ]
     if len(known) < len(answers):
         log.warning("ab_unknown_strategy", candidates=len(answers) - len(known))
     return known

@@ -53,6 +53,6 @@ class EarningsStore:
         return EARNINGS.check(frame.sort_values(list(EARNINGS.key), kind="stable", ignore_index=True))
 
     def calendar(self, as_of: dt.datetime | None = None) -> dict[str, tuple[dt.date, ...]]:
-        """Dates by symbol, ascending: what `trading.strategies.earnings.EarningsGate` takes."""
+        """Dates by symbol, ascending: what `trading.strategies.earnings_filter.EarningsFilter` takes."""
         dates = self.read(as_of)
         return {str(symbol): tuple(days.dt.date) for symbol, days in dates.groupby("symbol")["announced"]}

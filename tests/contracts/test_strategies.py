@@ -1,4 +1,4 @@
-"""One contract for every strategy, gated or not."""
+"""One contract for every strategy, filtered or not."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def strategy(request: pytest.FixtureRequest) -> Strategy:
     name, kind = request.param
     if kind == "per symbol":
         return PerSymbol({"BBB": make_strategy(name)}, make_strategy(name))
-    return make_strategy(name, vix_gate=kind == "vix", earnings=ANNOUNCED if kind == "earnings" else None)
+    return make_strategy(name, vix_filter=kind == "vix", earnings=ANNOUNCED if kind == "earnings" else None)
 
 
 def test_it_declares_what_the_engine_needs_to_know(strategy: Strategy) -> None:
@@ -115,14 +115,14 @@ def test_an_unknown_strategy_gets_a_suggestion() -> None:
         make_strategy("astrology")
 
 
-def test_the_gate_lets_entries_pass_in_medium_and_high_regimes_alone() -> None:
-    plain, gated = make_strategy("bollinger"), make_strategy("bollinger", vix_gate=True)
+def test_the_vix_filter_lets_entries_pass_in_medium_and_high_regimes_alone() -> None:
+    plain, filtered = make_strategy("bollinger"), make_strategy("bollinger", vix_filter=True)
     levels = {12.0: False, 15.0: True, 20.0: True, 25.0: True, 40.0: True, np.nan: False}
 
     for vix, allowed in levels.items():
         bars = BARS.assign(vix=vix)
-        assert (gated.signals(bars)["entry"] != 0).any() == allowed
-        pd.testing.assert_series_equal(gated.signals(bars)["exit_long"], plain.signals(bars)["exit_long"])
+        assert (filtered.signals(bars)["entry"] != 0).any() == allowed
+        pd.testing.assert_series_equal(filtered.signals(bars)["exit_long"], plain.signals(bars)["exit_long"])
 
 
 OWN = """
@@ -143,7 +143,7 @@ class Mondays(Parameters):
 def test_a_users_own_file_works_like_a_built_in(tmp_path: Path) -> None:
     (tmp_path / "own.py").write_text(OWN)
 
-    strategy = make_strategy(f"{tmp_path}/own.py:Mondays", {"max_sessions": 3}, vix_gate=True)
+    strategy = make_strategy(f"{tmp_path}/own.py:Mondays", {"max_sessions": 3}, vix_filter=True)
 
     assert strategy.name == "mondays_vix"
     assert strategy.max_sessions == 3

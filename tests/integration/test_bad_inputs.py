@@ -22,7 +22,7 @@ from pipeline.risk import kill_switch
 from tests.standins.alpaca import KEY, SECRET, AlpacaStandIn
 from tests.standins.alpaca_desk import DAY, YESTERDAY, decided, desk_at, last_words, mailbox, placed, risk_events
 from trading.brokers.placing import place
-from trading.brokers.reconcile import Rule
+from trading.brokers.reconcile import Mismatch
 from trading.orders import entry_order
 
 if TYPE_CHECKING:
@@ -80,9 +80,9 @@ def test_without_money_nothing_is_ordered(database_settings: Settings, alpaca: A
 
     outcome = daily_trade.place(SESSION, resources=desk)
 
-    assert (outcome["orders"], outcome["refusals"]) == (0, {"no_capital": 3})
+    assert (outcome.orders, outcome.refusals) == (0, {"no_capital": 3})
     assert alpaca.exchange.orders == {}
-    assert daily_trade.record(SESSION, resources=desk)["equity_usd"] == float(cash)
+    assert daily_trade.record(SESSION, resources=desk).equity_usd == float(cash)
 
 
 def test_an_account_in_debt_is_mailed_and_halted_where_risk_is_enforced(
@@ -168,7 +168,7 @@ def test_more_filled_than_was_ordered_halts_the_desk_and_nothing_of_it_is_booked
 
     outcome = reconcile.reconcile(SESSION, resources=desk)
 
-    assert Rule.CONTRADICTION in {each.rule for each in outcome.differences}
+    assert Mismatch.CONTRADICTION in {each.rule for each in outcome.differences}
     assert outcome.halted
     assert desk.ledger.positions("main") == []
     assert desk.ledger.filled(order.client_order_id) == 0
@@ -186,7 +186,7 @@ def test_a_position_nobody_here_opened_halts_the_desk_before_anything_is_entered
 
     outcome = reconcile.reconcile(SESSION, resources=desk)
 
-    assert [(each.rule, each.subject) for each in outcome.differences] == [(Rule.EXTERNAL_POSITION, "CCC")]
+    assert [(each.rule, each.subject) for each in outcome.differences] == [(Mismatch.EXTERNAL_POSITION, "CCC")]
     assert set(placed(desk).values()) == {OrderState.CANCELLED}
     assert {reason for _, reason in risk_events(desk)} == {"kill_switch"}
     assert shares_at_venue(alpaca) == {}

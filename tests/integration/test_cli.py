@@ -174,10 +174,10 @@ def test_a_dag_that_fails_names_its_log(tmp_path: Path) -> None:
 def test_the_demo_starts_the_real_api_and_waits_for_its_model(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     with demo.prediction_api(live()) as url:
         demo.wait_for_model(url, tmp_path)
-        from pipeline.execution.prediction_client import ask_api
+        from pipeline.execution.prediction_client import request_predictions
 
-        assert [answer["symbol"] for answer in ask_api(url, [("bollinger_vix", "^GSPC")])] == ["^GSPC"]
-        assert ask_api(url, [("bollinger_vix", "NOWHERE")]) == []
+        assert [answer["symbol"] for answer in request_predictions(url, [("bollinger_vix", "^GSPC")])] == ["^GSPC"]
+        assert request_predictions(url, [("bollinger_vix", "NOWHERE")]) == []
         assert [answer["symbol"] for answer in demo.ask_next_day(url, live())] == live().universe()
 
     monkeypatch.setattr(demo, "API_START_SECONDS", 0.3)

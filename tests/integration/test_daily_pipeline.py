@@ -26,7 +26,7 @@ from pipeline.bars import VIX, bars_by_symbol, load_bars
 from pipeline.data import build_features as feature_step
 from pipeline.data import ingest
 from pipeline.execution import daily_trade
-from pipeline.execution.prediction_client import ask_api
+from pipeline.execution.prediction_client import request_predictions
 from pipeline.research import backtest
 from pipeline.resources import Resources
 from pipeline.training import train_entry_filter
@@ -181,7 +181,7 @@ def test_a_day_run_twice_places_nothing_twice(desk: Resources) -> None:
     run_day(desk, LAST)
     outcome = daily_trade.place(LAST, resources=desk)
 
-    assert outcome["placed"] == 0
+    assert outcome.placed == 0
     assert snapshot(desk) == before
 
 
@@ -189,8 +189,8 @@ def test_a_day_run_twice_places_nothing_twice(desk: Resources) -> None:
 def test_a_past_session_decides_nothing_new(desk: Resources) -> None:
     before = snapshot(desk)
 
-    assert daily_trade.place("2018-12-28", resources=desk)["reason"] == "a later session is on record"
-    assert daily_trade.record("2018-12-28", resources=desk)["reason"] == "a later session is on record"
+    assert daily_trade.place("2018-12-28", resources=desk).reason == "a later session is on record"
+    assert daily_trade.record("2018-12-28", resources=desk).reason == "a later session is on record"
 
     assert snapshot(desk) == before
 
@@ -201,10 +201,10 @@ def test_predictions_on_features_of_another_session_are_not_used(desk: Resources
     signals = desk.ledger.signals(dt.date(2018, 12, 31)).assign(entry=np.int8(1))
     desk.ledger.save_signals(signals)
 
-    assert daily_trade.predict(LAST, resources=desk)["predictions"] == 0
+    assert daily_trade.predict(LAST, resources=desk).predictions == 0
 
     feature_step.materialise(LAST, resources=desk)
-    assert daily_trade.predict(LAST, resources=desk)["predictions"] == 2
+    assert daily_trade.predict(LAST, resources=desk).predictions == 2
     daily_trade.candidates(LAST, resources=desk)
 
 
@@ -212,7 +212,7 @@ def test_without_the_api_the_step_can_be_tried_again(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr("tenacity.nap.time.sleep", lambda _: None)
 
     with pytest.raises(RetryLater, match="make up"):
-        ask_api("http://127.0.0.1:9", [("bollinger_vix", "SPY")])
+        request_predictions("http://127.0.0.1:9", [("bollinger_vix", "SPY")])
 
 
 def run_day(desk: Resources, day: str) -> None:

@@ -59,7 +59,7 @@ def test_the_evening_is_mailed_as_text_and_html(desk: Resources, inbox: tuple[In
 
     sent = daily_report.send(DAY.isoformat(), resources=desk)
 
-    assert sent["sent"]
+    assert sent.sent
     mail = inbox[0].mails[-1]
     assert " ".join(mail["Subject"].split()).startswith("[WARNING] 2018-12-27: 2 to look at, ")
     plain, page = (part.get_payload(decode=True).decode() for part in mail.walk() if not part.is_multipart())  # type: ignore[union-attr]
@@ -76,7 +76,7 @@ def test_the_evening_is_mailed_as_text_and_html(desk: Resources, inbox: tuple[In
 def test_without_a_server_the_same_text_is_in_the_log(desk: Resources) -> None:
     silent = Resources(desk.settings.model_copy(update={"smtp_host": None}), clock=desk.clock)
 
-    assert daily_report.send(DAY.isoformat(), resources=silent)["sent"] is False
+    assert daily_report.send(DAY.isoformat(), resources=silent).sent is False
     evening = daily_report.evening_of(silent, DAY.isoformat())
     assert evening.attention == []
     assert [each.symbol for each in evening.positions] == ["AAA"]

@@ -82,7 +82,7 @@ def test_the_evening_goes_on_with_the_rest(database_settings: Settings, changes:
     recorded = daily_trade.record(session, resources=desk)
     parity_day.record_day(session, resources=desk)
 
-    assert (outcome["placed"], outcome["refused"]) == (1, 0)
+    assert (outcome.placed, outcome.refused) == (1, 0)
     last = float(walk("GON", START, GONE)["close"].iloc[-1])
     assert recorded["equity_usd"] == pytest.approx(float(desk.broker.cash_usd()) + 10 * last)
     assert reconcile.reconcile(session, resources=desk).differences == ()
@@ -157,7 +157,7 @@ def test_at_alpaca_it_is_named_too_and_halts_the_desk_once_it_is_gone(database_s
         alpaca.exchange.assets["GON"].tradable = False
 
         assert placed(desk) == {"AAA": OrderState.ACCEPTED}
-        assert daily_trade.record(DAY.isoformat(), resources=desk)["equity_usd"] == pytest.approx(100_000.0)
+        assert daily_trade.record(DAY.isoformat(), resources=desk).equity_usd == pytest.approx(100_000.0)
         assert reconcile.reconcile(DAY.isoformat(), resources=desk).differences == ()
         (said,) = daily_report.evening_of(desk, DAY.isoformat()).attention
         assert said.startswith("GON is held")

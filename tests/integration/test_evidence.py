@@ -11,12 +11,13 @@ import sqlalchemy as sa
 
 from core.models import Leg, Origin, Position
 from pipeline.execution import daily_trade
-from pipeline.execution.order_checks import proven
+from pipeline.execution.order_checks import check_evidence
 from storage.features.tables import market_features
 from storage.market.tables import validation_runs
 from storage.trading.evidence import NoEvidence
 from tests.standins.alpaca import AlpacaStandIn
 from tests.standins.alpaca_desk import DAY, decided, desk_at, mailbox, risk_events
+from trading.order_check import OrderContext
 from trading.orders import entry_order, exit_order
 
 if TYPE_CHECKING:
@@ -49,12 +50,12 @@ def test_an_entry_that_could_not_be_explained_afterwards_is_refused_by_name_and_
 
     outcome = daily_trade.place(DAY.isoformat(), resources=desk)
 
-    assert (outcome["orders"], set(outcome["refusals"])) == (0, {"evidence"})
+    assert (outcome.orders, set(outcome.refusals)) == (0, {"evidence"})
     assert {reason for _, reason in risk_events(desk)} == {"evidence"}
     assert decided(desk) == []
     assert not [request for request in alpaca.requests if request[0] == "POST"], "nothing went out"
     assert mailbox(desk).about("lack evidence")
-    assert daily_trade.place(DAY.isoformat(), resources=desk)["orders"] == 0, "nor when it is run again"
+    assert daily_trade.place(DAY.isoformat(), resources=desk).orders == 0, "nor when it is run again"
 
 
 def test_an_entry_that_is_on_record_goes_on_without_a_second_look(database_settings: Settings, alpaca: AlpacaStandIn) -> None:
@@ -63,10 +64,9 @@ def test_an_entry_that_is_on_record_goes_on_without_a_second_look(database_setti
     orders = decided(desk)
     assert orders
 
-    assert proven(desk, DAY, tuple(order for order, _ in orders), {order.client_order_id for order, _ in orders}) == (
-        tuple(order for order, _ in orders),
-        [],
-    )
+    intents = tuple(order for order, _ in orders)
+    context = OrderContext(DAY, frozenset(order.client_order_id for order in intents))
+    assert check_evidence(context, intents, ledger=desk.ledger, alerts=desk.alerts) == (intents, [])
 
 
 def test_an_exit_without_evidence_goes_as_of_no_known_origin(database_settings: Settings, alpaca: AlpacaStandIn) -> None:
@@ -83,7 +83,7 @@ def test_an_exit_without_evidence_goes_as_of_no_known_origin(database_settings: 
     )  # fmt: skip
     leaving = exit_order(held, decision_session=DAY, session=DAY, origin=Origin.SIGNAL)
 
-    passed, refused = proven(desk, DAY, (leaving,), set())
+    passed, refused = check_evidence(OrderContext(DAY), (leaving,), ledger=desk.ledger, alerts=desk.alerts)
 
     assert refused == []
     assert [(order.leg, order.origin) for order in passed] == [(Leg.EXIT, Origin.OTHER)]

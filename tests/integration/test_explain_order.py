@@ -32,7 +32,7 @@ from storage.features.tables import market_features
 from storage.market.tables import raw_prices, validation_runs
 from storage.trading.served import Served, encode
 from storage.trading.tables import order_intents, predictions, signals
-from trading.strategies.gate import ungated
+from trading.strategies.vix_filter import rule_name
 
 if TYPE_CHECKING:
     from core.settings import Settings
@@ -85,7 +85,7 @@ def answers(desk: Resources, day: dt.date, entries: pd.DataFrame, model: EntryFi
     found = []
     for (_, row), strategy in zip(rows.iterrows(), entries["strategy"], strict=True):
         values = [float(row[name]) for name in FEATURES]
-        said = scorer.judge(values, ungated(strategy))
+        said = scorer.judge(values, rule_name(strategy))
         answer = {
             "strategy": strategy,
             "symbol": str(row["symbol"]),
@@ -99,7 +99,7 @@ def answers(desk: Resources, day: dt.date, entries: pd.DataFrame, model: EntryFi
         }
         kept = {"served_at": NOW, "for_session": next_session(day), "arm": "champion", "source": "online", "latency_us": 40}
         kept |= {"kind": "entry", "low": None, "high": None, "confidence": 0.0}
-        seen = answer | {"strategy": ungated(str(answer["strategy"]))}
+        seen = answer | {"strategy": rule_name(str(answer["strategy"]))}
         given = Served(**seen, **kept, feature_hash=feature_hash(values), features=values)  # type: ignore[arg-type]
         served.append([encode(given)])
         found.append(answer)

@@ -51,7 +51,7 @@ def entry(symbol: str = "SPY") -> OrderIntent:
 
 
 def send(desk: Resources, *orders: OrderIntent) -> list[OrderState]:
-    return list(place(desk.ledger, desk.broker, orders, gate=gate(desk)).values())
+    return list(place(desk.ledger, desk.broker, orders, pre_send=gate(desk)).values())
 
 
 def test_a_desk_never_halted_sends(desk: Resources) -> None:

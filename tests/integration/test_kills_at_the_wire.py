@@ -17,7 +17,7 @@ from pydantic import SecretStr
 from core.failpoints import VARIABLE
 from core.models import OrderState
 from core.settings import Settings
-from pipeline.execution.position_watch import look
+from pipeline.execution.position_watch import check_positions
 from pipeline.resources import Resources
 from storage.engine import open_engine
 from storage.market.bars import BarStore
@@ -150,7 +150,7 @@ def test_wherever_a_watch_over_stops_is_killed_its_exit_is_sent_once(database_se
             exchange.trade("AAPL", "94")
 
             def work(settings: Settings = settings, exchange: Exchange = exchange) -> None:
-                look(resources=Resources(settings, clock=exchange.now))
+                check_positions(resources=Resources(settings, clock=exchange.now))
 
             for failpoint in failpoints:
                 assert not survived(work, failpoint), f"{failpoint} was never reached"

@@ -158,10 +158,10 @@ def test_started_again_after_that_it_waits_for_a_person_and_then_listens(desk: R
         until(lambda: "listener_waits" in str(process.stdout and process.stdout.readline()), 30)
         time.sleep(0.5)
         assert alpaca.streams_opened == 0, "it would find the same again"
-        assert last_beat(desk) is None
+        assert last_beat(desk.data_dir, desk.settings.portfolio) is None
 
         kill_switch.resume("settled by hand", "ana", resources=desk)
-        until(lambda: last_beat(desk) is not None, 30)
+        until(lambda: last_beat(desk.data_dir, desk.settings.portfolio) is not None, 30)
         assert status.order_listener(desk).says.endswith("connections: 1")
 
         process.send_signal(signal.SIGTERM)

@@ -206,7 +206,7 @@ def test_a_portfolio_that_failed_or_was_not_looked_at_for_long_opens_nothing(
 
     placed = daily_trade.place(DAY.isoformat(), resources=desk)
 
-    assert placed["refusals"].get("validation", 0) == refused
+    assert placed.refusals.get("validation", 0) == refused
     entries = [order for order, _ in desk.ledger.open_orders("main") if order.leg is Leg.ENTRY]
     assert len(entries) == 1 - refused
 
@@ -218,7 +218,7 @@ def test_an_order_on_record_goes_on_and_a_withdrawn_portfolio_stands_in_nobodys_
 
     again = daily_trade.place(DAY.isoformat(), resources=desk)
 
-    assert (again["orders"], again["refusals"]) == (1, {})
+    assert (again.orders, again.refusals) == (1, {})
     assert portfolio.objection(desk, DAY) is not None
     portfolio.withdraw(DAY.isoformat(), resources=desk)
     assert portfolio.objection(desk, DAY) is None

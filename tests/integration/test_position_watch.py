@@ -16,7 +16,7 @@ from core.errors import ExecutorBusy, RetryLater
 from core.models import Leg, OrderState
 from desk.cli.app import cli
 from pipeline.execution import daily_report, position_watch
-from pipeline.execution.position_watch import look, watch
+from pipeline.execution.position_watch import check_positions, watch
 from pipeline.resources import Resources
 from pipeline.risk import exit_orders, kill_switch
 from storage.locks import executor_lock
@@ -138,7 +138,7 @@ def test_nothing_is_sold_between_the_barriers(make: Any) -> None:
     desk.hold()
     desk.trade("95.01")
 
-    done = look(resources=desk.resources)
+    done = check_positions(resources=desk.resources)
 
     assert (done.within, done.exits, done.refused) == (["AAPL"], {}, {})
     assert desk.held() == {"AAPL": Decimal("2.5")}, "the fill of the entry was brought in before"
@@ -162,8 +162,8 @@ def test_what_has_reached_its_barrier_is_left_once_with_its_rows_and_a_mail(
     desk.hold(quantity)
     desk.trade(price)
 
-    done = look(resources=desk.resources)
-    again = look(resources=desk.resources)
+    done = check_positions(resources=desk.resources)
+    again = check_positions(resources=desk.resources)
 
     assert list(done.exits.values()) == ["filled"]
     assert again.exits == {}
@@ -182,7 +182,7 @@ def test_a_crypto_pair_is_watched_by_its_own_last_trade(make: Any) -> None:
     desk.hold(0.5, "BTC-USD")
     desk.trade("94", "BTC/USD")
 
-    look(resources=desk.resources)
+    check_positions(resources=desk.resources)
 
     assert desk.held() == {}
     assert desk.sent() == [("BTC/USD", Decimal("0.5"), "filled")]
@@ -194,7 +194,7 @@ def test_children_at_the_venue_are_left_to_it(make: Any) -> None:
     desk.trade("96")
     asked = len(desk.alpaca.requests)
 
-    done = look(resources=desk.resources)
+    done = check_positions(resources=desk.resources)
 
     assert done.at_venue == ["AAPL"]
     assert "/v2/stocks/trades/latest" not in [path for _, path in desk.alpaca.requests[asked:]]
@@ -208,7 +208,7 @@ def test_a_position_whose_children_are_gone_is_watched(make: Any) -> None:
             desk.exchange.cancel(child.id)
     desk.trade("94")
 
-    look(resources=desk.resources)
+    check_positions(resources=desk.resources)
 
     assert (desk.held(), desk.sent()) == ({}, [("AAPL", Decimal(3), "filled")])
 
@@ -223,7 +223,7 @@ def test_an_exit_that_the_daily_trade_has_sent_is_not_doubled(make: Any) -> None
     place(desk.resources.ledger, desk.resources.broker, [daily], patience=desk.resources.patience)
     desk.trade("94")
 
-    done = look(resources=desk.resources)
+    done = check_positions(resources=desk.resources)
 
     assert (done.leaving, done.exits) == (["AAPL"], {})
     assert len(desk.sent()) == 1
@@ -237,10 +237,10 @@ def test_an_exit_that_the_daily_trade_wrote_down_and_never_sent_goes_out_under_i
     daily = exit_order(position, decision_session=FRIDAY, session=MONDAY)
     desk.resources.ledger.record_intents([daily])
     desk.trade("99")
-    assert look(resources=desk.resources).within == ["AAPL"], "its run goes on with it when it is started again"
+    assert check_positions(resources=desk.resources).within == ["AAPL"], "its run goes on with it when it is started again"
     desk.trade("94")
 
-    done = look(resources=desk.resources)
+    done = check_positions(resources=desk.resources)
 
     assert list(done.exits) == [daily.client_order_id]
     assert (desk.held(), len(desk.sent())) == ({}, 1)
@@ -258,7 +258,7 @@ def test_a_price_in_doubt_sells_nothing_and_is_mailed_once(make: Any, price: str
         desk.trade(price)
     desk.at(NOON + dt.timedelta(minutes=minutes))
 
-    first, second = look(resources=desk.resources), look(resources=desk.resources)
+    first, second = check_positions(resources=desk.resources), check_positions(resources=desk.resources)
 
     assert reason in first.refused["AAPL"]
     assert list(second.refused) == ["AAPL"]
@@ -275,7 +275,7 @@ def test_right_after_the_open_a_missing_price_is_waited_for(make: Any) -> None:
     desk.trade("94")  # before the open
     desk.at(dt.datetime(2026, 11, 23, 14, 30, 5, tzinfo=dt.UTC))
 
-    done = look(resources=desk.resources)
+    done = check_positions(resources=desk.resources)
 
     assert done.refused == {"AAPL": "no price since the open yet"}
     assert (desk.sent(), desk.mailbox.mails, desk.rows()) == ([], [], {})
@@ -287,14 +287,14 @@ def test_a_halt_holds_an_exit_back_only_where_it_is_set_to(make: Any) -> None:
     kill_switch.halt("looked odd", "ana", resources=desk.resources)
     desk.trade("94")
 
-    held_back = look(resources=desk.resources)
-    look(resources=desk.resources)
+    held_back = check_positions(resources=desk.resources)
+    check_positions(resources=desk.resources)
     assert "looked odd" in held_back.refused["AAPL"]
     assert (desk.sent(), desk.exits()) == ([], {}), "nothing is written down that a later look would find cancelled"
     assert desk.mailbox.subjects.count("AAPL is not protected: watch_exit_refused") == 1
 
     kill_switch.resume("it was not", "ana", resources=desk.resources)
-    look(resources=desk.resources)
+    check_positions(resources=desk.resources)
     assert desk.exits() == {"watch-1": OrderState.FILLED}
 
 
@@ -304,7 +304,7 @@ def test_a_halted_desk_still_sells_at_its_stops(make: Any) -> None:
     kill_switch.halt("looked odd", "ana", resources=desk.resources)
     desk.trade("94")
 
-    look(resources=desk.resources)
+    check_positions(resources=desk.resources)
 
     assert desk.held() == {}
 
@@ -314,11 +314,11 @@ def test_a_refused_exit_is_mailed_once_and_tried_again_under_another_id(make: An
     desk.hold()
     desk.trade("94")
     desk.exchange.assets["AAPL"].halted = True
-    refused = [look(resources=desk.resources).refused["AAPL"] for _ in range(2)]
+    refused = [check_positions(resources=desk.resources).refused["AAPL"] for _ in range(2)]
     desk.exchange.assets["AAPL"].halted = False
     desk.trade("93")
 
-    look(resources=desk.resources)
+    check_positions(resources=desk.resources)
 
     assert all("rejected" in words for words in refused)
     assert desk.exits() == {"watch-1": OrderState.REJECTED, "watch-2": OrderState.REJECTED, "watch-3": OrderState.FILLED}
@@ -339,10 +339,10 @@ def test_without_an_answer_the_others_are_sold_and_the_next_look_sells_it_once(m
     desk.alpaca.fail("POST", "/v2/orders", fault)
 
     with pytest.raises(RetryLater):
-        look(resources=desk.resources)
+        check_positions(resources=desk.resources)
     assert desk.exits()["watch-1"] is not None
     desk.trade("99")  # what was decided goes on, whatever the price says now
-    look(resources=desk.resources)
+    check_positions(resources=desk.resources)
 
     assert sorted(desk.sent()) == [("AAPL", Decimal("2.5"), "filled"), ("MSFT", Decimal("4.5"), "filled")]
     assert desk.held() == {}
@@ -358,7 +358,7 @@ def test_of_two_looks_at_once_one_works_and_the_other_is_turned_away(make: Any) 
     def run() -> None:
         start.wait()
         try:
-            look(resources=desk.resources)
+            check_positions(resources=desk.resources)
             ended.append("looked")
         except ExecutorBusy:
             ended.append("turned away")
@@ -379,7 +379,7 @@ def test_while_the_daily_trade_works_a_look_is_turned_away(make: Any) -> None:
     desk.trade("94")
 
     with executor_lock(desk.resources.engine, "main"), pytest.raises(ExecutorBusy):
-        look(resources=desk.resources)
+        check_positions(resources=desk.resources)
 
     assert desk.sent() == []
 
@@ -390,10 +390,10 @@ def test_never_more_is_sold_than_the_venue_holds(make: Any) -> None:
     desk.trade("94")
     collect(desk.resources.ledger, desk.resources.broker, "main", NOON - dt.timedelta(days=1))
     desk.exchange.held["AAPL"] = (Decimal(1), Decimal(100))  # the rest was sold by hand
-    look(resources=desk.resources)
+    check_positions(resources=desk.resources)
     assert desk.sent() == [("AAPL", Decimal(1), "filled")]
 
-    gone = look(resources=desk.resources)
+    gone = check_positions(resources=desk.resources)
 
     assert gone.refused == {"AAPL": "the venue does not hold it"}
     assert len(desk.sent()) == 1
@@ -432,12 +432,12 @@ def test_a_look_outside_the_session_does_nothing_and_the_schedule_says_why(make:
         desk.at(moment)
         chosen = position_watch.choose_session(given, None if given else moment, resources=desk.resources)
         assert (chosen.trades, reason in chosen.reason) == (False, True), chosen
-        assert watch(chosen.session, resources=desk.resources)["reason"] == chosen.reason
+        assert watch(chosen.session, resources=desk.resources).reason == chosen.reason
     assert desk.sent() == []
 
     desk.at(NOON)
     assert position_watch.choose_session(None, NOON, resources=desk.resources).trades
-    assert list(watch("2026-11-23", resources=desk.resources)["exits"].values()) == ["filled"]
+    assert list(watch("2026-11-23", resources=desk.resources).exits.values()) == ["filled"]
 
 
 def test_a_run_cleared_on_another_day_is_for_its_own_session(make: Any) -> None:
@@ -456,8 +456,8 @@ def test_paper_and_interactive_brokers_have_nothing_to_watch(database_settings: 
     for desk, words in ((paper, "fills stops and targets on each session's bar"), (at_ib, "keeps stops and targets")):
         chosen = position_watch.choose_session(None, NOON, resources=desk)
         assert (chosen.trades, words in chosen.reason) == (False, True)
-        assert words in look(resources=desk).reason
-        assert words in watch("2026-11-23", resources=desk)["reason"]
+        assert words in check_positions(resources=desk).reason
+        assert words in watch("2026-11-23", resources=desk).reason
 
 
 def test_the_loop_goes_on_after_a_failure_which_is_mailed_once(make: Any) -> None:
@@ -467,9 +467,9 @@ def test_the_loop_goes_on_after_a_failure_which_is_mailed_once(make: Any) -> Non
     desk.alpaca.fail("GET", "/v2/stocks/trades/latest", Fault.broken(503), times=2)
     stop = threading.Event()
 
-    looks = position_watch.keep_watching(stop, interval_seconds=0.01, on_look=lambda _: stop.set(), resources=desk.resources)
+    checks = position_watch.run_watch(stop, interval_seconds=0.01, on_check=lambda _: stop.set(), resources=desk.resources)
 
-    assert looks == 1
+    assert checks == 1
     assert desk.mailbox.subjects == ["Stops and targets are not watched", "Stops and targets reached: AAPL"]
     assert desk.held() == {}
 
@@ -493,9 +493,9 @@ def test_the_verb_looks_once_and_its_exit_code_says_whether_all_could_be_judged(
 def test_the_evenings_mail_tells_what_was_sold_as_a_fill_and_what_was_doubted_as_refused(make: Any) -> None:
     desk = make()
     desk.hold()
-    look(resources=desk.resources)  # no price yet
+    check_positions(resources=desk.resources)  # no price yet
     desk.trade("94")
-    look(resources=desk.resources)
+    check_positions(resources=desk.resources)
 
     evening = daily_report.evening_of(desk.resources, MONDAY.isoformat())
 
@@ -510,7 +510,7 @@ def test_several_strategies_in_a_symbol_leave_by_their_own_barriers(make: Any) -
     place(desk.resources.ledger, desk.resources.broker, [near], patience=desk.resources.patience)
     desk.trade("97")
 
-    done = look(resources=desk.resources)
+    done = check_positions(resources=desk.resources)
 
     assert (done.within, len(done.exits)) == (["AAPL"], 1)
     assert desk.sent() == [("AAPL", Decimal("1.5"), "filled")]

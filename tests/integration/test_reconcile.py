@@ -17,7 +17,7 @@ from pipeline.risk import kill_switch
 from tests.standins.alpaca import KEY, SECRET, AlpacaStandIn, Fault
 from tests.standins.feed import walk
 from trading.brokers.placing import place
-from trading.brokers.reconcile import Rule
+from trading.brokers.reconcile import Mismatch
 from trading.orders import entry_order
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ def entry(session: dt.date | None = None) -> OrderIntent:
     )  # fmt: skip
 
 
-def rules(outcome: reconcile.Outcome) -> list[Rule]:
+def rules(outcome: reconcile.ReconcileResult) -> list[Mismatch]:
     return [each.rule for each in outcome.differences]
 
 
@@ -88,7 +88,7 @@ def test_a_fill_that_the_desk_missed_is_brought_in_once(desk: Resources, alpaca:
 
     first, second = (reconcile.reconcile(SESSION, resources=desk) for _ in range(2))
 
-    assert rules(first) == [Rule.MISSED_FILL]
+    assert rules(first) == [Mismatch.MISSED_FILL]
     assert rules(second) == []
     assert [(held.symbol, held.quantity) for held in desk.ledger.positions("main")] == [("AAPL", Decimal(10))]
     assert not first.halted
@@ -111,7 +111,7 @@ def test_a_fill_while_the_venue_is_asked_is_looked_at_again_and_halts_nothing(
 
     outcome = reconcile.reconcile(SESSION, resources=desk)
 
-    assert rules(outcome) == [Rule.MISSED_FILL]
+    assert rules(outcome) == [Mismatch.MISSED_FILL]
     assert not outcome.halted
     assert kill_switch.standing(desk) is None
 
@@ -121,7 +121,7 @@ def test_an_order_of_somebody_else_halts_the_desk_until_it_is_gone(desk: Resourc
 
     outcome = reconcile.reconcile(SESSION, resources=desk)
 
-    assert rules(outcome) == [Rule.EXTERNAL_ORDER]
+    assert rules(outcome) == [Mismatch.EXTERNAL_ORDER]
     assert outcome.halted
     assert "external_order by-hand" in (kill_switch.standing(desk) or "")
     stored = desk.reconciliations.last("main")
@@ -138,7 +138,7 @@ def test_a_position_that_the_desk_never_opened_halts_it(desk: Resources, alpaca:
 
     outcome = reconcile.reconcile(SESSION, resources=desk)
 
-    assert Rule.EXTERNAL_POSITION in rules(outcome)
+    assert Mismatch.EXTERNAL_POSITION in rules(outcome)
     assert outcome.halted
 
 
@@ -150,7 +150,7 @@ def test_an_order_that_never_arrived_and_is_too_late_expires(desk: Resources) ->
 
     outcome = reconcile.reconcile(SESSION, resources=desk)
 
-    assert rules(outcome) == [Rule.NEVER_ARRIVED]
+    assert rules(outcome) == [Mismatch.NEVER_ARRIVED]
     assert desk.ledger.order(late.client_order_id)[1] is OrderState.EXPIRED  # type: ignore[index]
     assert reconcile.reconcile(SESSION, resources=desk).differences == ()
 

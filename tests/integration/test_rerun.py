@@ -181,10 +181,10 @@ def test_the_evening_is_mailed_again_when_a_person_asks(lived: Desk) -> None:
     told = len(lived.mailbox.subjects)
     old, newest = (day.isoformat() for day in (SESSIONS[0], SESSIONS[-1]))
 
-    assert daily_report.send(newest, resources=lived.resources)["reason"] == "sent before, and nothing has changed"
-    assert daily_report.send(old, resources=lived.resources)["reason"] == "a later session is on record"
-    assert daily_report.send(newest, again=True, resources=lived.resources)["sent"]
-    assert daily_report.send(old, again=True, resources=lived.resources)["sent"]
+    assert daily_report.send(newest, resources=lived.resources).reason == "sent before, and nothing has changed"
+    assert daily_report.send(old, resources=lived.resources).reason == "a later session is on record"
+    assert daily_report.send(newest, again=True, resources=lived.resources).sent
+    assert daily_report.send(old, again=True, resources=lived.resources).sent
 
     assert len(lived.mailbox.subjects) == told + 2
 
@@ -216,7 +216,7 @@ def test_a_missed_session_run_late_decides_nothing(desk: Desk) -> None:
     said = {name: desk.step(name, missed) for name in ("find_candidates", "predict", "place", "record", "mail")}
 
     unchanged(before, desk.rows())
-    assert {each["reason"] for each in said.values()} == {"a later session is on record"}
+    assert {each.reason for each in said.values()} == {"a later session is on record"}
     assert desk.mailbox.subjects == told
 
 
@@ -240,7 +240,7 @@ def test_a_mail_that_no_server_took_is_sent_when_one_does(desk: Desk, monkeypatc
         without.setattr(desk.mailbox, "send", lambda *_, **__: False)
         desk.live(SESSIONS[0])
 
-    assert daily_report.send(SESSIONS[0].isoformat(), resources=desk.resources)["sent"]
+    assert daily_report.send(SESSIONS[0].isoformat(), resources=desk.resources).sent
 
 
 def entries_at(desk: Desk, day: dt.date) -> int:

@@ -181,7 +181,7 @@ def test_enforcing_halts_then_cancels_then_flattens_a_breached_portfolio(databas
     assert desk.ledger.positions("main") == []
     assert (after.positions, after.gross_usd) == (0, 0.0)
     late = entry("AAA", 1.0, decided=AFTER, session=dt.date(2019, 1, 2))
-    assert place(desk.ledger, desk.broker, [late], gate=gate(desk)) == {late.client_order_id: OrderState.CANCELLED}
+    assert place(desk.ledger, desk.broker, [late], pre_send=gate(desk)) == {late.client_order_id: OrderState.CANCELLED}
 
 
 def test_an_exit_of_the_strategy_is_taken_back_and_replaced_by_one_of_another_id(database_settings: Settings) -> None:
@@ -339,7 +339,7 @@ def test_without_a_fresh_heartbeat_nothing_is_opened_where_the_setting_asks_for_
     desk = desk_of(database_settings, heartbeat_max_age_seconds=120.0)
     first, second = entry("AAA", 1.0), entry("BBB", 1.0)
 
-    assert place(desk.ledger, desk.broker, [first], gate=gate(desk)) == {first.client_order_id: OrderState.CANCELLED}
+    assert place(desk.ledger, desk.broker, [first], pre_send=gate(desk)) == {first.client_order_id: OrderState.CANCELLED}
     look(resources=desk)
     assert gate(desk)(second) is None
     desk.clock = lambda: NOW + dt.timedelta(seconds=121)

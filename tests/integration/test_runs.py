@@ -51,11 +51,11 @@ def test_a_backtest_is_weighed_stored_and_reported(desk: Resources) -> None:
 def test_every_different_backtest_counts_once_against_its_strategy(desk: Resources) -> None:
     for params in ({"oversold": 35.0}, {"oversold": 40.0}, {"oversold": 35.0}):
         last = backtest.run(LAST, resources=desk, strategy=make_strategy("rsi", params))
-    gated = backtest.run(LAST, resources=desk, strategy=make_strategy("rsi", {"oversold": 35.0}, vix_gate=True))
+    filtered = backtest.run(LAST, resources=desk, strategy=make_strategy("rsi", {"oversold": 35.0}, vix_filter=True))
     sweep.run(LAST, ["rsi"], resources=desk)
 
     assert last["trials"] == 2, "the third was the first again"
-    assert gated["trials"] == 3, "a gate makes another backtest of the same rule"
+    assert filtered["trials"] == 3, "a filter makes another backtest of the same rule"
     assert desk.trials.count("rsi") == 5, "and a sweep over two symbols two more"
     assert last["deflated_sharpe"] < last["probabilistic_sharpe"], "two were tried"
 

@@ -36,6 +36,10 @@ class Desk:
         self.now = NOON + dt.timedelta(seconds=seconds)
         return status.look([service], resources=self.resources)[0]
 
+    def listener_beats(self, *, poll_seconds: float, connections: int) -> None:
+        beat = order_listener.Beat(NOON, poll_seconds=poll_seconds, connections=connections)
+        order_listener.write_beat(self.resources.data_dir, self.resources.settings.portfolio, beat)
+
 
 @pytest.fixture
 def desks(database_settings: Settings) -> Iterator[Any]:
@@ -80,7 +84,7 @@ def test_the_listener_is_well_while_it_has_spoken_with_the_venue_within_three_po
     desk = desks(**ALPACA)
     assert desk.after(0, "order-listener").says.startswith("it has not yet spoken with the venue")
 
-    order_listener._beat(desk.resources, order_listener.Beat(NOON, poll_seconds=20.0, connections=2))
+    desk.listener_beats(poll_seconds=20.0, connections=2)
 
     assert desk.after(60, "order-listener").says == "seen 60 s ago, connections: 2"
     assert not desk.after(61, "order-listener").well
@@ -88,7 +92,7 @@ def test_the_listener_is_well_while_it_has_spoken_with_the_venue_within_three_po
 
 def test_a_listener_that_waits_for_a_person_does_not_do_its_work(desks: Any) -> None:
     desk = desks(**ALPACA)
-    order_listener._beat(desk.resources, order_listener.Beat(NOON, poll_seconds=60.0, connections=1))
+    desk.listener_beats(poll_seconds=60.0, connections=1)
     kill_switch.halt("a trade was taken back", kill_switch.ORDER_LISTENER, resources=desk.resources)
 
     waiting = desk.after(0, "order-listener")
@@ -100,7 +104,7 @@ def test_a_listener_that_waits_for_a_person_does_not_do_its_work(desks: Any) -> 
 
 def test_a_halt_of_somebody_else_is_no_fault_of_the_listener(desks: Any) -> None:
     desk = desks(**ALPACA)
-    order_listener._beat(desk.resources, order_listener.Beat(NOON, poll_seconds=60.0, connections=1))
+    desk.listener_beats(poll_seconds=60.0, connections=1)
     kill_switch.halt("looked odd", "ana", resources=desk.resources)
 
     assert desk.after(0, "order-listener").well

@@ -23,10 +23,10 @@ from pipeline.training import train_entry_filter
 from storage.trading.strategy_params import Snapshot
 from tests.standins.evidence import vouch
 from tests.standins.feed import Feed, walk
-from trading.strategies.earnings import EarningsGate
-from trading.strategies.gate import VixGate
+from trading.strategies.earnings_filter import EarningsFilter
 from trading.strategies.per_symbol import PerSymbol
 from trading.strategies.registry import make_strategy
+from trading.strategies.vix_filter import VixFilter
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -43,7 +43,7 @@ PATIENT = {"stop_pct": None, "target_pct": None, "max_sessions": 3}  # every tra
 
 @pytest.fixture
 def table() -> pd.DataFrame:
-    """Two symbols of bars and a VIX at which the gate is open."""
+    """Two symbols of bars and a VIX at which the filter lets entries through."""
     vix = walk(VIX, START, END)
     vix[["open", "high", "low", "close", "adj_close"]] = 20.0
     return pd.concat([walk(VIX, START, END).assign(**vix), walk("AAA", START, END), walk("BBB", START, END)], ignore_index=True)
@@ -88,7 +88,7 @@ def traded(desk: Resources) -> pd.DataFrame:
 def test_nothing_stored_trades_what_was_always_traded(start: Callable[..., Resources]) -> None:
     desk = start()
 
-    assert desk.strategies[0] == make_strategy("bollinger", vix_gate=True)
+    assert desk.strategies[0] == make_strategy("bollinger", vix_filter=True)
     assert desk.candidate_strategies[0] == make_strategy("bollinger")
 
 
@@ -101,7 +101,7 @@ def test_a_stored_parameter_changes_what_is_traded_and_one_for_a_symbol_that_sym
 
     aaa, bbb = ([len(trades[trades["symbol"] == symbol]) for trades in (before, after)] for symbol in ("AAA", "BBB"))
     assert aaa[1] > 1.5 * aaa[0]
-    expected = traded_by(start(), make_strategy("bollinger", {"deviations": 1.0}, vix_gate=True), "AAA")
+    expected = traded_by(start(), make_strategy("bollinger", {"deviations": 1.0}, vix_filter=True), "AAA")
     assert after.loc[after["symbol"] == "AAA", "entry_session"].tolist() == expected
     assert bbb[0] == pytest.approx(bbb[1], abs=3), "its own rule is as before; the slots are shared"
 
@@ -273,7 +273,7 @@ def test_no_rows_at_all_are_the_defaults() -> None:
     assert rule_of("rsi", Snapshot({})) == make_strategy("rsi")
 
 
-def test_the_earnings_gate_is_up_only_when_the_setting_says_so(start: Callable[..., Resources], tmp_path: Path) -> None:
+def test_the_earnings_filter_is_up_only_when_the_setting_says_so(start: Callable[..., Resources], tmp_path: Path) -> None:
     whole = traded(start())
     entered = whole[whole["symbol"] == "AAA"].iloc[3]["entry_session"]
     path = tmp_path / "earnings.csv"
@@ -283,16 +283,16 @@ def test_the_earnings_gate_is_up_only_when_the_setting_says_so(start: Callable[.
     assert (outcome["new"], outcome["without"], outcome["not_traded"]) == (1, ["BBB"], [])
     pd.testing.assert_frame_equal(traded(start()), whole)
 
-    gated = start(earnings_gate=True)
-    assert isinstance(gated.strategies[0], EarningsGate)
-    assert gated.strategies[0].name == start().strategies[0].name == "bollinger_vix"
-    assert isinstance(gated.strategies[0].strategy, VixGate)
-    without = traded(gated)
+    filtered = start(earnings_gate=True)
+    assert isinstance(filtered.strategies[0], EarningsFilter)
+    assert filtered.strategies[0].name == start().strategies[0].name == "bollinger_vix"
+    assert isinstance(filtered.strategies[0].strategy, VixFilter)
+    without = traded(filtered)
     assert entered not in set(without.loc[without["symbol"] == "AAA", "entry_session"])
     assert entered in set(whole.loc[whole["symbol"] == "AAA", "entry_session"])
 
 
-def test_a_gate_without_dates_is_said(start: Callable[..., Resources]) -> None:
+def test_an_earnings_filter_without_dates_is_said(start: Callable[..., Resources]) -> None:
     with capture_logs() as logs:
         _ = start(earnings_gate=True).strategies
 

@@ -76,7 +76,7 @@ def live_through(
 
 CASES: dict[str, tuple[list[Any], Limits]] = {
     "bollinger": ([make_strategy("bollinger")], Limits()),
-    "bollinger behind the gate": ([make_strategy("bollinger", vix_gate=True)], Limits()),
+    "bollinger behind the VIX filter": ([make_strategy("bollinger", vix_filter=True)], Limits()),
     "rule exits alone": ([make_strategy("bollinger", {"stop_pct": None, "target_pct": None, "max_sessions": None})], Limits()),
     "tight slots": ([make_strategy("bollinger", {"deviations": 1.0, "stop_pct": 0.4})], Limits(2.0, 40.0, 2)),
     "open to close": ([make_strategy("gap", {"gap_pct": 0.4, "max_sessions": 2})], Limits(1.0, 30.0, 3)),
@@ -87,7 +87,7 @@ CASES: dict[str, tuple[list[Any], Limits]] = {
     "trend": ([make_strategy("trend", {"slow_sessions": 40})], Limits(0.25, 30.0, 3)),
     "three that share the slots": ([make_strategy(name) for name in ("rsi", "zscore", "bollinger")], Limits(0.5, 40.0, 2)),
     "at the open and at the close": (
-        [make_strategy("gap", {"gap_pct": 0.4}), make_strategy("bollinger", {"deviations": 1.0}, vix_gate=True)],
+        [make_strategy("gap", {"gap_pct": 0.4}), make_strategy("bollinger", {"deviations": 1.0}, vix_filter=True)],
         Limits(1.0, 40.0, 2, 70.0),
     ),
 }

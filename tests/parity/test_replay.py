@@ -64,9 +64,9 @@ def test_the_sample_of_the_first_run_has_parity(database_settings: Settings) -> 
     desk = Resources(database_settings.model_copy(update={"history_start": "2012-01-03"}))
     ingest.fetch_vix("2018-12-31", full_history=True, resources=desk)
     ingest.fetch_symbols("2018-12-31", desk.universe(), full_history=True, resources=desk)
-    gateless = desk.candidate_strategies[0]  # the gate needs the VIX, which the sample has from 2014 on
+    unfiltered = desk.candidate_strategies[0]  # the filter needs the VIX, which the sample has from 2014 on
 
-    outcome = replay.run(dt.date(2013, 1, 2), END, strategies=[gateless], resources=desk)
+    outcome = replay.run(dt.date(2013, 1, 2), END, strategies=[unfiltered], resources=desk)
     found = parity.of_replay(outcome, resources=desk)
 
     assert found.trades > 50

@@ -17,7 +17,7 @@ from trading.brokers.alpaca_wire import AlpacaClient
 from trading.brokers.ib import IBBroker
 from trading.brokers.ib_wire import IBWire
 from trading.brokers.intake import collect
-from trading.brokers.paper import PaperBroker, Rules
+from trading.brokers.paper import PaperBroker, PaperRules
 from trading.brokers.placing import Patience, place
 from trading.costs import Costs
 from trading.orders import entry_order
@@ -41,7 +41,7 @@ class PaperVenue:
 
     def __init__(self) -> None:
         self.book = MemoryBook()
-        rules = Rules(volume_share=1.0, price_of=lambda symbol, _: {"AAPL": 100.0, "MSFT": 200.0}.get(symbol))
+        rules = PaperRules(volume_share=1.0, price_of=lambda symbol, _: {"AAPL": 100.0, "MSFT": 200.0}.get(symbol))
         self.broker: Broker = PaperBroker(self.book, Costs(commission_bps=0, slippage_bps=0), rules=rules)
         self.session = SESSION
 

@@ -61,7 +61,7 @@ class Bar:
 
 
 @dataclass(frozen=True)
-class Rules:
+class PaperRules:
     """What the venue would not do for everyone. The defaults are the backtest's: it fills whole and refuses nothing.
 
     Parameters
@@ -107,7 +107,7 @@ class PaperBroker:
         *,
         portfolio: str = "main",
         initial_cash_usd: float = 100_000.0,
-        rules: Rules = Rules(),
+        rules: PaperRules = PaperRules(),
     ) -> None:
         self.book = book
         self.costs = costs

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from trading.brokers.base import Broker
     from trading.brokers.book import Book
 
-    Gate = Callable[[OrderIntent], str | None]  # why the order must not be sent any more; None lets it pass
+    PreSendCheck = Callable[[OrderIntent], str | None]  # why the order must not be sent any more; None lets it pass
 
 log = structlog.get_logger()
 
@@ -63,7 +63,7 @@ def _may_pass(error: BaseException) -> bool:
     return isinstance(error, RetryLater) and not isinstance(error, ExecutorBusy)
 
 
-def anything(order: OrderIntent) -> None:
+def allow_all(order: OrderIntent) -> None:
     """Let every order pass."""
     del order
 
@@ -73,14 +73,14 @@ def place(
     broker: Broker,
     intents: Sequence[OrderIntent],
     *,
-    gate: Gate = anything,
+    pre_send: PreSendCheck = allow_all,
     patience: Patience = Patience(),  # immutable
 ) -> dict[str, OrderState]:
     """Write the intents down, send those not sent yet, and return the state of each.
 
     Parameters
     ----------
-    gate
+    pre_send
         Asked right before each sending; the order is cancelled with the reason it gives. Kill switch and deadline live here.
 
     Raises
@@ -93,7 +93,7 @@ def place(
     book.record_intents(intents)
     reach("place.written")
     return {
-        intent.client_order_id: patience.retrying()(_send, book, broker, intent.client_order_id, gate) for intent in intents
+        intent.client_order_id: patience.retrying()(_send, book, broker, intent.client_order_id, pre_send) for intent in intents
     }
 
 
@@ -105,13 +105,13 @@ def cancel(book: Book, broker: Broker, client_order_id: str, reason: str, *, pat
     return patience.retrying()(_cancel, book, broker, client_order_id, reason)
 
 
-def _send(book: Book, broker: Broker, client_order_id: str, gate: Gate) -> OrderState:
+def _send(book: Book, broker: Broker, client_order_id: str, pre_send: PreSendCheck) -> OrderState:
     order, state = known(book, client_order_id)
     if state in SENT:
         state = _look_up(book, broker, client_order_id)
     if state not in {OrderState.INTENT, OrderState.UNKNOWN}:
         return state
-    reason = gate(order)
+    reason = pre_send(order)
     if reason is not None:
         book.transition(client_order_id, OrderState.CANCELLED, reason)
         log.warning("order_not_sent", client_order_id=client_order_id, symbol=order.symbol, reason=reason)

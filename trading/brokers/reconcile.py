@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from core.models import Fill, OrderIntent, OrderView, Position, VenuePosition
 
 
-class Rule(StrEnum):
+class Mismatch(StrEnum):
     """Names of differences; docs/operating.md says what to do about each."""
 
     MISSED_FILL = "missed_fill"
@@ -37,15 +37,15 @@ class Rule(StrEnum):
     CASH = "cash"
 
 
-RESOLVED = frozenset({Rule.MISSED_FILL, Rule.NEVER_ARRIVED, Rule.SENT_AGAIN})
-TOLERATED = frozenset({Rule.CASH})  # fees, dividends and interest move it: a person looks, and trading goes on
+RESOLVED = frozenset({Mismatch.MISSED_FILL, Mismatch.NEVER_ARRIVED, Mismatch.SENT_AGAIN})
+TOLERATED = frozenset({Mismatch.CASH})  # fees, dividends and interest move it: a person looks, and trading goes on
 
 
 @dataclass(frozen=True)
 class Difference:
     """One difference: what it is about, what the desk expected, what the venue has, and what becomes of it."""
 
-    rule: Rule
+    rule: Mismatch
     subject: str
     expected: str
     found: str
@@ -63,7 +63,7 @@ class Difference:
 
 
 @dataclass(frozen=True)
-class Desk:
+class LedgerState:
     """The desk's record: open orders with their state, positions, cash, and every order id it ever meant."""
 
     orders: Sequence[tuple[OrderIntent, OrderState]]
@@ -73,7 +73,7 @@ class Desk:
 
 
 @dataclass(frozen=True)
-class Venue:
+class VenueState:
     """The venue's: the desk's open orders as it has them (None: it has no such order), all its open orders, positions, cash."""
 
     orders: Mapping[str, OrderView | None]
@@ -86,7 +86,7 @@ def missed(fills: Iterable[Fill]) -> list[Difference]:
     """Executions that the desk learnt of only now; each is in its record by then, under the venue's own id."""
     return [
         Difference(
-            Rule.MISSED_FILL,
+            Mismatch.MISSED_FILL,
             fill.client_order_id,
             "no fill",
             f"{fill.side} {fill.quantity} {fill.symbol} at {fill.price}",
@@ -98,10 +98,10 @@ def missed(fills: Iterable[Fill]) -> list[Difference]:
 
 def contradiction(error: StopTrading) -> Difference:
     """What the venue tells and the ledger cannot take: a fill beyond its order, or of something that is not held."""
-    return Difference(Rule.CONTRADICTION, "fills", "fills that fit the ledger", str(error), "settle it by hand")
+    return Difference(Mismatch.CONTRADICTION, "fills", "fills that fit the ledger", str(error), "settle it by hand")
 
 
-def compare(desk: Desk, venue: Venue, session: dt.date, *, cash_tolerance_usd: Decimal) -> list[Difference]:
+def compare(desk: LedgerState, venue: VenueState, session: dt.date, *, cash_tolerance_usd: Decimal) -> list[Difference]:
     """Every difference, sorted by rule and subject.
 
     Parameters
@@ -116,7 +116,7 @@ def compare(desk: Desk, venue: Venue, session: dt.date, *, cash_tolerance_usd: D
     if abs(desk.cash_usd - venue.cash_usd) > cash_tolerance_usd:
         found.append(
             Difference(
-                Rule.CASH,
+                Mismatch.CASH,
                 "cash",
                 f"{desk.cash_usd:.2f} USD",
                 f"{venue.cash_usd:.2f} USD",
@@ -128,26 +128,26 @@ def compare(desk: Desk, venue: Venue, session: dt.date, *, cash_tolerance_usd: D
 
 def expired(differences: Iterable[Difference]) -> list[str]:
     """Ids of the orders that are over without ever having arrived."""
-    return [each.subject for each in differences if each.rule is Rule.NEVER_ARRIVED]
+    return [each.subject for each in differences if each.rule is Mismatch.NEVER_ARRIVED]
 
 
-def _lost(desk: Desk, venue: Venue, session: dt.date) -> list[Difference]:
+def _lost(desk: LedgerState, venue: VenueState, session: dt.date) -> list[Difference]:
     """Orders that were written down or sent and that the venue does not have."""
     lost = []
     for order, state in desk.orders:
         if state is not OrderState.INTENT and (state not in SENT or venue.orders.get(order.client_order_id) is not None):
             continue
         if order.session <= session:
-            rule, words = Rule.NEVER_ARRIVED, "its open has passed: it expires"
+            rule, words = Mismatch.NEVER_ARRIVED, "its open has passed: it expires"
         elif state is OrderState.INTENT:
             continue  # written down, and still in time to be sent
         else:
-            rule, words = Rule.SENT_AGAIN, "still in time: it is sent again under the same id"
+            rule, words = Mismatch.SENT_AGAIN, "still in time: it is sent again under the same id"
         lost.append(Difference(rule, order.client_order_id, str(state), "no such order", words))
     return lost
 
 
-def _strange(desk: Desk, venue: Venue) -> list[Difference]:
+def _strange(desk: LedgerState, venue: VenueState) -> list[Difference]:
     """Orders that work at the venue and that the desk never meant; children of its entries are its own."""
     strange = [
         view
@@ -156,7 +156,7 @@ def _strange(desk: Desk, venue: Venue) -> list[Difference]:
     ]
     return [
         Difference(
-            Rule.EXTERNAL_ORDER,
+            Mismatch.EXTERNAL_ORDER,
             view.client_order_id or view.venue_order_id,
             "no such order",
             f"{view.side} {view.quantity} {view.symbol}, {view.state}",
@@ -166,7 +166,7 @@ def _strange(desk: Desk, venue: Venue) -> list[Difference]:
     ]
 
 
-def _apart(desk: Desk, venue: Venue) -> list[Difference]:
+def _apart(desk: LedgerState, venue: VenueState) -> list[Difference]:
     """Orders that the venue has in another size or of another symbol."""
     apart = []
     for order, state in desk.orders:
@@ -179,7 +179,7 @@ def _apart(desk: Desk, venue: Venue) -> list[Difference]:
             continue
         apart.append(
             Difference(
-                Rule.ORDER_QUANTITY,
+                Mismatch.ORDER_QUANTITY,
                 order.client_order_id,
                 f"{order.side} {order.quantity} {order.symbol}",
                 f"{view.side} {view.quantity} {view.symbol}",
@@ -189,7 +189,7 @@ def _apart(desk: Desk, venue: Venue) -> list[Difference]:
     return apart
 
 
-def _holdings(desk: Desk, venue: Venue) -> list[Difference]:
+def _holdings(desk: LedgerState, venue: VenueState) -> list[Difference]:
     """Positions of each symbol, all strategies together: a venue knows of no strategies."""
     ours: defaultdict[str, Decimal] = defaultdict(Decimal)
     for position in desk.positions:
@@ -200,12 +200,15 @@ def _holdings(desk: Desk, venue: Venue) -> list[Difference]:
         mine, there = ours.get(symbol, Decimal(0)), theirs.get(symbol, Decimal(0))
         if mine == there:
             continue
-        rule, words = Rule.QUANTITY_MISMATCH, "a fill, split or transfer that the venue tells no more: settle it by hand"
+        rule, words = (
+            Mismatch.QUANTITY_MISMATCH,
+            "a fill, split or transfer that the venue tells no more: settle it by hand",
+        )
         if not there:
-            rule, words = Rule.MISSING_POSITION, "sold or moved outside the desk: settle it by hand"
+            rule, words = Mismatch.MISSING_POSITION, "sold or moved outside the desk: settle it by hand"
         elif not mine:
             rule, words = (
-                Rule.EXTERNAL_POSITION,
+                Mismatch.EXTERNAL_POSITION,
                 "the desk never opened it: close it at the venue, or move it to another account",
             )
         found.append(Difference(rule, symbol, str(mine), str(there), words))

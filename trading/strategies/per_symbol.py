@@ -21,7 +21,7 @@ SHARED = ("name", "entry", "exit", "max_sessions")
 def symbol_of(bars: pd.DataFrame) -> str:
     """The one symbol of BARS with a row or more."""
     if "symbol" not in bars:
-        raise DataError(f"Bars: expected a column symbol, found {list(bars.columns)}. Parameters and gates differ by symbol.")
+        raise DataError(f"Bars: expected a column symbol, found {list(bars.columns)}. Parameters and filters differ by symbol.")
     return str(bars["symbol"].iloc[0])
 
 

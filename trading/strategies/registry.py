@@ -12,12 +12,12 @@ from pydantic import BaseModel, ValidationError
 from core.errors import ConfigError
 from trading.strategies.bollinger import BollingerReversal
 from trading.strategies.compression import VolatilityCompression
-from trading.strategies.earnings import EarningsGate
+from trading.strategies.earnings_filter import EarningsFilter
 from trading.strategies.gap import GapFade
-from trading.strategies.gate import VixGate
 from trading.strategies.presets import PRESETS
 from trading.strategies.rsi import RsiReversion
 from trading.strategies.trend import EmaAdxTrend
+from trading.strategies.vix_filter import VixFilter
 from trading.strategies.zscore import ZScoreReversion
 
 if TYPE_CHECKING:
@@ -35,10 +35,10 @@ def make_strategy(
     name: str,
     params: Mapping[str, Any] | None = None,
     *,
-    vix_gate: bool = False,
+    vix_filter: bool = False,
     earnings: Mapping[str, Collection[dt.date]] | None = None,
 ) -> Strategy:
-    """Build a strategy, behind the VIX gate and the earnings gate when asked.
+    """Build a strategy, with the VIX filter and the earnings filter when asked.
 
     Parameters
     ----------
@@ -48,14 +48,14 @@ def make_strategy(
     params
         Parameters that differ from the defaults, or from the preset.
     earnings
-        Announcement dates by symbol, for the earnings gate; None leaves the gate out.
+        Announcement dates by symbol, for the earnings filter; None leaves the filter out.
 
     Raises
     ------
     ConfigError
         When the name or preset is unknown, the file does not hold it, or a parameter is unknown or out of range.
 
-    >>> make_strategy("bollinger:as_specified", {"stop_pct": 0.5}, vix_gate=True).name
+    >>> make_strategy("bollinger:as_specified", {"stop_pct": 0.5}, vix_filter=True).name
     'bollinger_vix'
     """
     kind, values = _named(name)
@@ -63,9 +63,9 @@ def make_strategy(
         strategy = cast("Strategy", kind(**{**values, **(params or {})}))
     except ValidationError as error:
         raise ConfigError(f"Parameters of {name!r}: {_explained(kind, error)}") from error
-    if vix_gate:
-        strategy = VixGate(strategy)
-    return strategy if earnings is None else EarningsGate(strategy, earnings)
+    if vix_filter:
+        strategy = VixFilter(strategy)
+    return strategy if earnings is None else EarningsFilter(strategy, earnings)
 
 
 def split_preset(name: str) -> tuple[str, str | None]:

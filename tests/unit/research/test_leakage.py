@@ -84,9 +84,9 @@ def test_a_planted_leak_is_found_by_name(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", STRATEGIES)
-@pytest.mark.parametrize("gate", [False, True], ids=["plain", "gated"])
-def test_no_strategy_of_the_desk_leaks(name: str, gate: bool) -> None:
-    strategy = make_strategy(name, vix_gate=gate)
+@pytest.mark.parametrize("vix_filter", [False, True], ids=["plain", "filtered"])
+def test_no_strategy_of_the_desk_leaks(name: str, vix_filter: bool) -> None:
+    strategy = make_strategy(name, vix_filter=vix_filter)
     at_open = DECIDED_AT_OPEN if strategy.entry == "open" else ()
 
     assert find_leaks(strategy.signals, MARKET, cuts=150, decided_at_open=at_open) == []

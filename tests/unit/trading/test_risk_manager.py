@@ -17,7 +17,7 @@ from core.errors import ConfigError
 from core.models import OrderIntent, Position
 from trading.orders import entry_order, exit_order
 from trading.risk import Limits, allocate
-from trading.risk_manager import Line, RiskManager, Rules, Situation, lines_of
+from trading.risk_manager import Line, RiskManager, RiskRules, Situation, lines_of
 
 DAY, NEXT = dt.date(2018, 12, 27), dt.date(2018, 12, 28)
 WIDE = Limits(max_position_pct=100.0, max_positions=100, max_exposure_pct=100.0)
@@ -43,7 +43,7 @@ def situation(*lines: Line, **known: Any) -> Situation:
     return Situation(**(usual | known))
 
 
-def judged(rules: Rules, found: Situation, *orders: OrderIntent, limits: Limits = WIDE) -> tuple[list[float], list[str]]:
+def judged(rules: RiskRules, found: Situation, *orders: OrderIntent, limits: Limits = WIDE) -> tuple[list[float], list[str]]:
     """Quantities that go on, and the rules that spoke."""
     review = RiskManager(limits, rules).review(orders, found)
     return [float(kept.quantity) for kept in review.orders], [finding.rule for finding in review.findings]
@@ -66,30 +66,30 @@ def test_without_rules_an_order_within_the_limits_goes_on_untouched() -> None:
     ],
 )
 def test_the_shared_limits_are_held_once_more(limits: Limits, lines: tuple[Line, ...], left: list[float], rule: str) -> None:
-    assert judged(Rules(), situation(*lines), order(), limits=limits) == (left, [rule])
+    assert judged(RiskRules(), situation(*lines), order(), limits=limits) == (left, [rule])
 
 
 @pytest.mark.parametrize(
     ("rules", "lines", "asked", "left", "rule"),
     [
-        (Rules(max_symbol_pct=15.0), (Line("rsi", "AAA", 8_000.0),), order(), [70.0], "max_symbol"),
-        (Rules(max_symbol_pct=15.0), (Line("rsi", "AAA", -15_000.0),), order(), [], "max_symbol"),
-        (Rules(max_net_pct=20.0), (Line("rsi", "BBB", 15_000.0),), order(), [50.0], "max_net"),
-        (Rules(max_net_pct=20.0), (Line("rsi", "BBB", -15_000.0),), order(quantity=-100.0), [50.0], "max_net"),
+        (RiskRules(max_symbol_pct=15.0), (Line("rsi", "AAA", 8_000.0),), order(), [70.0], "max_symbol"),
+        (RiskRules(max_symbol_pct=15.0), (Line("rsi", "AAA", -15_000.0),), order(), [], "max_symbol"),
+        (RiskRules(max_net_pct=20.0), (Line("rsi", "BBB", 15_000.0),), order(), [50.0], "max_net"),
+        (RiskRules(max_net_pct=20.0), (Line("rsi", "BBB", -15_000.0),), order(quantity=-100.0), [50.0], "max_net"),
     ],
 )
 def test_a_size_over_its_cap_is_cut_to_what_is_left(
-    rules: Rules, lines: tuple[Line, ...], asked: OrderIntent, left: list[float], rule: str
+    rules: RiskRules, lines: tuple[Line, ...], asked: OrderIntent, left: list[float], rule: str
 ) -> None:
     assert judged(rules, situation(*lines), asked) == (left, [rule])
 
 
 def test_shorts_make_room_for_longs_in_net_exposure() -> None:
-    assert judged(Rules(max_net_pct=5.0), situation(Line("rsi", "BBB", -8_000.0)), order()) == ([100.0], [])
+    assert judged(RiskRules(max_net_pct=5.0), situation(Line("rsi", "BBB", -8_000.0)), order()) == ([100.0], [])
 
 
 def test_one_strategy_enters_so_often_a_day_and_another_may_still() -> None:
-    rules = Rules(max_entries_a_day=2)
+    rules = RiskRules(max_entries_a_day=2)
     asked = [order("AAA"), order("BBB"), order("CCC", strategy="rsi")]
     found = situation(entries={"bollinger": 1})
     assert judged(rules, found, *asked) == ([100.0, 100.0], ["max_entries_a_day"])
@@ -97,7 +97,7 @@ def test_one_strategy_enters_so_often_a_day_and_another_may_still() -> None:
 
 def test_what_is_judged_first_takes_the_room() -> None:
     strength = {"AAA": 0.1, "BBB": 0.9}
-    manager = RiskManager(WIDE, Rules(max_entries_a_day=1))
+    manager = RiskManager(WIDE, RiskRules(max_entries_a_day=1))
     review = manager.review([order("AAA"), order("BBB")], situation(), first=lambda each: strength[each.symbol])
     assert [kept.symbol for kept in review.orders] == ["BBB"]
 
@@ -105,19 +105,19 @@ def test_what_is_judged_first_takes_the_room() -> None:
 @pytest.mark.parametrize(("since", "left"), [(0, []), (2, []), (3, [100.0]), (None, [100.0])])
 def test_after_a_loss_the_strategy_leaves_the_symbol_alone(since: int | None, left: list[float]) -> None:
     losses = {} if since is None else {("bollinger", "AAA"): since}
-    assert judged(Rules(cool_down_sessions=3), situation(sessions_since_loss=losses), order())[0] == left
+    assert judged(RiskRules(cool_down_sessions=3), situation(sessions_since_loss=losses), order())[0] == left
 
 
 def test_the_pause_is_that_strategys_and_that_symbols() -> None:
     found = situation(sessions_since_loss={("rsi", "AAA"): 0, ("bollinger", "BBB"): 0})
-    assert judged(Rules(cool_down_sessions=3), found, order("AAA")) == ([100.0], [])
+    assert judged(RiskRules(cool_down_sessions=3), found, order("AAA")) == ([100.0], [])
 
 
 def test_a_symbol_that_moves_with_one_held_is_refused_and_its_hedge_is_not() -> None:
     moves = np.random.default_rng(0).normal(0, 0.01, 60)
     noise = np.random.default_rng(1).normal(0, 0.01, 60)
     found = situation(Line("rsi", "BBB", 5_000.0), returns=pd.DataFrame({"AAA": moves, "BBB": moves, "CCC": noise}))
-    rules = Rules(max_correlation=0.7)
+    rules = RiskRules(max_correlation=0.7)
 
     review = RiskManager(WIDE, rules).review([order()], found)
 
@@ -131,15 +131,15 @@ def test_a_correlation_or_volume_that_nobody_knows_refuses() -> None:
     few = pd.DataFrame({"AAA": [0.1] * 19, "BBB": [0.2] * 19})
     held = Line("rsi", "BBB", 5_000.0)
     for found in (situation(held), situation(held, returns=few)):
-        review = RiskManager(WIDE, Rules(max_correlation=0.7)).review([order()], found)
+        review = RiskManager(WIDE, RiskRules(max_correlation=0.7)).review([order()], found)
         assert review.orders == ()
         assert review.findings[0].details()["found"] is None
-    assert judged(Rules(max_volume_pct=1.0), situation(), order()) == ([], ["liquidity"])
-    assert judged(Rules(max_volume_pct=1.0), situation(volume={"AAA": 0.0}), order()) == ([], ["liquidity"])
+    assert judged(RiskRules(max_volume_pct=1.0), situation(), order()) == ([], ["liquidity"])
+    assert judged(RiskRules(max_volume_pct=1.0), situation(volume={"AAA": 0.0}), order()) == ([], ["liquidity"])
 
 
 def test_an_order_takes_its_share_of_the_average_volume_and_no_more() -> None:
-    assert judged(Rules(max_volume_pct=1.0), situation(volume={"AAA": 6_000.0}), order()) == ([60.0], ["liquidity"])
+    assert judged(RiskRules(max_volume_pct=1.0), situation(volume={"AAA": 6_000.0}), order()) == ([60.0], ["liquidity"])
 
 
 @pytest.mark.parametrize(
@@ -147,25 +147,25 @@ def test_an_order_takes_its_share_of_the_average_volume_and_no_more() -> None:
     [(100_000.0, 100.0), (150_000.0, 100.0), (200_000.0, 75.0), (60_000.0, 100.0), (40_000.0, 125.0)],
 )
 def test_sizes_compound_within_their_bounds(equity: float, left: float) -> None:
-    rules = Rules(scale_low_pct=50.0, scale_high_pct=150.0)
+    rules = RiskRules(scale_low_pct=50.0, scale_high_pct=150.0)
     kept, said = judged(rules, situation(equity_usd=equity), order())
     assert kept == [left]
     assert said == ([] if left == 100.0 else ["scaling"])
 
 
 def test_the_lower_bound_of_scaling_breaks_no_cap() -> None:
-    rules, found = Rules(scale_low_pct=100.0), situation(equity_usd=50_000.0)
+    rules, found = RiskRules(scale_low_pct=100.0), situation(equity_usd=50_000.0)
     assert judged(rules, found, order(quantity=200.0), limits=Limits(max_position_pct=40.0))[0] == [200.0]
 
 
 def test_bounds_of_scaling_that_cross_are_refused() -> None:
     with pytest.raises(ConfigError, match="expected low <= high"):
-        Rules(scale_low_pct=150.0, scale_high_pct=50.0)
+        RiskRules(scale_low_pct=150.0, scale_high_pct=50.0)
 
 
 def test_each_rule_in_the_way_leaves_its_numbers() -> None:
     found = situation(Line("rsi", "AAA", 8_000.0), volume={"AAA": 6_000.0})
-    review = RiskManager(WIDE, Rules(max_symbol_pct=15.0, max_volume_pct=1.0)).review([order()], found)
+    review = RiskManager(WIDE, RiskRules(max_symbol_pct=15.0, max_volume_pct=1.0)).review([order()], found)
 
     assert [finding.details() for finding in review.findings] == [
         {
@@ -210,10 +210,10 @@ percent = st.none() | st.floats(0.5, 100)
 
 
 @st.composite
-def rule_sets(draw: st.DrawFn) -> Rules:
+def rule_sets(draw: st.DrawFn) -> RiskRules:
     low, high = sorted([draw(st.floats(1, 300)), draw(st.floats(1, 300))])
     bounded = draw(st.booleans())
-    return Rules(
+    return RiskRules(
         max_symbol_pct=draw(percent),
         max_net_pct=draw(percent),
         max_entries_a_day=draw(st.none() | st.integers(1, 5)),
@@ -233,7 +233,7 @@ def rule_sets(draw: st.DrawFn) -> Rules:
 )
 def test_no_list_of_orders_breaks_a_limit(
     asked: list[tuple[str, float, bool, str]],
-    rules: Rules,
+    rules: RiskRules,
     equity: float,
     positions: int,
     caps: tuple[float, float],

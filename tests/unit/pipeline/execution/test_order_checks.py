@@ -1,4 +1,4 @@
-"""Quantities on the venue's grid: rounded down once, before an order is written."""
+"""Checks of decided orders: the venue's grid, one decision a session, the validation of the portfolio."""
 
 from __future__ import annotations
 
@@ -11,12 +11,13 @@ import pytest
 
 from core.errors import UnknownSymbol
 from core.models import Instrument, OrderIntent, Position, Refused
-from pipeline.execution.order_checks import on_grid
+from pipeline.execution.order_checks import check_venue_grid
 from trading.brokers.placing import Patience
+from trading.order_check import OrderContext
 from trading.orders import entry_order, exit_order
 
 if TYPE_CHECKING:
-    from pipeline.resources import Resources
+    from pipeline.accounts.trading_account import TradingAccount
 
 DAY, NEXT = dt.date(2018, 12, 27), dt.date(2018, 12, 28)
 
@@ -58,8 +59,9 @@ def entry(quantity: float, symbol: str = "AAA") -> OrderIntent:
 
 
 def sized(venue: Venue, *orders: OrderIntent, known: set[str] | None = None) -> tuple[list[Decimal], list[str]]:
-    going, refused = on_grid(cast("Resources", venue), DAY, orders, known or set())
-    return [order.quantity for order in going], [refusal.reason for refusal in refused]
+    context = OrderContext(DAY, frozenset(known or ()))
+    kept, refused = check_venue_grid(context, orders, account=cast("TradingAccount", venue), close_at=venue.close_at)
+    return [order.quantity for order in kept], [refusal.reason for refusal in refused]
 
 
 @pytest.mark.parametrize(("decided", "sent"), [(12.999999, 12), (-3.5, 3), (7.0, 7)])

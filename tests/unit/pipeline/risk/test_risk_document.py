@@ -9,7 +9,7 @@ from pathlib import Path
 from core.settings import Settings
 from pipeline.risk import monitor, pre_send, venue_clock
 from trading.risk import VERDICTS
-from trading.risk_manager import Rules
+from trading.risk_manager import RiskRules
 
 TEXT = (Path(__file__).resolve().parents[4] / "docs/risk.md").read_text()
 COUNTED_OR_MEASURED = {
@@ -40,9 +40,9 @@ def test_every_setting_of_a_rule_is_named_with_its_default() -> None:
 
 
 def test_every_rule_that_only_the_running_desk_has_is_off_unless_set() -> None:
-    assert all(getattr(Rules(), field.name) is None for field in fields(Rules))
+    assert all(getattr(RiskRules(), field.name) is None for field in fields(RiskRules))
     defaults = Settings(_env_file=None)
-    assert all(getattr(defaults, f"risk_{field.name}") is None for field in fields(Rules))
+    assert all(getattr(defaults, f"risk_{field.name}") is None for field in fields(RiskRules))
     assert (defaults.risk_mode, defaults.data_guard, defaults.heartbeat_max_age_seconds) == ("log", "off", None)
 
 

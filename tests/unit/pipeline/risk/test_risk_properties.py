@@ -1,6 +1,6 @@
 """No sequence of decisions, fills, prices, halts and crashes breaks a limit or makes money out of nothing.
 
-The desk lives in memory: the real decision, risk manager, gate protocol, paper broker and flattening, over a book that can die
+The desk lives in memory: the real decision, risk manager, pre-send check, paper broker and flattening, over a book that can die
 before or after any of its calls. After a crash the day is run again, as Airflow would, or given up.
 """
 
@@ -22,8 +22,7 @@ from core.models import FINAL, Leg, OrderState, Side
 from core.sessions import sessions_between
 from pipeline.risk.flatten import flatten
 from tests.standins.memory_book import MemoryBook
-from trading.brokers.paper import PaperBroker
-from trading.brokers.paper import Rules as VenueRules
+from trading.brokers.paper import PaperBroker, PaperRules
 from trading.brokers.placing import Patience, place
 from trading.costs import Costs
 from trading.decide import Holdings, decide
@@ -31,7 +30,7 @@ from trading.drawdown import DrawdownLimits, Level
 from trading.orders import entry_order, exit_order
 from trading.portfolio import account
 from trading.risk import Limits
-from trading.risk_manager import RiskManager, Rules, Situation, lines_of
+from trading.risk_manager import RiskManager, RiskRules, Situation, lines_of
 from trading.strategies.registry import make_strategy
 
 if TYPE_CHECKING:
@@ -43,7 +42,7 @@ SYMBOLS = ("AAA", "BBB", "CCC", "DDD")
 SESSIONS = [stamp.date() for stamp in sessions_between(dt.date(2018, 11, 1), dt.date(2018, 12, 31))]
 CASH = 100_000.0
 LIMITS = Limits(risk_per_trade_pct=2.0, max_position_pct=30.0, max_positions=3, max_exposure_pct=70.0)
-RULES = Rules(max_symbol_pct=25.0, max_net_pct=50.0, max_entries_a_day=2, max_volume_pct=5.0, scale_high_pct=120.0)
+RULES = RiskRules(max_symbol_pct=25.0, max_net_pct=50.0, max_entries_a_day=2, max_volume_pct=5.0, scale_high_pct=120.0)
 DRAWDOWN = DrawdownLimits(1.0, 2.0)
 STRATEGY = make_strategy("bollinger", {"max_sessions": 3})
 VOLUME = 3_000.0
@@ -110,7 +109,7 @@ class Script:
     exits: tuple[bool, ...]
     crashes: tuple[int, ...]
     again: bool  # whether the day is run again after its last crash
-    halt_at: int | None  # the question to the gate at which a person halts
+    halt_at: int | None  # the call of the pre-send check at which a person halts
     resume: bool
 
 
@@ -128,10 +127,10 @@ class World:
 
     def __post_init__(self) -> None:
         self.book: Any = Fragile(self.store, self.fuse)
-        self.paper = PaperBroker(self.book, Costs(1.0, 2.0), initial_cash_usd=CASH, rules=VenueRules(volume_share=0.04))
+        self.paper = PaperBroker(self.book, Costs(1.0, 2.0), initial_cash_usd=CASH, rules=PaperRules(volume_share=0.04))
         self.broker: Any = Watched(self.paper, self.fuse, self)
 
-    def gate(self, order: OrderIntent) -> str | None:
+    def pre_send(self, order: OrderIntent) -> str | None:
         self.asked += 1
         if self.halt_at is not None and self.asked >= self.halt_at:
             self.halted, self.halt_at = True, None
@@ -175,7 +174,7 @@ class World:
             flatten("drawdown", day=day, resources=found)  # type: ignore[arg-type]
             return
         orders = self.orders(day, script)
-        states = place(self.book, self.broker, orders, gate=self.gate)
+        states = place(self.book, self.broker, orders, pre_send=self.pre_send)
         self.check_limits(day, states)
 
     def orders(self, day: dt.date, script: Script) -> tuple[OrderIntent, ...]:

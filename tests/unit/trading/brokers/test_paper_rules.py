@@ -12,7 +12,7 @@ import pytest
 from core.models import Instrument, OrderIntent, OrderState, OrderType, Refused, VenuePosition
 from tests.standins.memory_book import MemoryBook
 from tests.unit.trading.brokers.test_orders_and_paper import FREE, MONDAY, TUESDAY, WEDNESDAY, bars, buy
-from trading.brokers.paper import PaperBroker, Rules
+from trading.brokers.paper import PaperBroker, PaperRules
 from trading.brokers.placing import cancel, place
 from trading.costs import Costs
 from trading.orders import exit_order
@@ -80,7 +80,7 @@ def thin(day: dt.date, open_: float, low: float, volume: float) -> Any:
 
 
 def test_an_order_takes_its_share_of_the_volume_and_the_rest_of_an_entry_expires(book: MemoryBook) -> None:
-    broker = PaperBroker(book, FREE, rules=Rules(volume_share=0.1))
+    broker = PaperBroker(book, FREE, rules=PaperRules(volume_share=0.1))
     place(book, broker, [buy(stop=5.0)])
 
     for _ in range(2):
@@ -96,7 +96,7 @@ def test_an_order_takes_its_share_of_the_volume_and_the_rest_of_an_entry_expires
 
 
 def test_a_stop_in_a_thin_market_leaves_in_parts_and_makes_one_trade(book: MemoryBook) -> None:
-    broker = PaperBroker(book, FREE, rules=Rules(volume_share=0.1))
+    broker = PaperBroker(book, FREE, rules=PaperRules(volume_share=0.1))
     place(book, broker, [buy(stop=5.0)])
     broker.advance(TUESDAY, thin(TUESDAY, 100, 99, 1000))
 
@@ -123,7 +123,7 @@ def test_a_stop_in_a_thin_market_leaves_in_parts_and_makes_one_trade(book: Memor
     ("cash", "state"), [(1_000.0, OrderState.ACCEPTED), (999.0, OrderState.REJECTED), (-5.0, OrderState.REJECTED)]
 )
 def test_an_entry_must_be_covered_by_buying_power(book: MemoryBook, cash: float, state: OrderState) -> None:
-    broker = PaperBroker(book, FREE, initial_cash_usd=cash, rules=Rules(price_of=at(AAA=100.0)))
+    broker = PaperBroker(book, FREE, initial_cash_usd=cash, rules=PaperRules(price_of=at(AAA=100.0)))
 
     assert place(book, broker, [buy()])[buy().client_order_id] is state
     if state is OrderState.REJECTED:
@@ -131,7 +131,7 @@ def test_an_entry_must_be_covered_by_buying_power(book: MemoryBook, cash: float,
 
 
 def test_buying_power_counts_what_is_ordered_already_and_never_holds_an_exit_back(book: MemoryBook) -> None:
-    broker = PaperBroker(book, FREE, initial_cash_usd=1_500.0, rules=Rules(price_of=at(AAA=100.0, BBB=100.0)))
+    broker = PaperBroker(book, FREE, initial_cash_usd=1_500.0, rules=PaperRules(price_of=at(AAA=100.0, BBB=100.0)))
 
     states = place(book, broker, [buy(), buy("BBB")])
     broker.advance(TUESDAY, bars(TUESDAY, 100, 101, 99, 100))
@@ -142,7 +142,7 @@ def test_buying_power_counts_what_is_ordered_already_and_never_holds_an_exit_bac
 
 
 def test_without_a_price_there_is_no_buying_power_to_measure(book: MemoryBook) -> None:
-    broker = PaperBroker(book, FREE, rules=Rules(price_of=at()))
+    broker = PaperBroker(book, FREE, rules=PaperRules(price_of=at()))
 
     assert broker.submit(buy()).refused is Refused.UNKNOWN_SYMBOL
 
@@ -164,7 +164,7 @@ def test_without_a_price_there_is_no_buying_power_to_measure(book: MemoryBook) -
 def test_an_order_off_the_grid_is_refused_by_name(
     book: MemoryBook, instrument: Instrument, order: OrderIntent, refused: Refused | None
 ) -> None:
-    broker = PaperBroker(book, FREE, rules=Rules(instruments={"AAA": instrument}))
+    broker = PaperBroker(book, FREE, rules=PaperRules(instruments={"AAA": instrument}))
 
     assert broker.submit(order).refused is refused
 

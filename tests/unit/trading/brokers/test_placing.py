@@ -109,7 +109,9 @@ def test_a_pause_beyond_the_deadline_is_not_begun(book: MemoryBook, naps: list[f
 def test_what_the_gate_holds_back_is_cancelled_with_its_reason_and_never_sent(book: MemoryBook) -> None:
     broker = Scripted(book)
 
-    states = place(book, broker, [buy(), buy("BBB")], gate=lambda order: "halted by hand" if order.symbol == "AAA" else None)
+    states = place(
+        book, broker, [buy(), buy("BBB")], pre_send=lambda order: "halted by hand" if order.symbol == "AAA" else None
+    )
 
     assert list(states.values()) == [OrderState.CANCELLED, OrderState.ACCEPTED]
     assert broker.calls == ["submit"]
@@ -159,11 +161,11 @@ def test_an_order_that_the_stream_tells_of_while_it_is_looked_up_is_not_sent_aga
 def test_an_order_that_the_stream_tells_of_right_before_it_is_sent_again_is_not(book: MemoryBook, naps: list[float]) -> None:
     broker = Scripted(book, submit=[RetryLater("timed out")], find=["absent"])
 
-    def gate(order: Any) -> None:
+    def pre_send(order: Any) -> None:
         if broker.calls:
             take_state(book, order.client_order_id, OrderState.ACCEPTED, "told by the stream")
 
-    assert place(book, broker, [buy()], gate=gate) == {NAME: OrderState.ACCEPTED}
+    assert place(book, broker, [buy()], pre_send=pre_send) == {NAME: OrderState.ACCEPTED}
     assert broker.calls == ["submit", "find"]
     assert len(naps) == 1
 

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from core.models import Fill, Leg, OrderIntent, OrderState, OrderView, Position, Side, VenuePosition
-from trading.brokers.reconcile import Desk, Rule, Venue, compare, expired, missed
+from trading.brokers.reconcile import LedgerState, Mismatch, VenueState, compare, expired, missed
 
 TODAY, TOMORROW = dt.date(2026, 11, 20), dt.date(2026, 11, 23)
 CENT = Decimal("0.01")
@@ -29,43 +29,55 @@ def held(quantity: str = "3", symbol: str = "AAPL") -> Position:
     return Position("main", "bollinger", symbol, Decimal(quantity), TODAY, Decimal(100), None, None, 2, "E")
 
 
-def desk(*orders: tuple[OrderIntent, OrderState], positions: tuple[Position, ...] = (), cash: str = "1000") -> Desk:
+def desk(*orders: tuple[OrderIntent, OrderState], positions: tuple[Position, ...] = (), cash: str = "1000") -> LedgerState:
     known = frozenset({each.client_order_id for each, _ in orders} | {"E"})
-    return Desk(orders, positions, Decimal(cash), known)
+    return LedgerState(orders, positions, Decimal(cash), known)
 
 
-def venue(*working: OrderView, positions: dict[str, str] | None = None, cash: str = "1000") -> Venue:
+def venue(*working: OrderView, positions: dict[str, str] | None = None, cash: str = "1000") -> VenueState:
     there = [VenuePosition(symbol, Decimal(quantity), Decimal(100)) for symbol, quantity in (positions or {}).items()]
-    return Venue({each.client_order_id: each for each in working}, working, there, Decimal(cash))
+    return VenueState({each.client_order_id: each for each in working}, working, there, Decimal(cash))
 
 
 CASES = {
     "both agree": (desk((order(), OrderState.ACCEPTED), positions=(held(),)), venue(view(), positions={"AAPL": "3"}), []),
     "written down and in time": (desk((order(), OrderState.INTENT)), venue(), []),
-    "an answer that never came, in time": (desk((order(), OrderState.UNKNOWN)), venue(), [(Rule.SENT_AGAIN, "A", False)]),
+    "an answer that never came, in time": (
+        desk((order(), OrderState.UNKNOWN)),
+        venue(),
+        [(Mismatch.SENT_AGAIN, "A", False)],
+    ),
     "an answer that never came, too late": (
         desk((order(session=TODAY), OrderState.UNKNOWN)),
         venue(),
-        [(Rule.NEVER_ARRIVED, "A", False)],
+        [(Mismatch.NEVER_ARRIVED, "A", False)],
     ),
-    "never sent, too late": (desk((order(session=TODAY), OrderState.INTENT)), venue(), [(Rule.NEVER_ARRIVED, "A", False)]),
-    "an order of somebody else": (desk(), venue(view("X")), [(Rule.EXTERNAL_ORDER, "X", True)]),
+    "never sent, too late": (
+        desk((order(session=TODAY), OrderState.INTENT)),
+        venue(),
+        [(Mismatch.NEVER_ARRIVED, "A", False)],
+    ),
+    "an order of somebody else": (desk(), venue(view("X")), [(Mismatch.EXTERNAL_ORDER, "X", True)]),
     "a stop that protects an entry": (desk(positions=(held(),)), venue(view("E.stop"), positions={"AAPL": "3"}), []),
     "replaced at the venue": (
         desk((order(), OrderState.ACCEPTED)),
         venue(view(quantity="5")),
-        [(Rule.ORDER_QUANTITY, "A", True)],
+        [(Mismatch.ORDER_QUANTITY, "A", True)],
     ),
-    "another quantity": (desk(positions=(held(),)), venue(positions={"AAPL": "2"}), [(Rule.QUANTITY_MISMATCH, "AAPL", True)]),
-    "gone at the venue": (desk(positions=(held(),)), venue(), [(Rule.MISSING_POSITION, "AAPL", True)]),
-    "never opened here": (desk(), venue(positions={"TSLA": "-1"}), [(Rule.EXTERNAL_POSITION, "TSLA", True)]),
+    "another quantity": (
+        desk(positions=(held(),)),
+        venue(positions={"AAPL": "2"}),
+        [(Mismatch.QUANTITY_MISMATCH, "AAPL", True)],
+    ),
+    "gone at the venue": (desk(positions=(held(),)), venue(), [(Mismatch.MISSING_POSITION, "AAPL", True)]),
+    "never opened here": (desk(), venue(positions={"TSLA": "-1"}), [(Mismatch.EXTERNAL_POSITION, "TSLA", True)]),
     "two strategies in one symbol": (
         desk(positions=(held("3"), replace(held("2"), strategy="rsi"))),
         venue(positions={"AAPL": "5"}),
         [],
     ),
     "cash within a cent": (desk(cash="1000"), venue(cash="1000.01"), []),
-    "cash apart": (desk(cash="1000"), venue(cash="990"), [(Rule.CASH, "cash", False)]),
+    "cash apart": (desk(cash="1000"), venue(cash="990"), [(Mismatch.CASH, "cash", False)]),
 }
 
 
@@ -95,7 +107,7 @@ def test_a_missed_fill_is_resolved_under_the_venues_own_id() -> None:
 
     (difference,) = missed([fill])
 
-    assert (difference.rule, difference.resolved, difference.halts) == (Rule.MISSED_FILL, True, False)
+    assert (difference.rule, difference.resolved, difference.halts) == (Mismatch.MISSED_FILL, True, False)
     assert "alpaca:7" in difference.resolution
 
 

@@ -1,4 +1,4 @@
-"""The VIX gate: lets a strategy's entries through in the regimes it is meant for. It adds no entry and touches no exit."""
+"""The VIX filter: lets a strategy's entries through in the regimes it is meant for. It adds no entry and touches no exit."""
 
 from __future__ import annotations
 
@@ -13,26 +13,26 @@ if TYPE_CHECKING:
 
     from trading.strategies.base import Strategy
 
-SUFFIX = "_vix"  # what the gate adds to a strategy's name
+SUFFIX = "_vix"  # what the filter adds to a strategy's name
 FOLLOWS = ("trend",)  # rules that follow a move and revert nothing: the regimes are not theirs
 
 
-def gated(strategy: Strategy) -> Strategy:
-    """A strategy as the desk trades it: behind the gate where it reverts, as it is where it follows."""
-    return strategy if strategy.name in FOLLOWS else VixGate(strategy)
+def with_vix_filter(strategy: Strategy) -> Strategy:
+    """Return the strategy as the desk trades it: with the VIX filter unless its rule follows a trend."""
+    return strategy if strategy.name in FOLLOWS else VixFilter(strategy)
 
 
-def ungated(name: str) -> str:
-    """A strategy's name without what the gate adds: the rule behind it, which gates and switches leave as it is.
+def rule_name(name: str) -> str:
+    """Return the name of the rule behind a strategy: its name without what the VIX filter adds.
 
-    >>> ungated("bollinger_vix"), ungated("bollinger")
+    >>> rule_name("bollinger_vix"), rule_name("bollinger")
     ('bollinger', 'bollinger')
     """
     return name.removesuffix(SUFFIX)
 
 
 @dataclass(frozen=True)
-class VixGate(Wrapper):
+class VixFilter(Wrapper):
     """A strategy that enters only when the VIX regime of the decision is one of `regimes`.
 
     Where VIX is unknown nothing is entered: not knowing the regime is not the same as being in it.
@@ -43,11 +43,11 @@ class VixGate(Wrapper):
 
     @property
     def name(self) -> str:
-        """The gated strategy's name with `_vix`."""
+        """Return the wrapped strategy's name with `_vix`."""
         return f"{self.strategy.name}{SUFFIX}"
 
     def signals(self, bars: pd.DataFrame) -> pd.DataFrame:
-        """SIGNALS of the gated strategy with the entries of other regimes taken out."""
+        """Return SIGNALS of the wrapped strategy with the entries of other regimes taken out."""
         vix = bars["vix"].reset_index(drop=True)
         if self.entry == "open":
             vix = vix.shift(1)  # at an open, the newest VIX known is the close of the session before
@@ -55,5 +55,5 @@ class VixGate(Wrapper):
         return signals.assign(entry=signals["entry"].where(vix_regime(vix).isin(self.regimes), 0).astype("int8"))
 
     def describe(self) -> dict[str, Any]:
-        """The gated strategy's parameters and the regimes."""
+        """Return the wrapped strategy's parameters and the regimes."""
         return {**self.strategy.describe(), "vix_regimes": list(self.regimes)}

@@ -1,4 +1,4 @@
-"""The earnings gate: no entry near an announcement of results. It adds no entry, touches no exit and fetches no calendar."""
+"""The earnings filter: no entry near an announcement of results. It adds no entry, touches no exit and fetches no calendar."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class EarningsGate(Wrapper):
+class EarningsFilter(Wrapper):
     """A strategy that enters only when no announcement is near the session of the fill.
 
     An entry is taken out when its fill falls on the announcement's session, on one of the `sessions_before` it or on one of the
@@ -54,10 +54,10 @@ class EarningsGate(Wrapper):
     def __post_init__(self) -> None:
         for name in ("sessions_before", "sessions_after"):
             if getattr(self, name) < 0:
-                raise ConfigError(f"Earnings gate: expected {name} of 0 or more, found {getattr(self, name)}.")
+                raise ConfigError(f"Earnings filter: expected {name} of 0 or more, found {getattr(self, name)}.")
 
     def signals(self, bars: pd.DataFrame) -> pd.DataFrame:
-        """SIGNALS of the gated strategy without the entries whose fill is near an announcement."""
+        """Return SIGNALS of the wrapped strategy without the entries whose fill is near an announcement."""
         signals = self.strategy.signals(bars)
         dates = self.calendar.get(symbol_of(bars), ()) if len(bars) else ()
         if not dates:
@@ -66,7 +66,7 @@ class EarningsGate(Wrapper):
         return signals.assign(entry=signals["entry"].where(~near, 0).astype("int8"))
 
     def describe(self) -> dict[str, Any]:
-        """The gated strategy's parameters, the two spans and a digest of the calendar."""
+        """Return the wrapped strategy's parameters, the two spans and a digest of the calendar."""
         dates = {symbol: sorted(str(day) for day in days) for symbol, days in self.calendar.items()}
         digest = hashlib.sha256(json.dumps(dates, sort_keys=True).encode()).hexdigest()
         return {
