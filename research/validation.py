@@ -16,7 +16,7 @@ import pandas as pd
 
 from core.errors import ConfigError, DataError
 from research.allocation import check_returns, deepest_fall, held
-from research.validation_report import Finding, Report
+from research.validation_report import Finding, ValidationReport
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -149,7 +149,7 @@ def validate(sleeves: Sequence[Sleeve], capital_usd: float, limits: ValidationLi
         findings.append(_stop(sleeves, terms))
     findings += [_exposure(sleeves, capital_usd, terms), _drawdown(sleeves, capital_usd, terms)]
     findings += [_correlation(sleeves, terms), _trades_a_day(sleeves, terms)]
-    return Report(float(capital_usd), {sleeve.label: float(sleeve.allocated_usd) for sleeve in sleeves}, tuple(findings))
+    return ValidationReport(float(capital_usd), {sleeve.label: float(sleeve.allocated_usd) for sleeve in sleeves}, tuple(findings))
 
 
 def _check(sleeves: Sequence[Sleeve], capital_usd: float) -> None:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from pipeline.research.holdout import Research
     from research.allocation import Allocation, Method
-    from research.validation_report import Report
+    from research.validation_report import ValidationReport
 
 verbs = typer.Typer()
 METHODS = "risk_parity_profit_weighted, inverse_volatility or equal."
@@ -203,7 +203,7 @@ def _show_allocation(number: int, shared: Allocation) -> None:
     console.print(f"On the past it was chosen from: {shown}. {shared.message}")
 
 
-def _show_validation(report: Report) -> None:
+def _show_validation(report: ValidationReport) -> None:
     table = Table("Rule", "Limit", "Found", "Verdict", "", title="Validation")
     for each in report.findings:
         found = "-" if each.found is None else f"{each.found:.4g}"
