@@ -52,7 +52,7 @@ class UnknownSymbol(DataError):
 
     def __init__(self, symbol: str, known: Iterable[str] = ()) -> None:
         near = get_close_matches(symbol, list(known), n=1)
-        hint = f" Did you mean {near[0]}?" if near else " Load it first: `cli ingest --symbols ...`."
+        hint = f" Did you mean {near[0]}?" if near else " Load it first: `desk ingest --symbols ...`."
         super().__init__(f"Unknown symbol {symbol!r}.{hint}")
         self.symbol = symbol
 

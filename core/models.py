@@ -125,7 +125,7 @@ def state_after_fill(order: OrderIntent, state: OrderState, filled: Decimal) -> 
             f"Fills of {order.client_order_id}: expected at most {order.quantity}, found {filled}. Ask the venue."
         )
     if state in {OrderState.INTENT, OrderState.REJECTED}:
-        raise IllegalTransition(f"A fill of {order.client_order_id}, which is {state}. Run `cli reconcile`.")
+        raise IllegalTransition(f"A fill of {order.client_order_id}, which is {state}. Run `desk reconcile`.")
     if filled == order.quantity:
         return OrderState.FILLED
     return state if state in {OrderState.CANCEL_PENDING, *FINAL} else OrderState.PARTIALLY_FILLED

@@ -10,6 +10,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 PACKAGE = "reversion-desk"
+UNKNOWN = "unknown"
 
 
 @cache
@@ -20,7 +21,8 @@ def code_commit() -> str:
         found = subprocess.run(command, capture_output=True, text=True, timeout=20, check=True)  # noqa: S603  # our own command
         return found.stdout.strip()
     except (OSError, subprocess.SubprocessError):
-        return _installed()
+        installed = installed_version()
+        return installed if installed == UNKNOWN else f"version {installed}"
 
 
 def dag_run() -> str | None:
@@ -29,8 +31,10 @@ def dag_run() -> str | None:
     return "/".join(filter(None, names)) if all(names) else None
 
 
-def _installed() -> str:
+@cache
+def installed_version() -> str:
+    """Return the version of the installed distribution; `unknown` where none is installed, as on a bare `PYTHONPATH`."""
     try:
-        return f"version {metadata.version(PACKAGE)}"
+        return metadata.version(PACKAGE)
     except metadata.PackageNotFoundError:
-        return "unknown"
+        return UNKNOWN

@@ -47,7 +47,7 @@ def desk_rules(names: Sequence[str], snapshot: Snapshot) -> tuple[Strategy, ...]
     if early:
         raise ConfigError(
             f"STRATEGIES: {early[0]} decides at the open, and the daily desk decides at the close before it. Take it out; it "
-            f"can be researched: `cli backtest --strategy {early[0]}`."
+            f"can be researched: `desk backtest --strategy {early[0]}`."
         )
     if len({rule.name for rule in rules}) < len(rules):
         raise ConfigError(f"STRATEGIES: expected different ones, found {', '.join(sorted(rule.name for rule in rules))}.")
@@ -76,5 +76,5 @@ def _built(name: str, row: Stored | None, shared: dict[str, Any]) -> Strategy:
     except ConfigError as error:
         raise ConfigError(
             f"Stored parameters of {name!r} for {row.symbol or 'all symbols'}, version {row.version}: {error} "
-            f"Set them again: `cli params set {name} ...`."
+            f"Set them again: `desk params set {name} ...`."
         ) from error

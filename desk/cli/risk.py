@@ -1,4 +1,4 @@
-"""Halting, watching and explaining risk in a terminal. Parses and prints; the steps live in their modules."""
+"""Halting trading and watching risk in a terminal. Parses and prints; the steps live in their modules."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import typer
 from rich.table import Table
 
 from core.sessions import normalise_symbol
-from desk.cli.console import Session, console, session_of
+from desk.cli.console import RISK, Session, console, session_of
 
 if TYPE_CHECKING:
     from storage.trading.heartbeats import Heartbeat
@@ -21,7 +21,7 @@ Reason = Annotated[str, typer.Option(help="Why; it is kept.")]
 Author = Annotated[str | None, typer.Option(help="Who; default: the user of this terminal.")]
 
 
-@verbs.command()
+@verbs.command(rich_help_panel=RISK)
 def halt(reason: Reason, author: Author = None) -> None:
     """Stop the desk: no order that opens a position is sent any more."""
     from pipeline.risk import kill_switch
@@ -30,7 +30,7 @@ def halt(reason: Reason, author: Author = None) -> None:
     console.print(f"[red]Halted[/] {turned.portfolio}: {turned.reason} ({turned.author})")
 
 
-@verbs.command()
+@verbs.command(rich_help_panel=RISK)
 def resume(reason: Reason, author: Author = None) -> None:
     """Let the desk open positions again; removes the file HALT as well."""
     from pipeline.risk import kill_switch
@@ -39,7 +39,7 @@ def resume(reason: Reason, author: Author = None) -> None:
     console.print(f"[green]Trading goes on[/] for {turned.portfolio}: {turned.reason} ({turned.author})")
 
 
-@verbs.command()
+@verbs.command(rich_help_panel=RISK)
 def risk_worker(
     enforce: Annotated[
         bool | None, typer.Option("--enforce/--log-only", help="Halt, cancel and flatten on a breach; default: RISK_MODE.")
@@ -66,26 +66,7 @@ def risk_worker(
     console.print(f"Stopped after {looks} looks.")
 
 
-@verbs.command()
-def status(
-    services: Annotated[list[str] | None, typer.Argument(metavar="[SERVICE]...", help="Default: each of them.")] = None,
-) -> None:
-    """Say whether risk worker and order listener do their work. Exit code 1 when one that is needed does not."""
-    from desk.ops import status as step
-    from pipeline.risk import kill_switch
-
-    seen = step.look(services or ())
-    table = Table("Service", "", "Seen")
-    for each in seen:
-        table.add_row(each.service, "[green]well[/]" if each.well else "[red]not well[/]", each.says)
-    console.print(table)
-    if services is None:
-        console.print(kill_switch.standing() or "Trading is not halted.")
-    if not all(each.well for each in seen):
-        raise typer.Exit(1)
-
-
-@verbs.command()
+@verbs.command(rich_help_panel=RISK)
 def data_guard(
     session: Session = None,
     symbols: Annotated[str, typer.Option(help="Comma-separated; the universe unless given.")] = "",

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 KIND, RESIDUALS, SCALE, THROUGH, INPUTS = "kind", "residuals", "typical_scale", "trained_through", "inputs"
 FILES: Final = {LIGHTGBM: "model.lgb", BOOSTING: "model.skops"}
 TRUSTED_TYPES: Final = ["numpy.dtype", "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor"]
-REMEDY: Final = "`cli train-next-day`"
+REMEDY: Final = "`desk train-next-day`"
 
 
 @dataclass(frozen=True)

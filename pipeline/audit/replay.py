@@ -258,7 +258,7 @@ def past_of(known: Known, strategies: Sequence[Strategy], model: EntryFilter | N
             if model is not None:
                 answers.append(_judged(model, stretch.bars, stretch.vix, signals[-1][signals[-1]["entry"] != 0]))
     if not bars or all(part.empty for part in bars):
-        raise DataError(f"No bar from {known.sessions[0]:%Y-%m-%d} to {known.sessions[-1]:%Y-%m-%d}. Load some: `cli ingest`.")
+        raise DataError(f"No bar from {known.sessions[0]:%Y-%m-%d} to {known.sessions[-1]:%Y-%m-%d}. Load some: `desk ingest`.")
     return Past(known.sessions, _by_session(bars), _by_session(signals), None if model is None else _answered(answers))
 
 

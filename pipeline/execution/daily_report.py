@@ -217,7 +217,7 @@ def _stale(account: TradingAccount, day: dt.date) -> list[str]:
     held = {position.symbol for position in account.ledger.positions(account.portfolio)}
     return [
         f"{each.symbol} is held and has had no bar for {each.sessions} sessions, since {each.last}: delisted, renamed or not "
-        "loaded. No rule sells it. Load its bars, or settle it at the broker and run `cli reconcile`."
+        "loaded. No rule sells it. Load its bars, or settle it at the broker and run `desk reconcile`."
         for each in valuation.stale_positions(account.bars, held, day)
     ]
 

@@ -73,7 +73,7 @@ def rank_swept(
 
     swept = trials.swept(FIGURES, dt.date.fromisoformat(session))
     if swept.empty:
-        raise DataError(f"Ranking: expected a sweep up to {session}, found none. Run one: `cli sweep --session {session}`.")
+        raise DataError(f"Ranking: expected a sweep up to {session}, found none. Run one: `desk sweep --session {session}`.")
     named = swept.assign(
         strategy=[params.get(NAMED, rule) for rule, params in zip(swept["strategy"], swept["params"], strict=True)]
     )

@@ -1,6 +1,6 @@
 """The research chain: sweep, rank, correlate, allocate on the past, then test the choice on the held-out sessions.
 
-One implementation for the DAG, which runs a step a task, and for `cli research`, which runs `choose`. Each step reads what an
+One implementation for the DAG, which runs a step a task, and for `desk research`, which runs `choose`. Each step reads what an
 earlier one stored: the shortlist's candidates are backtested once, in `correlate`.
 
 Sessions after the split are never ranked or chosen on. Each run of the chain evaluates them once. A plan that is changed after
@@ -132,7 +132,7 @@ def make_plan(
     if len(sessions) <= 2 * holdout_sessions:
         raise ConfigError(
             f"Held-out sessions: expected less than half of the {len(sessions)} stored up to {session}, found"
-            f" {holdout_sessions}. Hold out fewer with --holdout-sessions, or load more: `cli ingest --full-history`."
+            f" {holdout_sessions}. Hold out fewer with --holdout-sessions, or load more: `desk ingest --full-history`."
         )
     split = pd.Timestamp(sessions[-holdout_sessions - 1]).date().isoformat()
     return ChainPlan(session, split, names, wanted, vix_gate)
@@ -245,7 +245,7 @@ def _evaluate(resources: Resources, plan: ChainPlan, min_trades: int) -> Researc
         count = "no portfolio" if stored is None else f"portfolio {stored.id} without a validation"
         raise DataError(
             f"Research report: expected a validated portfolio up to {plan.session}, found {count}. "
-            "Run the tasks `allocate` and `validate_risk` of the DAG strategy_research, or the whole chain: `cli research`."
+            "Run the tasks `allocate` and `validate_risk` of the DAG strategy_research, or the whole chain: `desk research`."
         )
     shortlist = _stored_shortlist(resources, plan, min_trades)
     outcome = evaluate_choice(

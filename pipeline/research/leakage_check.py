@@ -42,7 +42,7 @@ def warm_up(session: str, strategy: Strategy | None, *, resources: Resources | N
     if not long:
         raise DataError(
             f"Warm-up: expected a symbol with more than {2 * WARM_UP_SKIP} bars, found none."
-            " Load more: `cli ingest --full-history`."
+            " Load more: `desk ingest --full-history`."
         )
     each = [needed(_computation(strategy), frame) for frame in long]
     return {column: max(counts[column] for counts in each) for column in each[0]}

@@ -94,7 +94,7 @@ def objection(portfolios: Portfolios, day: dt.date, max_age_days: int) -> str | 
     if stored is None:
         return None
     last = portfolios.latest_validation(stored.id, by=day)
-    remedy = "Run `cli validate-risk` and read its report, or withdraw the portfolio with `cli validate-risk --withdraw`."
+    remedy = "Run `desk validate-risk` and read its report, or withdraw the portfolio with `desk validate-risk --withdraw`."
     if last is None:
         return f"Portfolio {stored.id} was never validated. {remedy}"
     if last.status == "FAIL":

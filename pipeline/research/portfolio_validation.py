@@ -38,7 +38,7 @@ def validate_portfolio(session: str, *, resources: Resources | None = None) -> V
     day = dt.date.fromisoformat(session)
     stored = resources.portfolios.in_force(by=day)
     if stored is None:
-        raise DataError(f"Validation: expected a portfolio stored up to {session}, found none. Make one: `cli allocate`.")
+        raise DataError(f"Validation: expected a portfolio stored up to {session}, found none. Make one: `desk allocate`.")
     terms = BacktestTerms(resources.costs, resources.limits, resources.settings.initial_cash_usd)
     bars = bars_by_symbol(resources.bars, session, resources.universe())
     report = validation_of(stored, bars, terms, limits_of(resources.settings))

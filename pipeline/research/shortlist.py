@@ -160,7 +160,7 @@ def load_shortlist(
         count = "none" if stored is None else "one of another ranking"
         raise DataError(
             f"Shortlist up to {session}: expected the stored curves of {', '.join(labels)}, found {count}. "
-            "Run the task `correlate` of the DAG strategy_research, or the whole chain: `cli research`."
+            "Run the task `correlate` of the DAG strategy_research, or the whole chain: `desk research`."
         )
     frames = dict(tuple(stored.equity.groupby("label", sort=False)))
     curves = {member["label"]: _curve(member, frames[member["label"]]) for member in stored.members}

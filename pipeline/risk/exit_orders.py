@@ -42,7 +42,7 @@ def exit_of(resources: Resources, position: Position, arm: str, day: dt.date | N
     decided, session = sessions_of(resources, position.symbol, day)
     quantity = _at_venue(resources, position)
     if quantity <= 0:
-        log.error("position_not_at_venue", symbol=position.symbol, quantity=str(position.quantity), remedy="cli reconcile")
+        log.error("position_not_at_venue", symbol=position.symbol, quantity=str(position.quantity), remedy="desk reconcile")
         return None
     order = exit_order(position, decision_session=decided, session=session, origin=ORIGINS[arm])
     order = replace(order, quantity=quantity)

@@ -50,7 +50,7 @@ def halt(reason: str, author: str, *, portfolio: str | None = None, resources: R
     log.warning("trading_halted", portfolio=turned.portfolio, reason=turned.reason, author=turned.author)
     resources.alerts.send(
         f"Trading of {turned.portfolio} is halted",
-        f"{turned.author}: {turned.reason}\nNothing is opened until a person runs `cli resume --reason ...`.",
+        f"{turned.author}: {turned.reason}\nNothing is opened until a person runs `desk resume --reason ...`.",
         "critical",
     )
     return turned

@@ -251,7 +251,7 @@ def _registered() -> Iterator[None]:
         yield
     except (FeatureServiceNotFoundException, FeatureViewNotFoundException) as error:
         raise ConfigError(
-            f"Feast's registry does not know the desk's features ({error}). Register them: `cli featurize`."
+            f"Feast's registry does not know the desk's features ({error}). Register them: `desk featurize`."
         ) from None
 
 

@@ -111,7 +111,7 @@ class Runs:
             rows = connection.execute(query).all()
         if len(rows) != 1 or not run_id:
             count = "none" if not rows else "more than one"
-            raise DataError(f"Run {run_id!r}: expected one run id with this prefix, found {count}. List the runs: `cli runs`.")
+            raise DataError(f"Run {run_id!r}: expected one run id with this prefix, found {count}. List the runs: `desk runs`.")
         return Run(*rows[0])
 
     def frames(self, run_id: str) -> tuple[pd.DataFrame, pd.DataFrame]:

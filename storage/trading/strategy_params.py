@@ -107,7 +107,7 @@ class StrategyParams:
             if expected_version is not None and expected_version != newest:
                 raise VersionConflict(
                     f"Parameters of {strategy!r} for {symbol or 'all symbols'}: expected version {expected_version}, found "
-                    f"{newest}. Somebody changed them since: look at `cli params history {strategy}` and set them again."
+                    f"{newest}. Somebody changed them since: look at `desk params history {strategy}` and set them again."
                 )
             row = {
                 "strategy": strategy,

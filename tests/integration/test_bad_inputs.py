@@ -232,7 +232,7 @@ def cli(settings: Settings, alpaca: AlpacaStandIn, *words: str, **changes: str |
         **changes,
     }
     known = {name: value for name, value in (os.environ | environment).items() if value is not None}
-    command = [sys.executable, "-m", "desk.cli.app", *words]
+    command = [sys.executable, "-m", "desk", *words]
     return subprocess.run(command, cwd=ROOT, env=known, capture_output=True, text=True, check=False)
 
 

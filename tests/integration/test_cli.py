@@ -58,7 +58,7 @@ def test_without_a_verb_the_verbs_are_listed() -> None:
 
 
 def test_an_error_of_the_desk_is_one_readable_line(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    monkeypatch.setattr(sys, "argv", ["cli", "train", "--session", LAST])
+    monkeypatch.setattr(sys, "argv", ["desk", "train", "--session", LAST])
     monkeypatch.setattr(
         "pipeline.training.train_entry_filter.run", lambda *_: (_ for _ in ()).throw(NoChampion("nothing there"))
     )
@@ -71,7 +71,7 @@ def test_an_error_of_the_desk_is_one_readable_line(monkeypatch: pytest.MonkeyPat
 
 
 def test_the_demo_reports_nothing_before_a_training() -> None:
-    with pytest.raises(NoChampion, match="cli train"):
+    with pytest.raises(NoChampion, match="desk train"):
         demo.summary(live(), LAST, [], [])
 
 

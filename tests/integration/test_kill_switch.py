@@ -164,7 +164,7 @@ def cli(settings: Settings, *words: str) -> str:
         "DATA_DIR": str(settings.data_dir),
     }
     done = subprocess.run(
-        [sys.executable, "-m", "desk.cli.app", *words], cwd=ROOT, env=environment, capture_output=True, text=True, check=False
+        [sys.executable, "-m", "desk", *words], cwd=ROOT, env=environment, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
     return done.stdout

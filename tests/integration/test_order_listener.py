@@ -1,4 +1,4 @@
-"""`cli listen` as a process of its own: Alpaca's stand-in on one side, the ledger in PostgreSQL on the other."""
+"""`desk listen` as a process of its own: Alpaca's stand-in on one side, the ledger in PostgreSQL on the other."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def started(desk: Resources, alpaca: AlpacaStandIn, *options: str) -> Iterator[s
         "DATA_DIR": str(settings.data_dir),
         "LOG_LEVEL": "DEBUG",
     }
-    command = [sys.executable, "-m", "desk.cli.app", "listen", "--poll-seconds", "3600", *options]
+    command = [sys.executable, "-m", "desk", "listen", "--poll-seconds", "3600", *options]
     with subprocess.Popen(
         command, cwd=ROOT, env=os.environ | environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     ) as process:

@@ -1,4 +1,4 @@
-"""`cli risk-worker` and `cli data-guard` as processes: heartbeats while it lives, and what a killed worker leaves behind."""
+"""`desk risk-worker` and `desk data-guard` as processes: heartbeats while it lives, and what a killed worker leaves behind."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def environment(settings: Settings) -> dict[str, str]:
 @contextmanager
 def worker(settings: Settings, *options: str) -> Iterator[subprocess.Popen[str]]:
     """The verb in a process of its own, killed at the end if it is still there."""
-    command = [sys.executable, "-m", "desk.cli.app", "risk-worker", "--interval", "0.1", *options]
+    command = [sys.executable, "-m", "desk", "risk-worker", "--interval", "0.1", *options]
     process = subprocess.Popen(command, cwd=ROOT, env=environment(settings), stdout=subprocess.PIPE, text=True)
     try:
         yield process
@@ -108,5 +108,5 @@ def test_data_guard_ends_with_one_when_a_symbol_is_held_back(database_settings: 
 
 
 def verb(settings: Settings, *words: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "desk.cli.app", *words]
+    command = [sys.executable, "-m", "desk", *words]
     return subprocess.run(command, cwd=ROOT, env=environment(settings), capture_output=True, text=True, check=False)

@@ -1,4 +1,4 @@
-"""`cli status`: what the services beside the daily DAGs left behind, and when that is too old. On a real PostgreSQL."""
+"""`desk status`: what the services beside the daily DAGs left behind, and when that is too old. On a real PostgreSQL."""
 
 from __future__ import annotations
 

@@ -103,7 +103,7 @@ def test_a_stored_pickle_and_foreign_types_are_refused(
     stored, trace = files(registry, version) / "model.skops", tmp_path / "ran"
 
     stored.write_bytes(pickle.dumps(Payload(trace)))
-    with pytest.raises(ConfigError, match=r"cannot be read safely.*cli train-next-day"):
+    with pytest.raises(ConfigError, match=r"cannot be read safely.*desk train-next-day"):
         load_next_day(registry, version)
     assert not trace.exists()
 
@@ -120,7 +120,7 @@ def test_what_was_made_elsewhere_is_no_next_day_model_and_no_champion(
     about = files(registry, version) / "MLmodel"
     about.write_text(yaml.safe_dump({**yaml.safe_load(about.read_text()), "metadata": {"kind": LIGHTGBM}}))
 
-    with pytest.raises(ConfigError, match=r"is no next-day model. Move its alias .*`cli train-next-day`"):
+    with pytest.raises(ConfigError, match=r"is no next-day model. Move its alias .*`desk train-next-day`"):
         load_next_day(registry, version)
     fresh = register(registry, fits, dataset, LIGHTGBM)
     assert registry.champion_version() == fresh, "a champion that cannot be loaded judges nothing"
