@@ -93,7 +93,9 @@ def cash_record(sessions: pd.DatetimeIndex, initial_cash_usd: float, periods_a_y
     """Return the record of a window without a feasible parameter set, which holds cash."""
     trades, still = TRADES.empty(), np.zeros(len(sessions))
     equity = pd.DataFrame({"session": sessions, "equity_usd": initial_cash_usd, "drawdown": 0.0})
-    return TrackRecord(trades, equity, still, summarise(trades, still + initial_cash_usd, still, initial_cash_usd, periods_a_year))
+    return TrackRecord(
+        trades, equity, still, summarise(trades, still + initial_cash_usd, still, initial_cash_usd, periods_a_year)
+    )
 
 
 def join(records: Sequence[TrackRecord], initial_cash_usd: float, periods_a_year: float = SESSIONS_A_YEAR) -> TrackRecord:
@@ -128,7 +130,7 @@ def returns_of(
     jobs: int = 1,
     on_progress: Callable[[int, int], None] = lambda _done, _of: None,
 ) -> NDArray[np.float64]:
-    """Return the daily returns of each parameter set over the same sessions, shape (T, N); sets that never traded are left out."""
+    """Return daily returns of each parameter set over the same sessions, (T, N); sets that never traded are left out."""
     panel = task.panel(bars, first, last)
 
     def run(params: Mapping[str, Any]) -> NDArray[np.float64]:

@@ -64,6 +64,10 @@ class ValidationReport:
         """Return plain values for storage; None where nothing was measured."""
         return {"status": self.status, **asdict(self), "findings": [asdict(finding) for finding in self.findings]}
 
+    def summary(self) -> dict[str, str]:
+        """Return the status, and the verdict of each rule."""
+        return {"status": self.status, **{finding.rule: finding.verdict for finding in self.findings}}
+
     def to_json(self) -> str:
         """Return the same as JSON."""
         return json.dumps(self.as_dict(), indent=2, allow_nan=False)

@@ -50,7 +50,7 @@ class ReportedBacktest:
         return {**self.figures, "run_id": self.run_id, "report": str(self.report)}
 
 
-def run_backtest(  # noqa: PLR0913  # what is traded, on which terms, and where it goes on record
+def run_backtest(  # what is traded, on which terms, and where it goes on record
     bars: dict[str, pd.DataFrame],
     strategies: Sequence[Strategy],
     terms: BacktestTerms,
@@ -103,9 +103,7 @@ def run_backtest_report(
     return ReportedBacktest(figures, run_id, page)
 
 
-def _track(
-    tracking: Tracking, name: str, params: dict[str, Any], figures: Figures, files: tuple[Path, Path]
-) -> None:
+def _track(tracking: Tracking, name: str, params: dict[str, Any], figures: Figures, files: tuple[Path, Path]) -> None:
     """Log a backtest to MLflow with its report."""
     with tracking.run(EXPERIMENT, name, params) as run_id:
         tracking.figures(run_id, figures)

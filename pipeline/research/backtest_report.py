@@ -100,9 +100,7 @@ def stored_report(run_id: str, *, runs: Runs, bars: BarStore, symbols: Sequence[
     )
 
 
-def _benchmark(
-    meta: Mapping[str, Any], bars: Mapping[str, pd.DataFrame], costs: Costs
-) -> dict[str, pd.DataFrame]:
+def _benchmark(meta: Mapping[str, Any], bars: Mapping[str, pd.DataFrame], costs: Costs) -> dict[str, pd.DataFrame]:
     """Return buy and hold of a run's symbols on its sessions; nothing when their bars are no longer stored."""
     from backtest.benchmarks import buy_and_hold
     from backtest.panel import prepare

@@ -175,9 +175,7 @@ def correlate(plan: ChainPlan, *, min_trades: int = MIN_TRADES, resources: Resou
     return Picked(list(shortlist.pick.chosen), len(shortlist.flagged), shortlist.pick.message)
 
 
-def allocate(
-    plan: ChainPlan, *, method: Method, min_trades: int = MIN_TRADES, resources: Resources | None = None
-) -> Allocated:
+def allocate(plan: ChainPlan, *, method: Method, min_trades: int = MIN_TRADES, resources: Resources | None = None) -> Allocated:
     """Share the capital among the pick of the stored shortlist, and store the portfolio."""
     resources = resources or live()
     shortlist = _stored_shortlist(resources, plan, min_trades)

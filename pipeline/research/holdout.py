@@ -86,7 +86,7 @@ class Research:
     report: Path = field(compare=False)
 
 
-def evaluate_choice(  # noqa: PLR0913  # the choice, and everything it is tested on
+def evaluate_choice(  # the choice, and everything it is tested on
     plan: ChainPlan,
     shortlist: Shortlist,
     portfolio_id: int,
@@ -231,7 +231,9 @@ def _survivors(evidence: pd.DataFrame) -> list[str]:
 
 def _held_out_statements(held_out: pd.DataFrame, plan: ChainPlan) -> list[str]:
     """Return a sentence a member about the sessions that no choice has seen."""
-    return [f"{row['sleeve']} after {plan.split}: {_held_out_record(row)}" for row in held_out.astype(object).to_dict("records")]
+    return [
+        f"{row['sleeve']} after {plan.split}: {_held_out_record(row)}" for row in held_out.astype(object).to_dict("records")
+    ]
 
 
 def _held_out_record(row: Mapping[Any, Any]) -> str:

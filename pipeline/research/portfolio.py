@@ -45,9 +45,7 @@ def allocate(
     )
 
 
-def store_portfolio(
-    session: str, shortlist: Shortlist, allocation: Allocation, *, resources: Resources | None = None
-) -> int:
+def store_portfolio(session: str, shortlist: Shortlist, allocation: Allocation, *, resources: Resources | None = None) -> int:
     """Store a portfolio chosen on the sessions up to `session`, and return its id."""
     return save_allocation((resources or live()).portfolios, session, shortlist, allocation)
 
@@ -70,9 +68,7 @@ def save_allocation(portfolios: Portfolios, session: str, shortlist: Shortlist, 
         "sharpe": allocation.sharpe,
         "max_drawdown": allocation.max_drawdown,
     }
-    number = portfolios.save(
-        session=dt.date.fromisoformat(session), method=allocation.method, members=members, figures=figures
-    )
+    number = portfolios.save(session=dt.date.fromisoformat(session), method=allocation.method, members=members, figures=figures)
     log.info("portfolio_stored", portfolio=number, session=session, members=[str(name) for name in allocation.usd.index])
     return number
 

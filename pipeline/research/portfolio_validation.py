@@ -42,9 +42,7 @@ def validate_portfolio(session: str, *, resources: Resources | None = None) -> V
     terms = BacktestTerms(resources.costs, resources.limits, resources.settings.initial_cash_usd)
     bars = bars_by_symbol(resources.bars, session, resources.universe())
     report = validation_of(stored, bars, terms, limits_of(resources.settings))
-    resources.portfolios.save_validation(
-        portfolio_id=stored.id, session=day, status=report.status, report=report.as_dict()
-    )
+    resources.portfolios.save_validation(portfolio_id=stored.id, session=day, status=report.status, report=report.as_dict())
     return report
 
 

@@ -129,9 +129,7 @@ def _require_bars(plan: SearchPlan, load: Callable[[], dict[str, pd.DataFrame]])
     return {symbol: stored[symbol] for symbol in sorted(plan.symbols or stored)}
 
 
-def make_search(
-    plan: SearchPlan, bars: Mapping[str, pd.DataFrame], terms: BacktestTerms, settings: Settings
-) -> Search:
+def make_search(plan: SearchPlan, bars: Mapping[str, pd.DataFrame], terms: BacktestTerms, settings: Settings) -> Search:
     """Return the search of a plan on bars by symbol: its windows, and the task of the first."""
     from backtest.panel import prepare
     from pipeline.research.walk_forward_window import Search
@@ -173,7 +171,7 @@ def _returns(search: Search, storage: BaseStorage, jobs: int, progress: Progress
     return returns_of(search.bars, search.task, sets, first, last, jobs=jobs, on_progress=lambda *_: progress.step())
 
 
-def _outcome(  # noqa: PLR0913, PLR0917  # the parts of one outcome
+def _outcome(  # noqa: PLR0917  # the parts of one outcome
     search: Search, steps: list[Step], tried: NDArray[np.float64], trials: Trials, runs: Runs, mlflow_run_id: str
 ) -> WalkForward:
     """Join the windows, deflate by every trial ever made of the strategy, and store the run."""
@@ -202,9 +200,7 @@ def _outcome(  # noqa: PLR0913, PLR0917  # the parts of one outcome
     )
 
 
-def _save(
-    runs: Runs, search: Search, record: TrackRecord, evidence: OverfittingEvidence, tuned: dict[str, Any] | None
-) -> str:
+def _save(runs: Runs, search: Search, record: TrackRecord, evidence: OverfittingEvidence, tuned: dict[str, Any] | None) -> str:
     costs = search.task.costs
     meta = {
         "strategy": search.plan.strategy,

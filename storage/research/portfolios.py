@@ -46,9 +46,7 @@ class Portfolios:
     def __init__(self, engine: sa.Engine) -> None:
         self._engine = engine
 
-    def save(
-        self, *, session: dt.date, method: str, members: Sequence[Mapping[str, Any]], figures: Mapping[str, Any]
-    ) -> int:
+    def save(self, *, session: dt.date, method: str, members: Sequence[Mapping[str, Any]], figures: Mapping[str, Any]) -> int:
         """Add a portfolio and return its id."""
         row = {"session": session, "method": method, "members": [dict(member) for member in members], "figures": dict(figures)}
         return self._insert(portfolios, row)

@@ -26,9 +26,7 @@ class Studies:
     retried, at most `RETRIES` times.
     """
 
-    def __init__(
-        self, url: str, *, heartbeat_seconds: int = HEARTBEAT_SECONDS, grace_seconds: int = GRACE_SECONDS
-    ) -> None:
+    def __init__(self, url: str, *, heartbeat_seconds: int = HEARTBEAT_SECONDS, grace_seconds: int = GRACE_SECONDS) -> None:
         self._url = url
         self._heartbeat_seconds = heartbeat_seconds
         self._grace_seconds = grace_seconds
