@@ -34,6 +34,6 @@ def status(
         table.add_row(each.service, "[green]well[/]" if each.well else "[red]not well[/]", each.says)
     console.print(table)
     if services is None:
-        console.print(kill_switch.standing() or "Trading is not halted.")
+        console.print(kill_switch.halt_reason() or "Trading is not halted.")
     if not all(each.well for each in seen):
         raise typer.Exit(1)
