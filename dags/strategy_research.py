@@ -50,10 +50,10 @@ METHOD_PARAM = Param(
 def strategy_research() -> None:
     @task
     def make_plan(session: str, params: Any = None) -> dict[str, Any]:
-        """Return the sweep's symbols and strategies, and the last session that a choice may see."""
+        """Plan the sweep, and the split before which every choice is made."""
         from pipeline.research import chain
 
-        return chain.plan(
+        return chain.make_plan(
             session, params["strategies"], params["symbols"], holdout_sessions=params["holdout_sessions"]
         ).as_dict()
 
@@ -64,54 +64,54 @@ def strategy_research() -> None:
 
     @task(
         execution_timeout=dt.timedelta(hours=1),
-        doc_md="One strategy on every symbol up to the split; what is on record is not run again.",
+        doc_md="One strategy on every symbol up to the split; cells on record are not run again.",
     )
     def sweep(plan: dict[str, Any], strategy: str) -> dict[str, int]:
         from pipeline.research import chain
 
-        return chain.sweep(chain.Plan.of({**plan, "strategies": [strategy]}))
+        return chain.sweep(chain.ChainPlan.of({**plan, "strategies": [strategy]})).as_dict()
 
     @task(trigger_rule=TriggerRule.ALL_DONE_MIN_ONE_SUCCESS)
     def rank(plan: dict[str, Any]) -> dict[str, Any]:
         """Profit per trade, then Sharpe; the best is named."""
         from pipeline.research import chain
 
-        return chain.rank(chain.Plan.of(plan))
+        return chain.rank(chain.ChainPlan.of(plan)).as_dict()
 
     @task
     def correlate(plan: dict[str, Any]) -> dict[str, Any]:
-        """Correlate the best, and pick a few that do not resemble each other."""
+        """Backtest the best once, pick a few that do not resemble each other, and store the shortlist."""
         from pipeline.research import chain
 
-        return chain.correlate(chain.Plan.of(plan))
+        return chain.correlate(chain.ChainPlan.of(plan)).as_dict()
 
     @task
     def allocate(plan: dict[str, Any], params: Any = None) -> dict[str, Any]:
         """Share the capital among the picked and store the portfolio."""
         from pipeline.research import chain
 
-        return chain.allocate(chain.Plan.of(plan), method=params["method"])
+        return chain.allocate(chain.ChainPlan.of(plan), method=params["method"]).as_dict()
 
     @task
     def validate_risk(plan: dict[str, Any]) -> dict[str, Any]:
-        """Hold the portfolio against its limits, and store what was found."""
+        """Compare the portfolio with its limits, and store the report."""
         from pipeline.research import chain
 
-        return chain.validate(chain.Plan.of(plan))
+        return chain.validate(chain.ChainPlan.of(plan)).summary()
 
     @task(execution_timeout=dt.timedelta(hours=1))
     def report(plan: dict[str, Any]) -> dict[str, Any]:
-        """Deflate, look at the sessions after the split, and write what survives."""
+        """Deflate, test on the held-out sessions, and write the report."""
         from pipeline.research import chain
 
-        return chain.report(chain.Plan.of(plan))
+        return chain.report(chain.ChainPlan.of(plan)).as_dict()
 
     @task(retries=1)
     def confirm(plan: dict[str, Any]) -> str:
-        """Red when the portfolio failed its validation."""
+        """Fail when the portfolio failed its validation."""
         from pipeline.research import chain
 
-        return chain.confirm(chain.Plan.of(plan))
+        return chain.confirm(chain.ChainPlan.of(plan))
 
     plan = make_plan(session=choose_session())
     swept = sweep.partial(plan=plan).expand(strategy=list_strategies(plan=plan))

@@ -31,7 +31,6 @@ from serving.schemas import (
     Readiness,
 )
 from serving.state import State, state_of
-from storage.research.runs import latest_run
 
 T = TypeVar("T", bound=BaseModel)
 PROBLEM: dict[str, Any] = {"model": Problem, "content": {"application/problem+json": {}}}
@@ -108,7 +107,7 @@ def backtest_metrics(
     ] = None,
 ) -> BacktestMetrics:
     """Figures of the backtest stored last, net of costs."""
-    run = latest_run(state_of(request).resources.engine, kind)
+    run = state_of(request).resources.runs.latest(kind)
     if run is None:
         raise NoRun(f"No {kind + ' ' if kind else ''}backtest is stored.")
     return BacktestMetrics(run_id=run.run_id, kind=run.kind, created_at=run.created_at, meta=run.meta, metrics=run.metrics)

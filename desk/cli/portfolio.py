@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from pipeline.research.holdout import Research
     from research.allocation import Allocation, Method
-    from research.validation_report import Report
+    from research.validation_report import ValidationReport
 
 verbs = typer.Typer()
 METHODS = "risk_parity_profit_weighted, inverse_volatility or equal."
@@ -40,10 +40,10 @@ def rank(
     csv: Annotated[Path | None, typer.Option(help="Write all ranks there.")] = None,
 ) -> None:
     """Rank the newest sweep: profit per trade, then Sharpe."""
-    from pipeline.research import portfolio as step
+    from pipeline.research.candidates import rank_candidates
     from research.selection import RANKED
 
-    table = step.ranked(session_of(session), min_trades=min_trades)[list(RANKED)]
+    table = rank_candidates(session_of(session), min_trades=min_trades)[list(RANKED)]
     show_frame(
         f"The best {min(top, len(table))} of {len(table)} with {min_trades} trades or more, net of costs", table.head(top)
     )
@@ -63,13 +63,12 @@ def correlate(  # noqa: PLR0917  # typer turns each into an option
     html: Annotated[Path | None, typer.Option(help="Write the heat map there.")] = None,
 ) -> None:
     """Correlate the equity curves of the best, flag look-alikes, and pick a diversified few."""
-    from pipeline.research import portfolio as step
+    from pipeline.research.shortlist import Selection, make_shortlist
     from research.selection import heat_map
 
     with console.status("Running the best again ..."):
-        shortlist = step.shortlist(
-            session_of(session), top=top, min_trades=min_trades, flag_above=flag_above, below=below, at_most=at_most
-        )
+        selection = Selection(top=top, min_trades=min_trades, flag_above=flag_above, below=below, at_most=at_most)
+        shortlist = make_shortlist(session_of(session), selection)
     _show_matrix(shortlist.correlation)
     show_frame(f"Pairs over {flag_above:g}", shortlist.flagged)
     show_frame("Not picked", shortlist.pick.dropped)
@@ -92,15 +91,16 @@ def allocate(  # noqa: PLR0917  # typer turns each into an option
     below: Below = 0.5,
 ) -> None:
     """Share capital among the picked and store the portfolio; it may trade once `validate-risk` passes."""
-    from pipeline.research import portfolio as step
+    from pipeline.research import portfolio
+    from pipeline.research.shortlist import Selection, make_shortlist
 
     day = session_of(session)
     with console.status("Running the best again ..."):
-        chosen = step.shortlist(day, top=top, min_trades=min_trades, below=below, at_most=at_most)
-        shared = step.share(
+        chosen = make_shortlist(day, Selection(top=top, min_trades=min_trades, below=below, at_most=at_most))
+        shared = portfolio.allocate(
             chosen, method=cast("Method", method), capital_usd=capital, low_usd=low, high_usd=high, at_most=at_most
         )
-        number = step.store(day, chosen, shared)
+        number = portfolio.store_portfolio(day, chosen, shared)
     console.print(chosen.pick.message)
     _show_allocation(number, shared)
     console.print("Next: `desk validate-risk`. Until it passes, the desk opens nothing.")
@@ -113,14 +113,15 @@ def validate_risk(
     withdraw: Annotated[bool, typer.Option("--withdraw", help="Take the stored portfolio back instead.")] = False,
 ) -> None:
     """Check the stored portfolio against its limits. Exit code 1 on FAIL; the desk then opens nothing."""
-    from pipeline.research import portfolio as step
+    from pipeline.research.portfolio import withdraw_portfolio
+    from pipeline.research.portfolio_validation import validate_portfolio
 
     day = session_of(session)
     if withdraw:
-        step.withdraw(day)
+        withdraw_portfolio(day)
         console.print("The portfolio is withdrawn. The desk trades as if none were stored.")
         return
-    report = step.validate_risk(day)
+    report = validate_portfolio(day)
     if json:
         typer.echo(report.to_json())
     else:
@@ -152,7 +153,7 @@ def research(  # noqa: PLR0917  # typer turns each into an option
     names = [name for name in strategies.split(",") if name]
     wanted = [normalise_symbol(symbol) for symbol in symbols.split(",") if symbol]
     day = session_of(session)
-    plan = chain.plan(day, names, wanted, vix_gate=gate, holdout_sessions=holdout_sessions)
+    plan = chain.make_plan(day, names, wanted, vix_gate=gate, holdout_sessions=holdout_sessions)
     with Progress(console=console, transient=True) as bar:
         task = bar.add_task("Backtests", total=None)
         chain.sweep(
@@ -203,7 +204,7 @@ def _show_allocation(number: int, shared: Allocation) -> None:
     console.print(f"On the past it was chosen from: {shown}. {shared.message}")
 
 
-def _show_validation(report: Report) -> None:
+def _show_validation(report: ValidationReport) -> None:
     table = Table("Rule", "Limit", "Found", "Verdict", "", title="Validation")
     for each in report.findings:
         found = "-" if each.found is None else f"{each.found:.4g}"

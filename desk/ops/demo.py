@@ -24,7 +24,6 @@ from pipeline import sessions
 from pipeline.execution.prediction_client import request_predictions
 from pipeline.execution.rerun_rules import next_open
 from pipeline.resources import Resources, live
-from storage.research.runs import latest_run
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -153,7 +152,7 @@ def summary(resources: Resources, session: str, predictions: list[dict[str, Any]
         table.add_row(f"Walk-forward AUC, {name}", f"{figures['auc']:.3f}, {interval}; 0.5 is no skill")
     table.add_row("Champion", f"{training['chosen']}, version {resources.registry.champion_version()}")
     for kind in ("unfiltered", "filtered"):
-        stored = latest_run(resources.engine, kind)
+        stored = resources.runs.latest(kind)
         table.add_row(f"Backtest, {kind}", backtest_line(stored.metrics) if stored else "-")
     if stored:
         table.add_row("", f"out of sample from {stored.meta['first_session']}, net of commission and slippage")
