@@ -27,9 +27,9 @@ def ingest(
     from pipeline.data import ingest as step
 
     day = session_of(session)
-    names = symbols.split(",") if symbols else step.universe(day)
-    show("VIX", step.fetch_vix(day, full_history=full_history))
-    show("Bars", step.fetch_symbols(day, names, full_history=full_history))
+    names = symbols.split(",") if symbols else step.list_symbols(day)
+    show("VIX", step.fetch_vix(day, full_history=full_history).as_dict())
+    show("Bars", step.fetch_symbols(day, names, full_history=full_history).as_dict())
 
 
 @cli.command()
@@ -38,8 +38,8 @@ def featurize(session: Session = None) -> None:
     from pipeline.data import build_features as step
 
     day = session_of(session)
-    show("Features", step.run(day))
-    show("Online store", step.materialise(day))
+    show("Features", step.write_features(day).as_dict())
+    show("Online store", step.materialise(day).as_dict())
 
 
 @cli.command()

@@ -121,18 +121,18 @@ def earnings(
     if file is not None and from_yfinance:
         raise ConfigError("Expected --file or --from-yfinance, found both. Run them one after the other.")
     if file is None and not from_yfinance:
-        show_frame("Earnings dates", step.known())
+        show_frame("Earnings dates", step.list_dates())
         return
     outcome = step.load_file(file) if file is not None else step.load_yahoo([each for each in symbols.split(",") if each])
-    show("Earnings dates", {"read": outcome["read"], "new": outcome["new"], "rows refused": len(outcome["refused"])})
-    for refused in outcome["refused"]:
+    show("Earnings dates", {"read": outcome.read, "new": outcome.new, "rows refused": len(outcome.refused)})
+    for refused in outcome.refused:
         console.print(f"[yellow]refused[/yellow] {refused}", highlight=False)
-    for symbol, why in outcome["failed"].items():
+    for symbol, why in outcome.failed.items():
         console.print(f"[yellow]{symbol}[/yellow]: {why}", highlight=False)
-    if outcome["not_traded"]:
-        console.print(f"Not in the universe: {', '.join(outcome['not_traded'])}.")
-    if outcome["without"]:
-        console.print(f"No date known, so never held back: {', '.join(outcome['without'])}.")
+    if outcome.not_traded:
+        console.print(f"Not in the universe: {', '.join(outcome.not_traded)}.")
+    if outcome.without:
+        console.print(f"No date known, so never held back: {', '.join(outcome.without)}.")
 
 
 def _values(texts: Iterable[str]) -> dict[str, Any]:
