@@ -37,4 +37,4 @@ ENV PATH=/opt/venv/bin:$PATH \
     AIRFLOW__CORE__DAGS_FOLDER=/opt/desk/dags \
     DATA_DIR=/var/lib/desk
 USER desk
-CMD ["python", "-m", "desk.cli.app", "--help"]
+CMD ["python", "-m", "desk", "--help"]

@@ -26,7 +26,7 @@ install: .venv/installed  ## Create .venv and install the locked, hashed depende
 	@touch $@
 
 demo: install  ## Run the whole pipeline once and print the result (PROVIDER=sample, yfinance or files)
-	@$(ENV) $(BIN)/cli demo
+	@$(ENV) $(BIN)/desk demo
 
 up: install  ## Start Airflow, MLflow and the API on loopback; Ctrl-C stops everything
 	@$(ENV) $(BIN)/python -m desk.ops.up

@@ -92,7 +92,7 @@ def prepare(bars: Mapping[str, pd.DataFrame], timeframe: str = "1d") -> Panel:
         When there are no bars, or a daily bar falls on a day that is no session.
     """
     if not bars:
-        raise DataError("Backtest: expected bars of one symbol or more, found none. Load some first: `cli ingest`.")
+        raise DataError("Backtest: expected bars of one symbol or more, found none. Load some first: `desk ingest`.")
     if timeframe not in BARS_A_YEAR:
         raise ConfigError(f"Bar size: expected one of {', '.join(BARS_A_YEAR)}, found {timeframe!r}.")
     symbols = sorted(bars)
@@ -114,7 +114,7 @@ def prepare(bars: Mapping[str, pd.DataFrame], timeframe: str = "1d") -> Panel:
 def _days(symbol: str, bars: pd.DataFrame) -> NDArray[np.datetime64]:
     """Sessions of the bars, in nanoseconds as the axes are."""
     if bars.empty:
-        raise DataError(f"Backtest: expected bars of {symbol}, found none. Load some first: `cli ingest`.")
+        raise DataError(f"Backtest: expected bars of {symbol}, found none. Load some first: `desk ingest`.")
     days: NDArray[np.datetime64] = bars["session"].to_numpy(dtype="datetime64[ns]")
     return days
 

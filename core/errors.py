@@ -1,4 +1,4 @@
-"""The one error tree, split by what the operator must do. Owns names only; it never logs and never exits.
+"""The error tree, split by what the operator must do.
 
 DeskError
 ├── RetryLater        the world was not ready (network, database starting): run the step again
@@ -52,7 +52,7 @@ class UnknownSymbol(DataError):
 
     def __init__(self, symbol: str, known: Iterable[str] = ()) -> None:
         near = get_close_matches(symbol, list(known), n=1)
-        hint = f" Did you mean {near[0]}?" if near else " Load it first: `cli ingest --symbols ...`."
+        hint = f" Did you mean {near[0]}?" if near else " Load it first: `desk ingest --symbols ...`."
         super().__init__(f"Unknown symbol {symbol!r}.{hint}")
         self.symbol = symbol
 
@@ -74,7 +74,7 @@ class NoChampion(ConfigError):
 
 
 class VersionConflict(ConfigError):
-    """What is to be changed is no longer what the change was made from."""
+    """The stored version is newer than the one the change was made from."""
 
 
 class StopTrading(DeskError):

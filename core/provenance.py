@@ -1,4 +1,4 @@
-"""Which code runs and for whom: the commit and the DAG run that a record carries. Owns how they are found; stores nothing."""
+"""Provenance of a record: the code commit and the DAG run."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 PACKAGE = "reversion-desk"
+UNKNOWN = "unknown"
 
 
 @cache
@@ -17,10 +18,11 @@ def code_commit() -> str:
     """Commit of the checkout, with `-dirty` when files differ from it; the installed version where there is no checkout."""
     command = ["git", "-C", str(ROOT), "describe", "--always", "--abbrev=40", "--dirty", "--exclude=*"]
     try:
-        found = subprocess.run(command, capture_output=True, text=True, timeout=20, check=True)  # noqa: S603  # our own command
-        return found.stdout.strip()
+        answer = subprocess.run(command, capture_output=True, text=True, timeout=20, check=True)  # noqa: S603  # our own command
+        return answer.stdout.strip()
     except (OSError, subprocess.SubprocessError):
-        return _installed()
+        installed = installed_version()
+        return installed if installed == UNKNOWN else f"version {installed}"
 
 
 def dag_run() -> str | None:
@@ -29,8 +31,10 @@ def dag_run() -> str | None:
     return "/".join(filter(None, names)) if all(names) else None
 
 
-def _installed() -> str:
+@cache
+def installed_version() -> str:
+    """Return the version of the installed distribution; `unknown` where none is installed, as on a bare `PYTHONPATH`."""
     try:
-        return f"version {metadata.version(PACKAGE)}"
+        return metadata.version(PACKAGE)
     except metadata.PackageNotFoundError:
-        return "unknown"
+        return UNKNOWN

@@ -182,7 +182,7 @@ class Settings(BaseSettings):
     @classmethod
     def _at_least_one(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         if not value:
-            raise ValueError("STRATEGIES: expected one or more names, found none. `cli strategies` lists them.")
+            raise ValueError("STRATEGIES: expected one or more names, found none. `desk strategies` lists them.")
         return value
 
     @field_validator("universe")

@@ -7,8 +7,8 @@ models on the sessions that neither learnt from, and does the same.
 * **Nothing to compare:** `judge` says so and the promotion is skipped.
 * **Too few samples:** the test goes on. Not significant after enough: the champion stays.
 * **A person must agree:** with `AB_APPROVAL=1` the promotion waits in *Required Actions* for three days; rejected or not
-  answered, the champion stays. That of a next-day model is mailed and waits for `cli models promote`.
-* **Taken back:** `cli models rollback --reason WHY`, with `--model next-day-return` for the other.
+  answered, the champion stays. That of a next-day model is mailed and waits for `desk models promote`.
+* **Taken back:** `desk models rollback --reason WHY`, with `--model next-day-return` for the other.
 * **Run again:** a judgement is added, a promotion happens once.
 * **Manual run:** set `session`, or leave it empty for the newest.
 """
@@ -28,7 +28,7 @@ EVIDENCE = """\
 {{ ti.xcom_pull(task_ids='judge')['reason'] }}
 
 Experiment {{ ti.xcom_pull(task_ids='judge')['experiment'] }}; champion now is version
-{{ ti.xcom_pull(task_ids='judge')['champion'] }}. Everything on record: `cli models show VERSION`.
+{{ ti.xcom_pull(task_ids='judge')['champion'] }}. Everything on record: `desk models show VERSION`.
 """
 
 

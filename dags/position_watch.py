@@ -8,7 +8,7 @@ price has reached one.
 * **Paper and Interactive Brokers:** skipped; there stops are filled on the session's bar, or rest at the venue.
 * **A price that is old, or far from the last close:** not traded on. A person is mailed, once a session and position.
 * **Run again:** an exit has one id, written before anything is sent. A run for a session that is over does nothing.
-* **Crypto pairs** trade at all hours, and this runs in those above: keep `cli watch-positions` running for them.
+* **Crypto pairs** trade at all hours, and this runs in those above: keep `desk watch-positions` running for them.
 * **Manual run:** leave `session` empty. Another than the one in progress is skipped.
 """
 

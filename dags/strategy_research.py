@@ -5,7 +5,7 @@ resemble each other, and hold it against the sessions after the split. By hand o
 
 * **A strategy fails:** its task is red and mailed; the others are ranked without it. Cells on record are not run again.
 * **The portfolio fails its validation:** `confirm` is red and mailed, the report says which rule, and the desk opens nothing
-  until a portfolio passes or this one is withdrawn (`cli validate-risk --withdraw`).
+  until a portfolio passes or this one is withdrawn (`desk validate-risk --withdraw`).
 * **Nothing survives deflation:** no failure. The report says it plainly.
 * **Manual run:** set `session`, `strategies` or `symbols`, or leave them empty for the newest session, all built-ins and the
   universe.

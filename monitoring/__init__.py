@@ -1,1 +1,1 @@
-"""What tells people: alerts."""
+"""Alerts and mails to people; measures of drift and of skew."""

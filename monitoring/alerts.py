@@ -1,7 +1,7 @@
-"""Alert e-mails to the operator. Owns the message and its delivery; it never decides whether something is worth an alert.
+"""Send alert e-mails to the operator. The caller decides what is worth an alert.
 
 Delivery never raises: an alert is sent while something else has failed, and must not hide it. A mail that was not sent is
-logged with the reason and answered with `False`.
+logged with the reason, and `send` returns `False`.
 """
 
 from __future__ import annotations
@@ -45,14 +45,14 @@ class Alerts:
         body
             Plain text: what happened, where, and what to do.
         severity
-            Leads the subject; `critical` also marks the mail as urgent.
+            Prefix of the subject; `critical` also marks the mail as urgent.
         html
-            The same for readers that show it.
+            The same text as HTML, for mail readers that show it.
 
         Returns
         -------
         bool
-            Whether the server took the mail. `False` is logged with its reason.
+            True when the server accepted the mail; False is logged with its reason.
         """
         events = log.bind(subject=subject, severity=severity)
         missing = [

@@ -1,6 +1,6 @@
-"""The mail after each evening: what was done, what was refused and why, what is held, how far the limits are. Owns the form.
+"""Format the mail after each evening: fills, orders, refusals, positions and use of limits.
 
-Pure: an `Evening` in, text or HTML out. It loads and sends nothing. What needs a person stands first.
+Pure: an `Evening` in, text or HTML out. It loads and sends nothing. Items that need action come first.
 """
 
 from __future__ import annotations
@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-NEAR = 0.8  # share of a limit from which it is said to be near
+NEAR = 0.8  # share of a limit from which it is marked as near
 
 
 @dataclass(frozen=True)
 class Held:
-    """A position at the close; `profit_usd` is not realised yet."""
+    """A position at the close."""
 
     symbol: str
     strategy: str
@@ -29,13 +29,13 @@ class Held:
 
     @property
     def profit_usd(self) -> float:
-        """What it would bring at the close, without costs."""
+        """Unrealised profit at the close, before costs."""
         return self.quantity * (self.close - self.entry_price)
 
 
 @dataclass(frozen=True)
 class Limit:
-    """How much of a limit is used, both in `unit`."""
+    """A limit and the figure it applies to, both in `unit`."""
 
     name: str
     found: float
@@ -44,22 +44,22 @@ class Limit:
 
     @property
     def used(self) -> float:
-        """Share of the limit, 1 when it is reached."""
+        """Share of the limit that is used, 1 when it is reached."""
         return self.found / self.limit if self.limit else 1.0
 
 
 @dataclass(frozen=True)
 class Evening:
-    """What one evening came to.
+    """Contents of one evening's mail.
 
     Attributes
     ----------
     session, opens
         The session that has closed, and the one at whose open the orders are filled.
     attention
-        What needs a person, in sentences.
+        Items that need action, in sentences.
     fills, unfilled, orders
-        Lines as they are shown; `unfilled` are orders that have ended without a fill, or with a part.
+        Lines as they are shown; `unfilled` are orders that ended without a fill, or with a partial one.
     refused
         Symbols by reason.
     """
@@ -83,13 +83,13 @@ class Evening:
 
     @property
     def subject(self) -> str:
-        """One line that says whether to open the mail."""
+        """The mail's subject: open items, the day's profit, orders for the next session."""
         first = f"{len(self.attention)} to look at, " if self.attention else ""
         return f"{self.session}: {first}{_signed(self.day_usd)} USD, {_count(self.orders, 'order')} for {self.opens}"
 
 
 def to_text(evening: Evening) -> str:
-    """The mail as plain text."""
+    """Return the mail as plain text."""
     parts = [
         _section("Needs you", evening.attention),
         "\n".join(_headline(evening)),
@@ -104,7 +104,7 @@ def to_text(evening: Evening) -> str:
 
 
 def to_html(evening: Evening) -> str:
-    """The mail as HTML: no image, no script, nothing to load; styles stand in the tags, as mail readers want them."""
+    """Return the mail as HTML without images, scripts or external files; styles are inline, as mail readers require."""
     parts = [
         _box(evening.attention),
         f"<p style='margin:0 0 12px'>{'<br>'.join(html.escape(line) for line in _headline(evening))}</p>",
@@ -187,7 +187,7 @@ def _table(positions: Sequence[Held]) -> str:
 
 
 def _bars(limits: Sequence[Limit]) -> str:
-    """Each limit as a bar that fills up."""
+    """Return the limits as a table of progress bars."""
     rows = []
     for each in limits:
         width, colour = min(max(each.used, 0.0), 1.0), "#b00020" if each.used >= NEAR else "#0072b2"

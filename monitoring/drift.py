@@ -1,8 +1,8 @@
-"""How far recent values have moved from those of the training. Owns the measures and what counts as drift; it reads nothing.
+"""Measure the drift of recent values from those of the training. It loads nothing.
 
-Sessions follow each other, so that two months of VIX never look like ten years of it: by the book every two-sample test of a
-feature rejects. So the recent window is held against windows of the same length within the training: it has drifted when it
-lies farther from the whole than every one of those, and far enough to matter.
+Sessions are autocorrelated, so that two months of VIX never look like ten years of it, and a textbook two-sample test of a
+feature always rejects. Therefore the recent window is compared with windows of the same length within the training: it has
+drifted when it lies farther from the whole than every one of those, and far enough to matter.
 
 References
 ----------
@@ -31,7 +31,7 @@ LEAST_SHARE: Final = 0.001  # of a bin, so that an empty one is no infinity
 
 @dataclass(frozen=True)
 class Drift:
-    """One feature, score or outcome, recent against training.
+    """Drift of one feature, score or outcome, recent against training.
 
     Attributes
     ----------
@@ -40,7 +40,7 @@ class Drift:
     statistic
         Kolmogorov-Smirnov distance, 0 to 1; of outcomes, difference of the means.
     p_value
-        Two-sample test: share of windows, the recent one included, at least as far away. None with fewer than ten.
+        Two-sample test: share of windows, the recent one included, that are at least as far away. None with fewer than ten.
     """
 
     name: str
@@ -55,27 +55,27 @@ class Drift:
 
 
 def feature_drift(name: str, values: Array, window: NDArray[np.int64], limit: float) -> Drift:
-    """Drift of a distribution; NaN is a bin of its own.
+    """Measure the drift of a distribution; NaN is a bin of its own.
 
     Parameters
     ----------
     values
         (rows,)
     window
-        (rows,) number of the window that a row is of; 0 is the recent one, those above are of the training.
+        (rows,) window number of each row: 0 is the recent one, higher numbers belong to the training.
     limit
-        Population stability index from which it matters.
+        Population stability index from which drift alerts.
     """
     recent, reference = values[window == 0], values[window > 0]
-    known = (reference[np.isfinite(reference)], recent[np.isfinite(recent)])
-    usual, now = _mean(known[0]), _mean(known[1])
+    finite = (reference[np.isfinite(reference)], recent[np.isfinite(recent)])
+    usual, now = _mean(finite[0]), _mean(finite[1])
     if min(len(recent), len(reference)) < FEWEST:
         return Drift(name, None, None, None, usual, now, len(reference), len(recent), alert=False)
-    edges = bin_edges(known[0])
+    edges = bin_edges(finite[0])
     whole = shares(reference, edges)
     index = psi(whole, shares(recent, edges))
-    ordered = np.sort(known[0])
-    distance = _distance(ordered, known[1])
+    ordered = np.sort(finite[0])
+    distance = _distance(ordered, finite[1])
     past = [values[window == number] for number in range(1, int(window.max()) + 1)]
     far = [psi(whole, shares(part, edges)) for part in past if len(part) >= FEWEST]
     p_value = _share_as_far([_distance(ordered, part[np.isfinite(part)]) for part in past if len(part) >= FEWEST], distance)
@@ -86,7 +86,7 @@ def feature_drift(name: str, values: Array, window: NDArray[np.int64], limit: fl
 
 
 def outcome_drift(name: str, values: Array, window: NDArray[np.int64], least: float) -> Drift:
-    """Drift of a mean, of wins say: farther from the training's than every window of it, and by `least` or more."""
+    """Measure the drift of a mean, such as a win rate; it alerts when farther away than every window, by at least `least`."""
     recent, reference = values[window == 0], values[window > 0]
     usual, now = _mean(reference), _mean(recent)
     if usual is None or now is None or min(len(recent), len(reference)) < FEWEST:
@@ -100,24 +100,24 @@ def outcome_drift(name: str, values: Array, window: NDArray[np.int64], least: fl
 
 
 def bin_edges(reference: Array) -> Array:
-    """Inner edges of ten bins of about equal numbers; fewer where values repeat."""
+    """Return the inner edges of ten bins with about equal counts; fewer where values repeat."""
     return np.unique(np.quantile(reference, np.linspace(0, 1, BINS + 1)[1:-1])) if len(reference) else np.empty(0)
 
 
 def shares(values: Array, edges: Array) -> Array:
-    """Share of the values in each bin, those that are unknown last; none is zero."""
+    """Return the share of the values in each bin, NaN last; none is zero."""
     place = np.where(np.isfinite(values), np.searchsorted(edges, values, side="left"), len(edges) + 1)
-    found = np.maximum(np.bincount(place, minlength=len(edges) + 2) / max(len(values), 1), LEAST_SHARE)
-    return np.asarray(found / found.sum(), dtype=np.float64)
+    share = np.maximum(np.bincount(place, minlength=len(edges) + 2) / max(len(values), 1), LEAST_SHARE)
+    return np.asarray(share / share.sum(), dtype=np.float64)
 
 
 def psi(reference: Array, recent: Array) -> float:
-    """Population stability index of two sets of shares: `sum((a - b) * log(a / b))`."""
+    """Compute the population stability index of two sets of shares: `sum((a - b) * log(a / b))`."""
     return float(((recent - reference) * np.log(recent / reference)).sum())
 
 
 def windows_of(sessions: NDArray[np.datetime64], length: int, trained_through: np.datetime64) -> NDArray[np.int64]:
-    """Window of each row: 0 the newest `length` sessions, then 1, 2, ... backwards through the training, -1 neither.
+    """Return the window of each row: 0 the newest `length` sessions, then 1, 2, ... backwards through the training, -1 neither.
 
     Parameters
     ----------
@@ -137,7 +137,7 @@ def _mean(values: Array) -> float | None:
 
 
 def _distance(ordered: Array, values: Array) -> float:
-    """Kolmogorov-Smirnov distance to values in rising order; NaN without values.
+    """Compute the Kolmogorov-Smirnov distance to values in rising order; NaN without values.
 
     Between two of the values their distribution function stands still and the other rises, so the largest difference is at one
     of them, on it or right before it: a thousandth of the work of looking at every pooled value.
@@ -154,8 +154,8 @@ def _distance(ordered: Array, values: Array) -> float:
 
 
 def _share_as_far(past: list[float], now: float) -> float | None:
-    """Rank p-value of the recent window among those of the training."""
-    known = [each for each in past if math.isfinite(each)]
-    if len(known) < FEWEST_WINDOWS or not math.isfinite(now):
+    """Compute the rank p-value of the recent window among those of the training."""
+    finite = [each for each in past if math.isfinite(each)]
+    if len(finite) < FEWEST_WINDOWS or not math.isfinite(now):
         return None
-    return (1 + sum(each >= now for each in known)) / (1 + len(known))
+    return (1 + sum(each >= now for each in finite)) / (1 + len(finite))

@@ -1,4 +1,4 @@
-"""Whether what was served is what the data give, number by number. Owns what counts as the same; it loads nothing."""
+"""Compare served features with recomputed ones, number by number. It loads nothing."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ SAME_WITHIN: Final = 1e-9  # relative above 1, absolute below: the arithmetic of
 
 
 class Mismatch(NamedTuple):
-    """A served vector that recomputation does not give again, and the columns that differ."""
+    """A served vector that differs from its recomputation, and the columns that differ."""
 
     symbol: str
     session: str
@@ -27,12 +27,12 @@ class Mismatch(NamedTuple):
 
 
 def differing(served: Array, recomputed: Array, names: Sequence[str]) -> tuple[str, ...]:
-    """Names of the numbers that differ; NaN equals NaN alone."""
+    """Return the names of the numbers that differ; NaN equals NaN alone."""
     apart = np.abs(served - recomputed) > SAME_WITHIN * np.maximum(1.0, np.abs(recomputed))
-    found = np.where(np.isnan(served) | np.isnan(recomputed), np.isnan(served) != np.isnan(recomputed), apart)
-    return tuple(name for name, differs in zip(names, found, strict=True) if differs)
+    differs = np.where(np.isnan(served) | np.isnan(recomputed), np.isnan(served) != np.isnan(recomputed), apart)
+    return tuple(name for name, apart_here in zip(names, differs, strict=True) if apart_here)
 
 
 def is_whole(features: Sequence[float], digest: str) -> bool:
-    """Whether a stored vector still has the digest that it was stored with."""
+    """Return True when a stored vector still has the digest that it was stored with."""
     return feature_hash(features) == digest

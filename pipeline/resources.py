@@ -172,9 +172,9 @@ class Resources(Stores):
 
         dates = self.earnings.calendar(self.as_of)
         if not dates:
-            log.warning("earnings_calendar_empty", remedy="cli earnings --file FILE, or --from-yfinance")
+            log.warning("earnings_calendar_empty", remedy="desk earnings --file FILE, or --from-yfinance")
         elif not self.historical and (names := lapsed(dates, self.clock().date())):
-            log.warning("earnings_dates_lapsed", symbols=names, remedy="cli earnings --from-yfinance")
+            log.warning("earnings_dates_lapsed", symbols=names, remedy="desk earnings --from-yfinance")
         return dates
 
     @property

@@ -141,7 +141,7 @@ def check_returns(returns: pd.DataFrame, labels: Sequence[str]) -> None:
     for name in labels:
         if name not in returns.columns:
             near = get_close_matches(str(name), [str(known) for known in returns.columns], n=1)
-            hint = f" Did you mean {near[0]}?" if near else " Backtest it first: `cli sweep`."
+            hint = f" Did you mean {near[0]}?" if near else " Backtest it first: `desk sweep`."
             raise DataError(f"Returns: expected a column for each sleeve, found none of {name!r}.{hint}")
         values = returns[name].to_numpy(dtype=np.float64)
         wrong = values[~(np.isfinite(values) & (values > -1))]

@@ -131,7 +131,7 @@ def returns_of(equity: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
         When there are no curves, a value is not positive, a session comes twice, or fewer than two sessions are shared.
     """
     if not equity:
-        raise DataError("Correlation: expected one equity curve or more, found none. Run a sweep first: `cli sweep`.")
+        raise DataError("Correlation: expected one equity curve or more, found none. Run a sweep first: `desk sweep`.")
     levels = pd.concat({name: _level(name, frame) for name, frame in equity.items()}, axis=1, join="inner").sort_index()
     if len(levels) < 2:  # noqa: PLR2004  # a return needs two closes
         spans = "; ".join(f"{name} {_span(frame)}" for name, frame in equity.items())

@@ -85,7 +85,7 @@ def _check(sessions: int, train_sessions: int, test_sessions: int, embargo_sessi
     if sessions < needed:
         raise ConfigError(
             f"Walk-forward: expected at least {needed} sessions ({train_sessions} to train, {embargo_sessions} between, "
-            f"{test_sessions} to test), found {sessions}. Shorten them, or load more: `cli ingest --full-history`."
+            f"{test_sessions} to test), found {sessions}. Shorten them, or load more: `desk ingest --full-history`."
         )
 
 

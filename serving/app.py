@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from fastapi import FastAPI
 from fastapi_offline import FastAPIOffline
 
+from core.provenance import installed_version
 from pipeline.resources import Resources, live
 from serving import control, orders, routes
 from serving.access import key_header
@@ -28,7 +29,7 @@ def create_app(resources: Resources | None = None) -> FastAPI:
     app = FastAPIOffline(  # /docs without a content delivery network
         title="Reversion desk",
         summary="Predictions of entries and of the next day, orders with all that is behind them, and the desk's switches.",
-        version="0.1.0",
+        version=installed_version(),
         lifespan=lambda _: running(desk),
     )
     app.state.desk, app.state.access = desk, desk.access

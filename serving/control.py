@@ -1,7 +1,7 @@
-"""The routes that show and change what the desk does: strategies, their parameters and switches, the halt of trading.
+"""Routes that read and change the desk's state: strategies, their parameters and switches, the halt of trading.
 
-Parameters are checked and stored by `pipeline.strategy_parameters`, the halt is `pipeline.risk.kill_switch`. A change counts
-from the next step that is started; orders already sent stay. Halts and resumptions are mailed.
+Parameters are checked and stored by `pipeline.strategy_parameters`, the halt is `pipeline.risk.kill_switch`. A change applies
+from the next step that starts; orders already sent stay. Halts and resumptions are mailed.
 """
 
 from __future__ import annotations
@@ -46,8 +46,8 @@ def strategy(
 ) -> list[StrategyState]:
     """One strategy with the parameters in force."""
     require_strategy(name)
-    found = strategy_parameters.in_force(name, symbol, resources=state_of(request).resources)
-    return [state_of_strategy(each) for each in found]
+    rows = strategy_parameters.in_force(name, symbol, resources=state_of(request).resources)
+    return [state_of_strategy(each) for each in rows]
 
 
 @router.put("/{name}/parameters", dependencies=[Depends(controller)], responses=CHANGING)
@@ -87,13 +87,13 @@ def halt_state(
         str | None, Query(max_length=100, pattern=r"^[A-Za-z0-9_.-]+$", description="Omitted: the desk's own.")
     ] = None,
 ) -> HaltState:
-    """Whether a portfolio is halted, why, and by whom."""
+    """Return the state of a portfolio's halt, its reason and its author."""
     resources = state_of(request).resources
     wanted = portfolio or resources.settings.portfolio
-    found = resources.halts.current(wanted)
-    if kill_switch.halt_file(resources).exists():
-        return HaltState(portfolio=wanted, halted=True, reason=kill_switch.standing(resources))
-    return HaltState(portfolio=wanted, halted=False) if found is None else state_of_halt(found)
+    last = resources.halts.current(wanted)
+    if kill_switch.halt_file(resources.data_dir).exists():
+        return HaltState(portfolio=wanted, halted=True, reason=kill_switch.halt_reason(resources))
+    return HaltState(portfolio=wanted, halted=False) if last is None else state_of_halt(last)
 
 
 @trading.post("/halt", dependencies=[Depends(emergency)], responses=CHANGING)
@@ -109,14 +109,14 @@ def resume(change: HaltChange, request: Request) -> HaltState:
 
 
 def require_strategy(name: str) -> None:
-    """Refuse what is no built-in strategy: the registry would take a path to a file, and run it."""
+    """Refuse names other than built-in strategies: the registry would accept a path to a file, and run it."""
     if name not in STRATEGIES:
         raise UnknownStrategy(f"Unknown strategy {name!r}. Expected one of {', '.join(STRATEGIES)}.")
 
 
 @contextmanager
 def changing() -> Iterator[None]:
-    """What a change is refused for is the asker's to correct."""
+    """Turn refusals of a change into answers that the client can correct."""
     try:
         yield
     except VersionConflict:
@@ -126,7 +126,7 @@ def changing() -> Iterator[None]:
 
 
 def switched(request: Request, name: str, change: SwitchChange, *, enabled: bool) -> StrategyState:
-    """Turn a strategy's switch and tell what is in force."""
+    """Turn a strategy's switch and return its state."""
     require_strategy(name)
     resources = state_of(request).resources
     with changing():
@@ -137,34 +137,34 @@ def switched(request: Request, name: str, change: SwitchChange, *, enabled: bool
 
 
 def turned(request: Request, change: HaltChange, turn: Any) -> HaltState:  # noqa: ANN401  # halt or resume
-    """Turn the halt switch and tell how it stands."""
+    """Turn the halt switch and return its state."""
     resources = state_of(request).resources
     with changing():
         return state_of_halt(turn(change.reason, change.author, portfolio=change.portfolio, resources=resources))
 
 
 def now_in_force(request: Request, name: str, symbol: str | None) -> StrategyState:
-    """The strategy's state in a symbol, or in all without a row of their own."""
+    """Return the strategy's state in a symbol, or in all without a row of their own."""
     return state_of_strategy(strategy_parameters.in_force(name, symbol, resources=state_of(request).resources)[0])
 
 
 def state_of_halt(turn: Halt) -> HaltState:
-    """The switch as the API tells it."""
+    """Return a turn of the switch as the API's model."""
     return HaltState(
         portfolio=turn.portfolio, halted=turn.halted, reason=turn.reason, author=turn.author, created_at=turn.created_at
     )
 
 
-def state_of_strategy(found: InForce) -> StrategyState:
-    """What is in force as the API tells it."""
-    row = found.stored
+def state_of_strategy(in_force: InForce) -> StrategyState:
+    """Return the parameters in force as the API's model."""
+    row = in_force.stored
     return StrategyState(
-        strategy=found.strategy,
-        symbol=found.symbol,
+        strategy=in_force.strategy,
+        symbol=in_force.symbol,
         enabled=row.enabled if row else True,
         version=row.version if row else 0,
         row_symbol=row.symbol if row else None,
-        params=dict(found.params),
+        params=dict(in_force.params),
         preset=row.preset if row else None,
         author=row.author if row else None,
         reason=row.reason if row else None,

@@ -112,7 +112,7 @@ def _require_returns(registered: RegisteredNextDay, said: list[Outlook]) -> None
     if wrong:
         raise ConfigError(
             f"{registered.name} {registered.version}: expected returns, found {wrong[0]} on trial rows. Train anew: "
-            "`cli train-next-day`."
+            "`desk train-next-day`."
         )
 
 

@@ -77,7 +77,7 @@ def entry_kind(resources: Resources) -> Kind[EntryFilter, Scorer]:
         aliases=lambda: resources.registry.aliases.all(),  # noqa: PLW0108  # the registry is reached when it is asked
         load=lambda version: resources.registry.load(version),  # noqa: PLW0108
         scorer=Scorer,
-        command="cli train",
+        command="desk train",
     )
 
 
@@ -91,7 +91,7 @@ def next_day_kind(resources: Resources) -> Kind[RegisteredNextDay, NextDayScorer
         aliases=lambda: resources.next_day_registry.aliases.all(),  # noqa: PLW0108
         load=resources.next_day_model,
         scorer=lambda model: NextDayScorer(model, signals),
-        command="cli train-next-day",
+        command="desk train-next-day",
         missing=NoNextDayModel,
     )
 

@@ -15,9 +15,12 @@ import structlog
 
 from core.settings import Settings
 from storage.engine import cluster_url, open_engine
+from tests.isolation import leave_the_developers_desk
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+leave_the_developers_desk()  # before a test module is imported
 
 
 @pytest.fixture(scope="session")

@@ -1,4 +1,4 @@
-"""What a fill costs: slippage and commission, with their formulas. Never decides when or whether anything fills."""
+"""The costs of a fill: slippage and commission, with their formulas."""
 
 from __future__ import annotations
 
@@ -32,19 +32,32 @@ class Costs:
 
 @compiled
 def slipped(raw_price: float, direction: int, slippage_bps: float) -> float:
-    """Price of a market order: `raw * (1 + direction * bps / 10000)`, direction +1 when buying and -1 when selling."""
+    """Return the price of a market order: `raw * (1 + direction * bps / 10000)`, direction +1 to buy and -1 to sell.
+
+    >>> round(slipped(100.0, +1, 5.0), 6), round(slipped(100.0, -1, 5.0), 6)
+    (100.05, 99.95)
+    """
     return raw_price * (1 + direction * slippage_bps / 10_000)
 
 
 @compiled
 def exit_price(raw_price: float, reason: int, side: int, slippage_bps: float) -> float:
-    """Price of an exit: a target at its raw price, everything else as a market order against the position's `side`."""
+    """Return the price of an exit: a target's raw price, else that of a market order against the position's `side`.
+
+    >>> from trading.fills import STOP, TARGET
+    >>> exit_price(104.0, TARGET, 1, 5.0), round(exit_price(98.0, STOP, 1, 5.0), 6)
+    (104.0, 97.951)
+    """
     return raw_price if is_limit_fill(reason) else slipped(raw_price, -side, slippage_bps)
 
 
 @compiled
 def commission_usd(quantity: float, price: float, commission_bps: float) -> float:
-    """Commission of one fill: `|quantity| * price * bps / 10000`."""
+    """Return the commission of one fill: `|quantity| * price * bps / 10000`.
+
+    >>> commission_usd(-50.0, 200.0, 1.0)
+    1.0
+    """
     return abs(quantity) * price * commission_bps / 10_000
 
 
@@ -52,7 +65,7 @@ def commission_usd(quantity: float, price: float, commission_bps: float) -> floa
 def outcome(  # noqa: PLR0917  # numba kernels take positions
     side: int, quantity: float, raw_entry: float, raw_exit: float, paid: float, got: float, fees_usd: float
 ) -> tuple[float, float, float, float]:
-    """What a finished trade came to.
+    """Return the returns, profit and costs of a finished trade.
 
     Parameters
     ----------
@@ -66,8 +79,11 @@ def outcome(  # noqa: PLR0917  # numba kernels take positions
     Returns
     -------
     gross_return, net_return, pnl_usd, cost_usd
-        The raw move; profit to the entry's notional; `side * quantity * (got - paid) - fees`; what the raw move would have paid
-        more than that.
+        The raw move; profit by the entry's notional; `side * quantity * (got - paid) - fees`; the raw move's profit less that.
+
+    >>> gross, net, pnl, cost = outcome(1, 10.0, 100.0, 103.0, 100.05, 103.0, 2.0)
+    >>> round(gross, 6), round(net, 6), round(pnl, 6), round(cost, 6)
+    (0.03, 0.027486, 27.5, 2.5)
     """
     pnl = side * quantity * (got - paid) - fees_usd
     return side * (raw_exit / raw_entry - 1), pnl / (quantity * paid), pnl, side * quantity * (raw_exit - raw_entry) - pnl

@@ -1,4 +1,4 @@
-"""The decision of one session: what to leave, what to enter and how much, from signals, positions and cash.
+"""The decision of one session: exits, entries and their sizes, from signals, positions and cash.
 
 Pure: state comes in, intents and refusals go out; nothing is sent or stored. The rules it applies (`exit_due`, `allocate`) are
 the ones the backtest kernel applies, so that both make the same trades.
@@ -37,7 +37,7 @@ Key = tuple[str, str]  # strategy and symbol
 
 @dataclass(frozen=True)
 class Refusal:
-    """A candidate that was not entered, and why: `held`, `filter`, `no_prediction`, `max_positions` or `no_capital`."""
+    """A candidate that is not entered, with the reason: `held`, `filter`, `no_prediction`, `max_positions` or `no_capital`."""
 
     strategy: str
     symbol: str
@@ -55,7 +55,7 @@ class Decisions:
 
 @dataclass(frozen=True)
 class Holdings:
-    """What the portfolio has at the decision: all its positions, its open orders, its cash, and the last price of each symbol.
+    """State of the portfolio at the decision: its positions, open orders and cash, and the last price of each symbol.
 
     `prices` are the closes of the session, or for a decision at the open the closes before it. `peak_usd` is the highest equity
     on record; None when there is none, as before the first session.
@@ -83,8 +83,8 @@ def decide(
 ) -> Decisions:
     """Decide at the close of `session`, or at its open for the strategies that enter there.
 
-    Orders decided at this very session count as not there, so that deciding again gives the same answer; those with an arm,
-    which no strategy decided, are there.
+    Orders decided at this very session are ignored, so that deciding again gives the same answer; exits with an arm, which no
+    strategy decided, count.
 
     Parameters
     ----------
@@ -104,6 +104,26 @@ def decide(
         When a position was entered after `session`, or the signals are another session's.
     DataError
         When a symbol held or ordered has no price.
+
+    Examples
+    --------
+    Two candidates and one place, which goes to the stronger. The size risks 0.25 % of $100,000 over a stop of 2 % of $100:
+
+    >>> import datetime as dt
+    >>> import pandas as pd
+    >>> from trading.risk import Limits
+    >>> from trading.strategies.registry import make_strategy
+    >>> day = dt.date(2018, 12, 27)
+    >>> signals = pd.DataFrame({
+    ...     "strategy": "rsi", "symbol": ["AAA", "BBB"], "session": pd.Timestamp(day), "entry": [1, 1], "strength": [0.2, 0.9],
+    ...     "exit_long": False, "exit_short": False, "stop_pct": 2.0, "target_pct": 4.0, "close": 100.0,
+    ... })
+    >>> holdings = Holdings("main", positions=[], open_orders=[], cash_usd=100_000.0, prices={"AAA": 100.0, "BBB": 100.0})
+    >>> decisions = decide(day, signals, [make_strategy("rsi")], holdings, Limits(max_positions=1))
+    >>> [(str(order.side), order.symbol, float(order.quantity), str(order.session)) for order in decisions.intents]
+    [('buy', 'BBB', 125.0, '2018-12-28')]
+    >>> [(refusal.symbol, refusal.reason) for refusal in decisions.refusals]
+    [('AAA', 'max_positions')]
     """
     late = [position.symbol for position in holdings.positions if position.entry_session > session]
     if late:
@@ -120,17 +140,17 @@ def decide(
         return Decisions(tuple(exits), ())
     keys: list[Key] = list(zip(rows["strategy"], rows["symbol"], strict=True))
     wanted, refused = _candidates(rows, keys, holdings, orders, accept)
-    worth = account(holdings.cash_usd, holdings.positions, orders, holdings.prices)
+    value = account(holdings.cash_usd, holdings.positions, orders, holdings.prices)
     strength = rows["strength"] if probability is None else [probability.get(key, np.nan) for key in keys]
     signed, verdict = allocate(
         wanted,
         rows["open" if moment == "open" else "close"].to_numpy(dtype=np.float64),
         rows["stop_pct"].to_numpy(dtype=np.float64),
         np.asarray(strength, dtype=np.float64),
-        worth.equity_usd,
-        worth.exposure_usd,
+        value.equity_usd,
+        value.exposure_usd,
         len(holdings.positions) + sum(order.leg is Leg.ENTRY for order in orders),
-        worth.equity_usd if holdings.peak_usd is None else holdings.peak_usd,
+        value.equity_usd if holdings.peak_usd is None else holdings.peak_usd,
         limits.terms(),
     )
     refused |= {int(i): VERDICTS[verdict[i]] for i in np.flatnonzero(verdict)}
@@ -156,7 +176,7 @@ def decide(
 def _exits(
     session: dt.date, rows: pd.DataFrame, rules: Mapping[str, Strategy], holdings: Holdings, orders: Sequence[OrderIntent]
 ) -> list[OrderIntent]:
-    """Rule and time exits at this close. No bar, no decision; an exit already ordered waits for its fill."""
+    """Return the rule and time exits at this close. No bar, no decision; an exit already ordered waits for its fill."""
     leaving = {(order.strategy, order.symbol) for order in orders if order.leg is Leg.EXIT}
     by_key = {(row.strategy, row.symbol): row for row in rows.itertuples()}
     exits = []
@@ -180,7 +200,7 @@ def _candidates(
     orders: Sequence[OrderIntent],
     accept: Mapping[Key, bool] | None,
 ) -> tuple[NDArray[np.int8], dict[int, str]]:
-    """Entries that compete for capital: +1, -1 or 0 for each row; and why others do not, by row."""
+    """Return the entries that compete for capital, +1, -1 or 0 for each row, and the reasons of those that do not, by row."""
     taken = {(held.strategy, held.symbol) for held in holdings.positions} | {(order.strategy, order.symbol) for order in orders}
     wanted = rows["entry"].to_numpy(dtype=np.int8, copy=True)
     refused = {}

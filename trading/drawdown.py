@@ -1,4 +1,4 @@
-"""How far equity is under its peak and what that calls for. Pure; it alerts nobody and sells nothing."""
+"""Drawdown, equity's distance from its peak, and its limits. Pure; it alerts nobody and sells nothing."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ PERCENT = 100.0
 
 
 class Level(StrEnum):
-    """What a loss calls for, the mildest first."""
+    """Levels of a loss, the mildest first: nothing to do, an alert, a halt."""
 
     OK = "ok"
     ALERT = "alert"
@@ -20,7 +20,7 @@ class Level(StrEnum):
 
 @dataclass(frozen=True)
 class DrawdownLimits:
-    """Percent under the peak at which a person is told, and at which the portfolio is sold and halted."""
+    """Percent under the peak at which a person is alerted, and at which the portfolio is sold and halted."""
 
     alert_pct: float = 1.0
     halt_pct: float = 2.0
@@ -32,9 +32,13 @@ class DrawdownLimits:
             )
 
     def level(self, equity_usd: float, peak_usd: float) -> Level:
-        """The level of an equity; a limit is broken when it is reached, and equity that is no number is the worst.
+        """Return the level of an equity; a limit is broken when it is reached, and NaN equity is the worst level.
 
         An account that is empty and always was has lost nothing; one that owes money has.
+
+        >>> limits = DrawdownLimits(alert_pct=1.0, halt_pct=2.0)
+        >>> [str(limits.level(equity, 100_000.0)) for equity in (99_500.0, 99_000.0, 98_000.0)]
+        ['ok', 'alert', 'halt']
         """
         if equity_usd >= peak_usd or equity_usd > peak_usd * (1 - self.alert_pct / PERCENT):
             return Level.OK
@@ -42,7 +46,11 @@ class DrawdownLimits:
 
 
 def drawdown_pct(equity_usd: float, peak_usd: float) -> float:
-    """Percent that equity is under its peak, 0 at a new one; all of it where the peak itself was nothing."""
+    """Return the percent that equity is under its peak: 0 at a new peak; 100 where the peak was 0 and equity is less.
+
+    >>> drawdown_pct(75_000.0, 100_000.0), drawdown_pct(101_000.0, 100_000.0)
+    (25.0, 0.0)
+    """
     if peak_usd <= 0:
         return 0.0 if equity_usd >= peak_usd else PERCENT
     return max(0.0, PERCENT * (1 - equity_usd / peak_usd))

@@ -34,13 +34,21 @@ REASONS: Final = ("held", "stop_gap", "target_gap", "stop", "target", "rule", "t
 
 @compiled
 def is_tradable(open_: float, high: float, low: float, close: float) -> bool:
-    """Whether every price of the bar is a positive number; a bar that is not fills nothing."""
+    """Return True when every price of the bar is a positive number; another bar fills nothing.
+
+    >>> is_tradable(100.0, 101.0, 99.0, 100.5), is_tradable(100.0, 101.0, 0.0, 100.5)
+    (True, False)
+    """
     return open_ > 0 and high > 0 and low > 0 and close > 0
 
 
 @compiled
 def brackets(side: int, raw_entry_price: float, stop_pct: float, target_pct: float) -> tuple[float, float]:
-    """Stop and target prices, as percentages of the raw entry price (before slippage); NaN stays NaN."""
+    """Return stop and target prices, from percentages of the raw entry price (before slippage); NaN stays NaN.
+
+    >>> brackets(1, 100.0, 2.0, 4.0), brackets(-1, 100.0, 2.0, 4.0)
+    ((98.0, 104.0), (102.0, 96.0))
+    """
     return raw_entry_price * (1 - side * stop_pct / 100), raw_entry_price * (1 + side * target_pct / 100)
 
 
@@ -48,7 +56,17 @@ def brackets(side: int, raw_entry_price: float, stop_pct: float, target_pct: flo
 def exit_at_bar(  # noqa: PLR0917  # numba kernels take positions
     side: int, on_entry_bar: bool, open_: float, high: float, low: float, stop: float, target: float
 ) -> tuple[int, float]:
-    """The stop and target rules on one bar: the reason and the raw price of the exit, or (`HELD`, NaN)."""
+    """Apply the stop and target rules to one bar; return the reason and the raw price of the exit, or (`HELD`, NaN).
+
+    A bar that touches stop and target is taken to have touched the stop first:
+
+    >>> reason, price = exit_at_bar(1, False, 100.0, 105.0, 97.0, 98.0, 104.0)
+    >>> REASONS[reason], price
+    ('stop', 98.0)
+    >>> reason, price = exit_at_bar(1, False, 97.5, 99.0, 97.0, 98.0, 104.0)
+    >>> REASONS[reason], price
+    ('stop_gap', 97.5)
+    """
     worst, best = (low, high) if side > 0 else (high, low)
     if not on_entry_bar:
         if side * open_ <= side * stop:
@@ -64,9 +82,12 @@ def exit_at_bar(  # noqa: PLR0917  # numba kernels take positions
 
 @compiled
 def exit_due(rule_exit: bool, sessions_held: int, max_sessions: int) -> int:
-    """What the close of a bar still held decides: `TIME`, else `RULE`, else `HELD`.
+    """Return the decision at the close of a bar still held: `TIME`, else `RULE`, else `HELD`.
 
     `sessions_held` counts the entry session as the first; `max_sessions` of 0 is no time limit.
+
+    >>> [REASONS[exit_due(rule, held, 5)] for rule, held in [(False, 4), (True, 4), (True, 5)]]
+    ['held', 'rule', 'time']
     """
     if 0 < max_sessions <= sessions_held:
         return TIME
@@ -75,5 +96,5 @@ def exit_due(rule_exit: bool, sessions_held: int, max_sessions: int) -> int:
 
 @compiled
 def is_limit_fill(reason: int) -> bool:
-    """Whether the exit was a resting limit order, which pays no slippage: targets only."""
+    """Return True for an exit by a resting limit order, which pays no slippage: targets only."""
     return reason in (TARGET, TARGET_GAP)

@@ -1,4 +1,4 @@
-"""Order intents: what a decision becomes on paper before anything is sent. Owns their ids and sides; it sends nothing."""
+"""Order intents, as decisions are written down before anything is sent: their ids, sides and sizes."""
 
 from __future__ import annotations
 
@@ -15,7 +15,11 @@ if TYPE_CHECKING:
 
 
 def exact(value: float) -> Decimal:
-    """The decimal that a float prints as, so that `float(exact(x)) == x`."""
+    """Return the decimal that a float prints as, so that `float(exact(x)) == x`.
+
+    >>> exact(0.1)
+    Decimal('0.1')
+    """
     return Decimal(repr(float(value)))
 
 
@@ -33,7 +37,16 @@ def entry_order(
     arm: str = "",
     origin: Origin = Origin.OTHER,
 ) -> OrderIntent:
-    """A market order at the open of `session`, good for that session; NaN stop or target is none."""
+    """Return a market order for the open of `session`, good for that session; NaN stop or target is none.
+
+    >>> import datetime as dt
+    >>> order = entry_order(
+    ...     "main", "rsi", "SPY", decision_session=dt.date(2018, 12, 27), session=dt.date(2018, 12, 28), signed_quantity=-12.5,
+    ...     stop_pct=2.0, target_pct=float("nan"), max_sessions=5,
+    ... )
+    >>> str(order.side), order.quantity, order.stop_pct, order.target_pct
+    ('sell', Decimal('12.5'), 2.0, None)
+    """
     return OrderIntent(
         client_order_id=client_order_id(portfolio, strategy, symbol, session, Leg.ENTRY, arm=arm),
         portfolio=portfolio,
@@ -55,7 +68,7 @@ def entry_order(
 def exit_order(
     position: Position, *, decision_session: dt.date, session: dt.date, origin: Origin = Origin.OTHER
 ) -> OrderIntent:
-    """A market order that closes the position, good until filled.
+    """Return a market order that closes the position, good until filled.
 
     At the open of `session` when the decision came before; at its close when it was decided there, which is also how a stop or
     target that the broker executes by itself is written down.

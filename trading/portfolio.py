@@ -1,4 +1,4 @@
-"""What the desk holds and what it is worth, from fills and positions. Pure arithmetic; it stores and decides nothing."""
+"""Positions, their value and finished trades, from fills. Pure arithmetic; it stores and decides nothing."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Account:
 def account(
     cash_usd: Decimal | float, positions: Iterable[Position], orders: Iterable[OrderIntent], prices: Mapping[str, float]
 ) -> Account:
-    """Mark positions, and the entries ordered but not filled, to `prices`, the last known ones.
+    """Return the account with positions, and entries ordered but not filled, marked to `prices`, the last closes.
 
     Raises
     ------
@@ -51,12 +51,17 @@ def account(
 
 
 def sessions_held(symbol: str, entry_session: dt.date, session: dt.date) -> int:
-    """Sessions of the symbol's exchange from entry to `session`, both counted."""
+    """Return the sessions of the symbol's exchange from entry to `session`, both counted.
+
+    >>> import datetime as dt
+    >>> sessions_held("SPY", dt.date(2018, 12, 24), dt.date(2018, 12, 27))  # the 25th is a holiday
+    3
+    """
     return len(sessions_between(entry_session, session, calendar_name(symbol)))
 
 
 def trades_of(fills: Sequence[tuple[OrderIntent, Fill]]) -> pd.DataFrame:
-    """TRADES from fills in time order: exits close the entries before them in the same strategy and symbol.
+    """Return TRADES from fills in time order: exits close the entries before them in the same strategy and symbol.
 
     A trade is finished when its exits have taken all that its entries brought; fills in parts count at their average price.
     Returns and costs are those of `trading.costs.outcome`, as in the backtest; a position still open is not a trade yet.

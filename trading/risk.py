@@ -1,4 +1,4 @@
-"""Limits on what may be opened, and the choice among entries that compete for them. Never sends and never exits anything."""
+"""Limits on new positions, and the choice among the entries that compete for them. It sends and exits nothing."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ class Limits:
             raise ConfigError(f"max_positions: expected 1 or more, found {self.max_positions}.")
 
     def terms(self) -> LimitTerms:
-        """The same as plain numbers."""
+        """Return the limits as plain numbers for the kernels."""
         return LimitTerms(
             float(self.risk_per_trade_pct),
             float(self.max_position_pct),
@@ -111,6 +111,12 @@ def allocate(  # noqa: PLR0917  # numba kernels take positions
         Signed shares, 0 where nothing is to be opened.
     verdict
         Index into `VERDICTS` for each candidate.
+
+    >>> price, stop_pct, strength = np.array([100.0, 50.0]), np.array([2.0, 2.0]), np.array([0.2, 0.9])
+    >>> one_place, equity = Limits(max_positions=1).terms(), 100_000.0
+    >>> signed, verdict = allocate(np.array([1, -1]), price, stop_pct, strength, equity, 0.0, 0, equity, one_place)
+    >>> signed.tolist(), [VERDICTS[each] for each in verdict]
+    ([0.0, -250.0], ['max_positions', 'accepted'])
     """
     signed = np.zeros(len(entry), dtype=np.float64)
     verdict = np.zeros(len(entry), dtype=np.int64)
@@ -136,7 +142,7 @@ def grant(  # noqa: PLR0917  # numba kernels take positions
     peak_usd: float,
     limits: LimitTerms,
 ) -> tuple[float, int]:
-    """Shares for one entry and the verdict on it; 0 shares unless it is `ACCEPTED`. Arguments as those of `allocate`."""
+    """Return the shares for one entry and the verdict on it; 0 unless it is `ACCEPTED`. Arguments as those of `allocate`."""
     if equity_usd <= peak_usd * (1 - limits.max_drawdown_pct / 100):
         return 0.0, MAX_DRAWDOWN
     if open_positions >= limits.max_positions:

@@ -24,7 +24,7 @@ ENOUGH = 20  # under so many sessions the fifth percentile is the worst day or n
 
 
 def pnl(returns: pd.DataFrame, exposures_usd: Mapping[str, float]) -> NDArray[np.float64]:
-    """What today's positions would have made on each past session, in USD.
+    """Return the profit of today's positions on each past session, in USD.
 
     Parameters
     ----------
@@ -33,15 +33,24 @@ def pnl(returns: pd.DataFrame, exposures_usd: Mapping[str, float]) -> NDArray[np
         out: half a portfolio would understate the loss.
     exposures_usd
         Signed notional of each symbol held; each must be a column.
+
+    >>> import pandas as pd
+    >>> returns = pd.DataFrame({"AAA": [0.01, -0.02], "BBB": [0.02, 0.01]})
+    >>> [round(float(usd), 6) for usd in pnl(returns, {"AAA": 1000.0, "BBB": -250.0})]
+    [5.0, -22.5]
     """
     held = returns[list(exposures_usd)].dropna()
     return held.to_numpy(dtype=np.float64) @ np.array(list(exposures_usd.values()), dtype=np.float64)
 
 
 def historical_usd(pnl_usd: NDArray[np.float64], confidence: float = CONFIDENCE) -> float | None:
-    """Historical simulation: the empirical quantile of the losses, without interpolation (the 5th worst of 100 days).
+    """Return the value at risk by historical simulation: the empirical quantile of the losses (the 5th worst of 100 days).
 
-    The ``ceil(n (1 - confidence))``-th smallest of `pnl_usd`, negated (Jorion 10.2); None under `ENOUGH` sessions.
+    The ``ceil(n (1 - confidence))``-th smallest of `pnl_usd`, negated and not interpolated (Jorion 10.2). None under
+    `ENOUGH` sessions.
+
+    >>> historical_usd(np.arange(-50.0, 50.0)), historical_usd(np.arange(10.0))
+    (46.0, None)
     """
     if len(pnl_usd) < ENOUGH:
         return None
@@ -50,10 +59,13 @@ def historical_usd(pnl_usd: NDArray[np.float64], confidence: float = CONFIDENCE)
 
 
 def parametric_usd(pnl_usd: NDArray[np.float64], confidence: float = CONFIDENCE) -> float | None:
-    """Delta-normal: ``z s - m`` with mean m and sample deviation s of `pnl_usd`, z the normal quantile (Jorion 5.2).
+    """Return the delta-normal value at risk: ``z s - m`` with mean m, sample deviation s and normal quantile z (Jorion 5.2).
 
     For one session and weights that do not change this is the variance-covariance method, as ``w' S w`` is the variance of
     `pnl_usd`. None under `ENOUGH` sessions.
+
+    >>> round(parametric_usd(np.tile([-10.0, 10.0], 50)), 2)  # deviation 10.05, times 1.645
+    16.53
     """
     if len(pnl_usd) < ENOUGH:
         return None

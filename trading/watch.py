@@ -1,4 +1,4 @@
-"""Watching a stop or target by single prices: what a price must be to be traded on, and what it reaches. Pure; sends nothing.
+"""Stops and targets watched by single prices: the bounds of a usable price, and the barrier it reaches. Pure; sends nothing.
 
 The barriers are those of `trading.fills`. A price stands for a bar that is all one price and has no open of its own.
 """
@@ -19,12 +19,12 @@ if TYPE_CHECKING:
 
 REACHED_STOP, REACHED_TARGET = "watch_stop", "watch_target"  # reasons in `trading.risk_events`, as are all below
 NO_PRICE, STALE_PRICE, ABSURD_PRICE = "watch_no_price", "watch_stale_price", "watch_absurd_price"
-AHEAD_SECONDS = 60.0  # so far may the venue's clock be before ours
+AHEAD_SECONDS = 60.0  # the most that the venue's clock may be ahead of ours
 
 
 @dataclass(frozen=True)
 class PriceSeen:
-    """A price somebody paid, and when (UTC)."""
+    """A price that was paid, and when (UTC)."""
 
     price: Decimal
     at: dt.datetime
@@ -32,7 +32,7 @@ class PriceSeen:
 
 @dataclass(frozen=True)
 class Doubt:
-    """Why a price is not traded on: the rule, and its numbers."""
+    """The reason not to trade on a price: the rule and its numbers."""
 
     reason: str
     details: dict[str, Any]
@@ -40,14 +40,14 @@ class Doubt:
 
 @dataclass(frozen=True)
 class Bounds:
-    """What a price must keep to.
+    """Bounds of a price that may be traded on.
 
     Parameters
     ----------
     max_age_seconds
-        An older one says nothing about now.
+        An older price may no longer be the market's.
     max_move_pct
-        One farther from the last close is sooner a wrong print or a split than a market.
+        A price farther from the last close is likelier a wrong print or a split than a market price.
     """
 
     max_age_seconds: float
@@ -55,12 +55,12 @@ class Bounds:
 
     @property
     def max_age(self) -> dt.timedelta:
-        """The oldest a price may be."""
+        """Return the greatest age of a price."""
         return dt.timedelta(seconds=self.max_age_seconds)
 
 
 def doubt(seen: PriceSeen | None, now: dt.datetime, opened: dt.datetime, close: float | None, bounds: Bounds) -> Doubt | None:
-    """What speaks against trading on a price, or None.
+    """Return the reason not to trade on a price, or None.
 
     Parameters
     ----------
@@ -71,22 +71,22 @@ def doubt(seen: PriceSeen | None, now: dt.datetime, opened: dt.datetime, close: 
     """
     if seen is None:
         return Doubt(NO_PRICE, {"found": None})
-    told = {"price": str(seen.price), "at": seen.at.isoformat()}
+    quoted = {"price": str(seen.price), "at": seen.at.isoformat()}
     age = (now - seen.at).total_seconds()
     if age > bounds.max_age_seconds or seen.at < opened:
-        return Doubt(STALE_PRICE, {"limit": bounds.max_age_seconds, "found": age, "unit": "s", **told})
+        return Doubt(STALE_PRICE, {"limit": bounds.max_age_seconds, "found": age, "unit": "s", **quoted})
     if age < -AHEAD_SECONDS:
-        return Doubt(ABSURD_PRICE, {"limit": -AHEAD_SECONDS, "found": age, "unit": "s", **told})
+        return Doubt(ABSURD_PRICE, {"limit": -AHEAD_SECONDS, "found": age, "unit": "s", **quoted})
     if not seen.price.is_finite() or seen.price <= 0:
-        return Doubt(ABSURD_PRICE, {"limit": 0.0, "found": str(seen.price), "unit": "USD", **told})
+        return Doubt(ABSURD_PRICE, {"limit": 0.0, "found": str(seen.price), "unit": "USD", **quoted})
     move = None if close is None or close <= 0 else abs(float(seen.price) / close - 1) * 100
     if move is None or move > bounds.max_move_pct:
-        return Doubt(ABSURD_PRICE, {"limit": bounds.max_move_pct, "found": move, "unit": "%", "close": close, **told})
+        return Doubt(ABSURD_PRICE, {"limit": bounds.max_move_pct, "found": move, "unit": "%", "close": close, **quoted})
     return None
 
 
 def reached(position: Position, price: Decimal) -> str | None:
-    """The barrier that a price has reached, the stop before the target; None within them."""
+    """Return the barrier that a price has reached, the stop before the target; None within them."""
     side = 1 if position.quantity > 0 else -1
     at, stop, target = float(price), _or_nan(position.stop_price), _or_nan(position.target_price)
     reason, _ = exit_at_bar(side, True, at, at, at, stop, target)

@@ -1,72 +1,70 @@
-"""The desk in a terminal: one verb for each step. Parses and prints; every step lives in its module."""
+"""The command `desk`: one verb for each step, in named groups."""
 
 from __future__ import annotations
 
 import sys
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
+from typer.core import TyperGroup
 
 from core.errors import DeskError
-from desk.cli import audit, broker, models, optimise, params, portfolio, research, risk, train
-from desk.cli.console import Session, console, session_of, show
+from core.provenance import installed_version
+from desk.cli import audit, data, models, optimise, params, portfolio, research, risk, system, trading, train
 
-cli = typer.Typer(no_args_is_help=True, add_completion=False, help="A daily mean-reversion desk: one verb for each step.")
-for group in (broker, research, optimise, portfolio, params, risk, models, audit, train):
-    cli.add_typer(group.verbs)
+NAME = "desk"
+FORMER_VERBS = {"optimize": "optimise"}
+LAST_VERSION = "0.2"  # the last in which former names work
 
 
-@cli.command()
-def ingest(
-    session: Session = None,
-    symbols: Annotated[str | None, typer.Option(help="Comma-separated; default: the universe.")] = None,
-    full_history: Annotated[bool, typer.Option(help="Load everything from HISTORY_START on.")] = False,
+class Verbs(TyperGroup):
+    """The verbs of the command; a former verb still works, with a notice on stderr."""
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:  # noqa: ANN401  # typer's types are in a private module
+        """Return the command of a verb, or None when there is no such verb."""
+        verb = FORMER_VERBS.get(cmd_name)
+        if verb is None:
+            return super().get_command(ctx, cmd_name)
+        if not ctx.resilient_parsing:  # the shell asks for completions
+            typer.echo(f"`{NAME} {cmd_name}` is now `{NAME} {verb}`; the old name ends with version {LAST_VERSION}.", err=True)
+        return super().get_command(ctx, verb)
+
+
+cli = typer.Typer(cls=Verbs, no_args_is_help=True, help="A daily mean-reversion trading desk: one verb for each step.")
+for module in (data, research, optimise, portfolio, train, models, trading, params, risk, audit, system):
+    cli.add_typer(module.verbs)
+
+
+def _print_version(wanted: bool) -> None:  # typer calls it with the option's value
+    if wanted:
+        typer.echo(f"{NAME} {installed_version()}")
+        raise typer.Exit
+
+
+@cli.callback()
+def options(
+    *,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
 ) -> None:
-    """Load bars and VIX up to a session: fetch, validate, quarantine, store."""
-    from pipeline.data import ingest as step
-
-    day = session_of(session)
-    names = symbols.split(",") if symbols else step.list_symbols(day)
-    show("VIX", step.fetch_vix(day, full_history=full_history).as_dict())
-    show("Bars", step.fetch_symbols(day, names, full_history=full_history).as_dict())
-
-
-@cli.command()
-def featurize(session: Session = None) -> None:
-    """Compute features, write the offline store, materialise the online store."""
-    from pipeline.data import build_features as step
-
-    day = session_of(session)
-    show("Features", step.write_features(day).as_dict())
-    show("Online store", step.materialise(day).as_dict())
-
-
-@cli.command()
-def trade(session: Session = None) -> None:
-    """Settle a session, decide at its close, place the orders for the next open. Safe to run twice."""
-    from pipeline.execution import daily_trade as step
-
-    day = session_of(session)
-    for name in ("settle", "candidates", "predict", "place", "record"):
-        show(name, getattr(step, name)(day).as_dict())
-
-
-@cli.command()
-def demo() -> None:
-    """Run the whole pipeline once on the chosen provider and print the result."""
-    from desk.ops.demo import run
-
-    run(console)
+    """A daily mean-reversion trading desk: one verb for each step."""
 
 
 def main() -> None:
-    """Run the CLI; an error of the desk is one readable line and exit code 1."""
+    """Run the command; an error of the desk is one readable line and exit code 1."""
     try:
-        cli()
+        cli(prog_name=NAME)
     except DeskError as error:
         Console(stderr=True).print(f"[red]{type(error).__name__}[/red]: {error}")
         sys.exit(1)
+
+
+def legacy_main() -> None:
+    """Run the command under its former name `cli`, with a notice on stderr."""
+    typer.echo(f"The command is now `{NAME}`; `cli` ends with version {LAST_VERSION}.", err=True)
+    main()
 
 
 if __name__ == "__main__":

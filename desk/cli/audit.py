@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.table import Table
 
-from desk.cli.console import Session, console, session_of, show, show_frame
+from desk.cli.console import AUDIT, Session, console, session_of, show, show_frame
 
 if TYPE_CHECKING:
     from pipeline.audit.parity import Parity
@@ -23,14 +23,14 @@ Model = Annotated[bool, typer.Option("--model/--no-model", help="Ask the champio
 SHOWN = 40
 
 
-@verbs.command()
+@verbs.command(rich_help_panel=AUDIT)
 def replay(first: From, last: To, symbols: Symbols = "", model: Model = False) -> None:
     """Run the daily live path over past sessions in fast-forward, in a portfolio of its own."""
     outcome = _replayed(first, last, symbols, model=model)
     show("Replay", _summary(outcome))
 
 
-@verbs.command()
+@verbs.command(rich_help_panel=AUDIT)
 def parity(
     first: Annotated[str | None, typer.Option("--from", help="First session (YYYY-MM-DD).")] = None,
     last: Annotated[str | None, typer.Option("--to", help="Last session (YYYY-MM-DD).")] = None,
@@ -54,7 +54,7 @@ def parity(
         raise typer.Exit(1)
 
 
-@verbs.command()
+@verbs.command(rich_help_panel=AUDIT)
 def parity_day(session: Session = None) -> None:
     """Compare one traded day with the backtest and store the difference by cause. Exit code 1 when the signals differ."""
     from pipeline.audit.parity_day import record_day
@@ -68,7 +68,7 @@ def parity_day(session: Session = None) -> None:
         raise typer.Exit(1)
 
 
-@verbs.command()
+@verbs.command(rich_help_panel=AUDIT)
 def explain_order(
     order: Annotated[str, typer.Argument(help="Client order id, or a prefix of it that no other order shares.")],
     replay: Annotated[bool, typer.Option(help="Recompute decision and score point-in-time.")] = False,

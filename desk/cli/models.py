@@ -8,21 +8,21 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.table import Table
 
-from desk.cli.console import Session, console, session_of, show
+from desk.cli.console import MODELS, Session, console, session_of, show
 
 if TYPE_CHECKING:
     from storage.models.experiments import Judgement
 
 verbs = typer.Typer()
 models = typer.Typer(no_args_is_help=True, help="Models: champion, challengers, A/B decisions, promotion and the way back.")
-verbs.add_typer(models, name="models")
+verbs.add_typer(models, name="models", rich_help_panel=MODELS)
 
 Reason = Annotated[str, typer.Option(help="Why, for whoever reads the history.")]
 Author = Annotated[str, typer.Option(help="Who moves it.", default_factory=getpass.getuser, show_default="the user")]
 Model = Annotated[
     str | None, typer.Option(help="Registered name: the entry filter's (MODEL_NAME) unless given, or NEXT_DAY_MODEL_NAME.")
 ]
-VersionNumber = Annotated[str, typer.Argument(help="Number of a version: `cli models list` shows them.")]
+VersionNumber = Annotated[str, typer.Argument(help="Number of a version: `desk models list` shows them.")]
 
 
 @models.command("list")

@@ -9,7 +9,7 @@ import typer
 from rich.table import Table
 
 from core.sessions import normalise_symbol
-from desk.cli.console import Session, console, session_of
+from desk.cli.console import RESEARCH, Session, console, session_of
 
 if TYPE_CHECKING:
     from pipeline.research.walk_forward import WalkForward
@@ -21,8 +21,8 @@ SHOWN = ("profit_per_trade", "win_rate", "average_winner", "average_loser", "tra
 FROM_SETTINGS = "Default: the setting."
 
 
-@verbs.command()
-def optimize(  # noqa: PLR0917  # typer turns each into an option
+@verbs.command(rich_help_panel=RESEARCH)
+def optimise(  # noqa: PLR0917  # typer turns each into an option
     strategy: Annotated[str, typer.Option(help="Name of a strategy, or path/to/file.py:Class of your own.")] = "bollinger",
     metric: Annotated[
         str,

@@ -1,17 +1,16 @@
-"""Strategy parameters and earnings dates in a terminal. Parses and prints; every step lives in its module."""
+"""Strategy parameters in a terminal. Parses and prints; every step lives in its module."""
 
 from __future__ import annotations
 
 import getpass
 import json
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.table import Table
 
 from core.errors import ConfigError
-from desk.cli.console import console, show, show_frame
+from desk.cli.console import TRADING, console
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -20,9 +19,9 @@ if TYPE_CHECKING:
 
 verbs = typer.Typer()
 params = typer.Typer(no_args_is_help=True, help="Strategy parameters: what holds, what held, and changes to it.")
-verbs.add_typer(params, name="params")
+verbs.add_typer(params, name="params", rich_help_panel=TRADING)
 
-Name = Annotated[str, typer.Argument(help="Name of a strategy: `cli strategies` lists them.")]
+Name = Annotated[str, typer.Argument(help="Name of a strategy: `desk strategies` lists them.")]
 Symbol = Annotated[str | None, typer.Option(help="For this symbol alone; default: for all without their own.")]
 Reason = Annotated[str, typer.Option(help="Why, for whoever reads the history.")]
 Author = Annotated[str, typer.Option(help="Who changes it.", default_factory=getpass.getuser, show_default="the user")]
@@ -107,32 +106,6 @@ def enable(strategy: Name, author: Author, reason: Reason, symbol: Symbol = None
     from pipeline import strategy_parameters as step
 
     _say(step.switch(strategy, enabled=True, symbol=symbol, reason=reason, author=author))
-
-
-@verbs.command()
-def earnings(
-    file: Annotated[Path | None, typer.Option(help="Add the dates of a CSV file: symbol,announced.")] = None,
-    from_yfinance: Annotated[bool, typer.Option("--from-yfinance", help="Add the dates that Yahoo lists.")] = False,
-    symbols: Annotated[str, typer.Option(help="With --from-yfinance: comma-separated; default: the universe.")] = "",
-) -> None:
-    """Add earnings dates for the earnings filter, or show what is known."""
-    from pipeline.data import load_earnings as step
-
-    if file is not None and from_yfinance:
-        raise ConfigError("Expected --file or --from-yfinance, found both. Run them one after the other.")
-    if file is None and not from_yfinance:
-        show_frame("Earnings dates", step.list_dates())
-        return
-    outcome = step.load_file(file) if file is not None else step.load_yahoo([each for each in symbols.split(",") if each])
-    show("Earnings dates", {"read": outcome.read, "new": outcome.new, "rows refused": len(outcome.refused)})
-    for refused in outcome.refused:
-        console.print(f"[yellow]refused[/yellow] {refused}", highlight=False)
-    for symbol, why in outcome.failed.items():
-        console.print(f"[yellow]{symbol}[/yellow]: {why}", highlight=False)
-    if outcome.not_traded:
-        console.print(f"Not in the universe: {', '.join(outcome.not_traded)}.")
-    if outcome.without:
-        console.print(f"No date known, so never held back: {', '.join(outcome.without)}.")
 
 
 def _values(texts: Iterable[str]) -> dict[str, Any]:

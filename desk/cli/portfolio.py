@@ -9,7 +9,7 @@ import typer
 from rich.table import Table
 
 from core.sessions import normalise_symbol
-from desk.cli.console import Session, console, session_of, show_frame
+from desk.cli.console import RESEARCH, Session, console, session_of, show_frame
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -32,7 +32,7 @@ High = Annotated[float, typer.Option(help="Most for one sleeve, in USD.")]
 COLOUR = {"PASS": "green", "WARN": "yellow", "NOT MEASURABLE": "yellow", "FAIL": "red"}
 
 
-@verbs.command()
+@verbs.command(rich_help_panel=RESEARCH)
 def rank(
     session: Session = None,
     min_trades: MinTrades = 30,
@@ -52,7 +52,7 @@ def rank(
         console.print(f"All {len(table)} ranks: {csv}")
 
 
-@verbs.command()
+@verbs.command(rich_help_panel=RESEARCH)
 def correlate(  # noqa: PLR0917  # typer turns each into an option
     session: Session = None,
     min_trades: MinTrades = 30,
@@ -79,7 +79,7 @@ def correlate(  # noqa: PLR0917  # typer turns each into an option
         console.print(f"Heat map: {html}")
 
 
-@verbs.command()
+@verbs.command(rich_help_panel=RESEARCH)
 def allocate(  # noqa: PLR0917  # typer turns each into an option
     session: Session = None,
     method: How = "risk_parity_profit_weighted",
@@ -103,10 +103,10 @@ def allocate(  # noqa: PLR0917  # typer turns each into an option
         number = step.store(day, chosen, shared)
     console.print(chosen.pick.message)
     _show_allocation(number, shared)
-    console.print("Next: `cli validate-risk`. Until it passes, the desk opens nothing.")
+    console.print("Next: `desk validate-risk`. Until it passes, the desk opens nothing.")
 
 
-@verbs.command()
+@verbs.command(rich_help_panel=RESEARCH)
 def validate_risk(
     session: Session = None,
     json: Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")] = False,
@@ -129,7 +129,7 @@ def validate_risk(
         raise typer.Exit(1)
 
 
-@verbs.command()
+@verbs.command(rich_help_panel=RESEARCH)
 def research(  # noqa: PLR0917  # typer turns each into an option
     session: Session = None,
     strategies: Annotated[str, typer.Option(help="Comma-separated; all built-ins unless given.")] = "",

@@ -9,12 +9,12 @@ import typer
 from rich.table import Table
 
 from core.sessions import normalise_symbol
-from desk.cli.console import Params, Session, StrategyName, console, session_of, show, show_frame, strategy_of
+from desk.cli.console import RESEARCH, Params, Session, StrategyName, console, session_of, show, show_frame, strategy_of
 
 verbs = typer.Typer()
 
 
-@verbs.command()
+@verbs.command(rich_help_panel=RESEARCH)
 def backtest(
     session: Session = None,
     strategy: StrategyName = None,
@@ -30,7 +30,7 @@ def backtest(
     show("Backtest", figures)
 
 
-@verbs.command()
+@verbs.command(rich_help_panel=RESEARCH)
 def runs(
     kind: Annotated[str | None, typer.Option(help="unfiltered, filtered or walk_forward; all unless given.")] = None,
     limit: Annotated[int, typer.Option(min=1, help="How many, the newest first.")] = 20,
@@ -55,13 +55,13 @@ def runs(
         for run in list_runs(live().engine, kind, limit)
     ]
     if not rows:
-        console.print("No backtest is on record. Run one: `cli backtest`.")
+        console.print("No backtest is on record. Run one: `desk backtest`.")
         return
     show_frame(f"{len(rows)} backtests, net of costs", pd.DataFrame(rows))
 
 
-@verbs.command()
-def report(run: Annotated[str, typer.Argument(help="Id of a run, or the beginning of one; see `cli runs`.")]) -> None:
+@verbs.command(rich_help_panel=RESEARCH)
+def report(run: Annotated[str, typer.Argument(help="Id of a run, or the beginning of one; see `desk runs`.")]) -> None:
     """Write the report of a backtest on record: a page with plots, a summary, its trades and its equity as CSV."""
     from pipeline.research.backtest_report import write_stored
     from pipeline.resources import live
@@ -71,9 +71,9 @@ def report(run: Annotated[str, typer.Argument(help="Id of a run, or the beginnin
     console.print(f"Page: {page}")
 
 
-@verbs.command()
+@verbs.command(rich_help_panel=RESEARCH)
 def compare(
-    run: Annotated[list[str], typer.Argument(help="Ids of two runs or more, or the beginnings of them; see `cli runs`.")],
+    run: Annotated[list[str], typer.Argument(help="Ids of two runs or more, or the beginnings of them; see `desk runs`.")],
     html: Annotated[Path | None, typer.Option(help="Write the equity curves over each other there.")] = None,
     csv: Annotated[Path | None, typer.Option(help="Write the figures there.")] = None,
 ) -> None:
@@ -97,7 +97,7 @@ def compare(
         console.print(f"Figures: {csv}")
 
 
-@verbs.command()
+@verbs.command(rich_help_panel=RESEARCH)
 def strategies() -> None:
     """List the strategies with their rules and parameters."""
     from trading.strategies.registry import STRATEGIES
@@ -109,7 +109,7 @@ def strategies() -> None:
     console.print(table)
 
 
-@verbs.command()
+@verbs.command(rich_help_panel=RESEARCH)
 def sweep(  # noqa: PLR0917  # typer turns each into an option
     session: Session = None,
     strategies: Annotated[
@@ -149,7 +149,7 @@ def sweep(  # noqa: PLR0917  # typer turns each into an option
         table.to_csv(csv, index=False)
 
 
-@verbs.command()
+@verbs.command(rich_help_panel=RESEARCH)
 def check_leakage(
     session: Session = None,
     strategy: StrategyName = None,
@@ -173,7 +173,7 @@ def check_leakage(
     raise typer.Exit(1)
 
 
-@verbs.command()
+@verbs.command(rich_help_panel=RESEARCH)
 def warm_up(
     session: Session = None,
     strategy: StrategyName = None,

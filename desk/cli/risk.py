@@ -1,4 +1,4 @@
-"""Halting, watching and explaining risk in a terminal. Parses and prints; the steps live in their modules."""
+"""Halting trading and watching risk in a terminal. Parses and prints; the steps live in their modules."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import typer
 from rich.table import Table
 
 from core.sessions import normalise_symbol
-from desk.cli.console import Session, console, session_of
+from desk.cli.console import RISK, Session, console, session_of
 
 if TYPE_CHECKING:
     from storage.trading.heartbeats import Heartbeat
@@ -21,7 +21,7 @@ Reason = Annotated[str, typer.Option(help="Why; it is kept.")]
 Author = Annotated[str | None, typer.Option(help="Who; default: the user of this terminal.")]
 
 
-@verbs.command()
+@verbs.command(rich_help_panel=RISK)
 def halt(reason: Reason, author: Author = None) -> None:
     """Stop the desk: no order that opens a position is sent any more."""
     from pipeline.risk import kill_switch
@@ -30,7 +30,7 @@ def halt(reason: Reason, author: Author = None) -> None:
     console.print(f"[red]Halted[/] {turned.portfolio}: {turned.reason} ({turned.author})")
 
 
-@verbs.command()
+@verbs.command(rich_help_panel=RISK)
 def resume(reason: Reason, author: Author = None) -> None:
     """Let the desk open positions again; removes the file HALT as well."""
     from pipeline.risk import kill_switch
@@ -39,7 +39,7 @@ def resume(reason: Reason, author: Author = None) -> None:
     console.print(f"[green]Trading goes on[/] for {turned.portfolio}: {turned.reason} ({turned.author})")
 
 
-@verbs.command()
+@verbs.command(rich_help_panel=RISK)
 def risk_worker(
     enforce: Annotated[
         bool | None, typer.Option("--enforce/--log-only", help="Halt, cancel and flatten on a breach; default: RISK_MODE.")
@@ -50,77 +50,58 @@ def risk_worker(
     """Watch value at risk, exposure and drawdown until stopped; a breach is mailed, and enforced if asked to."""
     mode = None if enforce is None else ("enforce" if enforce else "log")
     if once:
-        from pipeline.risk.monitor import look
+        from pipeline.risk.monitor import check_portfolio
 
-        heartbeat, done = look(mode=mode)
+        heartbeat, done = check_portfolio(mode=mode)
         _show_heartbeat(heartbeat)
         if done is not None:
             console.print(f"Cancelled {len(done.cancelled)}, exits ordered {len(done.exits)}, still held {len(done.left)}.")
         raise typer.Exit(1 if heartbeat.level == "halt" else 0)
-    from pipeline.risk.monitor import run
+    from pipeline.risk.monitor import watch_portfolio
 
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
-    looks = run(stop, mode=mode, interval_seconds=interval, on_look=_print_line)
+    looks = watch_portfolio(stop, mode=mode, interval_seconds=interval, on_check=_print_line)
     console.print(f"Stopped after {looks} looks.")
 
 
-@verbs.command()
-def status(
-    services: Annotated[list[str] | None, typer.Argument(metavar="[SERVICE]...", help="Default: each of them.")] = None,
-) -> None:
-    """Say whether risk worker and order listener do their work. Exit code 1 when one that is needed does not."""
-    from desk.ops import status as step
-    from pipeline.risk import kill_switch
-
-    seen = step.look(services or ())
-    table = Table("Service", "", "Seen")
-    for each in seen:
-        table.add_row(each.service, "[green]well[/]" if each.well else "[red]not well[/]", each.says)
-    console.print(table)
-    if services is None:
-        console.print(kill_switch.standing() or "Trading is not halted.")
-    if not all(each.well for each in seen):
-        raise typer.Exit(1)
-
-
-@verbs.command()
+@verbs.command(rich_help_panel=RISK)
 def data_guard(
     session: Session = None,
     symbols: Annotated[str, typer.Option(help="Comma-separated; the universe unless given.")] = "",
     strict: Annotated[bool, typer.Option("--strict", help="Warnings block too.")] = False,
 ) -> None:
     """Look for stale bars, gaps, jumps, wide spreads; entries in a symbol that fails are held back. Exit code 1 when one is."""
-    from pipeline.risk import data_guard as step
+    from pipeline.risk.data_guard import check_data
 
     names = [normalise_symbol(symbol) for symbol in symbols.split(",") if symbol]
     day = session_of(session)
-    verdict = step.run(day, symbols=names, strict=strict)
+    result = check_data(day, symbols=names, strict=strict)
     table = Table("Symbol", "Rule", "Found", "Limit", "Session", "", title=f"Bars up to {day}")
-    for each in verdict.doubts:
+    for each in result.findings:
         blocks = strict or each.severity == "fail"
         limit = "" if each.limit is None else f"{each.limit:g}"
         says = "[red]blocks entries[/]" if blocks else "[yellow]warning[/]"
         table.add_row(each.symbol, each.rule, each.words, limit, each.session, says)
-    console.print(table if verdict.doubts else f"Bars up to {day}: nothing in doubt.")
-    if verdict.unquoted:
-        console.print(f"Not every quote was looked at: {verdict.unquoted}.")
-    if verdict.blocked:
+    console.print(table if result.findings else f"Bars up to {day}: nothing in doubt.")
+    if result.unquoted:
+        console.print(f"Not every quote was looked at: {result.unquoted}.")
+    if result.blocked:
         raise typer.Exit(1)
 
 
 def _show_heartbeat(heartbeat: Heartbeat) -> None:
-    from pipeline.risk.kill_switch import standing
-    from pipeline.risk.monitor import words
+    from pipeline.risk.kill_switch import halt_reason
+    from pipeline.risk.monitor import describe_breaches
 
     table = Table("", "", title=f"Risk of {heartbeat.portfolio} at {heartbeat.at:%Y-%m-%d %H:%M:%S} UTC", show_header=False)
     for name in ("equity_usd", "peak_usd", "drawdown_pct", "gross_usd", "net_usd", "var_historical_usd", "var_parametric_usd"):
         value = getattr(heartbeat, name)
         table.add_row(name, "-" if value is None else f"{value:,.2f}")
     table.add_row("positions", str(heartbeat.positions))
-    table.add_row("level", f"{heartbeat.level} {words(heartbeat.breaches)}".rstrip())
-    table.add_row("halted", standing() or "no")
+    table.add_row("level", f"{heartbeat.level} {describe_breaches(heartbeat.breaches)}".rstrip())
+    table.add_row("halted", halt_reason() or "no")
     console.print(table)
 
 

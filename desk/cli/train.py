@@ -7,12 +7,12 @@ from typing import Annotated
 
 import typer
 
-from desk.cli.console import Session, console, session_of, show, show_frame, show_training
+from desk.cli.console import MODELS, Session, console, session_of, show, show_frame, show_training
 
 verbs = typer.Typer()
 
 
-@verbs.command()
+@verbs.command(rich_help_panel=MODELS)
 def train(
     session: Session = None,
     reproduce: Annotated[
@@ -31,7 +31,7 @@ def train(
         raise typer.Exit(1)
 
 
-@verbs.command()
+@verbs.command(rich_help_panel=MODELS)
 def lift(
     session: Session = None,
     strategies: Annotated[str, typer.Option(help="Comma-separated names; all built-ins unless given.")] = "",
@@ -55,7 +55,7 @@ def lift(
         differences.to_csv(csv / "differences.csv", index=False)
 
 
-@verbs.command()
+@verbs.command(rich_help_panel=MODELS)
 def train_next_day(session: Session = None) -> None:
     """Train the next-day return model on every session up to one and register the better of two."""
     from pipeline.training import train_next_day as step

@@ -45,7 +45,7 @@ def risk_worker(resources: Resources) -> Seen:
     last = resources.heartbeats.last(resources.settings.portfolio)
     limit = heartbeat_limit_seconds(resources)
     if last is None:
-        return Seen(RISK_WORKER, False, f"no heartbeat of {resources.settings.portfolio} yet: cli risk-worker")
+        return Seen(RISK_WORKER, False, f"no heartbeat of {resources.settings.portfolio} yet: desk risk-worker")
     return _aged(RISK_WORKER, resources, last.at, limit, f"level {last.level}, mode {last.mode}")
 
 
@@ -57,10 +57,10 @@ def order_listener(resources: Resources) -> Seen:
         return Seen(ORDER_LISTENER, True, f"not needed: BROKER={resources.settings.broker} has no stream")
     halt = halted_by_listener(resources.halts, resources.settings.portfolio)
     if halt is not None:
-        return Seen(ORDER_LISTENER, False, f"it has halted the desk and waits for cli resume: {halt.reason}")
+        return Seen(ORDER_LISTENER, False, f"it has halted the desk and waits for desk resume: {halt.reason}")
     last = last_beat(resources.data_dir, resources.settings.portfolio)
     if last is None:
-        return Seen(ORDER_LISTENER, False, "it has not yet spoken with the venue: cli listen")
+        return Seen(ORDER_LISTENER, False, "it has not yet spoken with the venue: desk listen")
     return _aged(ORDER_LISTENER, resources, last.at, INTERVALS * last.poll_seconds, f"connections: {last.connections}")
 
 

@@ -130,7 +130,7 @@ def services(settings: Settings) -> list[Service]:
 
 def watchers(settings: Settings, desk: Mapping[str, str]) -> list[Service]:
     """What runs beside the daily DAGs: the risk worker always, the order listener where the broker has a stream."""
-    verb, found = (sys.executable, "-m", "desk.cli.app"), Resources(settings)
+    verb, found = (sys.executable, "-m", "desk"), Resources(settings)
     looks = f"Looks each {settings.risk_interval_seconds:g} s, RISK_MODE={settings.risk_mode}; without it nothing is opened"
     worker = Service(
         status.RISK_WORKER,
@@ -233,7 +233,7 @@ class Supervisor:
         seen = wait_for_sign(service, self.began, time.monotonic() + SIGN_SECONDS)
         if seen.well and seen.at is not None and seen.at >= self.began:
             return f"{name} runs", what
-        return f"[red]{name} does not run[/red]", f"{seen.says}; see {self.log_of(service)}, `cli status`"
+        return f"[red]{name} does not run[/red]", f"{seen.says}; see {self.log_of(service)}, `desk status`"
 
     def _ended(self, service: Service, end: Ended) -> None:
         """Say that a kept service has ended by itself, with what it said last; mail the first of several in a row."""

@@ -66,7 +66,7 @@ def judge(payoffs: Mapping[str, Payoff], strategy: pd.Series[str], probability: 
     strange = sorted(set(strategy) - set(payoffs))
     if strange:
         raise DataError(
-            f"The filter learnt about {', '.join(sorted(payoffs))}, not about {strange[0]}. Train anew: `cli train`."
+            f"The filter learnt about {', '.join(sorted(payoffs))}, not about {strange[0]}. Train anew: `desk train`."
         )
     parts = [payoffs[name].judge(probability[rows]).set_index(rows) for name, rows in _rows_by(strategy).items()]
     return pd.concat(parts).sort_index(ignore_index=True) if parts else next(iter(payoffs.values())).judge(probability)

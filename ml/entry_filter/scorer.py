@@ -191,7 +191,7 @@ def _require_probabilities(model: EntryFilter, judged: list[Judgement]) -> None:
     wrong = [one.probability for one in judged if not 0 <= one.probability <= 1]
     if wrong:
         raise ConfigError(
-            f"{model.name} {model.version}: expected probabilities, found {wrong[0]} on trial rows. Train anew: `cli train`."
+            f"{model.name} {model.version}: expected probabilities, found {wrong[0]} on trial rows. Train anew: `desk train`."
         )
 
 

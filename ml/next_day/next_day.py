@@ -85,7 +85,7 @@ class NextDay:
         missing = [name for name in self.features if name not in features]
         if missing:
             raise DataError(
-                f"Next day: the model needs {missing[0]!r}, which is no longer made. Train anew: `cli train-next-day`."
+                f"Next day: the model needs {missing[0]!r}, which is no longer made. Train anew: `desk train-next-day`."
             )
         X = features[list(self.features)].astype("float64")
         expected = np.asarray(self.estimator.predict(X), dtype=np.float64)

@@ -35,7 +35,7 @@ def check_dataset(dataset: pd.DataFrame, minimum: int = MIN_CANDIDATES) -> pd.Da
     missing = [name for name in (*CANDIDATES.columns, *FEATURES) if name not in dataset]
     if missing:
         raise DataError(
-            f"Training: expected candidates with features, found no column {missing[0]!r}. Run `cli featurize` first."
+            f"Training: expected candidates with features, found no column {missing[0]!r}. Run `desk featurize` first."
         )
     CANDIDATES.check(dataset.sort_values(list(CANDIDATES.key), kind="stable"))
     endless = np.isinf(inputs(dataset)).sum()

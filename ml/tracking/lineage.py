@@ -53,7 +53,7 @@ def versions() -> dict[str, str]:
 def source_of(command: str) -> dict[str, str]:
     """MLflow's tags of what started a run: the DAG run where Airflow runs the step, else the command that does the same."""
     started = dag_run()
-    return {"mlflow.source.name": started or f"cli {command}", "mlflow.source.type": "JOB" if started else "LOCAL"}
+    return {"mlflow.source.name": started or f"desk {command}", "mlflow.source.type": "JOB" if started else "LOCAL"}
 
 
 def sources(root: Path) -> list[Path]:

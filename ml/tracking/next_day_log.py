@@ -12,7 +12,7 @@ import numpy as np
 
 from core.errors import ConfigError
 from ml.estimators.models import chosen_settings
-from ml.estimators.stored_form import SklearnFlavour, read_estimator
+from ml.estimators.stored_form import SklearnFlavour, pinned, read_estimator
 from ml.next_day.next_day import BOOSTING, LIGHTGBM, NextDay, NextDayFit
 from ml.samples.dataset import inputs
 from ml.tracking.aliases import GATES, PASSED
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 KIND, RESIDUALS, SCALE, THROUGH, INPUTS = "kind", "residuals", "typical_scale", "trained_through", "inputs"
 FILES: Final = {LIGHTGBM: "model.lgb", BOOSTING: "model.skops"}
 TRUSTED_TYPES: Final = ["numpy.dtype", "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor"]
-REMEDY: Final = "`cli train-next-day`"
+REMEDY: Final = "`desk train-next-day`"
 
 
 @dataclass(frozen=True)
@@ -143,13 +143,15 @@ def _log_model(mlflow: Any, fit: NextDayFit, through: str, example: pd.DataFrame
     }
     with warnings.catch_warnings(action="ignore"):  # about versions in the environment, which the lock file fixes
         if fit.name == LIGHTGBM:
-            return str(mlflow.lightgbm.log_model(estimator.booster_, **about).model_id)
+            logged = mlflow.lightgbm.log_model(estimator.booster_, pip_requirements=pinned("lightgbm"), **about)
+            return str(logged.model_id)
         logged = mlflow.models.Model.log(
             artifact_path=None,
             flavor=SklearnFlavour,
             flavor_name="mlflow.sklearn",
             sk_model=estimator,
             skops_trusted_types=TRUSTED_TYPES,
+            pip_requirements=pinned("scikit-learn", "skops"),
             **about,
         )
     return str(logged.model_id)

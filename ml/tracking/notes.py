@@ -92,5 +92,5 @@ def _lift(metrics: Mapping[str, float]) -> str:
     found = "Lift" if low > 0 else "Loss" if high < 0 else "No lift"
     return (
         f"{found}: {mean:+.2f} points a year against no filter, 95 % interval {low:+.2f} to {high:+.2f}; flattered, for the "
-        "better of two models was chosen on the same predictions (`cli lift` chooses on the past)"
+        "better of two models was chosen on the same predictions (`desk lift` chooses on the past)"
     )

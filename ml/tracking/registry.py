@@ -106,7 +106,7 @@ class Registry:
         found = self._client.search_runs([self._experiment()], wanted, max_results=1, order_by=order)
         if not found:
             raise NoChampion(
-                f"No training of {self.model_name!r} is on record. Train first: `cli train`, or run model_training."
+                f"No training of {self.model_name!r} is on record. Train first: `desk train`, or run model_training."
             )
         parent = found[0]
         children = self._client.search_runs([self._experiment()], f"tags.mlflow.parentRunId = '{parent.info.run_id}'")
@@ -185,7 +185,7 @@ class Registry:
         """
         version = self.champion_version()
         if version is None:
-            raise NoChampion(f"No {ALIAS} of {self.model_name!r} is registered. Train one: `cli train`, or run model_training.")
+            raise NoChampion(f"No {ALIAS} of {self.model_name!r} is registered. Train one: `desk train` or model_training.")
         return self.load(version)
 
     def load(self, version: str) -> EntryFilter:
@@ -202,7 +202,7 @@ class Registry:
             if about.get(KIND) not in MODEL_FILES or {PAYOFFS, THROUGH, INPUTS} - about.keys():
                 raise ConfigError(
                     f"Version {version} of {self.model_name!r} is no model of this desk. Move its alias to another version, or "
-                    "train anew: `cli train`."
+                    "train anew: `desk train`."
                 )
             score = load_scorer(about[KIND], Path(found) / MODEL_FILES[about[KIND]])
         return EntryFilter(
@@ -318,7 +318,7 @@ def load_scorer(kind: str, path: Path) -> Callable[[pd.DataFrame], NDArray[np.fl
     ConfigError
         When the file is not of its format, or names types that are not trusted.
     """
-    estimator = read_estimator(path, TRUSTED_TYPES, "Train anew: `cli train`.")
+    estimator = read_estimator(path, TRUSTED_TYPES, "Train anew: `desk train`.")
     return BoosterScore(estimator) if kind == LIGHTGBM else EstimatorScore(estimator)
 
 

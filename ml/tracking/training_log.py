@@ -10,7 +10,6 @@ from __future__ import annotations
 import time
 import warnings
 from dataclasses import astuple, dataclass
-from importlib.metadata import version as installed
 from typing import TYPE_CHECKING, Any, Final
 
 import pandas as pd
@@ -19,7 +18,7 @@ from core.frames import FEATURES
 from ml.entry_filter.evaluate import feature_statistics, fold_table, strategy_table, thresholds_of
 from ml.entry_filter.importance import importances
 from ml.estimators.models import CONSTANT, LIGHTGBM, chosen_settings, model_digest
-from ml.estimators.stored_form import SklearnFlavour
+from ml.estimators.stored_form import SklearnFlavour, pinned
 from ml.samples.dataset import fingerprint, inputs, marked, strategies_of
 from ml.tracking.aliases import GATES, PASSED
 from ml.tracking.notes import ENTRY_FILTER, NOTE, describe, training_note
@@ -179,7 +178,7 @@ def log_model(mlflow: Any, fit: Fit, trained_through: str, example: pd.DataFrame
             logged = mlflow.lightgbm.log_model(
                 fit.estimator.booster_,
                 signature=mlflow.models.infer_signature(example, judged[:, 1]),
-                pip_requirements=_pinned("lightgbm"),
+                pip_requirements=pinned("lightgbm"),
                 **about,
             )
         else:
@@ -191,15 +190,10 @@ def log_model(mlflow: Any, fit: Fit, trained_through: str, example: pd.DataFrame
                 skops_trusted_types=TRUSTED_TYPES,
                 pyfunc_predict_fn="predict_proba",
                 signature=mlflow.models.infer_signature(example, judged),
-                pip_requirements=_pinned("scikit-learn", "skops"),
+                pip_requirements=pinned("scikit-learn", "skops"),
                 **about,
             )
     return str(logged.model_id)
-
-
-def _pinned(*packages: str) -> list[str]:
-    """Requirements of exactly what is installed."""
-    return [f"{package}=={installed(package)}" for package in packages]
 
 
 def _size(dataset: pd.DataFrame) -> dict[str, object]:

@@ -159,7 +159,7 @@ def compare_ledger(first: dt.date | None, last: dt.date | None, *, resources: Re
     equity = ledger.equity(portfolio)
     equity = equity[(equity["session"] >= pd.Timestamp(first or LONG_AGO)) & (equity["session"] <= pd.Timestamp(last or FAR))]
     if equity.empty:
-        raise DataError(f"Portfolio {portfolio!r}: no session on record from {first} to {last}. Trade first: `cli trade`.")
+        raise DataError(f"Portfolio {portfolio!r}: no session on record from {first} to {last}. Trade first: `desk trade`.")
     days = [stamp.date() for stamp in equity["session"]]
     signals = _concat([ledger.signals(day) for day in days])
     answers = _concat([ledger.predictions(day).assign(session=pd.Timestamp(day)) for day in days])

@@ -268,7 +268,7 @@ def session_inputs(vintages: BarVintages, strategies: Sequence[Strategy], model:
                 answers.append(_predictions(model, vintage.bars, vintage.vix, signals[-1][signals[-1]["entry"] != 0]))
     if not bars or all(part.empty for part in bars):
         raise DataError(
-            f"No bar from {vintages.sessions[0]:%Y-%m-%d} to {vintages.sessions[-1]:%Y-%m-%d}. Load some: `cli ingest`."
+            f"No bar from {vintages.sessions[0]:%Y-%m-%d} to {vintages.sessions[-1]:%Y-%m-%d}. Load some: `desk ingest`."
         )
     return SessionInputs(
         vintages.sessions, _by_session(bars), _by_session(signals), None if model is None else _stacked_answers(answers)

@@ -97,7 +97,7 @@ def read_vintages(bars: BarStore, first: dt.date, last: dt.date, symbols: Sequen
     vix = versions.pop(VIX, table.iloc[:0])
     missing = sorted(set(symbols) - set(versions))
     if missing:
-        raise DataError(f"No bars of {missing[0]} up to {last}. Load them: `cli ingest --full-history`.")
+        raise DataError(f"No bars of {missing[0]} up to {last}. Load them: `desk ingest --full-history`.")
     return BarVintages(sessions, decision_deadlines(sessions, name), versions, vix)
 
 

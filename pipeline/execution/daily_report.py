@@ -100,7 +100,7 @@ def evening_of(resources: Resources, session: str) -> Evening:
     equity = float(curve["equity_usd"].iloc[-1]) if len(curve) else start
     before = float(curve["equity_usd"].iloc[-2]) if len(curve) > 1 else start
     positions = _positions(account, day)
-    halted, objects = kill_switch.standing(resources), objection(resources, day)
+    halted, objects = kill_switch.halt_reason(resources), objection(resources, day)
     return Evening(
         session=session,
         opens=next_open(session).isoformat(),
@@ -217,7 +217,7 @@ def _stale(account: TradingAccount, day: dt.date) -> list[str]:
     held = {position.symbol for position in account.ledger.positions(account.portfolio)}
     return [
         f"{each.symbol} is held and has had no bar for {each.sessions} sessions, since {each.last}: delisted, renamed or not "
-        "loaded. No rule sells it. Load its bars, or settle it at the broker and run `cli reconcile`."
+        "loaded. No rule sells it. Load its bars, or settle it at the broker and run `desk reconcile`."
         for each in valuation.stale_positions(account.bars, held, day)
     ]
 

@@ -40,8 +40,8 @@ from pipeline.execution.step_results import (
 )
 from pipeline.research.portfolio import objection
 from pipeline.resources import Resources, live
-from pipeline.risk.pre_send import gate_of
-from pipeline.risk.review import check_risk
+from pipeline.risk.pre_send import pre_send_checks
+from pipeline.risk.review import RiskReview
 from pipeline.signals import signals_of
 from pipeline.training.ab_assignment import decided_by_arms
 from storage.locks import executor_lock
@@ -206,7 +206,7 @@ def _order_checks(resources: Resources, rules: RerunRules, standing: tuple[Order
         partial(check_decided_once, standing=standing),
         partial(check_in_time, rules=rules),
         partial(check_validation, objection=partial(objection, resources), alerts=alerts),
-        partial(check_risk, resources=resources),
+        RiskReview.of(resources),
         partial(check_venue_grid, account=resources.account, close_at=resources.close_at),
         partial(check_evidence, ledger=ledger, alerts=alerts),
     )
@@ -215,7 +215,7 @@ def _order_checks(resources: Resources, rules: RerunRules, standing: tuple[Order
 def _send(resources: Resources, lock: ExecutorLock, intents: Sequence[OrderIntent]) -> dict[str, OrderState]:
     """Write the orders down and send them, each after the pre-send check; return their states."""
     account = resources.account
-    pre_send = gate_of(resources, lock)
+    pre_send = pre_send_checks(lock, resources=resources)
     return send(account.ledger, account.broker, intents, pre_send=pre_send, patience=account.patience)
 
 

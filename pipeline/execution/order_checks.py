@@ -1,7 +1,7 @@
 """The checks of decided orders that need the ledger, the venue or the clock; each is a `trading.order_check.OrderCheck`.
 
 What is decided is fractional. A venue that takes whole shares, or one with a smallest order, gets less and never more. The
-check against the risk rules is `pipeline.risk.review.check_risk`.
+check against the risk rules is `pipeline.risk.review.RiskReview`.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import structlog
 
 from core.errors import UnknownSymbol
 from core.models import Leg, Origin, Refused
-from pipeline.risk.pre_send import event
+from pipeline.risk.objection import risk_event
 from storage.trading.evidence import REMEDIES
 from trading.decide import Refusal
 
@@ -108,7 +108,7 @@ def check_venue_grid(
         if reason is None:
             kept.append(sized)
         else:
-            account.ledger.save_risk_events([event(order, reason, {"says": words, "decided": float(order.quantity)})])
+            account.ledger.save_risk_events([risk_event(order, reason, {"says": words, "decided": float(order.quantity)})])
             refused.append(_refusal(context, order, reason))
     return tuple(kept), refused
 

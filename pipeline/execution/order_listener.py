@@ -135,7 +135,7 @@ def _await_resume(halts: Halts, portfolio: str, over: threading.Event) -> None:
     """Wait while a listener's halt stands: to listen again would find the same, and halt and mail anew."""
     halt = halted_by_listener(halts, portfolio)
     if halt is not None:
-        log.warning("listener_waits", reason=halt.reason, remedy="cli resume --reason ...")
+        log.warning("listener_waits", reason=halt.reason, remedy="desk resume --reason ...")
     while halt is not None and not over.wait(RESUME_POLL_SECONDS):
         halt = halted_by_listener(halts, portfolio)
 

@@ -19,8 +19,8 @@ from core.models import FINAL, SENT, OrderState
 from core.sessions import calendar_name, close_of, is_session, open_of
 from pipeline import sessions
 from pipeline.resources import Resources, live
-from pipeline.risk import exit_orders
-from pipeline.risk.pre_send import gate_of
+from pipeline.risk.exit_orders import WATCH, ExitOrders, working_exits
+from pipeline.risk.pre_send import pre_send_checks
 from storage.locks import executor_lock
 from trading.brokers.children import KINDS
 from trading.brokers.intake import collect
@@ -154,9 +154,9 @@ def check_positions(*, resources: Resources | None = None, prices: Prices | None
             clock=resources.clock,
             alerts=resources.alerts,
             last_close=resources.last_close,
-            pre_send=gate_of(resources, lock),
-            working_exits=partial(exit_orders.working, resources),
-            exit_of=partial(exit_orders.exit_of, resources, arm=exit_orders.WATCH),
+            pre_send=pre_send_checks(lock, resources=resources),
+            working_exits=partial(working_exits, resources.ledger, settings.portfolio),
+            exit_of=partial(ExitOrders.of(resources).exit_for, arm=WATCH),
         )
         _Watch(parts, done).run()
     log.info("watched", **done.as_dict())
@@ -249,7 +249,7 @@ class _Watch:
 
     def _judge(self, position: Position, standing: OrderIntent | None, seen: PriceSeen | None) -> None:
         """Sell what has reached a barrier, and go on with an exit of the watch's own whatever the price says now."""
-        if standing is not None and standing.arm.startswith(exit_orders.WATCH):
+        if standing is not None and standing.arm.startswith(WATCH):
             self._send(position, standing, f"its exit {standing.client_order_id} goes on")
             return
         now, bounds = self.parts.clock(), self.parts.bounds

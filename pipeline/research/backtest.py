@@ -210,7 +210,7 @@ def warm_up(session: str, strategy: Strategy | None, *, resources: Resources | N
     if not long:
         raise DataError(
             f"Warm-up: expected a symbol with more than {2 * WARM_UP_SKIP} bars, found none."
-            " Load more: `cli ingest --full-history`."
+            " Load more: `desk ingest --full-history`."
         )
     each = [needed(_computation(strategy), frame) for frame in long]
     return {column: max(found[column] for found in each) for column in each[0]}

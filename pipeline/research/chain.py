@@ -62,7 +62,7 @@ def plan(
     if len(sessions) <= 2 * holdout_sessions:
         raise ConfigError(
             f"Held-out sessions: expected less than half of the {len(sessions)} stored up to {session}, found"
-            f" {holdout_sessions}. Ask for fewer with --holdout-sessions, or load more: `cli ingest --full-history`."
+            f" {holdout_sessions}. Ask for fewer with --holdout-sessions, or load more: `desk ingest --full-history`."
         )
     split = pd.Timestamp(sessions[-holdout_sessions - 1]).date().isoformat()
     return Plan(session, split, names, wanted, vix_gate)

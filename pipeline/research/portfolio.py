@@ -94,7 +94,7 @@ def ranked(
     resources = resources or live()
     swept = resources.trials.swept(FIGURES, dt.date.fromisoformat(session))
     if swept.empty:
-        raise DataError(f"Ranking: expected a sweep up to {session}, found none. Run one: `cli sweep --session {session}`.")
+        raise DataError(f"Ranking: expected a sweep up to {session}, found none. Run one: `desk sweep --session {session}`.")
     named = swept.assign(
         strategy=[params.get(NAMED, rule) for rule, params in zip(swept["strategy"], swept["params"], strict=True)]
     )
@@ -252,7 +252,7 @@ def examine(session: str, *, resources: Resources | None = None) -> tuple[int, R
     resources = resources or live()
     stored = stored_portfolio(resources, dt.date.fromisoformat(session))
     if stored is None:
-        raise DataError(f"Validation: expected a portfolio stored up to {session}, found none. Make one: `cli allocate`.")
+        raise DataError(f"Validation: expected a portfolio stored up to {session}, found none. Make one: `desk allocate`.")
     members = [(member_of(member), float(member["usd"])) for member in stored.members]
     results = replay(resources, [each for each, _ in members], session)
     returns = returns_of({name: result.equity for name, result in results.items()})
@@ -276,7 +276,7 @@ def objection(resources: Resources, day: dt.date) -> str | None:
     if stored is None:
         return None
     last = latest_validation(resources.engine, stored.id, by=day)
-    remedy = "Run `cli validate-risk` and read its report, or take the portfolio back with `cli validate-risk --withdraw`."
+    remedy = "Run `desk validate-risk` and read its report, or take the portfolio back with `desk validate-risk --withdraw`."
     if last is None:
         return f"Portfolio {stored.id} was never validated. {remedy}"
     if last.status == "FAIL":

@@ -1,1 +1,1 @@
-"""What protects the portfolio: kill switch, monitor, guards, exits."""
+"""Protection of the portfolio: kill switch, risk monitor, review of decided orders, pre-send checks, exits for risk."""

@@ -1,7 +1,7 @@
-"""Selling everything: open orders are cancelled first, then every position gets its exit. It judges no risk.
+"""Sell everything: cancel the open orders first, then order the exit of every position. It evaluates no risk.
 
-It may be called again until nothing is left: an exit that is on its way is not sent twice, one that failed is followed by
-another under a new id. Whoever calls it holds the executor's lock and has halted the desk, so that nothing is opened meanwhile.
+It may be called again until nothing is held: a working exit is not sent twice, one that failed is followed by another under a
+new id. The caller holds the executor's lock and has halted the desk, so that nothing is opened meanwhile.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import structlog
 
 from core.models import FINAL, OrderState
 from pipeline.resources import Resources, live
-from pipeline.risk import exit_orders
+from pipeline.risk.exit_orders import FLATTEN, ExitOrders, working_exits
 from trading.brokers.intake import collect
 from trading.brokers.placing import cancel, place
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from core.models import OrderIntent, Position
-    from trading.brokers.placing import Patience
+    from pipeline.accounts.trading_account import TradingAccount
 
 log = structlog.get_logger()
 LOOK_BACK = dt.timedelta(days=7)
@@ -30,7 +30,17 @@ LOOK_BACK = dt.timedelta(days=7)
 
 @dataclass(frozen=True)
 class Flattening:
-    """What was done: ids of orders cancelled or being cancelled, of exits on their way, and the positions still held."""
+    """Result of one attempt to sell everything.
+
+    Attributes
+    ----------
+    cancelled
+        Ids of orders cancelled or being cancelled.
+    exits
+        Ids of working exits.
+    left
+        Positions still held.
+    """
 
     cancelled: tuple[str, ...]
     exits: tuple[str, ...]
@@ -38,12 +48,17 @@ class Flattening:
 
     @property
     def flat(self) -> bool:
-        """Whether nothing is held any more."""
+        """True once nothing is held."""
         return not self.left
 
 
 def flatten(reason: str, *, day: dt.date | None = None, resources: Resources | None = None) -> Flattening:
-    """Cancel every open order of the portfolio, then order the exit of every position.
+    """Flatten the desk's portfolio; see `flatten_account`."""
+    return flatten_account(ExitOrders.of(resources or live()), reason, day=day)
+
+
+def flatten_account(exit_orders: ExitOrders, reason: str, *, day: dt.date | None = None) -> Flattening:
+    """Cancel every open order of the account, then order the exit of every position.
 
     Parameters
     ----------
@@ -55,37 +70,38 @@ def flatten(reason: str, *, day: dt.date | None = None, resources: Resources | N
     core.errors.RetryLater
         When the broker does not answer: call again.
     """
-    resources = resources or live()
-    portfolio, patience = resources.settings.portfolio, resources.patience
-    cancelled = tuple(_cancel_all(resources, reason, patience))
-    collect(resources.ledger, resources.broker, portfolio, resources.clock() - LOOK_BACK)
-    orders = [order for each in resources.ledger.positions(portfolio) if (order := _exit(resources, each, day)) is not None]
-    states = place(resources.ledger, resources.broker, orders, patience=patience)
-    collect(resources.ledger, resources.broker, portfolio, resources.clock() - LOOK_BACK)
-    done = Flattening(cancelled, tuple(states), tuple(resources.ledger.positions(portfolio)))
+    account = exit_orders.account
+    ledger, broker, portfolio = account.ledger, account.broker, account.portfolio
+    cancelled = tuple(_cancel_all(account, reason))
+    collect(ledger, broker, portfolio, exit_orders.clock() - LOOK_BACK)
+    orders = [order for each in ledger.positions(portfolio) if (order := _exit_for(exit_orders, each, day)) is not None]
+    states = place(ledger, broker, orders, patience=account.patience)
+    collect(ledger, broker, portfolio, exit_orders.clock() - LOOK_BACK)
+    done = Flattening(cancelled, tuple(states), tuple(ledger.positions(portfolio)))
     log.warning("flattened", reason=reason, cancelled=cancelled, exits=done.exits, left=len(done.left))
     return done
 
 
-def _cancel_all(resources: Resources, reason: str, patience: Patience) -> Iterator[str]:
-    """Cancel what the book has open, and what rests at the venue without the book: brackets' children.
+def _cancel_all(account: TradingAccount, reason: str) -> Iterator[str]:
+    """Cancel the open orders of the ledger, and those of the venue that the ledger lacks: brackets' children.
 
-    Exits with an arm go on: they sell at once what the strategy's own may sell at a later open.
+    Exits with an arm continue: they sell at once what the strategy's own may sell at a later open.
     """
-    kept = set()
-    for order, _ in resources.ledger.open_orders(resources.settings.portfolio):
+    continuing, patience = set(), account.patience
+    for order, _ in account.ledger.open_orders(account.portfolio):
         if not order.by_strategy:
-            kept.add(order.client_order_id)
+            continuing.add(order.client_order_id)
             continue
-        cancel(resources.ledger, resources.broker, order.client_order_id, reason, patience=patience)
+        cancel(account.ledger, account.broker, order.client_order_id, reason, patience=patience)
         yield order.client_order_id
-    for view in patience.retrying()(resources.broker.open_orders):
-        if view.client_order_id not in kept and view.state not in {*FINAL, OrderState.CANCEL_PENDING}:
-            patience.retrying()(resources.broker.cancel, view.client_order_id)
+    for view in patience.retrying()(account.broker.open_orders):
+        if view.client_order_id not in continuing and view.state not in {*FINAL, OrderState.CANCEL_PENDING}:
+            patience.retrying()(account.broker.cancel, view.client_order_id)
             yield view.client_order_id
 
 
-def _exit(resources: Resources, position: Position, day: dt.date | None) -> OrderIntent | None:
-    """The exit of a position: one with an arm that is on its way, whatever session it was for, else a new one."""
-    order, _ = exit_orders.working(resources).get((position.strategy, position.symbol), (None, None))
-    return order if order is not None and order.arm else exit_orders.exit_of(resources, position, exit_orders.FLATTEN, day)
+def _exit_for(exit_orders: ExitOrders, position: Position, day: dt.date | None) -> OrderIntent | None:
+    """Return the exit of a position: a working one with an arm, for whatever session, else a new one."""
+    account = exit_orders.account
+    order, _ = working_exits(account.ledger, account.portfolio).get((position.strategy, position.symbol), (None, None))
+    return order if order is not None and order.arm else exit_orders.exit_for(position, FLATTEN, day)

@@ -1,116 +1,169 @@
-"""Check every order right before it is sent: the lock, the deadline, and risk.
+"""Pre-send checks: every order passes them right before it is sent.
 
 Exits pass, because they only reduce; `HALT_BLOCKS_EXITS=1` holds them too while the desk is halted.
 """
 
 from __future__ import annotations
 
-from functools import partial
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
 
 from core.models import Leg
 from core.sessions import calendar_name, open_of
-from pipeline.risk import kill_switch
-from pipeline.risk.venue_clock import CALENDAR, CLOCK, VenueTime
+from pipeline.resources import Resources, live
+from pipeline.risk.kill_switch import KillSwitch
+from pipeline.risk.objection import Objection, risk_event
+from pipeline.risk.venue_clock import CalendarCheck, ClockCheck, VenueClock
 
 if TYPE_CHECKING:
+    import datetime as dt
     from collections.abc import Callable
 
     from core.models import OrderIntent
-    from pipeline.resources import Resources
     from storage.locks import ExecutorLock
-
-    Check = Callable[[OrderIntent], str | None]
+    from storage.trading.guard_findings import GuardFindings
+    from storage.trading.heartbeats import Heartbeats
+    from storage.trading.ledger import Ledger
 
 KILL_SWITCH, HEARTBEAT, DATA_GUARD = "kill_switch", "heartbeat", "data_guard"
-Refused = tuple[str, dict[str, Any]]  # why, and the numbers
 
 
-def gate(resources: Resources) -> Callable[[OrderIntent], str | None]:
-    """Why an order must not be sent now, None when it may; a refusal leaves its row in `trading.risk_events`.
+class PreSendRule(Protocol):
+    """One rule that an order must pass right before it is sent."""
 
-    One gate serves one run: the broker's clock and calendar are asked for its first entry alone, everything else each time.
+    @property
+    def rule(self) -> str:
+        """Name of the rule, the reason of its rows in `trading.risk_events`."""
+        ...
+
+    def check(self, order: OrderIntent) -> Objection | None:
+        """Return the objection to sending the order now; None when it passes."""
+        ...
+
+
+@dataclass(frozen=True)
+class KillSwitchCheck:
+    """Refuse orders of a halted portfolio; exits only when `blocks_exits`."""
+
+    switch: KillSwitch
+    blocks_exits: bool
+    rule: str = KILL_SWITCH
+
+    def check(self, order: OrderIntent) -> Objection | None:
+        """Read both switches."""
+        if order.leg is Leg.EXIT and not self.blocks_exits:
+            return None
+        reason = self.switch.halt_reason()
+        return None if reason is None else Objection(reason)
+
+
+@dataclass(frozen=True)
+class HeartbeatCheck:
+    """Refuse entries while the risk worker does not watch the portfolio; `max_age_seconds` None refuses none."""
+
+    heartbeats: Heartbeats
+    clock: Callable[[], dt.datetime]
+    max_age_seconds: float | None
+    rule: str = HEARTBEAT
+
+    def check(self, order: OrderIntent) -> Objection | None:
+        """Compare the age of the newest heartbeat with the limit."""
+        limit = self.max_age_seconds
+        if order.leg is Leg.EXIT or limit is None:
+            return None
+        last = self.heartbeats.last(order.portfolio)
+        age = None if last is None else (self.clock() - last.at).total_seconds()
+        if age is not None and age <= limit:
+            return None
+        seen = "no heartbeat" if age is None else f"the last heartbeat {age:.0f} s ago"
+        details = {"limit_seconds": limit, "found_seconds": age}
+        return Objection(f"expected the risk worker within {limit:g} s, found {seen}", details)
+
+
+@dataclass(frozen=True)
+class DataGuardCheck:
+    """Refuse entries in a symbol whose bars or quote data-guard has blocked at the decision session."""
+
+    findings: GuardFindings
+    rule: str = DATA_GUARD
+
+    def check(self, order: OrderIntent) -> Objection | None:
+        """Read the newest findings of the symbol."""
+        findings = None if order.leg is Leg.EXIT else self.findings.blocking(order.decision_session, order.symbol)
+        if findings is None:
+            return None
+        return Objection(f"{order.symbol} is in doubt: {', '.join(each['rule'] for each in findings)}", {"findings": findings})
+
+
+@dataclass(frozen=True)
+class RiskChecks:
+    """The checks of risk, in their order; a refusal is stored in `trading.risk_events`.
+
+    One object serves one run: the broker's clock and calendar are read for its first entry alone, everything else each time.
     """
-    time = VenueTime(resources)
-    checks: dict[str, Callable[[OrderIntent], Refused | None]] = {
-        KILL_SWITCH: partial(_kill_switch, resources),
-        HEARTBEAT: partial(_heartbeat, resources),
-        CLOCK: time.clock,
-        CALENDAR: time.calendar,
-        DATA_GUARD: partial(_data_guard, resources),
-    }
 
-    def ask(order: OrderIntent) -> str | None:
-        for rule, check in checks.items():
-            refused = check(order)
-            if refused is not None:
-                reason, details = refused
-                resources.ledger.save_risk_events([event(order, rule, {"says": reason, **details})])
-                return f"{rule}: {reason}"
+    checks: tuple[PreSendRule, ...]
+    ledger: Ledger
+
+    def __call__(self, order: OrderIntent) -> str | None:
+        """Return the reason why the order must not be sent now; None when it may."""
+        for each in self.checks:
+            objection = each.check(order)
+            if objection is not None:
+                row = risk_event(order, each.rule, {"says": objection.reason, **objection.details})
+                self.ledger.save_risk_events([row])
+                return f"{each.rule}: {objection.reason}"
         return None
 
-    return ask
 
+@dataclass(frozen=True)
+class PreSendChecks:
+    """Everything that an order must pass: the executor's lock, risk, and the deadline of entries.
 
-def event(order: OrderIntent, rule: str, details: dict[str, Any]) -> dict[str, Any]:
-    """The row of a refusal."""
-    return {
-        "portfolio": order.portfolio,
-        "strategy": order.strategy,
-        "symbol": order.symbol,
-        "session": order.decision_session,
-        "reason": rule,
-        "details": details,
-    }
-
-
-def _kill_switch(resources: Resources, order: OrderIntent) -> Refused | None:
-    if order.leg is Leg.EXIT and not resources.settings.halt_blocks_exits:
-        return None
-    reason = kill_switch.standing(resources)
-    return None if reason is None else (reason, {})
-
-
-def _heartbeat(resources: Resources, order: OrderIntent) -> Refused | None:
-    """Nobody watches the portfolio: open nothing."""
-    most = resources.settings.heartbeat_max_age_seconds
-    if order.leg is Leg.EXIT or most is None:
-        return None
-    last = resources.heartbeats.last(order.portfolio)
-    age = None if last is None else (resources.clock() - last.at).total_seconds()
-    if age is not None and age <= most:
-        return None
-    seen = "no heartbeat" if age is None else f"the last heartbeat {age:.0f} s ago"
-    return f"expected the risk worker within {most:g} s, found {seen}", {"limit_seconds": most, "found_seconds": age}
-
-
-def _data_guard(resources: Resources, order: OrderIntent) -> Refused | None:
-    """The bars the order was decided on, or the symbol's quote, are in doubt."""
-    findings = None if order.leg is Leg.EXIT else resources.guard_findings.blocking(order.decision_session, order.symbol)
-    if findings is None:
-        return None
-    return f"{order.symbol} is in doubt: {', '.join(each['rule'] for each in findings)}", {"findings": findings}
-
-
-def gate_of(resources: Resources, lock: ExecutorLock) -> Check:
-    """Why an order must not go out now, or None. No deadline and no limit holds an exit back.
-
-    Raises
-    ------
-    core.errors.ExecutorBusy
-        When the portfolio's lock was lost.
+    No deadline and no limit holds an exit back.
     """
-    rules: tuple[Check, ...] = (gate(resources), lambda order: _late(resources, order))
 
-    def check(order: OrderIntent) -> str | None:
-        lock.require()
-        return next((reason for rule in rules if (reason := rule(order)) is not None), None)
+    lock: ExecutorLock
+    risk: RiskChecks
+    clock: Callable[[], dt.datetime]
+    historical: bool
 
-    return check
+    def __call__(self, order: OrderIntent) -> str | None:
+        """Return the reason why the order must not be sent now; None when it may.
+
+        Raises
+        ------
+        core.errors.ExecutorBusy
+            When the portfolio's lock was lost.
+        """
+        self.lock.require()
+        return self.risk(order) or self._too_late(order)
+
+    def _too_late(self, order: OrderIntent) -> str | None:
+        """Return the objection to an entry after the open of its session; a finished history has no present."""
+        if order.leg is Leg.EXIT or self.historical or self.clock() < open_of(order.session, calendar_name(order.symbol)):
+            return None
+        return f"the open of {order.session} has passed"
 
 
-def _late(resources: Resources, order: OrderIntent) -> str | None:
-    """An entry is for the open of its session, and is not sent after it."""
-    if order.leg is Leg.EXIT or resources.historical or resources.clock() < open_of(order.session, calendar_name(order.symbol)):
-        return None
-    return f"the open of {order.session} has passed"
+def risk_checks(*, resources: Resources | None = None) -> RiskChecks:
+    """Build the checks of risk for one run."""
+    resources = resources or live()
+    settings = resources.settings
+    venue = VenueClock.of(resources)
+    return RiskChecks(
+        (
+            KillSwitchCheck(KillSwitch.of(resources), settings.halt_blocks_exits),
+            HeartbeatCheck(resources.heartbeats, resources.clock, settings.heartbeat_max_age_seconds),
+            ClockCheck(venue),
+            CalendarCheck(venue),
+            DataGuardCheck(resources.guard_findings),
+        ),
+        resources.ledger,
+    )
+
+
+def pre_send_checks(lock: ExecutorLock, *, resources: Resources | None = None) -> PreSendChecks:
+    """Build everything that the orders of one run must pass, under the portfolio's lock."""
+    resources = resources or live()
+    return PreSendChecks(lock, risk_checks(resources=resources), resources.clock, resources.historical)

@@ -1,4 +1,4 @@
-"""The risk manager's look at a day's orders, before they are written down. Owns what the rules are fed with, and their rows.
+"""Review a day's orders before they are recorded: build the inputs of the risk rules and store their findings.
 
 Returns, volumes and prices are those of the bars up to the session; equity, positions and orders are the ledger's.
 """
@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import datetime as dt
 import math
-from dataclasses import replace
-from typing import TYPE_CHECKING
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Self
 
 import structlog
 
@@ -16,61 +16,214 @@ from core.models import Leg
 from core.sessions import calendar_name, sessions_between
 from pipeline.accounts import valuation
 from pipeline.accounts.valuation import cash_usd, initial_equity_usd
-from pipeline.risk import kill_switch, monitor
-from pipeline.risk.data_guard import guard
-from pipeline.risk.flatten import flatten
-from pipeline.risk.pre_send import event
+from pipeline.risk.data_guard import DataGuard
+from pipeline.risk.exit_orders import ExitOrders
+from pipeline.risk.flatten import flatten_account
+from pipeline.risk.kill_switch import DAILY_TRADE, KillSwitch
+from pipeline.risk.monitor import CALENDAR_DAYS_PER_SESSION, DRAWDOWN, ENFORCE, PeakEquity, RiskLimits
+from pipeline.risk.objection import risk_event
 from pipeline.signals import joint_name
 from trading.decide import Refusal
 from trading.drawdown import Level, drawdown_pct
-from trading.portfolio import account, trades_of
+from trading.portfolio import account as value_account
+from trading.portfolio import trades_of
 from trading.risk_manager import RiskManager, RiskRules, Situation, lines_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
-    from typing import Any
 
     import pandas as pd
 
-    from core.models import OrderIntent, Position
+    from core.models import OrderIntent
+    from core.settings import Settings
+    from monitoring.alerts import Alerts
+    from pipeline.accounts.trading_account import TradingAccount
     from pipeline.resources import Resources
-    from trading.order_check import OrderContext
+    from storage.trading.ledger import Ledger
+    from trading.drawdown import DrawdownLimits
+    from trading.order_check import Intents, OrderContext
+    from trading.risk import Limits
 
 log = structlog.get_logger()
-Orders = tuple["OrderIntent", ...]
 
 
-def check_risk(context: OrderContext, intents: Orders, *, resources: Resources) -> tuple[Orders, list[Refusal]]:
-    """Check orders against the drawdown limits and the risk rules, a `trading.order_check.OrderCheck`.
+@dataclass(frozen=True)
+class DrawdownBreach:
+    """A drawdown that has reached the limit at which everything is sold."""
 
-    New entries may become smaller or be refused, one refusal a symbol and rule; the rows with the numbers are stored. Orders on
-    record pass as they are. A drawdown that halts sells everything, and nothing passes.
+    limit_pct: float
+    found_pct: float
+    equity_usd: float
+    peak_usd: float
+
+
+@dataclass(frozen=True)
+class MarketInputs:
+    """Bars and newest closes of every symbol held, ordered or decided."""
+
+    bars: pd.DataFrame
+    prices: Mapping[str, float]
+
+
+@dataclass(frozen=True)
+class DrawdownReview:
+    """Compares the equity at a close with its peak; alerts, and sells everything where RISK_MODE=enforce."""
+
+    account: TradingAccount
+    strategy: str
+    limits: DrawdownLimits
+    peak: PeakEquity
+    mode: str
+    switch: KillSwitch
+    exits: ExitOrders
+    alerts: Alerts
+
+    @classmethod
+    def of(cls, resources: Resources) -> Self:
+        """Build from the desk's account and limits."""
+        return cls(
+            account=resources.account,
+            strategy=joint_name(resources.strategies),
+            limits=RiskLimits.of(resources).drawdown,
+            peak=PeakEquity.of(resources),
+            mode=resources.settings.risk_mode,
+            switch=KillSwitch.of(resources),
+            exits=ExitOrders.of(resources),
+            alerts=resources.alerts,
+        )
+
+    def check(self, day: dt.date, equity_usd: float) -> DrawdownBreach | None:
+        """Mail a drawdown that has reached a limit since the last close, once; return the breach that must be sold for.
+
+        A row of the portfolio, without a symbol, records that it was mailed.
+        """
+        peak, portfolio = max(self.peak.value_usd(), equity_usd), self.account.portfolio
+        level = self.limits.level(equity_usd, peak)
+        if level is Level.OK:
+            return None
+        breach = DrawdownBreach(self.limits.halt_pct, drawdown_pct(equity_usd, peak), equity_usd, peak)
+        row = {"portfolio": portfolio, "strategy": self.strategy, "symbol": "", "session": day}
+        row |= {"reason": f"drawdown_{level}", "details": asdict(breach)}
+        if self._is_new(day, level, peak) and self.account.ledger.save_risk_events([row]):
+            self.alerts.send(
+                f"{portfolio} is {breach.found_pct:.2f} % under its peak at the close of {day}",
+                f"Equity ${equity_usd:,.2f}, peak ${peak:,.2f}. Breach at {breach.limit_pct:g} %, RISK_MODE={self.mode}.",
+                "critical" if level is Level.HALT else "warning",
+            )
+        return breach if level is Level.HALT and self.mode == ENFORCE else None
+
+    def sell(self, day: dt.date, breach: DrawdownBreach, intents: Intents, entries: Sequence[OrderIntent]) -> list[Refusal]:
+        """Halt, cancel and flatten; drop the day's orders, and return a refusal of each new entry."""
+        reason = f"drawdown {breach.found_pct:.2f} % at the close of {day} (limit {breach.limit_pct:g} %)"
+        if self.switch.halt_reason() is None:
+            self.switch.halt(reason, DAILY_TRADE)
+        flatten_account(self.exits, reason, day=day)
+        self.account.ledger.save_risk_events([risk_event(order, DRAWDOWN, asdict(breach)) for order in entries])
+        log.warning("day_not_traded", session=str(day), reason=reason, dropped=len(intents))
+        return [Refusal(order.strategy, order.symbol, day, DRAWDOWN) for order in entries]
+
+    def _is_new(self, day: dt.date, level: Level, peak_usd: float) -> bool:
+        """Return True unless the close before the session was at the same level."""
+        closes = self.account.ledger.equity(self.account.portfolio)
+        closes = closes[closes["session"].dt.date < day]
+        return closes.empty or self.limits.level(float(closes["equity_usd"].iloc[-1]), peak_usd) is not level
+
+
+@dataclass(frozen=True)
+class RiskReview:
+    """Checks a day's orders against drawdown, data-guard and the risk rules: a `trading.order_check.OrderCheck`.
+
+    Attributes
+    ----------
+    data_guard
+        None while DATA_GUARD=off.
+    strict
+        Warnings of data-guard block too.
     """
-    day, known = context.session, context.on_record
-    orders = [order for order, _ in resources.ledger.open_orders(resources.settings.portfolio)]
-    positions = resources.ledger.positions(resources.settings.portfolio)
-    symbols = {each.symbol for each in (*orders, *intents)} | {position.symbol for position in positions}
-    bars, prices = _bars(resources, day, symbols), valuation.closing_prices(resources.bars, symbols, day)
-    before = [order for order in orders if order.decision_session < day]
-    equity = account(cash_usd(resources.account), positions, before, prices).equity_usd
-    sunk = _drawdown(resources, day, equity)
-    new = context.new_entries(intents)
-    if sunk is not None:
-        return _sold(resources, day, intents, new, sunk)
-    guard(resources, day, {order.symbol for order in new})
-    situation = _situation(resources, day, positions, orders, intents, known, bars, prices, equity)
-    said = manager_of(resources).review(
-        [order for order in intents if context.is_new(order)], situation, first=_first(resources, day)
-    )
-    resources.ledger.save_risk_events([event(each.order, each.rule, each.details()) for each in said.findings])
-    going = {order.client_order_id: order for order in said.orders}
-    kept = tuple(going.get(order.client_order_id, order) for order in intents if order.client_order_id in known | set(going))
-    return kept, [Refusal(each.order.strategy, each.order.symbol, day, each.rule) for each in said.findings if each.refused]
+
+    account: TradingAccount
+    rules: RiskManager
+    drawdown: DrawdownReview
+    data_guard: DataGuard | None
+    strict: bool
+    correlation_sessions: int
+    volume_sessions: int
+    cools_down: bool
+
+    @classmethod
+    def of(cls, resources: Resources) -> Self:
+        """Build from the desk's account, limits and rules."""
+        settings = resources.settings
+        return cls(
+            account=resources.account,
+            rules=risk_manager(settings, resources.limits),
+            drawdown=DrawdownReview.of(resources),
+            data_guard=None if settings.data_guard == "off" else DataGuard.of(resources),
+            strict=settings.data_guard == "strict",
+            correlation_sessions=settings.risk_correlation_sessions,
+            volume_sessions=settings.risk_volume_sessions,
+            cools_down=settings.risk_cool_down_sessions is not None,
+        )
+
+    def __call__(self, context: OrderContext, intents: Intents) -> tuple[Intents, list[Refusal]]:
+        """Check the orders decided at a session; orders on record pass as they are.
+
+        New entries may become smaller or be refused, one refusal a symbol and rule; the rows with the numbers are stored. After
+        a drawdown that sells everything nothing passes.
+        """
+        day = context.session
+        ledger, portfolio = self.account.ledger, self.account.portfolio
+        orders = [order for order, _ in ledger.open_orders(portfolio)]
+        positions = ledger.positions(portfolio)
+        symbols = {each.symbol for each in (*orders, *intents)} | {position.symbol for position in positions}
+        market = self._market(day, symbols)
+        before = [order for order in orders if order.decision_session < day]
+        equity = value_account(cash_usd(self.account), positions, before, market.prices).equity_usd
+        entries = context.new_entries(intents)
+        breach = self.drawdown.check(day, equity)
+        if breach is not None:
+            return (), self.drawdown.sell(day, breach, intents, entries)
+        if self.data_guard is not None and entries:
+            self.data_guard.check(day, {order.symbol for order in entries}, strict=self.strict)
+        ordered = [*orders, *(each for each in intents if not context.is_new(each))]
+        session = max((order.session for order in intents), default=day)
+        situation = Situation(
+            equity_usd=equity,
+            base_usd=initial_equity_usd(self.account),
+            prices=market.prices,
+            lines=lines_of(positions, {order.client_order_id: order for order in ordered}.values(), market.prices),
+            entries=entries_on_record(ledger, portfolio, day, session),
+            returns=self._returns(market.bars),
+            volume=self._mean_volume(market.bars),
+            sessions_since_loss=sessions_since_loss(ledger, portfolio, day) if self.cools_down else {},
+        )
+        new = [order for order in intents if context.is_new(order)]
+        reviewed = self.rules.review(new, situation, first=ranking(ledger, day))
+        ledger.save_risk_events([risk_event(each.order, each.rule, each.details()) for each in reviewed.findings])
+        passed = {order.client_order_id: order for order in reviewed.orders}
+        going = {*context.on_record, *passed}
+        kept = tuple(passed.get(each.client_order_id, each) for each in intents if each.client_order_id in going)
+        refused = [each for each in reviewed.findings if each.refused]
+        return kept, [Refusal(each.order.strategy, each.order.symbol, day, each.rule) for each in refused]
+
+    def _market(self, day: dt.date, symbols: set[str]) -> MarketInputs:
+        """Read bars up to the session, as many as the longest window of a rule needs, and the newest closes."""
+        sessions = max(self.correlation_sessions, self.volume_sessions)
+        days = int(sessions * CALENDAR_DAYS_PER_SESSION) + 10
+        bars = self.account.bars.read(sorted(symbols), start=day - dt.timedelta(days=days), end=day)
+        return MarketInputs(bars, valuation.closing_prices(self.account.bars, symbols, day))
+
+    def _returns(self, bars: pd.DataFrame) -> pd.DataFrame:
+        closes = bars.pivot(index="session", columns="symbol", values="close")
+        return closes.pct_change(fill_method=None).tail(self.correlation_sessions)
+
+    def _mean_volume(self, bars: pd.DataFrame) -> dict[str, float]:
+        recent = bars.groupby("symbol").tail(self.volume_sessions)
+        return {str(symbol): float(shares) for symbol, shares in recent.groupby("symbol")["volume"].mean().items()}
 
 
-def manager_of(resources: Resources) -> RiskManager:
-    """The risk manager of the settings."""
-    settings = resources.settings
+def risk_manager(settings: Settings, limits: Limits) -> RiskManager:
+    """Build the risk manager of the settings."""
     rules = RiskRules(
         max_symbol_pct=settings.risk_max_symbol_pct,
         max_net_pct=settings.risk_max_net_pct,
@@ -81,90 +234,19 @@ def manager_of(resources: Resources) -> RiskManager:
         scale_low_pct=settings.risk_scale_low_pct,
         scale_high_pct=settings.risk_scale_high_pct,
     )
-    return RiskManager(resources.limits, rules)
+    return RiskManager(limits, rules)
 
 
-def _drawdown(resources: Resources, day: dt.date, equity_usd: float) -> dict[str, Any] | None:
-    """Mail a drawdown that has reached a limit since the last close, once; its numbers when RISK_MODE=enforce must sell for it.
-
-    A row of the portfolio, without a symbol, says that it was mailed.
-    """
-    peak, limits = max(monitor.peak_usd(resources), equity_usd), monitor.limits_of(resources)
-    level = limits.level(equity_usd, peak)
-    if level is Level.OK:
-        return None
-    depth, limit = drawdown_pct(equity_usd, peak), resources.settings.drawdown_halt_pct
-    numbers = {"limit_pct": limit, "found_pct": depth, "equity_usd": equity_usd, "peak_usd": peak}
-    closes = resources.ledger.equity(resources.settings.portfolio)
-    closes = closes[closes["session"].dt.date < day]
-    fresh = closes.empty or limits.level(float(closes["equity_usd"].iloc[-1]), peak) is not level
-    whose = {
-        "portfolio": resources.settings.portfolio,
-        "strategy": joint_name(resources.strategies),
-        "symbol": "",
-        "session": day,
-    }
-    if fresh and resources.ledger.save_risk_events([{**whose, "reason": f"drawdown_{level}", "details": numbers}]):
-        resources.alerts.send(
-            f"{resources.settings.portfolio} is {depth:.2f} % under its peak at the close of {day}",
-            f"Equity ${equity_usd:,.2f}, peak ${peak:,.2f}. Breach at {limit:g} %, RISK_MODE={resources.settings.risk_mode}.",
-            "critical" if level is Level.HALT else "warning",
-        )
-    if level is not Level.HALT or resources.settings.risk_mode != "enforce":
-        return None
-    return numbers
+def entries_on_record(ledger: Ledger, portfolio: str, day: dt.date, session: dt.date) -> dict[str, int]:
+    """Return by strategy the number of entries on record that were decided at `day` for `session`."""
+    decided = [order for order, _ in ledger.orders_decided(portfolio, day)]
+    strategies = [order.strategy for order in decided if order.leg is Leg.ENTRY and order.session == session]
+    return {name: strategies.count(name) for name in strategies}
 
 
-def _sold(
-    resources: Resources, day: dt.date, intents: Orders, new: Sequence[OrderIntent], sunk: dict[str, Any]
-) -> tuple[Orders, list[Refusal]]:
-    """Halt, cancel and flatten; of the day's orders none goes on, for everything is sold already."""
-    reason = f"drawdown {sunk['found_pct']:.2f} % at the close of {day} (limit {sunk['limit_pct']:g} %)"
-    if kill_switch.standing(resources) is None:
-        kill_switch.halt(reason, kill_switch.DAILY_TRADE, resources=resources)
-    flatten(reason, day=day, resources=resources)
-    resources.ledger.save_risk_events([event(order, monitor.DRAWDOWN, sunk) for order in new])
-    log.warning("day_not_traded", session=str(day), reason=reason, dropped=len(intents))
-    return (), [Refusal(order.strategy, order.symbol, day, monitor.DRAWDOWN) for order in new]
-
-
-def _situation(  # noqa: PLR0917  # private, each named at its one call
-    resources: Resources,
-    day: dt.date,
-    positions: Sequence[Position],
-    orders: Sequence[OrderIntent],
-    intents: Orders,
-    known: frozenset[str],
-    bars: pd.DataFrame,
-    prices: Mapping[str, float],
-    equity_usd: float,
-) -> Situation:
-    """What the rules are fed with. Entries on record for the day, of this strategy or another, count as ordered."""
-    recorded = [order for order, _ in resources.ledger.orders_decided(resources.settings.portfolio, day)]
-    ordered = {
-        order.client_order_id: order for order in (*orders, *(each for each in intents if each.client_order_id in known))
-    }
-    session = max((order.session for order in intents), default=day)
-    counted = [order.strategy for order in recorded if order.leg is Leg.ENTRY and order.session == session]
-    recent = bars.groupby("symbol").tail(resources.settings.risk_volume_sessions)
-    closes = bars.pivot(index="session", columns="symbol", values="close")
-    found_so = Situation(
-        equity_usd=equity_usd,
-        base_usd=initial_equity_usd(resources.account),
-        prices=prices,
-        lines=lines_of(positions, ordered.values(), prices),
-        entries={name: counted.count(name) for name in counted},
-        returns=closes.pct_change(fill_method=None).tail(resources.settings.risk_correlation_sessions),
-        volume={str(symbol): float(shares) for symbol, shares in recent.groupby("symbol")["volume"].mean().items()},
-    )
-    if resources.settings.risk_cool_down_sessions is None:
-        return found_so
-    return replace(found_so, sessions_since_loss=_losses(resources, day))
-
-
-def _losses(resources: Resources, day: dt.date) -> dict[tuple[str, str], int]:
-    """Sessions since the newest losing trade of each strategy and symbol ended."""
-    trades = trades_of(resources.ledger.fills(resources.settings.portfolio))
+def sessions_since_loss(ledger: Ledger, portfolio: str, day: dt.date) -> dict[tuple[str, str], int]:
+    """Return the sessions since the newest losing trade of each strategy and symbol ended."""
+    trades = trades_of(ledger.fills(portfolio))
     lost = trades[trades["pnl_usd"] < 0].sort_values("exit_session")
     return {
         (strategy, symbol): len(sessions_between(ended.date(), day, calendar_name(symbol))) - 1
@@ -172,13 +254,13 @@ def _losses(resources: Resources, day: dt.date) -> dict[tuple[str, str], int]:
     }
 
 
-def _first(resources: Resources, day: dt.date) -> Callable[[OrderIntent], float]:
-    """Candidates with the highest probability first, as `decide` ranks them; by strength without predictions."""
-    predictions = resources.ledger.predictions(day)
-    named, column = (predictions, "probability") if len(predictions) else (resources.ledger.signals(day), "strength")
+def ranking(ledger: Ledger, day: dt.date) -> Callable[[OrderIntent], float]:
+    """Return the rank of candidates, as in `decide`: highest probability first; by strength without predictions."""
+    predictions = ledger.predictions(day)
+    rows, column = (predictions, "probability") if len(predictions) else (ledger.signals(day), "strength")
     ranks = {
         (strategy, symbol): float(value)
-        for strategy, symbol, value in zip(named["strategy"], named["symbol"], named[column], strict=True)
+        for strategy, symbol, value in zip(rows["strategy"], rows["symbol"], rows[column], strict=True)
     }
 
     def rank(order: OrderIntent) -> float:
@@ -186,10 +268,3 @@ def _first(resources: Resources, day: dt.date) -> Callable[[OrderIntent], float]
         return -math.inf if math.isnan(value) else value
 
     return rank
-
-
-def _bars(resources: Resources, day: dt.date, symbols: set[str]) -> pd.DataFrame:
-    """Bars up to the session, as many as the longest window of a rule needs."""
-    sessions = max(resources.settings.risk_correlation_sessions, resources.settings.risk_volume_sessions)
-    back = int(sessions * monitor.BEATEN_TO_DAYS) + 10
-    return resources.bars.read(sorted(symbols), start=day - dt.timedelta(days=back), end=day)

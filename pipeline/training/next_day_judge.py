@@ -154,7 +154,7 @@ def _follow(
         return decision
     if resources.settings.ab_approval or not promote:
         if tell:
-            command = f"cli models promote {challenger} --model {name} --reason WHY"
+            command = f"desk models promote {challenger} --model {name} --reason WHY"
             resources.alerts.send(
                 f"{name}: version {challenger} may be promoted", f"{experiment.name}: {reason}\nBy: {command}"
             )

@@ -79,7 +79,7 @@ def rollback(*, reason: str, author: str, model: str | None = None, resources: R
     name = _name(resources, model)
     history = resources.promotions.history(name, limit=1)
     if not history or history[0].from_version is None:
-        raise ConfigError("Rollback: expected an earlier promotion, found none. `cli models list` shows the versions.")
+        raise ConfigError("Rollback: expected an earlier promotion, found none. `desk models list` shows the versions.")
     last = history[0]
     return _move(resources, name, str(last.from_version), ("rollback", reason, author), expected=last.to_version)
 
@@ -194,9 +194,9 @@ def _move(
     with resources.promotions.one_at_a_time(name) as connection:
         before = aliases.champion()
         if before is None:
-            raise NoChampion(f"No champion of {name!r} is registered. Train one: `cli train`, or run model_training.")
+            raise NoChampion(f"No champion of {name!r} is registered. Train one: `desk train`, or run model_training.")
         if expected is not None and before != expected:
-            raise ConfigError(f"Expected champion {expected}, found {before}: somebody moved it. Look at `cli models list`.")
+            raise ConfigError(f"Expected champion {expected}, found {before}: somebody moved it. Look at `desk models list`.")
         if before == version:
             raise ConfigError(f"Version {version} is champion already.")
         resources.promotions.add(connection, Promotion(name, kind, before, version, reason.strip(), author, decision_id))
@@ -209,7 +209,7 @@ def _move(
     log.info("promotion", kind=kind, model=name, before=before, after=version, author=author, reason=reason)
     resources.alerts.send(
         f"{name}: version {version} is champion ({kind})",
-        f"Before: version {before}. By: {author}. Reason: {reason}\n\nBack with one command: cli models rollback --reason WHY"
+        f"Before: version {before}. By: {author}. Reason: {reason}\n\nBack with one command: desk models rollback --reason WHY"
         + ("" if name == resources.settings.model_name else f" --model {name}"),
         "info",
     )
@@ -219,7 +219,7 @@ def _move(
 def _version(aliases: Aliases, version: str) -> Version:
     rows = {row.version: row for row in aliases.versions()}
     if version not in rows:
-        raise ConfigError(f"Expected a version of {', '.join(rows) or 'none'}, found {version!r}. See `cli models list`.")
+        raise ConfigError(f"Expected a version of {', '.join(rows) or 'none'}, found {version!r}. See `desk models list`.")
     return rows[version]
 
 

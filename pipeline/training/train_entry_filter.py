@@ -123,7 +123,7 @@ def build_dataset(
     if not sum(map(len, found)):
         raise DataError(
             f"Training: {joint_name(rules)} saw no entry in the bars of {len(bars)} symbols: there is nothing to learn. "
-            "Load more history (`cli ingest --full-history`) or look at its parameters (`cli params show`)."
+            "Load more history (`desk ingest --full-history`) or look at its parameters (`desk params show`)."
         )
     candidates = pd.concat([part for part in found if len(part)], ignore_index=True)
     candidates = candidates.sort_values(["event_timestamp", "symbol", "strategy"], ignore_index=True)

@@ -50,7 +50,7 @@ class Promotions:
         with self._engine.begin() as connection:
             key = sa.func.hashtext(model_name)
             if not connection.execute(sa.select(sa.func.pg_try_advisory_xact_lock(PROMOTION_LOCK, key))).scalar():
-                raise RetryLater(f"Another promotion of {model_name!r} is under way. Look at `cli models list` and try again.")
+                raise RetryLater(f"Another promotion of {model_name!r} is under way. Look at `desk models list` and try again.")
             yield connection
 
     def add(self, connection: sa.Connection, promotion: Promotion) -> None:

@@ -91,7 +91,7 @@ def find_run(engine: sa.Engine, run_id: str) -> Run:
         rows = connection.execute(query.where(columns.run_id.startswith(run_id, autoescape=True)).limit(2)).all()
     if len(rows) != 1 or not run_id:
         found = "none" if not rows else "more than one"
-        raise DataError(f"Run {run_id!r}: expected one that begins so, found {found}. List them: `cli runs`.")
+        raise DataError(f"Run {run_id!r}: expected one that begins so, found {found}. List them: `desk runs`.")
     return Run(*rows[0])
 
 

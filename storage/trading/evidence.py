@@ -24,11 +24,11 @@ if TYPE_CHECKING:
 
 DAILY = "1d"
 REMEDIES = {
-    "signal": "run `cli trade` for the session, which stores signals before it decides",
-    "bar": "load the session's bars: `cli ingest`",
-    "validation": "load the session's bars again: `cli ingest` validates them",
+    "signal": "run `desk trade` for the session, which stores signals before it decides",
+    "bar": "load the session's bars: `desk ingest`",
+    "validation": "load the session's bars again: `desk ingest` validates them",
     "prediction": "start the prediction API and run `predict` again",
-    "features": "build the session's features: `cli featurize`",
+    "features": "build the session's features: `desk featurize`",
 }
 
 

@@ -1,4 +1,4 @@
-"""Strategy parameters, version by version. Owns which version was in force when; it knows no strategy and judges no value.
+"""Strategy parameters, version by version, with the version in force at any moment. It validates no value.
 
 A change is a new row, so what any past decision was made with can be read again. Versions count from 1 for each pair of
 strategy and symbol; symbol None stands for all symbols. A row without parameters is a switch alone: a symbol follows the row
@@ -59,7 +59,7 @@ class Snapshot:
         return replace(own, enabled=own.enabled and general.enabled, params=own.params or general.params)
 
     def symbols(self, strategy: str) -> list[str]:
-        """Symbols with a row of their own, sorted."""
+        """Return the symbols with a row of their own, sorted."""
         return sorted(symbol for name, symbol in self.rows if name == strategy and symbol is not None)
 
 
@@ -107,7 +107,7 @@ class StrategyParams:
             if expected_version is not None and expected_version != newest:
                 raise VersionConflict(
                     f"Parameters of {strategy!r} for {symbol or 'all symbols'}: expected version {expected_version}, found "
-                    f"{newest}. Somebody changed them since: look at `cli params history {strategy}` and set them again."
+                    f"{newest}. Somebody changed them since: look at `desk params history {strategy}` and set them again."
                 )
             row = {
                 "strategy": strategy,
@@ -123,11 +123,11 @@ class StrategyParams:
         return newest + 1
 
     def current(self, strategy: str, symbol: str | None = None) -> Stored | None:
-        """The version in force: the symbol's own, else the one for all symbols, else None. See `Snapshot.current`."""
+        """Return the version in force: the symbol's own, else the one for all symbols, else None. See `Snapshot.current`."""
         return self.as_of(None).current(strategy, symbol)
 
     def as_of(self, moment: dt.datetime | None) -> Snapshot:
-        """Every version in force at a moment (aware), or now when None."""
+        """Return every version in force at a moment (aware), or now when None."""
         if moment is not None and moment.tzinfo is None:
             raise ValueError("Expected a timezone-aware time, found a naive one. Pass datetime.now(UTC).")
         columns = strategy_params.c
@@ -143,7 +143,7 @@ class StrategyParams:
         return Snapshot({(row.strategy, row.symbol): row for row in rows})
 
     def history(self, strategy: str, symbol: str | None = None) -> pd.DataFrame:
-        """Every version of a strategy, or of one symbol's own row, in the order they were set: the columns of `HISTORY`."""
+        """Return every version of a strategy, or of one symbol's own row, oldest first: the columns of `HISTORY`."""
         query = sa.select(*(strategy_params.c[name] for name in HISTORY)).where(strategy_params.c.strategy == strategy)
         if symbol is not None:
             query = query.where(strategy_params.c.symbol == symbol)

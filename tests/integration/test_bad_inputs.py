@@ -10,7 +10,6 @@ import os
 import subprocess
 import sys
 from decimal import Decimal
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -33,7 +32,6 @@ if TYPE_CHECKING:
     from pipeline.resources import Resources
 
 pytestmark = pytest.mark.integration
-ROOT = Path(__file__).resolve().parents[2]
 SESSION = DAY.isoformat()
 
 
@@ -94,7 +92,7 @@ def test_an_account_in_debt_is_mailed_and_halted_where_risk_is_enforced(
     assert placed(desk) == {}
 
     assert mailbox(desk).about("main is 100.00 % under its peak")
-    assert kill_switch.standing(desk) is not None
+    assert kill_switch.halt_reason(desk) is not None
 
 
 def test_buying_power_that_is_taken_elsewhere_is_refused_by_name_and_a_person_reads_it(
@@ -232,8 +230,8 @@ def cli(settings: Settings, alpaca: AlpacaStandIn, *words: str, **changes: str |
         **changes,
     }
     known = {name: value for name, value in (os.environ | environment).items() if value is not None}
-    command = [sys.executable, "-m", "desk.cli.app", *words]
-    return subprocess.run(command, cwd=ROOT, env=known, capture_output=True, text=True, check=False)
+    command = [sys.executable, "-m", "desk", *words]
+    return subprocess.run(command, cwd=settings.data_dir, env=known, capture_output=True, text=True, check=False)
 
 
 @pytest.mark.parametrize(

@@ -58,7 +58,7 @@ def test_without_a_verb_the_verbs_are_listed() -> None:
 
 
 def test_an_error_of_the_desk_is_one_readable_line(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    monkeypatch.setattr(sys, "argv", ["cli", "train", "--session", LAST])
+    monkeypatch.setattr(sys, "argv", ["desk", "train", "--session", LAST])
     monkeypatch.setattr(
         "pipeline.training.train_entry_filter.run", lambda *_: (_ for _ in ()).throw(NoChampion("nothing there"))
     )
@@ -71,7 +71,7 @@ def test_an_error_of_the_desk_is_one_readable_line(monkeypatch: pytest.MonkeyPat
 
 
 def test_the_demo_reports_nothing_before_a_training() -> None:
-    with pytest.raises(NoChampion, match="cli train"):
+    with pytest.raises(NoChampion, match="desk train"):
         demo.summary(live(), LAST, [], [])
 
 
@@ -172,6 +172,7 @@ def test_a_dag_that_fails_names_its_log(tmp_path: Path) -> None:
 
 
 def test_the_demo_starts_the_real_api_and_waits_for_its_model(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(demo, "ROOT", tmp_path)  # the checkout may hold a `.env`
     with demo.prediction_api(live()) as url:
         demo.wait_for_model(url, tmp_path)
         from pipeline.execution.prediction_client import request_predictions

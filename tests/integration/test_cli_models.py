@@ -1,4 +1,4 @@
-"""`cli models` on a real registry: list, show, promote, rollback, judge."""
+"""`desk models` on a real registry: list, show, promote, rollback, judge."""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ from pipeline.audit import parity_day
 from pipeline.bars import VIX
 from pipeline.execution import daily_report, daily_trade, reconcile
 from pipeline.resources import Resources
-from pipeline.risk.monitor import look
+from pipeline.risk.monitor import check_portfolio
 from tests.standins.alpaca import AlpacaStandIn
 from tests.standins.alpaca_desk import DAY, Mailbox, desk_at, mailbox, placed
 from tests.standins.evidence import vouch
@@ -84,7 +84,7 @@ def test_the_evening_goes_on_with_the_rest(database_settings: Settings, changes:
 
     assert (outcome.placed, outcome.refused) == (1, 0)
     last = float(walk("GON", START, GONE)["close"].iloc[-1])
-    assert recorded["equity_usd"] == pytest.approx(float(desk.broker.cash_usd()) + 10 * last)
+    assert recorded.equity_usd == pytest.approx(float(desk.broker.cash_usd()) + 10 * last)
     assert reconcile.reconcile(session, resources=desk).differences == ()
 
 
@@ -114,7 +114,7 @@ def test_a_bar_that_is_a_few_sessions_late_is_not_named(database_settings: Setti
 def test_the_risk_worker_sees_the_portfolio_and_alerts(database_settings: Settings) -> None:
     desk = held(database_settings)
 
-    heartbeat, done = look(resources=desk)
+    heartbeat, done = check_portfolio(resources=desk)
 
     assert (heartbeat.level, heartbeat.positions, done) == ("alert", 1, None)
     assert heartbeat.breaches["stale_price"]["symbols"] == ["GON"]
@@ -126,7 +126,7 @@ def test_the_risk_worker_sees_the_portfolio_and_alerts(database_settings: Settin
 
 
 def test_a_value_at_risk_that_has_a_limit_and_cannot_be_measured_is_an_alert(database_settings: Settings) -> None:
-    heartbeat, _ = look(resources=held(database_settings, var_limit_pct=1.0))
+    heartbeat, _ = check_portfolio(resources=held(database_settings, var_limit_pct=1.0))
 
     assert heartbeat.level == "alert"
     assert heartbeat.breaches["value_at_risk"] == {"limit": 1.0, "found": None, "unit": "%"}
@@ -136,7 +136,7 @@ def test_a_symbol_that_never_had_a_bar_is_an_error_with_its_name(database_settin
     desk = held(database_settings, stored=False)
 
     with pytest.raises(DataError, match="GON, which is held"):
-        look(resources=desk)
+        check_portfolio(resources=desk)
     with pytest.raises(DataError, match="GON, which is held"):
         daily_trade.record(DAY.isoformat(), resources=desk)
 

@@ -208,7 +208,7 @@ def test_a_registry_that_is_missing_is_named_and_made_again(store: FeastStore, d
 
     read, serve = (lambda: fresh.training_frame(asked("AAA", FRIDAY))), (lambda: fresh.online(["AAA"]))
     for question in (read, serve, lambda: fresh.materialise(FRIDAY)):
-        with pytest.raises(ConfigError, match=r"registry does not know the desk's features .*Register them: `cli featurize`"):
+        with pytest.raises(ConfigError, match=r"registry does not know the desk's features .*Register them: `desk featurize`"):
             question()
 
     fresh.apply()

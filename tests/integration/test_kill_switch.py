@@ -6,7 +6,6 @@ import datetime as dt
 import subprocess
 import sys
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -16,7 +15,7 @@ from core.errors import ConfigError, StopTrading
 from core.models import OrderState
 from pipeline.resources import Resources
 from pipeline.risk import kill_switch
-from pipeline.risk.pre_send import gate
+from pipeline.risk.pre_send import risk_checks
 from trading.brokers.placing import place
 from trading.orders import entry_order, exit_order
 
@@ -27,7 +26,6 @@ if TYPE_CHECKING:
     from core.settings import Settings
 
 pytestmark = pytest.mark.integration
-ROOT = Path(__file__).parents[2]
 DAY, NEXT = dt.date(2018, 12, 27), dt.date(2018, 12, 28)
 
 
@@ -51,11 +49,11 @@ def entry(symbol: str = "SPY") -> OrderIntent:
 
 
 def send(desk: Resources, *orders: OrderIntent) -> list[OrderState]:
-    return list(place(desk.ledger, desk.broker, orders, pre_send=gate(desk)).values())
+    return list(place(desk.ledger, desk.broker, orders, pre_send=risk_checks(resources=desk)).values())
 
 
 def test_a_desk_never_halted_sends(desk: Resources) -> None:
-    assert kill_switch.standing(desk) is None
+    assert kill_switch.halt_reason(desk) is None
     assert send(desk, entry()) == [OrderState.ACCEPTED]
 
 
@@ -74,7 +72,7 @@ def test_a_halt_holds_the_next_entry_back_and_leaves_a_row(desk: Resources) -> N
 
 
 def test_the_switch_is_asked_for_every_order_and_not_once_a_run(desk: Resources) -> None:
-    ask = gate(desk)
+    ask = risk_checks(resources=desk)
 
     assert ask(entry("SPY")) is None
     kill_switch.halt("in between", "ada", resources=desk)
@@ -83,20 +81,20 @@ def test_the_switch_is_asked_for_every_order_and_not_once_a_run(desk: Resources)
 
 def test_the_file_halts_without_a_word_to_the_database(desk: Resources) -> None:
     desk.data_dir.mkdir(exist_ok=True)
-    kill_switch.halt_file(desk).write_text("broker called\n")
+    kill_switch.halt_file(desk.data_dir).write_text("broker called\n")
 
-    assert kill_switch.standing(desk) == "halted by the file HALT: broker called"
+    assert kill_switch.halt_reason(desk) == "halted by the file HALT: broker called"
     assert desk.halts.current("main") is None
     assert send(desk, entry()) == [OrderState.CANCELLED]
 
 
 def test_resuming_turns_both_switches_back(desk: Resources) -> None:
     kill_switch.halt("drill", "ada", resources=desk)
-    kill_switch.halt_file(desk).touch()
+    kill_switch.halt_file(desk.data_dir).touch()
 
     kill_switch.resume("drill is over", "grace", resources=desk)
 
-    assert kill_switch.standing(desk) is None
+    assert kill_switch.halt_reason(desk) is None
     assert send(desk, entry()) == [OrderState.ACCEPTED]
 
 
@@ -107,7 +105,7 @@ def test_no_machine_resumes(desk: Resources, machine: str) -> None:
     with pytest.raises(StopTrading, match="expected a person"):
         kill_switch.resume("it looks better now", machine, resources=desk)
 
-    assert kill_switch.standing(desk) is not None
+    assert kill_switch.halt_reason(desk) is not None
 
 
 @pytest.mark.parametrize("turn", [kill_switch.halt, kill_switch.resume])
@@ -129,21 +127,21 @@ def test_an_exit_of_a_halted_desk_goes_unless_set_otherwise(
 
 
 def test_without_the_database_nothing_is_sent(desk: Resources) -> None:
-    asked = gate(desk)
+    asked = risk_checks(resources=desk)
     desk.engine.dispose()
     broken = Resources(desk.settings)
     broken.engine = sa.create_engine("postgresql+psycopg2://nobody@127.0.0.1:9/none")
 
     with pytest.raises(sa.exc.OperationalError):
-        gate(broken)(entry())
+        risk_checks(resources=broken)(entry())
     assert asked(entry()) is None
 
 
 def test_the_verbs_halt_and_resume(database_settings: Settings) -> None:
     assert "Halted main: drill (ada)" in cli(database_settings, "halt", "--reason", "drill", "--author", "ada")
-    assert kill_switch.standing(Resources(database_settings)) is not None
+    assert kill_switch.halt_reason(Resources(database_settings)) is not None
     assert "goes on" in cli(database_settings, "resume", "--reason", "over", "--author", "ada")
-    assert kill_switch.standing(Resources(database_settings)) is None
+    assert kill_switch.halt_reason(Resources(database_settings)) is None
 
 
 def closing(bought: OrderIntent) -> OrderIntent:
@@ -164,7 +162,12 @@ def cli(settings: Settings, *words: str) -> str:
         "DATA_DIR": str(settings.data_dir),
     }
     done = subprocess.run(
-        [sys.executable, "-m", "desk.cli.app", *words], cwd=ROOT, env=environment, capture_output=True, text=True, check=False
+        [sys.executable, "-m", "desk", *words],
+        cwd=settings.data_dir,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert done.returncode == 0, done.stderr
     return done.stdout

@@ -151,7 +151,7 @@ def test_a_promotion_that_a_person_must_agree_to_is_mailed_once_and_waits(desk: 
     assert aliases.all() == {"champion": "1", "challenger": "2"}
     told = [body for subject, body in desk.sent if subject.endswith("version 2 may be promoted")]  # type: ignore[attr-defined]
     assert len(told) == 1
-    assert f"cli models promote 2 --model {name} --reason WHY" in told[0]
+    assert f"desk models promote 2 --model {name} --reason WHY" in told[0]
     promotion.promote("2", reason="agreed", author="ann", model=name, resources=desk)
     assert aliases.champion() == "2"
 
@@ -187,7 +187,7 @@ def test_a_challenger_that_cannot_be_loaded_challenges_no_longer(desk: Resources
 
     def old(version: str) -> RegisteredNextDay:
         if version == "2":
-            raise ConfigError("Version 2 is no next-day model. Train anew: `cli train-next-day`.")
+            raise ConfigError("Version 2 is no next-day model. Train anew: `desk train-next-day`.")
         return load(version)
 
     desk.__dict__["next_day_model"] = old

@@ -223,7 +223,7 @@ def environment(desk: Resources, monkeypatch: pytest.MonkeyPatch) -> Iterator[No
 
 @pytest.mark.usefixtures("environment")
 def test_the_verb_prints_the_record_its_weight_and_the_parameters() -> None:
-    arguments = ["optimize", "--strategy", "gap", "--session", "2018-12-31", "--trials", "4", "--sampler", "grid"]
+    arguments = ["optimise", "--strategy", "gap", "--session", "2018-12-31", "--trials", "4", "--sampler", "grid"]
     arguments += ["--train-sessions", "250", "--test-sessions", "250", "--anchored", "--symbols", "AAA"]
 
     strict = CliRunner().invoke(cli, arguments)

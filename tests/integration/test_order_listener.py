@@ -1,4 +1,4 @@
-"""`cli listen` as a process of its own: Alpaca's stand-in on one side, the ledger in PostgreSQL on the other."""
+"""`desk listen` as a process of its own: Alpaca's stand-in on one side, the ledger in PostgreSQL on the other."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ import threading
 import time
 from contextlib import contextmanager
 from decimal import Decimal
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -32,7 +31,6 @@ if TYPE_CHECKING:
     from core.settings import Settings
 
 pytestmark = pytest.mark.integration
-ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture
@@ -73,9 +71,14 @@ def started(desk: Resources, alpaca: AlpacaStandIn, *options: str) -> Iterator[s
         "DATA_DIR": str(settings.data_dir),
         "LOG_LEVEL": "DEBUG",
     }
-    command = [sys.executable, "-m", "desk.cli.app", "listen", "--poll-seconds", "3600", *options]
+    command = [sys.executable, "-m", "desk", "listen", "--poll-seconds", "3600", *options]
     with subprocess.Popen(
-        command, cwd=ROOT, env=os.environ | environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        command,
+        cwd=settings.data_dir,
+        env=os.environ | environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
     ) as process:
         try:
             yield process
@@ -145,7 +148,7 @@ def test_what_contradicts_the_ledger_halts_the_desk(desk: Resources, alpaca: Alp
 
     assert process.returncode == 1
     assert "StopTrading" in said
-    standing = kill_switch.standing(desk)
+    standing = kill_switch.halt_reason(desk)
     assert standing is not None
     assert "took back or corrected a trade in AAPL" in standing
     assert kill_switch.ORDER_LISTENER in standing
@@ -181,7 +184,7 @@ def test_one_that_waits_for_a_person_ends_when_told_to(desk: Resources, alpaca: 
 
 def test_without_a_stream_it_fails_or_waits_where_a_supervisor_starts_it_always(database_settings: Settings) -> None:
     paper, stop = Resources(database_settings), threading.Event()
-    with pytest.raises(ConfigError, match="expected BROKER=alpaca"):
+    with pytest.raises(ConfigError, match="set BROKER=alpaca"):
         listen(stop=stop, resources=paper)
 
     waiting = threading.Thread(target=lambda: listen(when_needed=True, stop=stop, resources=paper), daemon=True)

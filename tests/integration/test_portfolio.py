@@ -119,9 +119,9 @@ def test_what_cannot_be_researched_is_said_first(desk: Resources) -> None:
         chain.plan(LAST, STRATEGIES, ["AAAA"], resources=desk)
     with pytest.raises(ConfigError, match="less than half"):
         chain.plan(LAST, STRATEGIES, holdout_sessions=1500, resources=desk)
-    with pytest.raises(DataError, match="cli sweep"):
+    with pytest.raises(DataError, match="desk sweep"):
         portfolio.ranked(LAST, resources=desk)
-    with pytest.raises(DataError, match="cli allocate"):
+    with pytest.raises(DataError, match="desk allocate"):
         portfolio.validate_risk(LAST, resources=desk)
     planned(desk)
     with pytest.raises(DataError, match="lower --min-trades"):

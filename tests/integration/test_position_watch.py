@@ -18,7 +18,8 @@ from desk.cli.app import cli
 from pipeline.execution import daily_report, position_watch
 from pipeline.execution.position_watch import check_positions, watch
 from pipeline.resources import Resources
-from pipeline.risk import exit_orders, kill_switch
+from pipeline.risk import kill_switch
+from pipeline.risk.exit_orders import WATCH, ExitOrders
 from storage.locks import executor_lock
 from tests.standins.alpaca import KEY, SECRET, AlpacaStandIn, Fault
 from tests.standins.feed import walk
@@ -407,7 +408,7 @@ def test_a_sale_for_risk_leaves_an_exit_of_the_watch_on_its_way(make: Any) -> No
     desk.hold()
     collect(desk.resources.ledger, desk.resources.broker, "main", NOON - dt.timedelta(days=1))
     (position,) = desk.resources.ledger.positions("main")
-    own = exit_orders.exit_of(desk.resources, position, exit_orders.WATCH)
+    own = ExitOrders.of(desk.resources).exit_for(position, WATCH)
     assert own is not None
     desk.exchange.is_open = False
     place(desk.resources.ledger, desk.resources.broker, [own], patience=desk.resources.patience)

@@ -32,8 +32,8 @@ def alpaca() -> Iterator[AlpacaStandIn]:
 
 def look(desk: Resources, **how: Any) -> dict[str, tuple[str, str, str]]:
     """A look by hand during the session: rule, severity and words of what was found of quotes, by symbol."""
-    verdict = data_guard.run(YESTERDAY.isoformat(), resources=desk, **how)
-    quoted = [doubt for doubt in verdict.doubts if doubt.rule in {"quote", "spread"}]
+    verdict = data_guard.check_data(YESTERDAY.isoformat(), resources=desk, **how)
+    quoted = [doubt for doubt in verdict.findings if doubt.rule in {"quote", "spread"}]
     assert all(doubt.session == DAY.isoformat() for doubt in quoted)
     return {doubt.symbol: (doubt.rule, doubt.severity, doubt.words) for doubt in quoted}
 
@@ -116,9 +116,9 @@ def test_a_wide_or_missing_quote_after_the_close_says_nothing(database_settings:
     alpaca.tape.quote("AAA", 0, 0)
     alpaca.tape.quote("BBB", 50.00, 150.00)
 
-    verdict = data_guard.run(DAY.isoformat(), resources=desk)
+    verdict = data_guard.check_data(DAY.isoformat(), resources=desk)
 
-    assert verdict.doubts == ()
+    assert verdict.findings == ()
     assert verdict.unquoted.startswith("no trading in AAA, BBB, CCC at this hour")
     assert set(placed(desk).values()) == {OrderState.ACCEPTED}
     assert requests_for_quotes(alpaca) == 0
@@ -140,20 +140,20 @@ def test_a_broker_without_quotes_is_said_once_and_nothing_is_judged(database_set
     alpaca.tape.quote("BBB", 50.00, 150.00)
 
     with structlog.testing.capture_logs() as said:
-        verdict = data_guard.run(YESTERDAY.isoformat(), resources=desk)
+        verdict = data_guard.check_data(YESTERDAY.isoformat(), resources=desk)
 
-    assert verdict.unquoted == "BROKER=paper has no quotes: nobody looks at the spread"
+    assert verdict.unquoted == "BROKER=paper has no quotes: the spread is not checked"
     assert [each["reason"] for each in said if each["event"] == "quotes_not_looked_at"] == [verdict.unquoted]
-    assert [doubt for doubt in verdict.doubts if doubt.rule in {"quote", "spread"}] == []
+    assert [doubt for doubt in verdict.findings if doubt.rule in {"quote", "spread"}] == []
 
 
 def test_quotes_of_now_say_nothing_of_a_session_long_gone(database_settings: Settings, alpaca: AlpacaStandIn) -> None:
     desk = desk_at(database_settings, alpaca, NOON)
     alpaca.tape.quote("BBB", 50.00, 150.00)
 
-    verdict = data_guard.run("2018-12-24", resources=desk)
+    verdict = data_guard.check_data("2018-12-24", resources=desk)
 
-    assert verdict.unquoted == "quotes are of this moment, and say nothing of 2018-12-24"
+    assert verdict.unquoted == "quotes are of this moment and do not apply to 2018-12-24"
     assert requests_for_quotes(alpaca) == 0
 
 
@@ -162,7 +162,7 @@ def test_a_broker_that_does_not_tell_its_quotes_concludes_nothing(database_setti
     alpaca.fail("GET", "/v2/stocks/quotes", Fault.broken(503), ALWAYS)
 
     with pytest.raises(RetryLater, match="/v2/stocks/quotes/latest"):
-        data_guard.run(YESTERDAY.isoformat(), resources=desk)
+        data_guard.check_data(YESTERDAY.isoformat(), resources=desk)
 
     assert desk.guard_findings.blocking(YESTERDAY, "AAA") is None
     assert mailbox(desk).mails == []

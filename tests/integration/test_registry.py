@@ -45,7 +45,7 @@ def test_the_registered_filter_predicts_what_the_trained_one_did(
     registry: Registry, result: TrainResult, dataset: pd.DataFrame, tmp_path: Path
 ) -> None:
     assert registry.champion_version() is None
-    with pytest.raises(NoChampion, match="cli train"):
+    with pytest.raises(NoChampion, match="desk train"):
         registry.champion()
 
     for version, chosen in enumerate((LIGHTGBM, LOGISTIC), start=1):

@@ -67,7 +67,7 @@ def test_a_server_holds_the_champion_as_the_database_does(
     result = train(dataset)
     here, there = (Registry(server, tmp_path / name, "entry-filter") for name in ("here", "there"))
     assert there.champion_version() is None
-    with pytest.raises(NoChampion, match="cli train"):
+    with pytest.raises(NoChampion, match="desk train"):
         there.champion()
 
     version = here.register(

@@ -169,7 +169,7 @@ def test_a_drawdown_over_its_limit_sells_everything_and_orders_nothing(database_
 
     assert placed(desk) == {}
 
-    assert kill_switch.standing(desk) is not None
+    assert kill_switch.halt_reason(desk) is not None
     [(leaving, state)] = desk.ledger.open_orders("main")
     assert (leaving.leg, leaving.symbol, float(leaving.quantity), state) == (Leg.EXIT, "AAA", 40.0, OrderState.ACCEPTED)
     details = rows(desk)["BBB", "drawdown"]
@@ -181,7 +181,7 @@ def test_in_log_mode_the_same_drawdown_changes_nothing(database_settings: Settin
     desk = desk_of(database_settings)
     hold(desk, 40.0)
     assert {"BBB", "CCC"} <= set(placed(desk))
-    assert kill_switch.standing(desk) is None
+    assert kill_switch.halt_reason(desk) is None
 
 
 def doubtful() -> pd.DataFrame:
@@ -195,7 +195,7 @@ def doubtful() -> pd.DataFrame:
 def test_data_guard_finds_stale_bars_gaps_and_jumps(database_settings: Settings) -> None:
     desk = desk_of(database_settings, doubtful())
 
-    doubts = data_guard.run(DAY.isoformat(), resources=desk).doubts
+    doubts = data_guard.check_data(DAY.isoformat(), resources=desk).findings
 
     said = {f"{each.symbol} {each.rule} {each.severity}": each.found for each in doubts}
     assert {name: said.pop(name, None) for name in ("AAA gap fail", "CCC freshness fail")} == {
@@ -218,12 +218,12 @@ def test_entries_in_a_symbol_in_doubt_are_held_back_until_its_bars_are_right(dat
 
 def test_a_run_by_hand_blocks_too_and_a_later_one_lifts_the_block(database_settings: Settings) -> None:
     desk = desk_of(database_settings, doubtful())
-    data_guard.run(DAY.isoformat(), resources=desk)
+    data_guard.check_data(DAY.isoformat(), resources=desk)
     assert desk.guard_findings.blocking(DAY, "AAA") is not None
     missing = walk("AAA", START, DAY)
     desk.bars.write(missing, source="test", ingested_at=NOW)
 
-    data_guard.run(DAY.isoformat(), resources=desk)
+    data_guard.check_data(DAY.isoformat(), resources=desk)
 
     assert desk.guard_findings.blocking(DAY, "AAA") is None
     assert desk.guard_findings.blocking(DAY, "BBB") is not None
@@ -235,9 +235,9 @@ def test_a_warning_blocks_in_strict_mode_alone(database_settings: Settings) -> N
     bars.loc[last, ["open", "high", "low", "close"]] *= 1.06
     desk = desk_of(database_settings, bars)
 
-    data_guard.run(DAY.isoformat(), resources=desk)
+    data_guard.check_data(DAY.isoformat(), resources=desk)
     assert desk.guard_findings.blocking(DAY, "BBB") is None
-    data_guard.run(DAY.isoformat(), strict=True, resources=desk)
+    data_guard.check_data(DAY.isoformat(), strict=True, resources=desk)
     assert desk.guard_findings.blocking(DAY, "BBB") is not None
 
 
@@ -247,4 +247,4 @@ def test_a_jump_over_a_recorded_split_is_explained(database_settings: Settings) 
     split = pd.DataFrame({"symbol": ["BBB"], "session": [pd.Timestamp(DAY)], "kind": ["split"], "value": [0.8]})
     desk.bars.write_actions(split, NOW)
 
-    assert data_guard.run(DAY.isoformat(), symbols=["BBB"], resources=desk).doubts == ()
+    assert data_guard.check_data(DAY.isoformat(), symbols=["BBB"], resources=desk).findings == ()

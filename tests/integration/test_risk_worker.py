@@ -15,8 +15,8 @@ from scipy import stats
 from core.models import OrderState
 from pipeline.resources import Resources
 from pipeline.risk import kill_switch, monitor
-from pipeline.risk.monitor import look
-from pipeline.risk.pre_send import gate
+from pipeline.risk.monitor import check_portfolio
+from pipeline.risk.pre_send import risk_checks
 from tests.standins.feed import walk
 from trading.brokers.placing import place
 from trading.orders import entry_order
@@ -91,15 +91,15 @@ def fall(desk: Resources, close: float) -> None:
 
 def sell(desk: Resources) -> tuple[Heartbeat, Flattening | None]:
     """Two looks: the first halts, the second sells."""
-    _, done = look(resources=desk)
+    _, done = check_portfolio(resources=desk)
     assert done is None
-    return look(resources=desk)
+    return check_portfolio(resources=desk)
 
 
 def test_a_desk_that_holds_nothing_is_worth_its_cash(database_settings: Settings) -> None:
     desk = desk_of(database_settings)
 
-    heartbeat, done = look(resources=desk)
+    heartbeat, done = check_portfolio(resources=desk)
 
     assert done is None
     assert (heartbeat.level, heartbeat.equity_usd, heartbeat.drawdown_pct, heartbeat.positions) == ("ok", 100_000.0, 0.0, 0)
@@ -111,7 +111,7 @@ def test_value_at_risk_is_that_of_the_bars(database_settings: Settings) -> None:
     desk = desk_of(database_settings, var_window_sessions=100)
     close = hold(desk)
 
-    heartbeat, _ = look(resources=desk)
+    heartbeat, _ = check_portfolio(resources=desk)
 
     returns = walk("AAA", START, ENTERED)["close"].pct_change().dropna().to_numpy()[-100:]
     held = 400.0 * close
@@ -122,7 +122,7 @@ def test_value_at_risk_is_that_of_the_bars(database_settings: Settings) -> None:
 
 def test_the_heartbeat_is_a_row(database_settings: Settings) -> None:
     desk = desk_of(database_settings)
-    heartbeat, _ = look(resources=desk)
+    heartbeat, _ = check_portfolio(resources=desk)
     assert desk.heartbeats.last("main") == heartbeat
 
 
@@ -132,11 +132,11 @@ def test_one_per_cent_down_is_mailed_once_and_nothing_is_done(database_settings:
     fall(desk, close - 1_500 / 400)
 
     for _ in range(3):
-        heartbeat, done = look(resources=desk)
+        heartbeat, done = check_portfolio(resources=desk)
 
     assert heartbeat.level == "alert"
     assert done is None
-    assert kill_switch.standing(desk) is None
+    assert kill_switch.halt_reason(desk) is None
     assert [severity for _, _, severity in mails(desk)] == ["warning"]
     assert "drawdown 1." in mails(desk)[0][0]
 
@@ -145,10 +145,10 @@ def test_log_only_does_nothing_about_a_breach_but_say_so(database_settings: Sett
     desk = desk_of(database_settings)
     fall(desk, hold(desk) - 3_000 / 400)
 
-    heartbeat, done = look(resources=desk)
+    heartbeat, done = check_portfolio(resources=desk)
 
     assert (heartbeat.level, done) == ("halt", None)
-    assert kill_switch.standing(desk) is None
+    assert kill_switch.halt_reason(desk) is None
     assert "nothing is done about it" in mails(desk)[0][1]
 
 
@@ -171,17 +171,18 @@ def test_enforcing_halts_then_cancels_then_flattens_a_breached_portfolio(databas
     assert halted is not None
     assert (halted.halted, halted.author) == (True, "risk-worker")
 
-    look(resources=desk)
+    check_portfolio(resources=desk)
     assert len(desk.ledger.open_orders("main")) == 1, "the exit on its way is not sent twice"
     bars = load(desk, "AAA", AFTER)
     assert desk.paper is not None
     desk.paper.advance(AFTER, bars)
-    after, _ = look(resources=desk)
+    after, _ = check_portfolio(resources=desk)
 
     assert desk.ledger.positions("main") == []
     assert (after.positions, after.gross_usd) == (0, 0.0)
     late = entry("AAA", 1.0, decided=AFTER, session=dt.date(2019, 1, 2))
-    assert place(desk.ledger, desk.broker, [late], pre_send=gate(desk)) == {late.client_order_id: OrderState.CANCELLED}
+    states = place(desk.ledger, desk.broker, [late], pre_send=risk_checks(resources=desk))
+    assert states == {late.client_order_id: OrderState.CANCELLED}
 
 
 def test_an_exit_of_the_strategy_is_taken_back_and_replaced_by_one_of_another_id(database_settings: Settings) -> None:
@@ -208,7 +209,7 @@ def test_an_exit_that_failed_is_followed_by_another(database_settings: Settings)
     assert first is not None
     desk.ledger.transition(first.exits[0], OrderState.CANCELLED, "the venue lost it")
 
-    _, second = look(resources=desk)
+    _, second = check_portfolio(resources=desk)
 
     assert second is not None
     assert len(second.exits) == 1
@@ -223,7 +224,7 @@ def test_a_sale_that_has_begun_goes_on_when_prices_recover(database_settings: Se
     desk.ledger.transition(first.exits[0], OrderState.CANCELLED, "the venue lost it")
     load(desk, "AAA", AFTER)
 
-    heartbeat, second = look(resources=desk)
+    heartbeat, second = check_portfolio(resources=desk)
 
     assert heartbeat.level == "ok"
     assert second is not None
@@ -240,8 +241,8 @@ def test_a_busy_executor_is_waited_for_and_the_desk_is_halted_at_once(database_s
         _, done = sell(desk)
 
     assert done is None
-    assert kill_switch.standing(desk) is not None
-    _, done = look(resources=desk)
+    assert kill_switch.halt_reason(desk) is not None
+    _, done = check_portfolio(resources=desk)
     assert done is not None
     assert len(done.exits) == 1
 
@@ -250,7 +251,7 @@ def test_value_at_risk_over_its_limit_is_a_breach(database_settings: Settings) -
     desk = desk_of(database_settings, var_limit_pct=0.1)
     hold(desk)
 
-    heartbeat, _ = look(resources=desk)
+    heartbeat, _ = check_portfolio(resources=desk)
 
     assert heartbeat.level == "halt"
     assert heartbeat.breaches["value_at_risk"]["found"] > 0.1
@@ -262,7 +263,7 @@ def test_the_peak_starts_anew_once_a_person_has_resumed(database_settings: Setti
     sell(desk)
 
     kill_switch.resume("understood", "ada", resources=desk)
-    heartbeat, _ = look(resources=desk)
+    heartbeat, _ = check_portfolio(resources=desk)
 
     assert heartbeat.level == "ok"
     assert heartbeat.peak_usd == heartbeat.equity_usd < 98_000.0
@@ -273,16 +274,16 @@ def test_one_wrong_price_halts_and_sells_nothing(database_settings: Settings) ->
     desk = desk_of(database_settings, risk_mode="enforce")
     hold(desk)
     load(desk, "AAA", FALLEN, open=1.0, high=1.0, low=1.0, close=1.0, adj_close=1.0)
-    _, first = look(resources=desk)
+    _, first = check_portfolio(resources=desk)
     right = walk("AAA", START, FALLEN)
     desk.bars.write(right, source="test", ingested_at=NOW)
 
-    heartbeat, second = look(resources=desk)
+    heartbeat, second = check_portfolio(resources=desk)
 
     assert (first, second) == (None, None)
     assert heartbeat.level != "halt"
     assert desk.ledger.open_orders("main") == []
-    assert kill_switch.standing(desk) is not None, "a person looks at it"
+    assert kill_switch.halt_reason(desk) is not None, "a person looks at it"
 
 
 def test_strategies_on_both_sides_of_a_symbol_are_both_closed(database_settings: Settings) -> None:
@@ -309,7 +310,7 @@ def test_a_position_in_a_symbol_without_new_bars_is_an_alert(database_settings: 
     hold(desk)
     load(desk, "BBB", dt.date(2019, 1, 7))  # the sixth session after
 
-    heartbeat, _ = look(resources=desk)
+    heartbeat, _ = check_portfolio(resources=desk)
 
     assert heartbeat.level == "alert"
     assert heartbeat.breaches == {"stale_price": {"limit": 5, "found": 6, "unit": "sessions", "symbols": ["AAA"]}}
@@ -329,7 +330,7 @@ def test_the_worker_goes_on_after_a_look_that_failed(database_settings: Settings
     desk.bars.read = stumbling  # type: ignore[method-assign]
     stop = threading.Event()
 
-    looks = monitor.run(stop, interval_seconds=0.01, on_look=lambda _: stop.set(), resources=desk)
+    looks = monitor.watch_portfolio(stop, interval_seconds=0.01, on_check=lambda _: stop.set(), resources=desk)
 
     assert looks == 1
     assert [subject for subject, _, _ in mails(desk)] == ["The risk worker cannot see the portfolio"], "mailed once"
@@ -339,11 +340,13 @@ def test_without_a_fresh_heartbeat_nothing_is_opened_where_the_setting_asks_for_
     desk = desk_of(database_settings, heartbeat_max_age_seconds=120.0)
     first, second = entry("AAA", 1.0), entry("BBB", 1.0)
 
-    assert place(desk.ledger, desk.broker, [first], pre_send=gate(desk)) == {first.client_order_id: OrderState.CANCELLED}
-    look(resources=desk)
-    assert gate(desk)(second) is None
+    states = place(desk.ledger, desk.broker, [first], pre_send=risk_checks(resources=desk))
+    assert states == {first.client_order_id: OrderState.CANCELLED}
+    check_portfolio(resources=desk)
+    assert risk_checks(resources=desk)(second) is None
     desk.clock = lambda: NOW + dt.timedelta(seconds=121)
-    assert gate(desk)(second) == "heartbeat: expected the risk worker within 120 s, found the last heartbeat 121 s ago"
+    refusal = risk_checks(resources=desk)(second)
+    assert refusal == "heartbeat: expected the risk worker within 120 s, found the last heartbeat 121 s ago"
 
 
 def events(desk: Resources) -> list[tuple[str, str]]:

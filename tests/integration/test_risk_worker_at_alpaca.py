@@ -14,7 +14,7 @@ from core.models import FINAL, OrderType
 from core.sessions import last_closed_session, next_session
 from pipeline.resources import Resources, utc_now
 from pipeline.risk import kill_switch, monitor
-from pipeline.risk.monitor import look
+from pipeline.risk.monitor import check_portfolio
 from tests.standins.alpaca import KEY, SECRET, AlpacaStandIn, Fault
 from tests.standins.feed import walk
 from trading.brokers.intake import collect
@@ -73,7 +73,7 @@ def breach(desk: Resources, alpaca: AlpacaStandIn) -> OrderIntent:
     place(desk.ledger, desk.broker, [entry("AAPL", 300.0), resting])
     alpaca.exchange.trade("AAPL", "100")
     collect(desk.ledger, desk.broker, "main", utc_now() - dt.timedelta(days=1))
-    heartbeat, done = look(resources=desk)
+    heartbeat, done = check_portfolio(resources=desk)
     assert (heartbeat.level, done, heartbeat.positions) == ("ok", None, 1)
     alpaca.exchange.trade("AAPL", "90")  # 3 % of equity; the stop is at 60
     return resting
@@ -91,7 +91,7 @@ def work(desk: Resources, *, looks: int = 12) -> list[Heartbeat]:
 
     timer = threading.Timer(60.0, stop.set)
     timer.start()
-    monitor.run(stop, interval_seconds=0.02, on_look=note, resources=desk)
+    monitor.watch_portfolio(stop, interval_seconds=0.02, on_check=note, resources=desk)
     timer.cancel()
     return seen
 
@@ -113,7 +113,7 @@ def test_a_breached_portfolio_is_halted_cancelled_and_flattened(desk: Resources,
     assert desk.ledger.open_orders("main") == []
     assert desk.broker.open_orders() == []
     assert sales(alpaca) == [Decimal(300)]
-    assert str(kill_switch.standing(desk)).startswith("halted by risk-worker")
+    assert str(kill_switch.halt_reason(desk)).startswith("halted by risk-worker")
     known = desk.ledger.order(resting.client_order_id)
     assert known is not None
     assert known[1] in FINAL

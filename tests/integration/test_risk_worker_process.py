@@ -1,4 +1,4 @@
-"""`cli risk-worker` and `cli data-guard` as processes: heartbeats while it lives, and what a killed worker leaves behind."""
+"""`desk risk-worker` and `desk data-guard` as processes: heartbeats while it lives, and what a killed worker leaves behind."""
 
 from __future__ import annotations
 
@@ -8,13 +8,12 @@ import subprocess
 import sys
 import time
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
 from pipeline.resources import Resources
-from pipeline.risk.pre_send import gate
+from pipeline.risk.pre_send import risk_checks
 from tests.integration.test_kill_switch import entry
 
 if TYPE_CHECKING:
@@ -23,7 +22,6 @@ if TYPE_CHECKING:
     from core.settings import Settings
 
 pytestmark = pytest.mark.integration
-ROOT = Path(__file__).resolve().parents[2]
 
 
 def environment(settings: Settings) -> dict[str, str]:
@@ -39,8 +37,8 @@ def environment(settings: Settings) -> dict[str, str]:
 @contextmanager
 def worker(settings: Settings, *options: str) -> Iterator[subprocess.Popen[str]]:
     """The verb in a process of its own, killed at the end if it is still there."""
-    command = [sys.executable, "-m", "desk.cli.app", "risk-worker", "--interval", "0.1", *options]
-    process = subprocess.Popen(command, cwd=ROOT, env=environment(settings), stdout=subprocess.PIPE, text=True)
+    command = [sys.executable, "-m", "desk", "risk-worker", "--interval", "0.1", *options]
+    process = subprocess.Popen(command, cwd=settings.data_dir, env=environment(settings), stdout=subprocess.PIPE, text=True)
     try:
         yield process
     finally:
@@ -57,7 +55,7 @@ def wait_for(what: Callable[[], bool], seconds: float = 60.0) -> None:
 
 def test_a_killed_worker_leaves_a_heartbeat_that_grows_old_and_then_nothing_is_opened(database_settings: Settings) -> None:
     desk = Resources(database_settings.model_copy(update={"heartbeat_max_age_seconds": 2.0}))
-    ask = gate(desk)
+    ask = risk_checks(resources=desk)
     with worker(database_settings) as process:
         wait_for(lambda: desk.heartbeats.last("main") is not None)
         assert ask(entry()) is None
@@ -108,5 +106,7 @@ def test_data_guard_ends_with_one_when_a_symbol_is_held_back(database_settings: 
 
 
 def verb(settings: Settings, *words: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "desk.cli.app", *words]
-    return subprocess.run(command, cwd=ROOT, env=environment(settings), capture_output=True, text=True, check=False)
+    command = [sys.executable, "-m", "desk", *words]
+    return subprocess.run(
+        command, cwd=settings.data_dir, env=environment(settings), capture_output=True, text=True, check=False
+    )

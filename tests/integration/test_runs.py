@@ -72,7 +72,7 @@ def test_a_run_is_found_by_the_beginning_of_its_id_and_what_is_stored_is_what_wa
     )
     pd.testing.assert_frame_equal(equity, made.equity)
     for unknown in ("", "2031"):
-        with pytest.raises(DataError, match="cli runs"):
+        with pytest.raises(DataError, match="desk runs"):
             find_run(desk.engine, unknown)
 
 

@@ -1,4 +1,4 @@
-"""`cli status`: what the services beside the daily DAGs left behind, and when that is too old. On a real PostgreSQL."""
+"""`desk status`: what the services beside the daily DAGs left behind, and when that is too old. On a real PostgreSQL."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from desk.ops import status
 from pipeline.execution import order_listener
 from pipeline.resources import Resources
 from pipeline.risk import kill_switch
-from pipeline.risk.monitor import look
+from pipeline.risk.monitor import check_portfolio
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -57,7 +57,7 @@ def desks(database_settings: Settings) -> Iterator[Any]:
 def test_the_risk_worker_is_well_for_three_looks_after_its_last(desks: Any) -> None:
     desk = desks(risk_interval_seconds=60.0)
     assert not desk.after(0, "risk-worker").well
-    look(resources=desk.resources)
+    check_portfolio(resources=desk.resources)
 
     assert desk.after(180, "risk-worker").well
     gone = desk.after(181, "risk-worker")
@@ -69,7 +69,7 @@ def test_the_risk_worker_is_well_for_three_looks_after_its_last(desks: Any) -> N
 
 def test_a_worker_too_old_for_the_executor_is_not_well(desks: Any) -> None:
     desk = desks(heartbeat_max_age_seconds=45.0)
-    look(resources=desk.resources)
+    check_portfolio(resources=desk.resources)
 
     assert [desk.after(age, "risk-worker").well for age in (45, 46)] == [True, False]
 

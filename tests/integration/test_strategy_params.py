@@ -114,7 +114,7 @@ def test_a_change_made_from_an_old_version_is_refused_and_not_stored(store: Stra
     store.set("rsi", {"oversold": 25.0}, expected_version=0, reason="first")
     store.set("rsi", {"oversold": 30.0}, expected_version=1, reason="second")
 
-    with pytest.raises(ConfigError, match=r"'rsi' for all symbols: expected version 1, found 2.*cli params history rsi"):
+    with pytest.raises(ConfigError, match=r"'rsi' for all symbols: expected version 1, found 2.*desk params history rsi"):
         store.set("rsi", {"oversold": 35.0}, expected_version=1, reason="too late")
 
     assert len(store.history("rsi")) == 2

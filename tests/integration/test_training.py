@@ -81,7 +81,7 @@ def test_two_first_trainings_at_once_both_register_and_each_can_be_made_again(de
     experiment = client.get_experiment_by_name("entry-filter")
     first, second = client.search_runs([experiment.experiment_id], "tags.level = 'training'")
     tags, metrics = first.data.tags, first.data.metrics
-    assert tags["mlflow.source.name"] == "cli train"
+    assert tags["mlflow.source.name"] == "desk train"
     curves = ("unfiltered", "filtered", "buy_and_hold")
     assert {metrics[f"{curve}/sessions"] for curve in curves} == {metrics["filtered/sessions"]}, "over the same sessions"
     assert metrics["lift/low"] <= metrics["lift/difference"] <= metrics["lift/high"]
@@ -166,7 +166,7 @@ def test_the_second_waits_until_the_first_has_had_its_turn(database: sa.Engine) 
 def test_no_candidates_are_said_with_a_remedy(desk: Resources) -> None:
     flat = walk("AAA", START, END).assign(open=100.0, high=100.0, low=100.0, close=100.0, adj_close=100.0, vix=np.nan)
 
-    with pytest.raises(DataError, match=r"saw no entry in the bars of 1 symbols.*cli ingest --full-history"):
+    with pytest.raises(DataError, match=r"saw no entry in the bars of 1 symbols.*desk ingest --full-history"):
         train_entry_filter.build_dataset(desk, {"AAA": flat})
 
 

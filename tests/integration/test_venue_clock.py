@@ -11,7 +11,7 @@ import structlog
 from core.errors import RetryLater
 from core.models import Leg, OrderState
 from pipeline.execution import daily_trade
-from pipeline.risk.pre_send import gate
+from pipeline.risk.pre_send import risk_checks
 from tests.standins.alpaca import ALWAYS, AlpacaStandIn, Fault
 from tests.standins.alpaca_desk import (
     DAY,
@@ -145,7 +145,7 @@ def test_a_session_that_our_calendar_does_not_have_refuses_entries(database_sett
     alpaca.exchange.special_days[dt.date(2018, 12, 29)] = ("09:30", "13:00")  # a Saturday
     monday = entry(decided_at=NEXT, session=dt.date(2018, 12, 31))
 
-    refused = gate(desk)(monday)
+    refused = risk_checks(resources=desk)(monday)
 
     assert refused == "calendar: expected no session on 2018-12-29, found a session 14:30 to 18:00 UTC at the broker"
 
@@ -155,7 +155,7 @@ def test_a_half_day_that_both_know_is_no_difference(database_settings: Settings,
     turn(alpaca, dt.datetime(2018, 11, 21, 22, tzinfo=dt.UTC))
     friday = entry(decided_at=dt.date(2018, 11, 21), session=dt.date(2018, 11, 23))
 
-    assert gate(desk)(friday) is None
+    assert risk_checks(resources=desk)(friday) is None
 
 
 @pytest.mark.parametrize(("moment", "is_open", "words"), [
@@ -168,7 +168,7 @@ def test_a_market_that_is_not_as_the_hour_says_refuses_entries(
     desk = desk_at(database_settings, alpaca, moment)
     alpaca.exchange.is_open = is_open
 
-    assert gate(desk)(entry()) == f"calendar: {words}"
+    assert risk_checks(resources=desk)(entry()) == f"calendar: {words}"
 
 
 def test_a_crypto_pair_has_no_hours_but_one_time(database_settings: Settings, alpaca: AlpacaStandIn) -> None:
@@ -176,9 +176,9 @@ def test_a_crypto_pair_has_no_hours_but_one_time(database_settings: Settings, al
     alpaca.exchange.special_days[NEXT] = None
     coin = entry("BTC-USD")
 
-    assert gate(desk)(coin) is None
+    assert risk_checks(resources=desk)(coin) is None
     apart(desk, 63)
-    assert str(gate(desk)(coin)).startswith("clock: ")
+    assert str(risk_checks(resources=desk)(coin)).startswith("clock: ")
 
 
 def test_an_exit_goes_whatever_the_clock_and_the_calendar_say(database_settings: Settings, alpaca: AlpacaStandIn) -> None:

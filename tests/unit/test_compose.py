@@ -88,7 +88,7 @@ def test_what_watches_the_desk_runs_always_and_its_health_is_its_own_sign_of_lif
         assert set(options) <= {option for parameter in verbs.commands[verb].params for option in parameter.opts}, name
         assert "profiles" not in service, "nobody has to think of it"
         check = service["healthcheck"]["test"]
-        assert check[:4] == ["CMD", "python", "-m", "desk.cli.app"]
+        assert check[:4] == ["CMD", "python", "-m", "desk"]
         assert (check[4] in verbs.commands, check[5] in SERVICES, check[5]) == (True, True, name)
         assert service["environment"]["HEARTBEAT_MAX_AGE_SECONDS"] == 180
     assert compose["services"]["airflow-worker"]["environment"]["HEARTBEAT_MAX_AGE_SECONDS"] == 180

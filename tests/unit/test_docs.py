@@ -58,13 +58,14 @@ def test_every_make_target_named_exists(document: Path) -> None:
     assert named <= targets
 
 
-def test_every_cli_verb_and_option_named_exists(document: Path) -> None:
+def test_every_verb_and_option_of_the_command_exists(document: Path) -> None:
     from typer.main import get_command
 
     from desk.cli.app import cli
 
     for line in code(document.read_text()):
-        if found := re.match(r"(?:\.venv/bin/)?cli ([a-z-]+(?: [a-z-]+)*)", line):
+        assert not re.match(r"(?:\.venv/bin/)?cli(?: |$)", line), f"{line}: the command is `desk`"
+        if found := re.match(r"(?:[A-Z_]+=\S+ )*(?:\.venv/bin/|python -m )?desk ([a-z-]+(?: [a-z-]+)*)", line):
             command: Any = get_command(cli)
             for word in found[1].split():
                 if not hasattr(command, "commands"):  # what follows a verb are its arguments

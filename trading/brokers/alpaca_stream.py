@@ -260,7 +260,7 @@ class OrderListener:
     def _apply(self, event: Json) -> None:
         kind, order = event["event"], event["order"]
         if kind in CORRECTIONS:
-            raise StopTrading(f"Alpaca took back or corrected a trade in {order['symbol']}. Run `cli reconcile`.")
+            raise StopTrading(f"Alpaca took back or corrected a trade in {order['symbol']}. Run `desk reconcile`.")
         name = self.broker.families.name(order)
         if not is_ours(self.book, name):
             log.warning("order_of_somebody_else", client_order_id=name, symbol=order["symbol"], event_kind=kind)

@@ -78,7 +78,7 @@ def take_fill(book: Book, fill: Fill) -> bool:
     """
     order = _order_of(book, fill)
     if order is None:
-        raise StopTrading(f"A fill of {fill.symbol} under the unknown order {fill.client_order_id}. Run `cli reconcile`.")
+        raise StopTrading(f"A fill of {fill.symbol} under the unknown order {fill.client_order_id}. Run `desk reconcile`.")
     taken = book.record_fill(fill, order, lambda before: position_after(before, order, fill))
     if taken:
         log.info("fill", symbol=fill.symbol, side=fill.side, quantity=str(fill.quantity), price=str(fill.price))
@@ -127,14 +127,14 @@ def position_after(before: Position | None, order: OrderIntent, fill: Fill) -> P
     signed = fill.quantity if fill.side is Side.BUY else -fill.quantity
     if before is None:
         if order.leg is not Leg.ENTRY:
-            raise StopTrading(f"A fill of exit {order.client_order_id}, and no {order.symbol} is held. Run `cli reconcile`.")
+            raise StopTrading(f"A fill of exit {order.client_order_id}, and no {order.symbol} is held. Run `desk reconcile`.")
         return _opened(order, fill, signed)
     if (order.leg is Leg.ENTRY) != (signed * before.quantity > 0) or (
         order.leg is not Leg.ENTRY and abs(signed) > abs(before.quantity)
     ):
         raise StopTrading(
             f"A fill of {signed} {order.symbol} by {order.client_order_id} does not fit the {before.quantity} held. "
-            "Run `cli reconcile`."
+            "Run `desk reconcile`."
         )
     quantity = before.quantity + signed
     if order.leg is not Leg.ENTRY:

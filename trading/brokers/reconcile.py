@@ -183,7 +183,7 @@ def _apart(desk: LedgerState, venue: VenueState) -> list[Difference]:
                 order.client_order_id,
                 f"{order.side} {order.quantity} {order.symbol}",
                 f"{view.side} {view.quantity} {view.symbol}",
-                "somebody replaced it at the venue: cancel it there, then `cli reconcile`",
+                "somebody replaced it at the venue: cancel it there, then `desk reconcile`",
             )
         )
     return apart

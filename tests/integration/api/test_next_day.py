@@ -66,11 +66,11 @@ def test_without_a_next_day_model_entries_are_served_and_readiness_says_so(api: 
 
     assert answer.status_code == 503
     assert answer.json()["type"] == "urn:desk:NoNextDayModel"
-    assert "cli train-next-day" in answer.json()["remedy"]
+    assert "desk train-next-day" in answer.json()["remedy"]
     assert ask(api, symbol="^GSPC").status_code == 200
     ready = api.get("/readyz").json()
     assert (ready["state"], ready["entry"]) == ("green", "version 1")
-    assert ready["next_day"] == "none: run `cli train-next-day`"
+    assert ready["next_day"] == "none: run `desk train-next-day`"
 
     desk.next_day_registry.versions["champion"] = "1"
     wait_for(lambda: ask_next_day(api, symbol="^GSPC").status_code == 200)
@@ -89,7 +89,7 @@ def test_a_broken_version_leaves_the_old_one_serving_and_is_alerted_once(both: T
     assert ready["trouble"][0].startswith("next_day champion: version 4 was refused")
     assert len(desk.alerts.sent) == 1
     assert "The champion of 'next-day-return' was not loaded" in desk.alerts.sent[0][0]
-    assert "cli train-next-day" in desk.alerts.sent[0][1]
+    assert "desk train-next-day" in desk.alerts.sent[0][1]
     assert ask(both, symbol="^GSPC").status_code == 200
 
 
@@ -180,5 +180,5 @@ def test_an_entry_is_a_candidate_of_a_strategy_that_the_model_knows(
         assert words in answer.json()["detail"]
         assert answer.json()["remedy"]
     if status == 409:
-        assert "cli train" in answer.json()["remedy"]
+        assert "desk train" in answer.json()["remedy"]
         assert batch.json()["items"][0]["problem"]["status"] == 409

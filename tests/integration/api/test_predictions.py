@@ -100,8 +100,8 @@ def test_without_a_champion_the_answer_is_503_until_one_is_registered(desk: Desk
             "ready": False,
             "state": "red",
             "database": "answers",
-            "entry": "none: run `cli train`",
-            "next_day": "none: run `cli train-next-day`",
+            "entry": "none: run `desk train`",
+            "next_day": "none: run `desk train-next-day`",
             "trouble": [],
         }
 

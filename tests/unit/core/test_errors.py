@@ -12,7 +12,7 @@ def test_an_unknown_symbol_suggests_the_nearest() -> None:
 
 
 def test_an_unknown_symbol_without_neighbours_says_how_to_load_it() -> None:
-    assert "cli ingest" in str(UnknownSymbol("ZZZZ"))
+    assert "desk ingest" in str(UnknownSymbol("ZZZZ"))
 
 
 def test_every_error_has_one_root() -> None:

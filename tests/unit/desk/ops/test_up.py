@@ -175,7 +175,7 @@ def test_the_listener_is_started_where_the_broker_has_a_stream(settings: Setting
 
     assert [service.name for service in up.services(settings) if service.signs] == ["risk-worker"]
     assert [service.name for service in at_alpaca if service.signs] == ["risk-worker", "order-listener"]
-    assert at_alpaca[-1].command[1:] == ("-m", "desk.cli.app", "listen")
+    assert at_alpaca[-1].command[1:] == ("-m", "desk", "listen")
     assert not any("k" * 20 in str(value) for service in at_alpaca for value in (*service.command, repr(service)))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 import string
+from importlib.metadata import version as installed
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -71,6 +72,25 @@ def test_the_loaded_model_predicts_what_the_trained_one_did(
     assert said["signal"].tolist() == expected["signal"].tolist()
 
 
+@pytest.mark.parametrize(("chosen", "packages"), [(LIGHTGBM, {"lightgbm"}), (BOOSTING, {"scikit-learn", "skops"})])
+def test_a_version_states_the_packages_that_read_it(
+    registry: Registry,
+    fits: dict[str, NextDayFit],
+    dataset: pd.DataFrame,
+    monkeypatch: pytest.MonkeyPatch,
+    chosen: str,
+    packages: set[str],
+) -> None:
+    def infer(*_: Any, **__: Any) -> None:
+        pytest.fail("MLflow starts a process that looks for the requirements")
+
+    monkeypatch.setattr("mlflow.models.infer_pip_requirements", infer)
+    version = register(registry, fits, dataset, chosen)
+
+    stated = (files(registry, version) / "requirements.txt").read_text().split()
+    assert set(stated) == {f"{package}=={installed(package)}" for package in {*packages, "mlflow"}}
+
+
 def test_a_training_says_what_it_came_to(registry: Registry, fits: dict[str, NextDayFit], dataset: pd.DataFrame) -> None:
     register(registry, fits, dataset, BOOSTING)
 
@@ -103,7 +123,7 @@ def test_a_stored_pickle_and_foreign_types_are_refused(
     stored, trace = files(registry, version) / "model.skops", tmp_path / "ran"
 
     stored.write_bytes(pickle.dumps(Payload(trace)))
-    with pytest.raises(ConfigError, match=r"cannot be read safely.*cli train-next-day"):
+    with pytest.raises(ConfigError, match=r"cannot be read safely.*desk train-next-day"):
         load_next_day(registry, version)
     assert not trace.exists()
 
@@ -120,7 +140,7 @@ def test_what_was_made_elsewhere_is_no_next_day_model_and_no_champion(
     about = files(registry, version) / "MLmodel"
     about.write_text(yaml.safe_dump({**yaml.safe_load(about.read_text()), "metadata": {"kind": LIGHTGBM}}))
 
-    with pytest.raises(ConfigError, match=r"is no next-day model. Move its alias .*`cli train-next-day`"):
+    with pytest.raises(ConfigError, match=r"is no next-day model. Move its alias .*`desk train-next-day`"):
         load_next_day(registry, version)
     fresh = register(registry, fits, dataset, LIGHTGBM)
     assert registry.champion_version() == fresh, "a champion that cannot be loaded judges nothing"

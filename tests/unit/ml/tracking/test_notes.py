@@ -109,7 +109,7 @@ def test_a_training_from_before_sections_is_still_read(tmp_path: Path) -> None:
 def test_a_training_names_the_dag_run_or_the_command_that_started_it(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("DAG_ID", "DAG_RUN_ID"):
         monkeypatch.delenv(f"AIRFLOW_CTX_{name}", raising=False)
-    assert source_of("train")["mlflow.source.name"] == "cli train"
+    assert source_of("train")["mlflow.source.name"] == "desk train"
 
     monkeypatch.setenv("AIRFLOW_CTX_DAG_ID", "model_training")
     monkeypatch.setenv("AIRFLOW_CTX_DAG_RUN_ID", "manual__1")

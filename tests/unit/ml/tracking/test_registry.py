@@ -154,7 +154,7 @@ def test_the_poll_follows_the_alias(registry: Registry, result: TrainResult, dat
 
     registry._client.delete_registered_model_alias("entry-filter", ALIAS)
     assert registry.champion_version() is None
-    with pytest.raises(NoChampion, match="cli train"):
+    with pytest.raises(NoChampion, match="desk train"):
         registry.champion()
 
 

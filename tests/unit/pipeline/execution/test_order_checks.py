@@ -11,13 +11,15 @@ import pytest
 
 from core.errors import UnknownSymbol
 from core.models import Instrument, OrderIntent, Position, Refused
-from pipeline.execution.order_checks import check_venue_grid
+from pipeline.execution.order_checks import check_decided_once, check_in_time, check_validation, check_venue_grid
 from trading.brokers.placing import Patience
 from trading.order_check import OrderContext
 from trading.orders import entry_order, exit_order
 
 if TYPE_CHECKING:
+    from monitoring.alerts import Alerts
     from pipeline.accounts.trading_account import TradingAccount
+    from pipeline.execution.rerun_rules import RerunRules
 
 DAY, NEXT = dt.date(2018, 12, 27), dt.date(2018, 12, 28)
 
@@ -87,3 +89,74 @@ def test_an_exit_sells_what_is_held_and_what_is_on_record_stands() -> None:
     leaving, written = exit_order(held, decision_session=DAY, session=NEXT), entry(1.25)
 
     assert sized(Venue(), leaving, written, known={written.client_order_id}) == ([Decimal("2.5"), Decimal("1.25")], [])
+
+
+class Mailbox:
+    """Keeps what is mailed."""
+
+    def __init__(self) -> None:
+        self.mails: list[tuple[str, str]] = []
+
+    def send(self, subject: str, body: str) -> None:
+        self.mails.append((subject, body))
+
+
+def leaving() -> OrderIntent:
+    held = Position("main", "bollinger", "AAA", Decimal(2), DAY, Decimal(100), None, None, None, "entry")
+    return exit_order(held, decision_session=DAY, session=DAY)
+
+
+def test_a_session_is_decided_once_and_a_second_run_adds_no_entry() -> None:
+    written, fresh, sale = entry(3.0), entry(4.0, "BBB"), leaving()
+    context = OrderContext(DAY, frozenset({written.client_order_id}))
+
+    assert check_decided_once(context, (fresh, sale), standing=(written,)) == ((written, sale), [])
+    assert check_decided_once(OrderContext(DAY), (fresh, sale), standing=()) == ((fresh, sale), [])
+
+
+@dataclass
+class Record:
+    """Orders on record, and the market's state."""
+
+    opened: bool
+    ids: set[str]
+
+    @property
+    def ledger(self) -> Record:
+        return self
+
+    def order(self, client_order_id: str) -> str | None:
+        return client_order_id if client_order_id in self.ids else None
+
+    def has_opened(self, _day: dt.date) -> bool:
+        return self.opened
+
+
+@pytest.mark.parametrize(("opened", "kept"), [(False, ["AAA", "BBB"]), (True, ["AAA"])])
+def test_after_the_open_only_orders_on_record_go_on(opened: bool, kept: list[str]) -> None:
+    written, fresh = entry(3.0), entry(4.0, "BBB")
+    rules = cast("RerunRules", Record(opened, {written.client_order_id}))
+
+    intents, refused = check_in_time(OrderContext(DAY), (written, fresh), rules=rules)
+
+    assert ([order.symbol for order in intents], refused) == (kept, [])
+
+
+def test_without_a_valid_portfolio_new_entries_are_refused_and_mailed_with_the_reason() -> None:
+    written, fresh, sale, mailbox = entry(3.0), entry(4.0, "BBB"), leaving(), Mailbox()
+    context = OrderContext(DAY, frozenset({written.client_order_id}))
+
+    kept, refused = check_validation(
+        context, (written, fresh, sale), objection=lambda _: "never validated", alerts=cast("Alerts", mailbox)
+    )
+
+    assert kept == (written, sale)
+    assert [(each.symbol, each.reason) for each in refused] == [("BBB", "validation")]
+    assert mailbox.mails == [("1 entries decided on 2018-12-27 were not ordered", "never validated")]
+
+
+def test_without_a_new_entry_the_validation_is_not_read() -> None:
+    def unread(_day: dt.date) -> str:
+        raise AssertionError
+
+    assert check_validation(OrderContext(DAY), (leaving(),), objection=unread, alerts=cast("Alerts", Mailbox()))[1] == []

@@ -20,7 +20,9 @@ from hypothesis import strategies as st
 
 from core.models import FINAL, Leg, OrderState, Side
 from core.sessions import sessions_between
-from pipeline.risk.flatten import flatten
+from pipeline.accounts.trading_account import TradingAccount
+from pipeline.risk.exit_orders import ExitOrders
+from pipeline.risk.flatten import flatten_account
 from tests.standins.memory_book import MemoryBook
 from trading.brokers.paper import PaperBroker, PaperRules
 from trading.brokers.placing import Patience, place
@@ -167,11 +169,10 @@ class World:
         if DRAWDOWN.level(equity, self.peak) is Level.HALT:
             event("drawdown")
             self.halted = True
-            found = SimpleNamespace(
-                settings=SimpleNamespace(portfolio="main"), ledger=self.book, broker=self.broker, historical=True,
-                patience=Patience(deadline_seconds=0.0), clock=lambda: dt.datetime(2018, 1, 1, tzinfo=dt.UTC),
-            )  # fmt: skip
-            flatten("drawdown", day=day, resources=found)  # type: ignore[arg-type]
+            patience, bars = Patience(deadline_seconds=0.0), SimpleNamespace()
+            account = TradingAccount("main", self.book, self.broker, bars, patience, CASH)  # type: ignore[arg-type]
+            exits = ExitOrders(account, clock=lambda: dt.datetime(2018, 1, 1, tzinfo=dt.UTC), historical=True)
+            flatten_account(exits, "drawdown", day=day)
             return
         orders = self.orders(day, script)
         states = place(self.book, self.broker, orders, pre_send=self.pre_send)

@@ -217,7 +217,7 @@ def test_what_contradicts_the_book_stops_trading(book: MemoryBook) -> None:
     assert take_state(book, NAME, OrderState.CANCELLED) is OrderState.FILLED, (
         "the news of the end was overtaken by the last fill"
     )
-    with pytest.raises(StopTrading, match="cli reconcile"):
+    with pytest.raises(StopTrading, match="desk reconcile"):
         take_fill(book, replace(fill, client_order_id="nobody's"))
     with pytest.raises(IllegalTransition, match="at most 10"):
         take_fill(book, replace(fill, fill_id="one more"))

@@ -1,4 +1,4 @@
-"""The venue in a terminal: listening to it, reconciling with it. Parses and prints; the steps live in their modules."""
+"""Trading in a terminal: daily orders, the venue, the watch over stops. Parses and prints; every step lives in its module."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.table import Table
 
-from desk.cli.console import Session, console, session_of
+from desk.cli.console import TRADING, Session, console, session_of, show
 
 if TYPE_CHECKING:
     from pipeline.execution.position_watch import PositionCheck
@@ -17,7 +17,17 @@ if TYPE_CHECKING:
 verbs = typer.Typer()
 
 
-@verbs.command()
+@verbs.command(rich_help_panel=TRADING)
+def trade(session: Session = None) -> None:
+    """Settle a session, decide at its close, place the orders for the next open. Safe to run twice."""
+    from pipeline.execution import daily_trade as step
+
+    day = session_of(session)
+    for name in ("settle", "candidates", "predict", "place", "record"):
+        show(name, getattr(step, name)(day).as_dict())
+
+
+@verbs.command(rich_help_panel=TRADING)
 def listen(
     poll_seconds: Annotated[
         float, typer.Option(min=1, help="Pause between two times of asking for what the stream may have lost.")
@@ -32,7 +42,7 @@ def listen(
     step.listen(poll_seconds=poll_seconds, when_needed=when_needed)
 
 
-@verbs.command()
+@verbs.command(rich_help_panel=TRADING)
 def watch_positions(
     once: Annotated[
         bool, typer.Option("--once", help="Check once; exit code 1 when a position could not be judged or sold.")
@@ -53,7 +63,7 @@ def watch_positions(
     console.print(f"Stopped after {checks} checks.")
 
 
-@verbs.command()
+@verbs.command(rich_help_panel=TRADING)
 def reconcile(session: Session = None) -> None:
     """Hold the broker's orders, fills, positions and cash against the ledger. Exit code 1 when a person must look."""
     from pipeline.execution import reconcile as step
@@ -68,7 +78,7 @@ def reconcile(session: Session = None) -> None:
         table.add_row(f"[{colour}]{each.rule}[/]", each.subject, each.expected, each.found, each.resolution)
     console.print(table)
     if result.halted:
-        console.print("[red]Trading is halted.[/red] Settle the differences, then `cli resume --reason ...`.")
+        console.print("[red]Trading is halted.[/red] Settle the differences, then `desk resume --reason ...`.")
     if result.open:
         raise typer.Exit(1)
 
