@@ -30,6 +30,7 @@ INCOMING = ("symbol", "timeframe", "ts", "ingested_at", "known_at", *VALUES, "so
 # Vendors send single-precision prices: a smaller relative difference is rounding, not a revision.
 SAME_WITHIN = 1e-6
 PUBLICATION_LAG = dt.timedelta(minutes=15)
+historical_prices = sa.table("historical_prices", schema="research")  # a view: the newest version of each bar
 NORMALIZED = tuple(normalized_prices.c.keys())
 
 
@@ -157,6 +158,11 @@ class BarStore:
         """Return the symbols with bars, sorted."""
         return sorted(self._frame(sa.select(raw_prices.c.symbol).distinct())["symbol"])
 
+    def count(self) -> int:
+        """Return the number of bars, each counted once however often it was revised."""
+        with self._engine.connect() as connection:
+            return connection.execute(sa.select(sa.func.count()).select_from(historical_prices)).scalar_one()
+
     def last_sessions(self) -> dict[str, dt.date]:
         """Return the newest stored session of each symbol."""
         query = sa.select(raw_prices.c.symbol, sa.func.max(raw_prices.c.ts)).group_by(raw_prices.c.symbol)
@@ -166,7 +172,7 @@ class BarStore:
     def last_closes(
         self, symbols: Collection[str], day: dt.date, as_of: dt.datetime | None = None
     ) -> dict[str, tuple[dt.date, float]]:
-        """Return the newest close of each symbol at or before a day, however old, with its session; a symbol without one is absent.
+        """Return the newest close of each symbol at or before a day, however old, with its session.
 
         Parameters
         ----------
