@@ -207,7 +207,7 @@ def _show_allocation(number: int, shared: Allocation) -> None:
 def _show_validation(report: ValidationReport) -> None:
     table = Table("Rule", "Limit", "Found", "Verdict", "", title="Validation")
     for each in report.findings:
-        figure = "-" if each.found is None else f"{each.shortlist:.4g}"
+        figure = "-" if each.found is None else f"{each.found:.4g}"
         verdict = f"[{COLOUR[each.verdict]}]{each.verdict}[/]"
         table.add_row(each.rule, f"<= {each.limit:g} {each.unit}".rstrip(), figure, verdict, each.detail)
     console.print(table)
