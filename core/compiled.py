@@ -1,4 +1,4 @@
-"""`compiled`: numba's `njit` with a disk cache that notices a changed rule. Owns the decorator and nothing it decorates.
+"""`compiled`: numba's `njit` with a disk cache that notices a changed rule.
 
 Compiling the kernels takes seconds, so they are cached. Numba throws a cached function away when the file it stands in changes,
 but not when a function it calls has changed in another file: after an update the backtest would go on using the old fill rule.

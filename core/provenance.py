@@ -1,4 +1,4 @@
-"""Which code runs and for whom: the commit and the DAG run that a record carries. Owns how they are found; stores nothing."""
+"""Provenance of a record: the code commit and the DAG run."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ def code_commit() -> str:
         return release()
     command = ["git", "-C", str(root), "describe", "--always", "--abbrev=40", "--dirty", "--exclude=*"]
     try:
-        found = subprocess.run(command, capture_output=True, text=True, timeout=20, check=True)  # noqa: S603  # our own command
-        return found.stdout.strip()
+        answer = subprocess.run(command, capture_output=True, text=True, timeout=20, check=True)  # noqa: S603  # our own command
+        return answer.stdout.strip()
     except (OSError, subprocess.SubprocessError):
         return release()
 

@@ -114,7 +114,7 @@ def trading_execution() -> None:  # noqa: C901  # one function a task
         """Replay the day beside the backtest and split the gap by its cause; a signal gap is mailed."""
         from pipeline.audit import parity_day
 
-        return parity_day.record_day(session)
+        return parity_day.record_day(session).as_dict()
 
     session = choose_session()
     chain(

@@ -156,10 +156,10 @@ def order(
     """Tell everything behind an order: its fills, signal, the model's answer, features, bars, their validation, the code."""
     resources = state_of(request).resources
     if not replay:
-        return OrderPage.model_validate(explain(client_order_id, resources=resources))
+        return OrderPage.model_validate(explain(client_order_id, resources=resources).as_dict())
     if not ONE_REPLAY.acquire(blocking=False):
         raise ReplayBusy("Another order is being recomputed, and one at a time is.")
     try:
-        return OrderPage.model_validate(explain(client_order_id, replay=True, resources=resources))
+        return OrderPage.model_validate(explain(client_order_id, replay=True, resources=resources).as_dict())
     finally:
         ONE_REPLAY.release()

@@ -42,15 +42,15 @@ def parity(
     from pipeline.audit import parity as step
 
     if ledger:
-        result = step.of_ledger(_day(first), _day(last))
+        compared = step.compare_ledger(_day(first), _day(last))
     else:
         if first is None or last is None:
             raise typer.BadParameter("Give --from and --to, or --ledger.")
         outcome = _replayed(first, last, symbols, model=model)
         show("Replay", _summary(outcome))
-        result = step.of_replay(outcome)
-    _print_parity(result)
-    if not result.holds:
+        compared = step.compare_replay(outcome)
+    _print_parity(compared)
+    if not compared.holds:
         raise typer.Exit(1)
 
 
@@ -59,7 +59,7 @@ def parity_day(session: Session = None) -> None:
     """Compare one traded day with the backtest and store the gap, split by cause. Exit code 1 when the signals differ."""
     from pipeline.audit.parity_day import record_day
 
-    row = record_day(session_of(session))
+    row = record_day(session_of(session)).as_dict()
     details = row.pop("details")
     show("Parity of the day", row)
     for each in details:
@@ -70,14 +70,14 @@ def parity_day(session: Session = None) -> None:
 
 @verbs.command(rich_help_panel=AUDIT)
 def explain_order(
-    order: Annotated[str, typer.Argument(help="Client order id, or a prefix that no other order shares.")],
-    replay: Annotated[bool, typer.Option(help="Recompute decision and score from the data known then.")] = False,
+    order: Annotated[str, typer.Argument(help="Client order id, or a prefix of it that no other order shares.")],
+    replay: Annotated[bool, typer.Option(help="Recompute decision and score point-in-time.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")] = False,
 ) -> None:
     """Show everything behind an order on one page. With --replay, exit code 1 unless reproduced bit for bit."""
     from pipeline.audit.explain_order import explain
 
-    page = explain(order, replay=replay)
+    page = explain(order, replay=replay).as_dict()
     if as_json:
         typer.echo(json.dumps(page, indent=2))
     else:
@@ -125,7 +125,7 @@ def _replayed(first: str, last: str, symbols: str, *, model: bool) -> Replay:
     configure_logging("WARNING")  # two lines an order would bury the result
     with Progress(*Progress.get_default_columns(), MofNCompleteColumn(), console=console, transient=True) as bar:
         task = bar.add_task("Sessions", total=None)
-        return step.run(
+        return step.run_replay(
             dt.date.fromisoformat(first),
             dt.date.fromisoformat(last),
             symbols=[each for each in symbols.split(",") if each],

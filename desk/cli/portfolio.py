@@ -207,8 +207,8 @@ def _show_allocation(number: int, shared: Allocation) -> None:
 def _show_validation(report: ValidationReport) -> None:
     table = Table("Rule", "Limit", "Found", "Verdict", "", title="Validation")
     for each in report.findings:
-        found = "-" if each.found is None else f"{each.found:.4g}"
+        figure = "-" if each.found is None else f"{each.found:.4g}"
         verdict = f"[{COLOUR[each.verdict]}]{each.verdict}[/]"
-        table.add_row(each.rule, f"<= {each.limit:g} {each.unit}".rstrip(), found, verdict, each.detail)
+        table.add_row(each.rule, f"<= {each.limit:g} {each.unit}".rstrip(), figure, verdict, each.detail)
     console.print(table)
     console.print(f"[bold {COLOUR[report.status]}]{report.status}[/]")

@@ -1,6 +1,6 @@
 """The feature store: Feast with an offline store (every version), an online store (the newest) and a registry in PostgreSQL.
 
-Owns the way into Feast. Nothing else imports it, and it is imported only on use: that takes three seconds. Feast 0.67 reports
+Nothing else imports Feast, and it is imported only on use: that takes three seconds. Feast 0.67 reports
 no usage to anyone.
 
 What a model may see of session t is what was known when the order for t+1 had to go: `training_frame` joins as of the next
@@ -28,7 +28,7 @@ from core.folders import data_folder
 from core.frames import FEATURES
 from core.sessions import calendar, calendar_name, close_of
 from storage.engine import cluster_url, open_engine
-from storage.features.feature_rows import last_event, write_versions
+from storage.features.feature_rows import FeatureRows
 from storage.features.tables import market_features, materialisations
 
 if TYPE_CHECKING:
@@ -89,7 +89,7 @@ class FeastStore:
 
     def write_offline(self, frame: pd.DataFrame) -> int:
         """Add new and changed feature rows (`FEATURE_FRAME`) to the offline store; returns how many were added."""
-        return write_versions(self._engine, frame, self._clock())
+        return FeatureRows(self._engine).write(frame, self._clock())
 
     def materialise(self, end: dt.date | dt.datetime, start: dt.date | dt.datetime = FIRST_EVENT) -> None:
         """Make the online store show each symbol's newest features with an event in `start` to `end`, both included.
@@ -108,7 +108,7 @@ class FeastStore:
             connection.execute(sa.insert(materialisations).values(until=until))
 
     def training_frame(self, entities: pd.DataFrame) -> pd.DataFrame:
-        """Features of each decision as they were known when it had to be made.
+        """Return the features of each decision, point-in-time: as known when it had to be made.
 
         Parameters
         ----------
@@ -140,7 +140,7 @@ class FeastStore:
         return pd.concat([keys, features], axis=1)
 
     def online(self, symbols: Sequence[str]) -> pd.DataFrame:
-        """Newest materialised features of each symbol.
+        """Return the newest materialised features of each symbol.
 
         Returns
         -------
@@ -157,7 +157,7 @@ class FeastStore:
             return self._online(symbols)
 
     def materialisation(self) -> int:
-        """Number of the newest materialisation; it rises with each, and 0 stands for none. One small query."""
+        """Return the number of the newest materialisation; it rises with each, and 0 stands for none. One small query."""
         with self._engine.connect() as connection:
             return int(connection.execute(sa.select(sa.func.coalesce(sa.func.max(materialisations.c.id), 0))).scalar_one())
 
@@ -167,13 +167,13 @@ class FeastStore:
             return connection.execute(sa.select(sa.func.count()).select_from(market_features)).scalar_one()
 
     def last_event(self) -> dt.datetime | None:
-        """Event timestamp (UTC) of the newest feature row in the offline store; None when it is empty."""
-        return last_event(self._engine)
+        """Return the event timestamp (UTC) of the newest feature row in the offline store; None when it is empty."""
+        return FeatureRows(self._engine).last_event()
 
     def close(self) -> None:
-        """Let go of every connection."""
+        """Close every connection."""
         self._forget()
-        if "_engine" in self.__dict__:
+        if "_engine" in vars(self):  # a cached property that nobody used opens nothing
             self._engine.dispose()
             del self._engine
 
@@ -195,13 +195,13 @@ class FeastStore:
 
     @contextlib.contextmanager
     def _one_at_a_time(self) -> Iterator[None]:
-        """Hold a lock of the cluster: Feast's own set-up does not expect company."""
+        """Hold a lock of the cluster: Feast's own set-up does not expect another process."""
         with self._engine.begin() as connection:
             connection.execute(sa.select(sa.func.pg_advisory_xact_lock(APPLY_LOCK)))
             yield
 
     def _forget(self) -> None:
-        if "_feast" in self.__dict__:
+        if "_feast" in vars(self):
             self._feast.registry.write_engine.dispose()  # type: ignore[attr-defined]
             del self._feast
 
@@ -222,7 +222,7 @@ class FeastStore:
 
 
 def _known_by(entities: pd.DataFrame) -> pd.Series[pd.Timestamp]:
-    """When each decision had to be made: as given, else the first open at or after the close."""
+    """Return the deadline of each decision: as given, else the first open at or after the close."""
     if "known_by" in entities:
         return entities["known_by"].reset_index(drop=True)
     closes = entities["event_timestamp"].reset_index(drop=True)
@@ -243,13 +243,13 @@ def _known_by(entities: pd.DataFrame) -> pd.Series[pd.Timestamp]:
 
 
 def _moment(day: dt.date | dt.datetime) -> dt.datetime:
-    """The instant itself, or the close of the session."""
+    """Return the instant itself, or the close of the session."""
     return day if isinstance(day, dt.datetime) else close_of(day)
 
 
 @contextlib.contextmanager
 def _registered() -> Iterator[None]:
-    """Say what to do where Feast's registry is empty: it was dropped, or nothing was ever registered."""
+    """Raise `ConfigError` with the remedy where Feast's registry is empty: it was dropped, or nothing was registered."""
     from feast.errors import FeatureServiceNotFoundException, FeatureViewNotFoundException
 
     try:
