@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 import pandas as pd
 
-from backtest.kernel import Market, Rules
+from backtest.kernel import LineRules, Market
 from backtest.single import Line
 from core.errors import ConfigError, DataError
 from core.frames import PRICES
@@ -146,7 +146,7 @@ def _sessions(first: dt.date, last: dt.date, calendar: str) -> pd.DatetimeIndex:
     return sessions_between(first, last, calendar)
 
 
-def rules_of(panel: Panel, strategies: Sequence[Strategy]) -> Rules:
+def rules_of(panel: Panel, strategies: Sequence[Strategy]) -> LineRules:
     """Every strategy on every symbol of the panel as lines, sorted by strategy and symbol.
 
     One strategy's candidates are ranked by its own strength. With several, whose strengths have different units, each becomes
@@ -173,7 +173,7 @@ def rules_of(panel: Panel, strategies: Sequence[Strategy]) -> Rules:
     each = len(panel.symbols)
     exit_long, exit_short = masks
     stop_pct, target_pct, strengths = levels
-    return Rules(
+    return LineRules(
         entry,
         exit_long,
         exit_short,

@@ -212,7 +212,7 @@ def optimise_window(
         if left > 0:
             objective = _objective(task.panel(bars), task, space, cells)
             study.optimize(objective, n_trials=left, catch=(Exception,), callbacks=[finish])
-    return judge(finished(study))
+    return choose_best(finished(study))
 
 
 def finished(study: optuna.Study) -> list[Tried]:
@@ -239,7 +239,7 @@ def size_of(strategy: str, sampler: Sampler, trials: int) -> int:
     return min(trials, int(np.prod(cells)))
 
 
-def judge(seen: Sequence[Tried]) -> Best | Refused:
+def choose_best(seen: Sequence[Tried]) -> Best | Refused:
     """The best feasible trial, or which constraint rejected how many."""
     feasible = [one for one in seen if one.value is not None and not one.rejected_by]
     if feasible:

@@ -97,9 +97,9 @@ class Entries(Predictor[EntryFilter, Scorer]):
         self.record.require_room()
         given = await self._inputs.get(asked.symbol, asked.features)
         if scorer.fast:
-            said = scorer.judge(given.values, strategy)
+            said = scorer.score(given.values, strategy)
         else:
-            said = await asyncio.to_thread(scorer.judge, given.values, strategy)
+            said = await asyncio.to_thread(scorer.score, given.values, strategy)
         self.record.require_room()  # others may have come while this one waited
         row = Served(
             served_at=self._clock(),
@@ -148,9 +148,9 @@ class NextDays(Predictor[RegisteredNextDay, NextDayScorer]):
         self.record.require_room()
         given = await self._inputs.get(asked.symbol, asked.features)
         if scorer.fast:
-            said = scorer.judge(given.values)
+            said = scorer.score(given.values)
         else:
-            said = await asyncio.to_thread(scorer.judge, given.values)
+            said = await asyncio.to_thread(scorer.score, given.values)
         self.record.require_room()  # others may have come while this one waited
         row = Served(
             served_at=self._clock(),

@@ -36,7 +36,7 @@ def stitched(result: TrainResult) -> pd.DataFrame:
     return pd.concat(parts, ignore_index=True)
 
 
-def compare(curve: pd.DataFrame, other: pd.DataFrame, vix: pd.Series[float], seed: int) -> list[dict[str, Any]]:
+def compare_curves(curve: pd.DataFrame, other: pd.DataFrame, vix: pd.Series[float], seed: int) -> list[dict[str, Any]]:
     """Yearly return of one equity curve above another's, over all sessions and in each VIX regime.
 
     The mean of the daily differences times 252, with a 95 % interval by the stationary bootstrap (Politis and Romano 1994), so

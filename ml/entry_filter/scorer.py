@@ -32,7 +32,7 @@ PROBES, UNKNOWN = 64, 0.1
 PREDICT_NORMAL, FLOAT64 = 0, 1  # C_API_PREDICT_NORMAL, C_API_DTYPE_FLOAT64 in LightGBM's c_api.h
 
 
-class Judgement(NamedTuple):
+class EntryScore(NamedTuple):
     """What the filter says about one row; see `ml.entry_filter.predict.Payoff.judge`."""
 
     probability: float
@@ -136,24 +136,24 @@ class Scorer:
         self._marks = _marks_of(model.strategies)
         self._row = _row_of(model)
         rows = trial_rows()
-        slow = {name: self.judge_all(rows, name) for name in model.strategies}
+        slow = {name: self.score_all(rows, name) for name in model.strategies}
         for judged in slow.values():
             _require_probabilities(model, judged)
         self.fast = self._row is not None and all(self._agrees(rows, name, judged) for name, judged in slow.items())
         if not self.fast:
             log.warning("no_fast_path", name=model.name, version=model.version, effect="a prediction takes a millisecond")
 
-    def judge(self, values: list[float], strategy: str) -> Judgement:
+    def score(self, values: list[float], strategy: str) -> EntryScore:
         """Judge one row of `FEATURES`, NaN where unknown, as a candidate of a strategy that the model knows."""
-        return self._quick(values, strategy) if self.fast else self.judge_all(np.array([values], dtype=np.float64), strategy)[0]
+        return self._quick(values, strategy) if self.fast else self.score_all(np.array([values], dtype=np.float64), strategy)[0]
 
-    def judge_all(self, rows: NDArray[np.float64], strategy: str) -> list[Judgement]:
+    def score_all(self, rows: NDArray[np.float64], strategy: str) -> list[EntryScore]:
         """Judge rows of `FEATURES` by the model itself."""
         judged = self.model.predict(pd.DataFrame(rows, columns=list(FEATURES)).assign(strategy=strategy))
-        columns = (judged[name].tolist() for name in Judgement._fields)
-        return [Judgement(*row) for row in zip(*columns, strict=True)]
+        columns = (judged[name].tolist() for name in EntryScore._fields)
+        return [EntryScore(*row) for row in zip(*columns, strict=True)]
 
-    def _quick(self, values: list[float], strategy: str) -> Judgement:
+    def _quick(self, values: list[float], strategy: str) -> EntryScore:
         if self._order is not None:
             values = [values[place] for place in self._order]
         marks = self._marks[strategy]
@@ -161,9 +161,9 @@ class Scorer:
         payoff = self.model.payoffs[strategy]
         expected = probability * payoff.mean_win + (1 - probability) * payoff.mean_loss
         accept = expected > 0 if payoff.threshold is None else probability >= payoff.threshold
-        return Judgement(probability, expected, accept, abs(2 * probability - 1))
+        return EntryScore(probability, expected, accept, abs(2 * probability - 1))
 
-    def _agrees(self, rows: NDArray[np.float64], strategy: str, slow: list[Judgement]) -> bool:
+    def _agrees(self, rows: NDArray[np.float64], strategy: str, slow: list[EntryScore]) -> bool:
         """Whether the fast way judges as the model did."""
         quick = [self._quick(row, strategy) for row in rows.tolist()]
         same = np.allclose(np.array(quick), np.array(slow), rtol=0, atol=TOLERANCE)
@@ -186,7 +186,7 @@ def trial_rows() -> NDArray[np.float64]:
     return rows
 
 
-def _require_probabilities(model: EntryFilter, judged: list[Judgement]) -> None:
+def _require_probabilities(model: EntryFilter, judged: list[EntryScore]) -> None:
     """Refuse a model that answers with something else."""
     wrong = [one.probability for one in judged if not 0 <= one.probability <= 1]
     if wrong:

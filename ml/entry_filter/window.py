@@ -37,7 +37,7 @@ FEWEST_PREDICTIONS: Final = 60  # under which the past calibrates nothing
 
 
 @dataclass(frozen=True)
-class Terms:
+class TrainingTerms:
     """How a window is learnt from.
 
     Attributes
@@ -88,7 +88,7 @@ class Window:
     loss: float | None = None
 
 
-def learn(name: str, model: Any, window: pd.DataFrame, terms: Terms) -> Window:  # noqa: ANN401  # an unfitted estimator
+def learn(name: str, model: Any, window: pd.DataFrame, terms: TrainingTerms) -> Window:  # noqa: ANN401  # an unfitted estimator
     """Learn from a window of candidates, in the order of time, and from nothing else."""
     folds = inner_folds(window, terms.embargo_sessions)
 

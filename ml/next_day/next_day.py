@@ -169,7 +169,7 @@ def targets(bars: pd.DataFrame) -> pd.DataFrame:
     )
 
 
-def train_next_day(
+def fit_next_day(
     dataset: pd.DataFrame, *, folds: int = 5, embargo_sessions: int = 5, seed: int = 7, signals: Signals | None = None
 ) -> dict[str, NextDayFit]:
     """Judge both models walk-forward, then fit them on everything.

@@ -30,7 +30,7 @@ PERCENT: Final = 100
 
 
 @dataclass(frozen=True)
-class Terms:
+class NextDayTerms:
     """What is agreed before the first outcome is known.
 
     Attributes
@@ -51,7 +51,7 @@ class Terms:
 
 
 @dataclass(frozen=True)
-class Verdict:
+class NextDayDecision:
     """What follows and why.
 
     Attributes
@@ -92,7 +92,7 @@ def squared_errors(model: NextDay, rows: pd.DataFrame, typical: float) -> Array:
     return found
 
 
-def compare(rows: pd.DataFrame, terms: Terms) -> Verdict:
+def decide_next_day(rows: pd.DataFrame, terms: NextDayTerms) -> NextDayDecision:
     """Compare the errors of a window of fresh sessions, and say what follows.
 
     Parameters
@@ -103,7 +103,7 @@ def compare(rows: pd.DataFrame, terms: Terms) -> Verdict:
 
     Returns
     -------
-    Verdict
+    NextDayDecision
         `extend` until there are as many sessions as agreed.
     """
     sessions = np.sort(rows["session"].unique())[: terms.sessions]
@@ -111,15 +111,15 @@ def compare(rows: pd.DataFrame, terms: Terms) -> Verdict:
     sums = window.groupby("session", sort=True)[["champion", "challenger"]].sum()
     if len(sessions) < terms.sessions:
         reason = f"It is decided after {terms.sessions} fresh sessions; {len(sessions)} are known."
-        return Verdict(Kind.EXTEND, reason, len(sessions), len(window), _saved(sums), 1.0)
+        return NextDayDecision(Kind.EXTEND, reason, len(sessions), len(window), _saved(sums), 1.0)
     champion, challenger = (sums[name].to_numpy(dtype=np.float64) for name in ("champion", "challenger"))
     gains = champion - challenger
     p_value = float(sign_flip(gains[:, None], terms.block_sessions, terms.resamples, terms.seed)[0])
     weights = resample_weights(len(sessions), terms.block_sessions, terms.resamples, terms.seed)
     low, high = mean_interval(gains, champion, weights, terms.level)
     saved = Effect(_saved(sums).value, float(low), float(high))
-    kind, reason = _verdict(saved, p_value, terms)
-    return Verdict(kind, reason, len(sessions), len(window), saved, p_value)
+    kind, reason = _decision(saved, p_value, terms)
+    return NextDayDecision(kind, reason, len(sessions), len(window), saved, p_value)
 
 
 def _saved(sums: pd.DataFrame) -> Effect:
@@ -127,7 +127,7 @@ def _saved(sums: pd.DataFrame) -> Effect:
     return Effect((total - float(sums["challenger"].sum())) / total if total > 0 else 0.0, None, None)
 
 
-def _verdict(saved: Effect, p_value: float, terms: Terms) -> tuple[Kind, str]:
+def _decision(saved: Effect, p_value: float, terms: NextDayTerms) -> tuple[Kind, str]:
     """Promote when test and interval agree; else say what is missing."""
     needed = (1 - terms.level) / 2
     low, high = saved.low or 0.0, saved.high or 0.0

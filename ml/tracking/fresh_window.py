@@ -29,7 +29,9 @@ ROW: Final = ["symbol", "session"]
 JUDGED: Final = ["probability", "predicted_return", "accept"]
 
 
-def entries(champion: EntryFilter, out_of_sample: pd.DataFrame, dataset: pd.DataFrame, stake: float) -> pd.DataFrame:
+def compare_entry_filters(
+    champion: EntryFilter, out_of_sample: pd.DataFrame, dataset: pd.DataFrame, stake: float
+) -> pd.DataFrame:
     """Figures of both filters on the candidates decided after the champion's last one, of strategies that it knows.
 
     Parameters
@@ -76,7 +78,7 @@ def entry_figures(judged: pd.DataFrame, stake: float) -> dict[str, float]:
     }
 
 
-def next_days(champion: RegisteredNextDay, fresh: NextDayFit, dataset: pd.DataFrame, signals: Signals) -> pd.DataFrame:
+def compare_next_days(champion: RegisteredNextDay, fresh: NextDayFit, dataset: pd.DataFrame, signals: Signals) -> pd.DataFrame:
     """Figures of both models on the sessions after the champion's last one; no row without such sessions.
 
     Raises
