@@ -1,4 +1,4 @@
-"""Backtests and labels: frames in, frames out. Owns what a result is; it loops over no session."""
+"""Backtests and labels: frames in, frames out."""
 
 from __future__ import annotations
 
@@ -211,7 +211,7 @@ def _apply_filter(panel: Panel, rules: LineRules, names: Sequence[str], accept: 
 
 
 def _answers(panel: Panel, accept: pd.DataFrame) -> tuple[NDArray[np.bool_], NDArray[np.float64] | None]:
-    """Whether each entry is accepted, and its probability where there is one, (symbols, sessions)."""
+    """Return True for each accepted entry, and its probability where there is one, (symbols, sessions)."""
     s = pd.Index(panel.symbols).get_indexer(pd.Index(accept["symbol"]))
     t = panel.sessions.get_indexer(pd.DatetimeIndex(accept["session"]))
     known = (s >= 0) & (t >= 0)

@@ -81,7 +81,7 @@ QUANTITY, RAW_ENTRY, RAW_EXIT, PAID, GOT, GROSS, NET, PNL, COST, ENTRY_FEE, EXIT
 
 
 class State(NamedTuple):
-    """What the portfolio has, one element a line; `lines` lists the lines that hold or have ordered, `many[0]` of them.
+    """State of the portfolio, one element a line; `lines` lists the lines that hold or have ordered, `many[0]` of them.
 
     `shares` are held; `ordered` wait for column `due`, decided at column `decided`; `trade` indexes the log.
     """
@@ -159,7 +159,7 @@ def write(  # noqa: PLR0917  # numba kernels take positions
 
 @compiled
 def leaves_at_close(reason: int, exits_at_close: bool) -> bool:
-    """Whether an exit takes place at a close, after the entries of that close were decided."""
+    """Return True for an exit at a close, after the entries of that close were decided."""
     return reason == END_OF_DATA or (reason >= RULE and exits_at_close)
 
 

@@ -1,4 +1,4 @@
-"""Bars and signals as arrays on one axis of sessions: what the kernels read. Owns the alignment; it loops over no session."""
+"""Bars and signals as arrays on one axis of sessions, as the kernels read them."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ class Panel:
 
     @cached_property
     def prices(self) -> list[Prices]:
-        """What the rules see of each symbol: its own bars, none missing between them."""
+        """Prices of each symbol on its own bars, none missing between them."""
         return [self._prices_of(s) for s in range(len(self.symbols))]
 
     def _prices_of(self, s: int) -> Prices:

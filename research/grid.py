@@ -1,4 +1,4 @@
-"""Every combination of stop, target and time limit of one strategy on one symbol. Owns the grid; the trades are `single`'s.
+"""Every combination of stop, target and time limit of one strategy on one symbol, by the kernel `backtest.single`.
 
 The signals are computed once, for the exits do not change them. Memory is that of the result, one row a point.
 """

@@ -1,4 +1,4 @@
-"""Whether a backtest's entries were better than the same entries at other times. Owns the permutation test; no rule of its own.
+"""Permutation test of a backtest's entries against the same entries at other times.
 
 Random entries have the strategy's own exits, sides, levels and costs, and each line as many of them as it traded: what is left
 to differ is when they were made.

@@ -1,4 +1,4 @@
-"""Champion against challengers on the same candidates: who decides each, who did better. Owns the rule of promotion.
+"""Champion against challengers on the same candidates: the arm of each, the comparison, and the rule of promotion.
 
 Pure: it loads no model and stores nothing. Every candidate is scored by every model, so two models are compared on all of them
 (counterfactually: what each would have earned), and, with far less power, on those that each was assigned.
@@ -33,7 +33,7 @@ SPA_SESSIONS: Final = 20  # Hansen's test is not defined for fewer
 
 
 class Kind(StrEnum):
-    """What a judgement comes to."""
+    """The kinds of decision."""
 
     PROMOTE = "promote"
     KEEP = "keep"
@@ -42,7 +42,7 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True)
 class AbTestTerms:
-    """What is agreed before the first outcome is known.
+    """Terms of an A/B test, fixed before the first outcome is known.
 
     Attributes
     ----------
@@ -107,7 +107,7 @@ class Comparison:
 
 @dataclass(frozen=True)
 class Decision:
-    """What follows, why, and the comparisons behind it; `spa` is Hansen's p-value where there are several challengers."""
+    """A decision, its reason, and the comparisons behind it; `spa` is Hansen's p-value where there are several challengers."""
 
     kind: Kind
     reason: str

@@ -167,7 +167,7 @@ def _chunks(tests: int) -> list[int]:
 
 
 def _rules(found: Drawn, terms: AbTestTerms) -> tuple[Array, ...]:
-    """What each rule says of each test; the attributes of `Rates`."""
+    """Return the answer of each rule to each test; the attributes of `Rates`."""
     needed, sessions = (1 - terms.level) / 2, found.gains.shape[1]
     enough, pairs = _enough(found, terms)[:, -1], found.disagreed.sum(axis=1)
     flip = sign_flip(found.gains[..., None], terms.block_sessions, terms.resamples, terms.seed)[:, 0] <= needed
@@ -179,7 +179,7 @@ def _rules(found: Drawn, terms: AbTestTerms) -> tuple[Array, ...]:
 
 
 def _stopped(found: Drawn, terms: AbTestTerms) -> tuple[Array, ...]:
-    """What came of each test; the attributes of `Judged`."""
+    """Return the outcome of each test; the attributes of `Judged`."""
     enough = _enough(found, terms)
     enough[:, : terms.sessions - 1] = False
     decided = enough.any(axis=1)
@@ -192,7 +192,7 @@ def _stopped(found: Drawn, terms: AbTestTerms) -> tuple[Array, ...]:
 
 
 def _enough(found: Drawn, terms: AbTestTerms) -> NDArray[np.bool_]:
-    """Whether the samples suffice after each session, (tests, sessions)."""
+    """Return True where the samples suffice after a session, (tests, sessions)."""
     pairs = found.disagreed.cumsum(axis=1)
     before = np.zeros_like(pairs)
     before[:, 1:] = pairs[:, :-1]

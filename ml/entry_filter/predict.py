@@ -1,4 +1,4 @@
-"""The entry filter at work: features in, probability and expected return out. Owns the acceptance rule; it loads nothing."""
+"""Prediction of the entry filter: features in, probability, expected return and acceptance out."""
 
 from __future__ import annotations
 

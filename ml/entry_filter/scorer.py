@@ -1,4 +1,4 @@
-"""One row of features to a judgement in microseconds. Owns the fast ways to compute it; what it computes belongs to `ml`.
+"""The score of one row of features in microseconds: fast paths to the same result as the model's own.
 
 A LightGBM model goes through its C call for single rows, a logistic regression is folded to one weight a feature. Each is
 compared with the model itself when it is loaded; where a judgement differs, or the model is of another kind, the model
@@ -33,7 +33,7 @@ PREDICT_NORMAL, FLOAT64 = 0, 1  # C_API_PREDICT_NORMAL, C_API_DTYPE_FLOAT64 in L
 
 
 class EntryScore(NamedTuple):
-    """What the filter says about one row; see `ml.entry_filter.predict.Payoff.judge`."""
+    """The filter's score of one row; see `ml.entry_filter.predict.Payoff.apply`."""
 
     probability: float
     predicted_return: float
@@ -144,11 +144,11 @@ class Scorer:
             log.warning("no_fast_path", name=model.name, version=model.version, effect="a prediction takes a millisecond")
 
     def score(self, values: list[float], strategy: str) -> EntryScore:
-        """Judge one row of `FEATURES`, NaN where unknown, as a candidate of a strategy that the model knows."""
+        """Score one row of `FEATURES`, NaN where unknown, as a candidate of a strategy that the model knows."""
         return self._quick(values, strategy) if self.fast else self.score_all(np.array([values], dtype=np.float64), strategy)[0]
 
     def score_all(self, rows: NDArray[np.float64], strategy: str) -> list[EntryScore]:
-        """Judge rows of `FEATURES` by the model itself."""
+        """Score rows of `FEATURES` by the model itself."""
         judged = self.model.predict(pd.DataFrame(rows, columns=list(FEATURES)).assign(strategy=strategy))
         columns = (judged[name].tolist() for name in EntryScore._fields)
         return [EntryScore(*row) for row in zip(*columns, strict=True)]
@@ -164,14 +164,14 @@ class Scorer:
         return EntryScore(probability, expected, accept, abs(2 * probability - 1))
 
     def _agrees(self, rows: NDArray[np.float64], strategy: str, slow: list[EntryScore]) -> bool:
-        """Whether the fast way judges as the model did."""
+        """Return True when the fast path scores as the model did."""
         quick = [self._quick(row, strategy) for row in rows.tolist()]
         same = np.allclose(np.array(quick), np.array(slow), rtol=0, atol=TOLERANCE)
         return same and [one.accept for one in quick] == [one.accept for one in slow]
 
 
 def _marks_of(strategies: Sequence[str]) -> dict[str, list[float]]:
-    """What follows a row's features in the model's inputs, by strategy; nothing where there is one alone."""
+    """Return the strategy marks after a row's features in the model's inputs, by strategy; none for a single strategy."""
     if len(strategies) == 1:
         return {strategies[0]: []}
     return {name: [float(name == other) for other in sorted(strategies)] for name in strategies}
@@ -191,7 +191,7 @@ def _require_probabilities(model: EntryFilter, judged: list[EntryScore]) -> None
     wrong = [one.probability for one in judged if not 0 <= one.probability <= 1]
     if wrong:
         raise ConfigError(
-            f"{model.name} {model.version}: expected probabilities, found {wrong[0]} on trial rows. Train anew: `desk train`."
+            f"{model.name} {model.version}: expected probabilities, found {wrong[0]} on trial rows. Train again: `desk train`."
         )
 
 

@@ -1,4 +1,4 @@
-"""Training of the entry filter: walk-forward for the judgement, all data for the model. Owns that order; it stores nothing."""
+"""Training of the entry filter: walk-forward for the evaluation, all data for the model."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-r"""What one training window yields: a fitted, calibrated model and its threshold. Owns their order; it sees no test data.
+r"""Learning from one training window: a fitted, calibrated model and its threshold, without any test data.
 
     window -> weights -> inner walk-forward -> settings, calibration, threshold
                     \-> fit on the whole window -> calibrated model
@@ -38,7 +38,7 @@ FEWEST_PREDICTIONS: Final = 60  # under which the past calibrates nothing
 
 @dataclass(frozen=True)
 class TrainingTerms:
-    """How a window is learnt from.
+    """Settings of the learning from a window.
 
     Attributes
     ----------
@@ -60,7 +60,7 @@ class TrainingTerms:
 
 @dataclass(frozen=True)
 class Window:
-    """What was learnt from a training window.
+    """The model learnt from a training window.
 
     Attributes
     ----------

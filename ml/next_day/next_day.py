@@ -1,4 +1,4 @@
-"""The return of the next session, with an interval: BUY, SELL or HOLD. Owns target, models and judgement; it stores nothing.
+"""The return of the next session, with an interval: BUY, SELL or HOLD.
 
     target of session t = adjusted close of t+1 / adjusted close of t - 1
 
@@ -222,7 +222,7 @@ def scale_of(X: pd.DataFrame, typical: float) -> Array:
 
 
 def figures_of(predictions: pd.DataFrame) -> dict[str, float]:
-    """What out-of-sample predictions came to; what is not defined is left out.
+    """Return the figures of out-of-sample predictions; an undefined one is left out.
 
     r2_against_zero is 1 less the squared errors over those of predicting no change, r2_against_mean over those of predicting
     the mean return of the training window: where prices rise, the first is earned by the drift alone. rank_ic is the mean over

@@ -1,9 +1,9 @@
-"""Two next-day models on the same sessions: whose squared errors are smaller? Owns the rule of promotion; it loads nothing.
+"""The rule of promotion between two next-day models: their squared errors on the same sessions.
 
 The symbols of a session share its market, so that whole blocks of sessions are flipped and drawn, as in
-`ml.ab_testing.ab_test`: the
-sign-flip test of Diebold and Mariano's loss differences (1995), and the stationary bootstrap's interval of what the challenger
-saves. The window is fixed beforehand and looked at once, so that nothing is tried until it is significant.
+`ml.ab_testing.ab_test`: the sign-flip test of Diebold and Mariano's loss differences (1995), and the stationary bootstrap's
+interval of what the challenger saves. The window is fixed beforehand and evaluated once, so that nothing is tried until it is
+significant.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ PERCENT: Final = 100
 
 @dataclass(frozen=True)
 class NextDayTerms:
-    """What is agreed before the first outcome is known.
+    """Terms of a comparison, fixed before the first outcome is known.
 
     Attributes
     ----------
@@ -52,7 +52,7 @@ class NextDayTerms:
 
 @dataclass(frozen=True)
 class NextDayDecision:
-    """What follows and why.
+    """The decision, its reason, and its evidence.
 
     Attributes
     ----------
@@ -72,13 +72,13 @@ class NextDayDecision:
     p_value: float
 
     def report(self, challenger: str) -> dict[str, Any]:
-        """The evidence as JSON, in the form of every decision record."""
+        """Return the evidence as JSON values, in the form of every decision record."""
         compared = {"challenger": challenger, "pairs": self.rows, "p_value": self.p_value, "paired": self.saved._asdict()}
         return {"sessions": self.sessions, "unit": UNIT, "comparisons": [compared]}
 
 
 def squared_errors(model: NextDay, rows: pd.DataFrame, typical: float) -> Array:
-    """Squared errors in units of each row's volatility, so that one wild symbol does not outvote the others.
+    """Return squared errors in units of each row's volatility, so that one wild symbol does not outvote the others.
 
     Parameters
     ----------
@@ -93,13 +93,13 @@ def squared_errors(model: NextDay, rows: pd.DataFrame, typical: float) -> Array:
 
 
 def decide_next_day(rows: pd.DataFrame, terms: NextDayTerms) -> NextDayDecision:
-    """Compare the errors of a window of fresh sessions, and say what follows.
+    """Compare the errors of a window of fresh sessions, and return the decision.
 
     Parameters
     ----------
     rows
         session, champion, challenger: the squared errors of both on the same rows, sessions that neither learnt from. Sessions
-        beyond `terms.sessions` are not looked at.
+        beyond `terms.sessions` do not count.
 
     Returns
     -------
@@ -128,7 +128,7 @@ def _saved(sums: pd.DataFrame) -> Effect:
 
 
 def _decision(saved: Effect, p_value: float, terms: NextDayTerms) -> tuple[Kind, str]:
-    """Promote when test and interval agree; else say what is missing."""
+    """Promote when test and interval agree; else name what is missing."""
     needed = (1 - terms.level) / 2
     low, high = saved.low or 0.0, saved.high or 0.0
     shown = (

@@ -1,4 +1,4 @@
-"""The next-day model in MLflow: what a training of it leaves there, and the way back. Owns both ends of that format."""
+"""The next-day model in MLflow: the log of a training, and the loading of a version."""
 
 from __future__ import annotations
 

@@ -162,7 +162,8 @@ def check_skew(session: str, *, resources: Resources | None = None) -> SkewCheck
         resources.alerts.send(
             f"Skew on {session}: {len(wrong)} of {len(served)} served vectors differ from the recomputed ones",
             f"{detail}\n{len(broken)} stored vectors do not have their digest.\n"
-            "Models score features that they were not trained on: check the materialisation and features/build.py before the next session.",
+            "Models score features that they were not trained on: check the materialisation and features/build.py before the "
+            "next session.",
             "critical",
         )
     return SkewChecked(session, len(served), len(wrong), len(broken))
