@@ -1,4 +1,4 @@
-"""Trading sessions and the instants at which they open and close. Owns the calendar; it never reads the clock.
+"""Trading sessions and the instants at which they open and close. It never reads the clock.
 
 Times are UTC and timezone-aware. XNYS comes from `exchange_calendars` (half days included); crypto pairs trade 24/7.
 """
@@ -57,7 +57,7 @@ def sessions_between(start: dt.date, end: dt.date, name: str = "XNYS") -> pd.Dat
 
 
 def is_session(day: dt.date, name: str = "XNYS") -> bool:
-    """Whether the exchange trades on that date."""
+    """Return True when the exchange trades on that date."""
     return bool(calendar(name).is_session(pd.Timestamp(day)))
 
 

@@ -18,7 +18,7 @@ from typing import Any
 
 from airflow.sdk import Param, TriggerRule, dag, task
 
-from common import DEFAULT_ARGS, SESSION_PARAM
+from common import DEFAULT_ARGS, SESSION_PARAM, choose_session
 
 HOLDOUT_PARAM = Param(504, type="integer", minimum=1, title="Held-out sessions", description="At the end; no choice sees them.")
 STRATEGIES_PARAM = Param([], type="array", items={"type": "string"}, title="Strategies", description="Empty: all built-ins.")
@@ -47,21 +47,10 @@ METHOD_PARAM = Param(
     tags=["desk", "research"],
     doc_md=__doc__,
 )
-def strategy_research() -> None:  # noqa: C901  # one function a task
-    @task
-    def choose_session(dag_run: Any = None, params: Any = None) -> str:
-        """Return the requested session, else the newest; skip the run, with the reason, when that is no session."""
-        from airflow.sdk.exceptions import AirflowSkipException
-        from pipeline import sessions
-
-        chosen = sessions.newest_before(params["session"], dag_run.logical_date)
-        if not chosen.trades:
-            raise AirflowSkipException(chosen.reason)
-        return chosen.session
-
+def strategy_research() -> None:
     @task
     def make_plan(session: str, params: Any = None) -> dict[str, Any]:
-        """Plan the sweep, and the split before which every choice is made."""
+        """Return the sweep's symbols and strategies, and the last session that a choice may see."""
         from pipeline.research import chain
 
         return chain.make_plan(
@@ -91,7 +80,7 @@ def strategy_research() -> None:  # noqa: C901  # one function a task
 
     @task
     def correlate(plan: dict[str, Any]) -> dict[str, Any]:
-        """Backtest the best once, pick a few that do not resemble each other, and store the shortlist."""
+        """Correlate the best, and pick a few that do not resemble each other."""
         from pipeline.research import chain
 
         return chain.correlate(chain.ChainPlan.of(plan)).as_dict()

@@ -1,4 +1,4 @@
-"""Technical indicators on arrays of one symbol's bars. Owns which library function stands for which name; it knows no frames.
+"""Technical indicators on arrays of one symbol's bars.
 
 TA-Lib computes whatever it has, so that the figures are the ones charts and papers show. Every function is causal: element t
 depends on elements 0..t alone, bit for bit, and warm-up is NaN. Wilder's and exponential averages remember their first bar:
@@ -83,11 +83,11 @@ def rsi(close: Array, sessions: int = 14) -> Array:
     NaN until the price has moved for the first time: gains and losses are both 0 then, and their ratio is undefined. TA-Lib
     says 0 there, which would be as oversold as can be.
     """
-    found = talib.RSI(close, sessions)
+    strength = talib.RSI(close, sessions)
     if len(close) > 1 and close[1] == close[0]:  # rare: what follows is for a history that begins without a move
         moved = np.flatnonzero(close[1:] != close[:-1])
-        found[: moved[0] + 1 if len(moved) else len(close)] = np.nan
-    return found
+        strength[: moved[0] + 1 if len(moved) else len(close)] = np.nan
+    return strength
 
 
 def macd(close: Array, fast: int = 12, slow: int = 26, signal: int = 9) -> Macd:
@@ -134,11 +134,6 @@ def deviation(values: Array, sessions: int) -> Array:
 def slope(values: Array, sessions: int) -> Array:
     """Slope a session of the least-squares line through the last values."""
     return talib.LINEARREG_SLOPE(values, sessions)
-
-
-def log_slope(close: Array, sessions: int) -> Array:
-    """Slope of the least-squares line through the last `sessions` log closes: mean growth a session, as a fraction."""
-    return slope(np.log(close), sessions)
 
 
 def simple_return(close: Array, sessions: int = 1) -> Array:

@@ -1,6 +1,6 @@
-"""Normalised prices: the close with its moving average, standard deviation and z-score. For people and charts, not for models.
+"""Normalised prices: the close with its moving average, standard deviation and z-score. For people and charts.
 
-Owns these columns; models read the scale-free features of `features.build`.
+Models read the scale-free features of `features.build` instead.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ SESSIONS = 20
 
 
 def normalise(bars: pd.DataFrame) -> pd.DataFrame:
-    """Columns symbol, session, close, sma_20, std_20 (population) and zscore_20 of each bar; NaN in the first 19 of a symbol.
+    """Return columns symbol, session, close, sma_20, std_20 (population) and zscore_20 by bar; NaN in the first 19 of a symbol.
 
     Parameters
     ----------

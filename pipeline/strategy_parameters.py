@@ -1,4 +1,4 @@
-"""Changes to the stored parameters, and what is in force. Owns the checks before a change; storage keeps the versions."""
+"""Change the stored strategy parameters and list those in force. Every change is checked first; storage has the versions."""
 
 from __future__ import annotations
 
@@ -121,7 +121,7 @@ def switch(
 
 
 def in_force(strategy: str | None = None, symbol: str | None = None, *, resources: Resources | None = None) -> list[InForce]:
-    """What holds now of one strategy or of all: for all symbols and for each with a row of its own, or for `symbol` alone."""
+    """Return the parameters in force of one strategy or all: for all symbols and each with its own row, or for `symbol`."""
     from trading.strategies.per_symbol import PerSymbol
     from trading.strategies.registry import STRATEGIES
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 verbs = typer.Typer()
 METHODS = "risk_parity_profit_weighted, inverse_volatility or equal."
 MinTrades = Annotated[int, typer.Option(min=1, help="Leave out backtests with fewer trades.")]
-Top = Annotated[int, typer.Option(min=1, help="How many of the best to look at.")]
+Top = Annotated[int, typer.Option(min=1, help="How many of the best to consider.")]
 Flag = Annotated[float, typer.Option(min=-1, max=1, help="Flag pairs correlated above this.")]
 Below = Annotated[float, typer.Option(min=-1, max=1, help="Pick only what is correlated less than this.")]
 AtMost = Annotated[int, typer.Option(min=1, help="How many to pick.")]
@@ -39,7 +39,7 @@ def rank(
     top: Top = 20,
     csv: Annotated[Path | None, typer.Option(help="Write all ranks there.")] = None,
 ) -> None:
-    """Put the newest sweep in order: profit per trade, then Sharpe."""
+    """Rank the newest sweep: profit per trade, then Sharpe."""
     from pipeline.research.candidates import rank_candidates
     from research.selection import RANKED
 
@@ -68,13 +68,13 @@ def correlate(  # noqa: PLR0917  # typer turns each into an option
 
     with console.status("Running the best again ..."):
         selection = Selection(top=top, min_trades=min_trades, flag_above=flag_above, below=below, at_most=at_most)
-        found = make_shortlist(session_of(session), selection)
-    _show_matrix(found.correlation)
-    show_frame(f"Pairs over {flag_above:g}", found.flagged)
-    show_frame("Not picked", found.pick.dropped)
-    console.print(f"[bold]{', '.join(found.pick.chosen) or 'Nothing'}[/bold]. {found.pick.message}")
+        shortlist = make_shortlist(session_of(session), selection)
+    _show_matrix(shortlist.correlation)
+    show_frame(f"Pairs over {flag_above:g}", shortlist.flagged)
+    show_frame("Not picked", shortlist.pick.dropped)
+    console.print(f"[bold]{', '.join(shortlist.pick.chosen) or 'Nothing'}[/bold]. {shortlist.pick.message}")
     if html is not None:
-        heat_map(found.correlation).write_html(html, include_plotlyjs=True)
+        heat_map(shortlist.correlation).write_html(html, include_plotlyjs=True)
         console.print(f"Heat map: {html}")
 
 
@@ -90,7 +90,7 @@ def allocate(  # noqa: PLR0917  # typer turns each into an option
     top: Top = 20,
     below: Below = 0.5,
 ) -> None:
-    """Share capital among the picked and store the portfolio; it may trade once `validate-risk` has let it."""
+    """Share capital among the picked and store the portfolio; it may trade once `validate-risk` passes."""
     from pipeline.research import portfolio
     from pipeline.research.shortlist import Selection, make_shortlist
 
@@ -112,7 +112,7 @@ def validate_risk(
     json: Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")] = False,
     withdraw: Annotated[bool, typer.Option("--withdraw", help="Take the stored portfolio back instead.")] = False,
 ) -> None:
-    """Hold the stored portfolio against its limits. Exit code 1 on FAIL; the desk then opens nothing."""
+    """Check the stored portfolio against its limits. Exit code 1 on FAIL; the desk then opens nothing."""
     from pipeline.research.portfolio import withdraw_portfolio
     from pipeline.research.portfolio_validation import validate_portfolio
 
@@ -142,7 +142,7 @@ def research(  # noqa: PLR0917  # typer turns each into an option
     jobs: Annotated[int, typer.Option(help="Threads; -1 is one a core.")] = -1,
     scheduler: Annotated[str | None, typer.Option(help="Address of a Dask scheduler.")] = None,
 ) -> None:
-    """The whole chain: sweep, rank, correlate, allocate, validate; chosen on the past and then held against what came after.
+    """Run the whole chain: sweep, rank, correlate, allocate, validate; choose on the past, then test on later sessions.
 
     Exit code 1 when the portfolio fails its validation.
     """
@@ -159,26 +159,26 @@ def research(  # noqa: PLR0917  # typer turns each into an option
         chain.sweep(
             plan, jobs=jobs, scheduler=scheduler, on_progress=lambda done, of: bar.update(task, completed=done, total=of)
         )
-    with console.status("Choosing, and weighing the choice ..."):
-        found = chain.choose(plan, method=cast("Method", method), min_trades=min_trades)
-    _show_research(found)
-    if found.validation.status == "FAIL":
+    with console.status("Choosing and scoring ..."):
+        outcome = chain.choose(plan, method=cast("Method", method), min_trades=min_trades)
+    _show_research(outcome)
+    if outcome.validation.status == "FAIL":
         raise typer.Exit(1)
 
 
-def _show_research(found: Research) -> None:
+def _show_research(outcome: Research) -> None:
     from research.selection import RANKED
 
-    table = found.shortlist.table[list(RANKED)].head(10)
-    show_frame(f"The best on the sessions up to {found.plan.split}, net of costs", table)
-    console.print(f"[bold]{', '.join(found.shortlist.pick.chosen)}[/bold]. {found.shortlist.pick.message}")
-    _show_allocation(found.portfolio_id, found.allocation)
-    show_frame(f"The same after {found.plan.split}, which no choice has seen", found.held_out)
-    show_frame("What luck explains", found.evidence)
-    for line in found.statements:
+    table = outcome.shortlist.table[list(RANKED)].head(10)
+    show_frame(f"The best on the sessions up to {outcome.plan.split}, net of costs", table)
+    console.print(f"[bold]{', '.join(outcome.shortlist.pick.chosen)}[/bold]. {outcome.shortlist.pick.message}")
+    _show_allocation(outcome.portfolio_id, outcome.allocation)
+    show_frame(f"The same after {outcome.plan.split}, which no choice has seen", outcome.held_out)
+    show_frame("What luck explains", outcome.evidence)
+    for line in outcome.statements:
         console.print(line)
-    _show_validation(found.validation)
-    console.print(f"Report: {found.report}")
+    _show_validation(outcome.validation)
+    console.print(f"Report: {outcome.report}")
 
 
 def _show_matrix(correlation: pd.DataFrame) -> None:
@@ -207,8 +207,8 @@ def _show_allocation(number: int, shared: Allocation) -> None:
 def _show_validation(report: ValidationReport) -> None:
     table = Table("Rule", "Limit", "Found", "Verdict", "", title="Validation")
     for each in report.findings:
-        found = "-" if each.found is None else f"{each.found:.4g}"
+        figure = "-" if each.found is None else f"{each.found:.4g}"
         verdict = f"[{COLOUR[each.verdict]}]{each.verdict}[/]"
-        table.add_row(each.rule, f"<= {each.limit:g} {each.unit}".rstrip(), found, verdict, each.detail)
+        table.add_row(each.rule, f"<= {each.limit:g} {each.unit}".rstrip(), figure, verdict, each.detail)
     console.print(table)
     console.print(f"[bold {COLOUR[report.status]}]{report.status}[/]")

@@ -1,4 +1,4 @@
-"""Research in a terminal: backtest, sweep, look for leaks. Parses and prints; every step lives in its module."""
+"""Research in a terminal: backtest, sweep, check for leakage. Parses and prints; every step lives in its module."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def runs(
 
 
 @verbs.command(rich_help_panel=RESEARCH)
-def report(run: Annotated[str, typer.Argument(help="Id of a run, or the beginning of one; see `desk runs`.")]) -> None:
+def report(run: Annotated[str, typer.Argument(help="Id of a run, or a prefix of one; see `desk runs`.")]) -> None:
     """Write the report of a backtest on record: a page with plots, a summary, its trades and its equity as CSV."""
     from pipeline.research.backtest_report import write_stored_report
 
@@ -71,11 +71,11 @@ def report(run: Annotated[str, typer.Argument(help="Id of a run, or the beginnin
 
 @verbs.command(rich_help_panel=RESEARCH)
 def compare(
-    run: Annotated[list[str], typer.Argument(help="Ids of two runs or more, or the beginnings of them; see `desk runs`.")],
-    html: Annotated[Path | None, typer.Option(help="Write the equity curves over each other there.")] = None,
+    run: Annotated[list[str], typer.Argument(help="Ids or prefixes of two runs or more; see `desk runs`.")],
+    html: Annotated[Path | None, typer.Option(help="Write a chart of all equity curves there.")] = None,
     csv: Annotated[Path | None, typer.Option(help="Write the figures there.")] = None,
 ) -> None:
-    """Put the figures of backtests on record side by side."""
+    """Compare the figures of backtests on record side by side."""
     from pipeline.research.backtest_report import compare_runs
     from research.charts import equity_chart
     from research.report_tables import figure_text
@@ -177,7 +177,7 @@ def warm_up(
     strategy: StrategyName = None,
     features: Annotated[bool, typer.Option(help="Every feature instead of a strategy.")] = False,
 ) -> None:
-    """Say how many bars each column needs before it no longer remembers where the history began."""
+    """Show how many bars each column needs before its value no longer depends on the start of the history."""
     from pipeline.research import leakage_check
 
     checked = None if features else strategy_of(strategy or "bollinger", "{}", gate=False)

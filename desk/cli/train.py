@@ -1,4 +1,4 @@
-"""Judging models in a terminal. Parses and prints; every step lives in its module."""
+"""Training models in a terminal. Parses and prints; every step lives in its module."""
 
 from __future__ import annotations
 

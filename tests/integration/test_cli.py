@@ -178,7 +178,7 @@ def test_the_demo_starts_the_real_api_and_waits_for_its_model(monkeypatch: pytes
 
         assert [answer["symbol"] for answer in request_predictions(url, [("bollinger_vix", "^GSPC")])] == ["^GSPC"]
         assert request_predictions(url, [("bollinger_vix", "NOWHERE")]) == []
-        assert [answer["symbol"] for answer in demo.ask_next_day(url, live())] == live().universe()
+        assert [answer["symbol"] for answer in demo.request_next_day(url, live())] == live().universe()
 
     monkeypatch.setattr(demo, "API_START_SECONDS", 0.3)
     with pytest.raises(RetryLater, match="not ready in time"):

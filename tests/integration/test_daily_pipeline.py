@@ -7,7 +7,7 @@ import socket
 import threading
 import time
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import httpx
 import numpy as np
@@ -53,17 +53,17 @@ def settings(module_settings: Settings) -> Settings:
 
 
 @pytest.fixture(scope="module")
-def loads() -> dict[str, dict[str, object]]:
+def loads() -> dict[str, Any]:
     return {}
 
 
 @pytest.fixture(scope="module")
-def desk(settings: Settings, loads: dict[str, dict[str, object]]) -> Resources:
+def desk(settings: Settings, loads: dict[str, Any]) -> Resources:
     """A desk with everything loaded and a champion trained."""
     resources = Resources(settings, clock=lambda: NOW)
     loads["vix"] = ingest.fetch_vix(LAST, full_history=True, resources=resources)
     loads["bars"] = ingest.fetch_symbols(LAST, resources.universe(), full_history=True, resources=resources)
-    loads["features"] = feature_step.run(LAST, resources=resources)
+    loads["features"] = feature_step.write_features(LAST, resources=resources)
     loads["online"] = feature_step.materialise(LAST, resources=resources)
     loads["training"] = train_entry_filter.train_entry_filter(LAST, resources=resources).as_dict()
     return resources
@@ -87,14 +87,14 @@ def api(desk: Resources) -> Iterator[str]:
     thread.join(timeout=10)
 
 
-def test_everything_is_loaded_once(desk: Resources, loads: dict[str, dict[str, object]]) -> None:
+def test_everything_is_loaded_once(desk: Resources, loads: dict[str, Any]) -> None:
     again = ingest.fetch_symbols(LAST, desk.universe(), full_history=True, resources=desk)
     daily = ingest.fetch_symbols(LAST, desk.universe(), resources=desk)
 
-    assert loads["bars"]["new"] == again["unchanged"] == 2 * len(sessions_between(dt.date(2008, 1, 2), dt.date(2018, 12, 31)))
-    assert (again["new"], again["revised"], daily["new"], daily["revised"]) == (0, 0, 0, 0)
-    assert daily["fetched"] == 20, "the last ten sessions of two symbols"
-    assert feature_step.run(LAST, resources=desk)["written"] == 0
+    assert loads["bars"].new == again.unchanged == 2 * len(sessions_between(dt.date(2008, 1, 2), dt.date(2018, 12, 31)))
+    assert (again.new, again.revised, daily.new, daily.revised) == (0, 0, 0, 0)
+    assert daily.fetched == 20, "the last ten sessions of two symbols"
+    assert feature_step.write_features(LAST, resources=desk).written == 0
     assert (desk.data_dir / "data_docs" / "index.html").exists()
 
 
@@ -123,7 +123,7 @@ def test_a_correction_seen_later_does_not_reach_into_the_training_of_the_past(de
     desk.features.write_offline(decided)
 
 
-def test_training_reports_both_models_and_both_backtests(desk: Resources, loads: dict[str, dict[str, object]]) -> None:
+def test_training_reports_both_models_and_both_backtests(desk: Resources, loads: dict[str, Any]) -> None:
     training = loads["training"]
 
     assert set(training["auc"]) == {"logistic", "lightgbm"}  # type: ignore[call-overload]

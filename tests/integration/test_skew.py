@@ -40,7 +40,7 @@ def desk(module_settings: Settings) -> Resources:
     calm = bars["symbol"] == VIX
     bars.loc[calm, ["open", "high", "low", "close", "adj_close"]] /= 5
     desk.bars.write(BARS.coerce(bars), source="walk", ingested_at=NOW, backfilled=True)
-    feature_step.run(LAST.isoformat(), resources=desk)
+    feature_step.write_features(LAST.isoformat(), resources=desk)
     desk.__dict__["sent"] = sent = []
     desk.__dict__["alerts"] = SimpleNamespace(send=lambda subject, body, *_: sent.append((subject, body)))
     return desk

@@ -278,7 +278,7 @@ def test_the_earnings_filter_is_up_only_when_the_setting_says_so(start: Callable
     path.write_text(f"symbol,announced\nAAA,{entered.date()}\n")
     outcome = load_earnings.load_file(path, resources=start())
 
-    assert (outcome["new"], outcome["without"], outcome["not_traded"]) == (1, ["BBB"], [])
+    assert (outcome.new, outcome.without, outcome.not_traded) == (1, ["BBB"], [])
     pd.testing.assert_frame_equal(traded(start()), whole)
 
     filtered = start(earnings_gate=True)
@@ -313,9 +313,9 @@ def test_what_is_known_is_shown_for_each_symbol(start: Callable[..., Resources],
     path.write_text("symbol,announced\nAAA,2018-10-25\nAAA,2019-01-25\nZZZ,2019-01-25\n")
     outcome = load_earnings.load_file(path, resources=start())
 
-    shown = load_earnings.known(resources=start())
+    shown = load_earnings.list_dates(resources=start())
 
-    assert outcome["not_traded"] == ["ZZZ"]
+    assert outcome.not_traded == ["ZZZ"]
     assert shown.to_dict("records")[:2] == [
         {"symbol": "AAA", "dates": 2, "first": "2018-10-25", "newest": "2019-01-25"},
         {"symbol": "BBB", "dates": 0, "first": None, "newest": None},

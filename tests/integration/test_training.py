@@ -57,7 +57,7 @@ def desk(module_settings: Settings) -> Resources:
         ingested_at=NOW,
         backfilled=True,
     )
-    build_features.run(LAST, resources=made)
+    build_features.write_features(LAST, resources=made)
     return made
 
 
