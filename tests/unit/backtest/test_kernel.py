@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from backtest import kernel, single
-from backtest.kernel import Market, Rules, Terms, simulate, simulate_each
+from backtest.kernel import CostTerms, LineRules, Market, simulate, simulate_each
 from backtest.metrics import FIGURES, measure_equity, measure_trades
 from tests.unit.backtest import reading_copy
 from trading.fills import REASONS
@@ -22,8 +22,8 @@ CASH = 10_000.0
 def terms(
     commission_bps: float = 0.0, slippage_bps: float = 0.0, *, risk: float = 100.0, position: float = 100.0, slots: int = 3,
     exposure: float = 100.0, drawdown: float = np.inf,
-) -> Terms:  # fmt: skip
-    return Terms(commission_bps, slippage_bps, LimitTerms(risk, position, slots, exposure, drawdown))
+) -> CostTerms:  # fmt: skip
+    return CostTerms(commission_bps, slippage_bps, LimitTerms(risk, position, slots, exposure, drawdown))
 
 
 def random_market(rng: np.random.Generator, symbols: int, sessions: int) -> Market:
@@ -44,13 +44,13 @@ def random_market(rng: np.random.Generator, symbols: int, sessions: int) -> Mark
     return Market(*prices, session_no=session_no.astype(np.int64))
 
 
-def random_rules(rng: np.random.Generator, market: Market, strategies: int = 1) -> Rules:
+def random_rules(rng: np.random.Generator, market: Market, strategies: int = 1) -> LineRules:
     """One or more strategies on every symbol; each has its own moments of entry and exit and its own time limit."""
     symbols, sessions = market.open.shape
     shape = (strategies * symbols, sessions)
     symbol = np.tile(np.arange(symbols), strategies)
     known = market.session_no[symbol] >= 0
-    return Rules(
+    return LineRules(
         entry=np.where(known & (rng.random(shape) < 0.4), rng.choice([-1, 1], shape), 0).astype(np.int8),
         exit_long=known & (rng.random(shape) < 0.2),
         exit_short=known & (rng.random(shape) < 0.2),
@@ -64,7 +64,7 @@ def random_rules(rng: np.random.Generator, market: Market, strategies: int = 1) 
     )
 
 
-def random_terms(rng: np.random.Generator) -> Terms:
+def random_terms(rng: np.random.Generator) -> CostTerms:
     commission, slippage = rng.choice([(0.0, 0.0), (1.0, 2.0), (30.0, 50.0)])
     return terms(
         commission,
@@ -218,7 +218,7 @@ def test_in_a_drawdown_nothing_is_entered_and_the_candidate_is_counted() -> None
     falling = [FLAT, FLAT, (80.0, 80.0, 80.0, 80.0), (80.0, 80.0, 80.0, 80.0), (80.0, 80.0, 80.0, 80.0)]
     market = Market(*(np.array([values]) for values in zip(*falling, strict=True)), np.arange(5)[None])
     nan, no = np.full((1, 5), np.nan), np.zeros((1, 5), np.bool_)
-    rules = Rules(
+    rules = LineRules(
         np.array([[1, 0, 0, 1, 0]], np.int8), np.array([[False, False, True, False, False]]), no, nan, nan, nan,
         np.array([0]), np.array([0]), np.array([False]), np.array([False]),
     )  # fmt: skip
@@ -242,7 +242,7 @@ def one(bars: list[tuple[float, float, float, float]], **options: Any) -> dict[s
     for t in options.get("exits", ()):
         leave[0, t] = True
     level = np.full((1, size), np.nan)
-    rules = Rules(
+    rules = LineRules(
         entry,
         leave,
         leave,
