@@ -17,7 +17,6 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import httpx
-import sqlalchemy as sa
 from rich.table import Table
 
 from core.errors import DeskError, RetryLater
@@ -26,6 +25,7 @@ from pipeline import sessions
 from pipeline.execution.prediction_client import request_predictions
 from pipeline.execution.rerun_rules import next_open
 from pipeline.resources import Resources, live
+from storage.features.feature_rows import FeatureRows
 from storage.research.runs import latest_run
 
 if TYPE_CHECKING:
@@ -144,10 +144,10 @@ def ask_next_day(url: str, resources: Resources) -> list[dict[str, Any]]:
 def summary(resources: Resources, session: str, predictions: list[dict[str, Any]], tomorrow: list[dict[str, Any]]) -> Table:
     """What a person wants to know, a line each, read from the stores."""
     table = Table(title=f"The desk at the close of {session}", show_header=False)
-    bars, symbols, refused, features = _counts(resources)
-    table.add_row("Bars loaded", f"{bars:,} of {symbols} symbols, VIX among them")
-    table.add_row("Rows quarantined", f"{refused:,}")
-    table.add_row("Feature rows", f"{features:,}")
+    counts = resources.bars.counts()
+    table.add_row("Bars loaded", f"{counts.bars:,} of {counts.symbols} symbols, VIX among them")
+    table.add_row("Rows quarantined", f"{counts.quarantined:,}")
+    table.add_row("Feature rows", f"{FeatureRows(resources.engine).count():,}")
     training = resources.registry.latest_training()
     table.add_row("Candidate trades", f"{training['candidates']:,}")
     for name, figures in training["models"].items():
@@ -167,17 +167,6 @@ def summary(resources: Resources, session: str, predictions: list[dict[str, Any]
         table.add_row(f"Next day {answer['symbol']}", f"{answer['signal']} for {answer['for_session']}: {interval}")
     table.add_row("Paper orders", orders_line(resources, session))
     return table
-
-
-def _counts(resources: Resources) -> tuple[int, int, int, int]:
-    """Bars, their symbols, quarantined rows and feature rows in the database."""
-    query = sa.text(
-        "SELECT (SELECT count(*) FROM research.historical_prices), (SELECT count(DISTINCT symbol) FROM market.raw_prices),"
-        " (SELECT count(*) FROM market.quarantine), (SELECT count(*) FROM features.market_features)"
-    )
-    with resources.engine.connect() as connection:
-        bars, symbols, refused, features = connection.execute(query).one()
-        return bars, symbols, refused, features
 
 
 def backtest_line(metrics: Mapping[str, Any]) -> str:

@@ -10,7 +10,7 @@ import datetime as dt
 import hashlib
 import json
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -43,6 +43,14 @@ class WriteResult:
 
     def __add__(self, other: WriteResult) -> WriteResult:
         return WriteResult(self.new + other.new, self.revised + other.revised, self.unchanged + other.unchanged)
+
+
+class StoredCounts(NamedTuple):
+    """Numbers of daily bars (revisions not counted), symbols with bars, and quarantined rows."""
+
+    bars: int
+    symbols: int
+    quarantined: int
 
 
 class BarStore:
@@ -157,6 +165,18 @@ class BarStore:
         """Return the symbols with bars, sorted."""
         return sorted(self._frame(sa.select(raw_prices.c.symbol).distinct())["symbol"])
 
+    def counts(self) -> StoredCounts:
+        """Return the numbers of bars, symbols and quarantined rows."""
+        table = raw_prices.c
+        bars = sa.select(table.symbol, table.ts).where(table.timeframe == "1d").distinct().subquery()
+        counts = (
+            sa.select(sa.func.count()).select_from(bars),
+            sa.select(sa.func.count(sa.distinct(table.symbol))),
+            sa.select(sa.func.count()).select_from(quarantine),
+        )
+        with self._engine.connect() as connection:
+            return StoredCounts(*connection.execute(sa.select(*(each.scalar_subquery() for each in counts))).one())
+
     def last_sessions(self) -> dict[str, dt.date]:
         """Return the newest stored session of each symbol."""
         query = sa.select(raw_prices.c.symbol, sa.func.max(raw_prices.c.ts)).group_by(raw_prices.c.symbol)
@@ -166,7 +186,7 @@ class BarStore:
     def last_closes(
         self, symbols: Collection[str], day: dt.date, as_of: dt.datetime | None = None
     ) -> dict[str, tuple[dt.date, float]]:
-        """Return the newest close of each symbol at or before a day, however old, with its session; a symbol without one is absent.
+        """Return the newest close of each symbol at or before a day, however old, with its session; absent without one.
 
         Parameters
         ----------
