@@ -16,11 +16,13 @@ import structlog
 from core.settings import Settings
 from storage.engine import cluster_url, open_engine
 from tests.isolation import leave_the_developers_desk
+from tests.properties import load_profile
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-leave_the_developers_desk()  # before a test module is imported
+leave_the_developers_desk()  # both before a test module is imported
+load_profile()
 
 
 @pytest.fixture(scope="session")
