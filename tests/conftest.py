@@ -25,6 +25,13 @@ leave_the_developers_desk()  # both before a test module is imported
 load_profile()
 
 
+def pytest_ignore_collect(collection_path: Path) -> bool | None:
+    """Leave out modules with neither tests nor examples: importing every stand-in and benchmark takes long."""
+    if collection_path.suffix != ".py" or collection_path.name.startswith("test_"):
+        return None
+    return True if ">>>" not in collection_path.read_text(encoding="utf-8") else None
+
+
 @pytest.fixture(scope="session")
 def cluster_dir(request: pytest.FixtureRequest) -> Path:
     """The folder of the run's cluster, shared by all workers."""
