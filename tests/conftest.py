@@ -32,6 +32,11 @@ def pytest_ignore_collect(collection_path: Path) -> bool | None:
     return True if ">>>" not in collection_path.read_text(encoding="utf-8") else None
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Run the tests with real servers first: their files take longest, and short ones at the end keep every worker busy."""
+    items.sort(key=lambda item: item.get_closest_marker("integration") is None)
+
+
 @pytest.fixture(scope="session")
 def cluster_dir(request: pytest.FixtureRequest) -> Path:
     """The folder of the run's cluster, shared by all workers."""
