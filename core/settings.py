@@ -1,182 +1,138 @@
-"""Every setting of the desk, read once from the environment and `.env`. Never read at import time: call `get_settings()`."""
+"""Every setting of the desk: a model for each component, nested in `Settings`, and read once with `get_settings()`.
+
+The environment takes precedence over `.env`, `.env` over `desk.toml`, and that over the defaults. `risk.max_positions` is
+`RISK__MAX_POSITIONS` in the environment and `max_positions` under `[risk]` in `desk.toml`. docs/configuration.md lists all.
+"""
 
 from __future__ import annotations
 
-from functools import lru_cache
+import os
+from collections.abc import Mapping
+from functools import lru_cache, reduce
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal, Self
+from typing import TYPE_CHECKING, Any, Literal, Self
 
+import structlog
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from core.configuration.kinds import Group, Names
+from core.configuration.models import (
+    AbTest,
+    Drift,
+    Gates,
+    Ingestion,
+    NextDay,
+    Optimise,
+    Promotion,
+    Tracking,
+    Training,
+    Validation,
+)
+from core.configuration.names import SEPARATOR, SettingNames, text_of
+from core.configuration.renamed import READ_UNTIL, RENAMED
+from core.configuration.services import Api, Database, Mail, Ports
+from core.configuration.sources import Reading, place, read_sources
+from core.configuration.trading import Costs, Filters, Guard, Monitor, PositionWatch, PreSend, Risk, Venue
 from core.errors import ConfigError
-from core.sessions import normalise_symbol
+from core.log import configure_logging
 
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
 
+log = structlog.get_logger()
+
 PLACEHOLDERS = {"changeme", "change-me", "password", "secret"}
-MIN_KEY_LENGTH = 20
 DEFAULT_UNIVERSE = ("AAPL", "AMZN", "GOOGL", "MSFT", "NVDA", "SPY", "QQQ", "IWM", "XLE", "XLF", "XLK")
 
 
 def _own_folder(provider: str) -> Path:
-    """A data folder for each provider: in one folder two sources would revise each other's bars."""
+    """Return a data folder for each provider: in one folder two sources would revise each other's bars."""
     return Path(".local") if provider == "sample" else Path(".local") / provider
 
 
-class Settings(BaseSettings):
-    """Settings with units in their names; `.env.example` documents each."""
+class Settings(Group):
+    """Settings of the desk. What several components share has no group. Constructing one reads no source."""
 
-    model_config = SettingsConfigDict(
-        env_file=".env",
-        env_ignore_empty=True,
-        extra="ignore",
-        frozen=True,
-        populate_by_name=True,
-        hide_input_in_errors=True,  # it may hold a secret
+    environment: Literal["local", "production"] = Field(
+        "local", description="`production` refuses placeholder secrets; `local` accepts them."
     )
+    log_level: str = Field("INFO", description="Level of the log: DEBUG, INFO, WARNING or ERROR.")
+    data_dir: Path = Field(
+        default_factory=lambda known: _own_folder(known.get("provider", "sample")),
+        description="Folder of all local files: embedded database, artefacts, logs, reports. "
+        "`.local/yfinance` and `.local/files` for those providers, unless set.",
+    )
+    provider: Literal["sample", "files", "yfinance"] = Field(
+        "sample",
+        description="Source of bars: `sample` (embedded, no network), `files` (a folder) or `yfinance` (Yahoo Finance). "
+        "`make demo` and `make up` take it from their own command line: `make up PROVIDER=yfinance`.",
+    )
+    universe: Names = Field((), description="Symbols to trade. Empty: the provider's own list.")
+    strategies: Names = Field(
+        ("bollinger",), description="Strategies that trade: names that `cli strategies` lists, or path/to/file.py:Class."
+    )
+    portfolio: str = Field("main", description="Name of the portfolio in the ledger.")
+    initial_cash_usd: float = Field(100_000.0, gt=0, description="Cash at the start of a backtest and of the paper portfolio.")
+    seed: int = Field(7, description="Seed of everything random in training and A/B tests.")
 
-    environment: Literal["local", "production"] = "local"
-    database_url: SecretStr | None = None
-    database_name: str = "desk"
-    feast_database_name: str = "feast"
-    mlflow_database_name: str = "mlflow"
-    airflow_database_name: str = "airflow"
+    database: Database = Database()
+    ingestion: Ingestion = Ingestion()
+    costs: Costs = Costs()
+    filters: Filters = Filters()
+    risk: Risk = Risk()
+    monitor: Monitor = Monitor()
+    pre_send: PreSend = PreSend()
+    guard: Guard = Guard()
+    position_watch: PositionWatch = PositionWatch()
+    venue: Venue = Venue()
+    optimise: Optimise = Optimise()
+    validation: Validation = Validation()
+    tracking: Tracking = Tracking()
+    training: Training = Training()
+    next_day: NextDay = NextDay()
+    ab_test: AbTest = AbTest()
+    gates: Gates = Gates()
+    promotion: Promotion = Promotion()
+    drift: Drift = Drift()
+    api: Api = Api()
+    ports: Ports = Ports()
+    mail: Mail = Mail()
 
-    provider: Literal["sample", "files", "yfinance"] = "sample"
-    data_dir: Path = Field(default_factory=lambda known: _own_folder(known["provider"]))
-    files_dir: Path | None = None
-    universe: Annotated[tuple[str, ...], NoDecode] = ()
-    history_start: str = "1999-01-04"
-    strategies: Annotated[tuple[str, ...], NoDecode] = ("bollinger",)
-    max_bad_fraction: float = Field(0.05, ge=0, le=1)
-    jump_fail_bps: float = Field(1500, gt=0)
-
-    mlflow_tracking_uri: str | None = None
-    model_name: str = "entry-filter"
-    seed: int = 7
-    folds: int = Field(5, ge=2)
-    embargo_sessions: int = Field(5, ge=0)
-    train_trials: int = Field(0, ge=0)
-    buy_above_pct: float = Field(1.0, gt=0)
-    sell_below_pct: float = Field(-1.0, lt=0)
-    next_day_model_name: str = "next-day-return"
-
-    ab_share: float = Field(0.5, ge=0, le=1)
-    ab_sessions: int = Field(5, ge=1)
-    ab_most_sessions: int = Field(60, ge=1)
-    ab_least_pairs: int = Field(12, ge=1)
-    ab_least_blocks: int = Field(8, ge=1)
-    ab_block_sessions: int = Field(3, ge=1)
-    ab_approval: bool = False
-    next_day_judge_sessions: int = Field(60, ge=20)
-    gate_least_candidates: int = Field(200, ge=1)
-    gate_most_calibration_error: float = Field(0.1, ge=0, le=1)
-    promote_least_deflated_sharpe: float = Field(0.95, ge=0, le=1)
-    promote_most_overfitting: float = Field(0.5, ge=0, le=1)
-    drift_sessions: int = Field(60, ge=20)
-    drift_psi: float = Field(0.25, gt=0)
-    drift_training_gap_sessions: int | None = Field(20, ge=0)
-
-    commission_bps: float = Field(1.0, ge=0)
-    slippage_bps: float = Field(2.0, ge=0)
-    earnings_gate: bool = False
-    initial_cash_usd: float = Field(100_000.0, gt=0)
-    risk_per_trade_pct: float = Field(0.25, gt=0, le=5)
-    max_position_pct: float = Field(40.0, gt=0, le=100)
-    max_positions: int = Field(3, ge=1)
-    max_exposure_pct: float = Field(100.0, gt=0, le=100)
-    max_drawdown_pct: float | None = Field(None, gt=0, le=100)
-
-    halt_blocks_exits: bool = False
-    risk_mode: Literal["log", "enforce"] = "log"
-    drawdown_alert_pct: float = Field(1.0, gt=0, le=100)
-    drawdown_halt_pct: float = Field(2.0, gt=0, le=100)
-    risk_interval_seconds: float = Field(60.0, gt=0)
-    heartbeat_max_age_seconds: float | None = Field(None, gt=0)
-    watch_max_price_age_seconds: float = Field(600.0, gt=0)
-    watch_max_price_move_pct: float = Field(30.0, gt=0)
-    var_window_sessions: int = Field(250, ge=20)
-    var_limit_pct: float | None = Field(None, gt=0, le=100)
-    risk_max_symbol_pct: float | None = Field(None, gt=0, le=100)
-    risk_max_net_pct: float | None = Field(None, gt=0, le=100)
-    risk_max_entries_a_day: int | None = Field(None, ge=1)
-    risk_cool_down_sessions: int | None = Field(None, ge=1)
-    risk_max_correlation: float | None = Field(None, ge=-1, le=1)
-    risk_correlation_sessions: int = Field(60, ge=20)
-    risk_max_volume_pct: float | None = Field(None, gt=0, le=100)
-    risk_volume_sessions: int = Field(20, ge=1)
-    risk_scale_low_pct: float | None = Field(None, gt=0)
-    risk_scale_high_pct: float | None = Field(None, gt=0)
-    data_guard: Literal["off", "on", "strict"] = "off"
-    jump_warn_bps: float = Field(300, gt=0)
-    spread_warn_bps: float = Field(20, gt=0)
-    spread_fail_bps: float = Field(100, gt=0)
-    quote_max_age_seconds: float = Field(60, gt=0)
-    clock_tolerance_seconds: float = Field(5, gt=0)
-
-    optimise_min_profit_per_trade_pct: float = 1.0
-    optimise_min_trades_a_month: float = Field(4.0, ge=0)
-    optimise_min_profit_factor: float = Field(1.5, ge=0)
-
-    validate_max_position_pct: float = Field(40.0, gt=0, le=100)
-    validate_max_loss_at_risk_pct: float = Field(1.0, gt=0, le=100)
-    validate_max_stop_pct: float | None = Field(None, gt=0, le=100)
-    validate_max_exposure_pct: float = Field(100.0, gt=0, le=100)
-    validate_max_drawdown_pct: float = Field(2.0, gt=0, le=100)
-    validate_max_correlation: float = Field(0.7, ge=-1, le=1)
-    validate_max_trades_a_day: int = Field(3, ge=1)
-    validation_max_age_days: int = Field(35, ge=0)
-
-    reconcile_cash_tolerance_usd: float = Field(1.0, ge=0)
-    broker_initial_cash_usd: float | None = Field(None, ge=0)
-
-    broker: Literal["paper", "alpaca", "ib"] = "paper"
-    broker_live: bool = False
-    broker_deadline_seconds: float = Field(30.0, gt=0)
-    paper_volume_share: float | None = Field(None, gt=0, le=1)
-    paper_leverage: float | None = Field(None, gt=0)
-    broker_timeout_seconds: float = Field(10.0, gt=0)
-    alpaca_api_key: SecretStr | None = None
-    alpaca_secret_key: SecretStr | None = None
-    alpaca_brackets: bool = True
-    alpaca_gap_pct: float = Field(5.0, ge=0, lt=100)
-    alpaca_url: str | None = None
-    alpaca_stream_url: str | None = None
-    alpaca_data_url: str | None = None
-    alpaca_data_feed: Literal["iex", "sip"] = "iex"
-    ib_host: str = "127.0.0.1"
-    ib_port: int = 4002
-    ib_client_id: int = Field(7, ge=1)
-    portfolio: str = "main"
-
-    api_port: int = 8000
-    api_url: str = "http://127.0.0.1:8000"
-    max_feature_age_sessions: int = Field(3, ge=0)
-    champion_poll_seconds: float = Field(2.0, gt=0, le=10)
-    prediction_queue_rows: int = Field(50_000, ge=1)
-    api_read_keys: Annotated[tuple[SecretStr, ...], NoDecode] = ()
-    api_control_keys: Annotated[tuple[SecretStr, ...], NoDecode] = ()
-    api_reads_per_second: float | None = Field(None, gt=0)
-    api_controls_per_minute: float = Field(60, gt=0)
-    airflow_port: int = 8080
-    mlflow_port: int = 5000
-
-    smtp_host: str | None = None
-    smtp_port: int = 25
-    smtp_user: str | None = None
-    smtp_password: SecretStr | None = None
-    smtp_starttls: bool = False
-    alert_from: str = "desk@localhost"
-    alert_to: Annotated[tuple[str, ...], NoDecode] = ()
-
-    log_level: str = "INFO"
-
-    @field_validator("universe", "strategies", "alert_to", "api_read_keys", "api_control_keys", mode="before")
     @classmethod
-    def _split_commas(cls, value: object) -> object:
-        return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+    def of(cls, **values: object) -> Self:
+        """Return settings with these values and defaults for the rest; names are those of the environment, in lower case.
+
+        >>> Settings.of(risk__max_positions=1, provider="yfinance").risk.max_positions
+        1
+        """
+        return cls().with_changes(**values)
+
+    def with_changes(self, **values: object) -> Self:
+        """Return validated settings that differ in these values; what was never set takes its default anew.
+
+        Raises
+        ------
+        pydantic.ValidationError
+            When a value is refused or a name does not exist.
+
+        Examples
+        --------
+        >>> settings = Settings.of(risk__max_positions=1)
+        >>> settings.with_changes(risk__max_position_pct=20).risk.max_positions
+        1
+        """
+        content = self.model_dump(exclude_unset=True)
+        for name, value in values.items():
+            place(content, tuple(name.split(SEPARATOR)), value)
+        return self.model_validate(content)
+
+    def value_of(self, name: str) -> Any:  # noqa: ANN401  # of any setting
+        """Return a setting's value by its name in the environment, in either case.
+
+        >>> Settings().value_of("RISK__MAX_POSITIONS")
+        3
+        """
+        return reduce(getattr, name.lower().split(SEPARATOR), self)
 
     @field_validator("strategies")
     @classmethod
@@ -188,39 +144,23 @@ class Settings(BaseSettings):
     @field_validator("universe")
     @classmethod
     def _normalise(cls, value: tuple[str, ...]) -> tuple[str, ...]:
-        return tuple(normalise_symbol(symbol) for symbol in value)
+        from core.sessions import normalise_symbol  # pandas takes a third of a second
 
-    @field_validator("api_read_keys", "api_control_keys")
-    @classmethod
-    def _long_enough(cls, value: tuple[SecretStr, ...]) -> tuple[SecretStr, ...]:
-        if any(len(key.get_secret_value()) < MIN_KEY_LENGTH for key in value):
-            raise ValueError(
-                f"An API key needs {MIN_KEY_LENGTH} characters: python -c 'import secrets; print(secrets.token_hex())'"
-            )
-        return value
+        return tuple(normalise_symbol(symbol) for symbol in value)
 
     @model_validator(mode="after")
     def _refuse_contradictions(self) -> Self:
-        if self.provider == "files" and self.files_dir is None:
-            raise ValueError("PROVIDER=files needs FILES_DIR: the folder that holds the CSV or Parquet files.")
-        if self.drawdown_alert_pct > self.drawdown_halt_pct:
-            raise ValueError("DRAWDOWN_ALERT_PCT: expected at most DRAWDOWN_HALT_PCT. An alert after the halt warns nobody.")
-        if self.broker_live and self.broker == "paper":
-            raise ValueError("BROKER_LIVE=1 asks for real money, and BROKER=paper has none. Set BROKER as well, or neither.")
-        if self.broker == "alpaca" and not (self.alpaca_api_key and self.alpaca_secret_key):
-            raise ValueError("BROKER=alpaca needs ALPACA_API_KEY and ALPACA_SECRET_KEY: a pair from Alpaca's dashboard.")
-        if self.spread_warn_bps > self.spread_fail_bps:
-            raise ValueError("SPREAD_WARN_BPS: expected at most SPREAD_FAIL_BPS. What fails need not be warned of.")
-        if self.broker_live and (self.alpaca_url or self.alpaca_stream_url or self.alpaca_data_url):
-            raise ValueError(
-                "BROKER_LIVE=1 knows Alpaca's own addresses. Unset ALPACA_URL, ALPACA_STREAM_URL, ALPACA_DATA_URL."
-            )
+        if self.provider == "files" and self.ingestion.files_dir is None:
+            raise ValueError("PROVIDER=files needs INGESTION__FILES_DIR: the folder that holds the CSV or Parquet files.")
         if self.environment != "local":
-            for name in ("database_url", "smtp_password"):
-                secret: SecretStr | None = getattr(self, name)
+            for name in ("DATABASE__URL", "MAIL__PASSWORD"):
+                secret: SecretStr | None = self.value_of(name)
                 if secret and any(word in secret.get_secret_value().lower() for word in PLACEHOLDERS):
-                    raise ValueError(f"{name.upper()} still holds a placeholder; set a real secret outside ENVIRONMENT=local.")
+                    raise ValueError(f"{name} still holds a placeholder; set a real secret outside ENVIRONMENT=local.")
         return self
+
+
+NAMES = SettingNames(Settings)
 
 
 @lru_cache(maxsize=1)
@@ -230,15 +170,78 @@ def get_settings() -> Settings:
     Raises
     ------
     core.errors.ConfigError
-        When one is wrong; it names the setting and shows no value.
+        When one is wrong or unknown; it names the setting and shows no value.
     """
+    return read_settings(os.environ)
+
+
+def read_settings(environment: Mapping[str, str], folder: Path = Path()) -> Settings:
+    """Read the settings from variables and from the `.env` and `desk.toml` of a folder; log the old names among them.
+
+    Raises
+    ------
+    core.errors.ConfigError
+        When one is wrong or unknown; it names the setting and shows no value.
+
+    Examples
+    --------
+    >>> read_settings({"RISK__MAX_POSITIONS": "2"}).risk.max_positions
+    2
+    >>> read_settings({"MAX_POSTIONS": "9"})
+    Traceback (most recent call last):
+    core.errors.ConfigError: MAX_POSTIONS: no such setting. Did you mean RISK__MAX_POSITIONS?
+    """
+    reading = read_sources(NAMES, environment, folder)
+    settings, problems = None, list(reading.problems)
     try:
-        return Settings()
+        settings = Settings.model_validate(reading.nested())
     except ValidationError as error:
-        raise ConfigError("; ".join(_complaint(each) for each in error.errors(include_input=False))) from None
+        problems += [_complaint(each, reading) for each in error.errors(include_input=False)]
+    if settings is None or problems:
+        raise ConfigError("; ".join(problems))
+    if reading.renamed:
+        _warn_of_old_names(reading, settings.log_level)
+    return settings
 
 
-def _complaint(found: ErrorDetails) -> str:
-    """What is wrong with a setting, under its name in the environment."""
-    words, name = found["msg"].removeprefix("Value error, "), str(next(iter(found["loc"]), "")).upper()
-    return f"{name}: {words}" if name else words
+def environment_names() -> frozenset[str]:
+    """Return every name under which a setting is read from the environment, today's and those of version 0.1."""
+    return frozenset(NAMES.all)
+
+
+def environment_for(**values: object) -> dict[str, str]:
+    """Return the variables that give a child process these settings, whatever names its environment has otherwise.
+
+    An old name is emptied, so that it does not contradict the new one.
+
+    >>> environment_for(risk__max_positions=1)
+    {'RISK__MAX_POSITIONS': '1', 'MAX_POSITIONS': ''}
+    """
+    old = {new: name for name, new in RENAMED.items()}
+    variables: dict[str, str] = {}
+    for name, value in values.items():
+        variables[NAMES.by_variable[name.upper()].variable] = str(value)
+        variables |= {old[name]: ""} if name in old else {}
+    return variables
+
+
+def _warn_of_old_names(reading: Reading, level: str) -> None:
+    """Log which names to change; `get_settings` does so once a process."""
+    if not structlog.is_configured():
+        configure_logging(level)
+    names = sorted(f"{each.typed} is now {each.setting.variable}" for each in reading.renamed)
+    log.warning("settings_renamed", names=names, remedy=f"Rename them: the old names are read until version {READ_UNTIL}")
+
+
+def _complaint(error: ErrorDetails, reading: Reading) -> str:
+    """Return what is wrong with a setting, under the name that was typed, without its value."""
+    words = error["msg"].removeprefix("Value error, ").replace("Input should be", "expected").rstrip(".")
+    parts = [str(part) for part in error["loc"] if not isinstance(part, int)]
+    setting = NAMES.by_variable.get(SEPARATOR.join(parts).upper())
+    if setting is None or error["type"] == "value_error":
+        given = reading.given.get(setting.name) if setting else None
+        return f"{given.where}: {words}." if given and not words.startswith(given.typed) else f"{words}."
+    given = reading.given.get(setting.name)
+    default = text_of(Settings().value_of(setting.name)) or "none"
+    remedy = "Change it." if setting.secret else f"Change it, or remove it to use the default ({default})."
+    return f"{given.where if given else setting.variable}: {words}. {remedy}"

@@ -1,0 +1,63 @@
+"""Settings of databases, servers and mail: one model for each component."""
+
+from __future__ import annotations
+
+from pydantic import Field, SecretStr
+
+from core.configuration.kinds import ApiKeys, Group, Names
+
+
+class Database(Group):
+    """PostgreSQL."""
+
+    url: SecretStr | None = Field(
+        None,
+        description="PostgreSQL server: postgresql://user:password@host:5432/desk. Empty: an embedded server in DATA_DIR.",
+    )
+    name: str = Field("desk", description="Database of the desk. A name in DATABASE__URL takes precedence.")
+    feast_name: str = Field("feast", description="Database of the online features and of Feast's registry.")
+    mlflow_name: str = Field("mlflow", description="Database of MLflow.")
+    airflow_name: str = Field("airflow", description="Database of Airflow.")
+
+
+class Api(Group):
+    """The prediction API (docs/serving.md)."""
+
+    url: str = Field("http://127.0.0.1:8000", description="Address at which the desk's own tasks reach the API.")
+    max_feature_age_sessions: int = Field(3, ge=0, description="Age of features above which a request is refused with 409.")
+    champion_poll_seconds: float = Field(
+        2.0, gt=0, le=10, description="Seconds between two checks for a new champion or challenger."
+    )
+    queue_rows: int = Field(50_000, ge=1, description="Predictions that may wait for storage; the API answers 503 above that.")
+    read_keys: ApiKeys = Field(
+        (),
+        description="Keys that may read and predict, 20 characters or more. Empty: only this machine may. "
+        "docker-compose.yml needs one.",
+    )
+    control_keys: ApiKeys = Field(
+        (), description="Keys that may also change parameters and halt trading. Empty: nobody may through the API."
+    )
+    reads_per_second: float | None = Field(
+        None, gt=0, description="Requests a second that each key or address may make. Empty: no limit."
+    )
+    controls_per_minute: float = Field(60, gt=0, description="Control requests a minute that each key or address may make.")
+
+
+class Ports(Group):
+    """Ports on loopback under `make up`."""
+
+    api: int = Field(8000, description="Port of the prediction API.")
+    airflow: int = Field(8080, description="Port of the Airflow UI.")
+    mlflow: int = Field(5000, description="Port of the MLflow UI.")
+
+
+class Mail(Group):
+    """Alerts by e-mail. Without MAIL__HOST and MAIL__RECIPIENTS every alert is only logged."""
+
+    host: str | None = Field(None, description="Mail server.")
+    port: int = Field(25, description="Port of the mail server.")
+    user: str | None = Field(None, description="User of the mail server.")
+    password: SecretStr | None = Field(None, description="Password of the mail server.")
+    starttls: bool = Field(False, description="1 switches to TLS after connecting.")
+    sender: str = Field("desk@localhost", description="Sender of the alerts.")
+    recipients: Names = Field((), description="Recipients of the alerts.")
