@@ -9,7 +9,7 @@ COMPILE := $(COMPILE_ANY) --group dev pyproject.toml
 COMPILE_PEERS := $(COMPILE_ANY) requirements-peers.in
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo up test coverage test-deep bench bench-serving bench-peers simulate-ab oracle peers chaos wheel lint check format lock lock-check clean
+.PHONY: help install demo up test coverage test-deep bench bench-serving bench-peers simulate-ab oracle peers chaos wheel configuration lint check format lock lock-check clean
 
 help:  ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -72,6 +72,9 @@ wheel: install  ## Build the wheel, install it with the locked libraries elsewhe
 	@rm -rf build .wheel && mkdir .wheel
 	@$(BIN)/uv build -q --wheel --no-build-isolation --python $(BIN)/python -o .wheel
 	@tests/wheel.sh .wheel/*.whl
+
+configuration: install  ## Write docs/configuration.md and .env.example from the settings
+	@$(BIN)/python -m core.configuration.document
 
 lint: install lock-check  ## Format, lint, types, import rules, lock file
 	@$(BIN)/ruff format --check $(CODE)

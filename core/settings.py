@@ -57,15 +57,15 @@ class Settings(Group):
         "local", description="`production` refuses placeholder secrets; `local` accepts them."
     )
     log_level: str = Field("INFO", description="Level of the log: DEBUG, INFO, WARNING or ERROR.")
-    data_dir: Path = Field(
-        default_factory=lambda known: _own_folder(known.get("provider", "sample")),
-        description="Folder of all local files: embedded database, artefacts, logs, reports. "
-        "`.local/yfinance` and `.local/files` for those providers, unless set.",
-    )
     provider: Literal["sample", "files", "yfinance"] = Field(
         "sample",
         description="Source of bars: `sample` (embedded, no network), `files` (a folder) or `yfinance` (Yahoo Finance). "
         "`make demo` and `make up` take it from their own command line: `make up PROVIDER=yfinance`.",
+    )
+    data_dir: Path = Field(
+        default_factory=lambda known: _own_folder(known.get("provider", "sample")),
+        description="Folder of all local files: embedded database, artefacts, logs, reports. "
+        "`.local/yfinance` and `.local/files` for those providers, unless set.",
     )
     universe: Names = Field((), description="Symbols to trade. Empty: the provider's own list.")
     strategies: Names = Field(
@@ -185,9 +185,9 @@ def read_settings(environment: Mapping[str, str], folder: Path = Path()) -> Sett
 
     Examples
     --------
-    >>> read_settings({"RISK__MAX_POSITIONS": "2"}).risk.max_positions
+    >>> read_settings({"RISK__MAX_POSITIONS": "2"}, Path("nowhere")).risk.max_positions
     2
-    >>> read_settings({"MAX_POSTIONS": "9"})
+    >>> read_settings({"MAX_POSTIONS": "9"}, Path("nowhere"))
     Traceback (most recent call last):
     core.errors.ConfigError: MAX_POSTIONS: no such setting. Did you mean RISK__MAX_POSITIONS?
     """
@@ -229,7 +229,7 @@ def _warn_of_old_names(reading: Reading, level: str) -> None:
     """Log which names to change; `get_settings` does so once a process."""
     if not structlog.is_configured():
         configure_logging(level)
-    names = sorted(f"{each.typed} is now {each.setting.variable}" for each in reading.renamed)
+    names = [f"{old} is now {setting.variable}" for old, setting in sorted(reading.renamed.items())]
     log.warning("settings_renamed", names=names, remedy=f"Rename them: the old names are read until version {READ_UNTIL}")
 
 

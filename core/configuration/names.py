@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from pydantic.fields import FieldInfo
 
 SEPARATOR: Final = "__"
-LEAST_LENGTH: Final = 10
+LEAST_LENGTH: Final = 11
 LENGTH_FOR_TWO: Final = 14
 
 # Names that docker-compose.yml alone reads, with default and meaning. The first five are secret and have none.
@@ -87,14 +87,14 @@ class SettingNames:
     def is_misspelt(self, variable: str) -> bool:
         """Return True for a name that is so near to a setting's that it is rather a mistake than another program's.
 
-        It has ten characters or more, the same first letter, and differs by one letter left out, added, replaced or
-        swapped with its neighbour; by two such mistakes from fourteen characters on. `API_URI`, `DB_PORT` and `APP_URL` are
-        too short for that, and belong to others.
+        It has two words and eleven characters or more, the same first letter, and differs by one letter left out, added,
+        replaced or swapped with its neighbour; by two such mistakes from fourteen characters on. `API_URI`, `DB_PORT` and
+        `APP_URL` are too short for that, and belong to other programs.
         """
         length = len(variable)
         allowed = 2 if length >= LENGTH_FOR_TWO else 1
         near = (name for name in self.all if name[0] == variable[0] and abs(len(name) - length) <= allowed)
-        return length >= LEAST_LENGTH and any(edit_distance(variable, name) <= allowed for name in near)
+        return length >= LEAST_LENGTH and "_" in variable and any(edit_distance(variable, name) <= allowed for name in near)
 
     def nearest(self, variable: str) -> Setting | None:
         """The setting whose name, today's or that of version 0.1, is most like this one; None when none is."""

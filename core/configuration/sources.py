@@ -39,11 +39,7 @@ class Reading:
 
     given: dict[str, Given] = field(default_factory=dict)
     problems: list[str] = field(default_factory=list)
-
-    @property
-    def renamed(self) -> list[Given]:
-        """Values that were given under a name of version 0.1."""
-        return [each for each in self.given.values() if each.file != TOML and each.typed != each.setting.variable]
+    renamed: dict[str, Setting] = field(default_factory=dict)  # by the name of version 0.1 that was found
 
     def nested(self) -> dict[str, Any]:
         """Return the values as the model takes them, group in group."""
@@ -95,6 +91,8 @@ def _read_variables(names: SettingNames, variables: Mapping[str, str], file: str
                 reading.problems.append(_contradiction(given, other))
             if given.typed == setting.variable:
                 here[setting.name] = given
+            else:
+                reading.renamed[given.typed] = setting
     reading.given |= here
 
 
@@ -127,7 +125,7 @@ def _read_toml(names: SettingNames, path: Path, reading: Reading) -> None:
         raise ConfigError(f"{TOML}: expected TOML, found something else: {error}.") from None
     by_path = {setting.path: setting for setting in names.by_variable.values()}
     groups = {setting.path[:depth] for setting in by_path.values() for depth in range(1, len(setting.path))}
-    for where, value in _leaves(content, groups):
+    for where, value in _leaves(content):
         setting, dotted = by_path.get(where), ".".join(where)
         if setting is None:
             reading.problems.append(_unknown_key(names, where, is_group=where in groups))
@@ -139,16 +137,13 @@ def _read_toml(names: SettingNames, path: Path, reading: Reading) -> None:
             reading.given[setting.name] = Given(setting, value, dotted, TOML)
 
 
-def _leaves(
-    content: Mapping[str, Any], groups: set[tuple[str, ...]], above: tuple[str, ...] = ()
-) -> Iterator[tuple[tuple[str, ...], Any]]:
-    """Yield each path of the file that ends, or that leaves the groups."""
+def _leaves(content: Mapping[str, Any], above: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
+    """Yield the path and the value of each key of a file that is no table."""
     for key, value in content.items():
-        where = (*above, key)
-        if isinstance(value, dict) and where in groups:
-            yield from _leaves(value, groups, where)
+        if isinstance(value, dict):
+            yield from _leaves(value, (*above, key))
         else:
-            yield where, value
+            yield (*above, key), value
 
 
 def _unknown_key(names: SettingNames, where: tuple[str, ...], *, is_group: bool) -> str:

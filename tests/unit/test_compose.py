@@ -18,7 +18,7 @@ import jsonschema
 import pytest
 import yaml
 
-from core.settings import Settings
+from core.settings import NAMES, read_settings
 
 ROOT = Path(__file__).resolve().parents[2]
 SECRETS = {
@@ -29,12 +29,14 @@ SECRETS = {
     "AIRFLOW_JWT_SECRET",
     "AIRFLOW_SECRET_KEY",
 }
-VARIABLE = re.compile(r"\$\{(?P<name>[A-Z_]+)(?::(?P<kind>[-?])(?P<text>[^}]*))?\}")
+VARIABLE = re.compile(r"\$\{(?P<name>[A-Z_]+)(?::(?P<kind>[-?])(?P<text>[^{}]*))?\}")  # the innermost
 
 
 def interpolate(text: str) -> str:
     """Put variables in as compose does: the default, or for a required one its name in lower case."""
-    return VARIABLE.sub(lambda found: found["text"] if found["kind"] == "-" else found["name"].lower(), text)
+    while VARIABLE.search(text):
+        text = VARIABLE.sub(lambda found: found["text"] if found["kind"] == "-" else found["name"].lower(), text)
+    return text
 
 
 @pytest.fixture(scope="module")
@@ -90,8 +92,8 @@ def test_what_watches_the_desk_runs_always_and_its_health_is_its_own_sign_of_lif
         check = service["healthcheck"]["test"]
         assert check[:4] == ["CMD", "python", "-m", "desk"]
         assert (check[4] in verbs.commands, check[5] in SERVICES, check[5]) == (True, True, name)
-        assert service["environment"]["HEARTBEAT_MAX_AGE_SECONDS"] == 180
-    assert compose["services"]["airflow-worker"]["environment"]["HEARTBEAT_MAX_AGE_SECONDS"] == 180
+        assert service["environment"]["PRE_SEND__HEARTBEAT_MAX_AGE_SECONDS"] == 180
+    assert compose["services"]["airflow-worker"]["environment"]["PRE_SEND__HEARTBEAT_MAX_AGE_SECONDS"] == 180
 
 
 def test_nothing_runs_as_root(compose: dict[str, Any]) -> None:
@@ -174,8 +176,24 @@ def test_every_variable_is_a_setting_of_the_desk_of_airflow_or_of_mlflow(compose
         elif name.startswith("MLFLOW_"):
             server_options = {"MLFLOW_BACKEND_STORE_URI", "MLFLOW_DEFAULT_ARTIFACT_ROOT"}
             assert name in server_options or hasattr(environment_variables, name), name
+        elif name in {"API_URL", "DATABASE_URL"}:
+            assert {service["environment"][name] for service in ours(compose).values()} == {""}
         else:
-            assert name.lower() in Settings.model_fields, name
+            assert name in NAMES.by_variable, name
+
+
+def test_a_shared_file_with_names_of_version_0_1_still_gives_the_same_deployment() -> None:
+    old = {"API_READ_KEYS": "k" * 20, "HEARTBEAT_MAX_AGE_SECONDS": "60", "DATABASE_URL": "postgresql://elsewhere/desk"}
+    text = (ROOT / "docker-compose.yml").read_text()
+    for name, value in old.items():
+        text = re.sub(rf"\$\{{{name}:[-?][^{{}}]*\}}", value, text)
+    environment = yaml.safe_load(interpolate(text))["services"]["api"]["environment"]
+    container = {**old, **{name: str(value) for name, value in environment.items()}}  # env_file, then environment
+
+    settings = read_settings(container, ROOT / "tests")
+    assert settings.pre_send.heartbeat_max_age_seconds == 60
+    assert [key.get_secret_value() for key in settings.api.read_keys] == ["k" * 20]
+    assert "@postgres:5432/desk" in str(settings.value_of("DATABASE__URL").get_secret_value())
 
 
 def test_the_image_holds_every_package_and_only_what_exists() -> None:
