@@ -74,7 +74,7 @@ wheel: install  ## Build the wheel, install it with the locked libraries elsewhe
 	@tests/wheel.sh .wheel/*.whl
 
 configuration: install  ## Write docs/configuration.md and .env.example from the settings
-	@$(BIN)/python -m core.configuration.document
+	@$(BIN)/python -m core.settings_document
 
 lint: install lock-check  ## Format, lint, types, import rules, lock file
 	@$(BIN)/ruff format --check $(CODE)

@@ -69,7 +69,7 @@ class Settings(Group):
     )
     universe: Names = Field((), description="Symbols to trade. Empty: the provider's own list.")
     strategies: Names = Field(
-        ("bollinger",), description="Strategies that trade: names that `cli strategies` lists, or path/to/file.py:Class."
+        ("bollinger",), description="Strategies that trade: names that `desk strategies` lists, or path/to/file.py:Class."
     )
     portfolio: str = Field("main", description="Name of the portfolio in the ledger.")
     initial_cash_usd: float = Field(100_000.0, gt=0, description="Cash at the start of a backtest and of the paper portfolio.")

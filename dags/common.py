@@ -48,7 +48,7 @@ FULL_HISTORY_PARAM = Param(
     False,
     type="boolean",
     title="Load the whole history",
-    description="Fetch every bar since HISTORY_START again; bars already stored are not written twice.",
+    description="Fetch every bar since INGESTION__HISTORY_START again; bars already stored are not written twice.",
 )
 
 # The error tree says what the operator must do; only `RetryLater` and errors from outside are worth another try.
@@ -99,7 +99,9 @@ def mail_failure(context: MutableMapping[str, Any]) -> None:
 
     mail = failure_mail()
     if mail is None:
-        log.error("failure_mail_not_sent", reason="SMTP_HOST and ALERT_TO are not both set", task=str(context.get("ti")))
+        log.error(
+            "failure_mail_not_sent", reason="MAIL__HOST and MAIL__RECIPIENTS are not both set", task=str(context.get("ti"))
+        )
         return
 
     from airflow.providers.smtp.notifications.smtp import SmtpNotifier

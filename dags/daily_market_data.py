@@ -6,7 +6,8 @@ validates before it stores), compute the features, copy the newest to the online
 * **Weekend, holiday, or a session that has not closed:** `choose_session` is skipped, its log says why, and nothing else runs.
 * **One symbol or VIX fails:** its task is red and mailed; the others go on. Without VIX the filter allows no entry.
 * **Run again:** every step writes the same rows once; clear any task at any time.
-* **Manual run:** set `session`, or leave it empty for the newest. `full_history` loads everything since `HISTORY_START`.
+* **Manual run:** set `session`, or leave it empty for the newest. `full_history` loads everything since
+  `INGESTION__HISTORY_START`.
 """
 
 from __future__ import annotations

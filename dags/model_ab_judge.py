@@ -6,7 +6,7 @@ models on the sessions that neither learnt from, and does the same.
 
 * **Nothing to compare:** `judge` says so and the promotion is skipped.
 * **Too few samples:** the test goes on. Not significant after enough: the champion stays.
-* **A person must agree:** with `AB_APPROVAL=1` the promotion waits in *Required Actions* for three days; rejected or not
+* **A person must agree:** with `AB_TEST__APPROVAL=1` the promotion waits in *Required Actions* for three days; rejected or not
   answered, the champion stays. That of a next-day model is mailed and waits for `desk models promote`.
 * **Taken back:** `desk models rollback --reason WHY`, with `--model next-day-return` for the other.
 * **Run again:** a judgement is added, a promotion happens once.

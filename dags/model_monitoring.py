@@ -4,7 +4,7 @@ At 19:00 New York on weekdays: compare the newest sessions' features, scores and
 recompute the features of every prediction that was served. Every figure is in `ml.drift`; what has newly drifted is mailed.
 
 * **Drift:** a feature farther from the training than any window of the training was. What has newly drifted announces
-  `model_drift`, which starts `model_training`, unless the last training is younger than `DRIFT_TRAINING_GAP_SESSIONS`.
+  `model_drift`, which starts `model_training`, unless the last training is younger than `DRIFT__TRAINING_GAP_SESSIONS`.
 * **Skew:** goal 0. A served vector that its own bars do not give is a fault, and the mail is critical.
 * **Run again:** the rows of a session are replaced.
 * **Manual run:** set `session`, or leave it empty for the newest.

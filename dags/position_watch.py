@@ -1,8 +1,8 @@
 """Stops and targets that no venue keeps, every five minutes of a session.
 
 From 09:30 to 16:00 New York on weekdays, to 13:00 on half days: look at the last price of each position whose stop or target
-rests nowhere at the venue (Alpaca with `ALPACA_BRACKETS=0`, fractions of a share, crypto pairs), and order its exit when the
-price has reached one.
+rests nowhere at the venue (Alpaca with `VENUE__ALPACA__BRACKETS=0`, fractions of a share, crypto pairs), and order its exit
+when the price has reached one.
 
 * **Weekend, holiday, before the open, after the close:** `choose_session` is skipped, its log says why.
 * **Paper and Interactive Brokers:** skipped; there stops are filled on the session's bar, or rest at the venue.

@@ -6,7 +6,7 @@ orders, confirm them at the broker, reconcile again, record the day, and mail wh
 
 * **Broker:** paper, on the session's real bars; no money moves.
 * **Run again:** an intent has one client order id, written before anything is sent; a second run places nothing twice.
-* **The API must answer** at `API_URL`; without a champion model `predict` fails and says to run `model_training` first.
+* **The API must answer** at `API__URL`; without a champion model `predict` fails and says to run `model_training` first.
 * **The broker has what the ledger does not:** what a rule resolves is brought in; anything else halts trading and is mailed.
 * **Too late:** an order that cannot reach the next open any more is not sent.
 * **Clear any task at any time**, of an old session too: what is on record stands, and nothing is sent. `mail` tells what has

@@ -24,7 +24,7 @@ log = structlog.get_logger()
 
 
 class Alerts:
-    """Sends alerts to `ALERT_TO` through `SMTP_HOST`.
+    """Sends alerts to `MAIL__RECIPIENTS` through `MAIL__HOST`.
 
     Parameters
     ----------
@@ -56,7 +56,9 @@ class Alerts:
         """
         events = log.bind(subject=subject, severity=severity)
         missing = [
-            name for name, value in (("SMTP_HOST", self.settings.smtp_host), ("ALERT_TO", self.settings.alert_to)) if not value
+            name
+            for name, value in (("MAIL__HOST", self.settings.mail.host), ("MAIL__RECIPIENTS", self.settings.mail.recipients))
+            if not value
         ]
         if missing:
             events.warning("alert_not_sent", reason=f"{' and '.join(missing)} not set", body=body)
@@ -66,14 +68,14 @@ class Alerts:
         except (OSError, smtplib.SMTPException) as error:
             events.error("alert_not_sent", reason=f"{type(error).__name__}: {error}", body=body)
             return False
-        events.info("alert_sent", recipients=len(self.settings.alert_to))
+        events.info("alert_sent", recipients=len(self.settings.mail.recipients))
         return True
 
     def _message(self, subject: str, body: str, severity: Severity, html: str | None) -> EmailMessage:
         message = EmailMessage()
         message["Subject"] = f"[{severity.upper()}] {' '.join(subject.split())}"
-        message["From"] = self.settings.alert_from
-        message["To"] = ", ".join(self.settings.alert_to)
+        message["From"] = self.settings.mail.sender
+        message["To"] = ", ".join(self.settings.mail.recipients)
         message["Date"] = format_datetime(localtime())
         message["Message-ID"] = make_msgid(domain="desk.invalid")
         if severity == "critical":
@@ -84,10 +86,10 @@ class Alerts:
         return message
 
     def _deliver(self, message: EmailMessage) -> None:
-        host, port = str(self.settings.smtp_host), self.settings.smtp_port
+        host, port = str(self.settings.mail.host), self.settings.mail.port
         with smtplib.SMTP(host, port, timeout=TIMEOUT_SECONDS) as server:
-            if self.settings.smtp_starttls:
+            if self.settings.mail.starttls:
                 server.starttls(context=ssl.create_default_context())
-            if self.settings.smtp_user and self.settings.smtp_password:
-                server.login(self.settings.smtp_user, self.settings.smtp_password.get_secret_value())
+            if self.settings.mail.user and self.settings.mail.password:
+                server.login(self.settings.mail.user, self.settings.mail.password.get_secret_value())
             server.send_message(message)

@@ -93,7 +93,7 @@ class Resources(Stores):
         from storage.engine import cluster_url
         from storage.research.studies import Studies
 
-        return Studies(cluster_url(self.settings, self.settings.database_name))
+        return Studies(cluster_url(self.settings, self.settings.database.name))
 
     @cached_property
     def features(self) -> FeastStore:
@@ -122,8 +122,8 @@ class Resources(Stores):
         from ml.tracking.registry import Registry
         from storage.engine import cluster_url
 
-        uri = self.settings.mlflow_tracking_uri or cluster_url(self.settings, self.settings.mlflow_database_name)
-        return Registry(uri, self.data_dir / "mlartifacts", self.settings.model_name)
+        uri = self.settings.tracking.uri or cluster_url(self.settings, self.settings.database.mlflow_name)
+        return Registry(uri, self.data_dir / "mlartifacts", self.settings.training.model_name)
 
     @cached_property
     def next_day_registry(self) -> Registry:
@@ -131,8 +131,8 @@ class Resources(Stores):
         from ml.tracking.registry import Registry
         from storage.engine import cluster_url
 
-        uri = self.settings.mlflow_tracking_uri or cluster_url(self.settings, self.settings.mlflow_database_name)
-        return Registry(uri, self.data_dir / "mlartifacts", self.settings.next_day_model_name)
+        uri = self.settings.tracking.uri or cluster_url(self.settings, self.settings.database.mlflow_name)
+        return Registry(uri, self.data_dir / "mlartifacts", self.settings.next_day.model_name)
 
     def next_day_model(self, version: str) -> RegisteredNextDay:
         """A version of the next-day model; see `ml.tracking.next_day_log.load_next_day`."""
@@ -146,7 +146,7 @@ class Resources(Stores):
         from ml.tracking.research_runs import Tracking
         from storage.engine import cluster_url
 
-        uri = self.settings.mlflow_tracking_uri or cluster_url(self.settings, self.settings.mlflow_database_name)
+        uri = self.settings.tracking.uri or cluster_url(self.settings, self.settings.database.mlflow_name)
         return Tracking(uri, self.data_dir / "mlartifacts")
 
     @cached_property
@@ -163,7 +163,7 @@ class Resources(Stores):
         from trading.strategies.earnings_filter import EarningsFilter
         from trading.strategies.vix_filter import with_vix_filter
 
-        calendar = self._earnings_calendar() if self.settings.earnings_gate else None
+        calendar = self._earnings_calendar() if self.settings.filters.earnings else None
         traded = []
         for name, rule in zip(self.settings.strategies, self.candidate_strategies, strict=True):
             strategy = with_vix_filter(rule)
@@ -199,14 +199,14 @@ class Resources(Stores):
         """Commission and slippage."""
         from trading.costs import Costs
 
-        return Costs(commission_bps=self.settings.commission_bps, slippage_bps=self.settings.slippage_bps)
+        return Costs(commission_bps=self.settings.costs.commission_bps, slippage_bps=self.settings.costs.slippage_bps)
 
     @property
     def patience(self) -> Patience:
         """Retry policy for a broker that does not answer."""
         from trading.brokers.placing import Patience
 
-        return Patience(deadline_seconds=self.settings.broker_deadline_seconds)
+        return Patience(deadline_seconds=self.settings.venue.deadline_seconds)
 
     @property
     def limits(self) -> Limits:
@@ -214,17 +214,17 @@ class Resources(Stores):
         from trading.risk import Limits
 
         return Limits(
-            risk_per_trade_pct=self.settings.risk_per_trade_pct,
-            max_position_pct=self.settings.max_position_pct,
-            max_positions=self.settings.max_positions,
-            max_exposure_pct=self.settings.max_exposure_pct,
-            max_drawdown_pct=self.settings.max_drawdown_pct,
+            risk_per_trade_pct=self.settings.risk.per_trade_pct,
+            max_position_pct=self.settings.risk.max_position_pct,
+            max_positions=self.settings.risk.max_positions,
+            max_exposure_pct=self.settings.risk.max_exposure_pct,
+            max_drawdown_pct=self.settings.risk.max_drawdown_pct,
         )
 
     @cached_property
     def broker(self) -> Broker:
-        """The venue that `BROKER` names."""
-        return self.paper or (self.alpaca if self.settings.broker == "alpaca" else self.ib)
+        """The venue that `VENUE__KIND` names."""
+        return self.paper or (self.alpaca if self.settings.venue.kind == "alpaca" else self.ib)
 
     @property
     def account(self) -> TradingAccount:
@@ -232,7 +232,7 @@ class Resources(Stores):
         from pipeline.accounts.trading_account import TradingAccount
 
         settings = self.settings
-        initial = settings.initial_cash_usd if settings.broker == "paper" else settings.broker_initial_cash_usd
+        initial = settings.initial_cash_usd if settings.venue.kind == "paper" else settings.venue.initial_cash_usd
         return TradingAccount(
             portfolio=settings.portfolio,
             ledger=self.ledger,
@@ -247,13 +247,13 @@ class Resources(Stores):
         """The paper broker over the ledger, which processes each session in turn; None where another venue trades."""
         from pipeline.venues import make_paper
 
-        if self.settings.broker != "paper":
+        if self.settings.venue.kind != "paper":
             return None
         return make_paper(self.settings, self.ledger, self.costs, self.mark_at)
 
     @cached_property
     def alpaca(self) -> AlpacaBroker:
-        """Alpaca: its paper account unless `BROKER_LIVE` selects real money."""
+        """Alpaca: its paper account unless `VENUE__LIVE` selects real money."""
         from pipeline.venues import make_alpaca
 
         return make_alpaca(self.settings, self.last_close)
@@ -267,7 +267,7 @@ class Resources(Stores):
 
     @cached_property
     def ib(self) -> IBBroker:
-        """Interactive Brokers, through TWS or IB Gateway: a paper account unless `BROKER_LIVE` selects real money."""
+        """Interactive Brokers, through TWS or IB Gateway: a paper account unless `VENUE__LIVE` selects real money."""
         from pipeline.venues import make_ib
 
         return make_ib(self.settings, self.last_close)
@@ -281,12 +281,12 @@ class Resources(Stores):
     @property
     def timetable(self) -> Timetable | None:
         """Clock and calendar of the venue that trades; None where it has none."""
-        return self.alpaca if self.settings.broker == "alpaca" else None
+        return self.alpaca if self.settings.venue.kind == "alpaca" else None
 
     @property
     def quotes(self) -> Quotes | None:
         """Quotes of the venue that trades; None where it has none."""
-        return self.alpaca_data if self.settings.broker == "alpaca" else None
+        return self.alpaca_data if self.settings.venue.kind == "alpaca" else None
 
     def last_close(self, symbol: str) -> float | None:
         """Return the newest stored close of a symbol, at most a month old; None when there is none."""
@@ -316,7 +316,7 @@ class Resources(Stores):
         """Return the desk on the same database for another portfolio; itself when it is this one."""
         if name == self.settings.portfolio:
             return self
-        return self._on_same_database(replace(self, settings=self.settings.model_copy(update={"portfolio": name})))
+        return self._on_same_database(replace(self, settings=self.settings.with_changes(portfolio=name)))
 
     def _on_same_database(self, other: Resources) -> Resources:
         other.engine = self.engine

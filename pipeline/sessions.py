@@ -60,7 +60,7 @@ def newest_session(*, resources: Resources | None = None) -> str:
     closed = last_closed_session(resources.clock())
     if not resources.historical:
         return closed.isoformat()
-    start = dt.date.fromisoformat(resources.settings.history_start)
+    start = dt.date.fromisoformat(resources.settings.ingestion.history_start)
     return _newest_bar(resources.provider, resources.universe(), start, closed)
 
 

@@ -36,22 +36,22 @@ def make_paper(settings: Settings, ledger: Ledger, costs: Costs, mark_at: PriceA
     from trading.brokers.paper import PaperBroker, PaperRules
 
     rules = PaperRules(
-        volume_share=settings.paper_volume_share,
-        price_of=None if settings.paper_leverage is None else mark_at,
-        leverage=settings.paper_leverage or 1.0,
+        volume_share=settings.venue.paper.volume_share,
+        price_of=None if settings.venue.paper.leverage is None else mark_at,
+        leverage=settings.venue.paper.leverage or 1.0,
     )
     return PaperBroker(ledger, costs, portfolio=settings.portfolio, initial_cash_usd=settings.initial_cash_usd, rules=rules)
 
 
 def make_alpaca(settings: Settings, last_close: LastClose) -> AlpacaBroker:
-    """Return Alpaca: its paper account unless `BROKER_LIVE` selects real money."""
+    """Return Alpaca: its paper account unless `VENUE__LIVE` selects real money."""
     from trading.brokers.alpaca import AlpacaBroker
     from trading.brokers.alpaca_wire import AlpacaClient
 
     key, secret = alpaca_keys(settings)
-    timeout = settings.broker_timeout_seconds
-    client = AlpacaClient(key, secret, live=settings.broker_live, url=settings.alpaca_url, timeout_seconds=timeout)
-    return AlpacaBroker(client, last_close, brackets=settings.alpaca_brackets, gap_pct=settings.alpaca_gap_pct)
+    timeout = settings.venue.timeout_seconds
+    client = AlpacaClient(key, secret, live=settings.venue.live, url=settings.venue.alpaca.url, timeout_seconds=timeout)
+    return AlpacaBroker(client, last_close, brackets=settings.venue.alpaca.brackets, gap_pct=settings.venue.alpaca.gap_pct)
 
 
 def make_alpaca_data(settings: Settings) -> AlpacaData:
@@ -60,31 +60,31 @@ def make_alpaca_data(settings: Settings) -> AlpacaData:
 
     return AlpacaData(
         *alpaca_keys(settings),
-        url=settings.alpaca_data_url,
-        feed=settings.alpaca_data_feed,
-        timeout_seconds=settings.broker_timeout_seconds,
+        url=settings.venue.alpaca.data_url,
+        feed=settings.venue.alpaca.data_feed,
+        timeout_seconds=settings.venue.timeout_seconds,
     )
 
 
 def make_alpaca_stream(settings: Settings) -> TradeStream:
-    """Return an unopened Alpaca trade-update stream: of its paper account unless `BROKER_LIVE` selects real money."""
+    """Return an unopened Alpaca trade-update stream: of its paper account unless `VENUE__LIVE` selects real money."""
     from trading.brokers.alpaca_stream import TradeStream
 
     key, secret = alpaca_keys(settings)
-    return TradeStream(key, secret, live=settings.broker_live, url=settings.alpaca_stream_url)
+    return TradeStream(key, secret, live=settings.venue.live, url=settings.venue.alpaca.stream_url)
 
 
 def make_ib(settings: Settings, last_close: LastClose) -> IBBroker:
-    """Return Interactive Brokers through TWS or IB Gateway: a paper account unless `BROKER_LIVE` selects real money."""
+    """Return Interactive Brokers through TWS or IB Gateway: a paper account unless `VENUE__LIVE` selects real money."""
     from trading.brokers.ib import IBBroker
     from trading.brokers.ib_wire import IBWire
 
     wire = IBWire(
-        settings.ib_host,
-        settings.ib_port,
-        settings.ib_client_id,
-        live=settings.broker_live,
-        timeout_seconds=settings.broker_timeout_seconds,
+        settings.venue.ib.host,
+        settings.venue.ib.port,
+        settings.venue.ib.client_id,
+        live=settings.venue.live,
+        timeout_seconds=settings.venue.timeout_seconds,
     )
     return IBBroker(wire, last_close)
 
@@ -95,9 +95,11 @@ def alpaca_keys(settings: Settings) -> tuple[SecretStr, SecretStr]:
     Raises
     ------
     ConfigError
-        When `BROKER` is not alpaca, or one of the two is missing.
+        When `VENUE__KIND` is not alpaca, or one of the two is missing.
     """
-    key, secret = settings.alpaca_api_key, settings.alpaca_secret_key
-    if settings.broker != "alpaca" or key is None or secret is None:
-        raise ConfigError("Expected BROKER=alpaca with ALPACA_API_KEY and ALPACA_SECRET_KEY. Set the three.")
+    key, secret = settings.venue.alpaca.api_key, settings.venue.alpaca.secret_key
+    if settings.venue.kind != "alpaca" or key is None or secret is None:
+        raise ConfigError(
+            "Expected VENUE__KIND=alpaca with VENUE__ALPACA__API_KEY and VENUE__ALPACA__SECRET_KEY. Set the three."
+        )
     return key, secret

@@ -95,10 +95,10 @@ class Access:
     """The rules of one application."""
 
     def __init__(self, settings: Settings) -> None:
-        self._readers, self._controllers = Keys(settings.api_read_keys), Keys(settings.api_control_keys)
-        per_second = settings.api_reads_per_second
+        self._readers, self._controllers = Keys(settings.api.read_keys), Keys(settings.api.control_keys)
+        per_second = settings.api.reads_per_second
         self._reads = Limit(per_second, per_second * BURST_SECONDS) if per_second else None
-        self._controls = Limit(settings.api_controls_per_minute / 60, BURST_CONTROLS)
+        self._controls = Limit(settings.api.controls_per_minute / 60, BURST_CONTROLS)
 
     def read(self, request: Request) -> None:
         """Let a reader pass.

@@ -38,7 +38,7 @@ def create_app(resources: Resources | None = None) -> FastAPI:
         app.include_router(router)
     app.router.routes.sort(key=lambda route: not isinstance(route, Quick))  # matched first; the others in their order
     app.add_middleware(Around, metrics=desk.metrics)
-    declare_keys(app, open_reads=not desk.resources.settings.api_read_keys)
+    declare_keys(app, open_reads=not desk.resources.settings.api.read_keys)
     return app
 
 

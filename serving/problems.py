@@ -61,9 +61,9 @@ class TooLarge(HTTPException):
 
 # The first that fits counts.
 ANSWERS: tuple[tuple[type[Exception], HTTPStatus, str], ...] = (
-    (Unauthorised, HTTPStatus.UNAUTHORIZED, "Send a key of API_READ_KEYS or API_CONTROL_KEYS in the header X-API-Key."),
-    (Forbidden, HTTPStatus.FORBIDDEN, "Set API_CONTROL_KEYS for the API, and send one of them in the header X-API-Key."),
-    (TooManyRequests, HTTPStatus.TOO_MANY_REQUESTS, "Wait as long as Retry-After says; API_READS_PER_SECOND sets the limit."),
+    (Unauthorised, HTTPStatus.UNAUTHORIZED, "Send a key of API__READ_KEYS or API__CONTROL_KEYS in the header X-API-Key."),
+    (Forbidden, HTTPStatus.FORBIDDEN, "Set API__CONTROL_KEYS for the API, and send one of them in the header X-API-Key."),
+    (TooManyRequests, HTTPStatus.TOO_MANY_REQUESTS, "Wait as long as Retry-After says; API__READS_PER_SECOND sets the limit."),
     (NoRun, HTTPStatus.NOT_FOUND, "Run model_training, `desk train` or `desk backtest` first."),
     (UnknownSymbol, HTTPStatus.NOT_FOUND, "Ask for a symbol of the universe, or load it: `desk ingest --symbols ...`."),
     (NoSuchOrder, HTTPStatus.NOT_FOUND, "Give a whole id of trading.order_intents, or a beginning that no other order shares."),
@@ -83,7 +83,7 @@ ANSWERS: tuple[tuple[type[Exception], HTTPStatus, str], ...] = (
     (VersionConflict, HTTPStatus.CONFLICT, "GET the strategy again and make the change from the version it has now."),
     (BadChange, HTTPStatus.UNPROCESSABLE_ENTITY, "See /docs for the fields and an example."),
     (ConfigError, HTTPStatus.CONFLICT, "Correct what the detail names, then ask again."),
-    (QueueFull, HTTPStatus.SERVICE_UNAVAILABLE, "Look at PostgreSQL, or raise PREDICTION_QUEUE_ROWS; then ask again."),
+    (QueueFull, HTTPStatus.SERVICE_UNAVAILABLE, "Look at PostgreSQL, or raise API__QUEUE_ROWS; then ask again."),
     (ReplayBusy, HTTPStatus.SERVICE_UNAVAILABLE, "Ask again in a few seconds, or without `replay`."),
     (RetryLater, HTTPStatus.SERVICE_UNAVAILABLE, "Start PostgreSQL, or wait until it is back, then ask again."),
     (OperationalError, HTTPStatus.SERVICE_UNAVAILABLE, "Start PostgreSQL, or wait until it is back, then ask again."),

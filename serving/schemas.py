@@ -104,7 +104,10 @@ class NextDayPrediction(BaseModel):
         float,
         Field(ge=0, le=1, description="Probability that the return is on the side called; for HOLD, between both limits."),
     ]
-    signal: Annotated[Literal["BUY", "SELL", "HOLD"], Field(description="BUY above BUY_ABOVE_PCT, SELL below SELL_BELOW_PCT.")]
+    signal: Annotated[
+        Literal["BUY", "SELL", "HOLD"],
+        Field(description="BUY above NEXT_DAY__BUY_ABOVE_PCT, SELL below NEXT_DAY__SELL_BELOW_PCT."),
+    ]
     arm: Annotated[str, Field(description="Which model answered.")]
     model_name: str
     model_version: str

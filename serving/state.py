@@ -48,13 +48,13 @@ class State:
         journal = Journal(
             lambda: resources.served,
             resources.data_dir / "unstored-predictions",
-            resources.settings.prediction_queue_rows,
+            resources.settings.api.queue_rows,
             resources.alerts,
             metrics,
         )
         record = Record(journal, metrics)
         rows = OnlineRows(lambda: resources.features, lambda: resources.bars, clock, historical=resources.historical)
-        inputs = Inputs(rows, resources.settings.max_feature_age_sessions)
+        inputs = Inputs(rows, resources.settings.api.max_feature_age_sessions)
         entries, next_days = Entries(entry_models, inputs, record, clock), NextDays(next_day_models, inputs, record, clock)
         access = Access(resources.settings)
         return cls(resources, metrics, entry_models, next_day_models, journal, access, entries, next_days)
@@ -72,7 +72,7 @@ class State:
     async def watch_models(self) -> None:
         """Refresh for ever, off the event loop."""
         while True:
-            await asyncio.sleep(self.resources.settings.champion_poll_seconds)
+            await asyncio.sleep(self.resources.settings.api.champion_poll_seconds)
             await asyncio.to_thread(self.refresh_models)
 
 
@@ -80,7 +80,7 @@ def entry_kind(resources: Resources) -> Kind[EntryFilter, Scorer]:
     """The entry filter in MLflow."""
     return Kind(
         name=ENTRY,
-        registered=resources.settings.model_name,
+        registered=resources.settings.training.model_name,
         aliases=lambda: resources.registry.aliases.all(),  # noqa: PLW0108  # the registry is reached on first use
         load=lambda version: resources.registry.load(version),  # noqa: PLW0108
         scorer=Scorer,
@@ -91,10 +91,10 @@ def entry_kind(resources: Resources) -> Kind[EntryFilter, Scorer]:
 def next_day_kind(resources: Resources) -> Kind[RegisteredNextDay, NextDayScorer]:
     """The next-day model in MLflow, with the limits of BUY and SELL from the settings."""
     settings = resources.settings
-    signals = Signals(settings.buy_above_pct / 100, settings.sell_below_pct / 100)
+    signals = Signals(settings.next_day.buy_above_pct / 100, settings.next_day.sell_below_pct / 100)
     return Kind(
         name=NEXT_DAY,
-        registered=settings.next_day_model_name,
+        registered=settings.next_day.model_name,
         aliases=lambda: resources.next_day_registry.aliases.all(),  # noqa: PLW0108
         load=resources.next_day_model,
         scorer=lambda model: NextDayScorer(model, signals),

@@ -1,4 +1,4 @@
-"""Open PostgreSQL: the server of `DATABASE_URL`, or an embedded one in the data folder, with its databases and schema version.
+"""Open PostgreSQL: the server of `DATABASE__URL`, or an embedded one in the data folder, with its databases and schema version.
 
 The embedded server is real PostgreSQL 18 on a Unix socket, started by the first process that asks and stopped with the last
 one. Processes may ask at the same time, and one that is killed leaves a folder that starts again.
@@ -51,7 +51,7 @@ POSTMASTER_LINES = 8
 def cluster_url(settings: Settings, database: str) -> str:
     """Return the SQLAlchemy URL, password included, of a database on the desk's cluster; the database is created when absent.
 
-    With `DATABASE_URL` the desk's own database is the one it names, the others are its neighbours on the same server; without
+    With `DATABASE__URL` the desk's own database is the one it names, the others are its neighbours on the same server; without
     it, the embedded server is started and lives at least as long as this process.
 
     Raises
@@ -59,13 +59,13 @@ def cluster_url(settings: Settings, database: str) -> str:
     RetryLater
         When the server does not answer.
     ConfigError
-        When `DATABASE_URL` is no PostgreSQL URL, or the embedded server cannot run here.
+        When `DATABASE__URL` is no PostgreSQL URL, or the embedded server cannot run here.
     """
-    if settings.database_url is None:
+    if settings.database.url is None:
         server = sa.make_url(_embedded(str(settings.data_dir.absolute())))
     else:
-        server = _given(settings.database_url.get_secret_value())
-        if database == settings.database_name and server.database:
+        server = _given(settings.database.url.get_secret_value())
+        if database == settings.database.name and server.database:
             database = server.database
     url = server.set(drivername=DRIVER, database=database)
     _ensure_database(url.render_as_string(hide_password=False))
@@ -80,7 +80,7 @@ def open_engine(settings: Settings) -> sa.Engine:
     RetryLater
         When the server does not answer.
     """
-    url = cluster_url(settings, settings.database_name)
+    url = cluster_url(settings, settings.database.name)
     engine = sa.create_engine(url, pool_pre_ping=True, connect_args={"options": "-c timezone=utc", "connect_timeout": 10})
     with _reachable(sa.make_url(url)):
         migrate(engine)
@@ -101,9 +101,9 @@ def _given(text: str) -> sa.URL:
     try:
         url = sa.make_url(text)
     except sa.exc.ArgumentError:
-        raise ConfigError("DATABASE_URL: expected postgresql://user:password@host:port/desk, found something else.") from None
+        raise ConfigError("DATABASE__URL: expected postgresql://user:password@host:port/desk, found something else.") from None
     if not url.drivername.startswith("postgresql"):
-        raise ConfigError(f"DATABASE_URL: expected a PostgreSQL URL, found one for {url.drivername!r}.")
+        raise ConfigError(f"DATABASE__URL: expected a PostgreSQL URL, found one for {url.drivername!r}.")
     return url
 
 
@@ -127,7 +127,7 @@ def _reachable(url: sa.URL) -> Iterator[None]:
         yield
     except sa.exc.OperationalError as error:
         shown = url.render_as_string(hide_password=True)
-        raise RetryLater(f"PostgreSQL does not answer at {shown}: {error.orig}. Start it, or unset DATABASE_URL.") from error
+        raise RetryLater(f"PostgreSQL does not answer at {shown}: {error.orig}. Start it, or unset DATABASE__URL.") from error
 
 
 @lru_cache(maxsize=8)
@@ -175,7 +175,7 @@ def _place(data_dir: Path) -> Path:
     if shut is not None:
         raise ConfigError(
             f"As root the embedded PostgreSQL needs its programs readable by another user, and {shut} is private. "
-            "Install elsewhere, run as a normal user, or set DATABASE_URL."
+            "Install elsewhere, run as a normal user, or set DATABASE__URL."
         )
     data_dir.mkdir(parents=True, exist_ok=True)
     if all(_is_open(folder) for folder in (data_dir, *data_dir.parents)):

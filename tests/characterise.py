@@ -60,7 +60,11 @@ DAGS, DAG_READER = ROOT / "dags", ROOT / "tests" / "dags" / "read_dags.py"
 
 LAST, STRATEGIES = "2018-12-31", ("bollinger", "rsi", "gap", "compression", "zscore", "trend")
 TRADED = ("2018-10-08", "2018-10-09", "2018-10-10", "2018-10-11", "2018-10-12", "2018-10-15", "2018-10-16")
-FOUR = {"HISTORY_START": "2008-01-02", "STRATEGIES": "bollinger,rsi,zscore,trend", "MAX_FEATURE_AGE_SESSIONS": "1000"}
+FOUR = {
+    "INGESTION__HISTORY_START": "2008-01-02",
+    "STRATEGIES": "bollinger,rsi,zscore,trend",
+    "API__MAX_FEATURE_AGE_SESSIONS": "1000",
+}
 ASKED_AGAIN = "trading.served_predictions"
 LEFT_OUT = {"run_id", "code_commit", "dag_run", "latency_us"}
 LEFT_OUT_OF = {"research.trials": {"key"}, "market.validation_runs": {"id"}, ASKED_AGAIN: {"id"}}
@@ -146,9 +150,9 @@ class Desk:
 
     @contextlib.contextmanager
     def api(self) -> Iterator[httpx.Client]:
-        """The API as a process of its own; `API_URL` is its address from then on."""
+        """The API as a process of its own; `API__URL` is its address from then on."""
         port = self.free_port()
-        url = self.environment["API_URL"] = f"http://127.0.0.1:{port}"
+        url = self.environment["API__URL"] = f"http://127.0.0.1:{port}"
         command = [sys.executable, "-m", "uvicorn", API, "--factory", "--port", str(port)]
         with (
             (self.folder / "api.log").open("w") as log,

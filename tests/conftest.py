@@ -58,15 +58,14 @@ def fresh_logging() -> Iterator[None]:
 def fresh_databases(cluster_dir: Path, data_dir: Path) -> Iterator[Settings]:
     """Settings of a desk with databases of its own, dropped afterwards, and the data folder given."""
     name = f"t{uuid.uuid4().hex[:12]}"
-    server = cluster_url(Settings(_env_file=None, data_dir=cluster_dir, database_url=None), name)
-    yield Settings(
-        _env_file=None,
+    server = cluster_url(Settings.of(data_dir=cluster_dir, database__url=None), name)
+    yield Settings.of(
         data_dir=data_dir,
-        database_url=server,
-        database_name=name,
-        feast_database_name=f"{name}_feast",
-        mlflow_database_name=f"{name}_mlflow",
-        airflow_database_name=f"{name}_airflow",
+        database__url=server,
+        database__name=name,
+        database__feast_name=f"{name}_feast",
+        database__mlflow_name=f"{name}_mlflow",
+        database__airflow_name=f"{name}_airflow",
     )
     admin = sa.create_engine(sa.make_url(server).set(database="postgres"), isolation_level="AUTOCOMMIT", poolclass=sa.NullPool)
     with admin.connect() as connection:

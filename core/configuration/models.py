@@ -89,7 +89,7 @@ class Drift(Group):
 
 
 class Optimise(Group):
-    """`cli optimize`: thresholds that a parameter set must reach in training to be chosen."""
+    """`desk optimise`: thresholds that a parameter set must reach in training to be chosen."""
 
     min_profit_per_trade_pct: float = Field(1.0, description="Smallest mean net return of a trade, in percent.")
     min_trades_a_month: float = Field(4.0, ge=0, description="Smallest number of trades a month of the whole portfolio.")

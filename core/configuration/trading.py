@@ -21,7 +21,7 @@ class Filters(Group):
 
     earnings: bool = Field(
         False,
-        description="1 blocks entries within two sessions of an earnings date; `cli earnings` loads the dates.",
+        description="1 blocks entries within two sessions of an earnings date; `desk earnings` loads the dates.",
     )
 
 
@@ -75,7 +75,7 @@ class Monitor(Group):
         "log",
         description="What a breach does: `log` writes a row and sends a mail; `enforce` also halts, cancels and sells.",
     )
-    interval_seconds: float = Field(60.0, gt=0, description="Seconds between two checks of `cli risk-worker`.")
+    interval_seconds: float = Field(60.0, gt=0, description="Seconds between two checks of `desk risk-worker`.")
     drawdown_alert_pct: float = Field(
         1.0, gt=0, le=100, description="Send a mail when marked equity is this many percent below its peak."
     )

@@ -17,7 +17,7 @@ verbs = typer.Typer()
 def ingest(
     session: Session = None,
     symbols: Annotated[str | None, typer.Option(help="Comma-separated; default: the universe.")] = None,
-    full_history: Annotated[bool, typer.Option(help="Load everything from HISTORY_START on.")] = False,
+    full_history: Annotated[bool, typer.Option(help="Load everything from INGESTION__HISTORY_START on.")] = False,
 ) -> None:
     """Load bars and VIX up to a session: fetch, validate, quarantine, store."""
     from pipeline.data import ingest as step

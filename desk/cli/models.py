@@ -20,7 +20,8 @@ verbs.add_typer(models, name="models", rich_help_panel=MODELS)
 Reason = Annotated[str, typer.Option(help="Why, for whoever reads the history.")]
 Author = Annotated[str, typer.Option(help="Who moves it.", default_factory=getpass.getuser, show_default="the user")]
 Model = Annotated[
-    str | None, typer.Option(help="Registered name: the entry filter's (MODEL_NAME) unless given, or NEXT_DAY_MODEL_NAME.")
+    str | None,
+    typer.Option(help="Registered name: the entry filter's (TRAINING__MODEL_NAME) unless given, or NEXT_DAY__MODEL_NAME."),
 ]
 VersionNumber = Annotated[str, typer.Argument(help="Number of a version: `desk models list` shows them.")]
 
@@ -33,7 +34,7 @@ def list_models(
     from pipeline.resources import live
     from pipeline.training import promotion
 
-    rows, name = promotion.list_versions(model=model), model or live().settings.model_name
+    rows, name = promotion.list_versions(model=model), model or live().settings.training.model_name
     table = Table("Version", "Aliases", "Registered (UTC)", "Gates", title=f"{len(rows)} versions of {name}")
     for row in rows[:limit]:
         table.add_row(row.version, ", ".join(row.aliases), f"{row.created_at:%Y-%m-%d %H:%M}", row.gates)
@@ -66,7 +67,7 @@ def promote_model(
     model: Model = None,
     force: Annotated[bool, typer.Option("--force", help="Promote despite objections.")] = False,
 ) -> None:
-    """Make a version champion; the API serves it within CHAMPION_POLL_SECONDS."""
+    """Make a version champion; the API serves it within API__CHAMPION_POLL_SECONDS."""
     from pipeline.training import promotion
 
     text = f"{reason} (forced)" if force else reason

@@ -42,7 +42,7 @@ def resume(reason: Reason, author: Author = None) -> None:
 @verbs.command(rich_help_panel=RISK)
 def risk_worker(
     enforce: Annotated[
-        bool | None, typer.Option("--enforce/--log-only", help="Halt, cancel and flatten on a breach; default: RISK_MODE.")
+        bool | None, typer.Option("--enforce/--log-only", help="Halt, cancel and flatten on a breach; default: MONITOR__MODE.")
     ] = None,
     interval: Annotated[float | None, typer.Option(min=0.1, help="Seconds between checks; default: the setting.")] = None,
     once: Annotated[bool, typer.Option("--once", help="Check once; exit code 1 on a breach.")] = False,

@@ -26,20 +26,20 @@ TASK_SLOTS = max(2, min(4, os.cpu_count() or 2))
 def airflow_environment(settings: Settings) -> dict[str, str]:
     """Return the environment variables of this machine's Airflow processes, beside the process's own.
 
-    Starts the embedded PostgreSQL where no `DATABASE_URL` is given; the caller must live as long as the processes, since
+    Starts the embedded PostgreSQL where no `DATABASE__URL` is given; the caller must live as long as the processes, since
     the server stops with the last process that uses it.
     """
     from storage.engine import cluster_url
 
     home = airflow_home(settings)
     own = _secrets(home / "secrets.json")
-    url = f"http://127.0.0.1:{settings.airflow_port}"
+    url = f"http://127.0.0.1:{settings.ports.airflow}"
     return {
         **desk_environment(settings),
         "AIRFLOW_HOME": str(home),
         "AIRFLOW__API__BASE_URL": url,
         "AIRFLOW__API__HOST": "127.0.0.1",
-        "AIRFLOW__API__PORT": str(settings.airflow_port),
+        "AIRFLOW__API__PORT": str(settings.ports.airflow),
         "AIRFLOW__API__SECRET_KEY": own["secret_key"],
         "AIRFLOW__API__WORKERS": "1",
         "AIRFLOW__API_AUTH__JWT_SECRET": own["jwt_secret"],
@@ -52,7 +52,7 @@ def airflow_environment(settings: Settings) -> dict[str, str]:
         "AIRFLOW__CORE__PARALLELISM": str(TASK_SLOTS),
         "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_ALL_ADMINS": "True",  # bound to loopback, as everything here
         "AIRFLOW__DAG_PROCESSOR__PARSING_PROCESSES": "1",
-        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": cluster_url(settings, settings.airflow_database_name),
+        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": cluster_url(settings, settings.database.airflow_name),
     }
 
 
@@ -60,7 +60,10 @@ def desk_environment(settings: Settings) -> dict[str, str]:
     """Return the environment in which any process of the desk finds the same database and files."""
     from storage.engine import cluster_url
 
-    environment = {"DATABASE_URL": cluster_url(settings, settings.database_name), "DATA_DIR": str(settings.data_dir.absolute())}
+    environment = {
+        "DATABASE__URL": cluster_url(settings, settings.database.name),
+        "DATA_DIR": str(settings.data_dir.absolute()),
+    }
     root = checkout()
     if root is None:  # installed: Python finds the packages by itself
         return environment
@@ -95,19 +98,19 @@ class FailureMail:
 
 
 def failure_mail(settings: Settings | None = None) -> FailureMail | None:
-    """Return addressees and server of a failure mail; None when `SMTP_HOST` or `ALERT_TO` is not set."""
+    """Return addressees and server of a failure mail; None when `MAIL__HOST` or `MAIL__RECIPIENTS` is not set."""
     settings = settings or get_settings()
-    if not (settings.smtp_host and settings.alert_to):
+    if not (settings.mail.host and settings.mail.recipients):
         return None
     connection = {
         "conn_type": "smtp",
-        "host": settings.smtp_host,
-        "port": settings.smtp_port,
-        "login": settings.smtp_user,
-        "password": settings.smtp_password.get_secret_value() if settings.smtp_password else None,
-        "extra": {"disable_ssl": True, "disable_tls": not settings.smtp_starttls, "timeout": 20},
+        "host": settings.mail.host,
+        "port": settings.mail.port,
+        "login": settings.mail.user,
+        "password": settings.mail.password.get_secret_value() if settings.mail.password else None,
+        "extra": {"disable_ssl": True, "disable_tls": not settings.mail.starttls, "timeout": 20},
     }
-    return FailureMail(to=settings.alert_to, sender=settings.alert_from, connection=json.dumps(connection))
+    return FailureMail(to=settings.mail.recipients, sender=settings.mail.sender, connection=json.dumps(connection))
 
 
 def _secrets(path: Path) -> dict[str, str]:

@@ -17,11 +17,11 @@ def prepare(settings: Settings) -> list[str]:
     """Create the missing databases and migrate the desk's own; return the names of all."""
     from storage.engine import cluster_url, open_engine
 
-    names = [settings.airflow_database_name, settings.feast_database_name, settings.mlflow_database_name]
+    names = [settings.database.airflow_name, settings.database.feast_name, settings.database.mlflow_name]
     for name in names:
         cluster_url(settings, name)
     open_engine(settings).dispose()
-    return [settings.database_name, *names]
+    return [settings.database.name, *names]
 
 
 def main() -> int:

@@ -19,6 +19,7 @@ import httpx
 from rich.table import Table
 
 from core.errors import DeskError, RetryLater
+from core.settings import environment_for
 from desk.ops.airflow import airflow_environment, desk_environment, migrate
 from pipeline import sessions
 from pipeline.execution.prediction_client import request_predictions
@@ -53,7 +54,7 @@ def run(console: Console, resources: Resources | None = None) -> None:
         with console.status("Finding the newest session ..."):
             session = sessions.newest_session(resources=resources)
         with console.status("Preparing Airflow's database ..."):
-            environment = airflow_environment(resources.settings) | {"API_URL": url}
+            environment = airflow_environment(resources.settings) | environment_for(api__url=url)
             migrate(environment)
         console.print(
             f"Session [bold]{session}[/bold], {len(resources.universe())} symbols and VIX from {resources.provider.name}"
@@ -64,7 +65,7 @@ def run(console: Console, resources: Resources | None = None) -> None:
             if dag_id == "model_training":
                 wait_for_model(url, resources.data_dir / "logs" / "demo-api.log")
         candidates = [(strategy.name, symbol) for strategy in resources.strategies for symbol in resources.universe()]
-        predictions = request_predictions(url, candidates, resources.settings.api_read_keys)
+        predictions = request_predictions(url, candidates, resources.settings.api.read_keys)
         tomorrow = request_next_day(url, resources)
     console.print(summary(resources, session, predictions, tomorrow))
     console.print(where_next(resources, time.perf_counter() - started))
@@ -131,7 +132,7 @@ def wait_for_model(url: str, log: Path) -> None:
 
 def request_next_day(url: str, resources: Resources) -> list[dict[str, Any]]:
     """Return the next-day prediction of every symbol that has one."""
-    keys = resources.settings.api_read_keys
+    keys = resources.settings.api.read_keys
     headers = {"X-API-Key": keys[0].get_secret_value()} if keys else {}
     body = {"rows": [{"symbol": symbol} for symbol in resources.universe()]}
     answer = httpx.post(f"{url}/predict-next-day/batch", json=body, headers=headers, timeout=10.0).raise_for_status()
@@ -193,7 +194,7 @@ def where_next(resources: Resources, seconds: float) -> str:
     """Return the addresses and folders to look at next."""
     settings, folder = resources.settings, resources.data_dir
     return (
-        f"\nDone in {seconds:.0f} s. Next: [bold]make up[/bold], then Airflow http://127.0.0.1:{settings.airflow_port}, "
-        f"MLflow http://127.0.0.1:{settings.mlflow_port}, API http://127.0.0.1:{settings.api_port}/docs. "
+        f"\nDone in {seconds:.0f} s. Next: [bold]make up[/bold], then Airflow http://127.0.0.1:{settings.ports.airflow}, "
+        f"MLflow http://127.0.0.1:{settings.ports.mlflow}, API http://127.0.0.1:{settings.ports.api}/docs. "
         f"Data Docs: {folder}/data_docs/index.html; backtests: {folder}/runs; logs: {folder}/logs."
     )

@@ -53,8 +53,8 @@ def order_listener(resources: Resources) -> ServiceStatus:
     """Return the order listener's status: its last contact with the venue; one that waits for `desk resume` is not healthy."""
     from pipeline.execution.order_listener import halted_by_listener, last_beat
 
-    if resources.settings.broker != "alpaca":
-        return ServiceStatus(ORDER_LISTENER, True, f"not needed: BROKER={resources.settings.broker} has no stream")
+    if resources.settings.venue.kind != "alpaca":
+        return ServiceStatus(ORDER_LISTENER, True, f"not needed: VENUE__KIND={resources.settings.venue.kind} has no stream")
     halt = halted_by_listener(resources.halts, resources.settings.portfolio)
     if halt is not None:
         return ServiceStatus(ORDER_LISTENER, False, f"it has halted the desk and waits for desk resume: {halt.reason}")
@@ -66,7 +66,7 @@ def order_listener(resources: Resources) -> ServiceStatus:
 
 def heartbeat_limit_seconds(resources: Resources) -> float:
     """Return the age from which a heartbeat is too old: the executor's own limit, where it has one."""
-    return resources.settings.heartbeat_max_age_seconds or INTERVALS * resources.settings.risk_interval_seconds
+    return resources.settings.pre_send.heartbeat_max_age_seconds or INTERVALS * resources.settings.monitor.interval_seconds
 
 
 def _aged(service: str, resources: Resources, at: dt.datetime, limit_seconds: float, more: str) -> ServiceStatus:

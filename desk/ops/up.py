@@ -28,7 +28,7 @@ from rich.console import Console
 from rich.table import Table
 
 from core.errors import ConfigError, DeskError
-from core.settings import Settings, get_settings
+from core.settings import Settings, environment_for, get_settings
 from desk.ops import status
 from desk.ops.airflow import airflow_environment, desk_environment, migrate
 from desk.ops.supervised_process import SupervisedProcess
@@ -78,18 +78,20 @@ def services(settings: Settings) -> list[Service]:
     from storage.engine import cluster_url
 
     python = (sys.executable, "-m")
-    limit = settings.heartbeat_max_age_seconds or max(HEARTBEAT_SECONDS, status.INTERVALS * settings.risk_interval_seconds)
-    watched = {"HEARTBEAT_MAX_AGE_SECONDS": f"{limit:g}"}
+    limit = settings.pre_send.heartbeat_max_age_seconds or max(
+        HEARTBEAT_SECONDS, status.INTERVALS * settings.monitor.interval_seconds
+    )
+    watched = environment_for(pre_send__heartbeat_max_age_seconds=f"{limit:g}")
     airflow, desk = airflow_environment(settings) | watched, desk_environment(settings) | watched
     artifacts = settings.data_dir.absolute() / "mlartifacts"
     mlflow = {
         **desk,
-        "MLFLOW_BACKEND_STORE_URI": cluster_url(settings, settings.mlflow_database_name),
+        "MLFLOW_BACKEND_STORE_URI": cluster_url(settings, settings.database.mlflow_name),
         "MLFLOW_DEFAULT_ARTIFACT_ROOT": artifacts.as_uri(),
         "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
         "MLFLOW_DISABLE_TELEMETRY": "true",
     }
-    ui, runs, api = (f"http://127.0.0.1:{port}" for port in (settings.airflow_port, settings.mlflow_port, settings.api_port))
+    ui, runs, api = (f"http://127.0.0.1:{port}" for port in (settings.ports.airflow, settings.ports.mlflow, settings.ports.api))
     return [
         Service(
             "airflow-api",
@@ -102,7 +104,7 @@ def services(settings: Settings) -> list[Service]:
         Service("airflow-dags", (*python, "airflow", "dag-processor"), airflow),
         Service(
             "mlflow",
-            (*python, "mlflow", "server", "--host", "127.0.0.1", "--port", str(settings.mlflow_port), "--workers", "1"),
+            (*python, "mlflow", "server", "--host", "127.0.0.1", "--port", str(settings.ports.mlflow), "--workers", "1"),
             mlflow,
             f"{runs}/health",
             (runs, "MLflow: experiments, models, the champion"),
@@ -118,7 +120,7 @@ def services(settings: Settings) -> list[Service]:
                 "--host",
                 "127.0.0.1",
                 "--port",
-                str(settings.api_port),
+                str(settings.ports.api),
             ),
             desk,
             f"{api}/healthz",
@@ -131,7 +133,10 @@ def services(settings: Settings) -> list[Service]:
 def monitors(settings: Settings, desk: Mapping[str, str]) -> list[Service]:
     """Return the services beside the daily DAGs: the risk worker, and the order listener where the broker has a stream."""
     verb, resources = (sys.executable, "-m", "desk"), Resources(settings)
-    looks = f"Looks each {settings.risk_interval_seconds:g} s, RISK_MODE={settings.risk_mode}; without it nothing is opened"
+    looks = (
+        f"Looks each {settings.monitor.interval_seconds:g} s, MONITOR__MODE={settings.monitor.mode}; without it nothing "
+        "is opened"
+    )
     worker = Service(
         status.RISK_WORKER,
         (*verb, "risk-worker"),
@@ -146,20 +151,20 @@ def monitors(settings: Settings, desk: Mapping[str, str]) -> list[Service]:
         shown=("Order listener", "Brings what Alpaca does into the ledger as it happens"),
         check=lambda: status.order_listener(resources),
     )
-    return [worker, listener] if settings.broker == "alpaca" else [worker]
+    return [worker, listener] if settings.venue.kind == "alpaca" else [worker]
 
 
 def require_free_ports(settings: Settings) -> None:
     """Raise `ConfigError` naming the setting when another program listens on one of the ports."""
-    for name in ("airflow_port", "mlflow_port", "api_port"):
-        port = getattr(settings, name)
+    for name in ("airflow", "mlflow", "api"):
+        port: int = getattr(settings.ports, name)
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
                 probe.bind(("127.0.0.1", port))
             except OSError as error:
                 raise ConfigError(
-                    f"Port {port} is taken ({error.strerror}). Stop that program or set {name.upper()}."
+                    f"Port {port} is taken ({error.strerror}). Stop that program or set PORTS__{name.upper()}."
                 ) from error
 
 

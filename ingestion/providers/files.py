@@ -57,7 +57,7 @@ class FilesProvider:
     @cached_property
     def _read(self) -> tuple[pd.DataFrame, dict[str, str]]:
         if not self.folder.is_dir():
-            raise ConfigError(f"FILES_DIR must be a folder of CSV or Parquet files, found none at {self.folder}.")
+            raise ConfigError(f"INGESTION__FILES_DIR must be a folder of CSV or Parquet files, found none at {self.folder}.")
         tables, ignored = [], {}
         for path in sorted(self.folder.iterdir()):
             if path.suffix.lower() not in {".csv", ".parquet"}:

@@ -20,9 +20,9 @@ def make_provider(settings: Settings) -> Provider:
     if settings.provider == "files":
         from ingestion.providers.files import FilesProvider
 
-        if settings.files_dir is None:
-            raise ConfigError("PROVIDER=files needs FILES_DIR: the folder that holds the CSV or Parquet files.")
-        return FilesProvider(settings.files_dir)
+        if settings.ingestion.files_dir is None:
+            raise ConfigError("PROVIDER=files needs INGESTION__FILES_DIR: the folder that holds the CSV or Parquet files.")
+        return FilesProvider(settings.ingestion.files_dir)
     from ingestion.providers.yahoo import YahooProvider
 
     return YahooProvider(cache_dir=settings.data_dir / "yfinance")

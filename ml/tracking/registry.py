@@ -166,7 +166,7 @@ class Registry:
             where = httpx.URL(self._uri).netloc.decode() if self._uri.startswith("http") else "its database"  # no password
             raise RetryLater(
                 f"MLflow does not answer at {where} ({type(error).__name__}), and nothing can be registered. "
-                "Start it (`make up`) or look at MLFLOW_TRACKING_URI, then train again."
+                "Start it (`make up`) or look at TRACKING__URI, then train again."
             ) from error
 
     def lineage(self, run_id: str) -> Lineage:

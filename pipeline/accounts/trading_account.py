@@ -23,7 +23,7 @@ class TradingAccount:
     patience
         How long a broker that does not answer is asked again.
     initial_cash_usd
-        Cash at the start: the paper broker's, or `BROKER_INITIAL_CASH_USD`; None when an outside account states none.
+        Cash at the start: the paper broker's, or `VENUE__INITIAL_CASH_USD`; None when an outside account states none.
     """
 
     portfolio: str

@@ -110,7 +110,7 @@ def explain(client_order_id: str, *, replay: bool = False, resources: Resources 
         lineage=lineage,
         inputs=inputs,
         load_model=lambda version: resources.registry.load(version),  # noqa: PLW0108  # MLflow is opened on first use
-        by_paper=desk.settings.broker == "paper",
+        by_paper=desk.settings.venue.kind == "paper",
     )
     return replace(page, recomputed=parts.recompute(order))
 

@@ -196,10 +196,10 @@ def fetch_symbols(
         bars=resources.bars,
         alerts=resources.alerts,
         clock=resources.clock,
-        history_start=dt.date.fromisoformat(settings.history_start),
+        history_start=dt.date.fromisoformat(settings.ingestion.history_start),
         historical=resources.historical,
-        max_bad_fraction=settings.max_bad_fraction,
-        jump_fail_bps=settings.jump_fail_bps,
+        max_bad_fraction=settings.ingestion.max_bad_fraction,
+        jump_fail_bps=settings.ingestion.jump_fail_bps,
         docs_dir=resources.data_dir / "data_docs",
     )
     return loader.load(session, symbols, full_history=full_history)

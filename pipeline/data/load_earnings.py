@@ -65,7 +65,7 @@ def load_file(path: Path, *, resources: Resources | None = None) -> EarningsLoad
     resources = resources or live()
     now = resources.clock()
     announcements = read_csv(path, today=now.date())
-    announcements.require(resources.settings.max_bad_fraction)
+    announcements.require(resources.settings.ingestion.max_bad_fraction)
     return _add(resources.earnings, announcements, resources.universe(), source="file", ingested_at=now)
 
 
@@ -75,7 +75,7 @@ def load_yahoo(symbols: Sequence[str] = (), *, resources: Resources | None = Non
 
     resources = resources or live()
     announcements = fetch_earnings(resources.yahoo, symbols or resources.universe())
-    announcements.require(resources.settings.max_bad_fraction)
+    announcements.require(resources.settings.ingestion.max_bad_fraction)
     return _add(resources.earnings, announcements, resources.universe(), source="yfinance", ingested_at=resources.clock())
 
 

@@ -102,7 +102,7 @@ def evening_of(resources: Resources, session: str) -> Evening:
     positions = _positions(account, day)
     halted, objects = (
         kill_switch.halt_reason(resources),
-        objection(resources.portfolios, day, resources.settings.validation_max_age_days),
+        objection(resources.portfolios, day, resources.settings.validation.max_age_days),
     )
     return Evening(
         session=session,
@@ -267,12 +267,12 @@ def _limits(settings: Settings, beat: Heartbeat | None, measured: _Measured) -> 
     from monitoring.daily_mail import Limit
 
     limits = [
-        Limit("Drawdown", measured.drawdown_pct, settings.drawdown_halt_pct, "%"),
-        Limit("Positions", float(measured.positions), float(settings.max_positions), ""),
-        Limit("Exposure", measured.exposure_pct, settings.max_exposure_pct, "% of equity"),
+        Limit("Drawdown", measured.drawdown_pct, settings.monitor.drawdown_halt_pct, "%"),
+        Limit("Positions", float(measured.positions), float(settings.risk.max_positions), ""),
+        Limit("Exposure", measured.exposure_pct, settings.risk.max_exposure_pct, "% of equity"),
     ]
     var_usd = None if beat is None else beat.var_historical_usd
-    if var_usd is not None and settings.var_limit_pct is not None and measured.equity_usd > 0:
+    if var_usd is not None and settings.monitor.var_limit_pct is not None and measured.equity_usd > 0:
         var_pct = 100 * var_usd / measured.equity_usd
-        limits.append(Limit("Value at risk, 95 %", var_pct, settings.var_limit_pct, "% of equity"))
+        limits.append(Limit("Value at risk, 95 %", var_pct, settings.monitor.var_limit_pct, "% of equity"))
     return limits

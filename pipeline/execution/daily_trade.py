@@ -118,7 +118,7 @@ def predict(session: str, *, resources: Resources | None = None) -> PredictionsS
     signals = _stored_signals(resources.ledger, resources.strategies, day)
     entries = signals[signals["entry"] != 0]
     keys = list(zip(entries["strategy"], entries["symbol"], strict=True))
-    answers = request_predictions(resources.settings.api_url, keys, resources.settings.api_read_keys)
+    answers = request_predictions(resources.settings.api.url, keys, resources.settings.api.read_keys)
     reach("predict.answered")
     usable = ArmAssignment.of(resources).decide(day, _answers_of_session(answers, session))
     resources.ledger.save_predictions(day, usable)
@@ -201,7 +201,7 @@ def rerun_rules(resources: Resources) -> RerunRules:
 
 def _order_checks(resources: Resources, rules: RerunRules, standing: tuple[OrderIntent, ...]) -> tuple[OrderCheck, ...]:
     """Return the checks between a decision and its orders, in their order."""
-    ledger, alerts, max_age_days = resources.ledger, resources.alerts, resources.settings.validation_max_age_days
+    ledger, alerts, max_age_days = resources.ledger, resources.alerts, resources.settings.validation.max_age_days
     validated = partial(objection, resources.portfolios, max_age_days=max_age_days)
     return (
         partial(check_decided_once, standing=standing),

@@ -73,12 +73,12 @@ def listen(
         When the broker has no stream, or its keys are not accepted.
     """
     resources = resources or live()
-    needed = resources.settings.broker == "alpaca"
+    needed = resources.settings.venue.kind == "alpaca"
     if not needed and not when_needed:
-        raise ConfigError(f"BROKER={resources.settings.broker} has no event stream; set BROKER=alpaca.")
+        raise ConfigError(f"VENUE__KIND={resources.settings.venue.kind} has no event stream; set VENUE__KIND=alpaca.")
     over = stop or _end_of_process()
     if not needed:
-        log.info("nothing_to_listen_to", broker=resources.settings.broker)
+        log.info("nothing_to_listen_to", broker=resources.settings.venue.kind)
         over.wait()
         return
     _await_resume(resources.halts, resources.settings.portfolio, over)
@@ -127,7 +127,7 @@ def _listen(resources: Resources, over: threading.Event, poll_seconds: float) ->
         beat=lambda: write_beat(resources.data_dir, portfolio, Beat(resources.clock(), poll_seconds, listener.connections)),
         poll_seconds=poll_seconds,
     )
-    log.info("listener_started", portfolio=portfolio, live=resources.settings.broker_live)
+    log.info("listener_started", portfolio=portfolio, live=resources.settings.venue.live)
     listener.run(over)
 
 

@@ -1,8 +1,8 @@
 """The watch over stops and targets that rest at no venue: compares prices with them in a session, and orders the exits.
 
-Alpaca keeps no stop for fractions of a share and for crypto pairs, nor with `ALPACA_BRACKETS=0`. A check takes the portfolio's
-lock, brings in what the venue filled, leaves alone what has its stop at the venue or an exit on its way, and sends the exits of
-the rest as every order is sent. It concerns the present alone: a check for a session that is over does nothing.
+Alpaca keeps no stop for fractions of a share and for crypto pairs, nor with `VENUE__ALPACA__BRACKETS=0`. A check takes the
+portfolio's lock, brings in what the venue filled, leaves alone what has its stop at the venue or an exit on its way, and sends
+the exits of the rest as every order is sent. It concerns the present alone: a check for a session that is over does nothing.
 """
 
 from __future__ import annotations
@@ -42,8 +42,8 @@ log = structlog.get_logger()
 LOOK_BACK = dt.timedelta(days=7)  # reading a fill twice does no harm
 EXIT_REFUSED, NOT_AT_VENUE = "watch_exit_refused", "watch_not_at_venue"
 ELSEWHERE = {
-    "paper": "BROKER=paper fills stops and targets on each session's bar: nothing to watch",
-    "ib": "BROKER=ib keeps stops and targets at the venue: nothing to watch",
+    "paper": "VENUE__KIND=paper fills stops and targets on each session's bar: nothing to watch",
+    "ib": "VENUE__KIND=ib keeps stops and targets at the venue: nothing to watch",
 }
 
 
@@ -120,7 +120,7 @@ def choose_session(given: str | None, logical_date: dt.datetime | None, *, resou
     """Return the session to watch now, with the reason when there is nothing to watch."""
     resources = resources or live()
     chosen = sessions.session_in_progress(given, logical_date, resources=resources)
-    elsewhere = ELSEWHERE.get(resources.settings.broker)
+    elsewhere = ELSEWHERE.get(resources.settings.venue.kind)
     return chosen if elsewhere is None else replace(chosen, trades=False, reason=elsewhere)
 
 
@@ -142,7 +142,7 @@ def check_positions(*, resources: Resources | None = None, prices: Prices | None
         When the venue, or another executor, did not let it finish; what could be done has been done, and it may be run again.
     """
     resources = resources or live()
-    done = PositionCheck(resources.clock(), reason=ELSEWHERE.get(resources.settings.broker, ""))
+    done = PositionCheck(resources.clock(), reason=ELSEWHERE.get(resources.settings.venue.kind, ""))
     if done.reason:
         return done
     settings = resources.settings
@@ -150,7 +150,7 @@ def check_positions(*, resources: Resources | None = None, prices: Prices | None
         parts = WatchParts(
             account=resources.account,
             prices=prices or resources.alpaca_data,
-            bounds=Bounds(settings.watch_max_price_age_seconds, settings.watch_max_price_move_pct),
+            bounds=Bounds(settings.position_watch.max_price_age_seconds, settings.position_watch.max_price_move_pct),
             clock=resources.clock,
             alerts=resources.alerts,
             last_close=resources.last_close,

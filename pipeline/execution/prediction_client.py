@@ -54,7 +54,7 @@ def request_predictions(url: str, candidates: Iterable[Key], keys: Sequence[Secr
             if response.status_code >= httpx.codes.INTERNAL_SERVER_ERROR:
                 raise RetryLater(f"The prediction API answered {response.status_code}: {response.text}")
             if response.status_code == httpx.codes.UNAUTHORIZED:
-                raise ConfigError(f"{response.json()['detail']} Set API_READ_KEYS to the same for the desk and the API.")
+                raise ConfigError(f"{response.json()['detail']} Set API__READ_KEYS to the same for the desk and the API.")
             if response.status_code in {httpx.codes.NOT_FOUND, httpx.codes.CONFLICT}:
                 log.warning("no_prediction", strategy=strategy, symbol=symbol, answer=response.text)
                 continue

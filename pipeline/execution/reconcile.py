@@ -62,7 +62,7 @@ def reconcile(session: str, *, resources: Resources | None = None) -> ReconcileR
     """
     resources = resources or live()
     day, account = dt.date.fromisoformat(session), resources.account
-    tolerance = Decimal(str(resources.settings.reconcile_cash_tolerance_usd))
+    tolerance = Decimal(str(resources.settings.venue.cash_tolerance_usd))
     with executor_lock(resources.engine, account.portfolio):
         differences = _differences(account, day, tolerance)
         if any(each.halts for each in differences):  # the venue goes on meanwhile: a difference that halts is seen twice

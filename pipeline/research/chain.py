@@ -204,7 +204,7 @@ def confirm(plan: ChainPlan, *, resources: Resources | None = None) -> str:
         When it may not open positions.
     """
     resources = resources or live()
-    day, max_age_days = dt.date.fromisoformat(plan.session), resources.settings.validation_max_age_days
+    day, max_age_days = dt.date.fromisoformat(plan.session), resources.settings.validation.max_age_days
     reason = objection(resources.portfolios, day, max_age_days)
     if reason is not None:
         raise RiskLimitBreached(reason)

@@ -64,16 +64,16 @@ def limits_of(settings: Settings) -> ValidationLimits:
     """Return the limits of the settings."""
     from research.validation import ValidationLimits
 
-    stop = settings.validate_max_stop_pct
+    stop = settings.validation.max_stop_pct
     return ValidationLimits(
-        max_position_pct=settings.validate_max_position_pct,
-        max_loss_at_risk_pct=settings.validate_max_loss_at_risk_pct,
+        max_position_pct=settings.validation.max_position_pct,
+        max_loss_at_risk_pct=settings.validation.max_loss_at_risk_pct,
         check_stop_pct=stop is not None,
         max_stop_pct=1.0 if stop is None else stop,
-        max_exposure_pct=settings.validate_max_exposure_pct,
-        max_drawdown_pct=settings.validate_max_drawdown_pct,
-        max_correlation=settings.validate_max_correlation,
-        max_trades_a_day=settings.validate_max_trades_a_day,
+        max_exposure_pct=settings.validation.max_exposure_pct,
+        max_drawdown_pct=settings.validation.max_drawdown_pct,
+        max_correlation=settings.validation.max_correlation,
+        max_trades_a_day=settings.validation.max_trades_a_day,
     )
 
 

@@ -64,9 +64,9 @@ def constraints_of(settings: Settings) -> Constraints:
     from research.search import Constraints
 
     return Constraints(
-        settings.optimise_min_profit_per_trade_pct,
-        settings.optimise_min_trades_a_month,
-        settings.optimise_min_profit_factor,
+        settings.optimise.min_profit_per_trade_pct,
+        settings.optimise.min_trades_a_month,
+        settings.optimise.min_profit_factor,
     )
 
 
@@ -142,7 +142,7 @@ def make_search(plan: SearchPlan, bars: Mapping[str, pd.DataFrame], terms: Backt
         train_sessions=plan.train_sessions,
         test_sessions=plan.test_sessions,
         anchored=plan.anchored,
-        embargo_sessions=settings.embargo_sessions,
+        embargo_sessions=settings.training.embargo_sessions,
     )
     task = Task(
         plan.strategy,

@@ -77,8 +77,8 @@ class DataGuard:
             findings=resources.guard_findings,
             quotes=QuoteGuard.of(resources),
             alerts=resources.alerts,
-            jump_warn_bps=resources.settings.jump_warn_bps,
-            jump_fail_bps=resources.settings.jump_fail_bps,
+            jump_warn_bps=resources.settings.guard.jump_warn_bps,
+            jump_fail_bps=resources.settings.ingestion.jump_fail_bps,
         )
 
     def check(self, day: dt.date, symbols: Collection[str], *, strict: bool = False) -> GuardResult:
@@ -104,7 +104,8 @@ class DataGuard:
     def check_bars(self, day: dt.date, symbol: str, bars: pd.DataFrame, actions: pd.DataFrame) -> list[Finding]:
         """Return the faults of one symbol's bars up to `day`, worst kind first: too old, missing between, jumped.
 
-        A move of more than JUMP_WARN_BPS is a warning; over JUMP_FAIL_BPS it fails, unless a split of that session explains it.
+        A move of more than GUARD__JUMP_WARN_BPS is a warning; over INGESTION__JUMP_FAIL_BPS it fails, unless a split of that
+        session explains it.
         """
         expected = [
             stamp.date() for stamp in sessions_between(day - dt.timedelta(days=WINDOW_DAYS), day, calendar_name(symbol))

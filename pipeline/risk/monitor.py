@@ -4,7 +4,7 @@ Marked to the last prices: equity against its peak, gross and net exposure, valu
 heartbeat and mailed once; in the mode `enforce` it halts the desk, cancels the open orders and then flattens, in this order.
 It sells once two checks in a row have found the breach: one wrong price must not.
 
-A check that fails is logged, mailed once and tried again; `HEARTBEAT_MAX_AGE_SECONDS` holds entries back meanwhile.
+A check that fails is logged, mailed once and tried again; `PRE_SEND__HEARTBEAT_MAX_AGE_SECONDS` holds entries back meanwhile.
 """
 
 from __future__ import annotations
@@ -80,8 +80,8 @@ class RiskLimits:
     def of(cls, resources: Resources) -> Self:
         """Read the limits of the settings."""
         settings = resources.settings
-        drawdown = DrawdownLimits(settings.drawdown_alert_pct, settings.drawdown_halt_pct)
-        return cls(drawdown, settings.max_exposure_pct, settings.var_limit_pct)
+        drawdown = DrawdownLimits(settings.monitor.drawdown_alert_pct, settings.monitor.drawdown_halt_pct)
+        return cls(drawdown, settings.risk.max_exposure_pct, settings.monitor.var_limit_pct)
 
 
 @dataclass(frozen=True)
@@ -103,7 +103,7 @@ class PeakEquity:
     def of(cls, resources: Resources) -> Self:
         """Build from the desk's stores."""
         settings = resources.settings
-        initial = float(settings.initial_cash_usd) if settings.broker == "paper" else None
+        initial = float(settings.initial_cash_usd) if settings.venue.kind == "paper" else None
         return cls(settings.portfolio, resources.halts, resources.heartbeats, initial)
 
     def value_usd(self) -> float:
@@ -136,7 +136,7 @@ class RiskMonitor:
             heartbeats=resources.heartbeats,
             peak=PeakEquity.of(resources),
             limits=RiskLimits.of(resources),
-            var_window_sessions=resources.settings.var_window_sessions,
+            var_window_sessions=resources.settings.monitor.var_window_sessions,
             exits=ExitOrders.of(resources),
             switch=KillSwitch.of(resources),
             alerts=resources.alerts,
@@ -225,7 +225,7 @@ class RiskMonitor:
             return
         then = "The desk is halted, and sells everything if the next check agrees."
         if now.mode != ENFORCE:
-            then = "RISK_MODE=log: nothing is done about it."
+            then = "MONITOR__MODE=log: nothing is done about it."
         body = f"Equity ${now.equity_usd:,.2f}, {now.drawdown_pct:.2f} % under its peak of ${now.peak_usd:,.2f}."
         breaches = describe_breaches(now.breaches)
         if now.level == Level.HALT:
@@ -237,7 +237,7 @@ class RiskMonitor:
 def check_portfolio(*, mode: str | None = None, resources: Resources | None = None) -> RiskCheck:
     """Check the desk's portfolio once; see `RiskMonitor.check`."""
     resources = resources or live()
-    return RiskMonitor.of(resources).check(mode or resources.settings.risk_mode)
+    return RiskMonitor.of(resources).check(mode or resources.settings.monitor.mode)
 
 
 def watch_portfolio(
@@ -252,7 +252,7 @@ def watch_portfolio(
     from sqlalchemy.exc import SQLAlchemyError
 
     resources = resources or live()
-    pause = interval_seconds or resources.settings.risk_interval_seconds
+    pause = interval_seconds or resources.settings.monitor.interval_seconds
     checks, failed = 0, ""
     while not stop.is_set():
         try:

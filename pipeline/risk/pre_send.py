@@ -1,6 +1,6 @@
 """Pre-send checks: every order passes them right before it is sent.
 
-Exits pass, because they only reduce; `HALT_BLOCKS_EXITS=1` holds them too while the desk is halted.
+Exits pass, because they only reduce; `PRE_SEND__HALT_BLOCKS_EXITS=1` holds them too while the desk is halted.
 """
 
 from __future__ import annotations
@@ -153,8 +153,8 @@ def risk_checks(*, resources: Resources | None = None) -> RiskChecks:
     venue = VenueClock.of(resources)
     return RiskChecks(
         (
-            KillSwitchCheck(KillSwitch.of(resources), settings.halt_blocks_exits),
-            HeartbeatCheck(resources.heartbeats, resources.clock, settings.heartbeat_max_age_seconds),
+            KillSwitchCheck(KillSwitch.of(resources), settings.pre_send.halt_blocks_exits),
+            HeartbeatCheck(resources.heartbeats, resources.clock, settings.pre_send.heartbeat_max_age_seconds),
             ClockCheck(venue),
             CalendarCheck(venue),
             DataGuardCheck(resources.guard_findings),

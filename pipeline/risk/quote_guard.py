@@ -88,15 +88,15 @@ class QuoteGuard:
         """Build from the broker's quotes and the limits of the settings."""
         settings = resources.settings
         return cls(
-            broker=settings.broker,
+            broker=settings.venue.kind,
             quotes=resources.quotes,
             patience=resources.patience,
             findings=resources.guard_findings,
             clock=resources.clock,
             historical=resources.historical,
-            max_age_seconds=settings.quote_max_age_seconds,
-            spread_warn_bps=settings.spread_warn_bps,
-            spread_fail_bps=settings.spread_fail_bps,
+            max_age_seconds=settings.guard.quote_max_age_seconds,
+            spread_warn_bps=settings.guard.spread_warn_bps,
+            spread_fail_bps=settings.guard.spread_fail_bps,
         )
 
     def check(self, day: dt.date, symbols: Sequence[str]) -> QuoteFindings:
@@ -109,7 +109,7 @@ class QuoteGuard:
             for this one.
         """
         if self.quotes is None:
-            return QuoteFindings(unquoted=f"BROKER={self.broker} has no quotes: the spread is not checked")
+            return QuoteFindings(unquoted=f"VENUE__KIND={self.broker} has no quotes: the spread is not checked")
         now, findings = self.clock(), self._last(day, symbols)
         if self.historical or day < last_closed_session(now):
             return QuoteFindings(findings, f"quotes are of this moment and do not apply to {day}")

@@ -67,7 +67,7 @@ class MarketInputs:
 
 @dataclass(frozen=True)
 class DrawdownReview:
-    """Compares the equity at a close with its peak; alerts, and sells everything where RISK_MODE=enforce."""
+    """Compares the equity at a close with its peak; alerts, and sells everything where MONITOR__MODE=enforce."""
 
     account: TradingAccount
     strategy: str
@@ -86,7 +86,7 @@ class DrawdownReview:
             strategy=joint_name(resources.strategies),
             limits=RiskLimits.of(resources).drawdown,
             peak=PeakEquity.of(resources),
-            mode=resources.settings.risk_mode,
+            mode=resources.settings.monitor.mode,
             switch=KillSwitch.of(resources),
             exits=ExitOrders.of(resources),
             alerts=resources.alerts,
@@ -107,7 +107,7 @@ class DrawdownReview:
         if self._is_new(day, level, peak) and self.account.ledger.save_risk_events([row]):
             self.alerts.send(
                 f"{portfolio} is {breach.found_pct:.2f} % under its peak at the close of {day}",
-                f"Equity ${equity_usd:,.2f}, peak ${peak:,.2f}. Breach at {breach.limit_pct:g} %, RISK_MODE={self.mode}.",
+                f"Equity ${equity_usd:,.2f}, peak ${peak:,.2f}. Breach at {breach.limit_pct:g} %, MONITOR__MODE={self.mode}.",
                 "critical" if level is Level.HALT else "warning",
             )
         return breach if level is Level.HALT and self.mode == ENFORCE else None
@@ -136,7 +136,7 @@ class RiskReview:
     Attributes
     ----------
     data_guard
-        None while DATA_GUARD=off.
+        None while GUARD__MODE=off.
     strict
         Warnings of data-guard block too.
     """
@@ -158,11 +158,11 @@ class RiskReview:
             account=resources.account,
             rules=risk_manager(settings, resources.limits),
             drawdown=DrawdownReview.of(resources),
-            data_guard=None if settings.data_guard == "off" else DataGuard.of(resources),
-            strict=settings.data_guard == "strict",
-            correlation_sessions=settings.risk_correlation_sessions,
-            volume_sessions=settings.risk_volume_sessions,
-            cools_down=settings.risk_cool_down_sessions is not None,
+            data_guard=None if settings.guard.mode == "off" else DataGuard.of(resources),
+            strict=settings.guard.mode == "strict",
+            correlation_sessions=settings.risk.correlation_sessions,
+            volume_sessions=settings.risk.volume_sessions,
+            cools_down=settings.risk.cool_down_sessions is not None,
         )
 
     def __call__(self, context: OrderContext, intents: Intents) -> tuple[Intents, list[Refusal]]:
@@ -225,14 +225,14 @@ class RiskReview:
 def risk_manager(settings: Settings, limits: Limits) -> RiskManager:
     """Build the risk manager of the settings."""
     rules = RiskRules(
-        max_symbol_pct=settings.risk_max_symbol_pct,
-        max_net_pct=settings.risk_max_net_pct,
-        max_entries_a_day=settings.risk_max_entries_a_day,
-        cool_down_sessions=settings.risk_cool_down_sessions,
-        max_correlation=settings.risk_max_correlation,
-        max_volume_pct=settings.risk_max_volume_pct,
-        scale_low_pct=settings.risk_scale_low_pct,
-        scale_high_pct=settings.risk_scale_high_pct,
+        max_symbol_pct=settings.risk.max_symbol_pct,
+        max_net_pct=settings.risk.max_net_pct,
+        max_entries_a_day=settings.risk.max_entries_a_day,
+        cool_down_sessions=settings.risk.cool_down_sessions,
+        max_correlation=settings.risk.max_correlation,
+        max_volume_pct=settings.risk.max_volume_pct,
+        scale_low_pct=settings.risk.scale_low_pct,
+        scale_high_pct=settings.risk.scale_high_pct,
     )
     return RiskManager(limits, rules)
 

@@ -64,11 +64,11 @@ class VenueClock:
         """Build from the broker's timetable and the desk's clock."""
         settings = resources.settings
         return cls(
-            broker=settings.broker,
+            broker=settings.venue.kind,
             timetable=resources.timetable,
             clock=resources.clock,
             historical=resources.historical,
-            tolerance_seconds=settings.clock_tolerance_seconds,
+            tolerance_seconds=settings.pre_send.clock_tolerance_seconds,
             alerts=resources.alerts,
         )
 

@@ -61,7 +61,7 @@ class ArmAssignment:
             features=lambda: resources.features,
             experiments=resources.experiments,
             alerts=resources.alerts,
-            model_name=resources.settings.model_name,
+            model_name=resources.settings.training.model_name,
             terms=terms_of(resources.settings),
         )
 
@@ -147,12 +147,12 @@ def terms_of(settings: Settings) -> AbTestTerms:
     from ml.ab_testing.ab_test import AbTestTerms
 
     return AbTestTerms(
-        share=settings.ab_share,
-        sessions=settings.ab_sessions,
-        most_sessions=settings.ab_most_sessions,
-        least_pairs=settings.ab_least_pairs,
-        least_blocks=settings.ab_least_blocks,
-        block_sessions=settings.ab_block_sessions,
+        share=settings.ab_test.share,
+        sessions=settings.ab_test.sessions,
+        most_sessions=settings.ab_test.most_sessions,
+        least_pairs=settings.ab_test.least_pairs,
+        least_blocks=settings.ab_test.least_blocks,
+        block_sessions=settings.ab_test.block_sessions,
         seed=settings.seed,
     )
 

@@ -91,9 +91,9 @@ def judge_ab_test(session: str, *, resources: Resources | None = None) -> AbJudg
     resources = resources or live()
     day, settings, experiments = dt.date.fromisoformat(session), resources.settings, resources.experiments
     aliases = resources.registry.aliases
-    experiment = _open_experiment(experiments, aliases, settings.model_name, day)
+    experiment = _open_experiment(experiments, aliases, settings.training.model_name, day)
     if experiment is None:
-        return _judged_before(experiments, aliases, settings.model_name, day, approval=settings.ab_approval)
+        return _judged_before(experiments, aliases, settings.training.model_name, day, approval=settings.ab_test.approval)
     settled = _settle(
         experiments.assignments(experiment.name, until=day),
         experiment,
@@ -113,7 +113,7 @@ def judge_ab_test(session: str, *, resources: Resources | None = None) -> AbJudg
     number = experiments.record(experiment.name, day, kind=kind, challenger=promoted, reason=reason, report=report)
     _close(experiment, kind, promoted, reason, aliases=aliases, alerts=resources.alerts)
     log.info("ab_judged", experiment=experiment.name, decision=kind, reason=reason)
-    return AbJudgement(session, kind, settings.ab_approval, reason, experiment.name, experiment.champion, promoted, number)
+    return AbJudgement(session, kind, settings.ab_test.approval, reason, experiment.name, experiment.champion, promoted, number)
 
 
 def promote_judged(judgement: AbJudgement, *, resources: Resources | None = None) -> AliasMove:

@@ -105,7 +105,7 @@ def measure_drift(session: str, *, resources: Resources | None = None) -> DriftM
 
     resources = resources or live()
     day, settings, store, universe = dt.date.fromisoformat(session), resources.settings, resources.drift, resources.universe()
-    reference = _Reference(resources.registry.champion(), settings.drift_sessions, settings.drift_psi)
+    reference = _Reference(resources.registry.champion(), settings.drift.sessions, settings.drift.psi)
     frame = build_features(*load_bars(resources.bars, session, universe))
     bars = bars_by_symbol(resources.bars, session, universe)
     measured = {
@@ -119,21 +119,21 @@ def measure_drift(session: str, *, resources: Resources | None = None) -> DriftM
     drifted = [f"{row['family']} {row['name']}" for row in rows if row["alert"]]
     fresh = [name for name in drifted if name not in before]
     if fresh:
-        resources.alerts.send(f"Drift on {session}: {', '.join(fresh[:SHOWN])}", _text(rows, settings.drift_sessions))
+        resources.alerts.send(f"Drift on {session}: {', '.join(fresh[:SHOWN])}", _text(rows, settings.drift.sessions))
     return DriftMeasured(session, len(rows), drifted, fresh)
 
 
 def training_due(drift: DriftMeasured, *, resources: Resources | None = None) -> TrainingDue:
     """Return whether a session's drift starts a training, and the reason.
 
-    New drift does, unless a training is younger than `DRIFT_TRAINING_GAP_SESSIONS`: another would learn hardly more.
+    New drift does, unless a training is younger than `DRIFT__TRAINING_GAP_SESSIONS`: another would learn hardly more.
     """
     resources = resources or live()
-    gap, fresh = resources.settings.drift_training_gap_sessions, drift.new
+    gap, fresh = resources.settings.drift.training_gap_sessions, drift.new
     if not fresh:
         return TrainingDue(due=False, reason="Nothing has newly drifted.")
     if gap is None:
-        return TrainingDue(due=False, reason="DRIFT_TRAINING_GAP_SESSIONS is empty: drift is mailed and starts no training.")
+        return TrainingDue(due=False, reason="DRIFT__TRAINING_GAP_SESSIONS is empty: drift is mailed and starts no training.")
     last = resources.registry.latest_training()["session"]
     age = len(sessions_between(dt.date.fromisoformat(last), dt.date.fromisoformat(drift.session))) - 1
     if age < gap:

@@ -84,11 +84,11 @@ def measure_filter_lift(
     bars, settings = bars_by_symbol(resources.bars, session, resources.universe()), resources.settings
     training = _Training(
         BacktestTerms.of(resources),
-        folds=settings.folds,
-        embargo_sessions=settings.embargo_sessions,
+        folds=settings.training.folds,
+        embargo_sessions=settings.training.embargo_sessions,
         seed=settings.seed,
-        stake=settings.max_position_pct / 100,
-        trials=settings.train_trials,
+        stake=settings.risk.max_position_pct / 100,
+        trials=settings.training.trials,
     )
     snapshot = resources.parameters.as_of(None)
     rules = {name: rule_of(name, snapshot) for name in strategies or STRATEGIES}

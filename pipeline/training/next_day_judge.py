@@ -158,7 +158,7 @@ class _Judge:
 
 
 def judge_next_day(session: str, *, promote: bool = True, resources: Resources | None = None) -> NextDayJudged:
-    """Judge every challenger at a session's close, and carry out a promotion unless a person must agree (`AB_APPROVAL`).
+    """Judge every challenger at a session's close, and carry out a promotion unless a person must agree (`AB_TEST__APPROVAL`).
 
     A comparison is decided once. A decision that was not carried out, because its step was killed, is carried out now.
 
@@ -181,7 +181,7 @@ def judge_next_day(session: str, *, promote: bool = True, resources: Resources |
             author=AUTHOR,
             decision_id=decision_id,
             expected_champion=expected_champion,
-            model=settings.next_day_model_name,
+            model=settings.next_day.model_name,
             resources=resources,
         )
 
@@ -195,7 +195,7 @@ def judge_next_day(session: str, *, promote: bool = True, resources: Resources |
         terms=terms_of(settings),
         now=resources.clock(),
         promote=move,
-        automatic=promote and not settings.ab_approval,
+        automatic=promote and not settings.ab_test.approval,
     )
     decisions: list[ChallengerJudged] = []
     for challenger in challengers:
@@ -212,7 +212,7 @@ def terms_of(settings: Settings) -> NextDayTerms:
     from ml.next_day.next_day_compare import NextDayTerms
 
     return NextDayTerms(
-        sessions=settings.next_day_judge_sessions, block_sessions=settings.ab_block_sessions, seed=settings.seed
+        sessions=settings.next_day.judge_sessions, block_sessions=settings.ab_test.block_sessions, seed=settings.seed
     )
 
 

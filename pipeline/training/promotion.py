@@ -150,14 +150,14 @@ def objections_to(version: str, *, model: str | None = None, resources: Resource
     name = _name(resources, model)
     row = _version(_aliases(resources, name), version)
     failed = [] if row.gates in {PASSED, ""} else [row.gates]
-    if name != resources.settings.model_name:
+    if name != resources.settings.training.model_name:
         return failed
     evidence = evidence_of(row, resources=resources)
     return failed + blocks(
         evidence.deflated_sharpe,
         evidence.overfitting,
-        least_deflated_sharpe=resources.settings.promote_least_deflated_sharpe,
-        most_overfitting=resources.settings.promote_most_overfitting,
+        least_deflated_sharpe=resources.settings.promotion.least_deflated_sharpe,
+        most_overfitting=resources.settings.promotion.most_overfitting,
     )
 
 
@@ -196,7 +196,7 @@ def list_versions(*, model: str | None = None, resources: Resources | None = Non
 def is_next_day(model: str | None, *, resources: Resources | None = None) -> bool:
     """Return True when a registered name is the next-day model's; refuse a name that the desk does not have."""
     resources = resources or live()
-    return _name(resources, model) == resources.settings.next_day_model_name
+    return _name(resources, model) == resources.settings.next_day.model_name
 
 
 def record_of(version: str, *, model: str | None = None, resources: Resources | None = None) -> VersionRecord:
@@ -207,13 +207,13 @@ def record_of(version: str, *, model: str | None = None, resources: Resources | 
     decisions = [each for each in resources.experiments.decisions(model_name=name) if version in each.versions]
     moves = [each for each in resources.promotions.history(name) if version in {each.from_version, each.to_version}]
     facts = {"aliases": ", ".join(row.aliases), "registered": row.created_at, "run": row.run_id, "gates": row.gates}
-    evidence = evidence_of(row, resources=resources).as_dict() if name == resources.settings.model_name else {}
+    evidence = evidence_of(row, resources=resources).as_dict() if name == resources.settings.training.model_name else {}
     return VersionRecord(facts | evidence, objections_to(version, model=model, resources=resources), decisions, moves)
 
 
 def _name(resources: Resources, model: str | None) -> str:
     """Return the registered name of a model of the desk; the entry filter's for None."""
-    names = (resources.settings.model_name, resources.settings.next_day_model_name)
+    names = (resources.settings.training.model_name, resources.settings.next_day.model_name)
     if model is not None and model not in names:
         raise ConfigError(f"Model {model!r}: expected {' or '.join(map(repr, names))}. See `desk models list`.")
     return model or names[0]
@@ -221,7 +221,7 @@ def _name(resources: Resources, model: str | None) -> str:
 
 def _aliases(resources: Resources, name: str) -> Aliases:
     """Return the aliases of a model by its registered name."""
-    return (resources.registry if name == resources.settings.model_name else resources.next_day_registry).aliases
+    return (resources.registry if name == resources.settings.training.model_name else resources.next_day_registry).aliases
 
 
 @dataclass(frozen=True)
@@ -236,7 +236,7 @@ class _Mover:
 
     @classmethod
     def of(cls, resources: Resources, name: str) -> _Mover:
-        option = "" if name == resources.settings.model_name else f" --model {name}"
+        option = "" if name == resources.settings.training.model_name else f" --model {name}"
         return cls(name, _aliases(resources, name), resources.promotions, resources.alerts, option)
 
     def move(

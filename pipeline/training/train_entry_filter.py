@@ -139,14 +139,14 @@ def train_entry_filter(session: str, *, resources: Resources | None = None) -> E
         registry.check()
     as_of, bars = resources.clock(), bars_by_symbol(resources.bars, session, resources.universe())
     dataset = build_dataset(bars, resources.candidate_strategies, costs=resources.costs, features=resources.features)
-    stake = settings.max_position_pct / 100
+    stake = settings.risk.max_position_pct / 100
     result = fit_entry_filter(
         dataset,
-        folds=settings.folds,
-        embargo_sessions=settings.embargo_sessions,
+        folds=settings.training.folds,
+        embargo_sessions=settings.training.embargo_sessions,
         seed=settings.seed,
         stake=stake,
-        trials=settings.train_trials,
+        trials=settings.training.trials,
     )
     terms, strategies = BacktestTerms.of(resources), resources.strategies
     backtests = _backtests(bars, strategies, terms, result, trials=resources.trials, runs=resources.runs, seed=settings.seed)
@@ -155,7 +155,7 @@ def train_entry_filter(session: str, *, resources: Resources | None = None) -> E
     with in_turn(resources.engine, MLFLOW):
         try:
             fresh = champion_comparison.compare_entry_filters(
-                registry, result, dataset, model_name=settings.model_name, stake=stake
+                registry, result, dataset, model_name=settings.training.model_name, stake=stake
             )
             version = registry.register(
                 result,
@@ -275,8 +275,8 @@ def _tags(  # noqa: PLR0917  # what a training was made of
         "session": session,
         "bar_as_of": as_of.isoformat(),
         "provider": settings.provider,
-        "commission_bps": str(settings.commission_bps),
-        "slippage_bps": str(settings.slippage_bps),
+        "commission_bps": str(settings.costs.commission_bps),
+        "slippage_bps": str(settings.costs.slippage_bps),
         **versions(),
         **source_of("train"),
     }
@@ -319,5 +319,5 @@ def objections_to(result: TrainResult, bars: dict[str, pd.DataFrame], settings: 
     from pipeline.research.leakage_check import leaks_in
 
     leaks = leaks_in(None, bars, cuts=CUTS)
-    limits = Limits(settings.gate_least_candidates, settings.gate_most_calibration_error)
+    limits = Limits(settings.gates.least_candidates, settings.gates.most_calibration_error)
     return objections(result, [str(leak) for leak in leaks[:SHOWN]], limits)

@@ -69,8 +69,8 @@ def train_next_day(session: str, *, resources: Resources | None = None) -> NextD
         registry.check()
     as_of, bars = resources.clock(), bars_by_symbol(resources.bars, session, resources.universe())
     dataset = build_dataset(bars, resources.features)
-    terms = {"folds": settings.folds, "embargo_sessions": settings.embargo_sessions, "seed": settings.seed}
-    signals = Signals(settings.buy_above_pct / 100, settings.sell_below_pct / 100)
+    terms = {"folds": settings.training.folds, "embargo_sessions": settings.training.embargo_sessions, "seed": settings.seed}
+    signals = Signals(settings.next_day.buy_above_pct / 100, settings.next_day.sell_below_pct / 100)
     fits = fit_next_day(dataset, **terms, signals=signals)
     chosen = min(fits, key=lambda name: (fits[name].figures["rmse"], name))
     objections = [] if fits[chosen].figures.get("r2_against_mean", 0.0) > 0 else [NO_BETTER]
@@ -81,7 +81,7 @@ def train_next_day(session: str, *, resources: Resources | None = None) -> NextD
         **versions(),
         **source_of("train-next-day"),
     }
-    params = {**terms, "buy_above_pct": settings.buy_above_pct, "sell_below_pct": settings.sell_below_pct}
+    params = {**terms, "buy_above_pct": settings.next_day.buy_above_pct, "sell_below_pct": settings.next_day.sell_below_pct}
     with in_turn(resources.engine, MLFLOW):
         fresh = champion_comparison.compare_next_days(
             registry,
@@ -89,7 +89,7 @@ def train_next_day(session: str, *, resources: Resources | None = None) -> NextD
             fits[chosen],
             dataset,
             signals,
-            model_name=settings.next_day_model_name,
+            model_name=settings.next_day.model_name,
         )
 
         def write(mlflow: Any, experiment: str) -> str:  # noqa: ANN401  # a module

@@ -52,8 +52,8 @@ APPLY_LOCK = 7_103_221
 
 def feast_environment(settings: Settings) -> dict[str, str]:
     """Compute the variables of `feature_repo/feature_store.yaml`, as the `feast` command line needs them."""
-    offline = sa.make_url(cluster_url(settings, settings.database_name))
-    online = sa.make_url(cluster_url(settings, settings.feast_database_name))
+    offline = sa.make_url(cluster_url(settings, settings.database.name))
+    online = sa.make_url(cluster_url(settings, settings.database.feast_name))
     return {
         "FEAST_REGISTRY_URL": online.render_as_string(hide_password=False),
         "FEAST_HOST": str(online.query.get("host") or online.host or "localhost"),

@@ -21,7 +21,7 @@ class Heartbeat:
     Attributes
     ----------
     mode, level
-        `RISK_MODE` of the worker, and the worst level of `trading.drawdown.Level`.
+        `MONITOR__MODE` of the worker, and the worst level of `trading.drawdown.Level`.
     breaches
         The broken rules by name, each with its numbers.
     """

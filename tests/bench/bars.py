@@ -44,7 +44,7 @@ def main() -> None:
     bars = BARS.coerce(pd.concat([walk(f"S{n:02}", START, END) for n in range(SYMBOLS)]))
     with tempfile.TemporaryDirectory() as folder:
         Path(folder).chmod(0o755)
-        engine = open_engine(Settings(_env_file=None, data_dir=Path(folder), database_url=None))
+        engine = open_engine(Settings.of(data_dir=Path(folder), database__url=None))
         store = BarStore(engine)
         timed("first load", lambda: store.write(bars, source="bench", ingested_at=NOW, backfilled=True))
         timed("the same bars again", lambda: store.write(bars, source="bench", ingested_at=NOW, backfilled=True))

@@ -143,7 +143,7 @@ def main() -> None:
     folder = Path(tempfile.mkdtemp())
     atexit.register(shutil.rmtree, folder)  # runs after what stops the server, for that is registered later
     folder.chmod(0o755)
-    settings = Settings(_env_file=None, data_dir=folder, database_url=None)
+    settings = Settings.of(data_dir=folder, database__url=None)
     ours, theirs = FeastStore(settings, clock=lambda: NOW), FeastsOwn(settings)
     console.print(f"A store of {SYMBOLS} symbols and {SESSIONS:,} sessions:")
     ours.apply()

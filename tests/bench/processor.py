@@ -65,7 +65,7 @@ async def ask(case: Case, times: int) -> None:
 
 async def measure() -> dict[str, tuple[float, float]]:
     """Microseconds of each case, the least disturbed round: of the event loop's thread, and of all."""
-    desk = prepared(Settings(_env_file=None, provider="sample", data_dir=FOLDER, prediction_queue_rows=10**6))  # type: ignore[call-arg]
+    desk = prepared(Settings.of(provider="sample", data_dir=FOLDER, api__queue_rows=10**6))  # type: ignore[call-arg]
     app = create_app(desk)
     cases = {"empty FastAPI route": Case(empty_app(), "GET", "/", b"")}  # type: ignore[arg-type]
     for route in ROUTES:

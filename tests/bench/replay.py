@@ -46,7 +46,7 @@ def measure(settings: Settings) -> None:
     """Two replays in this process; prints a line each for `main`."""
     symbols = tuple(f"S{n:02}" for n in range(SYMBOLS))
     for name in ("first in its process", "second in its process"):
-        desk = Resources(settings.model_copy(update={"universe": symbols}))
+        desk = Resources(settings.with_changes(universe=symbols))
         desk.bars.symbols()  # the connection is there
         wall, used = time.perf_counter(), time.process_time()
         outcome = replay.run_replay(FIRST, LAST, resources=desk)
@@ -58,11 +58,11 @@ def measure(settings: Settings) -> None:
 def main() -> None:
     """Measure in a fresh process and write the table."""
     if VARIABLE in os.environ:
-        measure(Settings(_env_file=None, data_dir=Path(os.environ[VARIABLE]), database_url=None))
+        measure(Settings.of(data_dir=Path(os.environ[VARIABLE]), database__url=None))
         return
     with tempfile.TemporaryDirectory() as folder:
         Path(folder).chmod(0o755)
-        fill(Settings(_env_file=None, data_dir=Path(folder), database_url=None))
+        fill(Settings.of(data_dir=Path(folder), database__url=None))
         load = os.getloadavg()[0]
         environment = os.environ | {VARIABLE: folder}
         command = [sys.executable, "-m", "tests.bench.replay"]

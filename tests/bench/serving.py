@@ -188,7 +188,7 @@ def questions(desk: Resources) -> dict[str, dict[str, Any]]:
 def measure() -> tuple[dict[str, dict[int, Figures]], int]:
     """Every case at every number of clients, the best round of each; and the predictions stored meanwhile."""
     FOLDER.mkdir(parents=True, exist_ok=True)
-    settings = Settings(_env_file=None, provider="sample", data_dir=FOLDER)  # type: ignore[call-arg]
+    settings = Settings.of(provider="sample", data_dir=FOLDER)  # type: ignore[call-arg]
     desk = prepared(settings)
     given = questions(desk)["features given"]["features"]
     split = {"dataframe_split": {"columns": list(FEATURES), "data": [list(given.values())]}}
@@ -204,8 +204,8 @@ def measure() -> tuple[dict[str, dict[int, Figures]], int]:
     ]
     python = [sys.executable, "-m"]
     uvicorn = [*python, "uvicorn", "--log-level", "warning", "--no-access-log", "--factory", "--port"]
-    tracking = cluster_url(settings, settings.mlflow_database_name)
-    model = f"models:/{settings.model_name}/{desk.registry.champion_version()}"
+    tracking = cluster_url(settings, settings.database.mlflow_name)
+    model = f"models:/{settings.training.model_name}/{desk.registry.champion_version()}"
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"  # mlflow calls uvicorn by its name
     quiet = {"MLFLOW_TRACKING_URI": tracking, "MLFLOW_DISABLE_TELEMETRY": "true", "PATH": path}
     serve = [*python, "mlflow", "models", "serve", "-m", model, "--env-manager", "local", "--port", str(theirs)]

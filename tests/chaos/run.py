@@ -109,10 +109,10 @@ def fresh_world() -> Iterator[World]:
     """A world on a new database of a temporary cluster."""
     with tempfile.TemporaryDirectory() as folder:
         Path(folder).chmod(0o755)
-        cluster = Settings(_env_file=None, data_dir=Path(folder), database_url=None)
+        cluster = Settings.of(data_dir=Path(folder), database__url=None)
         url = cluster_url(cluster, "chaos")
         with venue() as venue_url:
-            world = build(cluster.model_copy(update={"database_url": SecretStr(url), "database_name": "chaos"}), venue_url)
+            world = build(cluster.with_changes(database__url=SecretStr(url), database__name="chaos"), venue_url)
             warm(world)
             yield world
 

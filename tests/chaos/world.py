@@ -89,7 +89,7 @@ class World:
 
     def desk(self, portfolio: str, *, on_paper: bool = False) -> Desk:
         """The resources of a new process."""
-        settings = self.settings.model_copy(update={"portfolio": portfolio, "api_url": self.venue_url})
+        settings = self.settings.with_changes(portfolio=portfolio, api__url=self.venue_url)
         return Desk(settings, url=self.url, venue_url=self.venue_url, on_paper=on_paper)
 
     def open_portfolio(self, portfolio: str, seed: int, *, faults: int, unique: bool) -> None:
@@ -115,7 +115,7 @@ def venue() -> Iterator[str]:
 
 def build(settings: Settings, venue_url: str) -> World:
     """Migrate the database and store the bars: four symbols fall under their band on the day, one is held."""
-    settings = settings.model_copy(update={"universe": (*FALLING, HELD)})
+    settings = settings.with_changes(universe=(*FALLING, HELD))
     engine = open_engine(settings)
     now = dt.datetime(2018, 12, 18, 22, tzinfo=dt.UTC)
     frames = [walk(name, dt.date(2018, 9, 4), OPENS, seed=1) for name in (*FALLING, HELD, "^VIX")]
@@ -125,7 +125,7 @@ def build(settings: Settings, venue_url: str) -> World:
     BarStore(engine).write(pd.concat(frames, ignore_index=True), source="chaos", ingested_at=now)
     vouch(engine, pd.concat(frames), first=DAY)
     engine.dispose()
-    return World(settings, cluster_url(settings, settings.database_name), venue_url)
+    return World(settings, cluster_url(settings, settings.database.name), venue_url)
 
 
 def _hold(ledger: Ledger, portfolio: str) -> None:

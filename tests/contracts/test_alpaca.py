@@ -225,7 +225,7 @@ def test_a_halted_symbol_and_a_day_trade_are_refused_by_the_venue_itself(venue: 
 def test_keys_that_are_not_accepted_are_a_setting_to_change(venue: AlpacaVenue) -> None:
     client = AlpacaClient(SecretStr(KEY), SecretStr("wrong-secret-wrong-secret"), url=venue.stand_in.url)
 
-    with pytest.raises(ConfigError, match="ALPACA_API_KEY") as caught:
+    with pytest.raises(ConfigError, match="VENUE__ALPACA__API_KEY") as caught:
         AlpacaBroker(client).submit(entry(10))
 
     assert "wrong-secret" not in str(caught.value)

@@ -124,7 +124,7 @@ def test_wrong_keys_are_a_setting_to_change_and_are_shown_nowhere(
     caplog.set_level(logging.DEBUG)
     asked = quotes_of(alpaca, secret="wrong-secret-wrong-secret")
 
-    with pytest.raises(ConfigError, match="ALPACA_SECRET_KEY") as caught:
+    with pytest.raises(ConfigError, match="VENUE__ALPACA__SECRET_KEY") as caught:
         asked.latest(["AAPL"])
 
     shown = f"{caught.value!r} {caught.value.__cause__!r} {caught.value.__context__!r} {vars(asked)!r} {caplog.text}"
@@ -133,7 +133,7 @@ def test_wrong_keys_are_a_setting_to_change_and_are_shown_nowhere(
 
 
 def test_a_feed_that_was_not_bought_is_a_setting_to_change(alpaca: AlpacaStandIn) -> None:
-    with pytest.raises(ConfigError, match=r"subscription does not permit .*ALPACA_DATA_FEED"):
+    with pytest.raises(ConfigError, match=r"subscription does not permit .*VENUE__ALPACA__DATA_FEED"):
         quotes_of(alpaca, feed="sip").latest(["AAPL"])
 
     alpaca.tape.subscribed = True

@@ -88,7 +88,7 @@ def test_an_answer_that_proves_nothing_may_be_asked_for_again(alpaca: AlpacaStan
 
 
 def test_wrong_keys_name_the_setting_and_are_not_shown(alpaca: AlpacaStandIn) -> None:
-    with pytest.raises(ConfigError, match="ALPACA_SECRET_KEY") as refused:
+    with pytest.raises(ConfigError, match="VENUE__ALPACA__SECRET_KEY") as refused:
         prices(alpaca, "another-secret-of-twenty-characters").prices({"AAPL"})
 
     assert "another-secret" not in str(refused.value)

@@ -144,7 +144,7 @@ def test_real_money_and_paper_accounts_are_told_apart(venue: IBVenue, caplog: py
     caplog.set_level(logging.CRITICAL, "ib_async")
     live = IBBroker(IBWire("127.0.0.1", venue.stand_in.port, client_id=8, live=True, timeout_seconds=0.5))
 
-    with pytest.raises(ConfigError, match="BROKER_LIVE"):
+    with pytest.raises(ConfigError, match="VENUE__LIVE"):
         live.submit(entry(10))
 
     assert venue.exchange.orders == {}

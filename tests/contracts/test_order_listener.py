@@ -270,7 +270,7 @@ def test_keys_that_are_refused_end_it_with_the_setting_to_change(caplog: pytest.
         found.until(lambda: found.error is not None)
 
     assert isinstance(found.error, ConfigError)
-    assert "ALPACA_SECRET_KEY" in str(found.error)
+    assert "VENUE__ALPACA__SECRET_KEY" in str(found.error)
     assert "another-secret" not in caplog.text + str(found.error)
 
 

@@ -80,7 +80,7 @@ class Features:
 
 @pytest.fixture(scope="module")
 def client(module_settings: Settings) -> Aliases:
-    registry = Registry(cluster_url(module_settings, module_settings.mlflow_database_name), module_settings.data_dir, "m")
+    registry = Registry(cluster_url(module_settings, module_settings.database.mlflow_name), module_settings.data_dir, "m")
     return registry.aliases
 
 
@@ -88,13 +88,11 @@ def client(module_settings: Settings) -> Aliases:
 def desk(module_settings: Settings, client: Aliases, request: pytest.FixtureRequest) -> Iterator[Resources]:
     """A desk with bars, a champion that takes nothing and a challenger that sees the future."""
     name = request.node.name
-    settings = module_settings.model_copy(
-        update={
-            "model_name": name,
-            "universe": tuple(SYMBOLS),
-            "promote_least_deflated_sharpe": 0.0,
-            "promote_most_overfitting": 1.0,
-        }
+    settings = module_settings.with_changes(
+        training__model_name=name,
+        universe=tuple(SYMBOLS),
+        promotion__least_deflated_sharpe=0.0,
+        promotion__most_overfitting=1.0,
     )
     desk = Resources(settings, clock=lambda: dt.datetime(2020, 7, 1, tzinfo=dt.UTC))
     bars = BARS.coerce(pd.concat([walk(symbol, FIRST, LAST) for symbol in SYMBOLS]))
@@ -156,7 +154,7 @@ def test_half_of_the_candidates_are_decided_by_the_challenger_and_again_the_same
     assert {(answer["model_version"], answer["ab_arm"]) for answer in decided} == {("1", "ab-1"), ("2", "ab-2")}
     assert run(desk, DAYS[:40]) == decided
 
-    stored = desk.experiments.assignments(desk.experiments.of(desk.settings.model_name, "1")[0].name)
+    stored = desk.experiments.assignments(desk.experiments.of(desk.settings.training.model_name, "1")[0].name)
     assert all(set(scores) == {"1", "2"} for scores in stored["scores"]), "every model scored every candidate"
 
 
@@ -181,7 +179,7 @@ def test_a_better_challenger_is_promoted_and_can_be_taken_back(desk: Resources) 
 
     promotion.rollback(reason="it was a fluke", author="me", resources=desk)
     assert desk.registry.aliases.champion() == "1"
-    history = desk.promotions.history(desk.settings.model_name)
+    history = desk.promotions.history(desk.settings.training.model_name)
     assert [(move.kind, move.from_version, move.to_version, move.author) for move in history] == [
         ("rollback", "2", "1", "me"),
         ("promote", "1", "2", "model_ab_judge"),
@@ -194,7 +192,7 @@ def test_a_better_challenger_is_promoted_and_can_be_taken_back(desk: Resources) 
 
 
 def test_a_promotion_is_blocked_while_luck_explains_the_filter(desk: Resources) -> None:
-    desk.settings = desk.settings.model_copy(update={"promote_least_deflated_sharpe": 0.95})
+    desk.settings = desk.settings.with_changes(promotion__least_deflated_sharpe=0.95)
     run(desk, DAYS[:40])
 
     judged = ab_test.judge_ab_test(DAYS[39].isoformat(), resources=desk)
@@ -213,7 +211,7 @@ def test_outcomes_that_are_open_do_not_count_yet(desk: Resources) -> None:
 
     ab_test.judge_ab_test(DAYS[9].isoformat(), resources=desk)
 
-    report = desk.experiments.decisions(desk.experiments.of(desk.settings.model_name, "1")[0].name)[0].report
+    report = desk.experiments.decisions(desk.experiments.of(desk.settings.training.model_name, "1")[0].name)[0].report
     assert report["sessions"] == 8, "what is decided on the last two closes has not been left"
 
 
@@ -240,7 +238,7 @@ def test_answers_of_another_champion_are_not_compared(desk: Resources) -> None:
 
 
 def test_two_promotions_at_once_the_second_is_told(desk: Resources) -> None:
-    with desk.promotions.one_at_a_time(desk.settings.model_name), pytest.raises(RetryLater, match="under way"):
+    with desk.promotions.one_at_a_time(desk.settings.training.model_name), pytest.raises(RetryLater, match="under way"):
         promotion.promote("2", reason="at once", author="me", resources=desk)
 
     assert desk.registry.aliases.champion() == "1"
@@ -251,7 +249,7 @@ def test_a_promotion_of_a_comparison_with_another_champion_is_refused(desk: Reso
         promotion.promote("2", reason="late", author="me", expected_champion="9", resources=desk)
     with pytest.raises(ConfigError, match="expected an earlier promotion, found none"):
         promotion.rollback(reason="nothing", author="me", resources=desk)
-    assert desk.promotions.history(desk.settings.model_name) == []
+    assert desk.promotions.history(desk.settings.training.model_name) == []
 
 
 def test_everything_on_record_about_a_version_is_shown(desk: Resources) -> None:

@@ -38,7 +38,7 @@ def lived(
     brackets = bool(request.param)
     with (
         fresh_databases(cluster_dir, tmp_path_factory.mktemp("desk")) as settings,
-        life(settings, market(END), DAYS[0], stops=brackets, alpaca_brackets=brackets) as found,
+        life(settings, market(END), DAYS[0], stops=brackets, venue__alpaca__brackets=brackets) as found,
     ):
         for day in DAYS:
             found.session(day)

@@ -112,7 +112,7 @@ class Trouble:
 def test_whatever_goes_wrong_each_evening_ends_with_equal_books(database_settings: Settings, seed: int) -> None:
     brackets = seed % 3 > 0
     with life(
-        database_settings, market(END), DAYS[0], stops=brackets, alpaca_brackets=brackets, broker_timeout_seconds=0.5
+        database_settings, market(END), DAYS[0], stops=brackets, venue__alpaca__brackets=brackets, venue__timeout_seconds=0.5
     ) as found:
         trouble = Trouble(found, np.random.default_rng(seed))
         for day in DAYS:

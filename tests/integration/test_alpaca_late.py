@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.integration
 DECIDED, OPENS, NEXT = dt.date(2018, 12, 20), dt.date(2018, 12, 21), dt.date(2018, 12, 24)  # the last one closes at 13:00
 MARKET = market(dt.date(2018, 12, 31))
-IMPATIENT = {"broker_deadline_seconds": 0.05, "broker_timeout_seconds": 2.0}
+IMPATIENT = {"venue__deadline_seconds": 0.05, "venue__timeout_seconds": 2.0}
 
 
 @pytest.fixture
@@ -91,7 +91,7 @@ def test_an_entry_that_a_halt_keeps_from_its_session_does_not_fill_in_a_later_on
     database_settings: Settings, *, brackets: bool
 ) -> None:
     """The session is a half day: a day order ends at 13:00 in New York."""
-    with life(database_settings, MARKET, OPENS, stops=brackets, alpaca_brackets=brackets) as found:
+    with life(database_settings, MARKET, OPENS, stops=brackets, venue__alpaca__brackets=brackets) as found:
         found.session_unheard(OPENS)
         found.evening(OPENS)
         entries = found.books.sent()

@@ -86,7 +86,7 @@ def test_without_money_nothing_is_ordered(database_settings: Settings, alpaca: A
 def test_an_account_in_debt_is_mailed_and_halted_where_risk_is_enforced(
     database_settings: Settings, alpaca: AlpacaStandIn
 ) -> None:
-    desk = desk_at(database_settings, alpaca, risk_mode="enforce")
+    desk = desk_at(database_settings, alpaca, monitor__mode="enforce")
     alpaca.exchange.cash = Decimal(-500)
 
     assert placed(desk) == {}
@@ -203,9 +203,9 @@ def test_wrong_keys_end_the_step_with_the_setting_to_change_and_are_logged_nowhe
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     caplog.set_level(logging.DEBUG)
-    desk = desk_at(database_settings, alpaca, alpaca_secret_key="wrong-secret-wrong-secret")
+    desk = desk_at(database_settings, alpaca, venue__alpaca__secret_key="wrong-secret-wrong-secret")
 
-    with pytest.raises(ConfigError, match="Check ALPACA_API_KEY and ALPACA_SECRET_KEY") as caught:
+    with pytest.raises(ConfigError, match="Check VENUE__ALPACA__API_KEY and VENUE__ALPACA__SECRET_KEY") as caught:
         daily_trade.place(SESSION, resources=desk)
 
     shown = f"{caught.value!r} {caught.value.__cause__!r} {caught.value.__context__!r} {caplog.text} {capsys.readouterr()}"
@@ -216,14 +216,14 @@ def test_wrong_keys_end_the_step_with_the_setting_to_change_and_are_logged_nowhe
 
 def cli(settings: Settings, alpaca: AlpacaStandIn, *words: str, **changes: str | None) -> subprocess.CompletedProcess[str]:
     """A verb as a process of its own, everything logged."""
-    assert settings.database_url is not None
+    assert settings.database.url is not None
     environment = {
-        "BROKER": "alpaca",
-        "ALPACA_API_KEY": KEY,
-        "ALPACA_SECRET_KEY": SECRET,
-        "ALPACA_URL": alpaca.url,
-        "DATABASE_URL": settings.database_url.get_secret_value(),
-        "DATABASE_NAME": settings.database_name,
+        "VENUE__KIND": "alpaca",
+        "VENUE__ALPACA__API_KEY": KEY,
+        "VENUE__ALPACA__SECRET_KEY": SECRET,
+        "VENUE__ALPACA__URL": alpaca.url,
+        "DATABASE__URL": settings.database.url.get_secret_value(),
+        "DATABASE__NAME": settings.database.name,
         "DATA_DIR": str(settings.data_dir),
         "LOG_LEVEL": "DEBUG",
         "COLUMNS": "300",
@@ -237,10 +237,10 @@ def cli(settings: Settings, alpaca: AlpacaStandIn, *words: str, **changes: str |
 @pytest.mark.parametrize(
     ("changes", "says"),
     [
-        ({"ALPACA_SECRET_KEY": "wrong-secret-wrong-secret"}, "Alpaca does not accept the keys"),
-        ({"ALPACA_SECRET_KEY": None}, "BROKER=alpaca needs ALPACA_API_KEY and ALPACA_SECRET_KEY"),
-        ({"BROKER": "paper", "BROKER_LIVE": "1"}, "BROKER_LIVE=1 asks for real money, and BROKER=paper has none"),
-        ({"BROKER_LIVE": "1"}, "Unset ALPACA_URL"),
+        ({"VENUE__ALPACA__SECRET_KEY": "wrong-secret-wrong-secret"}, "Alpaca does not accept the keys"),
+        ({"VENUE__ALPACA__SECRET_KEY": None}, "VENUE__KIND=alpaca needs VENUE__ALPACA__API_KEY and VENUE__ALPACA__SECRET_KEY"),
+        ({"VENUE__KIND": "paper", "VENUE__LIVE": "1"}, "VENUE__LIVE=1 asks for real money, and VENUE__KIND=paper has none"),
+        ({"VENUE__LIVE": "1"}, "Unset VENUE__ALPACA__URL"),
     ],
     ids=["wrong", "missing", "live without a broker", "live at another address"],
 )

@@ -29,12 +29,12 @@ def environment(module_settings: Settings) -> Iterator[Settings]:
     """The process's environment names the module's databases."""
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(module_settings.data_dir)
-        for name in ("data_dir", "database_name", "feast_database_name", "mlflow_database_name", "airflow_database_name"):
-            patch.setenv(name.upper(), str(getattr(module_settings, name)))
-        patch.setenv("DATABASE_URL", module_settings.database_url.get_secret_value())  # type: ignore[union-attr]
+        for name in ("data_dir", "database__name", "database__feast_name", "database__mlflow_name", "database__airflow_name"):
+            patch.setenv(name.upper(), str(module_settings.value_of(name)))
+        patch.setenv("DATABASE__URL", module_settings.database.url.get_secret_value())  # type: ignore[union-attr]
         patch.setenv("PROVIDER", "sample")
-        patch.setenv("HISTORY_START", "2010-01-04")
-        patch.setenv("API_URL", "http://127.0.0.1:9")
+        patch.setenv("INGESTION__HISTORY_START", "2010-01-04")
+        patch.setenv("API__URL", "http://127.0.0.1:9")
         patch.setenv("COLUMNS", "200")
         get_settings.cache_clear()
         live.cache_clear()

@@ -20,7 +20,7 @@ pytestmark = pytest.mark.integration
 def desk(database_settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Resources:
     """Three versions: a champion, a challenger, and one that its gates refused."""
     resources = Resources(database_settings)
-    client, name = resources.registry.aliases._client, database_settings.model_name
+    client, name = resources.registry.aliases._client, database_settings.training.model_name
     client.create_registered_model(name)
     for objections in ([], [], ["no better than chance"]):
         resources.registry.aliases.admit(str(client.create_model_version(name, "file:///nowhere").version), objections)
@@ -55,7 +55,7 @@ def test_models_are_listed_shown_promoted_and_taken_back(desk: Resources) -> Non
 
 
 def test_the_next_day_model_is_moved_by_its_name(desk: Resources) -> None:
-    name = desk.settings.next_day_model_name
+    name = desk.settings.next_day.model_name
     aliases = desk.next_day_registry.aliases
     aliases._client.create_registered_model(name)
     for _ in range(2):
@@ -69,7 +69,7 @@ def test_the_next_day_model_is_moved_by_its_name(desk: Resources) -> None:
     assert "Sharpe" not in shown, "it trades nothing"
     assert run("rollback", "--model", name, "--reason", "older was better", "--author", "me").exit_code == 0
     assert aliases.champion() == "1"
-    assert desk.promotions.history(desk.settings.model_name) == []
+    assert desk.promotions.history(desk.settings.training.model_name) == []
     judged = run("judge", "--model", name, "--session", "2020-03-04").output
     assert "no challenger waits" in judged
 

@@ -27,9 +27,9 @@ def environment(module_settings: Settings) -> Iterator[None]:
     """The process's environment names the module's databases."""
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(module_settings.data_dir)
-        for name in ("data_dir", "database_name", "feast_database_name", "mlflow_database_name", "airflow_database_name"):
-            patch.setenv(name.upper(), str(getattr(module_settings, name)))
-        patch.setenv("DATABASE_URL", module_settings.database_url.get_secret_value())  # type: ignore[union-attr]
+        for name in ("data_dir", "database__name", "database__feast_name", "database__mlflow_name", "database__airflow_name"):
+            patch.setenv(name.upper(), str(module_settings.value_of(name)))
+        patch.setenv("DATABASE__URL", module_settings.database.url.get_secret_value())  # type: ignore[union-attr]
         patch.setenv("PROVIDER", "sample")
         patch.setenv("UNIVERSE", "AAPL,MSFT,SPY")
         patch.setenv("COLUMNS", "240")
@@ -132,7 +132,7 @@ def test_earnings_dates_come_from_a_file_and_bad_lines_are_named(tmp_path: Path,
     with pytest.raises(BatchRejected, match="line 3: AAPL: expected a date YYYY-MM-DD, found 'soon'"):
         call("earnings", "--file", str(path))
 
-    monkeypatch.setenv("MAX_BAD_FRACTION", "0.5")
+    monkeypatch.setenv("INGESTION__MAX_BAD_FRACTION", "0.5")
     get_settings.cache_clear()
     live.cache_clear()
     output = call("earnings", "--file", str(path))

@@ -47,8 +47,8 @@ def settings(module_settings: Settings) -> Settings:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    return module_settings.model_copy(
-        update={"history_start": "2008-01-02", "api_url": f"http://127.0.0.1:{port}", "max_feature_age_sessions": 1000}
+    return module_settings.with_changes(
+        ingestion__history_start="2008-01-02", api__url=f"http://127.0.0.1:{port}", api__max_feature_age_sessions=1000
     )  # a replay asks about the past
 
 
@@ -72,7 +72,7 @@ def desk(settings: Settings, loads: dict[str, Any]) -> Resources:
 @pytest.fixture(scope="module")
 def api(desk: Resources) -> Iterator[str]:
     """The prediction API on a real socket, with a filter that lets about half of the candidates pass."""
-    url = desk.settings.api_url
+    url = desk.settings.api.url
     app = create_app(desk)
     app.state.desk.entry_models.serve("champion", replace(desk.registry.champion(), payoffs={"bollinger": Payoff(0.02, -0.01)}))
     server = uvicorn.Server(uvicorn.Config(app, port=int(url.rsplit(":", 1)[1]), log_level="error"))

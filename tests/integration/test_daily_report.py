@@ -35,8 +35,13 @@ def inbox() -> Iterator[tuple[Inbox, int]]:
 @pytest.fixture
 def desk(database_settings: Settings, inbox: tuple[Inbox, int]) -> Resources:
     """A desk that entered AAA at the open of the day, and was refused BBB."""
-    mail = {"smtp_host": "127.0.0.1", "smtp_port": inbox[1], "alert_to": ("ops@desk.test",), "universe": ("AAA", "BBB")}
-    made = Resources(database_settings.model_copy(update=mail), clock=lambda: dt.datetime(2019, 1, 2, tzinfo=dt.UTC))
+    mail = {
+        "mail__host": "127.0.0.1",
+        "mail__port": inbox[1],
+        "mail__recipients": ("ops@desk.test",),
+        "universe": ("AAA", "BBB"),
+    }
+    made = Resources(database_settings.with_changes(**mail), clock=lambda: dt.datetime(2019, 1, 2, tzinfo=dt.UTC))
     for name in ("AAA", "BBB", VIX):
         made.bars.write(walk(name, START, DAY), source="test", ingested_at=made.clock(), backfilled=True)
     order = entry_order(
@@ -74,7 +79,7 @@ def test_the_evening_is_mailed_as_text_and_html(desk: Resources, inbox: tuple[In
 
 
 def test_without_a_server_the_same_text_is_in_the_log(desk: Resources) -> None:
-    silent = Resources(desk.settings.model_copy(update={"smtp_host": None}), clock=desk.clock)
+    silent = Resources(desk.settings.with_changes(mail__host=None), clock=desk.clock)
 
     assert daily_report.send(DAY.isoformat(), resources=silent).sent is False
     evening = daily_report.evening_of(silent, DAY.isoformat())

@@ -35,7 +35,7 @@ LATE = dt.datetime(2018, 12, 27, 22, tzinfo=dt.UTC)
 
 def held(settings: Settings, *, stored: bool = True, **changes: Any) -> Resources:
     """A paper desk that holds ten GON, whose last bar is of GONE (unless nothing of it is stored), and may buy AAA."""
-    desk = Resources(settings.model_copy(update={"universe": ("AAA",), **changes}), clock=lambda: LATE)
+    desk = Resources(settings.with_changes(universe=("AAA",), **changes), clock=lambda: LATE)
     desk.alerts = Mailbox()  # type: ignore[assignment]
     for symbol, end in (("AAA", DAY), (VIX, DAY), *((("GON", GONE),) if stored else ())):
         desk.bars.write(walk(symbol, START, end), source="test", ingested_at=LATE, backfilled=True)
@@ -70,7 +70,9 @@ def candidate(desk: Resources, symbol: str) -> None:
     desk.ledger.save_predictions(DAY, [answer | {"signal": "enter", "feature_timestamp": close_of(DAY)}])
 
 
-@pytest.mark.parametrize("changes", [{}, {"paper_leverage": 1.0}, {"risk_max_symbol_pct": 50.0, "risk_max_net_pct": 100.0}])
+@pytest.mark.parametrize(
+    "changes", [{}, {"venue__paper__leverage": 1.0}, {"risk__max_symbol_pct": 50.0, "risk__max_net_pct": 100.0}]
+)
 def test_the_evening_goes_on_with_the_rest(database_settings: Settings, changes: dict[str, float]) -> None:
     desk, session = held(database_settings, **changes), DAY.isoformat()
 
@@ -126,7 +128,7 @@ def test_the_risk_worker_sees_the_portfolio_and_alerts(database_settings: Settin
 
 
 def test_a_value_at_risk_that_has_a_limit_and_cannot_be_measured_is_an_alert(database_settings: Settings) -> None:
-    heartbeat, _ = check_portfolio(resources=held(database_settings, var_limit_pct=1.0))
+    heartbeat, _ = check_portfolio(resources=held(database_settings, monitor__var_limit_pct=1.0))
 
     assert heartbeat.level == "alert"
     assert heartbeat.breaches["value_at_risk"] == {"limit": 1.0, "found": None, "unit": "%"}
@@ -143,7 +145,7 @@ def test_a_symbol_that_never_had_a_bar_is_an_error_with_its_name(database_settin
 
 def test_at_alpaca_it_is_named_too_and_halts_the_desk_once_it_is_gone(database_settings: Settings) -> None:
     with AlpacaStandIn() as alpaca:
-        desk = desk_at(database_settings, alpaca, symbols=("AAA",), broker_initial_cash_usd=100_000.0)
+        desk = desk_at(database_settings, alpaca, symbols=("AAA",), venue__initial_cash_usd=100_000.0)
         desk.bars.write(walk("GON", START, GONE), source="test", ingested_at=LATE, backfilled=True)
         alpaca.exchange.list_asset("GON", f"{walk('GON', START, GONE)['close'].iloc[-1]:.2f}")
         alpaca.exchange.is_open = True

@@ -36,7 +36,7 @@ from pathlib import Path
 import sqlalchemy as sa
 from core.settings import Settings
 from storage.engine import open_engine
-engine = open_engine(Settings(_env_file=None, data_dir=Path(sys.argv[1]), database_url=None))
+engine = open_engine(Settings.of(data_dir=Path(sys.argv[1]), database__url=None))
 with engine.begin() as connection:
     connection.execute(sa.text("INSERT INTO market.validation_runs (session, passed, results) VALUES (now(), true, '{}')"))
     count = connection.execute(sa.text("SELECT count(*) FROM market.validation_runs")).scalar()
@@ -48,7 +48,7 @@ if len(sys.argv) > 2:
 
 def start(folder: Path, *extra: str) -> subprocess.Popen[str]:
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    environment.pop("DATABASE_URL", None)
+    environment.pop("DATABASE__URL", None)
     return subprocess.Popen(
         [sys.executable, "-c", OPEN_AND_PRINT, str(folder), *extra],
         env=environment,
@@ -163,7 +163,7 @@ def test_root_in_a_private_folder_opens_no_parent_folder(tmp_path: Path) -> None
 
 
 def test_no_server_says_where_and_what_to_do_and_hides_the_password(tmp_path: Path) -> None:
-    settings = Settings(_env_file=None, data_dir=tmp_path, database_url="postgresql://me:hush@127.0.0.1:9/desk")
+    settings = Settings.of(data_dir=tmp_path, database__url="postgresql://me:hush@127.0.0.1:9/desk")
 
     with pytest.raises(RetryLater, match=r"127\.0\.0\.1:9") as raised:
         open_engine(settings)
@@ -173,14 +173,14 @@ def test_no_server_says_where_and_what_to_do_and_hides_the_password(tmp_path: Pa
 
 @pytest.mark.parametrize("url", ["sqlite:///desk.db", "nonsense"])
 def test_a_url_of_another_kind_is_refused(tmp_path: Path, url: str) -> None:
-    with pytest.raises(ConfigError, match="DATABASE_URL"):
-        cluster_url(Settings(_env_file=None, data_dir=tmp_path, database_url=url), "desk")
+    with pytest.raises(ConfigError, match="DATABASE__URL"):
+        cluster_url(Settings.of(data_dir=tmp_path, database__url=url), "desk")
 
 
 def test_the_given_url_names_the_desks_database_and_the_others_are_neighbours(database_settings: Settings) -> None:
-    own = sa.make_url(cluster_url(database_settings, database_settings.database_name))
-    neighbour = sa.make_url(cluster_url(database_settings, database_settings.feast_database_name))
+    own = sa.make_url(cluster_url(database_settings, database_settings.database.name))
+    neighbour = sa.make_url(cluster_url(database_settings, database_settings.database.feast_name))
 
-    assert own.database == database_settings.database_name
-    assert neighbour.database == database_settings.feast_database_name
+    assert own.database == database_settings.database.name
+    assert neighbour.database == database_settings.database.feast_name
     assert own.query == neighbour.query

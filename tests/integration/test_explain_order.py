@@ -47,8 +47,8 @@ NOW = dt.datetime(2019, 1, 1, 12, tzinfo=dt.UTC)
 @pytest.fixture(scope="module")
 def desk(module_settings: Settings) -> Resources:
     """Bars, features and a champion of two strategies; then five weeks of scheduled steps, with the champion's own answers."""
-    update = {"history_start": "2012-01-03", "strategies": ("bollinger", "zscore"), "max_positions": 4}
-    desk = Resources(module_settings.model_copy(update=update), clock=lambda: NOW)
+    update = {"ingestion__history_start": "2012-01-03", "strategies": ("bollinger", "zscore"), "risk__max_positions": 4}
+    desk = Resources(module_settings.with_changes(**update), clock=lambda: NOW)
     ingest.fetch_vix(END, full_history=True, resources=desk)
     ingest.fetch_symbols(END, desk.universe(), full_history=True, resources=desk)
     build_features.write_features(END, resources=desk)

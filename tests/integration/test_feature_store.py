@@ -189,11 +189,11 @@ def test_reading_goes_on_after_the_database_dropped_its_connections(store: Feast
     store.write_offline(rows("AAA", [FRIDAY], 0.5))
     store.materialise(FRIDAY)
     store.online(["AAA"])
-    admin = sa.create_engine(str(database_settings.database_url.get_secret_value()), poolclass=sa.NullPool)  # type: ignore[union-attr]
+    admin = sa.create_engine(str(database_settings.database.url.get_secret_value()), poolclass=sa.NullPool)  # type: ignore[union-attr]
     with admin.connect() as connection:
         connection.execute(
             sa.text("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = :name"),
-            {"name": database_settings.feast_database_name},
+            {"name": database_settings.database.feast_name},
         )
 
     assert store.online(["AAA"])["rsi_14"].tolist() == [0.5]
@@ -243,8 +243,8 @@ def test_two_that_apply_at_once_do_not_disturb_each_other(database_settings: Set
 def test_the_feast_command_line_gets_the_same_two_databases(database_settings: Settings) -> None:
     variables = feast_environment(database_settings)
 
-    assert variables["FEAST_OFFLINE_DATABASE"] == database_settings.database_name
-    assert variables["FEAST_ONLINE_DATABASE"] == database_settings.feast_database_name
+    assert variables["FEAST_OFFLINE_DATABASE"] == database_settings.database.name
+    assert variables["FEAST_ONLINE_DATABASE"] == database_settings.database.feast_name
     assert variables["FEAST_HOST"].startswith("/"), "the folder of a socket"
 
 

@@ -66,7 +66,7 @@ class Desk:
 
 @pytest.fixture
 def desk(database_settings: Settings) -> Desk:
-    settings = database_settings.model_copy(update={"provider": "yfinance", "history_start": START.isoformat()})
+    settings = database_settings.with_changes(provider="yfinance", ingestion__history_start=START.isoformat())
     feed = Feed(pd.concat([walk(name, START, MONDAY) for name in ("AAA", "BBB", VIX)], ignore_index=True))
     mail = Mailbox()
     made = Desk(Resources(settings), feed, mail, close_of(FRIDAY) + dt.timedelta(hours=1))

@@ -118,7 +118,7 @@ def test_a_turn_without_a_reason_is_refused(desk: Resources, turn: Callable[...,
 def test_an_exit_of_a_halted_desk_goes_unless_set_otherwise(
     database_settings: Settings, blocks: bool, reached: OrderState
 ) -> None:
-    desk = Resources(database_settings.model_copy(update={"halt_blocks_exits": blocks}))
+    desk = Resources(database_settings.with_changes(pre_send__halt_blocks_exits=blocks))
     bought = entry()
     desk.ledger.record_intents([bought])
     kill_switch.halt("drill", "ada", resources=desk)
@@ -154,11 +154,11 @@ def closing(bought: OrderIntent) -> OrderIntent:
 
 
 def cli(settings: Settings, *words: str) -> str:
-    assert settings.database_url is not None
+    assert settings.database.url is not None
     environment = {
         "PATH": "",
-        "DATABASE_URL": settings.database_url.get_secret_value(),
-        "DATABASE_NAME": settings.database_name,
+        "DATABASE__URL": settings.database.url.get_secret_value(),
+        "DATABASE__NAME": settings.database.name,
         "DATA_DIR": str(settings.data_dir),
     }
     done = subprocess.run(

@@ -16,7 +16,6 @@ from pydantic import SecretStr
 
 from core.failpoints import VARIABLE
 from core.models import OrderState
-from core.settings import Settings
 from pipeline.execution.position_watch import check_positions
 from pipeline.resources import Resources
 from storage.engine import open_engine
@@ -37,6 +36,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from core.models import OrderIntent
+    from core.settings import Settings
     from tests.standins.alpaca_exchange import Exchange
     from trading.brokers.base import Broker
 
@@ -66,8 +66,8 @@ def attempt(settings: Settings, broker: Callable[[], Broker], intents: list[Orde
     """Place and collect in a process of its own; False when it was killed."""
 
     def work() -> None:
-        assert settings.database_url is not None
-        ledger, at = Ledger(sa.create_engine(settings.database_url.get_secret_value())), broker()
+        assert settings.database.url is not None
+        ledger, at = Ledger(sa.create_engine(settings.database.url.get_secret_value())), broker()
         place(ledger, at, intents, patience=QUICK)
         collect(ledger, at, intents[0].portfolio, LONG_AGO)
 
@@ -138,9 +138,19 @@ def test_wherever_a_watch_over_stops_is_killed_its_exit_is_sent_once(database_se
             exchange = alpaca.exchange
             exchange.list_asset("AAPL", "100")
             exchange.clock_ahead = dt.datetime(2026, 11, 23, 17, tzinfo=dt.UTC) - dt.datetime.now(dt.UTC)
-            values = {"portfolio": f"watched-{number}", "provider": "yfinance", "broker": "alpaca", "alpaca_brackets": False}
-            keys = {"alpaca_api_key": KEY, "alpaca_secret_key": SECRET, "alpaca_url": alpaca.url, "alpaca_data_url": alpaca.url}
-            settings = Settings(_env_file=None, **database_settings.model_dump() | values | keys)
+            values = {
+                "portfolio": f"watched-{number}",
+                "provider": "yfinance",
+                "venue__kind": "alpaca",
+                "venue__alpaca__brackets": False,
+            }
+            keys = {
+                "venue__alpaca__api_key": KEY,
+                "venue__alpaca__secret_key": SECRET,
+                "venue__alpaca__url": alpaca.url,
+                "venue__alpaca__data_url": alpaca.url,
+            }
+            settings = database_settings.with_changes(**values | keys)
             desk = Resources(settings, clock=exchange.now)
             desk.__dict__["engine"] = engine
             order = replace(

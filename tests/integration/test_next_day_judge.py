@@ -62,7 +62,7 @@ class Features:
 
 @pytest.fixture(scope="module")
 def client(module_settings: Settings) -> Aliases:
-    registry = Registry(cluster_url(module_settings, module_settings.mlflow_database_name), module_settings.data_dir, "m")
+    registry = Registry(cluster_url(module_settings, module_settings.database.mlflow_name), module_settings.data_dir, "m")
     return registry.aliases
 
 
@@ -70,9 +70,7 @@ def client(module_settings: Settings) -> Aliases:
 def desk(module_settings: Settings, client: Aliases, request: pytest.FixtureRequest) -> Iterator[Resources]:
     """Bars, a champion that sees a tenth of the future and two challengers: of half of it, and of nothing."""
     name = request.node.name
-    settings = module_settings.model_copy(
-        update={"next_day_model_name": name, "universe": SYMBOLS, "next_day_judge_sessions": 40}
-    )
+    settings = module_settings.with_changes(next_day__model_name=name, universe=SYMBOLS, next_day__judge_sessions=40)
     desk = Resources(settings, clock=lambda: NOW)
     bars = BARS.coerce(pd.concat([walk(symbol, FIRST, LAST) for symbol in SYMBOLS]))
     if "AAA" not in desk.bars.symbols():
@@ -106,7 +104,7 @@ def decisions(outcome: NextDayJudged) -> list[tuple[str, str]]:
 def test_it_goes_on_until_the_agreed_sessions_are_known_then_the_better_one_is_promoted_and_can_be_taken_back(
     desk: Resources,
 ) -> None:
-    name, aliases = desk.settings.next_day_model_name, desk.next_day_registry.aliases
+    name, aliases = desk.settings.next_day.model_name, desk.next_day_registry.aliases
     early = judge_next_day(FRESH[39].isoformat(), resources=desk)  # the return of this session is not known yet
     assert decisions(early) == [("2", "extend"), ("3", "extend")]
     assert early.decisions[0].reason == "It is decided after 40 fresh sessions; 39 are known."
@@ -140,8 +138,8 @@ def test_it_goes_on_until_the_agreed_sessions_are_known_then_the_better_one_is_p
 
 
 def test_a_promotion_that_a_person_must_agree_to_is_mailed_once_and_waits(desk: Resources) -> None:
-    desk.settings = desk.settings.model_copy(update={"ab_approval": True})
-    name, aliases = desk.settings.next_day_model_name, desk.next_day_registry.aliases
+    desk.settings = desk.settings.with_changes(ab_test__approval=True)
+    name, aliases = desk.settings.next_day.model_name, desk.next_day_registry.aliases
 
     first = judge_next_day(FRESH[45].isoformat(), resources=desk)
     again = judge_next_day(FRESH[46].isoformat(), resources=desk)
@@ -159,7 +157,7 @@ def test_a_promotion_that_a_person_must_agree_to_is_mailed_once_and_waits(desk: 
 def test_what_was_decided_before_a_step_was_killed_is_carried_out_by_the_next(
     desk: Resources, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    name = desk.settings.next_day_model_name
+    name = desk.settings.next_day.model_name
     with monkeypatch.context() as patch:
         patch.setattr(promotion, "promote", lambda *_, **__: (_ for _ in ()).throw(ConnectionError("MLflow is gone")))
         with pytest.raises(ConnectionError):
@@ -174,7 +172,7 @@ def test_what_was_decided_before_a_step_was_killed_is_carried_out_by_the_next(
 
 
 def test_a_late_judgement_looks_at_the_same_sessions(desk: Resources) -> None:
-    desk.settings = desk.settings.model_copy(update={"ab_approval": True})
+    desk.settings = desk.settings.with_changes(ab_test__approval=True)
     late = judge_next_day(FRESH[-1].isoformat(), resources=desk)
 
     stored = desk.experiments.decisions(str(late.decisions[0].experiment))[0]

@@ -64,14 +64,14 @@ def trading(database_settings: Settings) -> Iterator[Resources]:
 @contextlib.contextmanager
 def opened(settings: Settings) -> Iterator[Resources]:
     """Load the dump and open it, beside a prediction API that accepts every candidate of the next session."""
-    assert settings.database_url is not None
-    url = sa.make_url(settings.database_url.get_secret_value()).set(drivername="postgresql")
+    assert settings.database.url is not None
+    url = sa.make_url(settings.database.url.get_secret_value()).set(drivername="postgresql")
     target = url.render_as_string(hide_password=False)
     command = [PROGRAMS / "psql", "-q", "-X", "-v", "ON_ERROR_STOP=1", "-o", "/dev/null", target]
     subprocess.run(command, input=gzip.decompress(DUMP.read_bytes()), check=True)
     with PredictionStandIn(NEXT.isoformat()) as api:
-        changes = {"api_url": api.url, "history_start": LOADED, "validation_max_age_days": 3650}
-        found = Resources(settings.model_copy(update=changes), clock=lambda: NOW)
+        changes = {"api__url": api.url, "ingestion__history_start": LOADED, "validation__max_age_days": 3650}
+        found = Resources(settings.with_changes(**changes), clock=lambda: NOW)
         yield found
         found.engine.dispose()
 
@@ -163,7 +163,7 @@ def test_research_and_decisions_about_models_are_read_as_they_were(desk: Resourc
     assert [member["strategy"] for member in portfolio.members] == ["bollinger"]
     assert validation is not None
     assert validation.status == "PASS"
-    assert objection(desk.portfolios, DAY, desk.settings.validation_max_age_days) is None
+    assert objection(desk.portfolios, DAY, desk.settings.validation.max_age_days) is None
     assert halt is not None
     assert (halt.halted, halt.reason) == (False, "the drill is over")
     assert (experiment.challengers, experiment.decided) == (("2",), True)

@@ -35,7 +35,7 @@ SMALL: dict[str, Any] = {"trials": 6, "train_sessions": 250, "test_sessions": 12
 
 
 def desk_of(settings: Settings, bars: pd.DataFrame) -> Resources:
-    made = Resources(settings.model_copy(update={"universe": ("AAA", "BBB")}), clock=lambda: NOW)
+    made = Resources(settings.with_changes(universe=("AAA", "BBB")), clock=lambda: NOW)
     made.bars.write(bars, source="test", ingested_at=NOW, backfilled=True)
     return made
 
@@ -206,11 +206,11 @@ def test_what_cannot_be_run_is_said_before_anything_is(desk: Resources) -> None:
 @pytest.fixture
 def environment(desk: Resources, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     settings = desk.settings
-    for name in ("data_dir", "database_name", "feast_database_name", "mlflow_database_name", "airflow_database_name"):
-        monkeypatch.setenv(name.upper(), str(getattr(settings, name)))
-    monkeypatch.setenv("DATABASE_URL", settings.database_url.get_secret_value())  # type: ignore[union-attr]
+    for name in ("data_dir", "database__name", "database__feast_name", "database__mlflow_name", "database__airflow_name"):
+        monkeypatch.setenv(name.upper(), str(settings.value_of(name)))
+    monkeypatch.setenv("DATABASE__URL", settings.database.url.get_secret_value())  # type: ignore[union-attr]
     monkeypatch.setenv("UNIVERSE", "AAA,BBB")
-    monkeypatch.setenv("OPTIMISE_MIN_PROFIT_PER_TRADE_PCT", "70")
+    monkeypatch.setenv("OPTIMISE__MIN_PROFIT_PER_TRADE_PCT", "70")
     monkeypatch.setenv("COLUMNS", "220")
     get_settings.cache_clear()
     live.cache_clear()

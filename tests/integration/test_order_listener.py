@@ -43,13 +43,13 @@ def alpaca() -> Iterator[AlpacaStandIn]:
 @pytest.fixture
 def desk(database_settings: Settings, alpaca: AlpacaStandIn, monkeypatch: pytest.MonkeyPatch) -> Iterator[Resources]:
     values = {
-        "broker": "alpaca",
-        "alpaca_api_key": KEY,
-        "alpaca_secret_key": SECRET,
-        "alpaca_url": alpaca.url,
-        "alpaca_stream_url": alpaca.stream_url,
+        "venue__kind": "alpaca",
+        "venue__alpaca__api_key": KEY,
+        "venue__alpaca__secret_key": SECRET,
+        "venue__alpaca__url": alpaca.url,
+        "venue__alpaca__stream_url": alpaca.stream_url,
     }
-    resources = Resources(database_settings.__class__(_env_file=None, **database_settings.model_dump() | values))
+    resources = Resources(database_settings.with_changes(**values))
     monkeypatch.setattr(resources, "last_close", lambda _symbol: 100.0)
     yield resources
     resources.engine.dispose()
@@ -58,16 +58,16 @@ def desk(database_settings: Settings, alpaca: AlpacaStandIn, monkeypatch: pytest
 @contextmanager
 def started(desk: Resources, alpaca: AlpacaStandIn, *options: str) -> Iterator[subprocess.Popen[str]]:
     """The verb in a process of its own; killed at the end if it is still there."""
-    assert desk.settings.database_url is not None
+    assert desk.settings.database.url is not None
     settings = desk.settings
     environment = {
-        "BROKER": "alpaca",
-        "ALPACA_API_KEY": KEY,
-        "ALPACA_SECRET_KEY": SECRET,
-        "ALPACA_URL": alpaca.url,
-        "ALPACA_STREAM_URL": alpaca.stream_url,
-        "DATABASE_URL": settings.database_url.get_secret_value(),
-        "DATABASE_NAME": settings.database_name,
+        "VENUE__KIND": "alpaca",
+        "VENUE__ALPACA__API_KEY": KEY,
+        "VENUE__ALPACA__SECRET_KEY": SECRET,
+        "VENUE__ALPACA__URL": alpaca.url,
+        "VENUE__ALPACA__STREAM_URL": alpaca.stream_url,
+        "DATABASE__URL": settings.database.url.get_secret_value(),
+        "DATABASE__NAME": settings.database.name,
         "DATA_DIR": str(settings.data_dir),
         "LOG_LEVEL": "DEBUG",
     }
@@ -184,7 +184,7 @@ def test_one_that_waits_for_a_person_ends_when_told_to(desk: Resources, alpaca: 
 
 def test_without_a_stream_it_fails_or_waits_where_a_supervisor_starts_it_always(database_settings: Settings) -> None:
     paper, stop = Resources(database_settings), threading.Event()
-    with pytest.raises(ConfigError, match="set BROKER=alpaca"):
+    with pytest.raises(ConfigError, match="set VENUE__KIND=alpaca"):
         listen(stop=stop, resources=paper)
 
     waiting = threading.Thread(target=lambda: listen(when_needed=True, stop=stop, resources=paper), daemon=True)

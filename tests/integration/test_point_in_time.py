@@ -202,12 +202,12 @@ def test_a_server_in_another_time_zone_gives_the_same_instants(store: FeastStore
     seen = store.training_frame(entities)
     engine = open_engine(module_settings)
     with engine.begin() as connection:
-        connection.execute(sa.text(f"ALTER DATABASE {module_settings.database_name} SET timezone = 'Asia/Kolkata'"))
+        connection.execute(sa.text(f"ALTER DATABASE {module_settings.database.name} SET timezone = 'Asia/Kolkata'"))
 
     elsewhere = store.training_frame(entities)
 
     with engine.begin() as connection:
-        connection.execute(sa.text(f"ALTER DATABASE {module_settings.database_name} RESET timezone"))
+        connection.execute(sa.text(f"ALTER DATABASE {module_settings.database.name} RESET timezone"))
     engine.dispose()
     assert seen["rsi_14"].notna().any()
     pd.testing.assert_frame_equal(elsewhere, seen)

@@ -52,7 +52,7 @@ def swinging(symbol: str, seed: int) -> pd.DataFrame:
 
 @pytest.fixture
 def desk(database_settings: Settings) -> Resources:
-    made = Resources(database_settings.model_copy(update={"universe": SYMBOLS}), clock=lambda: NOW)
+    made = Resources(database_settings.with_changes(universe=SYMBOLS), clock=lambda: NOW)
     bars = [*(swinging(name, seed) for seed, name in enumerate(SYMBOLS)), walk(VIX, START, END)]
     made.bars.write(
         pd.concat(bars, ignore_index=True).sort_values(["symbol", "session"], ignore_index=True),
@@ -261,7 +261,7 @@ DAY = dt.date(2018, 12, 20)
 
 
 def objection(desk: Resources, day: dt.date) -> str | None:
-    return portfolio.objection(desk.portfolios, day, desk.settings.validation_max_age_days)
+    return portfolio.objection(desk.portfolios, day, desk.settings.validation.max_age_days)
 
 
 @pytest.mark.parametrize(

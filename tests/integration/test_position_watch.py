@@ -59,18 +59,18 @@ class Desk:
     def __init__(self, settings: Settings, alpaca: AlpacaStandIn, **changes: Any) -> None:
         self.alpaca, self.exchange = alpaca, alpaca.exchange
         self.at(NOON)
-        values = settings.model_dump() | {
+        values = {
             "provider": "yfinance",
-            "broker": "alpaca",
-            "alpaca_api_key": KEY,
-            "alpaca_secret_key": SECRET,
-            "alpaca_url": alpaca.url,
-            "alpaca_data_url": alpaca.url,
-            "alpaca_brackets": False,
-            "broker_timeout_seconds": 0.5,
-            "broker_deadline_seconds": 0.1,
+            "venue__kind": "alpaca",
+            "venue__alpaca__api_key": KEY,
+            "venue__alpaca__secret_key": SECRET,
+            "venue__alpaca__url": alpaca.url,
+            "venue__alpaca__data_url": alpaca.url,
+            "venue__alpaca__brackets": False,
+            "venue__timeout_seconds": 0.5,
+            "venue__deadline_seconds": 0.1,
         }
-        self.resources = Resources(settings.__class__(_env_file=None, **values | changes), clock=self.exchange.now)
+        self.resources = Resources(settings.with_changes(**values | changes), clock=self.exchange.now)
         self.mailbox = Mailbox()
         self.resources.alerts = self.mailbox  # type: ignore[assignment]
         for symbol in ("AAPL", "MSFT", "BTC-USD"):
@@ -190,7 +190,7 @@ def test_a_crypto_pair_is_watched_by_its_own_last_trade(make: Any) -> None:
 
 
 def test_children_at_the_venue_are_left_to_it(make: Any) -> None:
-    desk = make(alpaca_brackets=True)
+    desk = make(venue__alpaca__brackets=True)
     desk.hold(3.0)
     desk.trade("96")
     asked = len(desk.alpaca.requests)
@@ -202,7 +202,7 @@ def test_children_at_the_venue_are_left_to_it(make: Any) -> None:
 
 
 def test_a_position_whose_children_are_gone_is_watched(make: Any) -> None:
-    desk = make(alpaca_brackets=True)
+    desk = make(venue__alpaca__brackets=True)
     desk.hold(3.0)
     for child in [order for order in desk.exchange.orders.values() if order.parent is not None]:
         if child.status in {"new", "held"}:
@@ -283,7 +283,7 @@ def test_right_after_the_open_a_missing_price_is_waited_for(make: Any) -> None:
 
 
 def test_a_halt_holds_an_exit_back_only_where_it_is_set_to(make: Any) -> None:
-    desk = make(halt_blocks_exits=True)
+    desk = make(pre_send__halt_blocks_exits=True)
     desk.hold()
     kill_switch.halt("looked odd", "ana", resources=desk.resources)
     desk.trade("94")
@@ -332,7 +332,7 @@ def test_a_refused_exit_is_mailed_once_and_tried_again_under_another_id(make: An
     ids=["silence", "cut, taken", "cut, lost", "502, taken"],
 )
 def test_without_an_answer_the_others_are_sold_and_the_next_look_sells_it_once(make: Any, fault: Fault) -> None:
-    desk = make(broker_deadline_seconds=0.001)
+    desk = make(venue__deadline_seconds=0.001)
     desk.hold()
     desk.hold(4.5, "MSFT")
     desk.trade("94")
@@ -452,7 +452,7 @@ def test_a_run_cleared_on_another_day_is_for_its_own_session(make: Any) -> None:
 
 def test_paper_and_interactive_brokers_have_nothing_to_watch(database_settings: Settings) -> None:
     paper = Resources(database_settings, clock=lambda: NOON)
-    at_ib = Resources(database_settings.model_copy(update={"broker": "ib"}), clock=lambda: NOON)
+    at_ib = Resources(database_settings.with_changes(venue__kind="ib"), clock=lambda: NOON)
 
     for desk, words in ((paper, "fills stops and targets on each session's bar"), (at_ib, "keeps stops and targets")):
         chosen = position_watch.choose_session(None, NOON, resources=desk)

@@ -86,7 +86,7 @@ def test_an_absurd_quote_blocks_under_its_own_name(
 def test_what_was_found_during_the_session_holds_the_evenings_entry_back(
     database_settings: Settings, alpaca: AlpacaStandIn
 ) -> None:
-    desk = desk_at(database_settings, alpaca, NOON, data_guard="on")
+    desk = desk_at(database_settings, alpaca, NOON, guard__mode="on")
     alpaca.tape.quote("BBB", 99.00, 101.00)
     look(desk)
     asked = requests_for_quotes(alpaca)
@@ -101,7 +101,7 @@ def test_what_was_found_during_the_session_holds_the_evenings_entry_back(
 
 
 def test_a_later_look_lifts_the_block(database_settings: Settings, alpaca: AlpacaStandIn) -> None:
-    desk = desk_at(database_settings, alpaca, NOON, data_guard="on")
+    desk = desk_at(database_settings, alpaca, NOON, guard__mode="on")
     alpaca.tape.quote("BBB", 99.00, 101.00)
     look(desk)
     alpaca.tape.quote("BBB", 99.99, 100.01)
@@ -112,7 +112,7 @@ def test_a_later_look_lifts_the_block(database_settings: Settings, alpaca: Alpac
 
 
 def test_a_wide_or_missing_quote_after_the_close_says_nothing(database_settings: Settings, alpaca: AlpacaStandIn) -> None:
-    desk = desk_at(database_settings, alpaca, data_guard="strict", jump_warn_bps=5_000.0)
+    desk = desk_at(database_settings, alpaca, guard__mode="strict", guard__jump_warn_bps=5_000.0)
     alpaca.tape.quote("AAA", 0, 0)
     alpaca.tape.quote("BBB", 50.00, 150.00)
 
@@ -125,7 +125,7 @@ def test_a_wide_or_missing_quote_after_the_close_says_nothing(database_settings:
 
 
 def test_a_crypto_pair_is_judged_when_it_is_decided(database_settings: Settings, alpaca: AlpacaStandIn) -> None:
-    desk = desk_at(database_settings, alpaca, symbols=("AAA", "BTC-USD"), data_guard="on", jump_fail_bps=5_000.0)
+    desk = desk_at(database_settings, alpaca, symbols=("AAA", "BTC-USD"), guard__mode="on", ingestion__jump_fail_bps=5_000.0)
     alpaca.exchange.list_asset("BTC/USD", "100")
     alpaca.tape.quote("BTC/USD", 98.00, 102.00)
 
@@ -136,13 +136,13 @@ def test_a_crypto_pair_is_judged_when_it_is_decided(database_settings: Settings,
 
 
 def test_a_broker_without_quotes_is_said_once_and_nothing_is_judged(database_settings: Settings, alpaca: AlpacaStandIn) -> None:
-    desk = desk_at(database_settings, alpaca, NOON, broker="paper")
+    desk = desk_at(database_settings, alpaca, NOON, venue__kind="paper")
     alpaca.tape.quote("BBB", 50.00, 150.00)
 
     with structlog.testing.capture_logs() as said:
         verdict = data_guard.check_data(YESTERDAY.isoformat(), resources=desk)
 
-    assert verdict.unquoted == "BROKER=paper has no quotes: the spread is not checked"
+    assert verdict.unquoted == "VENUE__KIND=paper has no quotes: the spread is not checked"
     assert [each["reason"] for each in said if each["event"] == "quotes_not_looked_at"] == [verdict.unquoted]
     assert [doubt for doubt in verdict.findings if doubt.rule in {"quote", "spread"}] == []
 

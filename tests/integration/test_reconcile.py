@@ -43,15 +43,15 @@ def alpaca() -> Iterator[AlpacaStandIn]:
 def desk(database_settings: Settings, alpaca: AlpacaStandIn) -> Iterator[Resources]:
     values = {
         "provider": "yfinance",
-        "broker": "alpaca",
-        "alpaca_api_key": KEY,
-        "alpaca_secret_key": SECRET,
-        "alpaca_url": alpaca.url,
-        "broker_timeout_seconds": 0.5,
-        "broker_deadline_seconds": 0.1,
-        "broker_initial_cash_usd": 100_000.0,
+        "venue__kind": "alpaca",
+        "venue__alpaca__api_key": KEY,
+        "venue__alpaca__secret_key": SECRET,
+        "venue__alpaca__url": alpaca.url,
+        "venue__timeout_seconds": 0.5,
+        "venue__deadline_seconds": 0.1,
+        "venue__initial_cash_usd": 100_000.0,
     }
-    resources = Resources(database_settings.__class__(_env_file=None, **database_settings.model_dump() | values))
+    resources = Resources(database_settings.with_changes(**values))
     bars = walk("AAPL", YESTERDAY - dt.timedelta(days=60), YESTERDAY)
     resources.bars.write(bars, source="test", ingested_at=utc_now(), backfilled=True)
     yield resources

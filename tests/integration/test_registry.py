@@ -38,7 +38,7 @@ def result(dataset: pd.DataFrame) -> TrainResult:
 
 @pytest.fixture
 def registry(database_settings: Settings, tmp_path: Path) -> Registry:
-    return Registry(cluster_url(database_settings, database_settings.mlflow_database_name), tmp_path / "art", "entry-filter")
+    return Registry(cluster_url(database_settings, database_settings.database.mlflow_name), tmp_path / "art", "entry-filter")
 
 
 def test_the_registered_filter_predicts_what_the_trained_one_did(

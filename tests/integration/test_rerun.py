@@ -109,8 +109,8 @@ def unchanged(before: Rows, after: Rows) -> None:
 def ready(settings: Settings) -> Iterator[Desk]:
     """The bars are there, and nothing has been traded; 0.2 % under the peak is mailed."""
     with PredictionStandIn() as api:
-        changes = {"universe": SYMBOLS, "api_url": api.url, "drawdown_alert_pct": 0.2}
-        resources = Resources(settings.model_copy(update=changes), clock=lambda: LOADED)
+        changes = {"universe": SYMBOLS, "api__url": api.url, "monitor__drawdown_alert_pct": 0.2}
+        resources = Resources(settings.with_changes(**changes), clock=lambda: LOADED)
         resources.__dict__["strategies"] = (make_strategy("bollinger", {"deviations": 1.0}),)
         resources.__dict__["alerts"] = mailbox = Mailbox()
         walks = [walk(name, START, END, seed=3) for name in SYMBOLS]
@@ -292,10 +292,10 @@ def at_alpaca(settings: Settings, api: PredictionStandIn, alpaca: AlpacaStandIn)
     """A desk at Alpaca on a Monday evening, after a session in which everything fell under its band."""
     start = MONDAY - dt.timedelta(days=120)
     values = {
-        "provider": "yfinance", "broker": "alpaca", "alpaca_api_key": KEY, "alpaca_secret_key": SECRET,
-        "alpaca_url": alpaca.url, "alpaca_brackets": False, "universe": ",".join(SYMBOLS), "api_url": api.url,
+        "provider": "yfinance", "venue__kind": "alpaca", "venue__alpaca__api_key": KEY, "venue__alpaca__secret_key": SECRET,
+        "venue__alpaca__url": alpaca.url, "venue__alpaca__brackets": False, "universe": ",".join(SYMBOLS), "api__url": api.url,
     }  # fmt: skip
-    resources = Resources(settings.__class__(_env_file=None, **settings.model_dump() | values), clock=alpaca.exchange.now)
+    resources = Resources(settings.with_changes(**values), clock=alpaca.exchange.now)
     resources.__dict__["strategies"] = (make_strategy("bollinger", {"deviations": 1.0}),)
     resources.__dict__["alerts"] = mailbox = Mailbox()
     prices = ["open", "high", "low", "close", "adj_close"]

@@ -32,7 +32,7 @@ NOW = dt.datetime(2018, 12, 28, 2, tzinfo=dt.UTC)
 
 def desk_of(settings: Settings, bars: pd.DataFrame | None = None, **changes: Any) -> Resources:
     """A desk with bars of three symbols, each a candidate at DAY, the later in the alphabet the likelier."""
-    desk = Resources(settings.model_copy(update={"universe": SYMBOLS} | changes), clock=lambda: NOW)
+    desk = Resources(settings.with_changes(**{"universe": SYMBOLS} | changes), clock=lambda: NOW)
     known = pd.concat([walk(symbol, START, DAY) for symbol in SYMBOLS]) if bars is None else bars
     desk.bars.write(known.reset_index(drop=True), source="test", ingested_at=NOW - dt.timedelta(hours=1))
     vouch(desk.engine, known, first=DAY)
@@ -86,7 +86,7 @@ def test_with_every_rule_off_nothing_is_touched(database_settings: Settings) -> 
 
 
 def test_the_likeliest_take_the_days_entries_and_the_refusal_has_its_numbers(database_settings: Settings) -> None:
-    desk = desk_of(database_settings, risk_max_entries_a_day=2)
+    desk = desk_of(database_settings, risk__max_entries_a_day=2)
 
     assert set(placed(desk)) == {"BBB", "CCC"}
 
@@ -96,13 +96,13 @@ def test_the_likeliest_take_the_days_entries_and_the_refusal_has_its_numbers(dat
 
 
 def test_a_second_run_refuses_and_cuts_nothing_more(database_settings: Settings) -> None:
-    desk = desk_of(database_settings, risk_max_entries_a_day=2, risk_max_symbol_pct=5.0)
+    desk = desk_of(database_settings, risk__max_entries_a_day=2, risk__max_symbol_pct=5.0)
     first = placed(desk)
     assert placed(desk) == first
 
 
 def test_an_order_over_the_share_of_volume_is_cut_to_it(database_settings: Settings) -> None:
-    desk = desk_of(database_settings, risk_max_volume_pct=0.01)
+    desk = desk_of(database_settings, risk__max_volume_pct=0.01)
 
     quantities = placed(desk)
 
@@ -115,7 +115,7 @@ def test_an_order_over_the_share_of_volume_is_cut_to_it(database_settings: Setti
 
 def test_a_symbol_like_one_held_is_refused(database_settings: Settings) -> None:
     bars = pd.concat([walk("AAA", START, DAY), walk("AAA", START, DAY).assign(symbol="BBB"), walk("CCC", START, DAY)])
-    desk = desk_of(database_settings, bars, risk_max_correlation=0.7)
+    desk = desk_of(database_settings, bars, risk__max_correlation=0.7)
 
     assert set(placed(desk)) == {"BBB", "CCC"}
 
@@ -125,7 +125,7 @@ def test_a_symbol_like_one_held_is_refused(database_settings: Settings) -> None:
 
 
 def test_after_a_loss_the_symbol_rests(database_settings: Settings) -> None:
-    desk = desk_of(database_settings, risk_cool_down_sessions=3)
+    desk = desk_of(database_settings, risk__cool_down_sessions=3)
     bought = entry_order(
         "main", desk.strategies[0].name, "AAA", decision_session=dt.date(2018, 12, 21), session=dt.date(2018, 12, 24),
         signed_quantity=1.0, stop_pct=0.01, target_pct=50.0, max_sessions=None,
@@ -164,7 +164,7 @@ def hold(desk: Resources, quantity: float) -> None:
 
 
 def test_a_drawdown_over_its_limit_sells_everything_and_orders_nothing(database_settings: Settings) -> None:
-    desk = desk_of(database_settings, risk_mode="enforce")
+    desk = desk_of(database_settings, monitor__mode="enforce")
     hold(desk, 40.0)
 
     assert placed(desk) == {}
@@ -207,7 +207,7 @@ def test_data_guard_finds_stale_bars_gaps_and_jumps(database_settings: Settings)
 
 def test_entries_in_a_symbol_in_doubt_are_held_back_until_its_bars_are_right(database_settings: Settings) -> None:
     bars = pd.concat([doubtful(), walk("CCC", START, DAY).tail(1)])
-    desk = desk_of(database_settings, bars, data_guard="on")
+    desk = desk_of(database_settings, bars, guard__mode="on")
 
     assert set(placed(desk)) == {"CCC"}
 

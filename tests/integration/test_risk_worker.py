@@ -47,7 +47,7 @@ class Mailbox:
 
 
 def desk_of(settings: Settings, **changes: Any) -> Resources:
-    desk = Resources(settings.model_copy(update=changes), clock=lambda: NOW)
+    desk = Resources(settings.with_changes(**changes), clock=lambda: NOW)
     desk.alerts = Mailbox()  # type: ignore[assignment]
     return desk
 
@@ -108,7 +108,7 @@ def test_a_desk_that_holds_nothing_is_worth_its_cash(database_settings: Settings
 
 
 def test_value_at_risk_is_that_of_the_bars(database_settings: Settings) -> None:
-    desk = desk_of(database_settings, var_window_sessions=100)
+    desk = desk_of(database_settings, monitor__var_window_sessions=100)
     close = hold(desk)
 
     heartbeat, _ = check_portfolio(resources=desk)
@@ -127,7 +127,7 @@ def test_the_heartbeat_is_a_row(database_settings: Settings) -> None:
 
 
 def test_one_per_cent_down_is_mailed_once_and_nothing_is_done(database_settings: Settings) -> None:
-    desk = desk_of(database_settings, risk_mode="enforce")
+    desk = desk_of(database_settings, monitor__mode="enforce")
     close = hold(desk)
     fall(desk, close - 1_500 / 400)
 
@@ -153,7 +153,7 @@ def test_log_only_does_nothing_about_a_breach_but_say_so(database_settings: Sett
 
 
 def test_enforcing_halts_then_cancels_then_flattens_a_breached_portfolio(database_settings: Settings) -> None:
-    desk = desk_of(database_settings, risk_mode="enforce")
+    desk = desk_of(database_settings, monitor__mode="enforce")
     close = hold(desk)
     waiting = entry("AAA", 5.0, decided=FALLEN, session=AFTER)
     fall(desk, close - 3_000 / 400)
@@ -186,7 +186,7 @@ def test_enforcing_halts_then_cancels_then_flattens_a_breached_portfolio(databas
 
 
 def test_an_exit_of_the_strategy_is_taken_back_and_replaced_by_one_of_another_id(database_settings: Settings) -> None:
-    desk = desk_of(database_settings, risk_mode="enforce")
+    desk = desk_of(database_settings, monitor__mode="enforce")
     fall(desk, hold(desk) - 3_000 / 400)
     from trading.orders import exit_order
 
@@ -203,7 +203,7 @@ def test_an_exit_of_the_strategy_is_taken_back_and_replaced_by_one_of_another_id
 
 
 def test_an_exit_that_failed_is_followed_by_another(database_settings: Settings) -> None:
-    desk = desk_of(database_settings, risk_mode="enforce")
+    desk = desk_of(database_settings, monitor__mode="enforce")
     fall(desk, hold(desk) - 3_000 / 400)
     _, first = sell(desk)
     assert first is not None
@@ -217,7 +217,7 @@ def test_an_exit_that_failed_is_followed_by_another(database_settings: Settings)
 
 
 def test_a_sale_that_has_begun_goes_on_when_prices_recover(database_settings: Settings) -> None:
-    desk = desk_of(database_settings, risk_mode="enforce")
+    desk = desk_of(database_settings, monitor__mode="enforce")
     fall(desk, hold(desk) - 3_000 / 400)
     _, first = sell(desk)
     assert first is not None
@@ -234,7 +234,7 @@ def test_a_sale_that_has_begun_goes_on_when_prices_recover(database_settings: Se
 def test_a_busy_executor_is_waited_for_and_the_desk_is_halted_at_once(database_settings: Settings) -> None:
     from storage.locks import executor_lock
 
-    desk = desk_of(database_settings, risk_mode="enforce")
+    desk = desk_of(database_settings, monitor__mode="enforce")
     fall(desk, hold(desk) - 3_000 / 400)
 
     with executor_lock(desk.engine, "main"):
@@ -248,7 +248,7 @@ def test_a_busy_executor_is_waited_for_and_the_desk_is_halted_at_once(database_s
 
 
 def test_value_at_risk_over_its_limit_is_a_breach(database_settings: Settings) -> None:
-    desk = desk_of(database_settings, var_limit_pct=0.1)
+    desk = desk_of(database_settings, monitor__var_limit_pct=0.1)
     hold(desk)
 
     heartbeat, _ = check_portfolio(resources=desk)
@@ -258,7 +258,7 @@ def test_value_at_risk_over_its_limit_is_a_breach(database_settings: Settings) -
 
 
 def test_the_peak_starts_anew_once_a_person_has_resumed(database_settings: Settings) -> None:
-    desk = desk_of(database_settings, risk_mode="enforce")
+    desk = desk_of(database_settings, monitor__mode="enforce")
     fall(desk, hold(desk) - 3_000 / 400)
     sell(desk)
 
@@ -271,7 +271,7 @@ def test_the_peak_starts_anew_once_a_person_has_resumed(database_settings: Setti
 
 
 def test_one_wrong_price_halts_and_sells_nothing(database_settings: Settings) -> None:
-    desk = desk_of(database_settings, risk_mode="enforce")
+    desk = desk_of(database_settings, monitor__mode="enforce")
     hold(desk)
     load(desk, "AAA", FALLEN, open=1.0, high=1.0, low=1.0, close=1.0, adj_close=1.0)
     _, first = check_portfolio(resources=desk)
@@ -287,7 +287,7 @@ def test_one_wrong_price_halts_and_sells_nothing(database_settings: Settings) ->
 
 
 def test_strategies_on_both_sides_of_a_symbol_are_both_closed(database_settings: Settings) -> None:
-    desk = desk_of(database_settings, risk_mode="enforce")
+    desk = desk_of(database_settings, monitor__mode="enforce")
     load(desk, "AAA", ENTERED)
     short = entry("AAA", -150.0)
     place(desk.ledger, desk.broker, [entry("AAA", 400.0), replace(short, strategy="rsi", client_order_id="short")])
@@ -337,7 +337,7 @@ def test_the_worker_goes_on_after_a_look_that_failed(database_settings: Settings
 
 
 def test_without_a_fresh_heartbeat_nothing_is_opened_where_the_setting_asks_for_one(database_settings: Settings) -> None:
-    desk = desk_of(database_settings, heartbeat_max_age_seconds=120.0)
+    desk = desk_of(database_settings, pre_send__heartbeat_max_age_seconds=120.0)
     first, second = entry("AAA", 1.0), entry("BBB", 1.0)
 
     states = place(desk.ledger, desk.broker, [first], pre_send=risk_checks(resources=desk))

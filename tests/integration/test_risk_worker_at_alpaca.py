@@ -44,15 +44,15 @@ def alpaca() -> Iterator[AlpacaStandIn]:
 def desk(database_settings: Settings, alpaca: AlpacaStandIn) -> Iterator[Resources]:
     values = {
         "provider": "yfinance",
-        "broker": "alpaca",
-        "alpaca_api_key": KEY,
-        "alpaca_secret_key": SECRET,
-        "alpaca_url": alpaca.url,
-        "broker_timeout_seconds": 0.5,
-        "broker_deadline_seconds": 0.1,
-        "risk_mode": "enforce",
+        "venue__kind": "alpaca",
+        "venue__alpaca__api_key": KEY,
+        "venue__alpaca__secret_key": SECRET,
+        "venue__alpaca__url": alpaca.url,
+        "venue__timeout_seconds": 0.5,
+        "venue__deadline_seconds": 0.1,
+        "monitor__mode": "enforce",
     }
-    resources = Resources(database_settings.__class__(_env_file=None, **database_settings.model_dump() | values))
+    resources = Resources(database_settings.with_changes(**values))
     for symbol in ("AAPL", "MSFT"):
         bars = walk(symbol, YESTERDAY - dt.timedelta(days=500), YESTERDAY)
         resources.bars.write(bars, source="test", ingested_at=utc_now(), backfilled=True)

@@ -25,11 +25,11 @@ pytestmark = pytest.mark.integration
 
 
 def environment(settings: Settings) -> dict[str, str]:
-    assert settings.database_url is not None
+    assert settings.database.url is not None
     return {
         **os.environ,
-        "DATABASE_URL": settings.database_url.get_secret_value(),
-        "DATABASE_NAME": settings.database_name,
+        "DATABASE__URL": settings.database.url.get_secret_value(),
+        "DATABASE__NAME": settings.database.name,
         "DATA_DIR": str(settings.data_dir),
     }
 
@@ -54,7 +54,7 @@ def wait_for(what: Callable[[], bool], seconds: float = 60.0) -> None:
 
 
 def test_a_killed_worker_leaves_a_heartbeat_that_grows_old_and_then_nothing_is_opened(database_settings: Settings) -> None:
-    desk = Resources(database_settings.model_copy(update={"heartbeat_max_age_seconds": 2.0}))
+    desk = Resources(database_settings.with_changes(pre_send__heartbeat_max_age_seconds=2.0))
     ask = risk_checks(resources=desk)
     with worker(database_settings) as process:
         wait_for(lambda: desk.heartbeats.last("main") is not None)
@@ -94,7 +94,7 @@ def test_the_status_of_a_worker_is_an_exit_code(database_settings: Settings) -> 
     assert (before.returncode, "no heartbeat of main yet" in before.stdout) == (1, True)
     assert after.returncode == 0, after.stdout
     assert "level ok, mode log" in after.stdout
-    assert "not needed: BROKER=paper has no stream" in after.stdout
+    assert "not needed: VENUE__KIND=paper has no stream" in after.stdout
     assert "Trading is not halted." in after.stdout
 
 

@@ -28,7 +28,7 @@ LAST = "2018-12-31"
 
 @pytest.fixture
 def desk(database_settings: Settings) -> Resources:
-    made = Resources(database_settings.model_copy(update={"universe": ("AAA", "BBB")}), clock=lambda: NOW)
+    made = Resources(database_settings.with_changes(universe=("AAA", "BBB")), clock=lambda: NOW)
     bars = pd.concat([walk(name, START, END) for name in ("AAA", "BBB", VIX)], ignore_index=True)
     made.bars.write(bars, source="test", ingested_at=NOW, backfilled=True)
     return made

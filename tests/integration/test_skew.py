@@ -35,7 +35,7 @@ NOW = dt.datetime(2020, 4, 1, 12, tzinfo=dt.UTC)
 @pytest.fixture(scope="module")
 def desk(module_settings: Settings) -> Resources:
     """Bars, VIX and features of two years, known when they were."""
-    desk = Resources(module_settings.model_copy(update={"universe": SYMBOLS, "drift_sessions": 20}), clock=lambda: NOW)
+    desk = Resources(module_settings.with_changes(universe=SYMBOLS, drift__sessions=20), clock=lambda: NOW)
     bars = pd.concat([walk(symbol, FIRST, LAST) for symbol in (*SYMBOLS, VIX)])
     calm = bars["symbol"] == VIX
     bars.loc[calm, ["open", "high", "low", "close", "adj_close"]] /= 5
@@ -159,13 +159,13 @@ def test_drift_is_stored_for_every_feature_the_score_and_the_win_rate_and_mailed
         (["feature vix"], "2020-02-03", 20, True, "feature vix drifted, and the last training is of 2020-02-03"),
         (["feature vix"], "2020-03-06", 20, False, "15 sessions old, of 2020-03-06; drift starts another from 20 on"),
         ([], "2019-01-02", 20, False, "Nothing has newly drifted"),
-        (["feature vix"], "2019-01-02", None, False, "DRIFT_TRAINING_GAP_SESSIONS is empty"),
+        (["feature vix"], "2019-01-02", None, False, "DRIFT__TRAINING_GAP_SESSIONS is empty"),
     ],
 )
 def test_new_drift_asks_for_a_training_unless_the_last_one_is_young(
     desk: Resources, fresh: list[str], trained: str, gap: int | None, due: bool, why: str
 ) -> None:
-    settings = desk.settings.model_copy(update={"drift_training_gap_sessions": gap})
+    settings = desk.settings.with_changes(drift__training_gap_sessions=gap)
     registry = SimpleNamespace(latest_training=lambda: {"session": trained})
     asked = SimpleNamespace(settings=settings, registry=registry)
 

@@ -45,7 +45,7 @@ failing()
 @pytest.fixture(scope="module")
 def environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """Airflow with a database of its own and one DAG, whose task fails as a rejected batch does."""
-    found = airflow_environment(Settings(_env_file=None, data_dir=tmp_path_factory.mktemp("desk")))
+    found = airflow_environment(Settings.of(data_dir=tmp_path_factory.mktemp("desk")))
     migrate(found)
     folder = tmp_path_factory.mktemp("dags")
     (folder / "failing.py").write_text(FAILING_DAG)
@@ -76,4 +76,4 @@ def test_a_failed_task_mails_dag_task_session_error_and_log(environment: dict[st
 def test_without_a_mail_server_the_task_log_says_that_no_mail_was_sent(environment: dict[str, str]) -> None:
     output = run_dag(environment, SMTP_HOST="", ALERT_TO="")
     assert "failure_mail_not_sent" in output
-    assert "SMTP_HOST and ALERT_TO are not both set" in output
+    assert "MAIL__HOST and MAIL__RECIPIENTS are not both set" in output

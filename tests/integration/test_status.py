@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.integration
 NOON = dt.datetime(2026, 11, 23, 17, tzinfo=dt.UTC)
-ALPACA = {"broker": "alpaca", "alpaca_api_key": "k" * 20, "alpaca_secret_key": "s" * 20}
+ALPACA = {"venue__kind": "alpaca", "venue__alpaca__api_key": "k" * 20, "venue__alpaca__secret_key": "s" * 20}
 
 
 class Desk:
@@ -29,8 +29,8 @@ class Desk:
 
     def __init__(self, settings: Settings, **changes: Any) -> None:
         self.now = NOON
-        values = settings.model_dump() | changes
-        self.resources = Resources(settings.__class__(_env_file=None, **values), clock=lambda: self.now)
+        values = changes
+        self.resources = Resources(settings.with_changes(**values), clock=lambda: self.now)
 
     def after(self, seconds: float, service: str) -> status.ServiceStatus:
         self.now = NOON + dt.timedelta(seconds=seconds)
@@ -55,7 +55,7 @@ def desks(database_settings: Settings) -> Iterator[Any]:
 
 
 def test_the_risk_worker_is_well_for_three_looks_after_its_last(desks: Any) -> None:
-    desk = desks(risk_interval_seconds=60.0)
+    desk = desks(monitor__interval_seconds=60.0)
     assert not desk.after(0, "risk-worker").healthy
     check_portfolio(resources=desk.resources)
 
@@ -68,7 +68,7 @@ def test_the_risk_worker_is_well_for_three_looks_after_its_last(desks: Any) -> N
 
 
 def test_a_worker_too_old_for_the_executor_is_not_well(desks: Any) -> None:
-    desk = desks(heartbeat_max_age_seconds=45.0)
+    desk = desks(pre_send__heartbeat_max_age_seconds=45.0)
     check_portfolio(resources=desk.resources)
 
     assert [desk.after(age, "risk-worker").healthy for age in (45, 46)] == [True, False]
@@ -77,7 +77,7 @@ def test_a_worker_too_old_for_the_executor_is_not_well(desks: Any) -> None:
 def test_no_listener_is_needed_where_the_broker_has_no_stream(desks: Any) -> None:
     seen = desks().after(0, "order-listener")
 
-    assert (seen.healthy, seen.detail) == (True, "not needed: BROKER=paper has no stream")
+    assert (seen.healthy, seen.detail) == (True, "not needed: VENUE__KIND=paper has no stream")
 
 
 def test_the_listener_is_well_while_it_has_spoken_with_the_venue_within_three_polls(desks: Any) -> None:

@@ -54,7 +54,7 @@ def start(database_settings: Settings, table: pd.DataFrame) -> Callable[..., Res
     """Starts a process of the desk: fresh resources on the same database."""
 
     def fresh(**settings: object) -> Resources:
-        resources = Resources(database_settings.model_copy(update=settings), clock=lambda: NOW)
+        resources = Resources(database_settings.with_changes(**settings), clock=lambda: NOW)
         resources.provider = Feed(table)
         return resources
 
@@ -281,7 +281,7 @@ def test_the_earnings_filter_is_up_only_when_the_setting_says_so(start: Callable
     assert (outcome.new, outcome.without, outcome.not_traded) == (1, ["BBB"], [])
     pd.testing.assert_frame_equal(traded(start()), whole)
 
-    filtered = start(earnings_gate=True)
+    filtered = start(filters__earnings=True)
     assert isinstance(filtered.strategies[0], EarningsFilter)
     assert filtered.strategies[0].name == start().strategies[0].name == "bollinger_vix"
     assert isinstance(filtered.strategies[0].strategy, VixFilter)
@@ -292,7 +292,7 @@ def test_the_earnings_filter_is_up_only_when_the_setting_says_so(start: Callable
 
 def test_an_earnings_filter_without_dates_is_said(start: Callable[..., Resources]) -> None:
     with capture_logs() as logs:
-        _ = start(earnings_gate=True).strategies
+        _ = start(filters__earnings=True).strategies
 
     assert [entry["event"] for entry in logs] == ["earnings_calendar_empty"]
 
@@ -303,7 +303,7 @@ def test_symbols_whose_dates_have_run_out_are_said_on_a_live_desk(start: Callabl
     load_earnings.load_file(path, resources=start())
 
     with capture_logs() as logs:
-        _ = start(earnings_gate=True, provider="yfinance").strategies
+        _ = start(filters__earnings=True, provider="yfinance").strategies
 
     assert [(entry["event"], entry["symbols"]) for entry in logs] == [("earnings_dates_lapsed", ["AAA"])]
 

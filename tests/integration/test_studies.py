@@ -62,7 +62,7 @@ Task.evaluate = hang
 
 
 def url_of(settings: Settings) -> str:
-    return cluster_url(settings, settings.database_name)
+    return cluster_url(settings, settings.database.name)
 
 
 def test_two_workers_share_a_study_and_stop_together(database_settings: Settings) -> None:

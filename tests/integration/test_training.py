@@ -40,7 +40,7 @@ import datetime as dt, json, sys
 from core.settings import Settings
 from pipeline.training import train_entry_filter
 from pipeline.resources import Resources
-desk = Resources(Settings(_env_file=None, **json.loads(sys.argv[1])), clock=lambda: dt.datetime(2017, 1, 2, tzinfo=dt.UTC))
+desk = Resources(Settings.of(**json.loads(sys.argv[1])), clock=lambda: dt.datetime(2017, 1, 2, tzinfo=dt.UTC))
 print("version", train_entry_filter.train_entry_filter("2016-12-30", resources=desk).model_version)
 """
 
@@ -48,8 +48,8 @@ print("version", train_entry_filter.train_entry_filter("2016-12-30", resources=d
 @pytest.fixture(scope="module")
 def desk(module_settings: Settings) -> Resources:
     """Six random walks with their features, for a desk of two strategies."""
-    update = {"universe": SYMBOLS, "folds": 2, "strategies": ("bollinger", "rsi")}
-    made = Resources(module_settings.model_copy(update=update), clock=lambda: NOW)
+    update = {"universe": SYMBOLS, "training__folds": 2, "strategies": ("bollinger", "rsi")}
+    made = Resources(module_settings.with_changes(**update), clock=lambda: NOW)
     bars = [walk(name, START, END, seed=3) for name in (*SYMBOLS, VIX)]
     made.bars.write(
         pd.concat(bars, ignore_index=True).sort_values(["symbol", "session"], ignore_index=True),
@@ -62,11 +62,11 @@ def desk(module_settings: Settings) -> Resources:
 
 
 def arguments(desk: Resources) -> str:
-    wanted = ("database_name", "feast_database_name", "mlflow_database_name", "folds")
-    values = {name: getattr(desk.settings, name) for name in wanted}
+    wanted = ("database__name", "database__feast_name", "database__mlflow_name", "folds")
+    values = {name: desk.settings.value_of(name) for name in wanted}
     values |= {"universe": ",".join(SYMBOLS), "strategies": ",".join(desk.settings.strategies), "data_dir": str(desk.data_dir)}
-    assert desk.settings.database_url is not None
-    return json.dumps(values | {"database_url": desk.settings.database_url.get_secret_value()})
+    assert desk.settings.database.url is not None
+    return json.dumps(values | {"database__url": desk.settings.database.url.get_secret_value()})
 
 
 def test_two_first_trainings_at_once_both_register_and_each_can_be_made_again(desk: Resources) -> None:
@@ -122,8 +122,8 @@ def test_the_filters_lift_is_judged_for_each_strategy_and_for_all_together(desk:
 
 
 def test_a_later_training_scores_champion_and_fresh_model_on_what_came_since(desk: Resources) -> None:
-    names = {"model_name": "later-filter", "next_day_model_name": "later-return"}
-    later = Resources(desk.settings.model_copy(update=names), clock=lambda: NOW)
+    names = {"training__model_name": "later-filter", "next_day__model_name": "later-return"}
+    later = Resources(desk.settings.with_changes(**names), clock=lambda: NOW)
     first = (
         train_entry_filter.train_entry_filter("2016-03-31", resources=later),
         train_next_day.train_next_day("2016-03-31", resources=later),
@@ -179,7 +179,7 @@ def test_no_candidates_are_said_with_a_remedy(desk: Resources) -> None:
 def test_a_training_without_mlflow_fails_before_it_computes(
     desk: Resources, uri: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    settings = desk.settings.model_copy(update={"mlflow_tracking_uri": uri, "data_dir": tmp_path})
+    settings = desk.settings.with_changes(tracking__uri=uri, data_dir=tmp_path)
     cut_off = Resources(settings, clock=lambda: NOW)
     monkeypatch.setattr("pipeline.training.train_entry_filter.bars_by_symbol", lambda *_: pytest.fail("it began to work"))
 

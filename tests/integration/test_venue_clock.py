@@ -97,7 +97,7 @@ def test_clocks_apart_refuse_every_entry_and_tell_a_person_once(
 def test_how_far_the_clocks_may_be_apart_is_a_setting(
     database_settings: Settings, alpaca: AlpacaStandIn, tolerance: float, state: OrderState
 ) -> None:
-    desk = desk_at(database_settings, alpaca, clock_tolerance_seconds=tolerance)
+    desk = desk_at(database_settings, alpaca, pre_send__clock_tolerance_seconds=tolerance)
     apart(desk, 4.5)
 
     assert set(placed(desk).values()) == {state}
@@ -214,7 +214,7 @@ def test_a_broker_that_does_not_tell_its_time_gets_no_entry_and_the_run_can_be_r
 
 
 def test_a_broker_without_a_clock_is_said_and_not_compared(database_settings: Settings, alpaca: AlpacaStandIn) -> None:
-    desk = desk_at(database_settings, alpaca, broker="paper")
+    desk = desk_at(database_settings, alpaca, venue__kind="paper")
     apart(desk, 63)
 
     with structlog.testing.capture_logs() as said:

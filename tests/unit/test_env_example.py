@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from core.configuration import document
+from core import settings_document as document
 from core.configuration.names import COMPOSE
 from core.configuration.renamed import RENAMED
 from core.settings import NAMES, Settings, read_settings

@@ -18,23 +18,38 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 def test_the_desks_variables_are_told_from_others() -> None:
-    names = ["DATA_DIR", "max_positions", "BROKER", "BROKER__LIVE", "FAILPOINT", "HOME", "PATH", "DATA_DIRECTORY", "BROKERAGE"]
+    names = [
+        "DATA_DIR",
+        "max_positions",
+        "VENUE__KIND",
+        "BROKER__LIVE",
+        "FAILPOINT",
+        "HOME",
+        "PATH",
+        "DATA_DIRECTORY",
+        "BROKERAGE",
+    ]
 
-    assert desk_variables(names) == ["DATA_DIR", "max_positions", "BROKER", "BROKER__LIVE", "FAILPOINT"]
+    assert desk_variables(names) == ["DATA_DIR", "max_positions", "VENUE__KIND", "BROKER__LIVE", "FAILPOINT"]
     assert desk_variables(name.upper() for name in Settings.model_fields) == [name.upper() for name in Settings.model_fields]
 
 
 def test_no_env_file_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / ".env").write_text("MAX_POSITIONS=1\n")
+    (tmp_path / ".env").write_text("RISK__MAX_POSITIONS=1\n")
     monkeypatch.chdir(tmp_path)
     get_settings.cache_clear()
 
-    assert get_settings().max_positions == Settings.model_fields["max_positions"].default
+    assert get_settings().risk.max_positions == Settings.model_fields["max_positions"].default
     get_settings.cache_clear()
 
 
 def test_exported_settings_reach_no_test(tmp_path: Path) -> None:
-    exported = {"DATA_DIR": str(tmp_path / "mine"), "MAX_POSITIONS": "1", "PROVIDER": "yfinance", "FAILPOINT": "place.locked"}
+    exported = {
+        "DATA_DIR": str(tmp_path / "mine"),
+        "RISK__MAX_POSITIONS": "1",
+        "PROVIDER": "yfinance",
+        "FAILPOINT": "place.locked",
+    }
     each = "test_each_provider_has_a_data_folder_of_its_own"
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", f"tests/unit/core/test_settings.py::{each}"]
 

@@ -253,7 +253,10 @@ class AlpacaBroker:
 
     def _bracket_objection(self, order: OrderIntent) -> tuple[Refused, str] | None:
         if is_crypto(order.symbol):
-            return Refused.OTHER, "Alpaca keeps no stops for crypto pairs. Set ALPACA_BRACKETS=0, and the desk watches them."
+            return (
+                Refused.OTHER,
+                "Alpaca keeps no stops for crypto pairs. Set VENUE__ALPACA__BRACKETS=0, and the desk watches them.",
+            )
         if order.quantity % 1:
             return Refused.QUANTITY, f"Quantity: expected whole shares, which alone take a bracket, found {order.quantity}."
         reference = self._reference(order)

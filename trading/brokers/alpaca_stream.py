@@ -218,7 +218,9 @@ class OrderListener:
     def _take(self, message: Json) -> None:
         stream = message.get("stream")
         if stream == "refused":
-            raise ConfigError("Alpaca's stream does not accept the keys. Check ALPACA_API_KEY and ALPACA_SECRET_KEY.")
+            raise ConfigError(
+                "Alpaca's stream does not accept the keys. Check VENUE__ALPACA__API_KEY and VENUE__ALPACA__SECRET_KEY."
+            )
         if stream == "listening":
             self.connections += 1
             log.info("listening", connections=self.connections)

@@ -182,8 +182,10 @@ def meaning(error: APIError, request: str, *, coded: bool = True) -> Exception:
     if status == HTTPStatus.UNAUTHORIZED or (status == HTTPStatus.FORBIDDEN and code is None):
         answer = f"HTTP {status}: {message}" if message else f"HTTP {status}"
         return ConfigError(
-            f"Alpaca does not accept the keys for {request} ({answer}). Check ALPACA_API_KEY and ALPACA_SECRET_KEY, that they "
-            "belong to the endpoint (paper keys without BROKER_LIVE, live keys with it), and for market data ALPACA_DATA_FEED."
+            f"Alpaca does not accept the keys for {request} ({answer}). Check VENUE__ALPACA__API_KEY and "
+            "VENUE__ALPACA__SECRET_KEY, that they "
+            "belong to the endpoint (paper keys without VENUE__LIVE, live keys with it), and for market data "
+            "VENUE__ALPACA__DATA_FEED."
         )
     if status in _FINAL_STATUSES and (code is not None or (message and not coded)):
         return VenueRefusal(status, code or 0, message)

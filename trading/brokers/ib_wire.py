@@ -96,7 +96,8 @@ class IBWire:
         if any(name.startswith("D") == self.live for name in accounts):
             ib.disconnect()
             self._ib = None
-            kind = "an account for real money (BROKER_LIVE=1)" if self.live else "a paper account, which starts with D"
+            kind = "an account for real money (VENUE__LIVE=1)" if self.live else "a paper account, which starts with D"
             raise ConfigError(
-                f"TWS at {self.host}:{self.port}: expected {kind}, found {accounts[0][:2]}... Change IB_PORT, or BROKER_LIVE."
+                f"TWS at {self.host}:{self.port}: expected {kind}, found {accounts[0][:2]}... Change VENUE__IB__PORT, or "
+                "VENUE__LIVE."
             )

@@ -31,7 +31,7 @@ def desk(engine: sa.Engine, tmp_path: Path) -> Desk:
     with engine.begin() as connection:
         for table in ("trading.served_predictions", "trading.strategy_params", "trading.halts"):
             connection.execute(sa.text(f"TRUNCATE {table}"))
-    settings = Settings(_env_file=None, champion_poll_seconds=0.02, api_control_keys=CONTROL_KEY)
+    settings = Settings.of(api__champion_poll_seconds=0.02, api__control_keys=CONTROL_KEY)
     return Desk(settings, engine, tmp_path)
 
 

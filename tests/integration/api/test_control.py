@@ -36,7 +36,7 @@ def test_without_read_keys_this_machine_alone_reads(desk: Desk) -> None:
 
 
 def test_with_read_keys_every_reader_shows_one(desk: Desk) -> None:
-    desk.settings = desk.settings.model_copy(update={"api_read_keys": (SecretStr("o" * 20), SecretStr(READ_KEY))})
+    desk.settings = desk.settings.with_changes(api__read_keys=(SecretStr("o" * 20), SecretStr(READ_KEY)))
     with client_of(desk) as api:
         missing = api.get("/models")
         assert missing.status_code == 401
@@ -50,12 +50,12 @@ def test_with_read_keys_every_reader_shows_one(desk: Desk) -> None:
 
 
 def test_without_control_keys_nothing_is_controlled(desk: Desk) -> None:
-    desk.settings = desk.settings.model_copy(update={"api_control_keys": ()})
+    desk.settings = desk.settings.with_changes(api__control_keys=())
     with client_of(desk) as api:
         answer = api.post("/trading/halt", json=WHY, headers=KEY)
 
     assert answer.status_code == 403
-    assert "API_CONTROL_KEYS" in answer.json()["remedy"]
+    assert "API__CONTROL_KEYS" in answer.json()["remedy"]
     assert Halts(desk.engine).current("main") is None
 
 
@@ -66,7 +66,7 @@ def test_a_wrong_key_halts_nothing(api: TestClient, desk: Desk) -> None:
 
 
 def test_whoever_tries_keys_is_slowed_down(desk: Desk) -> None:
-    desk.settings = desk.settings.model_copy(update={"api_controls_per_minute": 60})
+    desk.settings = desk.settings.with_changes(api__controls_per_minute=60)
     with client_of(desk) as api:
         tried = [api.post("/trading/halt", json=WHY, headers={"X-API-Key": f"{n:020}"}) for n in range(30)]
         assert api.post("/trading/halt", json=WHY, headers=KEY).status_code == 200, "who may halt is never told to wait"
@@ -77,7 +77,7 @@ def test_whoever_tries_keys_is_slowed_down(desk: Desk) -> None:
 
 
 def test_readers_are_limited_where_a_limit_is_set(desk: Desk) -> None:
-    desk.settings = desk.settings.model_copy(update={"api_reads_per_second": 2.0})
+    desk.settings = desk.settings.with_changes(api__reads_per_second=2.0)
     with client_of(desk) as api:
         statuses = [api.get("/models").status_code for _ in range(20)]
 
@@ -111,9 +111,9 @@ def test_keys_are_compared_whole() -> None:
 
 def test_a_short_key_is_refused_and_keys_are_not_shown() -> None:
     with pytest.raises(ValidationError, match="20 characters"):
-        Settings(_env_file=None, api_read_keys="short")
-    settings = Settings(_env_file=None, api_read_keys=f"{READ_KEY},{CONTROL_KEY}")
-    assert len(settings.api_read_keys) == 2
+        Settings.of(api__read_keys="short")
+    settings = Settings.of(api__read_keys=f"{READ_KEY},{CONTROL_KEY}")
+    assert len(settings.api.read_keys) == 2
     assert READ_KEY not in repr(settings)
 
 

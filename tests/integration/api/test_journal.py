@@ -48,13 +48,13 @@ def test_predictions_wait_while_the_database_is_away_and_none_is_lost(desk: Desk
 
 def test_a_full_queue_answers_503_counts_and_recovers(desk: Desk) -> None:
     there = desk.engine
-    desk.settings = desk.settings.model_copy(update={"prediction_queue_rows": 3})
+    desk.settings = desk.settings.with_changes(api__queue_rows=3)
     with client_of(desk) as api:
         desk.engine = NOWHERE
         answers = [ask(api, symbol="^GSPC") for _ in range(5)]
         assert [answer.status_code for answer in answers] == [200, 200, 200, 503, 503]
         assert answers[3].json()["type"] == "urn:desk:QueueFull"
-        assert "PREDICTION_QUEUE_ROWS" in answers[3].json()["remedy"]
+        assert "API__QUEUE_ROWS" in answers[3].json()["remedy"]
         assert api.post("/predict-entry/batch", json={"rows": [{"symbol": "^GSPC"}]}).status_code == 503
         assert "desk_predictions_refused_total 3.0" in api.get("/metrics").text
         desk.engine = there

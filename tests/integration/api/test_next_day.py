@@ -54,7 +54,7 @@ def test_a_symbol_gets_its_next_return_with_an_interval(both: TestClient) -> Non
 
 def test_the_settings_say_from_which_return_it_is_buy(desk: Desk) -> None:
     desk.next_day_registry.versions["champion"] = "3"
-    desk.settings = desk.settings.model_copy(update={"buy_above_pct": 3.0})
+    desk.settings = desk.settings.with_changes(next_day__buy_above_pct=3.0)
     with client_of(desk) as api:
         assert ask_next_day(api, symbol="^GSPC").json()["signal"] == "HOLD"
         desk.next_day_registry.versions["champion"] = "1"

@@ -49,7 +49,7 @@ CHECKS = (
 @pytest.fixture
 def document(desk: Desk) -> Iterator[Any]:
     """The schema of the API as it runs on a real socket."""
-    desk.settings = desk.settings.model_copy(update={"api_controls_per_minute": 1e6})
+    desk.settings = desk.settings.with_changes(api__controls_per_minute=1e6)
     desk.next_day_registry.versions["champion"] = "1"
     app = create_app(desk)  # type: ignore[arg-type]
     with socket.socket() as probe:

@@ -80,7 +80,7 @@ def test_duplicate_and_broken_rows_of_a_file_reach_validation(tmp_path: Path) ->
 
 
 def test_a_folder_that_does_not_exist_is_a_configuration_error(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="FILES_DIR"):
+    with pytest.raises(ConfigError, match="INGESTION__FILES_DIR"):
         FilesProvider(tmp_path / "nowhere").fetch(["AAPL"], START, END)
 
 
@@ -108,10 +108,10 @@ def test_the_corpus_is_read_whole_and_its_intraday_file_left_out(tmp_path: Path)
 
 
 def test_the_settings_choose_the_provider(tmp_path: Path) -> None:
-    assert isinstance(make_provider(Settings(provider="sample", _env_file=None)), SampleProvider)
-    files = make_provider(Settings(provider="files", files_dir=tmp_path, _env_file=None))
+    assert isinstance(make_provider(Settings.of(provider="sample")), SampleProvider)
+    files = make_provider(Settings.of(provider="files", ingestion__files_dir=tmp_path))
     assert isinstance(files, FilesProvider)
     assert files.folder == tmp_path
-    yahoo = make_provider(Settings(provider="yfinance", data_dir=tmp_path, _env_file=None))
+    yahoo = make_provider(Settings.of(provider="yfinance", data_dir=tmp_path))
     assert isinstance(yahoo, YahooProvider)
     assert yahoo.cache_dir == tmp_path / "yfinance"

@@ -46,8 +46,12 @@ def inbox() -> Iterator[tuple[Inbox, int]]:
 
 
 def settings(port: int, **changes: Any) -> Settings:
-    values: dict[str, Any] = {"smtp_host": "127.0.0.1", "smtp_port": port, "alert_to": "ops@desk.test, quant@desk.test"}
-    return Settings(_env_file=None, **{**values, **changes})
+    values: dict[str, Any] = {
+        "mail__host": "127.0.0.1",
+        "mail__port": port,
+        "mail__recipients": "ops@desk.test, quant@desk.test",
+    }
+    return Settings.of(**{**values, **changes})
 
 
 def test_an_alert_reaches_every_recipient_with_its_severity(inbox: tuple[Inbox, int]) -> None:
@@ -73,9 +77,9 @@ def test_a_line_break_in_the_subject_cannot_add_a_header(inbox: tuple[Inbox, int
 @pytest.mark.parametrize(
     ("changes", "reason"),
     [
-        ({"smtp_host": None}, "SMTP_HOST not set"),
-        ({"alert_to": ()}, "ALERT_TO not set"),
-        ({"smtp_host": None, "alert_to": ()}, "SMTP_HOST and ALERT_TO not set"),
+        ({"mail__host": None}, "MAIL__HOST not set"),
+        ({"mail__recipients": ()}, "MAIL__RECIPIENTS not set"),
+        ({"mail__host": None, "mail__recipients": ()}, "MAIL__HOST and MAIL__RECIPIENTS not set"),
     ],
 )
 def test_without_a_server_or_recipient_the_log_says_that_nothing_was_sent(changes: dict[str, Any], reason: str) -> None:
@@ -94,7 +98,7 @@ def test_a_server_that_is_down_is_logged_and_never_raised() -> None:
 def test_starttls_is_never_skipped_when_the_server_lacks_it(inbox: tuple[Inbox, int]) -> None:
     received, port = inbox
     with capture_logs() as events:
-        assert Alerts(settings(port, smtp_starttls=True)).send("Drift", "PSI 0.4") is False
+        assert Alerts(settings(port, mail__starttls=True)).send("Drift", "PSI 0.4") is False
     assert received.mails == []
     assert events[0]["reason"].startswith("SMTPNotSupportedError")
 
@@ -112,7 +116,7 @@ def test_the_login_is_used_and_the_password_never_logged(password: str, *, sent:
     controller.start()
     try:
         with capture_logs() as events:
-            alerts = Alerts(settings(controller.port, smtp_user="desk", smtp_password=password))
+            alerts = Alerts(settings(controller.port, mail__user="desk", mail__password=password))
             assert alerts.send("Drift", "PSI 0.4") is sent
     finally:
         controller.stop()

@@ -15,7 +15,7 @@ NOW = dt.datetime(2024, 7, 5, 23, 0, tzinfo=dt.UTC)  # Friday after the close
 
 @pytest.fixture
 def live() -> Resources:
-    return Resources(Settings(_env_file=None, provider="yfinance"), clock=lambda: NOW)
+    return Resources(Settings.of(provider="yfinance"), clock=lambda: NOW)
 
 
 def utc(text: str) -> dt.datetime:

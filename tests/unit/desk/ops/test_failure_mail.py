@@ -9,14 +9,13 @@ from desk.ops.airflow import failure_mail
 
 
 def test_the_connection_carries_the_settings_and_is_never_shown() -> None:
-    settings = Settings(
-        _env_file=None,
-        smtp_host="mail.desk.test",
-        smtp_port=587,
-        smtp_user="desk",
-        smtp_password="s3cret",
-        smtp_starttls=True,
-        alert_to="ops@desk.test",
+    settings = Settings.of(
+        mail__host="mail.desk.test",
+        mail__port=587,
+        mail__user="desk",
+        mail__password="s3cret",
+        mail__starttls=True,
+        mail__recipients="ops@desk.test",
     )
     mail = failure_mail(settings)
     assert mail is not None
@@ -27,5 +26,5 @@ def test_the_connection_carries_the_settings_and_is_never_shown() -> None:
 
 
 def test_without_a_server_or_a_recipient_there_is_no_mail() -> None:
-    assert failure_mail(Settings(_env_file=None, smtp_host="mail.desk.test")) is None
-    assert failure_mail(Settings(_env_file=None, alert_to="ops@desk.test")) is None
+    assert failure_mail(Settings.of(mail__host="mail.desk.test")) is None
+    assert failure_mail(Settings.of(mail__recipients="ops@desk.test")) is None

@@ -52,7 +52,7 @@ def port() -> int:
 @pytest.fixture
 def settings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Settings:
     monkeypatch.setattr("storage.engine.cluster_url", lambda _, name: f"postgresql+psycopg2://postgres:@/{name}?host=here")
-    return Settings(_env_file=None, data_dir=tmp_path)
+    return Settings.of(data_dir=tmp_path)
 
 
 def supervise(port: int, logs: Path, code: str, beats: str = "") -> subprocess.Popen[str]:
@@ -165,14 +165,14 @@ def test_every_service_is_bound_to_loopback_and_shares_one_database(settings: Se
         command = running[name].command
         assert command[command.index("--host") + 1] == "127.0.0.1"
     assert {"desk"} == {
-        str(running[name].environment["DATABASE_URL"]).rsplit("/", 1)[1].split("?")[0] for name in ("api", "mlflow")
+        str(running[name].environment["DATABASE__URL"]).rsplit("/", 1)[1].split("?")[0] for name in ("api", "mlflow")
     }
     assert running["mlflow"].environment["MLFLOW_DISABLE_TELEMETRY"] == "true"
 
 
 def test_the_listener_is_started_where_the_broker_has_a_stream(settings: Settings) -> None:
-    keys: dict[str, Any] = {"alpaca_api_key": "k" * 20, "alpaca_secret_key": "s" * 20}
-    at_alpaca = up.services(Settings(_env_file=None, data_dir=settings.data_dir, broker="alpaca", **keys))
+    keys: dict[str, Any] = {"venue__alpaca__api_key": "k" * 20, "venue__alpaca__secret_key": "s" * 20}
+    at_alpaca = up.services(Settings.of(data_dir=settings.data_dir, venue__kind="alpaca", **keys))
 
     assert [service.name for service in up.services(settings) if service.check] == ["risk-worker"]
     assert [service.name for service in at_alpaca if service.check] == ["risk-worker", "order-listener"]
@@ -182,15 +182,19 @@ def test_the_listener_is_started_where_the_broker_has_a_stream(settings: Setting
 
 @pytest.mark.parametrize(
     ("given", "told"),
-    [({}, "180"), ({"risk_interval_seconds": 300.0}, "900"), ({"heartbeat_max_age_seconds": 45.0}, "45")],
+    [({}, "180"), ({"monitor__interval_seconds": 300.0}, "900"), ({"pre_send__heartbeat_max_age_seconds": 45.0}, "45")],
     ids=["unless the setting says", "three looks at least", "as it is set"],
 )
 def test_nothing_is_opened_without_a_heartbeat_of_the_worker_started_here(
     settings: Settings, given: dict[str, float], told: str
 ) -> None:
-    running = up.services(settings.model_copy(update=given))
+    running = up.services(settings.with_changes(**given))
 
-    limits = {service.name: service.environment["HEARTBEAT_MAX_AGE_SECONDS"] for service in running if service.name != "mlflow"}
+    limits = {
+        service.name: service.environment["PRE_SEND__HEARTBEAT_MAX_AGE_SECONDS"]
+        for service in running
+        if service.name != "mlflow"
+    }
     assert limits == dict.fromkeys(limits, told)
     assert "airflow-scheduler" in limits
 
@@ -199,8 +203,8 @@ def test_a_taken_port_names_its_setting(port: int) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", port))
         taken.listen()
-        with pytest.raises(ConfigError, match="set API_PORT"):
-            up.require_free_ports(Settings(_env_file=None, api_port=port, airflow_port=port + 1, mlflow_port=port + 2))
+        with pytest.raises(ConfigError, match="set PORTS__API"):
+            up.require_free_ports(Settings.of(ports__api=port, ports__airflow=port + 1, ports__mlflow=port + 2))
 
 
 def test_the_installations_keys_are_made_once_and_are_the_owners_alone(settings: Settings, tmp_path: Path) -> None:

@@ -30,24 +30,24 @@ def test_every_rule_has_its_row() -> None:
 
 
 def test_every_setting_of_a_rule_is_named_with_its_default() -> None:
-    defaults = Settings(_env_file=None)
+    defaults = Settings()
     for _, names, shown, _ in rows():
         settings = re.findall(r"`([A-Z_]+)`", names)
         for name, text in zip(settings, shown.split(","), strict=True):
-            value = getattr(defaults, name.lower())
+            value = defaults.value_of(name)
             found = "" if value is None else f"{value:g}" if isinstance(value, int | float) else str(value)
             assert found == text.strip(), name
 
 
 def test_every_rule_that_only_the_running_desk_has_is_off_unless_set() -> None:
     assert all(getattr(RiskRules(), field.name) is None for field in fields(RiskRules))
-    defaults = Settings(_env_file=None)
-    assert all(getattr(defaults, f"risk_{field.name}") is None for field in fields(RiskRules))
-    assert (defaults.risk_mode, defaults.data_guard, defaults.heartbeat_max_age_seconds) == ("log", "off", None)
+    defaults = Settings()
+    assert all(getattr(defaults.risk, field.name) is None for field in fields(RiskRules))
+    assert (defaults.monitor.mode, defaults.guard.mode, defaults.pre_send.heartbeat_max_age_seconds) == ("log", "off", None)
 
 
 def test_every_default_in_brackets_is_the_real_one() -> None:
-    defaults = Settings(_env_file=None)
+    defaults = Settings()
     found = re.findall(r"`([A-Z_]+)`\s\((\d+)\)", TEXT)
     assert len(found) >= 6
-    assert {name: float(text) for name, text in found} == {name: float(getattr(defaults, name.lower())) for name, _ in found}
+    assert {name: float(text) for name, text in found} == {name: float(defaults.value_of(name)) for name, _ in found}

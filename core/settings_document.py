@@ -1,19 +1,21 @@
-"""Writes docs/configuration.md and `.env.example` from the models: `python -m core.configuration.document`."""
+"""Writes docs/configuration.md and `.env.example` from the models: `python -m core.settings_document`."""
 
 from __future__ import annotations
 
 import inspect
 import textwrap
 import types
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Final, Literal, Union, get_args, get_origin
+from typing import TYPE_CHECKING, Any, Final, Literal, Union, get_args, get_origin
 
 from pydantic import BaseModel, SecretStr
 
 from core.configuration.names import COMPOSE, Setting, each_setting, text_of
 from core.configuration.renamed import READ_UNTIL, RENAMED
 from core.settings import Settings
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 PAGE: Final = "docs/configuration.md"
