@@ -52,8 +52,8 @@ class KillSwitch:
 
         A switch that cannot be read raises, and the order in hand is not sent.
         """
-        if self.file.exists():
-            return f"halted by the file {self.file.name}: {_text_of(self.file)}"
+        if (reason := _file_reason(self.file)) is not None:
+            return reason
         last = self.halts.current(self.portfolio)
         if last is None or not last.halted:
             return None
@@ -87,8 +87,12 @@ class KillSwitch:
 
 
 def halt_reason(resources: Resources | None = None) -> str | None:
-    """Return the reason why the desk may open nothing; None when neither switch is turned."""
-    return KillSwitch.of(resources or live()).halt_reason()
+    """Return the reason why the desk may open nothing; None when neither switch is turned.
+
+    The file is read first: it halts the desk while the database cannot be reached.
+    """
+    resources = resources or live()
+    return _file_reason(halt_file(resources.data_dir)) or KillSwitch.of(resources).halt_reason()
 
 
 def halt(reason: str, author: str, *, portfolio: str | None = None, resources: Resources | None = None) -> Halt:
@@ -115,6 +119,11 @@ def resume(reason: str, author: str, *, portfolio: str | None = None, resources:
 def halt_file(data_dir: Path) -> Path:
     """Return the path of the file whose presence halts the desk."""
     return data_dir / "HALT"
+
+
+def _file_reason(file: Path) -> str | None:
+    """Return the reason that the file of the switch gives; None where there is no file."""
+    return f"halted by the file {file.name}: {_text_of(file)}" if file.exists() else None
 
 
 def _text_of(file: Path) -> str:

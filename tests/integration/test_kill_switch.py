@@ -13,6 +13,7 @@ import sqlalchemy as sa
 
 from core.errors import ConfigError, StopTrading
 from core.models import OrderState
+from core.settings import Settings
 from pipeline.resources import Resources
 from pipeline.risk import kill_switch
 from pipeline.risk.pre_send import risk_checks
@@ -21,9 +22,10 @@ from trading.orders import entry_order, exit_order
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from core.models import OrderIntent
-    from core.settings import Settings
+
 
 pytestmark = pytest.mark.integration
 DAY, NEXT = dt.date(2018, 12, 27), dt.date(2018, 12, 28)
@@ -171,3 +173,10 @@ def cli(settings: Settings, *words: str) -> str:
     )
     assert done.returncode == 0, done.stderr
     return done.stdout
+
+
+def test_the_file_halts_while_the_database_cannot_be_reached(tmp_path: Path) -> None:
+    settings = Settings.of(database__url="postgresql://desk:none@127.0.0.1:1/desk", data_dir=tmp_path)
+    (tmp_path / "HALT").write_text("by hand")
+
+    assert kill_switch.halt_reason(Resources(settings)) == "halted by the file HALT: by hand"
