@@ -161,6 +161,7 @@ class Settings(Group):
 
 
 NAMES = SettingNames(Settings)
+FOLDER = Path()  # holds `.env` and `desk.toml`: the working directory
 
 
 @lru_cache(maxsize=1)
@@ -172,7 +173,7 @@ def get_settings() -> Settings:
     core.errors.ConfigError
         When one is wrong or unknown; it names the setting and shows no value.
     """
-    return read_settings(os.environ)
+    return read_settings(os.environ, FOLDER)
 
 
 def read_settings(environment: Mapping[str, str], folder: Path = Path()) -> Settings:

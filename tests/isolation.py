@@ -3,28 +3,32 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+from core import settings
+from core.configuration.names import SEPARATOR
 from core.failpoints import VARIABLE
-from core.settings import Settings
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-BETWEEN_GROUP_AND_NAME = "__"
-
 
 def desk_variables(names: Iterable[str]) -> list[str]:
-    """Return the names of those environment variables that the desk reads.
+    """Return the names of those environment variables that the desk reads, or would refuse as unknown in a group of its own."""
+    known = settings.environment_names()
+    groups = {name.partition(SEPARATOR)[0] for name in known if SEPARATOR in name}
+    return [name for name in names if name.upper() in known or in_group(name, groups) or name == VARIABLE]
 
-    Settings are read in upper and lower case. A field that is a model of its own is read from `FIELD` and from `FIELD__NAME`.
-    """
-    fields = {name.upper() for name in Settings.model_fields}
-    return [name for name in names if name.upper().partition(BETWEEN_GROUP_AND_NAME)[0] in fields or name == VARIABLE]
+
+def in_group(name: str, groups: set[str]) -> bool:
+    """Return True for a name that begins with a group of settings."""
+    group, separator, _ = name.upper().partition(SEPARATOR)
+    return bool(separator) and group in groups
 
 
 def leave_the_developers_desk() -> None:
-    """Remove the desk's variables from this process and let no `.env` be read in it."""
+    """Remove the desk's variables from this process and let no `.env` or `desk.toml` be read in it."""
     for name in desk_variables(list(os.environ)):
         del os.environ[name]
-    Settings.model_config["env_file"] = None
+    settings.FOLDER = Path("no settings here")
