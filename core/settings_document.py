@@ -17,7 +17,7 @@ from core.settings import Settings
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-ROOT: Final = Path(__file__).resolve().parents[2]
+ROOT: Final = Path(__file__).resolve().parents[1]
 PAGE: Final = "docs/configuration.md"
 EXAMPLE: Final = ".env.example"
 WIDTH: Final = 126

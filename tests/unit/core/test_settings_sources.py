@@ -145,7 +145,7 @@ def test_a_broken_desk_toml_is_a_setting_to_change(tmp_path: Path) -> None:
             {"PROVIDER": "files"},
             "PROVIDER=files needs INGESTION__FILES_DIR: the folder that holds the CSV or Parquet files.",
         ),
-        ({"STRATEGIES": ","}, "STRATEGIES: expected one or more names, found none. `cli strategies` lists them."),
+        ({"STRATEGIES": ","}, "STRATEGIES: expected one or more names, found none. `desk strategies` lists them."),
         (
             {"API__READ_KEYS": "hunter2"},
             "API__READ_KEYS: An API key needs 20 characters: python -c 'import secrets; print(secrets.token_hex())'.",
