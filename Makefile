@@ -2,13 +2,13 @@
 PYTHON ?= python3
 BIN := .venv/bin
 ENV := $(if $(PROVIDER),PROVIDER=$(PROVIDER))
-CODE := core storage ingestion features trading backtest research ml monitoring pipeline desk serving dags feature_repo tests
+CODE := core storage ingestion features trading backtest research ml monitoring pipeline desk serving dags feature_repo tests setup.py
 COMPILE_ANY := $(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --no-emit-index-url --no-emit-find-links
 COMPILE := $(COMPILE_ANY) --group dev pyproject.toml
 COMPILE_PEERS := $(COMPILE_ANY) requirements-peers.in
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo up test bench bench-serving bench-peers simulate-ab oracle peers chaos lint check format lock lock-check clean
+.PHONY: help install demo up test bench bench-serving bench-peers simulate-ab oracle peers chaos wheel lint check format lock lock-check clean
 
 help:  ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -61,6 +61,11 @@ oracle: peers  ## Compare trade lists with backtesting.py and write the counts o
 chaos: install  ## Kill the daily execution on random schedules and write docs/exactly-once.md
 	@$(BIN)/python -m tests.chaos.run
 
+wheel: install  ## Build the wheel, install it with the locked libraries elsewhere, and run the demo from there
+	@rm -rf build .wheel && mkdir .wheel
+	@$(BIN)/uv build -q --wheel --no-build-isolation --python $(BIN)/python -o .wheel
+	@tests/wheel.sh .wheel/*.whl
+
 lint: install lock-check  ## Format, lint, types, import rules, lock file
 	@$(BIN)/ruff format --check $(CODE)
 	@$(BIN)/ruff check $(CODE)
@@ -82,4 +87,4 @@ lock-check: install
 	@cmp -s requirements.lock .venv/lock.txt || { echo "requirements.lock is stale: run 'make lock'"; exit 1; }
 
 clean:  ## Remove the environment and all local data
-	rm -rf .venv .venv-peers .local
+	rm -rf .venv .venv-peers .wheel .local

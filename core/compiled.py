@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import hashlib
 from functools import lru_cache
-from pathlib import Path
 from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
 from numba import njit
+
+from core.folders import ROOT
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
 P = ParamSpec("P")
 R = TypeVar("R")
 
-ROOT = Path(__file__).parents[1]
 PACKAGES = ("features", "trading", "backtest", "research")
 
 

@@ -16,7 +16,7 @@ from typing import Any
 
 from airflow.sdk import CronTriggerTimetable, TriggerRule, dag, task
 
-from common import DAILY_FEATURES, DEFAULT_ARGS, FULL_HISTORY_PARAM, SESSION_PARAM, TIMEZONE
+from common import DAILY_FEATURES, DEFAULT_ARGS, FULL_HISTORY_PARAM, SESSION_PARAM, TIMEZONE, session_or_skip
 
 
 @dag(
@@ -33,13 +33,11 @@ def daily_market_data() -> None:
     @task
     def choose_session(dag_run: Any = None, params: Any = None) -> str:
         """The session of this run; skips the run, with the reason, when there is none to load."""
-        from airflow.sdk.exceptions import AirflowSkipException
         from pipeline import sessions
 
-        chosen = sessions.choose_session(params["session"], dag_run.logical_date, scheduled=dag_run.run_type != "manual")
-        if not chosen.trades:
-            raise AirflowSkipException(chosen.reason)
-        return chosen.session
+        return session_or_skip(
+            sessions.choose_session(params["session"], dag_run.logical_date, scheduled=dag_run.run_type != "manual")
+        )
 
     @task
     def list_symbols(session: str) -> list[str]:

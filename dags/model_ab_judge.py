@@ -21,7 +21,7 @@ from typing import Any
 from airflow.providers.standard.operators.hitl import ApprovalOperator
 from airflow.sdk import CronTriggerTimetable, TriggerRule, dag, task
 
-from common import DEFAULT_ARGS, SESSION_PARAM, TIMEZONE
+from common import DEFAULT_ARGS, SESSION_PARAM, TIMEZONE, choose_session
 
 QUESTION = "Promote version {{ ti.xcom_pull(task_ids='judge')['challenger'] }} to champion?"
 EVIDENCE = """\
@@ -43,17 +43,6 @@ Experiment {{ ti.xcom_pull(task_ids='judge')['experiment'] }}; champion now is v
     doc_md=__doc__,
 )
 def model_ab_judge() -> None:
-    @task
-    def choose_session(dag_run: Any = None, params: Any = None) -> str:
-        """The last session whose outcomes may be known."""
-        from airflow.sdk.exceptions import AirflowSkipException
-        from pipeline import sessions
-
-        chosen = sessions.newest_before(params["session"], dag_run.logical_date)
-        if not chosen.trades:
-            raise AirflowSkipException(chosen.reason)
-        return chosen.session
-
     @task
     def judge(session: str) -> dict[str, Any]:
         """Settle, compare, and store the decision."""

@@ -17,7 +17,7 @@ from typing import Any
 
 from airflow.sdk import CronTriggerTimetable, dag, task
 
-from common import DEFAULT_ARGS, MODEL_DRIFT, SESSION_PARAM, TIMEZONE
+from common import DEFAULT_ARGS, MODEL_DRIFT, SESSION_PARAM, TIMEZONE, choose_session
 
 
 @dag(
@@ -31,17 +31,6 @@ from common import DEFAULT_ARGS, MODEL_DRIFT, SESSION_PARAM, TIMEZONE
     doc_md=__doc__,
 )
 def model_monitoring() -> None:
-    @task
-    def choose_session(dag_run: Any = None, params: Any = None) -> str:
-        """The last session whose bars are there."""
-        from airflow.sdk.exceptions import AirflowSkipException
-        from pipeline import sessions
-
-        chosen = sessions.newest_before(params["session"], dag_run.logical_date)
-        if not chosen.trades:
-            raise AirflowSkipException(chosen.reason)
-        return chosen.session
-
     @task
     def look_for_drift(session: str) -> dict[str, Any]:
         """Compare features, scores and outcomes with the training's."""

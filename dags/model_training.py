@@ -19,7 +19,7 @@ from typing import Any
 
 from airflow.sdk import AssetOrTimeSchedule, CronTriggerTimetable, dag, task
 
-from common import DEFAULT_ARGS, MODEL_DRIFT, SESSION_PARAM, TIMEZONE
+from common import DEFAULT_ARGS, MODEL_DRIFT, SESSION_PARAM, TIMEZONE, choose_session
 
 
 @dag(
@@ -33,17 +33,6 @@ from common import DEFAULT_ARGS, MODEL_DRIFT, SESSION_PARAM, TIMEZONE
     doc_md=__doc__,
 )
 def model_training() -> None:
-    @task
-    def choose_session(dag_run: Any = None, params: Any = None) -> str:
-        """The last session whose bars may be learnt from."""
-        from airflow.sdk.exceptions import AirflowSkipException
-        from pipeline import sessions
-
-        chosen = sessions.newest_before(params["session"], dag_run.logical_date)
-        if not chosen.trades:
-            raise AirflowSkipException(chosen.reason)
-        return chosen.session
-
     @task(execution_timeout=dt.timedelta(hours=4), retries=1)
     def train(session: str) -> dict[str, Any]:
         """Train, compare, register, and backtest the filter out of sample."""

@@ -16,7 +16,7 @@ import pandas as pd
 
 from core.errors import ConfigError, DataError
 from research.allocation import check_returns, deepest_fall, held
-from research.validation_report import Finding, Report
+from research.validation_report import Finding, ValidationReport
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -132,7 +132,7 @@ def largest_position_usd(allocated_usd: float, stop_pct: float | None, limits: L
     return allocated_usd * (share if stop_pct is None else min(share, limits.risk_per_trade_pct / stop_pct))
 
 
-def validate(sleeves: Sequence[Sleeve], capital_usd: float, limits: ValidationLimits | None = None) -> Report:
+def validate(sleeves: Sequence[Sleeve], capital_usd: float, limits: ValidationLimits | None = None) -> ValidationReport:
     """Hold a portfolio against its limits, one finding a rule.
 
     Raises
@@ -149,7 +149,9 @@ def validate(sleeves: Sequence[Sleeve], capital_usd: float, limits: ValidationLi
         findings.append(_stop(sleeves, terms))
     findings += [_exposure(sleeves, capital_usd, terms), _drawdown(sleeves, capital_usd, terms)]
     findings += [_correlation(sleeves, terms), _trades_a_day(sleeves, terms)]
-    return Report(float(capital_usd), {sleeve.label: float(sleeve.allocated_usd) for sleeve in sleeves}, tuple(findings))
+    return ValidationReport(
+        float(capital_usd), {sleeve.label: float(sleeve.allocated_usd) for sleeve in sleeves}, tuple(findings)
+    )
 
 
 def _check(sleeves: Sequence[Sleeve], capital_usd: float) -> None:

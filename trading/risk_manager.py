@@ -1,4 +1,4 @@
-"""The last look at entries before they are written down: caps and pauses of the running desk. Pure; it sends nothing.
+"""The risk rules of entries before they are written down: caps and pauses of the running desk. Pure; it sends nothing.
 
 `trading.risk.allocate` has shared capital by the rules that the backtest applies too. `RiskManager` holds its result against
 the same limits once more, so that no other way to an order gets around them, and against rules that only a running desk has
@@ -79,7 +79,7 @@ class Line:
 
 @dataclass(frozen=True)
 class Situation:
-    """What the desk knows when it decides. Only what a rule that is on asks for must be there.
+    """State of the portfolio at the decision, as the rules need it; figures of rules that are off may be absent.
 
     Parameters
     ----------
@@ -139,7 +139,7 @@ class Finding:
 
     @property
     def refused(self) -> bool:
-        """Whether nothing of the order is left."""
+        """True when nothing of the order is left."""
         return self.allowed <= 0
 
     def details(self) -> dict[str, Any]:
@@ -157,7 +157,7 @@ class Finding:
 
 @dataclass(frozen=True)
 class Review:
-    """Orders that go on, in the order given and perhaps smaller, and what the rules said."""
+    """Orders that go on, in the order given and perhaps smaller, and the findings of the rules."""
 
     orders: tuple[OrderIntent, ...]
     findings: tuple[Finding, ...]
@@ -189,15 +189,15 @@ class RiskManager:
         kept = {order.client_order_id: order for order in orders if order.leg is Leg.EXIT}
         findings: list[Finding] = []
         for order in sorted((order for order in orders if order.leg is Leg.ENTRY), key=first, reverse=True):
-            said, allowed = self._judge(order, situation)
-            findings += said
+            found, allowed = self._judge(order, situation)
+            findings += found
             if allowed > 0:
                 kept[order.client_order_id] = replace(order, quantity=allowed)
                 situation = situation.after(kept[order.client_order_id])
         return Review(tuple(kept[order.client_order_id] for order in orders if order.client_order_id in kept), tuple(findings))
 
     def _judge(self, order: OrderIntent, situation: Situation) -> tuple[list[Finding], Decimal]:
-        """What the rules say of one entry, and the quantity they leave of it."""
+        """Return the findings of the rules on one entry, and the quantity they leave of it."""
         counted = [rule(order, situation, self) for rule in _COUNTS]
         refused = [finding for finding in counted if finding is not None]
         if refused:
@@ -209,15 +209,15 @@ class RiskManager:
         allowed = wanted
         for room in tight:
             allowed = min(allowed, _floored(room.usd / price))
-        said = [Finding(room.rule, order, room.limit, _or_none(room.found), room.unit, allowed) for room in tight]
+        findings = [Finding(room.rule, order, room.limit, _or_none(room.found), room.unit, allowed) for room in tight]
         if wanted != order.quantity:
-            said.append(Finding("scaling", order, _sizing_usd(situation, self.rules), situation.equity_usd, "usd", allowed))
-        return said, max(allowed, Decimal(0))
+            findings.append(Finding("scaling", order, _sizing_usd(situation, self.rules), situation.equity_usd, "usd", allowed))
+        return findings, max(allowed, Decimal(0))
 
 
 @dataclass(frozen=True)
 class _Room:
-    """What a rule leaves for one order, in USD, and what the order as asked would make; NaN when it cannot be measured."""
+    """Room that a rule leaves for one order, in USD, and the figure with the whole order; NaN when it cannot be measured."""
 
     rule: str
     usd: float
@@ -319,8 +319,8 @@ def _share(rule: str, order: OrderIntent, situation: Situation, limit_pct: float
     if limit_pct is None:
         return None
     equity = situation.equity_usd
-    asked = float(order.quantity) * situation.prices[order.symbol]
-    found = PERCENT * (used_usd + asked) / equity if equity > 0 else math.nan
+    order_usd = float(order.quantity) * situation.prices[order.symbol]
+    found = PERCENT * (used_usd + order_usd) / equity if equity > 0 else math.nan
     return _Room(rule, max(0.0, equity * limit_pct / PERCENT - used_usd), limit_pct, found)
 
 

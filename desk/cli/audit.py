@@ -1,4 +1,4 @@
-"""Replay, parity and the account of an order in a terminal. Parses and prints; every step lives in its module."""
+"""Replay, parity and everything behind an order in a terminal. Parses and prints; every step lives in its module."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ verbs = typer.Typer()
 From = Annotated[str, typer.Option("--from", help="First session (YYYY-MM-DD).")]
 To = Annotated[str, typer.Option("--to", help="Last session (YYYY-MM-DD).")]
 Symbols = Annotated[str, typer.Option(help="Comma-separated; the universe unless given.")]
-Model = Annotated[bool, typer.Option("--model/--no-model", help="Ask the champion about every entry.")]
+Model = Annotated[bool, typer.Option("--model/--no-model", help="Let the champion judge every entry.")]
 SHOWN = 40
 
 
@@ -49,14 +49,14 @@ def parity(
         outcome = _replayed(first, last, symbols, model=model)
         show("Replay", _summary(outcome))
         compared = step.compare_replay(outcome)
-    _print(compared)
+    _print_parity(compared)
     if not compared.holds:
         raise typer.Exit(1)
 
 
 @verbs.command(rich_help_panel=AUDIT)
 def parity_day(session: Session = None) -> None:
-    """Compare one traded day with the backtest and store the difference by cause. Exit code 1 when the signals differ."""
+    """Compare one traded day with the backtest and store the gap, split by cause. Exit code 1 when the signals differ."""
     from pipeline.audit.parity_day import record_day
 
     row = record_day(session_of(session)).as_dict()
@@ -74,7 +74,7 @@ def explain_order(
     replay: Annotated[bool, typer.Option(help="Recompute decision and score point-in-time.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")] = False,
 ) -> None:
-    """Explain an order on one page. With --replay, exit 1 unless reproduced bit for bit."""
+    """Show everything behind an order on one page. With --replay, exit code 1 unless reproduced bit for bit."""
     from pipeline.audit.explain_order import explain
 
     page = explain(order, replay=replay).as_dict()
@@ -96,8 +96,8 @@ def _print_page(page: dict[str, Any]) -> None:
     for place, event in enumerate(page["events"]):
         table.add_row("events" if place == 0 else "", event["state"], f"{event['created_at']} {event['reason']}")
     for place, fill in enumerate(page["fills"]):
-        said = f"{fill['quantity']} at {fill['price']} in session {fill['session']}, commission {fill['commission_usd']}"
-        table.add_row("fills" if place == 0 else "", fill["reason"], said)
+        execution = f"{fill['quantity']} at {fill['price']} in session {fill['session']}, commission {fill['commission_usd']}"
+        table.add_row("fills" if place == 0 else "", fill["reason"], execution)
     console.print(table)
     for sentence in page["not_linked"]:
         console.print(f"[yellow]Not linked[/]: {sentence}")
@@ -149,17 +149,17 @@ def _summary(outcome: Replay) -> dict[str, object]:
     }
 
 
-def _print(found: Parity) -> None:
-    compared = f"{found.trades} trades and {found.sessions} closes"
-    if found.holds:
-        console.print(f"[green]Parity[/green]: {compared}, no difference; equity within ${found.equity_gap_usd:.2g}.")
+def _print_parity(result: Parity) -> None:
+    compared = f"{result.trades} trades and {result.sessions} closes"
+    if result.holds:
+        console.print(f"[green]Parity[/green]: {compared}, no difference; equity within ${result.equity_gap_usd:.2g}.")
         return
     table = Table("Cause", "Differences", "Gap, USD", title=f"Record less backtest, of {compared}")
-    for row in found.split().itertuples():
+    for row in result.split().itertuples():
         table.add_row(str(row.cause), f"{row.differences}", f"{row.gap_usd:,.2f}")
     console.print(table)
-    show_frame(f"The first {min(SHOWN, len(found.differences))} differences", found.differences.head(SHOWN))
-    console.print(f"[red]No parity[/red]: equity differs by up to ${found.equity_gap_usd:,.2f} at a close.")
+    show_frame(f"The first {min(SHOWN, len(result.differences))} differences", result.differences.head(SHOWN))
+    console.print(f"[red]No parity[/red]: equity differs by up to ${result.equity_gap_usd:,.2f} at a close.")
 
 
 def _day(text: str | None) -> dt.date | None:

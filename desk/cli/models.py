@@ -1,4 +1,4 @@
-"""Models in a terminal: who decides, who challenges, what was judged. Parses and prints; every step lives in its module."""
+"""Models in a terminal: champion, challengers, decisions. Parses and prints; every step lives in its module."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from storage.models.experiments import Judgement
 
 verbs = typer.Typer()
-models = typer.Typer(no_args_is_help=True, help="Models: champion, challengers, A/B decisions, promotion and the way back.")
+models = typer.Typer(no_args_is_help=True, help="Models: champion, challengers, A/B decisions, promotion and rollback.")
 verbs.add_typer(models, name="models", rich_help_panel=MODELS)
 
 Reason = Annotated[str, typer.Option(help="Why, for whoever reads the history.")]
@@ -29,7 +29,7 @@ VersionNumber = Annotated[str, typer.Argument(help="Number of a version: `desk m
 def list_models(
     model: Model = None, limit: Annotated[int, typer.Option(min=1, help="How many, the newest first.")] = 20
 ) -> None:
-    """List the versions with their aliases and what their gates said."""
+    """List the versions with their aliases and the results of their gates."""
     from pipeline.resources import live
     from pipeline.training import promotion
 
@@ -42,7 +42,7 @@ def list_models(
 
 @models.command("show")
 def show_model(version: VersionNumber, model: Model = None) -> None:
-    """Show what speaks for a version and what stands against it, and every decision about it."""
+    """Show the evidence for and against a version, and every decision about it."""
     from pipeline.training import promotion
 
     about = promotion.about(version, model=model)
@@ -64,7 +64,9 @@ def promote_model(
     reason: Reason,
     author: Author,
     model: Model = None,
-    force: Annotated[bool, typer.Option("--force", help="Although something stands against it; the log says so.")] = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="Promote although something stands against it; the log says so.")
+    ] = False,
 ) -> None:
     """Make a version champion; the API serves it within CHAMPION_POLL_SECONDS."""
     from pipeline.training import promotion
@@ -87,7 +89,7 @@ def judge_models(
     model: Model = None,
     promote: Annotated[bool, typer.Option("--promote", help="Carry out a decision to promote.")] = False,
 ) -> None:
-    """Judge the challengers at a session's close; nothing is promoted unless asked."""
+    """Judge the challengers at a session's close; nothing is promoted without --promote."""
     from pipeline.training import ab_test, next_day_judge, promotion
 
     day = session_of(session)
@@ -106,12 +108,12 @@ def _decisions(rows: list[Judgement]) -> None:
     for row in rows:
         compared: list[dict[str, Any]] = row.report["comparisons"]
         best = min(compared, key=lambda each: each["p_value"])
-        paired, said = best["paired"], _percent if "unit" in row.report else _bps
+        paired, text = best["paired"], _percent if "unit" in row.report else _bps
         table.add_row(
             f"{row.session}",
             row.kind,
-            said(paired["value"]),
-            f"{said(paired['low'])} to {said(paired['high'])}",
+            text(paired["value"]),
+            f"{text(paired['low'])} to {text(paired['high'])}",
             str(best["pairs"]),
             f"{best['p_value']:.4f}",
             row.reason,

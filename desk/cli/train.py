@@ -1,4 +1,4 @@
-"""Judging models in a terminal. Parses and prints; every step lives in its module."""
+"""Training models in a terminal. Parses and prints; every step lives in its module."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ verbs = typer.Typer()
 def train(
     session: Session = None,
     reproduce: Annotated[
-        str | None, typer.Option(metavar="RUN_ID", help="Make the models of this training of MLflow again and compare bytes.")
+        str | None, typer.Option(metavar="RUN_ID", help="Retrain this MLflow run and compare the model bytes.")
     ] = None,
 ) -> None:
     """Train the entry filter on every candidate up to a session; the better model challenges the champion."""

@@ -201,11 +201,12 @@ def rerun_rules(resources: Resources) -> RerunRules:
 
 def _order_checks(resources: Resources, rules: RerunRules, standing: tuple[OrderIntent, ...]) -> tuple[OrderCheck, ...]:
     """Return the checks between a decision and its orders, in their order."""
-    ledger, alerts = resources.ledger, resources.alerts
+    ledger, alerts, max_age_days = resources.ledger, resources.alerts, resources.settings.validation_max_age_days
+    validated = partial(objection, resources.portfolios, max_age_days=max_age_days)
     return (
         partial(check_decided_once, standing=standing),
         partial(check_in_time, rules=rules),
-        partial(check_validation, objection=partial(objection, resources), alerts=alerts),
+        partial(check_validation, objection=validated, alerts=alerts),
         RiskReview.of(resources),
         partial(check_venue_grid, account=resources.account, close_at=resources.close_at),
         partial(check_evidence, ledger=ledger, alerts=alerts),

@@ -225,17 +225,13 @@ def _version(aliases: Aliases, version: str) -> Version:
 
 def _run_of(resources: Resources, version: Version) -> Run | None:
     """The newest filtered backtest stored before the version was registered, if it is of the same training."""
-    from storage.research.runs import list_runs
-
-    before = [run for run in list_runs(resources.engine, FILTERED, limit=1000) if run.created_at <= version.created_at]
+    before = [run for run in resources.runs.recent(FILTERED, limit=1000) if run.created_at <= version.created_at]
     return before[0] if before and version.created_at - before[0].created_at <= REGISTERED_WITHIN else None
 
 
 def _returns(resources: Resources, run: Run) -> pd.Series[float]:
     """Return of each session of a stored curve."""
-    from storage.research.runs import frames_of
-
-    _, equity = frames_of(resources.engine, run.run_id)
+    _, equity = resources.runs.frames(run.run_id)
     start = float(run.meta.get("initial_cash_usd", resources.settings.initial_cash_usd))
     value = np.concatenate([[start], equity["equity_usd"].to_numpy(dtype=np.float64)])
     return pd.Series(np.diff(value) / value[:-1], index=pd.DatetimeIndex(equity["session"]))
@@ -244,9 +240,8 @@ def _returns(resources: Resources, run: Run) -> pd.Series[float]:
 def _overfitting(resources: Resources, run: Run) -> float | None:
     """Of the filtered strategies on record that cover the same sessions, and the unfiltered one (CSCV)."""
     from research.statistics import overfitting
-    from storage.research.runs import list_runs
 
-    runs = [run, *list_runs(resources.engine, FILTERED, limit=COMPARED), *list_runs(resources.engine, UNFILTERED, limit=1)]
+    runs = [run, *resources.runs.recent(FILTERED, limit=COMPARED), *resources.runs.recent(UNFILTERED, limit=1)]
     curves = {each.run_id: _returns(resources, each) for each in runs}
     together = pd.concat(curves, axis=1, join="inner").to_numpy(dtype=np.float64)
     judged = overfitting(together, BLOCKS) if len(together) else None

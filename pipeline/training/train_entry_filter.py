@@ -16,6 +16,7 @@ from core.errors import ConfigError, DataError
 from pipeline.bars import VIX, bars_by_symbol
 from pipeline.research.backtest import run_backtest
 from pipeline.research.backtest_evidence import BENCHMARK
+from pipeline.research.backtest_terms import BacktestTerms
 from pipeline.resources import Resources, live
 from pipeline.signals import joint_name
 from pipeline.training import champion_comparison
@@ -227,9 +228,13 @@ def _backtests(resources: Resources, bars: dict[str, pd.DataFrame], result: Trai
     from backtest.benchmarks import buy_and_hold
     from ml.entry_filter.lift import compare
 
+    terms = BacktestTerms(resources.costs, resources.limits, resources.settings.initial_cash_usd)
+    on_record: dict[str, Any] = {"trials": resources.trials, "runs": resources.runs}
     start: dt.date = result.out_of_sample["session"].min().date()
-    plain = run_backtest(resources, bars, kind="unfiltered", start=start)
-    filtered = run_backtest(resources, bars, kind="filtered", accept=result.out_of_sample, start=start)
+    plain = run_backtest(bars, resources.strategies, terms, **on_record, kind="unfiltered", start=start)
+    filtered = run_backtest(
+        bars, resources.strategies, terms, **on_record, kind="filtered", accept=result.out_of_sample, start=start
+    )
     held = buy_and_hold(plain.panel, resources.costs, plain.initial_cash_usd, start)
     vix = pd.concat(bars.values()).groupby("session")["vix"].first()
     overall, *_ = compare(filtered.equity, plain.equity, vix, resources.settings.seed)
@@ -255,7 +260,7 @@ def _flat(backtests: dict[str, Any]) -> dict[str, float]:
 def objections_to(resources: Resources, session: str, result: TrainResult) -> list[str]:
     """What stands against the chosen model of a training; see `ml.entry_filter.gates.objections`."""
     from ml.entry_filter.gates import Limits, objections
-    from pipeline.research.backtest import check_leakage
+    from pipeline.research.leakage_check import check_leakage
 
     leaks = check_leakage(session, None, cuts=CUTS, resources=resources)
     limits = Limits(resources.settings.gate_least_candidates, resources.settings.gate_most_calibration_error)

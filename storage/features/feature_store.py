@@ -15,7 +15,6 @@ import importlib.util
 import io
 import string
 from functools import cached_property
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -25,6 +24,7 @@ import structlog
 import yaml
 
 from core.errors import ConfigError, DataError
+from core.folders import data_folder
 from core.frames import FEATURES
 from core.sessions import calendar, calendar_name, close_of
 from storage.engine import cluster_url, open_engine
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from core.settings import Settings
 
 log = structlog.get_logger()
-FEATURE_REPO = Path(__file__).parents[2] / "feature_repo"
+FEATURE_REPO = "feature_repo"
 VIEW = "market_features"
 SERVICE = "entry_filter_v1"
 FIRST_EVENT = dt.datetime(1990, 1, 1, tzinfo=dt.UTC)
@@ -161,6 +161,10 @@ class FeastStore:
         with self._engine.connect() as connection:
             return int(connection.execute(sa.select(sa.func.coalesce(sa.func.max(materialisations.c.id), 0))).scalar_one())
 
+    def count(self) -> int:
+        """Return the number of feature rows in the offline store, every version counted."""
+        return FeatureRows(self._engine).count()
+
     def last_event(self) -> dt.datetime | None:
         """Return the event timestamp (UTC) of the newest feature row in the offline store; None when it is empty."""
         return FeatureRows(self._engine).last_event()
@@ -182,8 +186,8 @@ class FeastStore:
         from feast import FeatureStore, RepoConfig
 
         variables = feast_environment(self._settings)
-        content = yaml.safe_load((FEATURE_REPO / "feature_store.yaml").read_text())
-        store = FeatureStore(config=RepoConfig(repo_path=FEATURE_REPO, **_filled(content, variables)))
+        content = yaml.safe_load((data_folder(FEATURE_REPO) / "feature_store.yaml").read_text())
+        store = FeatureStore(config=RepoConfig(repo_path=data_folder(FEATURE_REPO), **_filled(content, variables)))
         with self._one_at_a_time():
             store.registry  # noqa: B018 - first access creates the tables
         return store
@@ -261,10 +265,12 @@ def _blank(keys: pd.DataFrame) -> pd.DataFrame:
 
 def _definitions() -> ModuleType:
     """Load `feature_repo/definitions.py` by path, as the `feast` command does: the folder is no package."""
-    path = FEATURE_REPO / "definitions.py"
+    path = data_folder(FEATURE_REPO) / "definitions.py"
     spec = importlib.util.spec_from_file_location("feature_repo_definitions", path)
     if spec is None or spec.loader is None or not path.exists():
-        raise ConfigError(f"Expected Feast's definitions at {path}, found none. Run from a checkout.")
+        raise ConfigError(
+            f"Expected Feast's definitions at {path}, found none. Install the wheel again, or run from a checkout."
+        )
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module

@@ -10,7 +10,7 @@ import datetime as dt
 import hashlib
 import json
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -30,6 +30,7 @@ INCOMING = ("symbol", "timeframe", "ts", "ingested_at", "known_at", *VALUES, "so
 # Vendors send single-precision prices: a smaller relative difference is rounding, not a revision.
 SAME_WITHIN = 1e-6
 PUBLICATION_LAG = dt.timedelta(minutes=15)
+historical_prices = sa.table("historical_prices", schema="research")  # a view: the newest version of each bar
 NORMALIZED = tuple(normalized_prices.c.keys())
 
 
@@ -43,14 +44,6 @@ class WriteResult:
 
     def __add__(self, other: WriteResult) -> WriteResult:
         return WriteResult(self.new + other.new, self.revised + other.revised, self.unchanged + other.unchanged)
-
-
-class StoredCounts(NamedTuple):
-    """Numbers of daily bars (revisions not counted), symbols with bars, and quarantined rows."""
-
-    bars: int
-    symbols: int
-    quarantined: int
 
 
 class BarStore:
@@ -165,17 +158,10 @@ class BarStore:
         """Return the symbols with bars, sorted."""
         return sorted(self._frame(sa.select(raw_prices.c.symbol).distinct())["symbol"])
 
-    def counts(self) -> StoredCounts:
-        """Return the numbers of bars, symbols and quarantined rows."""
-        table = raw_prices.c
-        bars = sa.select(table.symbol, table.ts).where(table.timeframe == "1d").distinct().subquery()
-        counts = (
-            sa.select(sa.func.count()).select_from(bars),
-            sa.select(sa.func.count(sa.distinct(table.symbol))),
-            sa.select(sa.func.count()).select_from(quarantine),
-        )
+    def count(self) -> int:
+        """Return the number of bars, each counted once however often it was revised."""
         with self._engine.connect() as connection:
-            return StoredCounts(*connection.execute(sa.select(*(each.scalar_subquery() for each in counts))).one())
+            return connection.execute(sa.select(sa.func.count()).select_from(historical_prices)).scalar_one()
 
     def last_sessions(self) -> dict[str, dt.date]:
         """Return the newest stored session of each symbol."""
@@ -186,7 +172,7 @@ class BarStore:
     def last_closes(
         self, symbols: Collection[str], day: dt.date, as_of: dt.datetime | None = None
     ) -> dict[str, tuple[dt.date, float]]:
-        """Return the newest close of each symbol at or before a day, however old, with its session; absent without one.
+        """Return the newest close of each symbol at or before a day, however old, with its session.
 
         Parameters
         ----------

@@ -31,7 +31,6 @@ from pipeline.research import backtest
 from pipeline.resources import Resources
 from pipeline.training import train_entry_filter
 from serving.app import create_app
-from storage.research.runs import latest_run
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -129,7 +128,7 @@ def test_training_reports_both_models_and_both_backtests(desk: Resources, loads:
 
     assert set(training["auc"]) == {"logistic", "lightgbm"}  # type: ignore[call-overload]
     assert training["model_version"] == "1"
-    stored = latest_run(desk.engine, "filtered")
+    stored = desk.runs.latest("filtered")
     assert stored is not None
     assert stored.metrics == pytest.approx(training["filtered"], nan_ok=True)
     assert stored.metrics["trade_count"] < training["unfiltered"]["trade_count"]  # type: ignore[index]
@@ -137,16 +136,16 @@ def test_training_reports_both_models_and_both_backtests(desk: Resources, loads:
 
 
 def test_the_backtest_verb_stores_a_run_over_everything(desk: Resources) -> None:
-    figures = backtest.run(LAST, resources=desk)
+    figures = backtest.run_backtest_report(LAST, resources=desk).figures
 
     assert figures["trade_count"] > 0
-    assert latest_run(desk.engine, "unfiltered").metrics["trade_count"] == figures["trade_count"]  # type: ignore[union-attr]
+    assert desk.runs.latest("unfiltered").metrics["trade_count"] == figures["trade_count"]  # type: ignore[union-attr]
 
 
 def test_the_api_serves_the_latest_backtest(desk: Resources, api: str) -> None:
     answer = httpx.get(f"{api}/backtest-metrics", params={"kind": "filtered"}).json()
 
-    assert answer["run_id"] == latest_run(desk.engine, "filtered").run_id  # type: ignore[union-attr]
+    assert answer["run_id"] == desk.runs.latest("filtered").run_id  # type: ignore[union-attr]
     assert httpx.get(f"{api}/backtest-metrics", params={"kind": "none"}).status_code == 404
 
 

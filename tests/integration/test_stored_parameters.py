@@ -167,7 +167,7 @@ def test_training_backtest_and_trading_use_one_strategy(start: Callable[..., Res
     bars = bars_by_symbol(desk.bars, LAST, desk.universe())
 
     dataset = train_entry_filter.build_dataset(desk, bars)
-    backtest.run(LAST, resources=desk)
+    backtest.run_backtest_report(LAST, resources=desk)
 
     own = make_strategy("bollinger", {"deviations": 1.0}).signals(bars["AAA"])
     entered = dataset[dataset["symbol"] == "AAA"]
@@ -176,9 +176,7 @@ def test_training_backtest_and_trading_use_one_strategy(start: Callable[..., Res
     assert "BBB" in set(dataset["symbol"]), "the filter learns from what is switched off today"
     assert isinstance(desk.candidate_strategies[0], PerSymbol)
     assert desk.strategies[0].strategy.strategy is desk.candidate_strategies[0]  # type: ignore[attr-defined]
-    from storage.research.runs import latest_run
-
-    stored = latest_run(desk.engine, "unfiltered")
+    stored = desk.runs.latest("unfiltered")
     assert stored is not None
     assert stored.meta["params"] == desk.strategies[0].describe()
     assert stored.meta["params"]["switched_off"] == ["BBB"]

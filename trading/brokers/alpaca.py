@@ -135,7 +135,7 @@ class AlpacaBroker:
 
     @readable
     def positions(self) -> list[VenuePosition]:
-        """What the account holds, sorted by symbol."""
+        """Return the positions of the account, sorted by symbol."""
         return sorted(map(position_of, self.client.many("/positions")), key=lambda position: position.symbol)
 
     @readable
@@ -246,7 +246,7 @@ class AlpacaBroker:
         return True
 
     def _objection(self, order: OrderIntent) -> tuple[Refused, str] | None:
-        """Why the order cannot be put in Alpaca's terms, or None."""
+        """Return why Alpaca cannot take the order, as reason and words, or None."""
         if order.quantity <= 0 or order.quantity % FRACTION:
             return Refused.QUANTITY, f"Quantity: expected more than 0 with at most nine decimals, found {order.quantity}."
         return self._bracket_objection(order) if self._wants_bracket(order) else None
@@ -269,8 +269,8 @@ class AlpacaBroker:
 
     def _request(self, order: OrderIntent) -> Json:
         """The body of the order; numbers as decimal text, which loses nothing."""
-        asked = {"limit_price": order.limit_price, "stop_price": order.stop_price}
-        prices = {field: f"{price:f}" for field, price in asked.items() if price is not None}
+        levels = {"limit_price": order.limit_price, "stop_price": order.stop_price}
+        prices = {field: f"{price:f}" for field, price in levels.items() if price is not None}
         bracket = children_of(order, self._reference(order) or math.nan, self.gap_pct) if self._wants_bracket(order) else {}
         request = REQUESTS[order.order_type](
             symbol=venue_symbol(order.symbol),
@@ -284,7 +284,7 @@ class AlpacaBroker:
         return request.to_request_fields() | {"qty": f"{order.quantity:f}"} | prices
 
     def _sent_before(self, order: OrderIntent) -> Answer:
-        """What became of the order that Alpaca has under this id."""
+        """Return the answer for the order that Alpaca has under this id."""
         found = self.find(order.client_order_id)
         if found is None:
             raise RetryLater(f"Alpaca says that order {order.client_order_id} exists, and does not find it.")

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     Json = dict[str, Any]
 
 log = structlog.get_logger()
-Told = TypeVar("Told")
+Answer = TypeVar("Answer")
 
 
 class _Stocks(OneRequest, StockHistoricalDataClient):
@@ -77,13 +77,13 @@ class AlpacaData:
             When the keys are not accepted, or do not cover the feed.
         """
         shares, pairs = _apart(symbols)
-        return {**_told(shares, self._share_quotes, _quote), **_told(pairs, self._pair_quotes, _quote)}
+        return {**_answers(shares, self._share_quotes, _quote), **_answers(pairs, self._pair_quotes, _quote)}
 
     @readable
     def prices(self, symbols: Collection[str]) -> dict[str, PriceSeen]:
         """The last trade of each symbol; see `latest` for what it raises."""
         shares, pairs = _apart(symbols)
-        return {**_told(shares, self._share_trades, _trade), **_told(pairs, self._pair_trades, _trade)}
+        return {**_answers(shares, self._share_trades, _trade), **_answers(pairs, self._pair_trades, _trade)}
 
     def _share_quotes(self, names: list[str]) -> Json:
         with proving("GET /v2/stocks/quotes/latest", coded=False):
@@ -108,16 +108,18 @@ def _apart(symbols: Collection[str]) -> tuple[list[str], list[str]]:
     return sorted({*symbols} - pairs), sorted(pairs)
 
 
-def _told(symbols: list[str], ask: Callable[[list[str]], Json], read: Callable[[str, Json], Told]) -> dict[str, Told]:
-    """What Alpaca tells of the symbols; one that it refuses spoils the answer for all, so each is then asked for alone."""
+def _answers(
+    symbols: list[str], request: Callable[[list[str]], Json], read: Callable[[str, Json], Answer]
+) -> dict[str, Answer]:
+    """Return Alpaca's answers by symbol; a refused symbol spoils the answer for all, so each is then requested alone."""
     names = {venue_symbol(symbol): symbol for symbol in symbols}
     if not names:
         return {}
     try:
-        rows = ask(list(names))
+        rows = request(list(names))
     except VenueRefusal as refusal:
         if len(symbols) > 1:
-            return {symbol: told for each in symbols for symbol, told in _told([each], ask, read).items()}
+            return {symbol: answer for each in symbols for symbol, answer in _answers([each], request, read).items()}
         log.warning("no_market_data", symbol=symbols[0], reason=refusal.message)
         return {}
     return {names[name]: read(names[name], row) for name, row in rows.items()}

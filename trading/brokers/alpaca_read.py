@@ -1,4 +1,4 @@
-"""Alpaca's JSON as the desk's nouns. Owns symbols, states, names of children and fill ids; it asks for nothing.
+"""Alpaca's JSON as the desk's nouns. Owns symbols, states, names of children and fill ids; it requests nothing.
 
 A field that is missing or of an unknown kind raises KeyError, TypeError, ValueError or ArithmeticError: the adapter takes each
 as an answer that cannot be read.
@@ -48,7 +48,11 @@ def venue_symbol(symbol: str) -> str:
 
 
 def is_crypto(symbol: str) -> bool:
-    """Whether the symbol is a crypto pair."""
+    """Return True for a crypto pair.
+
+    >>> is_crypto("BTC/USD"), is_crypto("SPY")
+    (True, False)
+    """
     return calendar_name(symbol) == "24/7"
 
 
@@ -95,8 +99,8 @@ def fill_id(venue_order_id: str, filled_so_far: Decimal) -> str:
 def fill_of_event(event: Json, client_order_id: str) -> Fill:
     """The fill of a trade update `fill` or `partial_fill`."""
     order = event["order"]
-    known = {"symbol": order["symbol"], "side": order["side"], "order_id": order["id"], "cum_qty": order["filled_qty"]}
-    return fill_of_activity({**event, **known, "transaction_time": event["timestamp"]}, client_order_id)
+    execution = {"symbol": order["symbol"], "side": order["side"], "order_id": order["id"], "cum_qty": order["filled_qty"]}
+    return fill_of_activity({**event, **execution, "transaction_time": event["timestamp"]}, client_order_id)
 
 
 def fill_of_activity(row: Json, client_order_id: str) -> Fill:

@@ -67,7 +67,7 @@ class VenueRefusal(Exception):
 
 
 class OneRequest(RESTClient):
-    """A client of alpaca-py that asks once and not for ever; call `be_brief` when it is made.
+    """A client of alpaca-py that sends a request once, with a timeout; call `be_brief` when it is made.
 
     alpaca-py waits for an answer without limit, and sends a request again, an order included, after 429 and 504: a 504 proves
     nothing, and the order sent again would be refused for its id and be taken as rejected. Both are switched off here.
@@ -176,13 +176,13 @@ def _named(method: str, path: str) -> str:
 
 
 def meaning(error: APIError, request: str, *, coded: bool = True) -> Exception:
-    """What an answer with an error status proves; see `proving`."""
+    """Return the error that an answer with an error status proves; see `proving`."""
     status = int(error.status_code or 0)
     code, message = _words(str(error))
     if status == HTTPStatus.UNAUTHORIZED or (status == HTTPStatus.FORBIDDEN and code is None):
-        said = f"HTTP {status}: {message}" if message else f"HTTP {status}"
+        answer = f"HTTP {status}: {message}" if message else f"HTTP {status}"
         return ConfigError(
-            f"Alpaca does not accept the keys for {request} ({said}). Check ALPACA_API_KEY and ALPACA_SECRET_KEY, that they "
+            f"Alpaca does not accept the keys for {request} ({answer}). Check ALPACA_API_KEY and ALPACA_SECRET_KEY, that they "
             "belong to the endpoint (paper keys without BROKER_LIVE, live keys with it), and for market data ALPACA_DATA_FEED."
         )
     if status in _FINAL_STATUSES and (code is not None or (message and not coded)):

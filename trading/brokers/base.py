@@ -31,7 +31,7 @@ class Broker(Protocol):
 
     @property
     def holds_brackets(self) -> bool:
-        """Whether stops and targets rest at the venue once the entry fills; if not, the desk watches them."""
+        """True when stops and targets rest at the venue once the entry fills; otherwise the desk watches them."""
         ...
 
     def submit(self, order: OrderIntent) -> Answer:
@@ -65,11 +65,11 @@ class Broker(Protocol):
         ...
 
     def positions(self) -> Sequence[VenuePosition]:
-        """What the venue holds, one a symbol, sorted by symbol."""
+        """Return the positions at the venue, one a symbol, sorted by symbol."""
         ...
 
     def fills(self, since: dt.datetime) -> Sequence[Fill]:
-        """Executions at or after an instant, oldest first; a fill may be told again, under the same `fill_id`."""
+        """Executions at or after an instant, oldest first; a fill may be repeated, under the same `fill_id`."""
         ...
 
     def cash_usd(self) -> Decimal:
@@ -92,7 +92,7 @@ class Broker(Protocol):
 
 
 class Timetable(Protocol):
-    """What time it is at a venue, and when it trades. Both methods raise `RetryLater` when no readable answer came."""
+    """The clock and the trading hours of a venue. Both methods raise `RetryLater` when no readable answer came."""
 
     def clock(self) -> MarketClock:
         """The venue's time, and whether it is in session at that moment."""
@@ -104,7 +104,7 @@ class Timetable(Protocol):
 
 
 class Quotes(Protocol):
-    """Where newest quotes come from."""
+    """A source of newest quotes."""
 
     def latest(self, symbols: Collection[str]) -> Mapping[str, Quote]:
         """The newest quote of each symbol, however old; a symbol without one is left out. Raises as `Broker` does."""

@@ -29,7 +29,7 @@ def entry_of(client_order_id: str) -> str | None:
 
 
 def is_ours(book: Book, client_order_id: str) -> bool:
-    """Whether the desk meant the order, or the entry that it protects."""
+    """Return True for an order of the desk, or one that protects an entry of the desk."""
     entry = entry_of(client_order_id)
     return book.order(client_order_id) is not None or (entry is not None and book.order(entry) is not None)
 

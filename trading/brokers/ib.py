@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 NEW_YORK = zoneinfo.ZoneInfo("America/New_York")
 CENT = Decimal("0.01")
 POLL_SECONDS = 0.02
-UNPROVEN = frozenset({"PendingSubmit", "ApiPending", ""})  # ib_async writes them down before TWS has said anything
+UNPROVEN = frozenset({"PendingSubmit", "ApiPending", ""})  # ib_async writes them down before TWS has reported anything
 STATES = {
     "Filled": OrderState.FILLED,
     "Cancelled": OrderState.CANCELLED,
@@ -103,7 +103,7 @@ class IBBroker:
         return sorted(self.wire.call(work), key=lambda view: view.client_order_id)
 
     def positions(self) -> list[VenuePosition]:
-        """What the account holds, sorted by symbol."""
+        """Return the positions of the account, sorted by symbol."""
 
         async def work(ib: IB) -> list[VenuePosition]:
             found = await self.wire.within(ib.reqPositionsAsync())
@@ -141,7 +141,7 @@ class IBBroker:
         tags = ("TotalCashValue", "NetLiquidation", "GrossPositionValue")
         found = self.wire.call(work)
         if set(tags) - set(found):
-            raise RetryLater(f"TWS has not told {sorted(set(tags) - set(found))} of the account yet.")
+            raise RetryLater(f"TWS has not reported {sorted(set(tags) - set(found))} of the account yet.")
         return Account(*(found[tag] for tag in tags))
 
     def instrument(self, symbol: str) -> Instrument:
@@ -152,22 +152,22 @@ class IBBroker:
         return Instrument(symbol, Decimal(1), Decimal(1), Decimal(0), exact(details[0].minTick))
 
     def _objection(self, order: OrderIntent) -> tuple[Refused, str] | None:
-        """Why the order cannot be put in Interactive Brokers' terms, or None."""
+        """Return why Interactive Brokers cannot take the order, as reason and words, or None."""
         if calendar_name(order.symbol) == "24/7":
             return Refused.OTHER, "Crypto pairs are not sent to Interactive Brokers."
         if order.quantity <= 0 or order.quantity % 1:
             return Refused.QUANTITY, f"Quantity: expected whole shares, found {order.quantity}."
-        asked = {OrderType.LIMIT: order.limit_price, OrderType.STOP: order.stop_price}.get(order.order_type, Decimal(1))
-        if asked is None or asked <= 0 or asked % CENT:
-            return Refused.PRICE, f"Price: expected a positive multiple of {CENT}, found {asked}."
+        price = {OrderType.LIMIT: order.limit_price, OrderType.STOP: order.stop_price}.get(order.order_type, Decimal(1))
+        if price is None or price <= 0 or price % CENT:
+            return Refused.PRICE, f"Price: expected a positive multiple of {CENT}, found {price}."
         if _has_children(order) and order.limit_price is None and not self.price_of(order.symbol):
             return Refused.PRICE, f"No price of {order.symbol} is known to reckon its stop and target from."
         return None
 
     async def _submit(self, ib: IB, order: OrderIntent) -> Answer:
-        known = await self._find(ib, order.client_order_id)
-        if known is not None:
-            return Answer(known.state, None, "sent before", known.venue_order_id)
+        sent = await self._find(ib, order.client_order_id)
+        if sent is not None:
+            return Answer(sent.state, None, "sent before", sent.venue_order_id)
         details = await self.wire.within(ib.reqContractDetailsAsync(_contract(order.symbol)))
         if not details or details[0].contract is None:
             return Answer(OrderState.REJECTED, Refused.UNKNOWN_SYMBOL, f"TWS knows no {order.symbol}.")
@@ -213,7 +213,7 @@ class IBBroker:
         return children
 
     async def _proven(self, ib: IB, trade: Trade) -> None:
-        """Wait until TWS has said something about the order."""
+        """Wait until TWS has reported on the order."""
         until = time.monotonic() + self.wire.timeout_seconds
         while trade.orderStatus.status in UNPROVEN:
             if time.monotonic() > until or not ib.isConnected():
@@ -288,16 +288,16 @@ def _tick(price: float) -> float:
 
 
 def _is_proven(trade: Trade) -> bool:
-    """Whether TWS has said something about the order; ib_async keeps what it sent, arrived or not."""
+    """Return True once TWS has reported on the order; ib_async keeps what it sent, arrived or not."""
     return trade.orderStatus.status not in UNPROVEN
 
 
 def _refusal(trade: Trade) -> tuple[Refused, str] | None:
-    """Why TWS turned the order down, or None when it did not."""
-    said = [entry for entry in trade.log if entry.errorCode in REFUSALS]
-    if not said:
+    """Return why TWS rejected the order, or None when it did not."""
+    refusals = [entry for entry in trade.log if entry.errorCode in REFUSALS]
+    if not refusals:
         return None
-    words = re.sub(r"^(Error|Warning) \d+, reqId -?\d+: (Order rejected - reason:)?", "", said[-1].message)
+    words = re.sub(r"^(Error|Warning) \d+, reqId -?\d+: (Order rejected - reason:)?", "", refusals[-1].message)
     name = next((name for pattern, name in _REASONS if re.search(pattern, words, re.IGNORECASE)), Refused.OTHER)
     return name, words
 

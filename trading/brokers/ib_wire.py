@@ -41,7 +41,7 @@ class IBWire:
         threading.Thread(target=self._loop.run_forever, name="ib", daemon=True).start()
 
     def call(self, work: Callable[[IB], Awaitable[T]]) -> T:
-        """What the coroutine returns.
+        """Return the coroutine's result.
 
         Raises
         ------

@@ -1,7 +1,7 @@
-"""What a venue tells, taken into the book: states, and fills with the positions they make. Asks and sends nothing.
+"""The intake of a venue's reports into the book: order states, and fills with the positions they make. It sends nothing.
 
-Events may come twice, late or out of order, from a stream and from polling at once: the book ends the same. A fill is known by
-its `fill_id`; an order is FILLED by its fills alone, so that a state told ahead of them is taken as ACCEPTED.
+Events may come twice, late or out of order, from a stream and from polling at once: the book ends the same. A fill is the one
+of its `fill_id`; an order is FILLED by its fills alone, so that a state reported ahead of them is taken as ACCEPTED.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ log = structlog.get_logger()
 
 
 def take_state(book: Book, client_order_id: str, news: OrderState, reason: str = "") -> OrderState:
-    """Take the state a venue told and return the order's state after it; what is old or told again changes nothing.
+    """Take the state a venue reports and return the order's state after it; a report that is old or repeated changes nothing.
 
     Raises
     ------
@@ -42,11 +42,11 @@ def take_state(book: Book, client_order_id: str, news: OrderState, reason: str =
     """
     if news in {OrderState.FILLED, OrderState.PARTIALLY_FILLED}:
         news = OrderState.ACCEPTED
-    _, state = known(book, client_order_id)
+    _, state = stored_order(book, client_order_id)
     while follows(state, news):
         if moved(book, client_order_id, state, news, reason):
             return news
-        _, state = known(book, client_order_id)
+        _, state = stored_order(book, client_order_id)
     return state
 
 
@@ -55,12 +55,12 @@ def moved(book: Book, client_order_id: str, state: OrderState, news: OrderState,
     try:
         return book.transition(client_order_id, news, reason)
     except IllegalTransition:
-        if known(book, client_order_id)[1] is state:
+        if stored_order(book, client_order_id)[1] is state:
             raise
         return False
 
 
-def known(book: Book, client_order_id: str) -> tuple[OrderIntent, OrderState]:
+def stored_order(book: Book, client_order_id: str) -> tuple[OrderIntent, OrderState]:
     """The order, which must be in the book."""
     found = book.order(client_order_id)
     if found is None:
@@ -69,7 +69,7 @@ def known(book: Book, client_order_id: str) -> tuple[OrderIntent, OrderState]:
 
 
 def take_fill(book: Book, fill: Fill) -> bool:
-    """Record a fill of an order in the book, or of a child of one, with the position after it; False when it is known already.
+    """Record a fill of an order in the book, or of a child of one, with the position after it; False when it is stored already.
 
     Raises
     ------
@@ -86,7 +86,7 @@ def take_fill(book: Book, fill: Fill) -> bool:
 
 
 def _order_of(book: Book, fill: Fill) -> OrderIntent | None:
-    """The order a fill belongs to; looked for again when a child has nothing to sell any more.
+    """Return the order a fill belongs to; searched again when a child has nothing to sell any more.
 
     The listener may have taken the fill between our two questions, and its position with it: the book knows the order then.
     """

@@ -62,7 +62,7 @@ class Bar:
 
 @dataclass(frozen=True)
 class PaperRules:
-    """What the venue would not do for everyone. The defaults are the backtest's: it fills whole and refuses nothing.
+    """Rules of the simulated venue. The defaults are the backtest's: it fills whole and refuses nothing.
 
     Parameters
     ----------
@@ -126,18 +126,18 @@ class PaperBroker:
 
     def find(self, client_order_id: str) -> OrderView | None:
         """An order that was marked as submitted has arrived, for the book is the venue."""
-        known = self.book.order(client_order_id)
-        if known is None or known[1] is OrderState.INTENT:
+        stored = self.book.order(client_order_id)
+        if stored is None or stored[1] is OrderState.INTENT:
             return None
-        return self._view(*known)
+        return self._view(*stored)
 
     def cancel(self, client_order_id: str) -> Answer:
         """Done at once, unless the order is over."""
-        known = self.book.order(client_order_id)
-        if known is None or known[1] is OrderState.INTENT:
+        stored = self.book.order(client_order_id)
+        if stored is None or stored[1] is OrderState.INTENT:
             return Answer(OrderState.CANCELLED, Refused.UNKNOWN_ORDER)
-        if known[1] in FINAL:
-            return Answer(known[1], Refused.TOO_LATE)
+        if stored[1] in FINAL:
+            return Answer(stored[1], Refused.TOO_LATE)
         return Answer(OrderState.CANCELLED)
 
     def open_orders(self) -> list[OrderView]:
@@ -185,12 +185,12 @@ class PaperBroker:
         list of Fill
             Those this call added.
         """
-        known = _bars_of(session, bars)
-        fills = [self._open(order, state, session, known) for order, state in self._due(session, Leg.ENTRY)]
-        fills += [self._close(order, state, session, known) for order, state in self._due(session, Leg.EXIT)]
+        by_symbol = _bars_of(session, bars)
+        fills = [self._open(order, state, session, by_symbol) for order, state in self._due(session, Leg.ENTRY)]
+        fills += [self._close(order, state, session, by_symbol) for order, state in self._due(session, Leg.EXIT)]
         leaving = self._leaving()
         held = [part for part in self.book.positions(self.portfolio) if (part.strategy, part.symbol) not in leaving]
-        fills += [self._protect(position, session, known) for position in held]
+        fills += [self._protect(position, session, by_symbol) for position in held]
         return [fill for fill in fills if fill is not None]
 
     def _due(self, session: dt.date, leg: Leg) -> list[tuple[OrderIntent, OrderState]]:
@@ -231,10 +231,10 @@ class PaperBroker:
         return self._leave(position, order, session, raw, self._exit_reason(order, state, position), bar, at_open=at_open)
 
     def _exit_reason(self, order: OrderIntent, state: OrderState, position: Position) -> int:
-        """Why an exit leaves; the rest of one that was filled in part leaves for the reason of the first."""
+        """Return the reason of an exit; the rest of one that was filled in part has the reason of the first part."""
         if state is OrderState.PARTIALLY_FILLED:
             earlier = next(
-                fill for known, fill in self.book.fills(self.portfolio) if known.client_order_id == order.client_order_id
+                fill for own, fill in self.book.fills(self.portfolio) if own.client_order_id == order.client_order_id
             )
             return REASONS.index(earlier.reason)
         return exit_due(
@@ -252,8 +252,8 @@ class PaperBroker:
         if reason == HELD:
             return None
         order = exit_order(position, decision_session=session, session=session, origin=Origin.VENUE)
-        known = self.book.order(order.client_order_id)
-        if known is not None and known[1] is OrderState.INTENT:  # a run died before it sent an exit for this session
+        stored = self.book.order(order.client_order_id)
+        if stored is not None and stored[1] is OrderState.INTENT:  # a run died before it sent an exit for this session
             self.book.transition(order.client_order_id, OrderState.SUBMITTED, "its stop or target came first")
         return self._leave(position, order, session, raw, reason, bar, at_open=False)
 
@@ -270,7 +270,7 @@ class PaperBroker:
     def _execute(  # noqa: PLR0917  # private, two calls
         self, order: OrderIntent, session: dt.date, quantity: Decimal, raw: float, price: float, reason: str, *, at_open: bool
     ) -> Fill | None:
-        """Book a fill; None when there is nothing to fill or it is known already. One a session for an order."""
+        """Book a fill; None when there is nothing to fill or it is stored already. One a session for an order."""
         if quantity <= 0:
             return None
         calendar = calendar_name(order.symbol)
@@ -312,21 +312,21 @@ class PaperBroker:
         }
 
     def _beyond_buying_power(self, order: OrderIntent) -> tuple[Refused, str] | None:
-        """Why an entry is not covered, or None."""
+        """Return why an entry is not covered by buying power, or None."""
         if self.rules.price_of is None or order.leg is Leg.EXIT:
             return None
-        waiting = [known for known, state in self.book.open_orders(self.portfolio) if state is not OrderState.INTENT]
-        others = [known for known in waiting if known.client_order_id != order.client_order_id]
+        waiting = [waits for waits, state in self.book.open_orders(self.portfolio) if state is not OrderState.INTENT]
+        others = [each for each in waiting if each.client_order_id != order.client_order_id]
         held = self.book.positions(self.portfolio)
         names = {order.symbol, *(position.symbol for position in held), *(other.symbol for other in others)}
         prices = {name: self.rules.price_of(name, order.decision_session) for name in names}
         unpriced = sorted(name for name, price in prices.items() if price is None)
         if unpriced:
             return Refused.UNKNOWN_SYMBOL, f"No price for {unpriced[0]}. Load its bars first."
-        known = {name: price for name, price in prices.items() if price is not None}
-        worth = account(self.cash_usd(), held, others, known)
-        free = exact(worth.equity_usd * self.rules.leverage - worth.exposure_usd)
-        needed = order.quantity * exact(known[order.symbol])
+        priced = {name: price for name, price in prices.items() if price is not None}
+        value = account(self.cash_usd(), held, others, priced)
+        free = exact(value.equity_usd * self.rules.leverage - value.exposure_usd)
+        needed = order.quantity * exact(priced[order.symbol])
         if needed <= max(free, Decimal(0)) + CENT:
             return None
         return Refused.BUYING_POWER, f"Buying power: expected at least ${needed:.2f}, found ${free:.2f}."
@@ -335,7 +335,7 @@ class PaperBroker:
         filled = self.book.filled(order.client_order_id)
         average = None
         if filled:
-            parts = [fill for known, fill in self.book.fills(self.portfolio) if known.client_order_id == order.client_order_id]
+            parts = [fill for own, fill in self.book.fills(self.portfolio) if own.client_order_id == order.client_order_id]
             average = sum((part.quantity * part.price for part in parts), Decimal(0)) / filled
         answer = self.submit(order) if state in SENT else Answer(state)
         return OrderView(
@@ -348,7 +348,7 @@ class PaperBroker:
 
 
 def _why_not(order: OrderIntent, state: OrderState, session: dt.date, bar: Bar | None) -> str | None:
-    """Why an entry cannot be tried in this session, or None."""
+    """Return why an entry cannot be tried in this session, or None."""
     if state is OrderState.INTENT:
         return "never sent"
     if state is OrderState.CANCEL_PENDING:

@@ -1,7 +1,7 @@
 """The one way orders go to a venue and its answers into the book. Owns the outcome policy; it decides no order.
 
 What makes a crash harmless: an intent is committed before it is sent, its state says how far it got, and an order whose answer
-never came is looked up under its id before anything is sent again. Every function may be called again after any crash.
+never came is queried under its id before anything is sent again. Every function may be called again after any crash.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from tenacity import Retrying, retry_if_exception, stop_after_delay, wait_expone
 from core.errors import ExecutorBusy, RetryLater
 from core.failpoints import reach
 from core.models import FINAL, SENT, OrderState
-from trading.brokers.intake import known, moved, take_state
+from trading.brokers.intake import moved, stored_order, take_state
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -33,9 +33,9 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True)
 class Patience:
-    """How long an unanswered venue is asked again: pauses double from first to longest, with jitter, until the deadline.
+    """Retries of a request to a venue that does not answer: pauses double from first to longest, with jitter, to the deadline.
 
-    A venue that says when to come back (Retry-After) is asked then, unless that is past the deadline.
+    A venue that states when to come back (Retry-After) is tried then, unless that is past the deadline.
     """
 
     deadline_seconds: float = 30.0
@@ -48,8 +48,8 @@ class Patience:
 
         def wait(state: RetryCallState) -> float:
             error = state.outcome.exception() if state.outcome else None
-            asked = error.retry_after_seconds if isinstance(error, RetryLater) else None
-            return max(asked or 0.0, backoff(state))
+            retry_after = error.retry_after_seconds if isinstance(error, RetryLater) else None
+            return max(retry_after or 0.0, backoff(state))
 
         def over(state: RetryCallState) -> bool:
             return stop_after_delay(self.deadline_seconds)(state) or (
@@ -81,7 +81,8 @@ def place(
     Parameters
     ----------
     pre_send
-        Asked right before each sending; the order is cancelled with the reason it gives. Kill switch and deadline live here.
+        Called right before each sending; the order is cancelled with the reason it returns. Kill switch and deadline are such
+        checks.
 
     Raises
     ------
@@ -100,13 +101,13 @@ def place(
 def cancel(book: Book, broker: Broker, client_order_id: str, reason: str, *, patience: Patience = Patience()) -> OrderState:
     """Cancel what is not filled of an order, and return its state: CANCELLED, or CANCEL_PENDING until the venue has done it.
 
-    An order never sent is cancelled in the book alone; an unanswered one is looked up first.
+    An order never sent is cancelled in the book alone; an unanswered one is queried first.
     """
     return patience.retrying()(_cancel, book, broker, client_order_id, reason)
 
 
 def _send(book: Book, broker: Broker, client_order_id: str, pre_send: PreSendCheck) -> OrderState:
-    order, state = known(book, client_order_id)
+    order, state = stored_order(book, client_order_id)
     if state in SENT:
         state = _look_up(book, broker, client_order_id)
     if state not in {OrderState.INTENT, OrderState.UNKNOWN}:
@@ -118,14 +119,14 @@ def _send(book: Book, broker: Broker, client_order_id: str, pre_send: PreSendChe
         return OrderState.CANCELLED
     reach("send.allowed")
     if not moved(book, client_order_id, state, OrderState.SUBMITTED, f"to {broker.name}"):
-        return _heard(book, client_order_id)
+        return _state_after_race(book, client_order_id)
     reach("send.claimed")
     return _submit(book, broker, order)
 
 
-def _heard(book: Book, client_order_id: str) -> OrderState:
-    """The state of an order that somebody else moved right before it was to be sent: the listener, which is welcome."""
-    state = known(book, client_order_id)[1]
+def _state_after_race(book: Book, client_order_id: str) -> OrderState:
+    """Return the state of an order that another process moved right before it was to be sent; only the listener may."""
+    state = stored_order(book, client_order_id)[1]
     if state is OrderState.SUBMITTED:
         raise ExecutorBusy(f"Order {client_order_id} is being sent by another executor. Let it finish, then run this again.")
     return state
@@ -137,7 +138,7 @@ def _submit(book: Book, broker: Broker, order: OrderIntent) -> OrderState:
     except RetryLater as error:
         if _in_doubt(book, order.client_order_id, OrderState.SUBMITTED, str(error)) is OrderState.UNKNOWN:
             raise
-        return known(book, order.client_order_id)[1]  # the listener has heard of it before our answer was given up
+        return stored_order(book, order.client_order_id)[1]  # the listener had it before the wait for an answer ended
     reach("send.answered")
     state = take_state(book, order.client_order_id, answer.state, _words(answer))
     reach("send.recorded")
@@ -146,26 +147,26 @@ def _submit(book: Book, broker: Broker, order: OrderIntent) -> OrderState:
 
 
 def _look_up(book: Book, broker: Broker, client_order_id: str) -> OrderState:
-    """What became of an order whose answer never came; UNKNOWN when it did not arrive."""
+    """Return the venue's state of an order whose answer never came; UNKNOWN when it did not arrive."""
     found = broker.find(client_order_id)
     reach("lookup.answered")
     if found is not None:
         log.info("order_found", client_order_id=client_order_id, state=found.state)
         return take_state(book, client_order_id, found.state, found.reason or f"found at {broker.name}")
-    state = _in_doubt(book, client_order_id, known(book, client_order_id)[1], f"not found at {broker.name}")
+    state = _in_doubt(book, client_order_id, stored_order(book, client_order_id)[1], f"not found at {broker.name}")
     reach("lookup.absent")
     return state
 
 
 def _in_doubt(book: Book, client_order_id: str, state: OrderState, reason: str) -> OrderState:
-    """Move an order that was sent to UNKNOWN, unless the listener has heard of it meanwhile; return its state."""
+    """Move an order that was sent to UNKNOWN, unless the listener has moved it meanwhile; return its state."""
     if state in SENT:
         moved(book, client_order_id, state, OrderState.UNKNOWN, reason)
-    return known(book, client_order_id)[1]
+    return stored_order(book, client_order_id)[1]
 
 
 def _cancel(book: Book, broker: Broker, client_order_id: str, reason: str) -> OrderState:
-    _, state = known(book, client_order_id)
+    _, state = stored_order(book, client_order_id)
     if state in SENT:
         state = _look_up(book, broker, client_order_id)
     if state in FINAL:
@@ -183,7 +184,7 @@ def _cancel(book: Book, broker: Broker, client_order_id: str, reason: str) -> Or
     log.warning("cancel_refused", client_order_id=client_order_id, reason=_words(answer))
     back = OrderState.PARTIALLY_FILLED if book.filled(client_order_id) else OrderState.ACCEPTED
     moved(book, client_order_id, OrderState.CANCEL_PENDING, back, _words(answer))
-    return known(book, client_order_id)[1]
+    return stored_order(book, client_order_id)[1]
 
 
 def _words(answer: Answer) -> str:

@@ -1,6 +1,6 @@
-"""What the desk believes against what the venue says: differences by name. Pure; it asks, stores and halts nothing.
+"""Differences between the ledger and the venue, by name. Pure; it requests, stores and halts nothing.
 
-Each rule says what a difference is called, whether the desk can resolve it by itself, and whether trading stops when it cannot.
+Each kind of difference has a name; the desk resolves it by itself, tolerates it, or stops trading for it.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 class Mismatch(StrEnum):
-    """Names of differences; docs/operating.md says what to do about each."""
+    """Names of differences; docs/operating.md lists what to do about each."""
 
     MISSED_FILL = "missed_fill"
     NEVER_ARRIVED = "never_arrived"
@@ -38,7 +38,7 @@ class Mismatch(StrEnum):
 
 
 RESOLVED = frozenset({Mismatch.MISSED_FILL, Mismatch.NEVER_ARRIVED, Mismatch.SENT_AGAIN})
-TOLERATED = frozenset({Mismatch.CASH})  # fees, dividends and interest move it: a person looks, and trading goes on
+TOLERATED = frozenset({Mismatch.CASH})  # fees, dividends and interest move it: a person checks, and trading goes on
 
 
 @dataclass(frozen=True)
@@ -53,23 +53,23 @@ class Difference:
 
     @property
     def resolved(self) -> bool:
-        """Whether the desk has brought its own record to the venue's."""
+        """True when the desk has corrected its own record to the venue's."""
         return self.rule in RESOLVED
 
     @property
     def halts(self) -> bool:
-        """Whether nothing may be opened before a person has looked."""
+        """True when nothing may be opened before a person has settled it."""
         return not self.resolved and self.rule not in TOLERATED
 
 
 @dataclass(frozen=True)
 class LedgerState:
-    """The desk's record: open orders with their state, positions, cash, and every order id it ever meant."""
+    """The desk's record: open orders with their state, positions, cash, and the ids of its own orders."""
 
     orders: Sequence[tuple[OrderIntent, OrderState]]
     positions: Sequence[Position]
     cash_usd: Decimal
-    known: frozenset[str] = field(default_factory=frozenset)
+    own_ids: frozenset[str] = field(default_factory=frozenset)
 
 
 @dataclass(frozen=True)
@@ -97,7 +97,7 @@ def missed(fills: Iterable[Fill]) -> list[Difference]:
 
 
 def contradiction(error: StopTrading) -> Difference:
-    """What the venue tells and the ledger cannot take: a fill beyond its order, or of something that is not held."""
+    """Return the difference for a report that the ledger cannot take: a fill beyond its order, or of what is not held."""
     return Difference(Mismatch.CONTRADICTION, "fills", "fills that fit the ledger", str(error), "settle it by hand")
 
 
@@ -152,7 +152,7 @@ def _strange(desk: LedgerState, venue: VenueState) -> list[Difference]:
     strange = [
         view
         for view in venue.working
-        if view.client_order_id not in desk.known and entry_of(view.client_order_id) not in desk.known
+        if view.client_order_id not in desk.own_ids and entry_of(view.client_order_id) not in desk.own_ids
     ]
     return [
         Difference(

@@ -1,4 +1,4 @@
-"""What every strategy is: typed parameters and one pure function from bars to signals. Owns the contract; no rule."""
+"""The contract of a strategy: typed parameters and one pure function from bars to signals."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ Exit = Literal["next_open", "close"]
 
 
 class Strategy(Protocol):
-    """A rule that says on each bar of one symbol whether to enter and whether to leave.
+    """A rule that signals entries and exits on each bar of one symbol.
 
     `signals(bars[:t]) == signals(bars)[:t]` for every t: a row is a function of the bars up to its own. For a strategy with
     `entry == "open"` the entry columns of a row use no more of its bar than the open.
@@ -40,7 +40,7 @@ class Strategy(Protocol):
 
     @property
     def exit(self) -> Exit:
-        """Where rule and time exits decided at a close are filled: at the next open, or at that close."""
+        """`next_open` or `close`: the fill of rule and time exits decided at a close."""
         ...
 
     @property
@@ -58,7 +58,7 @@ class Strategy(Protocol):
 
 
 class Prices(NamedTuple):
-    """What a rule sees of one symbol: arrays (bars,). VIX in index points, NaN where unknown."""
+    """Prices of one symbol as a rule gets them: arrays (bars,). VIX in index points, NaN where unknown."""
 
     open: NDArray[np.float64]
     high: NDArray[np.float64]

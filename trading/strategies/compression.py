@@ -68,7 +68,7 @@ class VolatilityCompression(Rule):
     def _spell_before(
         self, relative: np.ndarray[tuple[int], np.dtype[np.float64]]
     ) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
-        """Whether a spell ended on one of the `within_sessions` bars before each bar."""
+        """Return True for bars where a spell ended on one of the `within_sessions` bars before each bar."""
         quiet = np.cumsum(np.concatenate([[0], relative < self.compressed]))
         ended = np.zeros(len(relative), dtype=np.bool_)
         ended[self.quiet_sessions - 1 :] = quiet[self.quiet_sessions :] - quiet[: -self.quiet_sessions] == self.quiet_sessions

@@ -77,7 +77,7 @@ class EarningsFilter(Wrapper):
         }
 
     def _near(self, symbol: str, sessions: pd.Series[Any], dates: Collection[dt.date]) -> NDArray[np.bool_]:
-        """Whether the fill that each bar decides is near one of `dates`."""
+        """Return True for each bar whose fill is near one of `dates`."""
         days = calendar(calendar_name(symbol)).sessions
         known = pd.DatetimeIndex(sorted(dates))
         known = known[(known >= days[0]) & (known <= days[-1])]

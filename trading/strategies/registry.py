@@ -38,7 +38,7 @@ def make_strategy(
     vix_filter: bool = False,
     earnings: Mapping[str, Collection[dt.date]] | None = None,
 ) -> Strategy:
-    """Build a strategy, with the VIX filter and the earnings filter when asked.
+    """Build a strategy, with the VIX filter and the earnings filter when requested.
 
     Parameters
     ----------
@@ -69,7 +69,7 @@ def make_strategy(
 
 
 def split_preset(name: str) -> tuple[str, str | None]:
-    """The strategy and the preset that a name asks for.
+    """Return the strategy and the preset in a name.
 
     >>> split_preset("bollinger:as_specified"), split_preset("rsi"), split_preset("own.py:Mondays")
     (('bollinger', 'as_specified'), ('rsi', None), ('own.py:Mondays', None))
@@ -101,7 +101,7 @@ def _suggestion(name: str, known: Iterable[str]) -> str:
 
 
 def _explained(kind: type[BaseModel], error: ValidationError) -> str:
-    """What is wrong with each parameter: its name, what was expected, what was found."""
+    """Return the error of each parameter: its name, what was expected, what was found."""
     parts = []
     for problem in error.errors():
         field = ".".join(str(part) for part in problem["loc"]) or "together"

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 class EmaAdxTrend(Rule):
     """Trend following by two exponential averages and the average directional index (Wilder 1978).
 
-    Entry at a close with the fast average over the slow one, ADX at or over `adx_least` and, if asked for, a body of at least
+    Entry at a close with the fast average over the slow one, ADX at or over `adx_least` and, if set, a body of at least
     `body_least` of the bar's range that closes up. Exit at a close with the fast average under the slow one.
 
     Parameters
@@ -26,7 +26,7 @@ class EmaAdxTrend(Rule):
     adx_least
         Strength of the trend that an entry needs, 0 to 100.
     body_least
-        (close - open) / (high - low) that an entry needs; None = not asked for.
+        (close - open) / (high - low) that an entry needs; None = not required.
     max_sessions
         Sessions after which the position is left; None = no time limit.
     """
