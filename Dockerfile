@@ -14,6 +14,7 @@ RUN apt-get update \
     && install -d -o desk -g desk /opt/desk /var/lib/desk /var/lib/airflow
 COPY --from=build /opt/venv /opt/venv
 WORKDIR /opt/desk
+COPY pyproject.toml ./
 COPY core/ core/
 COPY storage/ storage/
 COPY ingestion/ ingestion/

@@ -1,4 +1,4 @@
-"""`compiled`: numba's `njit` with a disk cache that notices a changed rule. Owns the decorator and nothing it decorates.
+"""`compiled`: numba's `njit` with a disk cache that notices a changed rule.
 
 Compiling the kernels takes seconds, so they are cached. Numba throws a cached function away when the file it stands in changes,
 but not when a function it calls has changed in another file: after an update the backtest would go on using the old fill rule.
@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import hashlib
 from functools import lru_cache
-from pathlib import Path
 from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
 from numba import njit
+
+from core.folders import ROOT
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
 P = ParamSpec("P")
 R = TypeVar("R")
 
-ROOT = Path(__file__).parents[1]
 PACKAGES = ("features", "trading", "backtest", "research")
 
 

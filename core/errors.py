@@ -1,4 +1,4 @@
-"""The one error tree, split by what the operator must do. Owns names only; it never logs and never exits.
+"""The error tree, split by what the operator must do.
 
 DeskError
 ├── RetryLater        the world was not ready (network, database starting): run the step again
@@ -74,7 +74,7 @@ class NoChampion(ConfigError):
 
 
 class VersionConflict(ConfigError):
-    """What is to be changed is no longer what the change was made from."""
+    """The stored version is newer than the one the change was made from."""
 
 
 class StopTrading(DeskError):

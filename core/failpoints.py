@@ -1,4 +1,4 @@
-"""Named places at which a test may kill the process. Owns their names; without the variable `FAILPOINT` they do nothing.
+"""Named places at which a test may kill the process; without the variable `FAILPOINT` they do nothing.
 
 `FAILPOINT=name` kills at the first visit, `FAILPOINT=name:3` at the third. The process sends itself SIGKILL: no handler, no
 `finally` and no rollback runs, as when the machine goes down.

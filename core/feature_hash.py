@@ -1,4 +1,4 @@
-"""The digest of a feature vector: the same where it was served and where it is recomputed. Owns the digest alone."""
+"""The digest of a feature vector: the same where it was served and where it is recomputed."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ LENGTH: Final = 16  # hexadecimal digits: two of 10^8 vectors share a digest wit
 
 
 def feature_set(names: Sequence[str]) -> str:
-    """Digest of feature names in their order.
+    """Return the digest of feature names in their order.
 
     >>> feature_set(["rsi_14", "vix"]) == feature_set(["vix", "rsi_14"])
     False
@@ -23,7 +23,7 @@ def feature_set(names: Sequence[str]) -> str:
 
 
 def feature_hash(values: Sequence[float]) -> str:
-    """Digest of a vector's float64 bits; every NaN is one NaN, and -0.0 is 0.0.
+    """Return the digest of a vector's float64 bits; every NaN is one NaN, and -0.0 is 0.0.
 
     >>> feature_hash([0.5, float("nan"), 0.0]) == feature_hash([0.5, -float("nan"), -0.0])
     True

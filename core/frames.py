@@ -46,7 +46,7 @@ class Schema:
         return frame
 
     def _rises(self, frame: pd.DataFrame) -> bool:
-        """Whether each row's key is above the one before: sorted and unique at once."""
+        """Return True when each row's key is above the one before: sorted and unique at once."""
         nullable = [name for name in self.key if name in self.nullable]
         keyed = frame.dropna(subset=nullable) if nullable else frame  # a quarantined row without a session has no order
         above = np.zeros(max(len(keyed) - 1, 0), dtype=np.bool_)

@@ -1,4 +1,4 @@
-"""Structured logging: coloured lines on a terminal, JSON elsewhere. Owns the configuration; it never logs by itself."""
+"""Structured logging: coloured lines on a terminal, JSON elsewhere."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The desk's nouns as value objects: orders, fills, positions, quotes. Owns their invariants; no I/O.
+"""The desk's nouns as value objects: orders, fills, positions, quotes. No I/O.
 
 Money is USD as `Decimal`; quantities are `Decimal` shares. An order lives by the table `TRANSITIONS`; what the
 venue says about it goes through `follows`, to which an event told twice or late is no news.
@@ -26,7 +26,7 @@ class Side(StrEnum):
 
 
 class OrderType(StrEnum):
-    """What the broker is asked for. Stops and targets live as the children of an entry (`stop_pct`, `target_pct`)."""
+    """Order type at the broker. Stops and targets are the children of an entry (`stop_pct`, `target_pct`)."""
 
     MARKET = "market"
     LIMIT = "limit"
@@ -34,7 +34,7 @@ class OrderType(StrEnum):
 
 
 class Leg(StrEnum):
-    """Which part of a trade an order is."""
+    """The part of a trade that an order is."""
 
     ENTRY = "entry"
     EXIT = "exit"
@@ -99,7 +99,7 @@ def require_transition(old: OrderState, new: OrderState) -> None:
 
 
 def follows(old: OrderState, news: OrderState) -> bool:
-    """Whether what the venue tells moves the order on; False for an event told before, or overtaken by a later one.
+    """Return True when a state that the venue reports moves the order on; False for a repeated or overtaken event.
 
     Raises
     ------
@@ -132,7 +132,7 @@ def state_after_fill(order: OrderIntent, state: OrderState, filled: Decimal) -> 
 
 
 class Refused(StrEnum):
-    """Why a venue does not do what it was asked: its own words go beside it, in `Answer.reason`."""
+    """Reason of a venue's refusal; the venue's own text is in `Answer.reason`."""
 
     BUYING_POWER = "buying_power"
     DAY_TRADES = "day_trades"
@@ -151,7 +151,7 @@ class Refused(StrEnum):
 
 @dataclass(frozen=True)
 class Answer:
-    """What a venue answered, which proves what became of the request. No answer is no `Answer` but `core.errors.RetryLater`.
+    """A venue's answer, which proves what became of the request. Silence is no `Answer` but `core.errors.RetryLater`.
 
     `refused` is None when it did as asked; `state` is the order's state after the request either way.
     """
@@ -179,7 +179,7 @@ class OrderView:
 
 @dataclass(frozen=True)
 class VenuePosition:
-    """What a venue holds in one symbol, whatever strategies it came from; quantity is negative for a short."""
+    """A venue's position in one symbol, over all strategies; quantity is negative for a short."""
 
     symbol: str
     quantity: Decimal
@@ -188,7 +188,7 @@ class VenuePosition:
 
 @dataclass(frozen=True)
 class Instrument:
-    """What a venue takes orders for: the grid of quantities and prices, and the smallest order.
+    """A tradable instrument at a venue: the grid of quantities and prices, and the smallest order.
 
     Parameters
     ----------
@@ -209,18 +209,18 @@ class Instrument:
         return (quantity / self.quantity_step).to_integral_value(ROUND_DOWN) * self.quantity_step
 
     def objection(self, order: OrderIntent, price: Decimal | None = None) -> tuple[Refused, str] | None:
-        """Why the order cannot be sent as it is, or None; `price` is the last one, to which the minimum notional applies."""
-        found = f"{order.quantity} {self.symbol}"
+        """Return why the order cannot be sent as it is, or None; the minimum notional applies at `price`, the last one."""
+        wanted = f"{order.quantity} {self.symbol}"
         if order.quantity < self.min_quantity:
-            return Refused.QUANTITY, f"Quantity: expected at least {self.min_quantity}, found {found}."
+            return Refused.QUANTITY, f"Quantity: expected at least {self.min_quantity}, found {wanted}."
         if order.quantity % self.quantity_step:
-            return Refused.QUANTITY, f"Quantity: expected a multiple of {self.quantity_step}, found {found}."
-        asked = order.limit_price if order.limit_price is not None else order.stop_price
-        if asked is not None and (asked <= 0 or (self.price_tick is not None and asked % self.price_tick)):
-            return Refused.PRICE, f"Price: expected a positive multiple of {self.price_tick or 'any tick'}, found {asked}."
-        worth = order.quantity * (asked or price or Decimal("Infinity"))
-        if worth < self.min_notional_usd:
-            return Refused.NOTIONAL, f"Worth: expected at least ${self.min_notional_usd}, found {found} for ${worth}."
+            return Refused.QUANTITY, f"Quantity: expected a multiple of {self.quantity_step}, found {wanted}."
+        price_sent = order.limit_price if order.limit_price is not None else order.stop_price
+        if price_sent is not None and (price_sent <= 0 or (self.price_tick is not None and price_sent % self.price_tick)):
+            return Refused.PRICE, f"Price: expected a positive multiple of {self.price_tick or 'any tick'}, found {price_sent}."
+        notional_usd = order.quantity * (price_sent or price or Decimal("Infinity"))
+        if notional_usd < self.min_notional_usd:
+            return Refused.NOTIONAL, f"Notional: expected ${self.min_notional_usd} or more, found {wanted} for ${notional_usd}."
         return None
 
 
@@ -236,7 +236,7 @@ def client_order_id(portfolio: str, strategy: str, symbol: str, session: dt.date
 
 
 class Origin(StrEnum):
-    """What an order comes from."""
+    """The origin of an order."""
 
     SIGNAL = "signal"  # a strategy's decision at a close
     VENUE = "venue"  # a stop or target that rests at the venue
@@ -247,7 +247,7 @@ class Origin(StrEnum):
 
 @dataclass(frozen=True)
 class OrderIntent:
-    """What the desk means to do, written down before anything is sent.
+    """An order the desk intends to send, recorded before anything is sent.
 
     An entry is good for its `session` alone and expires after it; an exit is good until filled. `limit_price` and `stop_price`
     go with the order types of these names. `entry_order_id` is the entry that an exit closes.
@@ -274,7 +274,7 @@ class OrderIntent:
 
     @property
     def by_strategy(self) -> bool:
-        """Whether a strategy decided it: an exit under an arm is a sale for risk, or a stop that the desk watches."""
+        """True when a strategy decided it: an exit under an arm is a sale for risk, or a stop that the desk watches."""
         return self.leg is Leg.ENTRY or not self.arm
 
 
@@ -341,20 +341,20 @@ class Quote:
 
     @property
     def spread_bps(self) -> Decimal:
-        """Ask less bid, in basis points of the mid: what buying and selling at once would lose."""
+        """Ask less bid, in basis points of the mid: the loss of buying and selling at once."""
         return BPS * (self.ask - self.bid) / self.mid
 
     def objection(self, now: dt.datetime, *, max_age_seconds: float, max_spread_bps: float = STUB_SPREAD_BPS) -> str | None:
-        """Why the quote says nothing of the market at `now`, or None; one from the future is as wrong as an old one."""
-        said = f"{self.bid} bid, {self.ask} asked"
+        """Return why the quote does not describe the market at `now`, or None; a future one is as wrong as an old one."""
+        quoted = f"{self.bid} bid, {self.ask} asked"
         if not (self.bid.is_finite() and self.ask.is_finite()):
-            return f"expected two prices, found {said}"
+            return f"expected two prices, found {quoted}"
         if min(self.bid, self.ask) <= 0:
-            return f"expected both prices over 0, found {said}"
+            return f"expected both prices over 0, found {quoted}"
         if self.bid > self.ask:
-            return f"expected the bid not over the ask, found {said}"
+            return f"expected the bid not over the ask, found {quoted}"
         if self.spread_bps > max_spread_bps:
-            return f"expected a spread of at most {max_spread_bps:g} bps, found {said}"
+            return f"expected a spread of at most {max_spread_bps:g} bps, found {quoted}"
         age = (now - self.at).total_seconds()
         if abs(age) > max_age_seconds:
             return f"expected a quote of the last {max_age_seconds:g} s, found one {age:.0f} s old"

@@ -1,14 +1,15 @@
-"""Which code runs and for whom: the commit and the DAG run that a record carries. Owns how they are found; stores nothing."""
+"""Provenance of a record: the code commit and the DAG run."""
 
 from __future__ import annotations
 
 import os
 import subprocess
+import tomllib
 from functools import cache
 from importlib import metadata
-from pathlib import Path
 
-ROOT = Path(__file__).parents[1]
+from core.folders import checkout
+
 PACKAGE = "reversion-desk"
 UNKNOWN = "unknown"
 
@@ -16,13 +17,15 @@ UNKNOWN = "unknown"
 @cache
 def code_commit() -> str:
     """Commit of the checkout, with `-dirty` when files differ from it; the installed version where there is no checkout."""
-    command = ["git", "-C", str(ROOT), "describe", "--always", "--abbrev=40", "--dirty", "--exclude=*"]
+    root = checkout()
+    if root is None:  # a repository around the environment is not the desk's
+        return release()
+    command = ["git", "-C", str(root), "describe", "--always", "--abbrev=40", "--dirty", "--exclude=*"]
     try:
-        found = subprocess.run(command, capture_output=True, text=True, timeout=20, check=True)  # noqa: S603  # our own command
-        return found.stdout.strip()
+        answer = subprocess.run(command, capture_output=True, text=True, timeout=20, check=True)  # noqa: S603  # our own command
+        return answer.stdout.strip()
     except (OSError, subprocess.SubprocessError):
-        installed = installed_version()
-        return installed if installed == UNKNOWN else f"version {installed}"
+        return release()
 
 
 def dag_run() -> str | None:
@@ -32,9 +35,12 @@ def dag_run() -> str | None:
 
 
 @cache
-def installed_version() -> str:
-    """Return the version of the installed distribution; `unknown` where none is installed, as on a bare `PYTHONPATH`."""
+def release() -> str:
+    """Return `version X.Y.Z`: of the checkout where there is one, else of the installed distribution; else `unknown`."""
+    root = checkout()
+    if root is not None:
+        return f"version {tomllib.loads((root / 'pyproject.toml').read_text())['project']['version']}"
     try:
-        return metadata.version(PACKAGE)
+        return f"version {metadata.version(PACKAGE)}"
     except metadata.PackageNotFoundError:
         return UNKNOWN

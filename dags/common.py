@@ -1,6 +1,6 @@
-"""What the DAGs share: the asset between them, default arguments, run parameters, and the mail about a failed task.
+"""Parts that the DAGs share: assets, default arguments, run parameters, the choice of the session, the mail about a failure.
 
-Owns no step of the pipeline; imports nothing heavy, because the DAG processor reads it again and again.
+Imports nothing heavy: the DAG processor reads this file again and again.
 """
 
 from __future__ import annotations
@@ -10,10 +10,12 @@ import os
 from typing import TYPE_CHECKING, Any
 
 import structlog
-from airflow.sdk import Asset, ExceptionRetryPolicy, Param, RetryAction, RetryRule
+from airflow.sdk import Asset, ExceptionRetryPolicy, Param, RetryAction, RetryRule, task
 
 if TYPE_CHECKING:
     from collections.abc import MutableMapping
+
+    from pipeline.sessions import SessionChoice
 
 log = structlog.get_logger()
 
@@ -72,6 +74,23 @@ MAIL_BODY = """\
 </table>
 <p>Later tasks of this run did not start. When the cause is gone, clear the task in Airflow: every step may run twice.</p>
 """
+
+
+def session_or_skip(chosen: SessionChoice) -> str:
+    """Return the chosen session; skip the run, with the reason, when it does not trade."""
+    from airflow.sdk.exceptions import AirflowSkipException
+
+    if not chosen.trades:
+        raise AirflowSkipException(chosen.reason)
+    return chosen.session
+
+
+@task
+def choose_session(dag_run: Any = None, params: Any = None) -> str:
+    """The session asked for, else the newest one closed; skips the run, with the reason, when that is no session."""
+    from pipeline import sessions
+
+    return session_or_skip(sessions.newest_before(params["session"], dag_run.logical_date))
 
 
 def mail_failure(context: MutableMapping[str, Any]) -> None:

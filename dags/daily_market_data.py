@@ -16,7 +16,7 @@ from typing import Any
 
 from airflow.sdk import CronTriggerTimetable, TriggerRule, dag, task
 
-from common import DAILY_FEATURES, DEFAULT_ARGS, FULL_HISTORY_PARAM, SESSION_PARAM, TIMEZONE
+from common import DAILY_FEATURES, DEFAULT_ARGS, FULL_HISTORY_PARAM, SESSION_PARAM, TIMEZONE, session_or_skip
 
 
 @dag(
@@ -33,27 +33,25 @@ def daily_market_data() -> None:
     @task
     def choose_session(dag_run: Any = None, params: Any = None) -> str:
         """The session of this run; skips the run, with the reason, when there is none to load."""
-        from airflow.sdk.exceptions import AirflowSkipException
         from pipeline import sessions
 
-        chosen = sessions.choose_session(params["session"], dag_run.logical_date, scheduled=dag_run.run_type != "manual")
-        if not chosen.trades:
-            raise AirflowSkipException(chosen.reason)
-        return chosen.session
+        return session_or_skip(
+            sessions.choose_session(params["session"], dag_run.logical_date, scheduled=dag_run.run_type != "manual")
+        )
 
     @task
     def list_symbols(session: str) -> list[str]:
         """The universe of that session."""
         from pipeline.data import ingest
 
-        return ingest.universe(session)
+        return ingest.list_symbols(session)
 
     @task
     def load_vix(session: str, params: Any = None) -> dict[str, Any]:
         """Fetch, validate and store VIX."""
         from pipeline.data import ingest
 
-        return ingest.fetch_vix(session, full_history=params["full_history"])
+        return ingest.fetch_vix(session, full_history=params["full_history"]).as_dict()
 
     @task(
         max_active_tis_per_dagrun=4,
@@ -63,7 +61,7 @@ def daily_market_data() -> None:
     def load_bars(symbol: str, session: str, params: Any = None) -> dict[str, Any]:
         from pipeline.data import ingest
 
-        return ingest.fetch_symbols(session, [symbol], full_history=params["full_history"])
+        return ingest.fetch_symbols(session, [symbol], full_history=params["full_history"]).as_dict()
 
     @task(trigger_rule=TriggerRule.ALL_DONE_MIN_ONE_SUCCESS)
     def count_loaded(loads: list[dict[str, Any]]) -> dict[str, int]:
@@ -81,14 +79,14 @@ def daily_market_data() -> None:
         """Compute the features and write what is new to the offline store."""
         from pipeline.data import build_features as step
 
-        return step.run(session)
+        return step.write_features(session).as_dict()
 
     @task(outlets=[DAILY_FEATURES])
     def materialise(session: str, outlet_events: Any = None) -> dict[str, Any]:
         """Copy the newest features to the online store and announce the session."""
         from pipeline.data import build_features as step
 
-        written = step.materialise(session)
+        written = step.materialise(session).as_dict()
         outlet_events[DAILY_FEATURES].extra = {"session": session}
         return written
 

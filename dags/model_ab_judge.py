@@ -21,7 +21,7 @@ from typing import Any
 from airflow.providers.standard.operators.hitl import ApprovalOperator
 from airflow.sdk import CronTriggerTimetable, TriggerRule, dag, task
 
-from common import DEFAULT_ARGS, SESSION_PARAM, TIMEZONE
+from common import DEFAULT_ARGS, SESSION_PARAM, TIMEZONE, choose_session
 
 QUESTION = "Promote version {{ ti.xcom_pull(task_ids='judge')['challenger'] }} to champion?"
 EVIDENCE = """\
@@ -44,33 +44,22 @@ Experiment {{ ti.xcom_pull(task_ids='judge')['experiment'] }}; champion now is v
 )
 def model_ab_judge() -> None:
     @task
-    def choose_session(dag_run: Any = None, params: Any = None) -> str:
-        """The last session whose outcomes may be known."""
-        from airflow.sdk.exceptions import AirflowSkipException
-        from pipeline import sessions
-
-        chosen = sessions.newest_before(params["session"], dag_run.logical_date)
-        if not chosen.trades:
-            raise AirflowSkipException(chosen.reason)
-        return chosen.session
-
-    @task
     def judge(session: str) -> dict[str, Any]:
         """Settle, compare, and store the decision."""
         from pipeline.training import ab_test
 
-        return ab_test.judge(session)
+        return ab_test.judge_ab_test(session).as_dict()
 
     @task
     def judge_next_day(session: str) -> dict[str, Any]:
         """Compare the next-day models, store the decisions, and move the champion's alias where one is better."""
         from pipeline.training import next_day_judge
 
-        return next_day_judge.judge(session)
+        return next_day_judge.judge_next_day(session).as_dict()
 
     @task.branch
     def route(judgement: dict[str, Any]) -> list[str]:
-        """On to a promotion, to a person first where the settings ask for one, or nowhere."""
+        """Branch to a promotion, to a person first where the settings require one, or to nothing."""
         if judgement["decision"] != "promote":
             return []
         return ["approve"] if judgement["approval"] else ["promote"]
@@ -89,7 +78,7 @@ def model_ab_judge() -> None:
         """Move the champion's alias."""
         from pipeline.training import ab_test
 
-        return ab_test.promote(judgement)
+        return ab_test.promote_judged(ab_test.AbJudgement.of(judgement)).as_dict()
 
     session = choose_session()
     judge_next_day(session=session)

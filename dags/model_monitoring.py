@@ -17,7 +17,7 @@ from typing import Any
 
 from airflow.sdk import CronTriggerTimetable, dag, task
 
-from common import DEFAULT_ARGS, MODEL_DRIFT, SESSION_PARAM, TIMEZONE
+from common import DEFAULT_ARGS, MODEL_DRIFT, SESSION_PARAM, TIMEZONE, choose_session
 
 
 @dag(
@@ -32,32 +32,21 @@ from common import DEFAULT_ARGS, MODEL_DRIFT, SESSION_PARAM, TIMEZONE
 )
 def model_monitoring() -> None:
     @task
-    def choose_session(dag_run: Any = None, params: Any = None) -> str:
-        """The last session whose bars are there."""
-        from airflow.sdk.exceptions import AirflowSkipException
-        from pipeline import sessions
-
-        chosen = sessions.newest_before(params["session"], dag_run.logical_date)
-        if not chosen.trades:
-            raise AirflowSkipException(chosen.reason)
-        return chosen.session
-
-    @task
     def look_for_drift(session: str) -> dict[str, Any]:
         """Compare features, scores and outcomes with the training's."""
         from pipeline.training import drift
 
-        return drift.run(session)
+        return drift.measure_drift(session).as_dict()
 
     @task(outlets=[MODEL_DRIFT])
     def ask_for_training(drift: dict[str, Any], outlet_events: Any = None) -> list[str]:
-        """Announce what has newly drifted, so that a training starts; skipped, with the reason, when none is due."""
+        """Announce new drift, so that a training starts; skip, with the reason, when none is due."""
         from airflow.sdk.exceptions import AirflowSkipException
-        from pipeline.training.drift import training_due
+        from pipeline.training.drift import DriftMeasured, training_due
 
-        due = training_due(drift)
-        if not due["due"]:
-            raise AirflowSkipException(due["reason"])
+        due = training_due(DriftMeasured(**drift))
+        if not due.due:
+            raise AirflowSkipException(due.reason)
         outlet_events[MODEL_DRIFT].extra = {"session": drift["session"], "drifted": drift["new"]}
         return list(drift["new"])
 
@@ -66,7 +55,7 @@ def model_monitoring() -> None:
         """Recompute what was served."""
         from pipeline.training import drift
 
-        return drift.check_skew(session)
+        return drift.check_skew(session).as_dict()
 
     session = choose_session()
     ask_for_training(drift=look_for_drift(session=session))

@@ -19,7 +19,7 @@ from typing import Any
 
 from airflow.sdk import AssetOrTimeSchedule, CronTriggerTimetable, dag, task
 
-from common import DEFAULT_ARGS, MODEL_DRIFT, SESSION_PARAM, TIMEZONE
+from common import DEFAULT_ARGS, MODEL_DRIFT, SESSION_PARAM, TIMEZONE, choose_session
 
 
 @dag(
@@ -33,30 +33,19 @@ from common import DEFAULT_ARGS, MODEL_DRIFT, SESSION_PARAM, TIMEZONE
     doc_md=__doc__,
 )
 def model_training() -> None:
-    @task
-    def choose_session(dag_run: Any = None, params: Any = None) -> str:
-        """The last session whose bars may be learnt from."""
-        from airflow.sdk.exceptions import AirflowSkipException
-        from pipeline import sessions
-
-        chosen = sessions.newest_before(params["session"], dag_run.logical_date)
-        if not chosen.trades:
-            raise AirflowSkipException(chosen.reason)
-        return chosen.session
-
     @task(execution_timeout=dt.timedelta(hours=4), retries=1)
     def train(session: str) -> dict[str, Any]:
         """Train, compare, register, and backtest the filter out of sample."""
         from pipeline.training import train_entry_filter
 
-        return train_entry_filter.run(session)
+        return train_entry_filter.train_entry_filter(session).as_dict()
 
     @task(execution_timeout=dt.timedelta(hours=4), retries=1)
     def train_next_day(session: str) -> dict[str, Any]:
         """Train both next-day models, compare them, and register the better one."""
-        from pipeline.training import train_next_day
+        from pipeline.training import train_next_day as step
 
-        return train_next_day.run(session)
+        return step.train_next_day(session).as_dict()
 
     session = choose_session()
     train(session=session)

@@ -19,7 +19,7 @@ from typing import Any
 
 from airflow.sdk import CronTriggerTimetable, dag, task
 
-from common import DEFAULT_ARGS, SESSION_PARAM, TIMEZONE
+from common import DEFAULT_ARGS, SESSION_PARAM, TIMEZONE, session_or_skip
 
 
 @dag(
@@ -36,13 +36,9 @@ def position_watch() -> None:
     @task(execution_timeout=dt.timedelta(minutes=2))
     def choose_session(dag_run: Any = None, params: Any = None) -> str:
         """The session in progress; skips the run, with the reason, when there is none or nothing to watch in it."""
-        from airflow.sdk.exceptions import AirflowSkipException
         from pipeline.execution import position_watch
 
-        chosen = position_watch.choose_session(params["session"], dag_run.logical_date)
-        if not chosen.trades:
-            raise AirflowSkipException(chosen.reason)
-        return chosen.session
+        return session_or_skip(position_watch.choose_session(params["session"], dag_run.logical_date))
 
     @task(execution_timeout=dt.timedelta(minutes=4))
     def watch(session: str) -> dict[str, Any]:

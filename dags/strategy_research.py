@@ -18,7 +18,7 @@ from typing import Any
 
 from airflow.sdk import Param, TriggerRule, dag, task
 
-from common import DEFAULT_ARGS, SESSION_PARAM
+from common import DEFAULT_ARGS, SESSION_PARAM, choose_session
 
 HOLDOUT_PARAM = Param(504, type="integer", minimum=1, title="Held-out sessions", description="At the end; no choice sees them.")
 STRATEGIES_PARAM = Param([], type="array", items={"type": "string"}, title="Strategies", description="Empty: all built-ins.")
@@ -47,24 +47,13 @@ METHOD_PARAM = Param(
     tags=["desk", "research"],
     doc_md=__doc__,
 )
-def strategy_research() -> None:  # noqa: C901  # one function a task
-    @task
-    def choose_session(dag_run: Any = None, params: Any = None) -> str:
-        """The session asked for, else the newest one; skips the run, with the reason, when that is no session."""
-        from airflow.sdk.exceptions import AirflowSkipException
-        from pipeline import sessions
-
-        chosen = sessions.newest_before(params["session"], dag_run.logical_date)
-        if not chosen.trades:
-            raise AirflowSkipException(chosen.reason)
-        return chosen.session
-
+def strategy_research() -> None:
     @task
     def make_plan(session: str, params: Any = None) -> dict[str, Any]:
-        """What is swept, and up to which session a choice may see."""
+        """Plan the sweep, and the split before which every choice is made."""
         from pipeline.research import chain
 
-        return chain.plan(
+        return chain.make_plan(
             session, params["strategies"], params["symbols"], holdout_sessions=params["holdout_sessions"]
         ).as_dict()
 
@@ -75,54 +64,54 @@ def strategy_research() -> None:  # noqa: C901  # one function a task
 
     @task(
         execution_timeout=dt.timedelta(hours=1),
-        doc_md="One strategy on every symbol up to the split; what is on record is not run again.",
+        doc_md="One strategy on every symbol up to the split; cells on record are not run again.",
     )
     def sweep(plan: dict[str, Any], strategy: str) -> dict[str, int]:
         from pipeline.research import chain
 
-        return chain.sweep(chain.Plan.of({**plan, "strategies": [strategy]}))
+        return chain.sweep(chain.ChainPlan.of({**plan, "strategies": [strategy]})).as_dict()
 
     @task(trigger_rule=TriggerRule.ALL_DONE_MIN_ONE_SUCCESS)
     def rank(plan: dict[str, Any]) -> dict[str, Any]:
         """Profit per trade, then Sharpe; the best is named."""
         from pipeline.research import chain
 
-        return chain.rank(chain.Plan.of(plan))
+        return chain.rank(chain.ChainPlan.of(plan)).as_dict()
 
     @task
     def correlate(plan: dict[str, Any]) -> dict[str, Any]:
-        """Which of the best resemble each other, and which few do not."""
+        """Backtest the best once, pick a few that do not resemble each other, and store the shortlist."""
         from pipeline.research import chain
 
-        return chain.correlate(chain.Plan.of(plan))
+        return chain.correlate(chain.ChainPlan.of(plan)).as_dict()
 
     @task
     def allocate(plan: dict[str, Any], params: Any = None) -> dict[str, Any]:
         """Share the capital among the picked and store the portfolio."""
         from pipeline.research import chain
 
-        return chain.allocate(chain.Plan.of(plan), method=params["method"])
+        return chain.allocate(chain.ChainPlan.of(plan), method=params["method"]).as_dict()
 
     @task
     def validate_risk(plan: dict[str, Any]) -> dict[str, Any]:
-        """Hold the portfolio against its limits, and store what was found."""
+        """Compare the portfolio with its limits, and store the report."""
         from pipeline.research import chain
 
-        return chain.validate(chain.Plan.of(plan))
+        return chain.validate(chain.ChainPlan.of(plan)).summary()
 
     @task(execution_timeout=dt.timedelta(hours=1))
     def report(plan: dict[str, Any]) -> dict[str, Any]:
-        """Deflate, look at the sessions after the split, and write what survives."""
+        """Deflate, test on the held-out sessions, and write the report."""
         from pipeline.research import chain
 
-        return chain.report(chain.Plan.of(plan))
+        return chain.report(chain.ChainPlan.of(plan)).as_dict()
 
     @task(retries=1)
     def confirm(plan: dict[str, Any]) -> str:
-        """Red when the portfolio failed its validation."""
+        """Fail when the portfolio failed its validation."""
         from pipeline.research import chain
 
-        return chain.confirm(chain.Plan.of(plan))
+        return chain.confirm(chain.ChainPlan.of(plan))
 
     plan = make_plan(session=choose_session())
     swept = sweep.partial(plan=plan).expand(strategy=list_strategies(plan=plan))

@@ -21,7 +21,7 @@ from typing import Any
 
 from airflow.sdk import Param, chain, dag, task
 
-from common import DAILY_FEATURES, DEFAULT_ARGS, SESSION_PARAM
+from common import DAILY_FEATURES, DEFAULT_ARGS, SESSION_PARAM, session_or_skip
 
 MAIL_AGAIN_PARAM = Param(False, type="boolean", title="Mail again", description="Send the evening's mail although it was sent.")
 
@@ -40,15 +40,11 @@ def trading_execution() -> None:  # noqa: C901  # one function a task
     @task
     def choose_session(dag_run: Any = None, params: Any = None, triggering_asset_events: Any = None) -> str:
         """The newest session announced, or the one asked for."""
-        from airflow.sdk.exceptions import AirflowSkipException
         from pipeline import sessions
 
         announced = [event.extra["session"] for event in (triggering_asset_events or {}).get(DAILY_FEATURES, [])]
         given = params["session"] or max(announced, default=None)
-        chosen = sessions.newest_before(given, dag_run.logical_date)
-        if not chosen.trades:
-            raise AirflowSkipException(chosen.reason)
-        return chosen.session
+        return session_or_skip(sessions.newest_before(given, dag_run.logical_date))
 
     @task
     def settle(session: str) -> dict[str, Any]:
@@ -87,14 +83,14 @@ def trading_execution() -> None:  # noqa: C901  # one function a task
 
     @task
     def confirm(session: str) -> dict[str, Any]:
-        """What became of the orders at the broker."""
+        """Fetch the state of the orders at the broker."""
         from pipeline.execution import daily_trade
 
         return daily_trade.confirm(session).as_dict()
 
     @task
     def reconcile_after(session: str) -> dict[str, Any]:
-        """The same once the orders are placed."""
+        """Reconcile again once the orders are placed."""
         from pipeline.execution import reconcile
 
         return reconcile.reconcile(session).as_dict()
@@ -118,7 +114,7 @@ def trading_execution() -> None:  # noqa: C901  # one function a task
         """Replay the day beside the backtest and split the gap by its cause; a signal gap is mailed."""
         from pipeline.audit import parity_day
 
-        return parity_day.record_day(session)
+        return parity_day.record_day(session).as_dict()
 
     session = choose_session()
     chain(

@@ -1,4 +1,4 @@
-"""Bars and VIX to the feature frame: every feature of `core.frames.FEATURES`, once. Owns their definitions and warm-up; no I/O.
+"""Compute the feature frame from bars and VIX: every feature of `core.frames.FEATURES`, with its warm-up. No I/O.
 
 A row labelled with session t is a function of bars 0..t and of VIX up to session t. Prices are divided by the symbol's first
 close before anything is computed, so that neither a currency, a split nor a symbol's price level changes a feature.
@@ -17,22 +17,19 @@ from core.sessions import calendar_name, closes_of
 from features.kernels import newest
 from features.matrix import (
     NEVER,
-    PRICE_FEATURES,
-    VIX_FEATURES,
     columns_of,
     fill_features,
-    fill_prices,
     nanoseconds,
     sessions_of,
     slots_of,
     vix_rows,
 )
-from features.regime import vix_at, vix_by_session
+from features.regime import vix_by_session
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from features.kernels import Array, Instants
+    from features.kernels import Instants
     from features.matrix import Bars, Sessions
 
 PUBLICATION_LAG: Final = pd.Timedelta(minutes=15)  # bars without `known_at` count as known this long after their close
@@ -121,22 +118,8 @@ def build_features(bars: pd.DataFrame, vix: pd.DataFrame | None) -> pd.DataFrame
     )
 
 
-def price_features(bars: pd.DataFrame) -> dict[str, Array]:
-    """Compute the features that need one symbol's bars alone; scale-free."""
-    values = np.empty((len(PRICE_FEATURES), len(bars)))
-    high, low, close, volume = (bars[name].to_numpy(dtype="float64") for name in ("high", "low", "close", "volume"))
-    fill_prices(high, low, close, volume, values)
-    return dict(zip(PRICE_FEATURES, values, strict=True))
-
-
-def vix_features(levels: pd.Series[float], session: pd.Series[pd.Timestamp]) -> dict[str, Array]:
-    """Compute the VIX features at the given sessions; changes are fractions over XNYS sessions."""
-    rows = vix_rows(np.asarray(levels, dtype=np.float64))
-    return {name: vix_at(session, pd.Series(row, index=levels.index)) for name, row in zip(VIX_FEATURES, rows, strict=True)}
-
-
 def session_tables(bars: Bars, vix: pd.DataFrame | None) -> dict[str, Sessions]:
-    """What belongs to each session of the calendars of these bars, by the calendar's name."""
+    """Return the session table of each calendar in these bars, by the calendar's name."""
     levels, known = vix_by_session(vix), _vix_known_at(vix)
     rows = vix_rows(np.asarray(levels, dtype=np.float64))
     first, last = (pd.Timestamp(instant).normalize() for instant in (bars.sessions.min(), bars.sessions.max()))
@@ -145,7 +128,7 @@ def session_tables(bars: Bars, vix: pd.DataFrame | None) -> dict[str, Sessions]:
 
 
 def _instants_of(bars: Bars, tables: dict[str, Sessions], known_at: Instants | None) -> tuple[Instants, Instants]:
-    """Close of each bar's session, and when the newest of its row's inputs became known.
+    """Return the close of each bar's session, and when the newest of its row's inputs became known.
 
     Those are its bars, as far back as they matter, and its VIX.
     """
@@ -161,7 +144,7 @@ def _instants_of(bars: Bars, tables: dict[str, Sessions], known_at: Instants | N
 
 
 def _vix_known_at(vix: pd.DataFrame | None) -> pd.Series[int]:
-    """When the VIX features of each session became known, as nanoseconds; never before Cboe's last value of the session."""
+    """Return when the VIX features of each session became known (ns); never before Cboe's last value of the session."""
     if vix is None or vix.empty:
         return pd.Series(dtype="int64", index=pd.DatetimeIndex([]))
     on_sessions = vix[vix["session"].isin(vix_by_session(vix).index)].sort_values("session")

@@ -1,4 +1,4 @@
-"""Features of many symbols as one matrix, a row a feature and a column a bar. Owns the formulas and fills memory it is given.
+"""Compute the features of many symbols into one matrix: a row per feature, a column per bar. The formulas are here.
 
 Memory that is used again costs nothing: a fresh matrix of 500 symbols costs more in page faults than its figures in arithmetic.
 An average that several features need is computed once.
@@ -44,13 +44,13 @@ class Bars(NamedTuple):
     volume: Array
 
     def parts(self) -> Iterator[tuple[str, slice]]:
-        """Each symbol with its rows."""
+        """Yield each symbol with its rows."""
         for symbol, start, end in zip(self.symbols, self.starts, self.starts[1:], strict=False):
             yield symbol, slice(start, end)
 
 
 class Sessions(NamedTuple):
-    """What belongs to each session of one calendar: its close (UTC, ns), its VIX features and when those were known."""
+    """The sessions of one calendar: close (UTC, ns), VIX features, and when those were known."""
 
     name: str
     first_day: int
@@ -61,7 +61,7 @@ class Sessions(NamedTuple):
 
 
 def columns_of(bars: pd.DataFrame) -> Bars:
-    """Columns of a checked `BARS` frame, without copies."""
+    """Return the columns of a checked `BARS` frame, without copies."""
     names = bars["symbol"].to_numpy()
     starts = [0]
     while starts[-1] < len(names):
@@ -73,7 +73,7 @@ def columns_of(bars: pd.DataFrame) -> Bars:
 
 
 def sessions_of(name: str, first: pd.Timestamp, last: pd.Timestamp, vix: Array, known: pd.Series[int]) -> Sessions:
-    """Tables of a calendar from one session to another.
+    """Return the table of a calendar from one session to another.
 
     Parameters
     ----------
@@ -94,12 +94,12 @@ def sessions_of(name: str, first: pd.Timestamp, last: pd.Timestamp, vix: Array, 
 
 
 def nanoseconds(instants: pd.DatetimeIndex) -> Instants:
-    """Aware instants as nanoseconds UTC."""
+    """Return aware instants as nanoseconds UTC."""
     return instants.as_unit("ns").tz_convert("UTC").tz_localize(None).to_numpy().view(np.int64)
 
 
 def slots_of(symbol: str, sessions: Instants, table: Sessions) -> Instants:
-    """Position of each session in the table; a bar on any other day is an error."""
+    """Return the position of each session in the table; a bar on any other day is an error."""
     slots = np.empty(len(sessions), dtype=np.int64)
     wrong = kernels.slots_of(sessions, table.first_day, table.slot_of_day, slots)
     if wrong >= 0:
@@ -174,6 +174,6 @@ def _fill_growth(close: Array, row: dict[str, Array]) -> None:
 
 
 def vix_rows(level: Array) -> Array:
-    """VIX features of consecutive XNYS sessions, shape (5, T); changes are fractions over sessions."""
+    """Return the VIX features of consecutive XNYS sessions, shape (5, T); changes are fractions over sessions."""
     changes = ta.simple_return(level, 1), ta.simple_return(level, 5)
     return np.stack([level, *changes, ta.above(level, HIGH_ABOVE), ta.above(LOW_BELOW, level)])

@@ -1,6 +1,6 @@
-"""Normalised prices: the close with its moving average, standard deviation and z-score. For people and charts, not for models.
+"""Normalised prices: the close with its moving average, standard deviation and z-score. For people and charts.
 
-Owns these columns; models read the scale-free features of `features.build`.
+Models read the scale-free features of `features.build` instead.
 """
 
 from __future__ import annotations
@@ -13,12 +13,16 @@ SESSIONS = 20
 
 
 def normalise(bars: pd.DataFrame) -> pd.DataFrame:
-    """Columns symbol, session, close, sma_20, std_20 (population) and zscore_20 of each bar; NaN in the first 19 of a symbol.
+    """Return columns symbol, session, close, sma_20, std_20 (population) and zscore_20 by bar; NaN in the first 19 of a symbol.
 
     Parameters
     ----------
     bars
         BARS; prices and results are in the symbol's currency.
+
+    >>> bars = pd.DataFrame({"symbol": "AAA", "session": pd.bdate_range("2024-01-01", periods=20), "close": range(1, 21)})
+    >>> normalise(bars)[["sma_20", "std_20", "zscore_20"]].iloc[-1].round(4).tolist()
+    [10.5, 5.7663, 1.6475]
     """
     parts = [_one_symbol(group) for _, group in bars.groupby("symbol", sort=True)]
     return pd.concat(parts, ignore_index=True)

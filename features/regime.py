@@ -1,4 +1,4 @@
-"""The volatility regime and the VIX beside a symbol's bars. Owns the thresholds and the policy for unknown days; no indicators.
+"""The volatility regime and the VIX beside a symbol's bars.
 
 VIX of session t belongs to row t. Cboe goes on calculating it until 16:15 New York, a quarter of an hour after the shares
 close, so a row is complete only then: its `created_timestamp` says so, and the decision comes later still. A day without VIX
@@ -36,7 +36,7 @@ def vix_regime(vix: pd.Series[float]) -> pd.Series[str]:
 
 
 def vix_by_session(vix: pd.DataFrame | None) -> pd.Series[float]:
-    """VIX closes on every XNYS session from the first to the last known one; NaN on sessions that have none.
+    """Return VIX closes on every XNYS session from the first to the last known one; NaN on sessions that have none.
 
     Parameters
     ----------
@@ -59,11 +59,16 @@ def vix_by_session(vix: pd.DataFrame | None) -> pd.Series[float]:
 
 
 def with_vix(bars: pd.DataFrame, vix: pd.DataFrame | None) -> pd.DataFrame:
-    """Bars of one symbol with a column `vix`: the level at each session, NaN where it is unknown."""
+    """Return the bars of one symbol with a column `vix`: the level at each session, NaN where it is unknown.
+
+    >>> days = pd.to_datetime(["2024-07-02", "2024-07-03"])
+    >>> with_vix(pd.DataFrame({"session": days}), pd.DataFrame({"session": days[:1], "close": [12.0]}))["vix"].tolist()
+    [12.0, nan]
+    """
     return bars.assign(vix=vix_at(bars["session"], vix_by_session(vix)))
 
 
 def vix_at(session: pd.Series[pd.Timestamp], by_session: pd.Series[float]) -> Array:
-    """Values of a session-indexed series at the given sessions, NaN where absent."""
+    """Return the values of a session-indexed series at the given sessions, NaN where absent."""
     values: Array = np.asarray(by_session.reindex(pd.DatetimeIndex(session)), dtype=np.float64)
     return values

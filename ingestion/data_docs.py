@@ -1,4 +1,4 @@
-"""The Data Docs site. Owns its building from stored validation results; it validates nothing.
+"""Build the Data Docs site from stored validation results.
 
 The site is built aside and then swapped in, under a file lock: readers and parallel builders never see half a site.
 """

@@ -1,4 +1,4 @@
-"""Announcement dates of results, from a file. Owns the reading and the refusal of rows; it neither stores nor filters anything.
+"""Read announcement dates of results from a file and refuse bad rows.
 
 The file is a CSV with the columns `symbol` and `announced`, one announcement a row; other columns are left alone.
 """
@@ -30,7 +30,7 @@ SHOWN = 20
 
 @dataclass(frozen=True)
 class Announcements:
-    """What a source delivered: `dates` (EARNINGS), `refused` rows with their place and reason, and symbols that `failed`."""
+    """A source's delivery: `dates` (EARNINGS), `refused` rows with their place and reason, and symbols that `failed`."""
 
     dates: pd.DataFrame
     refused: tuple[str, ...] = ()

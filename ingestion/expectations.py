@@ -1,4 +1,4 @@
-"""Validation at the door. Owns the verdict on a batch: which rows go on, which are quarantined and why; it stores nothing.
+"""Validate a batch of bars: the rows to load, and the rows to quarantine with the reason.
 
 The checks are Great Expectations suites (`ingestion.suites`), run in memory: no telemetry, no files, no network.
 """
@@ -58,7 +58,7 @@ class Validation:
 
     @property
     def passed(self) -> bool:
-        """Whether the good rows may be loaded: there are some, the schema holds and few enough rows are bad."""
+        """True when the good rows may be loaded: there are some, the schema holds and few enough rows are bad."""
         return bool(not self.good.empty and self.results["schema_ok"] and self.bad_fraction <= self.max_bad_fraction)
 
     def require(self) -> Validation:
@@ -202,7 +202,7 @@ def _reasons(checked: pd.DataFrame, judged: ExpectationSuiteValidationResult) ->
 
 
 def _schema_ok(judged: ExpectationSuiteValidationResult) -> bool:
-    """Whether expectations on the table as a whole hold (they name no rows)."""
+    """Return True when the expectations on the whole table hold (they name no rows)."""
     return all(result.success for result in judged.results if _critical(result) and "unexpected_count" not in result.result)
 
 

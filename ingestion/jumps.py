@@ -1,4 +1,4 @@
-"""Which price moves no market made. Owns the rules that tell a missed split or wrong tick from a violent day; drops nothing.
+"""Detect price moves that no market made: a missed split or a wrong tick, as opposed to a violent day.
 
 A fixed limit cannot do it: 78 real days of 19 liquid US symbols in 2010-2021 move more than 15 % (AMD +52 % on results,
 three-times funds -35 % in March 2020). A move beyond the limit is refused only when it also looks like an error:

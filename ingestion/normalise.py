@@ -1,4 +1,4 @@
-"""Bring the frames of every source to one shape. Owns spellings, dtypes and sessions; it never judges a value.
+"""Bring the frames of every source to one shape.: spelling of symbols, dtypes and sessions.
 
 Text that is no number becomes NaN and text that is no date NaT: validation refuses those rows with a reason.
 """

@@ -1,4 +1,4 @@
-"""The Great Expectations suites. Owns what is expected of a batch and the columns computed for it; it runs nothing.
+"""The Great Expectations suites: the expectations on a batch and the columns computed for them.
 
 Two suites: `daily_bars` looks at every row, `coverage` at one row a symbol. An expectation of severity `critical` quarantines
 the rows that break it; one of severity `warning` is reported only. `meta.says` is the sentence an operator reads.
@@ -29,7 +29,7 @@ ROUNDING = 1e-6  # sources publish prices as 32-bit floats: a high may be under 
 
 
 def row_suite(session: dt.date, jump_fail_bps: float) -> gx.ExpectationSuite:
-    """What every bar must hold: schema, values, bounds, uniqueness, calendar, no future, no unexplained jump."""
+    """Return the suite for every bar: schema, values, bounds, uniqueness, calendar, no future, no unexplained jump."""
     columns = gxe.ExpectTableColumnsToMatchSet(column_set=list(BARS.columns), exact_match=False, meta=_meta("columns of a bar"))
     expectations = [columns, *_value_expectations(), *_shape_expectations(), *_session_expectations(session)]
     expectations += _jump_expectations(jump_fail_bps)
@@ -37,7 +37,7 @@ def row_suite(session: dt.date, jump_fail_bps: float) -> gx.ExpectationSuite:
 
 
 def coverage_suite(min_history: int) -> gx.ExpectationSuite:
-    """What each symbol's bars must hold together: some bars, enough of them, none missing between, the newest in time."""
+    """Return the suite for each symbol's bars together: some bars, enough of them, none missing between, the newest in time."""
     least = max(min_history, 1)
     checks: tuple[tuple[str, int | None, int | None, str], ...] = (
         ("bars", least, None, f"a symbol has at least {least} bars"),
@@ -177,7 +177,7 @@ def _jump_expectations(fail_bps: float) -> list[Expectation]:
 
 
 def _trades(bars: pd.DataFrame) -> pd.Series:
-    """Whether each row's session is one of its exchange; rows without symbol or session have reasons of their own."""
+    """Return for each row True when its session is one of its exchange; rows without symbol or session have other reasons."""
     trades = bars[["symbol", "session"]].isna().any(axis=1)
     dated = bars[~trades]
     for exchange, rows in dated["session"].groupby(dated["symbol"].map(calendar_name)):

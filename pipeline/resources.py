@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from monitoring.alerts import Alerts
     from pipeline.accounts.trading_account import TradingAccount
     from storage.features.feature_store import FeastStore
+    from storage.research.runs import Runs
+    from storage.research.studies import Studies
     from storage.trading.strategy_params import Snapshot
     from trading.brokers.alpaca import AlpacaBroker
     from trading.brokers.alpaca_data import AlpacaData
@@ -77,6 +79,21 @@ class Resources(Stores):
         from storage.engine import open_engine
 
         return open_engine(self.settings)
+
+    @cached_property
+    def runs(self) -> Runs:
+        """Backtest runs, in the database and as files."""
+        from storage.research.runs import Runs
+
+        return Runs(self.engine, self.data_dir / "runs")
+
+    @cached_property
+    def studies(self) -> Studies:
+        """Optuna's studies, in the `desk` database."""
+        from storage.engine import cluster_url
+        from storage.research.studies import Studies
+
+        return Studies(cluster_url(self.settings, self.settings.database_name))
 
     @cached_property
     def features(self) -> FeastStore:

@@ -1,4 +1,4 @@
-"""What the desk's strategies say of a symbol's bars, in one frame. Owns how several speak together; it decides nothing."""
+"""Compute the signals of the desk's strategies on a symbol's bars in one frame."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ if TYPE_CHECKING:
 
 
 def joint_name(strategies: Sequence[Strategy]) -> str:
-    """The name under which strategies that share a portfolio are on record: theirs, sorted and joined."""
+    """Return the recorded name of strategies that share a portfolio: their names, sorted and joined."""
     return "+".join(sorted(strategy.name for strategy in strategies))
 
 
 def signals_of(strategies: Sequence[Strategy], bars: pd.DataFrame) -> pd.DataFrame:
-    """Every strategy's signals on the bars of one symbol, one row a strategy and bar.
+    """Return every strategy's signals on the bars of one symbol, one row per strategy and bar.
 
     Parameters
     ----------
@@ -35,9 +35,9 @@ def signals_of(strategies: Sequence[Strategy], bars: pd.DataFrame) -> pd.DataFra
     """
     parts = []
     for strategy in strategies:
-        found = strategy.signals(bars)
+        signals = strategy.signals(bars)
         if len(strategies) > 1:
-            found = found.assign(strength=standing(found["entry"].to_numpy(), found["strength"].to_numpy()))
+            signals = signals.assign(strength=standing(signals["entry"].to_numpy(), signals["strength"].to_numpy()))
         about = {"strategy": strategy.name, "symbol": str(bars["symbol"].iloc[0])}
-        parts.append(found.assign(**about, open=bars["open"].to_numpy(), close=bars["close"].to_numpy()))
+        parts.append(signals.assign(**about, open=bars["open"].to_numpy(), close=bars["close"].to_numpy()))
     return pd.concat(parts, ignore_index=True)

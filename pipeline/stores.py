@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from storage.models.drift import DriftLog
     from storage.models.experiments import Experiments
     from storage.models.promotions import Promotions
+    from storage.research.portfolios import Portfolios
+    from storage.research.shortlists import Shortlists
     from storage.research.trials import Trials
     from storage.trading.guard_findings import GuardFindings
     from storage.trading.halts import Halts
@@ -53,6 +55,20 @@ class Stores:
         from storage.research.trials import Trials
 
         return Trials(self.engine)
+
+    @cached_property
+    def portfolios(self) -> Portfolios:
+        """Portfolios that research chose, and their validations."""
+        from storage.research.portfolios import Portfolios
+
+        return Portfolios(self.engine)
+
+    @cached_property
+    def shortlists(self) -> Shortlists:
+        """Shortlists of the research chain."""
+        from storage.research.shortlists import Shortlists
+
+        return Shortlists(self.engine)
 
     @cached_property
     def parameters(self) -> StrategyParams:

@@ -1,4 +1,4 @@
-"""From stored parameters to a strategy. Owns how rows become one; it reads no database and stores nothing."""
+"""Build strategies from stored parameters."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def rule_of(name: str, snapshot: Snapshot) -> Strategy:
-    """The strategy with the parameters in force: those for all symbols, and their own for the symbols that have some.
+    """Return the strategy with the parameters in force: those for all symbols, and their own for the symbols that have some.
 
     Nothing stored gives the strategy's defaults. The time limit of all symbols is the one of the row for all symbols, because
     the engine takes one a strategy.
@@ -35,12 +35,12 @@ def rule_of(name: str, snapshot: Snapshot) -> Strategy:
 
 
 def desk_rules(names: Sequence[str], snapshot: Snapshot) -> tuple[Strategy, ...]:
-    """The rules of a desk that decides at the close, without gates and switches.
+    """Return the rules of a desk that decides at the close, without filters and switches.
 
     Raises
     ------
     ConfigError
-        When one decides at the open, before which nobody asks it, or two have one name.
+        When one decides at the open, which the daily desk does not run, or two have one name.
     """
     rules = tuple(rule_of(name, snapshot) for name in names)
     early = [rule.name for rule in rules if rule.entry == "open"]
@@ -55,7 +55,7 @@ def desk_rules(names: Sequence[str], snapshot: Snapshot) -> tuple[Strategy, ...]
 
 
 def switched(strategy: Strategy, name: str, snapshot: Snapshot) -> Strategy:
-    """The strategy without entries in the symbols that are switched off under `name`; itself when none is."""
+    """Return the strategy without entries in the symbols that are switched off under `name`; itself when none is."""
     from trading.strategies.per_symbol import Switch
 
     general = snapshot.rows.get((name, None))

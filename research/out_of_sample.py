@@ -1,8 +1,8 @@
-"""Walk-forward results: the windows' records joined into one, and what that record is worth. Chooses nothing."""
+"""Walk-forward results: the windows' track records joined into one, and its evidence against overfitting."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -32,8 +32,8 @@ IN_SHARES_OR_DOLLARS = ["quantity", "pnl_usd", "cost_usd"]
 
 
 @dataclass(frozen=True)
-class Record:
-    """What was traded over some sessions, and what came of it.
+class TrackRecord:
+    """The trades, equity and figures of some sessions.
 
     Attributes
     ----------
@@ -51,19 +51,19 @@ class Record:
     metrics: Figures
 
     @classmethod
-    def of(cls, result: Result) -> Record:
-        """The record of one backtest."""
+    def of(cls, result: Result) -> TrackRecord:
+        """Return the record of one backtest."""
         return cls(result.trades, result.equity, result.exposure_usd, result.metrics)
 
 
 @dataclass(frozen=True)
-class Verdict:
-    """Whether an out-of-sample record survives the search that led to it; None where a figure is not defined.
+class OverfittingEvidence:
+    """An out-of-sample record deflated by the search that led to it; None where a figure is not defined.
 
     Parameters
     ----------
     trials
-        How many backtests of the strategy were ever looked at.
+        Backtests of the strategy ever tried.
     sharpe_variance
         Of the annualised Sharpe ratios of the parameter sets tried.
     deflated_sharpe
@@ -84,16 +84,22 @@ class Verdict:
             return False
         return self.deflated_sharpe >= SURVIVES and self.overfitting < MOST_OVERFITTING
 
+    def as_dict(self) -> dict[str, Any]:
+        """Return the figures and `survives` as JSON values."""
+        return {**asdict(self), "survives": self.survives}
 
-def cash(sessions: pd.DatetimeIndex, initial_cash_usd: float, periods_a_year: float = SESSIONS_A_YEAR) -> Record:
-    """The record of a window in which nothing was good enough to be traded."""
+
+def cash_record(sessions: pd.DatetimeIndex, initial_cash_usd: float, periods_a_year: float = SESSIONS_A_YEAR) -> TrackRecord:
+    """Return the record of a window without a feasible parameter set, which holds cash."""
     trades, still = TRADES.empty(), np.zeros(len(sessions))
     equity = pd.DataFrame({"session": sessions, "equity_usd": initial_cash_usd, "drawdown": 0.0})
-    return Record(trades, equity, still, summarise(trades, still + initial_cash_usd, still, initial_cash_usd, periods_a_year))
+    return TrackRecord(
+        trades, equity, still, summarise(trades, still + initial_cash_usd, still, initial_cash_usd, periods_a_year)
+    )
 
 
-def join(records: Sequence[Record], initial_cash_usd: float, periods_a_year: float = SESSIONS_A_YEAR) -> Record:
-    """One record out of those of successive test windows: each trades with what the one before ended with.
+def join(records: Sequence[TrackRecord], initial_cash_usd: float, periods_a_year: float = SESSIONS_A_YEAR) -> TrackRecord:
+    """Join the records of successive test windows into one: each starts with the equity at which the one before ended.
 
     Parameters
     ----------
@@ -111,7 +117,7 @@ def join(records: Sequence[Record], initial_cash_usd: float, periods_a_year: flo
     joined = TRADES.coerce(pd.concat(traded, ignore_index=True)) if traded else TRADES.empty()
     exposure_usd = np.concatenate(exposures)
     figures = summarise(joined, equity["equity_usd"].to_numpy(), exposure_usd, initial_cash_usd, periods_a_year)
-    return Record(joined, equity, exposure_usd, figures)
+    return TrackRecord(joined, equity, exposure_usd, figures)
 
 
 def returns_of(
@@ -124,7 +130,7 @@ def returns_of(
     jobs: int = 1,
     on_progress: Callable[[int, int], None] = lambda _done, _of: None,
 ) -> NDArray[np.float64]:
-    """Daily returns of each parameter set over the same sessions, shape (T, N); sets that never traded are left out."""
+    """Return daily returns of each parameter set over the same sessions, (T, N); sets that never traded are left out."""
     panel = task.panel(bars, first, last)
 
     def run(params: Mapping[str, Any]) -> NDArray[np.float64]:
@@ -139,9 +145,9 @@ def returns_of(
     return np.column_stack(columns) if columns else np.empty((0, 0))
 
 
-def weigh(
+def overfitting_evidence(
     record: NDArray[np.float64], tried: NDArray[np.float64], trials: int, *, periods_a_year: float = SESSIONS_A_YEAR
-) -> Verdict:
+) -> OverfittingEvidence:
     """Deflate an out-of-sample record by the search that led to it.
 
     Parameters
@@ -151,12 +157,12 @@ def weigh(
     tried
         Daily returns of the parameter sets tried, shape (S, N), over one span.
     trials
-        How many were ever tried.
+        Parameter sets ever tried.
     """
     if tried.shape[1] < 2:  # noqa: PLR2004  # one set is no choice
-        return Verdict(trials, None, None, None)
+        return OverfittingEvidence(trials, None, None, None)
     sharpes = tried.mean(axis=0) / tried.std(axis=0, ddof=1) * np.sqrt(periods_a_year)
     variance = float(sharpes.var(ddof=1))
     deflated = deflated_sharpe(record, trials, variance, periods_a_year=periods_a_year)
     overfitted = overfitting(tried, blocks=BLOCKS)
-    return Verdict(trials, variance, deflated, None if overfitted is None else overfitted.probability)
+    return OverfittingEvidence(trials, variance, deflated, None if overfitted is None else overfitted.probability)

@@ -1,4 +1,4 @@
-"""The last check of a portfolio before it trades: stated limits against what was found. Pure; it stores and stops nothing.
+"""Validation of a portfolio before it trades: its figures of the past against stated limits.
 
 Figures are those of the past that the sleeves were backtested on. A portfolio that passes has not broken the limits in it,
 which is less than a promise for the future.
@@ -16,7 +16,7 @@ import pandas as pd
 
 from core.errors import ConfigError, DataError
 from research.allocation import check_returns, deepest_fall, held
-from research.validation_report import Finding, Report
+from research.validation_report import Finding, ValidationReport
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -132,8 +132,8 @@ def largest_position_usd(allocated_usd: float, stop_pct: float | None, limits: L
     return allocated_usd * (share if stop_pct is None else min(share, limits.risk_per_trade_pct / stop_pct))
 
 
-def validate(sleeves: Sequence[Sleeve], capital_usd: float, limits: ValidationLimits | None = None) -> Report:
-    """Hold a portfolio against its limits, one finding a rule.
+def validate(sleeves: Sequence[Sleeve], capital_usd: float, limits: ValidationLimits | None = None) -> ValidationReport:
+    """Compare a portfolio with its limits, one finding a rule.
 
     Raises
     ------
@@ -149,7 +149,9 @@ def validate(sleeves: Sequence[Sleeve], capital_usd: float, limits: ValidationLi
         findings.append(_stop(sleeves, terms))
     findings += [_exposure(sleeves, capital_usd, terms), _drawdown(sleeves, capital_usd, terms)]
     findings += [_correlation(sleeves, terms), _trades_a_day(sleeves, terms)]
-    return Report(float(capital_usd), {sleeve.label: float(sleeve.allocated_usd) for sleeve in sleeves}, tuple(findings))
+    return ValidationReport(
+        float(capital_usd), {sleeve.label: float(sleeve.allocated_usd) for sleeve in sleeves}, tuple(findings)
+    )
 
 
 def _check(sleeves: Sequence[Sleeve], capital_usd: float) -> None:
@@ -210,7 +212,7 @@ def _loss_at_risk(sleeves: Sequence[Sleeve], capital_usd: float, limits: Validat
 
 
 def _distance_pct(sleeve: Sleeve, deviations: float) -> float | None:
-    """How far a position may go against us as planned, in percent of its notional; None when nothing says."""
+    """Return the planned loss of a position, in percent of its notional; None when it is not measurable."""
     if sleeve.stop_pct is not None:
         return sleeve.stop_pct
     if sleeve.trades is None or len(sleeve.trades) < MIN_TRADES:

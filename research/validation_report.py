@@ -1,21 +1,24 @@
-"""What a validation found, rule by rule, as a table for people and as JSON for machines. Owns the form; it judges nothing.
+"""The report of a portfolio's validation, rule by rule: a table for people, JSON for machines.
 
-A rule that can't be measured is not passed: it is a finding of its own, and the whole is then WARN at best.
+A rule that cannot be measured does not pass: it is a finding of its own, and the report is then WARN at best.
 """
 
 from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-Verdict = Literal["PASS", "FAIL", "NOT MEASURABLE"]
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+RuleStatus = Literal["PASS", "FAIL", "NOT MEASURABLE"]
 Status = Literal["PASS", "WARN", "FAIL"]
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One rule.
+    """The result of one rule.
 
     Attributes
     ----------
@@ -31,13 +34,13 @@ class Finding:
     limit: float
     found: float | None
     unit: str
-    verdict: Verdict
+    verdict: RuleStatus
     detail: str
 
 
 @dataclass(frozen=True)
-class Report:
-    """All findings on one portfolio."""
+class ValidationReport:
+    """Every finding on one portfolio."""
 
     capital_usd: float
     allocated_usd: dict[str, float]
@@ -51,16 +54,26 @@ class Report:
             return "FAIL"
         return "WARN" if "NOT MEASURABLE" in verdicts else "PASS"
 
+    @classmethod
+    def of(cls, values: Mapping[str, Any]) -> ValidationReport:
+        """Return the report of `as_dict`."""
+        findings = tuple(Finding(**finding) for finding in values["findings"])
+        return cls(values["capital_usd"], dict(values["allocated_usd"]), findings)
+
     def as_dict(self) -> dict[str, Any]:
-        """Plain values, ready to be stored; what was not measured is None."""
+        """Return plain values for storage; None where nothing was measured."""
         return {"status": self.status, **asdict(self), "findings": [asdict(finding) for finding in self.findings]}
 
+    def summary(self) -> dict[str, str]:
+        """Return the status, and the verdict of each rule."""
+        return {"status": self.status, **{finding.rule: finding.verdict for finding in self.findings}}
+
     def to_json(self) -> str:
-        """The same as JSON."""
+        """Return the same as JSON."""
         return json.dumps(self.as_dict(), indent=2, allow_nan=False)
 
     def to_text(self) -> str:
-        """A table with a line a rule, under the status and above the sleeves' money."""
+        """Return a table with a line a rule, under the status and above the sleeves' money."""
         rows = [("rule", "limit", "found", "verdict", ""), *map(_row, self.findings)]
         widths = [max(len(row[i]) for row in rows) for i in range(4)]
         table = ["  ".join([*(cell.ljust(width) for cell, width in zip(row, widths, strict=False)), row[4]]) for row in rows]

@@ -1,4 +1,4 @@
-"""Who may do what, and how often. Owns keys, scopes and the rate limit; it knows no route.
+"""Keys, scopes and rate limits of the API. Knows no route.
 
 A key comes in `X-API-Key` or as a bearer token. A control key also reads. Without read keys in the settings this machine alone
 may read (loopback); without control keys nobody may control: a page in a browser must not be able to.
@@ -33,11 +33,11 @@ key_header = APIKeyHeader(name="X-API-Key", auto_error=False, description="A rea
 
 
 class Unauthorised(DeskError):
-    """No key, or one that nobody knows."""
+    """The request has no key, or an unknown one."""
 
 
 class Forbidden(DeskError):
-    """Known or local, but not for this."""
+    """The caller is known or local, but may not do this."""
 
 
 class TooManyRequests(DeskError):
@@ -49,7 +49,7 @@ class TooManyRequests(DeskError):
 
 
 class Keys:
-    """Keys of one scope, kept as digests: all have one length, so comparing them tells nothing about the keys."""
+    """Keys of one scope, kept as digests: all have one length, so comparing them reveals nothing about the keys."""
 
     def __init__(self, secrets: Iterable[SecretStr]) -> None:
         self._digests = [_digest(secret.get_secret_value()) for secret in secrets]
@@ -58,9 +58,9 @@ class Keys:
         return bool(self._digests)
 
     def holds(self, key: str) -> bool:
-        """Whether the key is one of these, in the same time wherever it differs and whichever it is."""
-        wanted = _digest(key)
-        return sum(hmac.compare_digest(wanted, known) for known in self._digests) > 0
+        """Return True when the key is one of these; takes the same time for every key."""
+        given = _digest(key)
+        return sum(hmac.compare_digest(given, stored) for stored in self._digests) > 0
 
 
 class Limit:
@@ -153,7 +153,7 @@ async def controller(request: Request) -> None:
 
 
 async def emergency(request: Request) -> None:
-    """Dependency of the route that halts trading: nobody who may is told to wait."""
+    """Dependency of the route that halts trading: no controller has to wait."""
     request.app.state.access.control(request, urgent=True)
 
 
@@ -182,5 +182,5 @@ def _digest(key: str) -> bytes:
 
 
 def retry_after(error: TooManyRequests) -> str:
-    """Value of the header `Retry-After`: whole seconds."""
+    """Return the header `Retry-After`: whole seconds."""
     return str(math.ceil(error.retry_after_seconds))

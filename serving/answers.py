@@ -1,7 +1,7 @@
-"""Predictions as the bytes of their JSON. Owns their spelling; `serving.schemas` says what they mean, a test compares them.
+"""Predictions as the bytes of their JSON. `serving.schemas` defines the same fields, and a test compares the two.
 
-Most of an answer is the same for every request about a symbol, so that it is spelt once and remembered. Building a model of
-pydantic's and writing it costs 5 us, this 2.
+Most of an answer is the same for every request about a symbol, so it is written once and cached. Building and writing a
+pydantic model costs 5 us, this 2.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ if TYPE_CHECKING:
     from storage.trading.served import Served
 
 Value = str | dt.date | dt.datetime | None
-ASKED = ("symbol", "session", "for_session")
-SAID = ("signal", "arm", "model_name", "model_version", "feature_timestamp")
+REQUEST_FIELDS = ("symbol", "session", "for_session")
+MODEL_FIELDS = ("signal", "arm", "model_name", "model_version", "feature_timestamp")
 
 
-def entry(row: Served) -> bytes:
-    """The answer that `serving.schemas.EntryPrediction` describes.
+def entry_json(row: Served) -> bytes:
+    """Return the answer that `serving.schemas.EntryPrediction` describes.
 
     Raises
     ------
@@ -31,17 +31,17 @@ def entry(row: Served) -> bytes:
         When a number is not finite.
     """
     if not isfinite(row.predicted_return):
-        raise unanswerable(row)
-    asked = spelt((*ASKED, "strategy"), row.symbol, row.session, row.for_session, row.strategy)
-    said = spelt(SAID, row.signal, row.arm, row.model_name, row.model_version, row.feature_timestamp)
+        raise not_finite(row)
+    request = members((*REQUEST_FIELDS, "strategy"), row.symbol, row.session, row.for_session, row.strategy)
+    model = members(MODEL_FIELDS, row.signal, row.arm, row.model_name, row.model_version, row.feature_timestamp)
     return (
-        f'{{"timestamp":"{stamp(row.served_at)}",{asked}"probability":{row.probability!r},'
-        f'"predicted_return":{row.predicted_return!r},"confidence":{row.confidence!r},{said}"feature_hash":"{row.feature_hash}"}}'
+        f'{{"timestamp":"{stamp(row.served_at)}",{request}"probability":{row.probability!r},'
+        f'"predicted_return":{row.predicted_return!r},"confidence":{row.confidence!r},{model}"feature_hash":"{row.feature_hash}"}}'
     ).encode()
 
 
-def next_day(row: Served) -> bytes:
-    """The answer that `serving.schemas.NextDayPrediction` describes.
+def next_day_json(row: Served) -> bytes:
+    """Return the answer that `serving.schemas.NextDayPrediction` describes.
 
     Raises
     ------
@@ -49,28 +49,28 @@ def next_day(row: Served) -> bytes:
         When a number is not finite.
     """
     if not isfinite(row.low) or not isfinite(row.high):  # type: ignore[arg-type]  # there is an interval in such a row
-        raise unanswerable(row)
-    asked = spelt(ASKED, row.symbol, row.session, row.for_session)
-    said = spelt(SAID, row.signal, row.arm, row.model_name, row.model_version, row.feature_timestamp)
+        raise not_finite(row)
+    request = members(REQUEST_FIELDS, row.symbol, row.session, row.for_session)
+    model = members(MODEL_FIELDS, row.signal, row.arm, row.model_name, row.model_version, row.feature_timestamp)
     return (
-        f'{{"timestamp":"{stamp(row.served_at)}",{asked}"predicted_return":{row.predicted_return!r},"low":{row.low!r},'
-        f'"high":{row.high!r},"confidence":{row.confidence!r},{said}"feature_hash":"{row.feature_hash}"}}'
+        f'{{"timestamp":"{stamp(row.served_at)}",{request}"predicted_return":{row.predicted_return!r},"low":{row.low!r},'
+        f'"high":{row.high!r},"confidence":{row.confidence!r},{model}"feature_hash":"{row.feature_hash}"}}'
     ).encode()
 
 
 @lru_cache(maxsize=4096)
-def spelt(names: tuple[str, ...], *values: Value) -> str:
-    """Members of a JSON object, a comma after each."""
+def members(names: tuple[str, ...], *values: Value) -> str:
+    """Return members of a JSON object, a comma after each."""
     return "".join(f"{json.dumps(name)}:{_value(value)}," for name, value in zip(names, values, strict=True))
 
 
 def stamp(moment: dt.datetime) -> str:
-    """A moment as pydantic writes it."""
+    """Return a moment as pydantic writes it."""
     return moment.isoformat().replace("+00:00", "Z")
 
 
-def unanswerable(row: Served) -> Unanswerable:
-    """The error about features that are numbers, but not of this world."""
+def not_finite(row: Served) -> Unanswerable:
+    """Return the error for features so large that the prediction is not finite."""
     return Unanswerable(f"{row.symbol}: expected a finite prediction, found one that is not. Some feature is far too large.")
 
 

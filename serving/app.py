@@ -1,4 +1,4 @@
-"""The API's application. Owns its assembly, start and end; `uvicorn serving.app:create_app --factory` runs it."""
+"""The API's application: assembly, start and end. `uvicorn serving.app:create_app --factory` runs it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from fastapi import FastAPI
 from fastapi_offline import FastAPIOffline
 
-from core.provenance import installed_version
+from core.provenance import release
 from pipeline.resources import Resources, live
 from serving import control, orders, routes
 from serving.access import key_header
@@ -29,14 +29,14 @@ def create_app(resources: Resources | None = None) -> FastAPI:
     app = FastAPIOffline(  # /docs without a content delivery network
         title="Reversion desk",
         summary="Predictions of entries and of the next day, orders with all that is behind them, and the desk's switches.",
-        version=installed_version(),
+        version=release().removeprefix("version "),
         lifespan=lambda _: running(desk),
     )
     app.state.desk, app.state.access = desk, desk.access
     install(app)
     for router in (routes.quick, routes.router, orders.router, control.router, control.trading, routes.operation):
         app.include_router(router)
-    app.router.routes.sort(key=lambda route: not isinstance(route, Quick))  # looked at first; the rest as it stood
+    app.router.routes.sort(key=lambda route: not isinstance(route, Quick))  # matched first; the others in their order
     app.add_middleware(Around, metrics=desk.metrics)
     declare_keys(app, open_reads=not desk.resources.settings.api_read_keys)
     return app
@@ -44,12 +44,12 @@ def create_app(resources: Resources | None = None) -> FastAPI:
 
 @contextlib.asynccontextmanager
 async def running(desk: State) -> AsyncIterator[None]:
-    """From the first load of the models to the last stored prediction."""
+    """Run the application: load the models first, store the last prediction at the end."""
     await asyncio.to_thread(desk.refresh_models)
     desk.journal.start()
     watcher = asyncio.create_task(desk.watch_models())
     gc.collect()
-    gc.freeze()  # what lives as long as the process is not looked through again: p99 with garbage collected was ten times this
+    gc.freeze()  # what lives as long as the process is not collected again: p99 with garbage collected was ten times this
     yield
     watcher.cancel()
     await desk.journal.close()

@@ -1,4 +1,4 @@
-"""A scikit-learn gradient boosting written down as LightGBM's trees, so that one fast call serves both. It decides nothing.
+"""A scikit-learn gradient boosting as LightGBM's trees, so that one fast call serves both.
 
 Both libraries send a row left where `x <= threshold`, or where it is NaN and the node says so, and add up leaves in the order
 of the trees. Thresholds and leaves are written with every digit, so that the sums are the same to the last bit.
@@ -30,7 +30,7 @@ def as_booster(estimator: Any) -> Any | None:  # noqa: ANN401  # both libraries 
 
 
 def _head(columns: int) -> str:
-    """What stands before the trees: a regression with one output."""
+    """Return the header before the trees: a regression with one output."""
     names = " ".join(f"f{place}" for place in range(columns))
     return (
         "tree\nversion=v4\nnum_class=1\nnum_tree_per_iteration=1\nlabel_index=0\n"

@@ -1,4 +1,4 @@
-"""What a prediction is made from: features given, or a symbol's newest ones. Owns what too old means; it predicts nothing."""
+"""Features of a prediction: those of the request, or a symbol's newest ones in the online store. Refuses features too old."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ NAN = float("nan")
 
 
 class Input(NamedTuple):
-    """A vector and where it comes from.
+    """A vector of features and its origin.
 
     Attributes
     ----------
     values
         In the order of `FEATURES`, NaN where unknown.
     session, for_session
-        At whose close they were taken, and the one after.
-    seen
+        The session at whose close they were taken, and the one after.
+    known_at
         That close; None for features that came with the request.
     digest, vector
         `core.feature_hash.feature_hash` of the values, and the values as they are stored.
@@ -38,31 +38,31 @@ class Input(NamedTuple):
     values: list[float]
     session: dt.date
     for_session: dt.date
-    seen: dt.datetime | None
+    known_at: dt.datetime | None
     digest: str
     vector: bytes
 
     @property
     def source(self) -> str:
-        """Where they come from, as it is stored."""
-        return "given" if self.seen is None else "online"
+        """Return the origin as it is stored: `given` or `online`."""
+        return "given" if self.known_at is None else "online"
 
 
 class Inputs:
-    """Finds the input of a request.
+    """Finds the features of a request.
 
     Parameters
     ----------
-    most_sessions
-        Age of the online features above which they are refused.
+    max_age_sessions
+        Age of online features above which they are refused.
     """
 
-    def __init__(self, rows: OnlineRows, most_sessions: int) -> None:
+    def __init__(self, rows: OnlineRows, max_age_sessions: int) -> None:
         self._rows = rows
-        self._most = most_sessions
+        self._max_age = max_age_sessions
 
     async def get(self, symbol: str, given: Mapping[str, float | None] | None) -> Input:
-        """The features given by name, or the newest in the online store.
+        """Return the features given by name, else the newest in the online store.
 
         Raises
         ------
@@ -77,23 +77,23 @@ class Inputs:
             return Input(values, newest, following(symbol, newest), None, feature_hash(values), vector_of(values))
         row = await self._rows.get(symbol)
         if row.session < newest:
-            require_age(symbol, row.session, newest, self._most)
-        if not row.known:
+            require_age(symbol, row.session, newest, self._max_age)
+        if not row.has_values:
             raise StaleData(
                 f"Features of {symbol} at {row.session} are all unknown: its history is shorter than their warm-up."
             )
-        return Input(row.values, row.session, following(symbol, row.session), row.seen, row.digest, row.vector)
+        return Input(row.values, row.session, following(symbol, row.session), row.known_at, row.digest, row.vector)
 
 
 @lru_cache(maxsize=4096)
 def following(symbol: str, session: dt.date) -> dt.date:
-    """The session after one, in the symbol's calendar."""
+    """Return the session after one, in the symbol's calendar."""
     return next_session(session, calendar_name(symbol))
 
 
 @lru_cache(maxsize=1024)
 def age_of(session: dt.date, newest: dt.date, calendar: str) -> int:
-    """Sessions that have closed since."""
+    """Count the sessions that have closed since one."""
     return max(len(sessions_between(session, newest, calendar)) - 1, 0)
 
 

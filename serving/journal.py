@@ -1,4 +1,4 @@
-"""Every prediction on its way to PostgreSQL. Owns the bounded queue before the table; it drops nothing silently.
+"""A bounded queue of predictions on their way to PostgreSQL; drops nothing silently.
 
 An answer is encoded and queued before it is given: a thread that encoded thousands of them would hold the interpreter's lock
 against the requests. When the queue is full no answer is given: the API says 503. While the database does
@@ -26,10 +26,10 @@ from core.errors import RetryLater
 from storage.trading.served import framed
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
-    from pipeline.resources import Resources
+    from monitoring.alerts import Alerts
     from serving.metrics import Metrics
     from storage.trading.served import ServedPredictions
 
@@ -51,15 +51,18 @@ class Journal:
 
     Parameters
     ----------
-    resources
-        Its engine, its data folder for what could not be stored, and its alerts.
+    table
+        Opens the table on first use: the API starts before its database answers.
+    folder
+        For rows that could not be stored.
+    limit_rows
+        Rows that may wait; more are refused.
     """
 
-    def __init__(self, resources: Resources, metrics: Metrics) -> None:
-        self._resources = resources
-        self._metrics = metrics
-        self._limit = resources.settings.prediction_queue_rows
-        self._folder = resources.data_dir / "unstored-predictions"
+    def __init__(
+        self, table: Callable[[], ServedPredictions], folder: Path, limit_rows: int, alerts: Alerts, metrics: Metrics
+    ) -> None:
+        self._table, self._folder, self._limit, self._alerts, self._metrics = table, folder, limit_rows, alerts, metrics
         self._waiting: deque[bytes] = deque()
         self._writing: list[bytes] = []
         self._wake = asyncio.Event()
@@ -74,7 +77,7 @@ class Journal:
 
     @property
     def amber(self) -> str | None:
-        """Why the queue deserves a look; None when it does not."""
+        """Return why the queue needs attention; None when it does not."""
         if self.trouble:
             return f"{self.depth} of {self._limit} predictions wait: {self.trouble}"
         return f"{self.depth} of {self._limit} predictions wait" if self.depth > AMBER_FRACTION * self._limit else None
@@ -155,27 +158,27 @@ class Journal:
 
     def _write(self, rows: Sequence[bytes]) -> None:
         """Off the event loop: what an earlier process left, then these."""
-        store = self._resources.served
+        table = self._table()
         if not self._ready:
-            store.name_features()
+            table.name_features()
             for path in sorted(self._folder.glob("left-*.copy")):
-                self._take_in(store, path)
+                self._take_in(table, path)
             self._ready = True
         if rows:
-            store.append(rows)
+            table.append(rows)
             self._metrics.stored.inc(len(rows))
 
-    def _take_in(self, store: ServedPredictions, path: Path) -> None:
+    def _take_in(self, table: ServedPredictions, path: Path) -> None:
         """Store what an earlier process left; a file that is refused is set aside, so that it stops no other row."""
         try:
-            store.append_file(path)
+            table.append_file(path)
         except UNREACHABLE:
             raise
         except Exception as error:  # whatever is wrong with the file, it is kept
             aside = path.rename(path.with_name(path.name.replace("left", "refused", 1)))
             log.exception("predictions_of_an_earlier_process_refused", path=str(aside))
             text = f"Served predictions of an earlier process were refused: {error}\nThey are kept in {aside} (COPY, binary)."
-            self._resources.alerts.send("Predictions could not be stored", text)
+            self._alerts.send("Predictions could not be stored", text)
             return
         path.unlink()
         log.info("predictions_of_an_earlier_process_stored", path=str(path))
@@ -197,7 +200,7 @@ class Journal:
         self._metrics.set_aside.inc(len(self._writing))
         log.error("predictions_refused", rows=len(self._writing), path=str(path), exc_info=error)
         text = f"PostgreSQL refused {len(self._writing)} served predictions: {error}\nThey are kept in {path} (COPY, binary)."
-        asyncio.get_running_loop().run_in_executor(None, self._resources.alerts.send, "Predictions could not be stored", text)
+        asyncio.get_running_loop().run_in_executor(None, self._alerts.send, "Predictions could not be stored", text)
 
     def _leave(self, rows: Sequence[bytes], kind: str) -> Path:
         """Write rows to a file that `ServedPredictions.append_file` reads."""

@@ -1,6 +1,6 @@
-"""What Prometheus reads. Owns the names of the measures; one registry an application.
+"""Measures of one application, as Prometheus reads them. Owns their names.
 
-Requests and predictions are counted in plain lists by the one thread of the event loop, and told to Prometheus when it asks:
+Requests and predictions are counted in plain lists by the event loop's one thread, and collected when Prometheus reads them:
 its own counters take locks, and the four that a request needs cost as much as the model's answer.
 """
 
@@ -25,7 +25,7 @@ ANSWERED = ("kind", "route", "arm", "model", "version", "signal")
 
 
 class Durations:
-    """How many took how long."""
+    """A histogram of durations."""
 
     __slots__ = ("counts", "seconds")
 
@@ -34,13 +34,13 @@ class Durations:
         self.seconds = 0.0
 
     def add(self, seconds: float) -> None:
-        """Count one."""
+        """Count one duration."""
         self.counts[bisect_left(SECONDS, seconds)] += 1
         self.seconds += seconds
 
 
 class Family(NamedTuple):
-    """A measure: its name, what it says, and its labels."""
+    """A measure: its name, its description, and its labels."""
 
     name: str
     text: str
@@ -48,7 +48,7 @@ class Family(NamedTuple):
 
 
 class Timed(Collector):
-    """Durations by labels, told as a counter by some of the labels and as a histogram by some."""
+    """Durations by labels, read as a counter over some of the labels and as a histogram over some."""
 
     def __init__(self, names: Sequence[str], counter: Family, histogram: Family) -> None:
         self._names = tuple(names)
@@ -56,14 +56,14 @@ class Timed(Collector):
         self._by: dict[tuple[str, ...], Durations] = {}
 
     def of(self, *labels: str) -> Durations:
-        """The durations under labels, one for each name."""
-        found = self._by.get(labels)
-        if found is None:
-            found = self._by[labels] = Durations()
-        return found
+        """Return the durations under labels, one for each name."""
+        durations = self._by.get(labels)
+        if durations is None:
+            durations = self._by[labels] = Durations()
+        return durations
 
     def collect(self) -> Iterator[Metric]:
-        """Both measures as they stand."""
+        """Yield both measures as they stand."""
         name, text, labels = self._counter
         counted = CounterMetricFamily(name, text, labels=labels)
         for key, (counts, _) in self._summed(labels).items():
@@ -76,14 +76,14 @@ class Timed(Collector):
         yield timed
 
     def _summed(self, labels: Sequence[str]) -> Mapping[tuple[str, ...], tuple[list[int], float]]:
-        """Counts and seconds by some of the labels."""
+        """Return counts and seconds by some of the labels."""
         places = [self._names.index(name) for name in labels]
-        found: dict[tuple[str, ...], tuple[list[int], float]] = {}
+        sums: dict[tuple[str, ...], tuple[list[int], float]] = {}
         for key, each in list(self._by.items()):
-            wanted = tuple(key[place] for place in places)
-            counts, seconds = found.get(wanted, ([0] * len(BOUNDS), 0.0))
-            found[wanted] = [a + b for a, b in zip(counts, each.counts, strict=True)], seconds + each.seconds
-        return found
+            group = tuple(key[place] for place in places)
+            counts, seconds = sums.get(group, ([0] * len(BOUNDS), 0.0))
+            sums[group] = [a + b for a, b in zip(counts, each.counts, strict=True)], seconds + each.seconds
+        return sums
 
 
 class Metrics:

@@ -1,4 +1,4 @@
-"""Around every request: the size of its body and its measures. Owns no route; it is plain ASGI.
+"""Plain ASGI around every request: limits the body's size and measures the time.
 
 Starlette's `@app.middleware("http")` runs each request in tasks of its own; for an answer of 100 us that is half the time.
 """

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     import datetime as dt
     from collections.abc import Callable, Mapping
 
-    from pipeline.resources import Resources
+    from monitoring.alerts import Alerts
     from serving.metrics import Metrics
 
 ARM = re.compile(rf"{CHAMPION}|{CHALLENGERS.pattern}")
@@ -33,7 +33,7 @@ log = structlog.get_logger()
 
 
 class Registered(Protocol):
-    """What every model has, whatever it predicts."""
+    """A registered model of any kind."""
 
     @property
     def name(self) -> str:
@@ -52,7 +52,7 @@ class Registered(Protocol):
 
 
 class Scores(Protocol):
-    """What every scorer says of itself."""
+    """A scorer of any kind; `fast` is True when single rows take microseconds."""
 
     fast: bool
 
@@ -71,20 +71,20 @@ class NoNextDayModel(NoChampion):
 
 @dataclass(frozen=True)
 class Kind(Generic[M, S]):
-    """What the models of one kind have in common.
+    """One kind of prediction: its models in MLflow, how they are loaded and trained.
 
     Attributes
     ----------
     name
-        What they predict, as it is stored with each prediction.
+        Name of the prediction, as it is stored with each.
     registered
-        Their name in MLflow.
+        Name of the models in MLflow.
     aliases
-        Asks MLflow for the version of each alias.
+        Reads the version of each alias from MLflow.
     command
-        What trains one.
+        The command that trains one.
     missing
-        Raised while there is no champion.
+        The error while there is no champion.
     """
 
     name: str
@@ -109,7 +109,7 @@ class Loaded(Generic[M, S]):
 
 @dataclass(frozen=True)
 class Refusal:
-    """Why an arm does not serve what its alias says: the version (None: the alias points nowhere), and when to try again."""
+    """A version that an arm refused (None: its alias points nowhere), why, and when it is tried again."""
 
     version: str | None
     reason: str
@@ -119,10 +119,9 @@ class Refusal:
 class Models(Generic[M, S]):
     """Holds the model of one kind under each alias."""
 
-    def __init__(self, kind: Kind[M, S], resources: Resources, metrics: Metrics) -> None:
+    def __init__(self, kind: Kind[M, S], metrics: Metrics, alerts: Alerts, clock: Callable[[], dt.datetime]) -> None:
         self.kind = kind
-        self._resources = resources
-        self._metrics = metrics
+        self._metrics, self._alerts, self._clock = metrics, alerts, clock
         self._loaded: dict[str, Loaded[M, S]] = {}
         self.refused: dict[str, Refusal] = {}
         self.unreachable: str | None = None
@@ -130,7 +129,7 @@ class Models(Generic[M, S]):
             os.environ.setdefault(name, value)
 
     def get(self, arm: str = CHAMPION) -> Loaded[M, S]:
-        """The model of an arm.
+        """Return the model of an arm.
 
         Raises
         ------
@@ -139,11 +138,11 @@ class Models(Generic[M, S]):
         NoChallenger
             When no challenger is.
         """
-        found = self._loaded.get(arm)
-        if found is None:
+        loaded = self._loaded.get(arm)
+        if loaded is None:
             missing = self.kind.missing if arm == CHAMPION else NoChallenger
             raise missing(f"No {arm} of {self.kind.registered!r} is registered.")
-        return found
+        return loaded
 
     def serve(self, arm: str, model: M) -> None:
         """Put a model into an arm's place.
@@ -155,7 +154,7 @@ class Models(Generic[M, S]):
         """
         require_features(model, self.kind.command)
         before = self._version(arm)
-        fresh = Loaded(self.kind.name, arm, model, self.kind.scorer(model), self._resources.clock())
+        fresh = Loaded(self.kind.name, arm, model, self.kind.scorer(model), self._clock())
         self._loaded[arm] = fresh
         self.refused.pop(arm, None)
         log.info("model_loaded", arm=arm, name=model.name, version=model.version, before=before, fast=fresh.scorer.fast)
@@ -163,27 +162,27 @@ class Models(Generic[M, S]):
         self._metrics.serve_model(self.kind.name, arm, model.name, model.version)
 
     def loaded(self) -> list[Loaded[M, S]]:
-        """Every model that serves now."""
+        """Return every model that serves now."""
         loaded = dict(self._loaded)
         return [loaded[arm] for arm in sorted(loaded)]
 
     @property
     def ready(self) -> bool:
-        """Whether a champion serves."""
+        """True when a champion serves."""
         return CHAMPION in self._loaded
 
     def serving(self) -> str:
-        """The champion that serves, in words."""
+        """Return the champion that serves, in words."""
         version = self._version(CHAMPION)
         return f"version {version}" if version else f"none: run `{self.kind.command}`"
 
     def amber(self) -> list[str]:
-        """What is wrong while models go on serving."""
-        found = [f"{self.kind.name} {arm}: {refusal.reason}" for arm, refusal in dict(self.refused).items()]
-        return [*found, f"{self.kind.name} registry: {self.unreachable}"] if self.unreachable else found
+        """Return what is wrong while models go on serving."""
+        refused = [f"{self.kind.name} {arm}: {refusal.reason}" for arm, refusal in dict(self.refused).items()]
+        return [*refused, f"{self.kind.name} registry: {self.unreachable}"] if self.unreachable else refused
 
     def refresh(self) -> None:
-        """Load what the aliases say now. A failure keeps what serves, and is logged and counted."""
+        """Load the versions under the aliases. After a failure the loaded models go on serving; it is logged and counted."""
         try:
             aliases = self.kind.aliases()
         except Exception as error:  # whatever the registry throws, the loaded models go on serving
@@ -238,8 +237,8 @@ class Models(Generic[M, S]):
         if before is None or before.version != version:
             self._metrics.reloads.labels(self.kind.name, arm, "refused").inc()
             log.error("model_refused", arm=arm, version=version, serving=self._version(arm), reason=reason)
-            remedy = f"Look at it in MLflow; train anew (`{self.kind.command}`) or move the alias to a version that loads."
-            self._resources.alerts.send(f"The {arm} of {self.kind.registered!r} was not loaded", f"{reason}.\n{remedy}")
+            remedy = f"Look at it in MLflow; train again (`{self.kind.command}`) or move the alias to a version that loads."
+            self._alerts.send(f"The {arm} of {self.kind.registered!r} was not loaded", f"{reason}.\n{remedy}")
 
 
 def require_features(model: Registered, command: str) -> None:
@@ -254,5 +253,5 @@ def require_features(model: Registered, command: str) -> None:
     if missing or strange:
         raise ConfigError(
             f"{model.name} {model.version} was trained on another feature set: it wants {missing or 'nothing'} that is not "
-            f"made here, and does not know {strange or 'nothing'} that is. Train anew: `{command}`."
+            f"made here, and does not know {strange or 'nothing'} that is. Train again: `{command}`."
         )

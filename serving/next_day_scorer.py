@@ -1,4 +1,4 @@
-"""One row of features to a next-day prediction in microseconds. What it computes is defined in `ml.next_day.next_day`.
+"""One row of features to a next-day prediction in microseconds. `ml.next_day.next_day` defines the computation.
 
 Both kinds of model go through LightGBM's C call for single rows, scikit-learn's as trees written down for it. The quantiles of
 the residuals are plain floats: a request calls no numpy. At load all of it is compared with the model itself on trial rows.
@@ -29,7 +29,7 @@ log = structlog.get_logger()
 
 
 class Outlook(NamedTuple):
-    """What the model says of one row; see `ml.next_day.next_day.NextDay.predict`."""
+    """A prediction of one row; see `ml.next_day.next_day.NextDay.predict`."""
 
     predicted_return: float
     low: float
@@ -44,7 +44,7 @@ class NextDayScorer:
     Parameters
     ----------
     registered
-        The loaded model; `fast` says afterwards whether a fast way to the same prediction was found.
+        The loaded model; `fast` says afterwards whether a fast path to the same prediction exists.
 
     Raises
     ------
@@ -60,7 +60,7 @@ class NextDayScorer:
         self._scale = FEATURES.index(SCALE)
         self._row = _row_of(registered)
         rows = trial_rows()
-        slow = self.judge_all(rows)
+        slow = self.score_all(rows)
         _require_returns(registered, slow)
         self.fast = self._row is not None and self._agrees(rows, slow)
         if not self.fast:
@@ -68,21 +68,21 @@ class NextDayScorer:
                 "no_fast_path", name=registered.name, version=registered.version, effect="a prediction takes a millisecond"
             )
 
-    def judge(self, values: list[float]) -> Outlook:
+    def score(self, values: list[float]) -> Outlook:
         """Predict one row of `FEATURES`, NaN where unknown."""
-        return self._quick(values) if self.fast else self.judge_all(np.array([values], dtype=np.float64))[0]
+        return self._quick(values) if self.fast else self.score_all(np.array([values], dtype=np.float64))[0]
 
-    def judge_all(self, rows: NDArray[np.float64]) -> list[Outlook]:
+    def score_all(self, rows: NDArray[np.float64]) -> list[Outlook]:
         """Predict rows of `FEATURES` by the model itself."""
-        said = self._model.predict(pd.DataFrame(rows, columns=list(FEATURES)), self._signals)
-        columns = (said[name].tolist() for name in Outlook._fields)
+        predicted = self._model.predict(pd.DataFrame(rows, columns=list(FEATURES)), self._signals)
+        columns = (predicted[name].tolist() for name in Outlook._fields)
         return [Outlook(*row) for row in zip(*columns, strict=True)]
 
     def _quick(self, values: list[float]) -> Outlook:
-        known = values[self._scale]
-        scale = known if known > 0 else self._model.typical_scale  # NaN is not above zero
+        own = values[self._scale]
+        scale = own if own > 0 else self._model.typical_scale  # NaN is not above zero
         row = values if self._order is None else [values[place] for place in self._order]
-        expected = self._row(row)  # type: ignore[misc]  # asked only when there is one
+        expected = self._row(row)  # type: ignore[misc]  # called only when there is one
         signal, confidence = self._called(expected, scale)
         return Outlook(expected, expected + scale * self._low, expected + scale * self._high, signal, confidence)
 
@@ -99,19 +99,19 @@ class NextDayScorer:
         return 1 - bisect_right(self._residuals, (limit - expected) / scale) / len(self._residuals)
 
     def _agrees(self, rows: NDArray[np.float64], slow: list[Outlook]) -> bool:
-        """Whether the fast way predicts as the model did."""
+        """Return True when the fast way predicts as the model did."""
         quick = [self._quick(row) for row in rows.tolist()]
-        fast, true = (np.array([one._replace(signal="0") for one in found], dtype=np.float64) for found in (quick, slow))
+        fast, true = (np.array([one._replace(signal="0") for one in outlooks], dtype=np.float64) for outlooks in (quick, slow))
         same = np.allclose(fast, true, rtol=TOLERANCE, atol=TOLERANCE)
         return same and [one.signal for one in quick] == [one.signal for one in slow]
 
 
-def _require_returns(registered: RegisteredNextDay, said: list[Outlook]) -> None:
-    """Refuse a model that answers with something else."""
-    wrong = [one.predicted_return for one in said if not np.isfinite([one.predicted_return, one.low, one.high]).all()]
+def _require_returns(registered: RegisteredNextDay, outlooks: list[Outlook]) -> None:
+    """Refuse a model that answers trial rows with anything but finite returns."""
+    wrong = [one.predicted_return for one in outlooks if not np.isfinite([one.predicted_return, one.low, one.high]).all()]
     if wrong:
         raise ConfigError(
-            f"{registered.name} {registered.version}: expected returns, found {wrong[0]} on trial rows. Train anew: "
+            f"{registered.name} {registered.version}: expected returns, found {wrong[0]} on trial rows. Train again: "
             "`desk train-next-day`."
         )
 

@@ -34,7 +34,7 @@ class Part(BaseModel):
 
 
 class Intent(Part):
-    """What was meant, and how far it has come."""
+    """The order as it was decided, and its state."""
 
     client_order_id: str
     portfolio: str
@@ -71,7 +71,7 @@ class Execution(Part):
 
 
 class Answer(Part):
-    """What the filter said of the entry."""
+    """The filter's prediction of the entry."""
 
     model_name: str
     model_version: str
@@ -104,22 +104,22 @@ class Bar(Part):
 
 
 class Origin(BaseModel):
-    """Which code decided, in which run."""
+    """The code that decided, and its DAG run."""
 
     commit: str
     dag_run: str | None
 
 
 class Comparison(Part):
-    """A part made again; `same` is null where there is nothing to compare with."""
+    """A recomputed part; `same` is null where there is nothing to compare with."""
 
     same: bool | None
 
 
 class Recomputation(Part):
-    """Signal, features, score and decision made again from what was known then."""
+    """Signal, features, score and decision, recomputed from the data known then."""
 
-    same: Annotated[bool, Field(description="Whether all that was compared is the same, bit for bit.")]
+    same: Annotated[bool, Field(description="True when everything compared is the same, bit for bit.")]
     signal: Comparison
     features: Comparison
     score: Comparison
@@ -141,7 +141,7 @@ class OrderPage(BaseModel):
     bars: Bar | None
     validation: dict[str, Any] | None
     code: Origin
-    not_linked: Annotated[list[str], Field(description="What the records do not say, in sentences.")]
+    not_linked: Annotated[list[str], Field(description="Parts that are not on record, in sentences.")]
     recomputed: Annotated[Recomputation | None, Field(description="With `replay` alone.")] = None
 
 
@@ -156,10 +156,10 @@ def order(
     """Tell everything behind an order: its fills, signal, the model's answer, features, bars, their validation, the code."""
     resources = state_of(request).resources
     if not replay:
-        return OrderPage.model_validate(explain(client_order_id, resources=resources))
+        return OrderPage.model_validate(explain(client_order_id, resources=resources).as_dict())
     if not ONE_REPLAY.acquire(blocking=False):
         raise ReplayBusy("Another order is being recomputed, and one at a time is.")
     try:
-        return OrderPage.model_validate(explain(client_order_id, replay=True, resources=resources))
+        return OrderPage.model_validate(explain(client_order_id, replay=True, resources=resources).as_dict())
     finally:
         ONE_REPLAY.release()

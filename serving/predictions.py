@@ -1,7 +1,7 @@
-"""From a request to its answer: find the input, ask the model, record what it said. Owns that order; it knows no route.
+"""Answers of prediction requests: find the features, predict, record the prediction. Knows no route.
 
-What is asked has two kinds. An entry: does a candidate of a strategy win, entered at the next open? The next day: what will the
-symbol return from this close to the next?
+There are two kinds of prediction. An entry: the probability that a candidate of a strategy wins, entered at the next open. The
+next day: the return of a symbol from this close to the next.
 """
 
 from __future__ import annotations
@@ -28,25 +28,25 @@ if TYPE_CHECKING:
     import datetime as dt
     from collections.abc import Awaitable, Callable, Sequence
 
-    from serving.inputs import Inputs
+    from serving.inputs import Input, Inputs
     from serving.journal import Journal
     from serving.metrics import Metrics
-    from serving.models import Models
+    from serving.models import Loaded, Models
     from serving.schemas import EntryRequest, NextDayRequest
 
 T = TypeVar("T")
-BREATH_ROWS = 50  # of a batch, between two chances for other requests
+YIELD_ROWS = 50  # of a batch, between two turns of the event loop for other requests
 ENTER, SKIP = "enter", "skip"
 
 
-class Occasion(NamedTuple):
-    """Which route was asked, and when (`time.perf_counter`)."""
+class Arrival(NamedTuple):
+    """A request on its way: its route, and when it came in (`time.perf_counter`)."""
 
     route: str
     started: float
 
-    def passed_us(self) -> int:
-        """Microseconds since then."""
+    def elapsed_us(self) -> int:
+        """Return the microseconds since the request came in."""
         return int((time.perf_counter() - self.started) * 1e6)
 
 
@@ -62,23 +62,66 @@ class Record:
         self._journal.require_room(rows)
 
     def add(self, row: Served, vector: bytes, route: str) -> None:
-        """Keep an answer that is about to be given."""
+        """Queue an answer that is about to be given."""
         self._journal.add(encode(row, vector))
-        counted = self._metrics.predictions.of(row.kind, route, row.arm, row.model_name, row.model_version, row.signal)
-        counted.add(row.latency_us / 1e6)
+        durations = self._metrics.predictions.of(row.kind, route, row.arm, row.model_name, row.model_version, row.signal)
+        durations.add(row.latency_us / 1e6)
 
 
 class Predictor(Generic[M, S]):
-    """What both kinds need to answer."""
+    """Models, inputs and record behind the answers of one kind."""
+
+    kind: str
 
     def __init__(self, models: Models[M, S], inputs: Inputs, record: Record, clock: Callable[[], dt.datetime]) -> None:
         self._models, self._inputs, self.record, self._clock = models, inputs, record, clock
 
+    def _served(
+        self,
+        symbol: str,
+        features: Input,
+        loaded: Loaded[M, S],
+        arrival: Arrival,
+        *,
+        signal: str,
+        predicted_return: float,
+        confidence: float,
+        strategy: str = "",
+        probability: float | None = None,
+        low: float | None = None,
+        high: float | None = None,
+    ) -> Served:
+        """Return the row of an answer, as it is stored."""
+        return Served(
+            served_at=self._clock(),
+            kind=self.kind,
+            strategy=strategy,
+            symbol=symbol,
+            session=features.session,
+            for_session=features.for_session,
+            arm=loaded.arm,
+            model_name=loaded.model.name,
+            model_version=loaded.model.version,
+            probability=probability,
+            predicted_return=predicted_return,
+            low=low,
+            high=high,
+            confidence=confidence,
+            signal=signal,
+            source=features.source,
+            feature_timestamp=features.known_at,
+            feature_hash=features.digest,
+            features=features.values,
+            latency_us=arrival.elapsed_us(),
+        )
+
 
 class Entries(Predictor[EntryFilter, Scorer]):
-    """Answers whether a candidate of a strategy is worth entering."""
+    """Predicts the outcome of a strategy's candidate."""
 
-    async def one(self, asked: EntryRequest, occasion: Occasion) -> bytes:
+    kind = ENTRY
+
+    async def answer(self, request: EntryRequest, arrival: Arrival) -> bytes:
         """Judge an entry in the symbol at the next open; the answer as JSON.
 
         Raises
@@ -92,46 +135,37 @@ class Entries(Predictor[EntryFilter, Scorer]):
         UnknownSymbol, StaleData
             See `serving.inputs.Inputs.get`.
         """
-        loaded = self._models.get(asked.arm)
-        strategy, scorer = strategy_of(loaded.model, asked.strategy), loaded.scorer
+        loaded = self._models.get(request.arm)
+        strategy, scorer = strategy_of(loaded.model, request.strategy), loaded.scorer
         self.record.require_room()
-        given = await self._inputs.get(asked.symbol, asked.features)
+        features = await self._inputs.get(request.symbol, request.features)
         if scorer.fast:
-            said = scorer.judge(given.values, strategy)
+            judgement = scorer.score(features.values, strategy)
         else:
-            said = await asyncio.to_thread(scorer.judge, given.values, strategy)
+            judgement = await asyncio.to_thread(scorer.score, features.values, strategy)
         self.record.require_room()  # others may have come while this one waited
-        row = Served(
-            served_at=self._clock(),
-            kind=ENTRY,
+        row = self._served(
+            request.symbol,
+            features,
+            loaded,
+            arrival,
+            signal=ENTER if judgement.accept else SKIP,
+            predicted_return=judgement.predicted_return,
+            confidence=judgement.confidence,
             strategy=strategy,
-            symbol=asked.symbol,
-            session=given.session,
-            for_session=given.for_session,
-            arm=loaded.arm,
-            model_name=loaded.model.name,
-            model_version=loaded.model.version,
-            probability=said.probability,
-            predicted_return=said.predicted_return,
-            low=None,
-            high=None,
-            confidence=said.confidence,
-            signal=ENTER if said.accept else SKIP,
-            source=given.source,
-            feature_timestamp=given.seen,
-            feature_hash=given.digest,
-            features=given.values,
-            latency_us=occasion.passed_us(),
+            probability=judgement.probability,
         )
-        content = answers.entry(row)
-        self.record.add(row, given.vector, occasion.route)
+        content = answers.entry_json(row)
+        self.record.add(row, features.vector, arrival.route)
         return content
 
 
 class NextDays(Predictor[RegisteredNextDay, NextDayScorer]):
-    """Answers what a symbol returns from one close to the next."""
+    """Predicts the return of a symbol from one close to the next."""
 
-    async def one(self, asked: NextDayRequest, occasion: Occasion) -> bytes:
+    kind = NEXT_DAY
+
+    async def answer(self, request: NextDayRequest, arrival: Arrival) -> bytes:
         """Predict the return of the session after the features'; the answer as JSON.
 
         Raises
@@ -143,60 +177,49 @@ class NextDays(Predictor[RegisteredNextDay, NextDayScorer]):
         UnknownSymbol, StaleData
             See `serving.inputs.Inputs.get`.
         """
-        loaded = self._models.get(asked.arm)
+        loaded = self._models.get(request.arm)
         scorer = loaded.scorer
         self.record.require_room()
-        given = await self._inputs.get(asked.symbol, asked.features)
+        features = await self._inputs.get(request.symbol, request.features)
         if scorer.fast:
-            said = scorer.judge(given.values)
+            outlook = scorer.score(features.values)
         else:
-            said = await asyncio.to_thread(scorer.judge, given.values)
+            outlook = await asyncio.to_thread(scorer.score, features.values)
         self.record.require_room()  # others may have come while this one waited
-        row = Served(
-            served_at=self._clock(),
-            kind=NEXT_DAY,
-            strategy="",
-            symbol=asked.symbol,
-            session=given.session,
-            for_session=given.for_session,
-            arm=loaded.arm,
-            model_name=loaded.model.name,
-            model_version=loaded.model.version,
-            probability=None,
-            predicted_return=said.predicted_return,
-            low=said.low,
-            high=said.high,
-            confidence=said.confidence,
-            signal=said.signal,
-            source=given.source,
-            feature_timestamp=given.seen,
-            feature_hash=given.digest,
-            features=given.values,
-            latency_us=occasion.passed_us(),
+        row = self._served(
+            request.symbol,
+            features,
+            loaded,
+            arrival,
+            signal=outlook.signal,
+            predicted_return=outlook.predicted_return,
+            confidence=outlook.confidence,
+            low=outlook.low,
+            high=outlook.high,
         )
-        content = answers.next_day(row)
-        self.record.add(row, given.vector, occasion.route)
+        content = answers.next_day_json(row)
+        self.record.add(row, features.vector, arrival.route)
         return content
 
 
-async def many(one: Callable[[T, Occasion], Awaitable[bytes]], asked: Sequence[T], occasion: Occasion) -> bytes:
-    """Answer many as JSON; a row with a problem has it in its place, and what concerns all rows is raised as for one."""
+async def answer_batch(one: Callable[[T, Arrival], Awaitable[bytes]], requests: Sequence[T], arrival: Arrival) -> bytes:
+    """Answer many requests as JSON; a row's own problem stands in its place, a problem of all rows is raised as for one."""
     items = []
-    for place, row in enumerate(asked):
-        if place % BREATH_ROWS == BREATH_ROWS - 1:
+    for place, request in enumerate(requests):
+        if place % YIELD_ROWS == YIELD_ROWS - 1:
             await asyncio.sleep(0)
         try:
-            items.append(b'{"prediction":' + await one(row, occasion) + b',"problem":null}')
+            items.append(b'{"prediction":' + await one(request, arrival) + b',"problem":null}')
         except (RetryLater, OperationalError):
             raise
         except DeskError as error:
-            problem = problem_of(error, occasion.route).model_dump_json().encode()
+            problem = problem_of(error, arrival.route).model_dump_json().encode()
             items.append(b'{"prediction":null,"problem":' + problem + b"}")
     return b'{"items":[' + b",".join(items) + b"]}"
 
 
 def strategy_of(model: EntryFilter, named: str | None) -> str:
-    """The strategy that is asked about: the one named, else the one that the model knows.
+    """Return the strategy named, else the only one that the model knows.
 
     Raises
     ------
@@ -205,12 +228,12 @@ def strategy_of(model: EntryFilter, named: str | None) -> str:
     UntrainedStrategy
         When it was not trained on the one named.
     """
-    known = model.payoffs
+    trained = model.payoffs
     if named is None:
-        if len(known) > 1:
+        if len(trained) > 1:
             raise AmbiguousStrategy(f"{model.name} {model.version} knows {', '.join(model.strategies)}: expected one of them.")
-        return next(iter(known))
-    if named not in known:
+        return next(iter(trained))
+    if named not in trained:
         raise UntrainedStrategy(
             f"{model.name} {model.version} was trained on candidates of {', '.join(model.strategies)}, not of {named}."
         )
@@ -218,7 +241,7 @@ def strategy_of(model: EntryFilter, named: str | None) -> str:
 
 
 def problem_of(error: DeskError, path: str) -> Problem:
-    """A row's problem, as the whole answer would tell it."""
+    """Return a row's problem, as a whole answer would state it."""
     status, detail, remedy = explain(error)
     kind = f"urn:desk:{type(error).__name__}"
     return Problem(type=kind, title=HTTPStatus(status).phrase, status=status, detail=detail, remedy=remedy, instance=path)

@@ -1,4 +1,4 @@
-"""Errors as problem+json. Owns which error has which status and remedy; it raises none."""
+"""Errors as problem+json: the status and the remedy of each."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class ReplayBusy(RetryLater):
 
 
 class BadChange(ConfigError):
-    """What was asked for cannot be stored."""
+    """The change asked for cannot be stored."""
 
 
 class TooLarge(HTTPException):
@@ -101,14 +101,14 @@ def install(app: FastAPI) -> None:
 
 
 def answer(path: str, status: int, detail: str, remedy: str, kind: str = "about:blank") -> JSONResponse:
-    """Build the answer; `kind` tells programs apart what people read in `detail`."""
-    said, detail = HTTPStatus(status), detail.encode("utf-8", "backslashreplace").decode()  # half a surrogate is no text
-    body = Problem(type=kind, title=said.phrase, status=said, detail=detail, remedy=remedy, instance=path)
-    return JSONResponse(body.model_dump(), status_code=said, media_type="application/problem+json")
+    """Build the answer; programs tell problems apart by `kind`, people by `detail`."""
+    code, detail = HTTPStatus(status), detail.encode("utf-8", "backslashreplace").decode()  # half a surrogate is no text
+    body = Problem(type=kind, title=code.phrase, status=code, detail=detail, remedy=remedy, instance=path)
+    return JSONResponse(body.model_dump(), status_code=code, media_type="application/problem+json")
 
 
 def explain(error: Exception) -> tuple[HTTPStatus, str, str]:
-    """Status, detail and remedy of an error of the desk."""
+    """Return status, detail and remedy of an error of the desk."""
     status, remedy = next((status, remedy) for kind, status, remedy in ANSWERS if isinstance(error, kind))
     return status, "The database does not answer." if isinstance(error, OperationalError) else str(error), remedy
 
@@ -125,8 +125,8 @@ async def _known(request: Request, error: Exception) -> JSONResponse:
 
 
 async def _bad_body(request: Request, error: Exception) -> JSONResponse:
-    found = error.errors() if isinstance(error, RequestValidationError) else []
-    detail = "; ".join(f"{'.'.join(str(part) for part in item['loc'])}: {item['msg']}" for item in found)
+    errors = error.errors() if isinstance(error, RequestValidationError) else []
+    detail = "; ".join(f"{'.'.join(str(part) for part in item['loc'])}: {item['msg']}" for item in errors)
     return answer(request.url.path, HTTPStatus.UNPROCESSABLE_ENTITY, detail, "See /docs for the fields and an example.")
 
 

@@ -1,4 +1,4 @@
-"""The routes that predict and tell: each validates, calls one function and returns a typed answer."""
+"""Routes of predictions, models and health: each validates, calls one function and returns a typed answer."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pydantic import BaseModel, ValidationError
 
 from serving.access import reader
 from serving.models import Models
-from serving.predictions import Occasion, many
+from serving.predictions import Arrival, answer_batch
 from serving.problems import NoRun
 from serving.quick import JSON, Quick, body_of
 from serving.schemas import (
@@ -31,7 +31,6 @@ from serving.schemas import (
     Readiness,
 )
 from serving.state import State, state_of
-from storage.research.runs import latest_run
 
 T = TypeVar("T", bound=BaseModel)
 PROBLEM: dict[str, Any] = {"model": Problem, "content": {"application/problem+json": {}}}
@@ -41,7 +40,7 @@ PREDICTING: dict[int | str, dict[str, Any]] = dict.fromkeys((*DENIED, *BODY, 404
 
 
 def taking(name: str) -> dict[str, Any]:
-    """The request body of a quick route, for the OpenAPI document: such a route reads it itself."""
+    """Return the request body of a quick route, for the OpenAPI document: such a route reads it itself."""
     return {"requestBody": {"required": True, "content": {JSON: {"schema": {"$ref": f"#/components/schemas/{name}"}}}}}
 
 
@@ -60,7 +59,7 @@ async def predict_next_day(request: Request) -> bytes:
     """
     desk = state_of(request)
     desk.access.read(request)
-    return await desk.next_days.one(parsed(NextDayRequest, await body_of(request)), occasion(request))
+    return await desk.next_days.answer(parsed(NextDayRequest, await body_of(request)), arrival(request))
 
 
 @quick.post("/predict-entry", response_model=EntryPrediction, responses=PREDICTING, openapi_extra=taking(EntryRequest.__name__))
@@ -71,7 +70,7 @@ async def predict_entry(request: Request) -> bytes:
     """
     desk = state_of(request)
     desk.access.read(request)
-    return await desk.entries.one(parsed(EntryRequest, await body_of(request)), occasion(request))
+    return await desk.entries.answer(parsed(EntryRequest, await body_of(request)), arrival(request))
 
 
 @router.post("/predict-next-day/batch", response_model=NextDayAnswers, responses=PREDICTING, tags=["predictions"])
@@ -79,7 +78,7 @@ async def predict_next_day_batch(asked: NextDayBatch, request: Request) -> Respo
     """Ask about up to 1,000 symbols or rows of features at once; a row with a problem does not stop the others."""
     days = state_of(request).next_days
     days.record.require_room(len(asked.rows))
-    return Response(await many(days.one, asked.rows, occasion(request)), media_type=JSON)
+    return Response(await answer_batch(days.answer, asked.rows, arrival(request)), media_type=JSON)
 
 
 @router.post("/predict-entry/batch", response_model=EntryAnswers, responses=PREDICTING, tags=["predictions"])
@@ -87,7 +86,7 @@ async def predict_entry_batch(asked: EntryBatch, request: Request) -> Response:
     """Ask about up to 1,000 candidates at once; a row with a problem does not stop the others."""
     entries = state_of(request).entries
     entries.record.require_room(len(asked.rows))
-    return Response(await many(entries.one, asked.rows, occasion(request)), media_type=JSON)
+    return Response(await answer_batch(entries.answer, asked.rows, arrival(request)), media_type=JSON)
 
 
 @router.get("/models", responses=dict.fromkeys(DENIED, PROBLEM), tags=["predictions"])
@@ -108,7 +107,7 @@ def backtest_metrics(
     ] = None,
 ) -> BacktestMetrics:
     """Figures of the backtest stored last, net of costs."""
-    run = latest_run(state_of(request).resources.engine, kind)
+    run = state_of(request).resources.runs.latest(kind)
     if run is None:
         raise NoRun(f"No {kind + ' ' if kind else ''}backtest is stored.")
     return BacktestMetrics(run_id=run.run_id, kind=run.kind, created_at=run.created_at, meta=run.meta, metrics=run.metrics)
@@ -145,7 +144,7 @@ def prometheus(request: Request) -> Response:
 
 
 def parsed(kind: type[T], body: bytes) -> T:
-    """The body of a quick route as its type; pydantic's own parser reads the JSON."""
+    """Return the body of a quick route as its type; pydantic's own parser reads the JSON."""
     try:
         return kind.model_validate_json(body)
     except ValidationError as error:
@@ -153,7 +152,7 @@ def parsed(kind: type[T], body: bytes) -> T:
 
 
 def rows_of(models: Models[Any, Any]) -> list[ModelInfo]:
-    """The models of one kind that serve."""
+    """Return the models of one kind that serve."""
     return [
         ModelInfo(
             kind=each.kind,
@@ -170,13 +169,13 @@ def rows_of(models: Models[Any, Any]) -> list[ModelInfo]:
     ]
 
 
-def occasion(request: Request) -> Occasion:
-    """The route, and when the request came to it."""
-    return Occasion(request.scope["route"].path, request.scope["desk_started"])
+def arrival(request: Request) -> Arrival:
+    """Return the route of a request, and when it came in."""
+    return Arrival(request.scope["route"].path, request.scope["desk_started"])
 
 
 def database_state(desk: State) -> str:
-    """`answers`, or what is wrong."""
+    """Return `answers`, or what is wrong."""
     try:
         with desk.resources.engine.connect() as connection:
             connection.execute(sa.select(1))

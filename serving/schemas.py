@@ -83,7 +83,7 @@ class NextDayRequest(BaseModel):
 
 
 class EntryRequest(NextDayRequest):
-    """The same, and the strategy whose candidate it is."""
+    """A symbol, with features of your own or not, and the strategy whose candidate it is."""
 
     strategy: Annotated[
         StrategyName | None, Field(description="May be omitted where the model knows one strategy; GET /models says which.")
@@ -91,7 +91,7 @@ class EntryRequest(NextDayRequest):
 
 
 class NextDayPrediction(BaseModel):
-    """What the symbol returns from this close to the next, adjusted for splits."""
+    """The predicted return of a symbol from this close to the next, adjusted for splits."""
 
     timestamp: Annotated[dt.datetime, Field(description="When this was computed (UTC).")]
     symbol: str
@@ -123,7 +123,7 @@ class EntryPrediction(BaseModel):
     probability: Annotated[float, Field(ge=0, le=1, description="That an entry ends as a winner, net of costs.")]
     predicted_return: Annotated[float, Field(description="Expected net return of an entry, as a fraction.")]
     confidence: Annotated[float, Field(ge=0, le=1, description="|2 * probability - 1|.")]
-    signal: Annotated[Literal["enter", "skip"], Field(description="Whether the filter lets an entry of the strategy pass.")]
+    signal: Annotated[Literal["enter", "skip"], Field(description="`enter` when the filter lets the strategy's entry pass.")]
     arm: Annotated[str, Field(description="Which model answered.")]
     model_name: str
     model_version: str
@@ -132,7 +132,7 @@ class EntryPrediction(BaseModel):
 
 
 class Problem(BaseModel):
-    """What went wrong and what to do about it (RFC 9457)."""
+    """A problem, its cause and its remedy (RFC 9457)."""
 
     type: str = "about:blank"
     title: str
@@ -194,11 +194,11 @@ class ModelInfo(BaseModel):
     strategies: Annotated[list[str], Field(description="Whose candidates it learnt from; empty for the next day.")]
     features: list[str]
     loaded_at: dt.datetime
-    fast: Annotated[bool, Field(description="Whether single rows take the fast way, in microseconds.")]
+    fast: Annotated[bool, Field(description="True when single rows take the fast path, in microseconds.")]
 
 
 class ModelList(BaseModel):
-    """What serves, and what was refused while it goes on serving."""
+    """The models that serve, and the versions refused meanwhile."""
 
     models: list[ModelInfo]
     trouble: Annotated[list[str], Field(description="Refused versions and an unreachable registry, with the reason.")]
@@ -279,7 +279,7 @@ class BacktestMetrics(BaseModel):
 
 
 class Readiness(BaseModel):
-    """Whether the desk's own predictions, of entries, can be served; part by part."""
+    """Readiness to serve the desk's own predictions, of entries; part by part."""
 
     ready: bool
     state: Annotated[

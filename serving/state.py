@@ -1,4 +1,4 @@
-"""What one application holds, put together once. Owns the composition of the API's parts; it starts nothing."""
+"""The parts of one application, composed once over the process's resources. Starts nothing."""
 
 from __future__ import annotations
 
@@ -43,11 +43,18 @@ class State:
     def of(cls, resources: Resources) -> State:
         """Put the parts together over the process's resources."""
         metrics, clock = Metrics(), resources.clock
-        entry_models = Models(entry_kind(resources), resources, metrics)
-        next_day_models = Models(next_day_kind(resources), resources, metrics)
-        journal = Journal(resources, metrics)
+        entry_models = Models(entry_kind(resources), metrics, resources.alerts, clock)
+        next_day_models = Models(next_day_kind(resources), metrics, resources.alerts, clock)
+        journal = Journal(
+            lambda: resources.served,
+            resources.data_dir / "unstored-predictions",
+            resources.settings.prediction_queue_rows,
+            resources.alerts,
+            metrics,
+        )
         record = Record(journal, metrics)
-        inputs = Inputs(OnlineRows(resources), resources.settings.max_feature_age_sessions)
+        rows = OnlineRows(lambda: resources.features, lambda: resources.bars, clock, historical=resources.historical)
+        inputs = Inputs(rows, resources.settings.max_feature_age_sessions)
         entries, next_days = Entries(entry_models, inputs, record, clock), NextDays(next_day_models, inputs, record, clock)
         access = Access(resources.settings)
         return cls(resources, metrics, entry_models, next_day_models, journal, access, entries, next_days)
@@ -58,7 +65,7 @@ class State:
         return self.entry_models, self.next_day_models
 
     def refresh_models(self) -> None:
-        """Load what the aliases say now."""
+        """Load the versions under the aliases."""
         for models in self.watched:
             models.refresh()
 
@@ -74,7 +81,7 @@ def entry_kind(resources: Resources) -> Kind[EntryFilter, Scorer]:
     return Kind(
         name=ENTRY,
         registered=resources.settings.model_name,
-        aliases=lambda: resources.registry.aliases.all(),  # noqa: PLW0108  # the registry is reached when it is asked
+        aliases=lambda: resources.registry.aliases.all(),  # noqa: PLW0108  # the registry is reached on first use
         load=lambda version: resources.registry.load(version),  # noqa: PLW0108
         scorer=Scorer,
         command="desk train",
@@ -82,7 +89,7 @@ def entry_kind(resources: Resources) -> Kind[EntryFilter, Scorer]:
 
 
 def next_day_kind(resources: Resources) -> Kind[RegisteredNextDay, NextDayScorer]:
-    """The next-day model in MLflow, which says BUY and SELL by the settings."""
+    """The next-day model in MLflow, with the limits of BUY and SELL from the settings."""
     settings = resources.settings
     signals = Signals(settings.buy_above_pct / 100, settings.sell_below_pct / 100)
     return Kind(
@@ -97,6 +104,6 @@ def next_day_kind(resources: Resources) -> Kind[RegisteredNextDay, NextDayScorer
 
 
 def state_of(request: Request) -> State:
-    """The parts of the application that a request came to."""
-    found: State = request.app.state.desk
-    return found
+    """Return the parts of the application that a request came to."""
+    state: State = request.app.state.desk
+    return state

@@ -1,4 +1,4 @@
-"""What every table is made of: the one `metadata`, and columns as the desk writes them. Owns no table."""
+"""The `metadata` of every table, and columns as the desk writes them."""
 
 from __future__ import annotations
 

@@ -1,6 +1,4 @@
-"""Where PostgreSQL is and how it is reached: the server of `DATABASE_URL`, or an embedded one in the data folder.
-
-Owns connections, databases and the schema's version. It knows no table's content.
+"""Open PostgreSQL: the server of `DATABASE_URL`, or an embedded one in the data folder, with its databases and schema version.
 
 The embedded server is real PostgreSQL 18 on a Unix socket, started by the first process that asks and stopped with the last
 one. Processes may ask at the same time, and one that is killed leaves a folder that starts again.
@@ -51,7 +49,7 @@ POSTMASTER_LINES = 8
 
 
 def cluster_url(settings: Settings, database: str) -> str:
-    """The SQLAlchemy URL, password included, of a database on the desk's cluster; the database is created when absent.
+    """Return the SQLAlchemy URL, password included, of a database on the desk's cluster; the database is created when absent.
 
     With `DATABASE_URL` the desk's own database is the one it names, the others are its neighbours on the same server; without
     it, the embedded server is started and lives at least as long as this process.
@@ -75,7 +73,7 @@ def cluster_url(settings: Settings, database: str) -> str:
 
 
 def open_engine(settings: Settings) -> sa.Engine:
-    """An engine on the desk's database, brought to the newest schema.
+    """Return an engine on the desk's database, brought to the newest schema.
 
     Raises
     ------
@@ -244,6 +242,6 @@ def copy_in(connection: sa.Connection, frame: pd.DataFrame, table: str, columns:
 
 
 def records(frame: pd.DataFrame) -> list[dict[str, Any]]:
-    """Rows as dictionaries, a missing value as None."""
+    """Return rows as dictionaries, a missing value as None."""
     rows = frame.astype(object).to_dict("records")
     return [{str(name): None if value is pd.NaT or value != value else value for name, value in row.items()} for row in rows]  # noqa: PLR0124  # NaN alone differs from itself

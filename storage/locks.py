@@ -1,4 +1,4 @@
-"""One executor a portfolio: a PostgreSQL advisory lock that lives and dies with the process that holds it. Owns its key."""
+"""Allow one executor per portfolio by a PostgreSQL advisory lock, which ends with the process that holds it."""
 
 from __future__ import annotations
 

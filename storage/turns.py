@@ -1,4 +1,4 @@
-"""Taking turns: a PostgreSQL advisory lock that a second process waits for. Owns its key and knows nothing of the work."""
+"""Serialise work between processes by a PostgreSQL advisory lock that a second process waits for."""
 
 from __future__ import annotations
 

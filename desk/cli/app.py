@@ -10,7 +10,7 @@ from rich.console import Console
 from typer.core import TyperGroup
 
 from core.errors import DeskError
-from core.provenance import installed_version
+from core.provenance import release
 from desk.cli import audit, data, models, optimise, params, portfolio, research, risk, system, trading, train
 
 NAME = "desk"
@@ -38,7 +38,7 @@ for module in (data, research, optimise, portfolio, train, models, trading, para
 
 def _print_version(wanted: bool) -> None:  # typer calls it with the option's value
     if wanted:
-        typer.echo(f"{NAME} {installed_version()}")
+        typer.echo(f"{NAME} {release().removeprefix('version ')}")
         raise typer.Exit
 
 

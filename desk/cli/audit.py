@@ -1,4 +1,4 @@
-"""Replay, parity and the account of an order in a terminal. Parses and prints; every step lives in its module."""
+"""Replay, parity and everything behind an order in a terminal. Parses and prints; every step lives in its module."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ verbs = typer.Typer()
 From = Annotated[str, typer.Option("--from", help="First session (YYYY-MM-DD).")]
 To = Annotated[str, typer.Option("--to", help="Last session (YYYY-MM-DD).")]
 Symbols = Annotated[str, typer.Option(help="Comma-separated; the universe unless given.")]
-Model = Annotated[bool, typer.Option("--model/--no-model", help="Ask the champion about every entry.")]
+Model = Annotated[bool, typer.Option("--model/--no-model", help="Let the champion judge every entry.")]
 SHOWN = 40
 
 
@@ -42,24 +42,24 @@ def parity(
     from pipeline.audit import parity as step
 
     if ledger:
-        found = step.of_ledger(_day(first), _day(last))
+        compared = step.compare_ledger(_day(first), _day(last))
     else:
         if first is None or last is None:
             raise typer.BadParameter("Give --from and --to, or --ledger.")
         outcome = _replayed(first, last, symbols, model=model)
         show("Replay", _summary(outcome))
-        found = step.of_replay(outcome)
-    _print(found)
-    if not found.holds:
+        compared = step.compare_replay(outcome)
+    _print_parity(compared)
+    if not compared.holds:
         raise typer.Exit(1)
 
 
 @verbs.command(rich_help_panel=AUDIT)
 def parity_day(session: Session = None) -> None:
-    """Hold one traded day against the backtest and store the gap, split by cause. Exit code 1 when the signals differ."""
+    """Compare one traded day with the backtest and store the gap, split by cause. Exit code 1 when the signals differ."""
     from pipeline.audit.parity_day import record_day
 
-    row = record_day(session_of(session))
+    row = record_day(session_of(session)).as_dict()
     details = row.pop("details")
     show("Parity of the day", row)
     for each in details:
@@ -70,14 +70,14 @@ def parity_day(session: Session = None) -> None:
 
 @verbs.command(rich_help_panel=AUDIT)
 def explain_order(
-    order: Annotated[str, typer.Argument(help="Client order id, or a beginning of it that no other order shares.")],
-    replay: Annotated[bool, typer.Option(help="Recompute decision and score from what was known then.")] = False,
+    order: Annotated[str, typer.Argument(help="Client order id, or a prefix of it that no other order shares.")],
+    replay: Annotated[bool, typer.Option(help="Recompute decision and score point-in-time.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")] = False,
 ) -> None:
-    """Everything behind an order on one page. Exit code 1 when --replay finds a bit that is not the same."""
+    """Show everything behind an order on one page. With --replay, exit code 1 unless reproduced bit for bit."""
     from pipeline.audit.explain_order import explain
 
-    page = explain(order, replay=replay)
+    page = explain(order, replay=replay).as_dict()
     if as_json:
         typer.echo(json.dumps(page, indent=2))
     else:
@@ -96,8 +96,8 @@ def _print_page(page: dict[str, Any]) -> None:
     for place, event in enumerate(page["events"]):
         table.add_row("events" if place == 0 else "", event["state"], f"{event['created_at']} {event['reason']}")
     for place, fill in enumerate(page["fills"]):
-        said = f"{fill['quantity']} at {fill['price']} in session {fill['session']}, commission {fill['commission_usd']}"
-        table.add_row("fills" if place == 0 else "", fill["reason"], said)
+        execution = f"{fill['quantity']} at {fill['price']} in session {fill['session']}, commission {fill['commission_usd']}"
+        table.add_row("fills" if place == 0 else "", fill["reason"], execution)
     console.print(table)
     for sentence in page["not_linked"]:
         console.print(f"[yellow]Not linked[/]: {sentence}")
@@ -125,7 +125,7 @@ def _replayed(first: str, last: str, symbols: str, *, model: bool) -> Replay:
     configure_logging("WARNING")  # two lines an order would bury the result
     with Progress(*Progress.get_default_columns(), MofNCompleteColumn(), console=console, transient=True) as bar:
         task = bar.add_task("Sessions", total=None)
-        return step.run(
+        return step.run_replay(
             dt.date.fromisoformat(first),
             dt.date.fromisoformat(last),
             symbols=[each for each in symbols.split(",") if each],
@@ -149,17 +149,17 @@ def _summary(outcome: Replay) -> dict[str, object]:
     }
 
 
-def _print(found: Parity) -> None:
-    compared = f"{found.trades} trades and {found.sessions} closes"
-    if found.holds:
-        console.print(f"[green]Parity[/green]: {compared}, no difference; equity within ${found.equity_gap_usd:.2g}.")
+def _print_parity(result: Parity) -> None:
+    compared = f"{result.trades} trades and {result.sessions} closes"
+    if result.holds:
+        console.print(f"[green]Parity[/green]: {compared}, no difference; equity within ${result.equity_gap_usd:.2g}.")
         return
     table = Table("Cause", "Differences", "Gap, USD", title=f"Record less backtest, of {compared}")
-    for row in found.split().itertuples():
+    for row in result.split().itertuples():
         table.add_row(str(row.cause), f"{row.differences}", f"{row.gap_usd:,.2f}")
     console.print(table)
-    show_frame(f"The first {min(SHOWN, len(found.differences))} differences", found.differences.head(SHOWN))
-    console.print(f"[red]No parity[/red]: equity differs by up to ${found.equity_gap_usd:,.2f} at a close.")
+    show_frame(f"The first {min(SHOWN, len(result.differences))} differences", result.differences.head(SHOWN))
+    console.print(f"[red]No parity[/red]: equity differs by up to ${result.equity_gap_usd:,.2f} at a close.")
 
 
 def _day(text: str | None) -> dt.date | None:

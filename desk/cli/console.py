@@ -1,4 +1,4 @@
-"""What the verbs of the command line share: options, tables, and reading what was typed. Runs no step."""
+"""Options, tables and parsing that the verbs share. Runs no step."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 DATA, RESEARCH, MODELS, TRADING, RISK, AUDIT, SYSTEM = "Data", "Research", "Models", "Trading", "Risk", "Audit", "System"
-WIDE = 200  # where nobody's window sets the width: a pipe, a file, a log
+WIDE = 200  # without a terminal: a pipe, a file, a log
 BACKTESTS = ("unfiltered", "filtered", "buy_and_hold")
 FIGURES = ("trade_count", "total_return", "annual_return", "sharpe", "max_drawdown", "win_rate", "profit_per_trade", "cost_usd")
 console = Console(width=None if sys.stdout.isatty() else WIDE)
@@ -27,7 +27,7 @@ Params = Annotated[str, typer.Option(help="Parameters as JSON, e.g. '{\"stop_pct
 
 
 def strategy_of(name: str | None, params: str, *, gate: bool) -> Any:  # noqa: ANN401  # a `Strategy`, imported on use
-    """The strategy named, with its parameters; None for the desk's own."""
+    """Return the strategy named, with its parameters; None for the desk's own."""
     from trading.strategies.registry import make_strategy
 
     if name is None and params == "{}":
@@ -40,7 +40,7 @@ def strategy_of(name: str | None, params: str, *, gate: bool) -> Any:  # noqa: A
 
 
 def session_of(session: str | None) -> str:
-    """The session asked for, else the newest one."""
+    """Return the session given, else the newest one."""
     if session is None:
         from pipeline.sessions import newest_session
 
@@ -57,7 +57,7 @@ def show(title: str, values: dict[str, Any]) -> None:
 
 
 def show_training(title: str, outcome: dict[str, Any]) -> None:
-    """Print what a training came to, its backtests, and champion and fresh model side by side where there was a champion."""
+    """Print a training's outcome and backtests, and champion and new model side by side where there was a champion."""
     import pandas as pd
 
     plain: dict[str, Any] = {}

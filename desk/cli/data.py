@@ -23,9 +23,9 @@ def ingest(
     from pipeline.data import ingest as step
 
     day = session_of(session)
-    names = symbols.split(",") if symbols else step.universe(day)
-    show("VIX", step.fetch_vix(day, full_history=full_history))
-    show("Bars", step.fetch_symbols(day, names, full_history=full_history))
+    names = symbols.split(",") if symbols else step.list_symbols(day)
+    show("VIX", step.fetch_vix(day, full_history=full_history).as_dict())
+    show("Bars", step.fetch_symbols(day, names, full_history=full_history).as_dict())
 
 
 @verbs.command(rich_help_panel=DATA)
@@ -34,8 +34,8 @@ def featurize(session: Session = None) -> None:
     from pipeline.data import build_features as step
 
     day = session_of(session)
-    show("Features", step.run(day))
-    show("Online store", step.materialise(day))
+    show("Features", step.write_features(day).as_dict())
+    show("Online store", step.materialise(day).as_dict())
 
 
 @verbs.command(rich_help_panel=DATA)
@@ -50,15 +50,15 @@ def earnings(
     if file is not None and from_yfinance:
         raise ConfigError("Expected --file or --from-yfinance, found both. Run them one after the other.")
     if file is None and not from_yfinance:
-        show_frame("Earnings dates", step.known())
+        show_frame("Earnings dates", step.list_dates())
         return
     outcome = step.load_file(file) if file is not None else step.load_yahoo([each for each in symbols.split(",") if each])
-    show("Earnings dates", {"read": outcome["read"], "new": outcome["new"], "rows refused": len(outcome["refused"])})
-    for refused in outcome["refused"]:
+    show("Earnings dates", {"read": outcome.read, "new": outcome.new, "rows refused": len(outcome.refused)})
+    for refused in outcome.refused:
         console.print(f"[yellow]refused[/yellow] {refused}", highlight=False)
-    for symbol, why in outcome["failed"].items():
+    for symbol, why in outcome.failed.items():
         console.print(f"[yellow]{symbol}[/yellow]: {why}", highlight=False)
-    if outcome["not_traded"]:
-        console.print(f"Not in the universe: {', '.join(outcome['not_traded'])}.")
-    if outcome["without"]:
-        console.print(f"No date known, so never held back: {', '.join(outcome['without'])}.")
+    if outcome.not_traded:
+        console.print(f"Not in the universe: {', '.join(outcome.not_traded)}.")
+    if outcome.without:
+        console.print(f"No date known, so never held back: {', '.join(outcome.without)}.")

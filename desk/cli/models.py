@@ -1,4 +1,4 @@
-"""Models in a terminal: who decides, who challenges, what was judged. Parses and prints; every step lives in its module."""
+"""Models in a terminal: champion, challengers, decisions. Parses and prints; every step lives in its module."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from storage.models.experiments import Judgement
 
 verbs = typer.Typer()
-models = typer.Typer(no_args_is_help=True, help="Models: champion, challengers, A/B decisions, promotion and the way back.")
+models = typer.Typer(no_args_is_help=True, help="Models: champion, challengers, A/B decisions, promotion and rollback.")
 verbs.add_typer(models, name="models", rich_help_panel=MODELS)
 
 Reason = Annotated[str, typer.Option(help="Why, for whoever reads the history.")]
@@ -29,11 +29,11 @@ VersionNumber = Annotated[str, typer.Argument(help="Number of a version: `desk m
 def list_models(
     model: Model = None, limit: Annotated[int, typer.Option(min=1, help="How many, the newest first.")] = 20
 ) -> None:
-    """List the versions with their aliases and what their gates said."""
+    """List the versions with their aliases and the results of their gates."""
     from pipeline.resources import live
     from pipeline.training import promotion
 
-    rows, name = promotion.listed(model=model), model or live().settings.model_name
+    rows, name = promotion.list_versions(model=model), model or live().settings.model_name
     table = Table("Version", "Aliases", "Registered (UTC)", "Gates", title=f"{len(rows)} versions of {name}")
     for row in rows[:limit]:
         table.add_row(row.version, ", ".join(row.aliases), f"{row.created_at:%Y-%m-%d %H:%M}", row.gates)
@@ -42,16 +42,16 @@ def list_models(
 
 @models.command("show")
 def show_model(version: VersionNumber, model: Model = None) -> None:
-    """Show what speaks for a version and what stands against it, and every decision about it."""
+    """Show the evidence for and against a version, and every decision about it."""
     from pipeline.training import promotion
 
-    about = promotion.about(version, model=model)
-    show(f"Version {version}", {name: "undefined" if value is None else value for name, value in about["facts"].items()})
-    for line in about["against"]:
+    record = promotion.record_of(version, model=model)
+    show(f"Version {version}", {name: "undefined" if value is None else value for name, value in record.facts.items()})
+    for line in record.against:
         console.print(f"[yellow]against a promotion[/yellow] {line}", highlight=False)
-    _decisions(about["decisions"])
+    _decisions(record.decisions)
     table = Table("When (UTC)", "Kind", "From", "To", "By", "Reason", title="Moves of the champion's alias")
-    for move in about["moves"]:
+    for move in record.moves:
         table.add_row(
             f"{move.created_at:%Y-%m-%d %H:%M}", move.kind, move.from_version or "", move.to_version, move.author, move.reason
         )
@@ -64,13 +64,13 @@ def promote_model(
     reason: Reason,
     author: Author,
     model: Model = None,
-    force: Annotated[bool, typer.Option("--force", help="Although something stands against it; the log says so.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Promote despite objections.")] = False,
 ) -> None:
     """Make a version champion; the API serves it within CHAMPION_POLL_SECONDS."""
     from pipeline.training import promotion
 
     text = f"{reason} (forced)" if force else reason
-    show("Promoted", promotion.promote(version, reason=text, author=author, force=force, model=model))
+    show("Promoted", promotion.promote(version, reason=text, author=author, force=force, model=model).as_dict())
 
 
 @models.command("rollback")
@@ -78,7 +78,7 @@ def rollback_model(reason: Reason, author: Author, model: Model = None) -> None:
     """Give the alias back to the champion before the last move."""
     from pipeline.training import promotion
 
-    show("Rolled back", promotion.rollback(reason=reason, author=author, model=model))
+    show("Rolled back", promotion.rollback(reason=reason, author=author, model=model).as_dict())
 
 
 @models.command("judge")
@@ -87,18 +87,20 @@ def judge_models(
     model: Model = None,
     promote: Annotated[bool, typer.Option("--promote", help="Carry out a decision to promote.")] = False,
 ) -> None:
-    """Judge the challengers at a session's close; nothing is promoted unless asked."""
-    from pipeline.training import ab_test, next_day_judge, promotion
+    """Judge the challengers at a session's close; nothing is promoted without --promote."""
+    from pipeline.training import ab_test, promotion
+    from pipeline.training.next_day_judge import judge_next_day
 
     day = session_of(session)
     if promotion.is_next_day(model):
-        for each in next_day_judge.judge(day, promote=promote)["decisions"] or [{"decision": "none: no challenger waits"}]:
+        judged_next_day = judge_next_day(day, promote=promote).as_dict()
+        for each in judged_next_day["decisions"] or [{"decision": "none: no challenger waits"}]:
             show("Next day", each)
         return
-    judged = ab_test.judge(day)
-    show("A/B test", judged)
-    if promote and judged["decision"] == "promote":
-        show("Promoted", ab_test.promote(judged))
+    judged = ab_test.judge_ab_test(day)
+    show("A/B test", judged.as_dict())
+    if promote and judged.decision == "promote":
+        show("Promoted", ab_test.promote_judged(judged).as_dict())
 
 
 def _decisions(rows: list[Judgement]) -> None:
@@ -106,12 +108,12 @@ def _decisions(rows: list[Judgement]) -> None:
     for row in rows:
         compared: list[dict[str, Any]] = row.report["comparisons"]
         best = min(compared, key=lambda each: each["p_value"])
-        paired, said = best["paired"], _percent if "unit" in row.report else _bps
+        paired, text = best["paired"], _percent if "unit" in row.report else _bps
         table.add_row(
             f"{row.session}",
             row.kind,
-            said(paired["value"]),
-            f"{said(paired['low'])} to {said(paired['high'])}",
+            text(paired["value"]),
+            f"{text(paired['low'])} to {text(paired['high'])}",
             str(best["pairs"]),
             f"{best['p_value']:.4f}",
             row.reason,

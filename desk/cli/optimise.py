@@ -1,4 +1,4 @@
-"""Optimisation in a terminal: parses, shows progress, prints what was chosen and what it came to. Searches nothing itself."""
+"""Optimisation in a terminal: parse the options, show progress, print the choice and its out-of-sample record."""
 
 from __future__ import annotations
 
@@ -48,10 +48,10 @@ def optimise(  # noqa: PLR0917  # typer turns each into an option
     """
     from rich.progress import Progress
 
-    from pipeline.research import walk_forward as step
-    from pipeline.research.walk_forward_window import Plan
+    from pipeline.research.walk_forward import run_walk_forward
+    from pipeline.research.walk_forward_window import SearchPlan
 
-    plan = Plan(
+    plan = SearchPlan(
         strategy,
         cast("Metric", metric),
         tuple(normalise_symbol(symbol) for symbol in symbols.split(",") if symbol),
@@ -65,20 +65,20 @@ def optimise(  # noqa: PLR0917  # typer turns each into an option
     )
     with Progress(console=console, transient=True) as bar:
         task = bar.add_task(f"Walk-forward of {strategy}", total=None)
-        found = step.run(
+        outcome = run_walk_forward(
             session_of(session),
             plan,
             jobs=jobs,
             worker=worker,
             on_progress=lambda done, of: bar.update(task, completed=done, total=of),
         )
-    _show(strategy, metric, found)
-    if found.tuned is None:
+    _show(strategy, metric, outcome)
+    if outcome.tuned is None:
         raise typer.Exit(1)
 
 
 def _constraints(profit: float | None, month: float | None, factor: float | None) -> Constraints:
-    """What was typed, else what the settings say."""
+    """Return the typed constraints, and those of the settings for the rest."""
     from dataclasses import replace
 
     from core.settings import get_settings
@@ -88,43 +88,43 @@ def _constraints(profit: float | None, month: float | None, factor: float | None
     return replace(constraints_of(get_settings()), **{name: value for name, value in typed.items() if value is not None})
 
 
-def _show(strategy: str, metric: str, found: WalkForward) -> None:
+def _show(strategy: str, metric: str, outcome: WalkForward) -> None:
     from research.search import Best
 
     windows = Table("Test window", f"{metric} in training", *SHOWN, title=f"{strategy}: each window on what it had not seen")
-    for step in found.steps:
+    for step in outcome.steps:
         windows.add_row(*_window(step))
-    windows.add_row("all", "", *(_figure(found.record.metrics[name]) for name in SHOWN), style="bold")
+    windows.add_row("all", "", *(_figure(outcome.record.metrics[name]) for name in SHOWN), style="bold")
     console.print(windows)
-    for step in found.steps:
-        if not isinstance(step.found, Best):
-            console.print(f"{step.window.test_start}: [yellow]in cash[/yellow]. {step.found}")
-    _show_weight(found)
-    if found.tuned is None:
+    for step in outcome.steps:
+        if not isinstance(step.choice, Best):
+            console.print(f"{step.window.test_start}: [yellow]in cash[/yellow]. {step.choice}")
+    _show_evidence(outcome)
+    if outcome.tuned is None:
         console.print("[red]No window had a parameter set that met the constraints.[/red]")
         return
-    console.print(f"Parameters of the newest window, for --params: {json.dumps(found.tuned)}", soft_wrap=True)
+    console.print(f"Parameters of the newest window, for --params: {json.dumps(outcome.tuned)}", soft_wrap=True)
 
 
-def _show_weight(found: WalkForward) -> None:
-    verdict, profit, sharpe = found.verdict, found.profit_interval, found.sharpe_interval
-    weight = Table("Out of sample", "", title="What it is worth")
-    weight.add_row("profit_per_trade, 95 % interval", f"{_figure(profit[0])} to {_figure(profit[1])}" if profit else "-")
-    weight.add_row("sharpe, 95 % interval", f"{_figure(sharpe[0])} to {_figure(sharpe[1])}" if sharpe else "-")
-    weight.add_row("Backtests of the strategy ever tried", f"{verdict.trials:,}")
-    weight.add_row("Deflated Sharpe", _figure(verdict.deflated_sharpe))
-    weight.add_row("Probability of overfitting (PBO)", _figure(verdict.overfitting))
-    weight.add_row("Survives the search behind it", "yes" if verdict.survives else "no")
-    weight.add_row("Run", found.run_id)
-    console.print(weight)
+def _show_evidence(outcome: WalkForward) -> None:
+    evidence, profit, sharpe = outcome.evidence, outcome.profit_interval, outcome.sharpe_interval
+    table = Table("Out of sample", "", title="What it is worth")
+    table.add_row("profit_per_trade, 95 % interval", f"{_figure(profit[0])} to {_figure(profit[1])}" if profit else "-")
+    table.add_row("sharpe, 95 % interval", f"{_figure(sharpe[0])} to {_figure(sharpe[1])}" if sharpe else "-")
+    table.add_row("Backtests of the strategy ever tried", f"{evidence.trials:,}")
+    table.add_row("Deflated Sharpe", _figure(evidence.deflated_sharpe))
+    table.add_row("Probability of overfitting (PBO)", _figure(evidence.overfitting))
+    table.add_row("Survives the search behind it", "yes" if evidence.survives else "no")
+    table.add_row("Run", outcome.run_id)
+    console.print(table)
 
 
 def _window(step: Step) -> list[str]:
     window, figures = step.window, step.record.metrics
-    value = getattr(step.found, "value", None)
+    value = getattr(step.choice, "value", None)
     return [f"{window.test_start} to {window.test_end}", _figure(value), *(_figure(figures[name]) for name in SHOWN)]
 
 
 def _figure(value: Any) -> str:  # noqa: ANN401  # a number or None
-    """A number as text; what is not defined is a dash."""
+    """Return a number as text; an undefined one is a dash."""
     return "-" if value is None else f"{value:.4f}" if isinstance(value, float) else str(value)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from storage.trading.strategy_params import Stored
 
 verbs = typer.Typer()
-params = typer.Typer(no_args_is_help=True, help="Strategy parameters: what holds, what held, and changes to it.")
+params = typer.Typer(no_args_is_help=True, help="Strategy parameters: those in force, their history, and changes.")
 verbs.add_typer(params, name="params", rich_help_panel=TRADING)
 
 Name = Annotated[str, typer.Argument(help="Name of a strategy: `desk strategies` lists them.")]
@@ -52,7 +52,7 @@ def set_params(  # noqa: PLR0917  # typer turns each into an option
     values: Annotated[list[str] | None, typer.Argument(help="key=value ..., the value as JSON; null is none.")] = None,
     symbol: Symbol = None,
     preset: Annotated[str | None, typer.Option(help="Start from this preset instead of what is in force.")] = None,
-    reset: Annotated[bool, typer.Option("--reset", help="Back to what holds for all symbols, or to the defaults.")] = False,
+    reset: Annotated[bool, typer.Option("--reset", help="Back to the parameters of all symbols, or to the defaults.")] = False,
     expected_version: Annotated[int | None, typer.Option(min=0, help="Refuse if the newest version is another.")] = None,
 ) -> None:
     """Store a new version of a strategy's parameters; the next session is traded with it."""
@@ -67,7 +67,7 @@ def set_params(  # noqa: PLR0917  # typer turns each into an option
         reason=reason,
         author=author,
     )
-    _say(stored)
+    _print_stored(stored)
 
 
 @params.command()
@@ -97,7 +97,7 @@ def disable(strategy: Name, author: Author, reason: Reason, symbol: Symbol = Non
     """Stop a strategy's entries, in one symbol or in all; positions are still left by its rules."""
     from pipeline import strategy_parameters as step
 
-    _say(step.switch(strategy, enabled=False, symbol=symbol, reason=reason, author=author))
+    _print_stored(step.switch(strategy, enabled=False, symbol=symbol, reason=reason, author=author))
 
 
 @params.command()
@@ -105,7 +105,7 @@ def enable(strategy: Name, author: Author, reason: Reason, symbol: Symbol = None
     """Let a strategy enter again."""
     from pipeline import strategy_parameters as step
 
-    _say(step.switch(strategy, enabled=True, symbol=symbol, reason=reason, author=author))
+    _print_stored(step.switch(strategy, enabled=True, symbol=symbol, reason=reason, author=author))
 
 
 def _values(texts: Iterable[str]) -> dict[str, Any]:
@@ -122,7 +122,7 @@ def _values(texts: Iterable[str]) -> dict[str, Any]:
     return values
 
 
-def _say(stored: Stored) -> None:
+def _print_stored(stored: Stored) -> None:
     symbol = stored.symbol or "all symbols"
     entries = "" if stored.enabled else ", [yellow]switched off[/yellow]"
     held = _pairs(stored.params) or "as for all symbols" if stored.symbol else _pairs(stored.params) or "the defaults"

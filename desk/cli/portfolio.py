@@ -16,12 +16,12 @@ if TYPE_CHECKING:
 
     from pipeline.research.holdout import Research
     from research.allocation import Allocation, Method
-    from research.validation_report import Report
+    from research.validation_report import ValidationReport
 
 verbs = typer.Typer()
 METHODS = "risk_parity_profit_weighted, inverse_volatility or equal."
 MinTrades = Annotated[int, typer.Option(min=1, help="Leave out backtests with fewer trades.")]
-Top = Annotated[int, typer.Option(min=1, help="How many of the best to look at.")]
+Top = Annotated[int, typer.Option(min=1, help="How many of the best to consider.")]
 Flag = Annotated[float, typer.Option(min=-1, max=1, help="Flag pairs correlated above this.")]
 Below = Annotated[float, typer.Option(min=-1, max=1, help="Pick only what is correlated less than this.")]
 AtMost = Annotated[int, typer.Option(min=1, help="How many to pick.")]
@@ -39,11 +39,11 @@ def rank(
     top: Top = 20,
     csv: Annotated[Path | None, typer.Option(help="Write all ranks there.")] = None,
 ) -> None:
-    """Put the newest sweep in order: profit per trade, then Sharpe."""
-    from pipeline.research import portfolio as step
+    """Rank the newest sweep: profit per trade, then Sharpe."""
+    from pipeline.research.candidates import rank_candidates
     from research.selection import RANKED
 
-    table = step.ranked(session_of(session), min_trades=min_trades)[list(RANKED)]
+    table = rank_candidates(session_of(session), min_trades=min_trades)[list(RANKED)]
     show_frame(
         f"The best {min(top, len(table))} of {len(table)} with {min_trades} trades or more, net of costs", table.head(top)
     )
@@ -63,19 +63,18 @@ def correlate(  # noqa: PLR0917  # typer turns each into an option
     html: Annotated[Path | None, typer.Option(help="Write the heat map there.")] = None,
 ) -> None:
     """Correlate the equity curves of the best, flag look-alikes, and pick a diversified few."""
-    from pipeline.research import portfolio as step
+    from pipeline.research.shortlist import Selection, make_shortlist
     from research.selection import heat_map
 
     with console.status("Running the best again ..."):
-        found = step.shortlist(
-            session_of(session), top=top, min_trades=min_trades, flag_above=flag_above, below=below, at_most=at_most
-        )
-    _show_matrix(found.correlation)
-    show_frame(f"Pairs over {flag_above:g}", found.flagged)
-    show_frame("Not picked", found.pick.dropped)
-    console.print(f"[bold]{', '.join(found.pick.chosen) or 'Nothing'}[/bold]. {found.pick.message}")
+        selection = Selection(top=top, min_trades=min_trades, flag_above=flag_above, below=below, at_most=at_most)
+        shortlist = make_shortlist(session_of(session), selection)
+    _show_matrix(shortlist.correlation)
+    show_frame(f"Pairs over {flag_above:g}", shortlist.flagged)
+    show_frame("Not picked", shortlist.pick.dropped)
+    console.print(f"[bold]{', '.join(shortlist.pick.chosen) or 'Nothing'}[/bold]. {shortlist.pick.message}")
     if html is not None:
-        heat_map(found.correlation).write_html(html, include_plotlyjs=True)
+        heat_map(shortlist.correlation).write_html(html, include_plotlyjs=True)
         console.print(f"Heat map: {html}")
 
 
@@ -91,16 +90,17 @@ def allocate(  # noqa: PLR0917  # typer turns each into an option
     top: Top = 20,
     below: Below = 0.5,
 ) -> None:
-    """Share capital among the picked and store the portfolio; it may trade once `validate-risk` has let it."""
-    from pipeline.research import portfolio as step
+    """Share capital among the picked and store the portfolio; it may trade once `validate-risk` passes."""
+    from pipeline.research import portfolio
+    from pipeline.research.shortlist import Selection, make_shortlist
 
     day = session_of(session)
     with console.status("Running the best again ..."):
-        chosen = step.shortlist(day, top=top, min_trades=min_trades, below=below, at_most=at_most)
-        shared = step.share(
+        chosen = make_shortlist(day, Selection(top=top, min_trades=min_trades, below=below, at_most=at_most))
+        shared = portfolio.allocate(
             chosen, method=cast("Method", method), capital_usd=capital, low_usd=low, high_usd=high, at_most=at_most
         )
-        number = step.store(day, chosen, shared)
+        number = portfolio.store_portfolio(day, chosen, shared)
     console.print(chosen.pick.message)
     _show_allocation(number, shared)
     console.print("Next: `desk validate-risk`. Until it passes, the desk opens nothing.")
@@ -112,15 +112,16 @@ def validate_risk(
     json: Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")] = False,
     withdraw: Annotated[bool, typer.Option("--withdraw", help="Take the stored portfolio back instead.")] = False,
 ) -> None:
-    """Hold the stored portfolio against its limits. Exit code 1 on FAIL; the desk then opens nothing."""
-    from pipeline.research import portfolio as step
+    """Check the stored portfolio against its limits. Exit code 1 on FAIL; the desk then opens nothing."""
+    from pipeline.research.portfolio import withdraw_portfolio
+    from pipeline.research.portfolio_validation import validate_portfolio
 
     day = session_of(session)
     if withdraw:
-        step.withdraw(day)
+        withdraw_portfolio(day)
         console.print("The portfolio is withdrawn. The desk trades as if none were stored.")
         return
-    report = step.validate_risk(day)
+    report = validate_portfolio(day)
     if json:
         typer.echo(report.to_json())
     else:
@@ -141,7 +142,7 @@ def research(  # noqa: PLR0917  # typer turns each into an option
     jobs: Annotated[int, typer.Option(help="Threads; -1 is one a core.")] = -1,
     scheduler: Annotated[str | None, typer.Option(help="Address of a Dask scheduler.")] = None,
 ) -> None:
-    """The whole chain: sweep, rank, correlate, allocate, validate; chosen on the past and then held against what came after.
+    """Run the whole chain: sweep, rank, correlate, allocate, validate; choose on the past, then test on later sessions.
 
     Exit code 1 when the portfolio fails its validation.
     """
@@ -152,32 +153,32 @@ def research(  # noqa: PLR0917  # typer turns each into an option
     names = [name for name in strategies.split(",") if name]
     wanted = [normalise_symbol(symbol) for symbol in symbols.split(",") if symbol]
     day = session_of(session)
-    plan = chain.plan(day, names, wanted, vix_gate=gate, holdout_sessions=holdout_sessions)
+    plan = chain.make_plan(day, names, wanted, vix_gate=gate, holdout_sessions=holdout_sessions)
     with Progress(console=console, transient=True) as bar:
         task = bar.add_task("Backtests", total=None)
         chain.sweep(
             plan, jobs=jobs, scheduler=scheduler, on_progress=lambda done, of: bar.update(task, completed=done, total=of)
         )
-    with console.status("Choosing, and weighing the choice ..."):
-        found = chain.choose(plan, method=cast("Method", method), min_trades=min_trades)
-    _show_research(found)
-    if found.validation.status == "FAIL":
+    with console.status("Choosing and scoring ..."):
+        outcome = chain.choose(plan, method=cast("Method", method), min_trades=min_trades)
+    _show_research(outcome)
+    if outcome.validation.status == "FAIL":
         raise typer.Exit(1)
 
 
-def _show_research(found: Research) -> None:
+def _show_research(outcome: Research) -> None:
     from research.selection import RANKED
 
-    table = found.shortlist.table[list(RANKED)].head(10)
-    show_frame(f"The best on the sessions up to {found.plan.split}, net of costs", table)
-    console.print(f"[bold]{', '.join(found.shortlist.pick.chosen)}[/bold]. {found.shortlist.pick.message}")
-    _show_allocation(found.portfolio_id, found.allocation)
-    show_frame(f"The same after {found.plan.split}, which no choice has seen", found.held_out)
-    show_frame("What luck explains", found.evidence)
-    for line in found.statements:
+    table = outcome.shortlist.table[list(RANKED)].head(10)
+    show_frame(f"The best on the sessions up to {outcome.plan.split}, net of costs", table)
+    console.print(f"[bold]{', '.join(outcome.shortlist.pick.chosen)}[/bold]. {outcome.shortlist.pick.message}")
+    _show_allocation(outcome.portfolio_id, outcome.allocation)
+    show_frame(f"The same after {outcome.plan.split}, which no choice has seen", outcome.held_out)
+    show_frame("What luck explains", outcome.evidence)
+    for line in outcome.statements:
         console.print(line)
-    _show_validation(found.validation)
-    console.print(f"Report: {found.report}")
+    _show_validation(outcome.validation)
+    console.print(f"Report: {outcome.report}")
 
 
 def _show_matrix(correlation: pd.DataFrame) -> None:
@@ -203,11 +204,11 @@ def _show_allocation(number: int, shared: Allocation) -> None:
     console.print(f"On the past it was chosen from: {shown}. {shared.message}")
 
 
-def _show_validation(report: Report) -> None:
+def _show_validation(report: ValidationReport) -> None:
     table = Table("Rule", "Limit", "Found", "Verdict", "", title="Validation")
     for each in report.findings:
-        found = "-" if each.found is None else f"{each.found:.4g}"
+        figure = "-" if each.found is None else f"{each.found:.4g}"
         verdict = f"[{COLOUR[each.verdict]}]{each.verdict}[/]"
-        table.add_row(each.rule, f"<= {each.limit:g} {each.unit}".rstrip(), found, verdict, each.detail)
+        table.add_row(each.rule, f"<= {each.limit:g} {each.unit}".rstrip(), figure, verdict, each.detail)
     console.print(table)
     console.print(f"[bold {COLOUR[report.status]}]{report.status}[/]")

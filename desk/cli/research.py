@@ -1,4 +1,4 @@
-"""Research in a terminal: backtest, sweep, look for leaks. Parses and prints; every step lives in its module."""
+"""Research in a terminal: backtest, sweep, check for leakage. Parses and prints; every step lives in its module."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ def backtest(
     from pipeline.research import backtest
 
     day = session_of(session)
-    with console.status("Backtesting, and weighing the result ..."):
-        figures = backtest.run(day, strategy=strategy_of(strategy, params, gate=gate))
-    show("Backtest", figures)
+    with console.status("Backtesting and scoring ..."):
+        outcome = backtest.run_backtest_report(day, strategy=strategy_of(strategy, params, gate=gate))
+    show("Backtest", outcome.as_dict())
 
 
 @verbs.command(rich_help_panel=RESEARCH)
@@ -39,7 +39,6 @@ def runs(
     import pandas as pd
 
     from pipeline.resources import live
-    from storage.research.runs import list_runs
 
     shown = ("trade_count", "profit_per_trade", "sharpe", "max_drawdown")
     rows = [
@@ -52,7 +51,7 @@ def runs(
             **{name: run.metrics.get(name) for name in shown},
             "deflated_sharpe": (run.meta.get("evidence") or run.meta.get("verdict") or {}).get("deflated_sharpe"),
         }
-        for run in list_runs(live().engine, kind, limit)
+        for run in live().runs.recent(kind, limit)
     ]
     if not rows:
         console.print("No backtest is on record. Run one: `desk backtest`.")
@@ -61,35 +60,34 @@ def runs(
 
 
 @verbs.command(rich_help_panel=RESEARCH)
-def report(run: Annotated[str, typer.Argument(help="Id of a run, or the beginning of one; see `desk runs`.")]) -> None:
+def report(run: Annotated[str, typer.Argument(help="Id of a run, or a prefix of one; see `desk runs`.")]) -> None:
     """Write the report of a backtest on record: a page with plots, a summary, its trades and its equity as CSV."""
-    from pipeline.research.backtest_report import write_stored
-    from pipeline.resources import live
+    from pipeline.research.backtest_report import write_stored_report
 
-    page, summary = write_stored(live(), run)
+    page, summary = write_stored_report(run)
     console.print(summary.read_text(encoding="utf-8"), markup=False)
     console.print(f"Page: {page}")
 
 
 @verbs.command(rich_help_panel=RESEARCH)
 def compare(
-    run: Annotated[list[str], typer.Argument(help="Ids of two runs or more, or the beginnings of them; see `desk runs`.")],
-    html: Annotated[Path | None, typer.Option(help="Write the equity curves over each other there.")] = None,
+    run: Annotated[list[str], typer.Argument(help="Ids or prefixes of two runs or more; see `desk runs`.")],
+    html: Annotated[Path | None, typer.Option(help="Write a chart of all equity curves there.")] = None,
     csv: Annotated[Path | None, typer.Option(help="Write the figures there.")] = None,
 ) -> None:
-    """Put the figures of backtests on record side by side."""
-    from pipeline.research.backtest_report import compare as side_by_side
-    from pipeline.resources import live
+    """Compare the figures of backtests on record side by side."""
+    from pipeline.research.backtest_report import compare_runs
     from research.charts import equity_chart
     from research.report_tables import figure_text
 
-    figures, curves = side_by_side(live(), run)
+    comparison = compare_runs(run)
+    figures = comparison.figures
     table = Table("", *(str(name) for name in figures), title="Backtests, net of costs")
     for name, row in figures.astype(object).iterrows():
         table.add_row(str(name).replace("_", " "), *(figure_text(str(name), value) for value in row))
     console.print(table)
     if html is not None:
-        (_, first), *others = curves
+        (_, first), *others = comparison.curves
         equity_chart(first, dict(others)).write_html(html, include_plotlyjs=True)
         console.print(f"Curves: {html}")
     if csv is not None:
@@ -124,14 +122,14 @@ def sweep(  # noqa: PLR0917  # typer turns each into an option
     """Backtest every strategy on every symbol, net of costs. Cells already on record are not run again."""
     from rich.progress import Progress
 
-    from pipeline.research import sweep as step
+    from pipeline.research.sweep import run_sweep
     from trading.strategies.registry import STRATEGIES
 
     names = strategies.split(",") if strategies else list(STRATEGIES)
     wanted = [normalise_symbol(symbol) for symbol in symbols.split(",") if symbol]
     with Progress(console=console, transient=True) as bar:
         task = bar.add_task("Backtests", total=None)
-        table = step.run(
+        table = run_sweep(
             session_of(session),
             names,
             wanted,
@@ -157,11 +155,11 @@ def check_leakage(
     cuts: Annotated[int, typer.Option(min=1, help="Random (symbol, session) pairs, each tried several ways.")] = 1000,
 ) -> None:
     """Look for look-ahead: recompute on cut-off and falsified futures, compare bit for bit. Exit code 1 when one is found."""
-    from pipeline.research import backtest
+    from pipeline.research import leakage_check
 
     checked = None if features else strategy_of(strategy or "bollinger", "{}", gate=False)
     with console.status(f"Recomputing at {cuts:,} cuts ..."):
-        leaks = backtest.check_leakage(session_of(session), checked, cuts=cuts)
+        leaks = leakage_check.check_leakage(session_of(session), checked, cuts=cuts)
     subject = "features" if checked is None else checked.name
     if not leaks:
         console.print(f"[green]No look-ahead found[/green] in {subject} at {cuts:,} cuts.")
@@ -179,12 +177,12 @@ def warm_up(
     strategy: StrategyName = None,
     features: Annotated[bool, typer.Option(help="Every feature instead of a strategy.")] = False,
 ) -> None:
-    """Say how many bars each column needs before it no longer remembers where the history began."""
-    from pipeline.research import backtest
+    """Show how many bars each column needs before its value no longer depends on the start of the history."""
+    from pipeline.research import leakage_check
 
     checked = None if features else strategy_of(strategy or "bollinger", "{}", gate=False)
     with console.status("Computing with and without the first bars ..."):
-        needed = backtest.warm_up(session_of(session), checked)
+        needed = leakage_check.warm_up(session_of(session), checked)
     subject = "features" if checked is None else checked.name
     table = Table("Column", "Bars", title=f"Warm-up of {subject}, to a millionth")
     for column, bars in sorted(needed.items(), key=lambda pair: (-pair[1], pair[0])):

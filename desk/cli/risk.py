@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from storage.trading.heartbeats import Heartbeat
 
 verbs = typer.Typer()
-Reason = Annotated[str, typer.Option(help="Why; it is kept.")]
+Reason = Annotated[str, typer.Option(help="Why; it is stored.")]
 Author = Annotated[str | None, typer.Option(help="Who; default: the user of this terminal.")]
 
 
@@ -44,10 +44,10 @@ def risk_worker(
     enforce: Annotated[
         bool | None, typer.Option("--enforce/--log-only", help="Halt, cancel and flatten on a breach; default: RISK_MODE.")
     ] = None,
-    interval: Annotated[float | None, typer.Option(min=0.1, help="Seconds between looks; default: the setting.")] = None,
-    once: Annotated[bool, typer.Option("--once", help="Look once; exit code 1 on a breach.")] = False,
+    interval: Annotated[float | None, typer.Option(min=0.1, help="Seconds between checks; default: the setting.")] = None,
+    once: Annotated[bool, typer.Option("--once", help="Check once; exit code 1 on a breach.")] = False,
 ) -> None:
-    """Watch value at risk, exposure and drawdown until stopped; a breach is mailed, and enforced if asked to."""
+    """Watch value at risk, exposure and drawdown until stopped; a breach is mailed, and enforced with --enforce."""
     mode = None if enforce is None else ("enforce" if enforce else "log")
     if once:
         from pipeline.risk.monitor import check_portfolio
@@ -62,8 +62,8 @@ def risk_worker(
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
-    looks = watch_portfolio(stop, mode=mode, interval_seconds=interval, on_check=_print_line)
-    console.print(f"Stopped after {looks} looks.")
+    checks = watch_portfolio(stop, mode=mode, interval_seconds=interval, on_check=_print_line)
+    console.print(f"Stopped after {checks} checks.")
 
 
 @verbs.command(rich_help_panel=RISK)

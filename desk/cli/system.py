@@ -24,16 +24,16 @@ def demo() -> None:
 def status(
     services: Annotated[list[str] | None, typer.Argument(metavar="[SERVICE]...", help="Default: each of them.")] = None,
 ) -> None:
-    """Say whether risk worker and order listener do their work. Exit code 1 when one that is needed does not."""
+    """Show the status of risk worker and order listener. Exit code 1 when one that is needed does not do its work."""
     from desk.ops import status as step
     from pipeline.risk import kill_switch
 
-    seen = step.look(services or ())
+    checked = step.check_services(services or ())
     table = Table("Service", "", "Seen")
-    for each in seen:
-        table.add_row(each.service, "[green]well[/]" if each.well else "[red]not well[/]", each.says)
+    for each in checked:
+        table.add_row(each.service, "[green]well[/]" if each.healthy else "[red]not well[/]", each.detail)
     console.print(table)
     if services is None:
         console.print(kill_switch.halt_reason() or "Trading is not halted.")
-    if not all(each.well for each in seen):
+    if not all(each.healthy for each in checked):
         raise typer.Exit(1)

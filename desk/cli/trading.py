@@ -30,13 +30,13 @@ def trade(session: Session = None) -> None:
 @verbs.command(rich_help_panel=TRADING)
 def listen(
     poll_seconds: Annotated[
-        float, typer.Option(min=1, help="Pause between two times of asking for what the stream may have lost.")
+        float, typer.Option(min=1, help="Pause between polls for events that the stream may have lost.")
     ] = 60.0,
     when_needed: Annotated[
-        bool, typer.Option("--when-needed", help="With a broker that has no stream wait until ended, instead of failing.")
+        bool, typer.Option("--when-needed", help="With a broker that has no event stream, wait until ended instead of failing.")
     ] = False,
 ) -> None:
-    """Bring what the broker does with the desk's orders into the ledger as it happens; runs until it is ended."""
+    """Write the broker's order events into the ledger as they happen; runs until it is ended."""
     from pipeline.execution import order_listener as step
 
     step.listen(poll_seconds=poll_seconds, when_needed=when_needed)
@@ -65,7 +65,7 @@ def watch_positions(
 
 @verbs.command(rich_help_panel=TRADING)
 def reconcile(session: Session = None) -> None:
-    """Hold the broker's orders, fills, positions and cash against the ledger. Exit code 1 when a person must look."""
+    """Compare the broker's orders, fills, positions and cash with the ledger. Exit code 1 when a difference is left open."""
     from pipeline.execution import reconcile as step
 
     result = step.reconcile(session_of(session))

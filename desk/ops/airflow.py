@@ -12,19 +12,22 @@ import secrets
 import subprocess
 import sys
 from dataclasses import dataclass, field
-from pathlib import Path
+from typing import TYPE_CHECKING
 
+from core.folders import checkout, data_folder
 from core.settings import Settings, get_settings
 
-ROOT = Path(__file__).resolve().parents[2]
+if TYPE_CHECKING:
+    from pathlib import Path
+
 TASK_SLOTS = max(2, min(4, os.cpu_count() or 2))
 
 
 def airflow_environment(settings: Settings) -> dict[str, str]:
-    """Environment variables under which every Airflow process of this machine runs, to be added to the process's own.
+    """Return the environment variables of this machine's Airflow processes, beside the process's own.
 
     Starts the embedded PostgreSQL where no `DATABASE_URL` is given; the caller must live as long as the processes, since
-    the server stops with the last one that asked for it.
+    the server stops with the last process that uses it.
     """
     from storage.engine import cluster_url
 
@@ -41,7 +44,7 @@ def airflow_environment(settings: Settings) -> dict[str, str]:
         "AIRFLOW__API__WORKERS": "1",
         "AIRFLOW__API_AUTH__JWT_SECRET": own["jwt_secret"],
         "AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION": "False",
-        "AIRFLOW__CORE__DAGS_FOLDER": str(ROOT / "dags"),
+        "AIRFLOW__CORE__DAGS_FOLDER": str(data_folder("dags")),
         "AIRFLOW__CORE__EXECUTION_API_SERVER_URL": f"{url}/execution/",
         "AIRFLOW__CORE__EXECUTOR": "LocalExecutor",
         "AIRFLOW__CORE__FERNET_KEY": own["fernet_key"],
@@ -54,18 +57,18 @@ def airflow_environment(settings: Settings) -> dict[str, str]:
 
 
 def desk_environment(settings: Settings) -> dict[str, str]:
-    """What any process of the desk needs to find the same database and files, wherever it runs."""
+    """Return the environment in which any process of the desk finds the same database and files."""
     from storage.engine import cluster_url
 
-    return {
-        "DATABASE_URL": cluster_url(settings, settings.database_name),
-        "DATA_DIR": str(settings.data_dir.absolute()),
-        "PYTHONPATH": os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")])),
-    }
+    environment = {"DATABASE_URL": cluster_url(settings, settings.database_name), "DATA_DIR": str(settings.data_dir.absolute())}
+    root = checkout()
+    if root is None:  # installed: Python finds the packages by itself
+        return environment
+    return environment | {"PYTHONPATH": os.pathsep.join(filter(None, [str(root), os.environ.get("PYTHONPATH")]))}
 
 
 def airflow_home(settings: Settings) -> Path:
-    """Airflow's own folder: logs, generated configuration, secrets."""
+    """Return Airflow's own folder, created when missing: logs, generated configuration, secrets."""
     home = settings.data_dir.absolute() / "airflow"
     home.mkdir(parents=True, exist_ok=True)
     return home
@@ -77,9 +80,9 @@ def migrate(environment: dict[str, str]) -> None:
 
 
 def airflow(arguments: list[str], environment: dict[str, str], **options: object) -> subprocess.CompletedProcess[str]:
-    """Run one Airflow command to its end in the repository's root."""
+    """Run one Airflow command to its end and return what it came to."""
     command = [sys.executable, "-m", "airflow", *arguments]
-    return subprocess.run(command, env={**os.environ, **environment}, cwd=ROOT, text=True, **options)  # type: ignore[call-overload,no-any-return]  # noqa: S603, PLW1510
+    return subprocess.run(command, env={**os.environ, **environment}, text=True, **options)  # type: ignore[call-overload,no-any-return]  # noqa: S603, PLW1510
 
 
 @dataclass(frozen=True)
@@ -92,23 +95,23 @@ class FailureMail:
 
 
 def failure_mail(settings: Settings | None = None) -> FailureMail | None:
-    """What a failure mail needs, or None when `SMTP_HOST` or `ALERT_TO` is not set."""
-    found = settings or get_settings()
-    if not (found.smtp_host and found.alert_to):
+    """Return addressees and server of a failure mail; None when `SMTP_HOST` or `ALERT_TO` is not set."""
+    settings = settings or get_settings()
+    if not (settings.smtp_host and settings.alert_to):
         return None
     connection = {
         "conn_type": "smtp",
-        "host": found.smtp_host,
-        "port": found.smtp_port,
-        "login": found.smtp_user,
-        "password": found.smtp_password.get_secret_value() if found.smtp_password else None,
-        "extra": {"disable_ssl": True, "disable_tls": not found.smtp_starttls, "timeout": 20},
+        "host": settings.smtp_host,
+        "port": settings.smtp_port,
+        "login": settings.smtp_user,
+        "password": settings.smtp_password.get_secret_value() if settings.smtp_password else None,
+        "extra": {"disable_ssl": True, "disable_tls": not settings.smtp_starttls, "timeout": 20},
     }
-    return FailureMail(to=found.alert_to, sender=found.alert_from, connection=json.dumps(connection))
+    return FailureMail(to=settings.alert_to, sender=settings.alert_from, connection=json.dumps(connection))
 
 
 def _secrets(path: Path) -> dict[str, str]:
-    """The keys of this installation, made on first use and readable by the owner alone."""
+    """Return the keys of this installation, made on first use and readable by the owner alone."""
     fresh = {
         "fernet_key": base64.urlsafe_b64encode(secrets.token_bytes(32)).decode(),
         "jwt_secret": secrets.token_urlsafe(48),

@@ -1,4 +1,4 @@
-"""What a deployment needs before its services start: the databases, the desk's schema, Airflow's tables. Safe to run again."""
+"""Preparation of a deployment before its services start: databases, schema, Airflow's tables. Safe to run again."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def prepare(settings: Settings) -> list[str]:
 
 
 def main() -> int:
-    """Prepare everything under the environment as it is, Airflow's variables included."""
+    """Prepare everything with the process's environment, Airflow's variables included."""
     settings = get_settings()
     configure_logging(settings.log_level)
     log.info("databases_ready", databases=prepare(settings))

@@ -1,7 +1,6 @@
-"""The first run: the desk's three DAGs once, through Airflow, on real bars, and a table of what they left in the stores.
+"""The first run: the desk's three DAGs once, through Airflow, on real bars, and a table of the stored results.
 
-Owns the order and the printing; every step is the one that the scheduler runs, and every figure is read back from where it
-was stored.
+Every step is the one that the scheduler runs, and every figure is read back from its store.
 """
 
 from __future__ import annotations
@@ -17,16 +16,14 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import httpx
-import sqlalchemy as sa
 from rich.table import Table
 
 from core.errors import DeskError, RetryLater
-from desk.ops.airflow import ROOT, airflow_environment, desk_environment, migrate
+from desk.ops.airflow import airflow_environment, desk_environment, migrate
 from pipeline import sessions
 from pipeline.execution.prediction_client import request_predictions
 from pipeline.execution.rerun_rules import next_open
 from pipeline.resources import Resources, live
-from storage.research.runs import latest_run
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -41,7 +38,7 @@ FAILED = re.compile(r"DagRun Finished: .*state=failed|Marking run .* failed")
 
 
 def run(console: Console, resources: Resources | None = None) -> None:
-    """Run the three DAGs for the newest session and print what came out.
+    """Run the three DAGs for the newest session and print the results.
 
     Raises
     ------
@@ -53,7 +50,7 @@ def run(console: Console, resources: Resources | None = None) -> None:
     with console.status("Starting PostgreSQL ..."):
         resources.engine.connect().close()
     with prediction_api(resources) as url:
-        with console.status("Looking for the newest session ..."):
+        with console.status("Finding the newest session ..."):
             session = sessions.newest_session(resources=resources)
         with console.status("Preparing Airflow's database ..."):
             environment = airflow_environment(resources.settings) | {"API_URL": url}
@@ -66,9 +63,9 @@ def run(console: Console, resources: Resources | None = None) -> None:
             run_dag(console, dag_id, command, environment, resources.data_dir / "logs")
             if dag_id == "model_training":
                 wait_for_model(url, resources.data_dir / "logs" / "demo-api.log")
-        questions = [(strategy.name, symbol) for strategy in resources.strategies for symbol in resources.universe()]
-        predictions = request_predictions(url, questions, resources.settings.api_read_keys)
-        tomorrow = ask_next_day(url, resources)
+        candidates = [(strategy.name, symbol) for strategy in resources.strategies for symbol in resources.universe()]
+        predictions = request_predictions(url, candidates, resources.settings.api_read_keys)
+        tomorrow = request_next_day(url, resources)
     console.print(summary(resources, session, predictions, tomorrow))
     console.print(where_next(resources, time.perf_counter() - started))
 
@@ -83,7 +80,7 @@ def run_dag(console: Console, dag_id: str, command: list[str], environment: Mapp
         path.open("w") as log,
         console.status(f"{dag_id} ...") as status,
         subprocess.Popen(  # noqa: S603  # our own command
-            command, env={**os.environ, **environment}, cwd=ROOT, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+            command, env={**os.environ, **environment}, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
         ) as process,
     ):
         for line in process.stdout or ():
@@ -100,7 +97,7 @@ def run_dag(console: Console, dag_id: str, command: list[str], environment: Mapp
 
 @contextmanager
 def prediction_api(resources: Resources) -> Iterator[str]:
-    """The real prediction API as a process of its own on a free loopback port, for as long as the demo runs."""
+    """Run the prediction API as a process of its own on a free loopback port; yield its address."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -110,7 +107,7 @@ def prediction_api(resources: Resources) -> Iterator[str]:
     command = [sys.executable, "-m", "uvicorn", "serving.app:create_app", "--factory", "--port", str(port)]
     with (
         (logs / "demo-api.log").open("w") as log,
-        subprocess.Popen(command, stdout=log, stderr=log, env=environment, cwd=ROOT) as process,  # noqa: S603
+        subprocess.Popen(command, stdout=log, stderr=log, env=environment) as process,  # noqa: S603
     ):
         try:
             yield f"http://127.0.0.1:{port}"
@@ -119,7 +116,7 @@ def prediction_api(resources: Resources) -> Iterator[str]:
 
 
 def wait_for_model(url: str, log: Path) -> None:
-    """Wait until the API has picked up the champion of each kind."""
+    """Wait until the API has loaded the champion of each kind."""
     deadline = time.monotonic() + API_START_SECONDS
     while time.monotonic() < deadline:
         try:
@@ -127,13 +124,13 @@ def wait_for_model(url: str, log: Path) -> None:
             if answer.status_code == httpx.codes.OK and answer.json()["next_day"].startswith("version"):
                 return
         except httpx.TransportError:
-            pass  # still starting; the deadline says when to give up
+            pass  # still starting; the deadline ends the wait
         time.sleep(0.2)
     raise RetryLater(f"The prediction API was not ready in time; its log is {log}.")
 
 
-def ask_next_day(url: str, resources: Resources) -> list[dict[str, Any]]:
-    """The next-day prediction of every symbol that has one."""
+def request_next_day(url: str, resources: Resources) -> list[dict[str, Any]]:
+    """Return the next-day prediction of every symbol that has one."""
     keys = resources.settings.api_read_keys
     headers = {"X-API-Key": keys[0].get_secret_value()} if keys else {}
     body = {"rows": [{"symbol": symbol} for symbol in resources.universe()]}
@@ -142,12 +139,12 @@ def ask_next_day(url: str, resources: Resources) -> list[dict[str, Any]]:
 
 
 def summary(resources: Resources, session: str, predictions: list[dict[str, Any]], tomorrow: list[dict[str, Any]]) -> Table:
-    """What a person wants to know, a line each, read from the stores."""
+    """Return the table of results, a line each, read from the stores."""
     table = Table(title=f"The desk at the close of {session}", show_header=False)
-    bars, symbols, refused, features = _counts(resources)
-    table.add_row("Bars loaded", f"{bars:,} of {symbols} symbols, VIX among them")
-    table.add_row("Rows quarantined", f"{refused:,}")
-    table.add_row("Feature rows", f"{features:,}")
+    counts = resources.bars.counts()
+    table.add_row("Bars loaded", f"{counts.bars:,} of {counts.symbols} symbols, VIX among them")
+    table.add_row("Rows quarantined", f"{counts.quarantined:,}")
+    table.add_row("Feature rows", f"{resources.features.count():,}")
     training = resources.registry.latest_training()
     table.add_row("Candidate trades", f"{training['candidates']:,}")
     for name, figures in training["models"].items():
@@ -155,13 +152,13 @@ def summary(resources: Resources, session: str, predictions: list[dict[str, Any]
         table.add_row(f"Walk-forward AUC, {name}", f"{figures['auc']:.3f}, {interval}; 0.5 is no skill")
     table.add_row("Champion", f"{training['chosen']}, version {resources.registry.champion_version()}")
     for kind in ("unfiltered", "filtered"):
-        stored = latest_run(resources.engine, kind)
+        stored = resources.runs.latest(kind)
         table.add_row(f"Backtest, {kind}", backtest_line(stored.metrics) if stored else "-")
     if stored:
         table.add_row("", f"out of sample from {stored.meta['first_session']}, net of commission and slippage")
-    for answer in predictions:
-        opinion = f"probability {answer['probability']:.3f}, expected {answer['predicted_return']:+.2%}"
-        table.add_row(f"Entry {answer['symbol']}", f"{answer['signal']} on {answer['for_session']}: {opinion}")
+    for entry in predictions:
+        figures = f"probability {entry['probability']:.3f}, expected {entry['predicted_return']:+.2%}"
+        table.add_row(f"Entry {entry['symbol']}", f"{entry['signal']} on {entry['for_session']}: {figures}")
     for answer in tomorrow:
         interval = f"expected {answer['predicted_return']:+.2%}, 90 % interval {answer['low']:+.2%} to {answer['high']:+.2%}"
         table.add_row(f"Next day {answer['symbol']}", f"{answer['signal']} for {answer['for_session']}: {interval}")
@@ -169,19 +166,8 @@ def summary(resources: Resources, session: str, predictions: list[dict[str, Any]
     return table
 
 
-def _counts(resources: Resources) -> tuple[int, int, int, int]:
-    """Bars, their symbols, quarantined rows and feature rows in the database."""
-    query = sa.text(
-        "SELECT (SELECT count(*) FROM research.historical_prices), (SELECT count(DISTINCT symbol) FROM market.raw_prices),"
-        " (SELECT count(*) FROM market.quarantine), (SELECT count(*) FROM features.market_features)"
-    )
-    with resources.engine.connect() as connection:
-        bars, symbols, refused, features = connection.execute(query).one()
-        return bars, symbols, refused, features
-
-
 def backtest_line(metrics: Mapping[str, Any]) -> str:
-    """The few figures that matter, undefined ones as a dash."""
+    """Return the main figures of a backtest in a line, undefined ones as a dash."""
 
     def show(name: str, form: str) -> str:
         return "-" if metrics.get(name) is None else format(metrics[name], form)
@@ -193,7 +179,7 @@ def backtest_line(metrics: Mapping[str, Any]) -> str:
 
 
 def orders_line(resources: Resources, session: str) -> str:
-    """Orders decided at the session, and candidates refused with their reasons."""
+    """Return the orders decided at the session, and the refused candidates with their reasons."""
     day, portfolio = dt.date.fromisoformat(session), resources.settings.portfolio
     orders = [f"{order.side} {order.quantity} {order.symbol}" for order, _ in resources.ledger.orders_decided(portfolio, day)]
     events = resources.ledger.risk_events(portfolio)
@@ -204,7 +190,7 @@ def orders_line(resources: Resources, session: str) -> str:
 
 
 def where_next(resources: Resources, seconds: float) -> str:
-    """Where to look after the table."""
+    """Return the addresses and folders to look at next."""
     settings, folder = resources.settings, resources.data_dir
     return (
         f"\nDone in {seconds:.0f} s. Next: [bold]make up[/bold], then Airflow http://127.0.0.1:{settings.airflow_port}, "

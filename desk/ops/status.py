@@ -1,4 +1,4 @@
-"""Whether what must run beside the daily DAGs runs, by the signs of life it leaves. Owns the judgement; it starts nothing."""
+"""Status of the services beside the daily DAGs, by their heartbeats. Starts nothing."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ if TYPE_CHECKING:
     import datetime as dt
     from collections.abc import Callable, Sequence
 
-INTERVALS = 3  # a sign of life may be missed twice
+INTERVALS = 3  # two heartbeats in a row may be missed
 
 
 @dataclass(frozen=True)
-class Seen:
-    """What a service left: whether it does its work, in words, and when it last did."""
+class ServiceStatus:
+    """Status of a service: healthy or not, why, and the time of its last heartbeat (None: there was none)."""
 
     service: str
-    well: bool
-    says: str
-    at: dt.datetime | None = None
+    healthy: bool
+    detail: str
+    seen_at: dt.datetime | None = None
 
 
-def look(names: Sequence[str] = (), *, resources: Resources | None = None) -> list[Seen]:
-    """Each service named, all of them without a name.
+def check_services(names: Sequence[str] = (), *, resources: Resources | None = None) -> list[ServiceStatus]:
+    """Return the status of each service named; of all of them without a name.
 
     Raises
     ------
@@ -40,41 +40,41 @@ def look(names: Sequence[str] = (), *, resources: Resources | None = None) -> li
     return [SERVICES[name](resources) for name in names or SERVICES]
 
 
-def risk_worker(resources: Resources) -> Seen:
-    """The worker by its newest heartbeat, held against the age from which the executor opens nothing."""
+def risk_worker(resources: Resources) -> ServiceStatus:
+    """Return the risk worker's status: its newest heartbeat against the age from which the executor opens nothing."""
     last = resources.heartbeats.last(resources.settings.portfolio)
     limit = heartbeat_limit_seconds(resources)
     if last is None:
-        return Seen(RISK_WORKER, False, f"no heartbeat of {resources.settings.portfolio} yet: desk risk-worker")
+        return ServiceStatus(RISK_WORKER, False, f"no heartbeat of {resources.settings.portfolio} yet: desk risk-worker")
     return _aged(RISK_WORKER, resources, last.at, limit, f"level {last.level}, mode {last.mode}")
 
 
-def order_listener(resources: Resources) -> Seen:
-    """The listener by its last word with the venue; one that waits for a person does not do its work."""
+def order_listener(resources: Resources) -> ServiceStatus:
+    """Return the order listener's status: its last contact with the venue; one that waits for `desk resume` is not healthy."""
     from pipeline.execution.order_listener import halted_by_listener, last_beat
 
     if resources.settings.broker != "alpaca":
-        return Seen(ORDER_LISTENER, True, f"not needed: BROKER={resources.settings.broker} has no stream")
+        return ServiceStatus(ORDER_LISTENER, True, f"not needed: BROKER={resources.settings.broker} has no stream")
     halt = halted_by_listener(resources.halts, resources.settings.portfolio)
     if halt is not None:
-        return Seen(ORDER_LISTENER, False, f"it has halted the desk and waits for desk resume: {halt.reason}")
+        return ServiceStatus(ORDER_LISTENER, False, f"it has halted the desk and waits for desk resume: {halt.reason}")
     last = last_beat(resources.data_dir, resources.settings.portfolio)
     if last is None:
-        return Seen(ORDER_LISTENER, False, "it has not yet spoken with the venue: desk listen")
+        return ServiceStatus(ORDER_LISTENER, False, "it has not yet spoken with the venue: desk listen")
     return _aged(ORDER_LISTENER, resources, last.at, INTERVALS * last.poll_seconds, f"connections: {last.connections}")
 
 
 def heartbeat_limit_seconds(resources: Resources) -> float:
-    """The age from which a heartbeat is too old: the executor's own limit, where it has one."""
+    """Return the age from which a heartbeat is too old: the executor's own limit, where it has one."""
     return resources.settings.heartbeat_max_age_seconds or INTERVALS * resources.settings.risk_interval_seconds
 
 
-def _aged(service: str, resources: Resources, at: dt.datetime, limit_seconds: float, more: str) -> Seen:
+def _aged(service: str, resources: Resources, at: dt.datetime, limit_seconds: float, more: str) -> ServiceStatus:
     age = (resources.clock() - at).total_seconds()
-    well = age <= limit_seconds
-    words = f"{'seen' if well else 'last seen'} {age:.0f} s ago, {more}"
-    return Seen(service, well, words if well else f"{words}; expected at most {limit_seconds:g} s", at)
+    healthy = age <= limit_seconds
+    detail = f"{'seen' if healthy else 'last seen'} {age:.0f} s ago, {more}"
+    return ServiceStatus(service, healthy, detail if healthy else f"{detail}; expected at most {limit_seconds:g} s", at)
 
 
 RISK_WORKER, ORDER_LISTENER = "risk-worker", "order-listener"
-SERVICES: dict[str, Callable[[Resources], Seen]] = {RISK_WORKER: risk_worker, ORDER_LISTENER: order_listener}
+SERVICES: dict[str, Callable[[Resources], ServiceStatus]] = {RISK_WORKER: risk_worker, ORDER_LISTENER: order_listener}

@@ -1,10 +1,10 @@
-"""`make up`: the whole desk on this machine, bound to loopback, until Ctrl-C. Owns no step of the desk.
+"""`make up`: the whole desk on this machine, bound to loopback, until Ctrl-C.
 
 Airflow, MLflow and the prediction API; beside them the risk worker, and the order listener where the broker has a stream. The
 embedded PostgreSQL lives in this process. Each service writes to `.local/logs/NAME.log`; the terminal shows where to look, and
-the end of the log of a service that ends by itself. Without one of the first three nothing works, so it ends the others too.
-The risk worker and the listener are started again instead, which is said each time and mailed the first: meanwhile nothing is
-opened, or the desk stands halted, and what is held can still be sold.
+the end of the log of a service that ends by itself. The desk does not work without one of the first three, so the end of one
+stops the others. The risk worker and the listener are started again instead, with a line in the terminal each time and a mail
+the first time: meanwhile nothing is opened, or the desk is halted, and positions can still be sold.
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ from rich.table import Table
 from core.errors import ConfigError, DeskError
 from core.settings import Settings, get_settings
 from desk.ops import status
-from desk.ops.airflow import ROOT, airflow_environment, desk_environment, migrate
-from desk.ops.process_keeper import Keeper
+from desk.ops.airflow import airflow_environment, desk_environment, migrate
+from desk.ops.supervised_process import SupervisedProcess
 from pipeline.resources import Resources, utc_now
 
 if TYPE_CHECKING:
@@ -39,13 +39,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
 
-    from desk.ops.process_keeper import Ended
-    from desk.ops.status import Seen
+    from desk.ops.status import ServiceStatus
+    from desk.ops.supervised_process import ProcessEnd
     from monitoring.alerts import Severity
 
 MARK = "DESK_UP_ID"  # in the environment of every process started here, so that none is left behind
-PATIENCE_SECONDS = 120.0
-SIGN_SECONDS = 30.0  # for a sign of life, once everything else is ready
+READY_SECONDS = 120.0
+STATUS_SECONDS = 30.0  # for a first heartbeat, once everything else is ready
 HEARTBEAT_SECONDS = 180.0  # how old the risk worker's heartbeat may be, unless the setting says: it is started here
 STOPPED_BY_OPERATOR = {130, 143}
 console = Console(stderr=True)
@@ -53,16 +53,16 @@ console = Console(stderr=True)
 
 @dataclass(frozen=True)
 class Service:
-    """One process: its command, what it adds to the environment, and what says that it is ready.
+    """One process: its command, its environment beside this process's own, and how it is known to be ready.
 
     Attributes
     ----------
     health_url
-        The address that answers then.
-    signs
-        The signs of life of a service that has no address. Such a one is kept: started again when it ends.
+        The address that answers when it is ready.
+    check
+        Returns the status of a service without an address. Such a service is supervised: started again when it ends.
     shown
-        Address or name, and what one sees there.
+        Address or name, and a description.
     """
 
     name: str
@@ -70,11 +70,11 @@ class Service:
     environment: Mapping[str, str] = field(repr=False)
     health_url: str | None = None
     shown: tuple[str, str] | None = None
-    signs: Callable[[], Seen] | None = field(default=None, repr=False)
+    check: Callable[[], ServiceStatus] | None = field(default=None, repr=False)
 
 
 def services(settings: Settings) -> list[Service]:
-    """Everything `make up` runs; starts the embedded PostgreSQL when it is needed."""
+    """Return every service of `make up`; start the embedded PostgreSQL when it is needed."""
     from storage.engine import cluster_url
 
     python = (sys.executable, "-m")
@@ -124,27 +124,27 @@ def services(settings: Settings) -> list[Service]:
             f"{api}/healthz",
             (f"{api}/docs", "Prediction API: try it in the browser"),
         ),
-        *watchers(settings, desk),
+        *monitors(settings, desk),
     ]
 
 
-def watchers(settings: Settings, desk: Mapping[str, str]) -> list[Service]:
-    """What runs beside the daily DAGs: the risk worker always, the order listener where the broker has a stream."""
-    verb, found = (sys.executable, "-m", "desk"), Resources(settings)
+def monitors(settings: Settings, desk: Mapping[str, str]) -> list[Service]:
+    """Return the services beside the daily DAGs: the risk worker, and the order listener where the broker has a stream."""
+    verb, resources = (sys.executable, "-m", "desk"), Resources(settings)
     looks = f"Looks each {settings.risk_interval_seconds:g} s, RISK_MODE={settings.risk_mode}; without it nothing is opened"
     worker = Service(
         status.RISK_WORKER,
         (*verb, "risk-worker"),
         desk,
         shown=("Risk worker", looks),
-        signs=lambda: status.risk_worker(found),
+        check=lambda: status.risk_worker(resources),
     )
     listener = Service(
         status.ORDER_LISTENER,
         (*verb, "listen"),
         desk,
         shown=("Order listener", "Brings what Alpaca does into the ledger as it happens"),
-        signs=lambda: status.order_listener(found),
+        check=lambda: status.order_listener(resources),
     )
     return [worker, listener] if settings.broker == "alpaca" else [worker]
 
@@ -164,44 +164,46 @@ def require_free_ports(settings: Settings) -> None:
 
 
 class Supervisor:
-    """Runs the services until one that all need stops or the operator does, then leaves no process behind.
+    """Runs the services until one that all need stops or the operator stops them, then leaves no process behind.
 
     Parameters
     ----------
-    tell
-        Mails a person: subject, body, severity.
+    send_mail
+        Mails the operator: subject, body, severity.
     """
 
-    def __init__(self, running: list[Service], logs: Path, tell: Callable[[str, str, Severity], object] | None = None) -> None:
-        self.services, self.logs, self.mark, self.began = running, logs, uuid.uuid4().hex, utc_now()
-        self.tell = tell or (lambda *_: None)
+    def __init__(
+        self, running: list[Service], logs: Path, send_mail: Callable[[str, str, Severity], object] | None = None
+    ) -> None:
+        self.services, self.logs, self.mark, self.started_at = running, logs, uuid.uuid4().hex, utc_now()
+        self.send_mail = send_mail or (lambda *_: None)
         honcho.manager.KILL_WAIT = 15  # the scheduler ends its tasks before it goes
         self.manager = honcho.manager.Manager()
-        self.keepers: list[Keeper] = []
+        self.supervised: list[SupervisedProcess] = []
         logs.mkdir(parents=True, exist_ok=True)
         for service in running:
             environment = {**os.environ, **service.environment, MARK: self.mark}
-            if service.signs is not None:
+            if service.check is not None:
                 ended = partial(self._ended, service)
-                self.keepers.append(Keeper(service.command, environment, ROOT, self.log_of(service), ended))
+                self.supervised.append(SupervisedProcess(service.command, environment, self.log_of(service), ended))
                 continue
             command = f"exec {shlex.join(service.command)} > {shlex.quote(str(self.log_of(service)))} 2>&1"
-            self.manager.add_process(service.name, command, env=environment, cwd=str(ROOT))
+            self.manager.add_process(service.name, command, env=environment)
 
     def log_of(self, service: Service) -> Path:
-        """Where the service writes."""
+        """Return the log file of a service."""
         return self.logs / f"{service.name}.log"
 
     def run(self) -> int:
         """Block until everything has stopped; 0 when the operator stopped it."""
         try:
-            for keeper in self.keepers:
-                keeper.start()
+            for process in self.supervised:
+                process.start()
             threading.Thread(target=self._announce, daemon=True).start()
             self.manager.loop()
         finally:
-            for keeper in self.keepers:
-                keeper.stop()
+            for process in self.supervised:
+                process.stop()
             self._sweep()
         code = int(self.manager.returncode or 0)
         if code in STOPPED_BY_OPERATOR:
@@ -214,43 +216,43 @@ class Supervisor:
         return code or 1
 
     def _announce(self) -> None:
-        """Wait until every service answers or has given a sign of life, then say where to look."""
+        """Wait until every service answers or has a heartbeat, then print where to look."""
         started = time.monotonic()
         for service in self.services:
-            if service.health_url and not wait_until_ready(service.health_url, started + PATIENCE_SECONDS):
+            if service.health_url and not wait_until_ready(service.health_url, started + READY_SECONDS):
                 console.print(f"[red]{service.name} does not answer at {service.health_url}: see {self.log_of(service)}[/red]")
                 return
         table = Table(title=f"Ready after {time.monotonic() - started:.0f} s. Ctrl-C stops everything.", show_header=False)
         for service in self.services:
             if service.shown:
-                table.add_row(*service.shown if service.signs is None else self._row(service))
+                table.add_row(*service.shown if service.check is None else self._row(service))
         table.add_row(str(self.logs), "Logs, one file a service")
         console.print(table)
 
     def _row(self, service: Service) -> tuple[str, str]:
-        """The line of a service that has no address: that it runs, or what there is of it instead."""
-        name, what = service.shown or (service.name, "")
-        seen = wait_for_sign(service, self.began, time.monotonic() + SIGN_SECONDS)
-        if seen.well and seen.at is not None and seen.at >= self.began:
-            return f"{name} runs", what
-        return f"[red]{name} does not run[/red]", f"{seen.says}; see {self.log_of(service)}, `desk status`"
+        """Return the line of a service without an address: that it runs, or why it seems not to."""
+        name, description = service.shown or (service.name, "")
+        last = wait_for_status(service, self.started_at, time.monotonic() + STATUS_SECONDS)
+        if last.healthy and last.seen_at is not None and last.seen_at >= self.started_at:
+            return f"{name} runs", description
+        return f"[red]{name} does not run[/red]", f"{last.detail}; see {self.log_of(service)}, `desk status`"
 
-    def _ended(self, service: Service, end: Ended) -> None:
-        """Say that a kept service has ended by itself, with what it said last; mail the first of several in a row."""
+    def _ended(self, service: Service, end: ProcessEnd) -> None:
+        """Print that a supervised service has ended, with the end of its log; mail the first of several ends in a row."""
         words = f"{service.name} ended by itself (code {end.code}) and is started again in {end.pause_seconds:g} s"
-        said = tail(self.log_of(service))
+        log_end = tail(self.log_of(service))
         console.rule(f"[red]{words}[/red]")
-        console.print(said, markup=False, highlight=False)
+        console.print(log_end, markup=False, highlight=False)
         if end.failures == 1:
-            self.tell(f"The {service.name} ended by itself", f"{words}. The end of its log:\n\n{said}", "critical")
+            self.send_mail(f"The {service.name} ended by itself", f"{words}. The end of its log:\n\n{log_end}", "critical")
 
     def _sweep(self) -> None:
-        """End what the services left: Airflow's tasks run in process groups of their own."""
-        left = [process for process in psutil.process_iter() if self._is_ours(process)]
-        for process in left:
+        """End the processes that the services left: Airflow's tasks run in process groups of their own."""
+        remaining = [process for process in psutil.process_iter() if self._is_ours(process)]
+        for process in remaining:
             with contextlib.suppress(psutil.NoSuchProcess):
                 process.terminate()
-        for process in psutil.wait_procs(left, timeout=5)[1]:
+        for process in psutil.wait_procs(remaining, timeout=5)[1]:
             with contextlib.suppress(psutil.NoSuchProcess):
                 process.kill()
 
@@ -262,7 +264,7 @@ class Supervisor:
 
 
 def wait_until_ready(url: str, deadline: float) -> bool:
-    """Ask `url` until it answers 200 or `deadline` (monotonic seconds) has passed."""
+    """Poll `url` until it answers 200 or `deadline` (monotonic seconds) has passed."""
     while time.monotonic() < deadline:
         with contextlib.suppress(httpx.TransportError):
             if httpx.get(url, timeout=5).status_code == httpx.codes.OK:
@@ -271,27 +273,27 @@ def wait_until_ready(url: str, deadline: float) -> bool:
     return False
 
 
-def wait_for_sign(service: Service, since: dt.datetime, deadline: float) -> Seen:
-    """What a service shows of itself, once that is younger than `since` or `deadline` (monotonic seconds) has passed."""
+def wait_for_status(service: Service, since: dt.datetime, deadline: float) -> ServiceStatus:
+    """Return a service's status, once its heartbeat is younger than `since` or `deadline` (monotonic seconds) has passed."""
     from sqlalchemy.exc import SQLAlchemyError
 
     while True:
         try:
-            seen = service.signs() if service.signs else status.Seen(service.name, False, "it gives no sign")
+            last = service.check() if service.check else status.ServiceStatus(service.name, False, "it has no heartbeat")
         except (DeskError, SQLAlchemyError) as error:
-            seen = status.Seen(service.name, False, str(error))
-        if (seen.at is not None and seen.at >= since) or time.monotonic() >= deadline:
-            return seen
+            last = status.ServiceStatus(service.name, False, str(error))
+        if (last.seen_at is not None and last.seen_at >= since) or time.monotonic() >= deadline:
+            return last
         time.sleep(0.5)
 
 
 def tail(path: Path, lines: int = 15) -> str:
-    """The last lines of a log."""
+    """Return the last lines of a log."""
     return "\n".join(path.read_text(errors="replace").splitlines()[-lines:]) if path.exists() else "(nothing written)"
 
 
 def main() -> int:
-    """Start everything; the return value is the exit code."""
+    """Start everything; return the exit code."""
     settings = get_settings()
     try:
         require_free_ports(settings)

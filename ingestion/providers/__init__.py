@@ -1,1 +1,1 @@
-"""Where bars come from: one adapter a source, all behind the `Provider` protocol."""
+"""Sources of bars: one adapter per source, all behind the `Provider` protocol."""

@@ -1,4 +1,4 @@
-"""The port every data source is reached through. Owns the contract of a download; it never fetches, validates or stores."""
+"""The port to every data source: the `Provider` protocol and the contract of a download."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ VIX = "^VIX"
 
 @dataclass(frozen=True)
 class Download:
-    """What a source delivered.
+    """A source's delivery.
 
     Attributes
     ----------

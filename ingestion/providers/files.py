@@ -1,4 +1,4 @@
-"""A folder of CSV and Parquet files as a source of daily bars. Owns the reading of files; it never writes and never recurses.
+"""A folder of CSV and Parquet files as a source of daily bars. Subfolders are not read.
 
 A file holds either one symbol (the file's name says which: `AAPL.csv`, `vix_daily.csv`) or many (a column `symbol`). Dates are
 in a column `date`, `session` or `timestamp`. A file that holds no daily bars is left out with a logged reason.

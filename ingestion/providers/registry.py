@@ -1,4 +1,4 @@
-"""Which provider the settings ask for. Owns that choice and nothing else."""
+"""Make the provider that the settings name."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The embedded real sample: daily indices that the package `arch` ships. Owns their reading; it never needs a network.
+"""The embedded real sample: daily indices that the package `arch` ships. It needs no network.
 
 S&P 500 and NASDAQ composite, daily OHLCV, 1999-01-04 to 2018-12-31 (Yahoo Finance); CBOE VIX close, 2014-01-03 to 2019-01-03
 (FRED series VIXCLS). The VIX has a close alone, so its open, high and low are that close.

@@ -1,4 +1,4 @@
-"""Yahoo Finance through yfinance. Owns retries, partial failure and the refusal of unfinished bars; it never stores.
+"""Bars from Yahoo Finance through yfinance, with retries, partial failure and refusal of unfinished bars.
 
 One request a symbol, as `yfinance.download` makes them too, a few at a time. `Ticker.history` is called instead of `download`
 because `download` only logs why a symbol failed; here the reason reaches the caller.

@@ -1,4 +1,4 @@
-"""Announcement dates from Yahoo Finance through yfinance. Owns the asking and what an answer means; it never stores.
+"""Announcement dates from Yahoo Finance through yfinance.
 
 yfinance reads Yahoo's earnings page (`Ticker.get_earnings_dates`): up to 100 announcements, the planned ones ahead included.
 """

@@ -1,4 +1,4 @@
-"""Models as files whose bytes depend on what was learnt alone. Owns their canonical form and the way back; it fits nothing.
+"""Models as files whose bytes depend only on what was learnt: their canonical form, and the loading.
 
 skops names parts by their memory address and stamps its archive with the time, so that no two files are the same. Here parts
 are counted in the order in which they stand, and the stamp is the earliest one a zip archive knows.
@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 import json
 import zipfile
+from importlib.metadata import version as installed
 from itertools import count
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +22,14 @@ if TYPE_CHECKING:
 SCHEMA = "schema.json"
 EPOCH = (1980, 1, 1, 0, 0, 0)
 UNIX = 3
+
+
+def pinned(*packages: str) -> list[str]:
+    """Return the requirements of exactly the installed versions.
+
+    MLflow starts a process that loads the model, five seconds each, to find the requirements of a model logged without them.
+    """
+    return [f"{package}=={installed(package)}" for package in packages]
 
 
 def skops_bytes(estimator: Any) -> bytes:  # noqa: ANN401  # a fitted scikit-learn estimator

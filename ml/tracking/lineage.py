@@ -1,4 +1,4 @@
-"""What a training was made of, as tags: enough to make the same model again. Owns the names of the tags; it trains nothing."""
+"""The lineage of a training as MLflow tags: enough to make the same model again."""
 
 from __future__ import annotations
 
@@ -6,21 +6,21 @@ import hashlib
 import subprocess
 from dataclasses import dataclass
 from functools import cache
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from core.errors import ConfigError
 from core.feature_hash import feature_set
+from core.folders import ROOT, checkout
 from core.frames import FEATURES
 from core.provenance import dag_run
 from ml.estimators.models import LIGHTGBM, LOGISTIC
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
 
     from mlflow import MlflowClient
 
-ROOT: Final = Path(__file__).parents[2]
 DECIDING: Final = ("core", "features", "trading", "backtest", "research", "ml")  # what a model's bytes depend on
 NEEDED: Final = ("session", "strategy_set", "universe", "bar_as_of", "feature_set", "code", "dataset_sha256")
 
@@ -104,7 +104,10 @@ def settings_of(lineage: Lineage) -> dict[str, Any]:
 @cache
 def _commit() -> str | None:
     """The commit of the checkout, with a mark when something in it was changed; None where there is no checkout."""
-    command = ["git", "-C", str(ROOT), "describe", "--always", "--dirty", "--abbrev=12"]
+    root = checkout()
+    if root is None:  # a repository around the environment is not the desk's
+        return None
+    command = ["git", "-C", str(root), "describe", "--always", "--dirty", "--abbrev=12"]
     try:
         answer = subprocess.run(command, capture_output=True, text=True, timeout=10, check=True)  # noqa: S603  # our own command
     except (OSError, subprocess.SubprocessError):

@@ -1,4 +1,4 @@
-"""The next-day model in MLflow: what a training of it leaves there, and the way back. Owns both ends of that format."""
+"""The next-day model in MLflow: the log of a training, and the loading of a version."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import numpy as np
 
 from core.errors import ConfigError
 from ml.estimators.models import chosen_settings
-from ml.estimators.stored_form import SklearnFlavour, read_estimator
+from ml.estimators.stored_form import SklearnFlavour, pinned, read_estimator
 from ml.next_day.next_day import BOOSTING, LIGHTGBM, NextDay, NextDayFit
 from ml.samples.dataset import inputs
 from ml.tracking.aliases import GATES, PASSED
@@ -71,7 +71,7 @@ def log_next_day(
     chosen, objections
         Name of the better model, and what stands against it.
     fresh
-        `ml.tracking.fresh_window.next_days` of the champion and the chosen model, where there is a champion.
+        `ml.tracking.fresh_window.compare_next_days` of the champion and the chosen model, where there is a champion.
     """
     through = str(dataset["session"].max().date())
     shared = {**tags, "trained_through": through, "period": f"{dataset['session'].min().date()} to {through}"}
@@ -143,13 +143,15 @@ def _log_model(mlflow: Any, fit: NextDayFit, through: str, example: pd.DataFrame
     }
     with warnings.catch_warnings(action="ignore"):  # about versions in the environment, which the lock file fixes
         if fit.name == LIGHTGBM:
-            return str(mlflow.lightgbm.log_model(estimator.booster_, **about).model_id)
+            logged = mlflow.lightgbm.log_model(estimator.booster_, pip_requirements=pinned("lightgbm"), **about)
+            return str(logged.model_id)
         logged = mlflow.models.Model.log(
             artifact_path=None,
             flavor=SklearnFlavour,
             flavor_name="mlflow.sklearn",
             sk_model=estimator,
             skops_trusted_types=TRUSTED_TYPES,
+            pip_requirements=pinned("scikit-learn", "skops"),
             **about,
         )
     return str(logged.model_id)

@@ -1,4 +1,4 @@
-"""What a training leaves in MLflow: a run, a run in it for each model, and one in that for each fold. Owns what is kept of it.
+"""The log of a training in MLflow: a run, a run in it for each model, and one in that for each fold.
 
 The run of the training holds what went in (tags, parameters, data), a model's run what came out (figures, pictures, tables and
 the model), a fold's run one row of the fold table, so that MLflow's comparison view can be asked for any of them. A metric's
@@ -10,7 +10,6 @@ from __future__ import annotations
 import time
 import warnings
 from dataclasses import astuple, dataclass
-from importlib.metadata import version as installed
 from typing import TYPE_CHECKING, Any, Final
 
 import pandas as pd
@@ -19,7 +18,7 @@ from core.frames import FEATURES
 from ml.entry_filter.evaluate import feature_statistics, fold_table, strategy_table, thresholds_of
 from ml.entry_filter.importance import importances
 from ml.estimators.models import CONSTANT, LIGHTGBM, chosen_settings, model_digest
-from ml.estimators.stored_form import SklearnFlavour
+from ml.estimators.stored_form import SklearnFlavour, pinned
 from ml.samples.dataset import fingerprint, inputs, marked, strategies_of
 from ml.tracking.aliases import GATES, PASSED
 from ml.tracking.notes import ENTRY_FILTER, NOTE, describe, training_note
@@ -179,7 +178,7 @@ def log_model(mlflow: Any, fit: Fit, trained_through: str, example: pd.DataFrame
             logged = mlflow.lightgbm.log_model(
                 fit.estimator.booster_,
                 signature=mlflow.models.infer_signature(example, judged[:, 1]),
-                pip_requirements=_pinned("lightgbm"),
+                pip_requirements=pinned("lightgbm"),
                 **about,
             )
         else:
@@ -191,25 +190,20 @@ def log_model(mlflow: Any, fit: Fit, trained_through: str, example: pd.DataFrame
                 skops_trusted_types=TRUSTED_TYPES,
                 pyfunc_predict_fn="predict_proba",
                 signature=mlflow.models.infer_signature(example, judged),
-                pip_requirements=_pinned("scikit-learn", "skops"),
+                pip_requirements=pinned("scikit-learn", "skops"),
                 **about,
             )
     return str(logged.model_id)
 
 
-def _pinned(*packages: str) -> list[str]:
-    """Requirements of exactly what is installed."""
-    return [f"{package}=={installed(package)}" for package in packages]
-
-
 def _size(dataset: pd.DataFrame) -> dict[str, object]:
-    """What was learnt from, as trainings that are compared may differ in it."""
+    """Return the size of the dataset, in which compared trainings may differ."""
     about = {"candidates": len(dataset), "symbols": dataset["symbol"].nunique(), "features": len(FEATURES)}
     return {**about, "strategies": ",".join(strategies_of(dataset))}
 
 
 def _learnt(fit: Fit) -> dict[str, float]:
-    """What was learnt beside the estimator: calibration and thresholds."""
+    """Return what was learnt beside the estimator: calibration and thresholds."""
     calibration = fit.window.calibration
     found = {**thresholds_of(fit.payoffs), "slope": calibration.slope, "intercept": calibration.intercept}
     return {f"learnt/{name}": float(value) for name, value in found.items() if value is not None}

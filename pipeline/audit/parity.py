@@ -1,8 +1,8 @@
-"""Whether what the desk does is what the backtest did: trade by trade, to the cent. Owns the comparison and its four names.
+"""Compare the desk's trades with the backtest's, trade by trade, to the cent, and name the cause of each difference.
 
-A gap between a record (a replay, or the live ledger) and the backtest over the same sessions has one of four causes:
+A difference between a record (a replay, or the live ledger) and the backtest over the same sessions has one of four causes:
 
-- `signal`: the two saw another signal, for a bar was revised or the code changed since;
+- `signal`: the two computed different signals, because a bar was revised or the code changed;
 - `missed`: the same signal, and one of them has no trade (refused, expired, cancelled, sent too late);
 - `fill`: the same trade at another raw price, in another session, of another size or left for another reason;
 - `cost`: the same fills, and another slippage or commission.
@@ -22,6 +22,7 @@ import pandas as pd
 from core.errors import DataError
 from core.frames import SIGNALS
 from pipeline.accounts.valuation import initial_equity_usd
+from pipeline.bars import bars_by_symbol
 from pipeline.resources import Resources, live
 from pipeline.signals import signals_of
 from trading.fills import END_OF_DATA, REASONS
@@ -34,6 +35,9 @@ if TYPE_CHECKING:
     from backtest.engine import Result
     from core.models import Position
     from pipeline.audit.replay import Replay
+    from storage.market.bars import BarStore
+    from trading.costs import Costs
+    from trading.risk import Limits
     from trading.strategies.base import Strategy
 
 CAUSES: Final = ("signal", "fill", "cost", "missed")
@@ -47,15 +51,15 @@ CLOSE: Final = ("quantity", "entry_price", "exit_price")
 
 
 @dataclass(frozen=True)
-class Record:
-    """What a desk did, however it is known.
+class TradingRecord:
+    """Trades, positions, values and signals of a desk, from a replay or the ledger.
 
     Attributes
     ----------
     trades
-        TRADES that are over.
+        Closed TRADES.
     positions
-        What is still held.
+        Open positions.
     equity
         Columns session, equity_usd, from the first session on.
     signals
@@ -91,17 +95,17 @@ class Parity:
 
     @property
     def holds(self) -> bool:
-        """No difference, and every close is the same to the cent."""
+        """True when there is no difference and every close is the same to the cent."""
         return self.differences.empty and self.equity_gap_usd < CENT
 
     def split(self) -> pd.DataFrame:
-        """For each cause: how many differences, and their money."""
+        """Return the number of differences and their money for each cause."""
         by_cause = self.differences.groupby("cause")["gap_usd"].agg(["size", "sum"]).reindex(list(CAUSES), fill_value=0)
         return by_cause.rename(columns={"size": "differences", "sum": "gap_usd"}).reset_index()
 
 
-def compare(record: Record, result: Result, signals: pd.DataFrame) -> Parity:
-    """Hold a record against the backtest.
+def compare_with_backtest(record: TradingRecord, result: Result, signals: pd.DataFrame) -> Parity:
+    """Compare a record with a backtest.
 
     Parameters
     ----------
@@ -110,29 +114,34 @@ def compare(record: Record, result: Result, signals: pd.DataFrame) -> Parity:
     """
     expected = result.trades
     finished = expected[expected["reason"] != OPEN_END]
-    apart = signal_gap(record.signals, signals)
+    differing = signal_differences(record.signals, signals)
     parts = [
-        [_Row("signal", *row) for row in apart.itertuples(index=False, name=None)],
-        _finished(record.trades, finished, apart),
-        _still_open(record.positions, expected[expected["reason"] == OPEN_END]),
+        [_Row("signal", *row) for row in differing.itertuples(index=False, name=None)],
+        _closed_trades(record.trades, finished, differing),
+        _open_positions(record.positions, expected[expected["reason"] == OPEN_END]),
     ]
-    found = pd.DataFrame([row for part in parts for row in part], columns=list(_Row._fields))
-    found = found.sort_values(["session", "symbol", "cause"], kind="stable", ignore_index=True)
+    rows = pd.DataFrame([row for part in parts for row in part], columns=list(_Row._fields))
+    rows = rows.sort_values(["session", "symbol", "cause"], kind="stable", ignore_index=True)
     gap = _equity_gap(record.equity, result.equity, still_open=len(finished) < len(expected))
-    return Parity(found, len(finished), len(record.equity), gap)
+    return Parity(rows, len(finished), len(record.equity), gap)
 
 
-def of_replay(replayed: Replay, *, resources: Resources | None = None) -> Parity:
-    """Hold a replay against the portfolio backtest of its sessions, symbols and answers of the filter."""
+def compare_replay(replayed: Replay, *, resources: Resources | None = None) -> Parity:
+    """Compare a replay with the portfolio backtest of its sessions, symbols and filter answers."""
     resources = resources or live()
     first, last = (replayed.equity["session"].iloc[place].date() for place in (0, -1))
     symbols = sorted(set(replayed.signals["symbol"]))
-    result, signals = backtest_of(resources, first, last, symbols, strategies=replayed.strategies, accept=replayed.accept)
-    return compare(Record(replayed.trades, replayed.positions, replayed.equity, replayed.signals), result, signals)
+    reference = Reference(
+        resources.bars, symbols, replayed.strategies, resources.costs, resources.limits, resources.settings.initial_cash_usd
+    )
+    result, signals = run_reference_backtest(reference, first, last, accept=replayed.accept)
+    return compare_with_backtest(
+        TradingRecord(replayed.trades, replayed.positions, replayed.equity, replayed.signals), result, signals
+    )
 
 
-def of_ledger(first: dt.date | None, last: dt.date | None, *, resources: Resources | None = None) -> Parity:
-    """Hold the live portfolio's record against the backtest with the same answers of the filter.
+def compare_ledger(first: dt.date | None, last: dt.date | None, *, resources: Resources | None = None) -> Parity:
+    """Compare the live portfolio's record with the backtest that has the same filter answers.
 
     Parameters
     ----------
@@ -145,67 +154,67 @@ def of_ledger(first: dt.date | None, last: dt.date | None, *, resources: Resourc
         When nothing is on record.
     """
     resources = resources or live()
-    ledger, portfolio, names = (
-        resources.ledger,
-        resources.settings.portfolio,
-        [strategy.name for strategy in resources.strategies],
-    )
+    ledger, portfolio = resources.ledger, resources.settings.portfolio
+    names = [strategy.name for strategy in resources.strategies]
     equity = ledger.equity(portfolio)
     equity = equity[(equity["session"] >= pd.Timestamp(first or LONG_AGO)) & (equity["session"] <= pd.Timestamp(last or FAR))]
     if equity.empty:
         raise DataError(f"Portfolio {portfolio!r}: no session on record from {first} to {last}. Trade first: `desk trade`.")
     days = [stamp.date() for stamp in equity["session"]]
-    signals = _whole([ledger.signals(day) for day in days])
-    answers = _whole([ledger.predictions(day).assign(session=pd.Timestamp(day)) for day in days])
+    signals = _concat([ledger.signals(day) for day in days])
+    answers = _concat([ledger.predictions(day).assign(session=pd.Timestamp(day)) for day in days])
     answers = answers[answers["strategy"].isin(names)]
     accept = answers.assign(accept=answers["signal"] == "enter", strategy=[rule_name(name) for name in answers["strategy"]])
     trades = trades_of([(order, fill) for order, fill in ledger.fills(portfolio) if fill.session <= days[-1]])
     held = tuple(ledger.positions(portfolio))
-    result, expected = backtest_of(
-        resources,
-        days[0],
-        days[-1],
+    reference = Reference(
+        resources.bars,
         resources.universe(),
         resources.strategies,
-        accept=accept,
-        initial_cash_usd=initial_equity_usd(resources.account),
+        resources.costs,
+        resources.limits,
+        initial_equity_usd(resources.account),
     )
+    result, expected = run_reference_backtest(reference, days[0], days[-1], accept=accept)
     mine = signals[signals["strategy"].isin(names)]
-    record = Record(trades[trades["decision_session"] >= pd.Timestamp(days[0])], held, equity, mine)
-    return compare(record, result, expected[expected["session"].isin(equity["session"])])
+    record = TradingRecord(trades[trades["decision_session"] >= pd.Timestamp(days[0])], held, equity, mine)
+    return compare_with_backtest(record, result, expected[expected["session"].isin(equity["session"])])
 
 
-def backtest_of(  # noqa: PLR0917  # a question of six parts
-    resources: Resources,
-    first: dt.date,
-    last: dt.date,
-    symbols: Sequence[str],
-    strategies: Sequence[Strategy],
-    accept: pd.DataFrame | None,
-    initial_cash_usd: float | None = None,
+@dataclass(frozen=True)
+class Reference:
+    """The desk that a reference backtest simulates."""
+
+    bars: BarStore
+    symbols: Sequence[str]
+    strategies: Sequence[Strategy]
+    costs: Costs
+    limits: Limits
+    initial_cash_usd: float
+
+
+def run_reference_backtest(
+    reference: Reference, first: dt.date, last: dt.date, *, accept: pd.DataFrame | None
 ) -> tuple[Result, pd.DataFrame]:
-    """The portfolio backtest on the bars as they are known today, and its signals."""
+    """Return the portfolio backtest on the newest versions of the bars, and its signals from `first` on."""
     from backtest.engine import backtest
-    from features.regime import with_vix
-    from pipeline.bars import load_bars
 
-    frame, vix = load_bars(resources.bars, last.isoformat(), symbols)
-    bars = {str(symbol): with_vix(part.reset_index(drop=True), vix) for symbol, part in frame.groupby("symbol")}
+    bars = bars_by_symbol(reference.bars, last.isoformat(), reference.symbols)
     result = backtest(
         bars,
-        strategies,
-        resources.costs,
-        limits=resources.limits,
-        initial_cash_usd=resources.settings.initial_cash_usd if initial_cash_usd is None else initial_cash_usd,
+        reference.strategies,
+        reference.costs,
+        limits=reference.limits,
+        initial_cash_usd=reference.initial_cash_usd,
         accept=accept,
         start=first,
     )
-    whole = pd.concat([signals_of(strategies, part) for part in bars.values()], ignore_index=True)
-    return result, whole[whole["session"] >= pd.Timestamp(first)]
+    signals = pd.concat([signals_of(reference.strategies, part) for part in bars.values()], ignore_index=True)
+    return result, signals[signals["session"] >= pd.Timestamp(first)]
 
 
-def signal_gap(record: pd.DataFrame, expected: pd.DataFrame) -> pd.DataFrame:
-    """Rows whose signals differ in a bit, or that one side lacks: strategy, symbol, session, detail (what differs)."""
+def signal_differences(record: pd.DataFrame, expected: pd.DataFrame) -> pd.DataFrame:
+    """Return the signals that differ in a bit or that one side lacks: strategy, symbol, session, detail (names of columns)."""
     key, columns = ["strategy", "symbol", "session"], [name for name in SIGNALS.columns if name != "session"]
     both = record[[*key, *columns]].merge(
         expected[[*key, *columns]], on=key, how="outer", suffixes=("", "_expected"), indicator=True
@@ -213,15 +222,15 @@ def signal_gap(record: pd.DataFrame, expected: pd.DataFrame) -> pd.DataFrame:
     detail = pd.Series("", index=both.index, dtype=object)
     for name in columns:
         mine, theirs = both[name], both[f"{name}_expected"]
-        apart = (both["_merge"] == "both") & (mine != theirs) & ~(mine.isna() & theirs.isna())
-        detail[apart] = detail[apart] + f" {name}"
+        differs = (both["_merge"] == "both") & (mine != theirs) & ~(mine.isna() & theirs.isna())
+        detail[differs] = detail[differs] + f" {name}"
     detail[both["_merge"] == "left_only"] = " no signal in the backtest"
     detail[both["_merge"] == "right_only"] = " no signal on record"
     return both.loc[detail != "", key].assign(detail=detail[detail != ""].str.strip()).reset_index(drop=True)
 
 
-def _whole(parts: Sequence[pd.DataFrame]) -> pd.DataFrame:
-    """The parts that have rows, one under the other; an empty part has no types to give."""
+def _concat(parts: Sequence[pd.DataFrame]) -> pd.DataFrame:
+    """Return the parts that have rows, one under the other; an empty part has no column types."""
     return pd.concat([part for part in parts if len(part)] or parts[:1], ignore_index=True)
 
 
@@ -236,48 +245,50 @@ class _Row(NamedTuple):
     gap_usd: float = 0.0
 
 
-def _finished(made: pd.DataFrame, expected: pd.DataFrame, apart: pd.DataFrame) -> list[_Row]:
-    """Trades that one side alone has, and those that differ."""
-    mine, theirs = _by_key(made), _by_key(expected)
+def _closed_trades(recorded: pd.DataFrame, expected: pd.DataFrame, differing: pd.DataFrame) -> list[_Row]:
+    """Return the differences of closed trades: those that one side alone has, and those that differ."""
+    mine, theirs = _by_key(recorded), _by_key(expected)
     rows: list[_Row] = []
     for key in sorted({*mine, *theirs}):
         trade, other = mine.get(key), theirs.get(key)
         if trade is not None and other is not None:
-            rows += _apart(key, trade, other, apart)
+            rows += _trade_differences(key, trade, other, differing)
         else:
-            cause = "signal" if _signals_differ(apart, *key, key[2]) else "missed"
-            rows.append(_alone(cause, key, trade, other))
+            cause = "signal" if _signals_differ(differing, *key, key[2]) else "missed"
+            rows.append(_one_sided(cause, key, trade, other))
     return rows
 
 
-def _alone(cause: str, key: Key, trade: dict[str, Any] | None, other: dict[str, Any] | None) -> _Row:
-    """A trade of one side."""
+def _one_sided(cause: str, key: Key, trade: dict[str, Any] | None, other: dict[str, Any] | None) -> _Row:
+    """Return the difference of a trade that one side alone has."""
     if trade is not None:
         return _Row(cause, *key, "not in the backtest", trade["pnl_usd"], None, trade["pnl_usd"])
     theirs = other or {}
     return _Row(cause, *key, "not on record", None, theirs["pnl_usd"], -theirs["pnl_usd"])
 
 
-def _apart(key: Key, trade: dict[str, Any], other: dict[str, Any], apart: pd.DataFrame) -> list[_Row]:
-    """What differs in a trade that both sides have, its money split into cost and the rest."""
-    said = [f"{name} {trade[name]}, backtest {other[name]}" for name in EXACT if trade[name] != other[name]]
-    said += [f"{name} {trade[name]:.6f}, backtest {other[name]:.6f}" for name in CLOSE if not _same(trade[name], other[name])]
+def _trade_differences(key: Key, trade: dict[str, Any], other: dict[str, Any], differing: pd.DataFrame) -> list[_Row]:
+    """Return the differences of a trade that both sides have, its money split into cost and the rest."""
+    details = [f"{name} {trade[name]}, backtest {other[name]}" for name in EXACT if trade[name] != other[name]]
+    details += [
+        f"{name} {trade[name]:.6f}, backtest {other[name]:.6f}" for name in CLOSE if not _same(trade[name], other[name])
+    ]
     gap, cost = trade["pnl_usd"] - other["pnl_usd"], other["cost_usd"] - trade["cost_usd"]
-    if not said and abs(gap) < CENT and abs(cost) < CENT:
+    if not details and abs(gap) < CENT and abs(cost) < CENT:
         return []
     money = (trade["pnl_usd"], other["pnl_usd"])
     late = max(trade["exit_session"], other["exit_session"])
-    rest = "signal" if _signals_differ(apart, *key, late) else "fill"
+    rest = "signal" if _signals_differ(differing, *key, late) else "fill"
     rows = [_Row("cost", *key, f"costs {trade['cost_usd']:.2f}, backtest {other['cost_usd']:.2f}", *money, cost)]
     if abs(cost) < CENT:
-        return [_Row(rest, *key, "; ".join(said) or "another profit", *money, gap)]
+        return [_Row(rest, *key, "; ".join(details) or "another profit", *money, gap)]
     if abs(gap - cost) < CENT and all(trade[name] == other[name] for name in EXACT) and _same(*_sizes(trade, other)):
         return rows
-    return [*rows, _Row(rest, *key, "; ".join(said), *money, gap - cost)]
+    return [*rows, _Row(rest, *key, "; ".join(details), *money, gap - cost)]
 
 
-def _still_open(positions: Sequence[Position], expected: pd.DataFrame) -> list[_Row]:
-    """Positions that one side alone holds at the end, or that they entered apart."""
+def _open_positions(positions: Sequence[Position], expected: pd.DataFrame) -> list[_Row]:
+    """Return the differences of positions at the end: held by one side alone, or entered differently."""
     mine = {(held.strategy, held.symbol): held for held in positions}
     theirs = {key[:2]: row for key, row in _by_key(expected).items()}
     rows = []
@@ -287,13 +298,13 @@ def _still_open(positions: Sequence[Position], expected: pd.DataFrame) -> list[_
             rows.append(_Row("missed", *key, pd.Timestamp(held.entry_session), "held at the end, not in the backtest"))
         elif other is not None and held is None:
             rows.append(_Row("missed", *key, other["decision_session"], "held at the end of the backtest alone"))
-        elif held is not None and other is not None and (said := _entered_apart(held, other)):
-            rows.append(_Row("fill", *key, other["decision_session"], said))
+        elif held is not None and other is not None and (detail := _entry_difference(held, other)):
+            rows.append(_Row("fill", *key, other["decision_session"], detail))
     return rows
 
 
-def _entered_apart(held: Position, other: dict[str, Any]) -> str:
-    """How a position differs from the backtest's; empty when it does not."""
+def _entry_difference(held: Position, other: dict[str, Any]) -> str:
+    """Return how a position differs from the backtest's; empty when it does not."""
     mine = (float(held.quantity), float(held.entry_price))
     theirs = (other["side"] * other["quantity"], other["entry_price"])
     same = all(_same(*pair) for pair in zip(mine, theirs, strict=True))
@@ -310,10 +321,10 @@ def _by_key(trades: pd.DataFrame) -> dict[Key, dict[str, Any]]:
     return {(row["strategy"], row["symbol"], row["decision_session"]): row for row in rows}
 
 
-def _signals_differ(apart: pd.DataFrame, strategy: str, symbol: str, first: pd.Timestamp, last: pd.Timestamp) -> bool:
-    """Whether the two saw another signal of the symbol between two sessions, both included."""
-    here = (apart["strategy"] == strategy) & (apart["symbol"] == symbol)
-    return bool((here & (apart["session"] >= first) & (apart["session"] <= last)).any())
+def _signals_differ(differing: pd.DataFrame, strategy: str, symbol: str, first: pd.Timestamp, last: pd.Timestamp) -> bool:
+    """Return True when a signal of the symbol differs between two sessions, both included."""
+    here = (differing["strategy"] == strategy) & (differing["symbol"] == symbol)
+    return bool((here & (differing["session"] >= first) & (differing["session"] <= last)).any())
 
 
 def _sizes(trade: dict[str, Any], other: dict[str, Any]) -> tuple[float, float]:
@@ -325,7 +336,7 @@ def _same(one: float, other: float) -> bool:
 
 
 def _equity_gap(mine: pd.DataFrame, theirs: pd.DataFrame, *, still_open: bool) -> float:
-    """Largest difference at a close that both have."""
+    """Return the largest difference at a close that both have."""
     both = mine.merge(theirs, on="session", suffixes=("", "_expected"))
     both = both.iloc[: len(both) - still_open]
     return float((both["equity_usd"] - both["equity_usd_expected"]).abs().max()) if len(both) else 0.0

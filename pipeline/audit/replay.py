@@ -1,4 +1,4 @@
-"""The daily live path over past sessions, in fast-forward: settle, decide, place, record, one session after the other.
+"""Replay past sessions through the daily live path: settle, decide, place, record, one session after the other.
 
 It calls what the scheduled steps call (`trading.decide.decide`, `trading.brokers.placing.place`, the paper broker, `account`,
 `trades_of`) on the bars as they were known at each decision, and keeps its book in memory under a portfolio of its own name.
@@ -19,7 +19,7 @@ from core.errors import DataError
 from core.frames import SESSION
 from core.sessions import normalise_symbol
 from features.regime import with_vix
-from pipeline.audit.vintages import read_known
+from pipeline.audit.vintages import read_vintages
 from pipeline.resources import Resources, live
 from pipeline.signals import signals_of
 from trading.brokers.memory import MemoryBook
@@ -37,23 +37,26 @@ if TYPE_CHECKING:
 
     from core.models import Position
     from ml.entry_filter.predict import EntryFilter
-    from pipeline.audit.vintages import Known
+    from ml.tracking.registry import Registry
+    from pipeline.audit.vintages import BarVintages
+    from trading.costs import Costs
     from trading.decide import Decisions, Key, Refusal
+    from trading.risk import Limits
     from trading.strategies.base import Strategy
 
     Progress = Callable[[int, int], None]
 
-NOT_LIVE = "replay"  # how the name of every replayed portfolio begins
+REPLAY_PREFIX = "replay"  # of the name of every replayed portfolio
 
 
-def silent(done: int, of: int) -> None:
-    """Report no progress."""
+def no_progress(done: int, of: int) -> None:
+    """Report nothing."""
     del done, of
 
 
 @dataclass(frozen=True)
-class Past:
-    """What each session showed the desk.
+class SessionInputs:
+    """Bars, signals and filter answers of each replayed session.
 
     Attributes
     ----------
@@ -75,14 +78,14 @@ class Past:
 
 @dataclass(frozen=True)
 class Replay:
-    """What the desk did.
+    """Outcome of a replay.
 
     Attributes
     ----------
     trades
-        TRADES that are over.
+        Closed TRADES.
     positions
-        What is held after the last session.
+        Positions after the last session.
     equity
         Columns session, equity_usd.
     signals
@@ -106,21 +109,21 @@ class Replay:
 
     @property
     def sessions_a_second(self) -> float:
-        """Sessions lived through a second, everything counted."""
+        """Sessions replayed per second, reading and signals included."""
         return len(self.equity) / self.seconds
 
 
-def run(
+def run_replay(
     first: dt.date,
     last: dt.date,
     *,
     symbols: Sequence[str] = (),
     model: str | None = None,
     strategies: Sequence[Strategy] = (),
-    on_progress: Progress = silent,
+    on_progress: Progress = no_progress,
     resources: Resources | None = None,
 ) -> Replay:
-    """Live through every session from `first` to `last`, both included.
+    """Replay every session from `first` to `last`, both included.
 
     Parameters
     ----------
@@ -135,20 +138,23 @@ def run(
     Raises
     ------
     DataError
-        When there is nothing to live through.
+        When there is no session or no bar to replay.
     NoChampion
         When a model is asked for and there is none.
     """
     resources = resources or live()
     started = time.perf_counter()
     traded = tuple(strategies) or resources.strategies
-    known = read_known(resources, first, last, [normalise_symbol(each) for each in symbols] or resources.universe())
-    past = past_of(known, traded, _filter(resources, model))
+    names = [normalise_symbol(each) for each in symbols] or resources.universe()
+    vintages = read_vintages(resources.bars, first, last, names)
+    inputs = session_inputs(vintages, traded, None if model is None else _load_filter(resources.registry, model))
     read = time.perf_counter()
-    desk = Desk(resources, traded, f"{NOT_LIVE}-{first}-{last}")
-    for done, stamp in enumerate(past.sessions):
-        desk.live_through(stamp, past)
-        on_progress(done + 1, len(past.sessions))
+    desk = ReplayDesk(
+        f"{REPLAY_PREFIX}-{first}-{last}", traded, resources.limits, resources.costs, resources.settings.initial_cash_usd
+    )
+    for done, stamp in enumerate(inputs.sessions):
+        desk.process_session(stamp, inputs)
+        on_progress(done + 1, len(inputs.sessions))
     ended = time.perf_counter()
     return Replay(
         desk.portfolio,
@@ -156,15 +162,15 @@ def run(
         trades_of(desk.book.fills(desk.portfolio)),
         tuple(desk.book.positions(desk.portfolio)),
         desk.equity(),
-        _stacked(past.signals),
-        past.accept,
+        _stacked(inputs.signals),
+        inputs.accept,
         tuple(desk.refusals),
         ended - started,
         ended - read,
     )
 
 
-class Desk:
+class ReplayDesk:
     """A desk with a book in memory and the paper broker.
 
     Attributes
@@ -173,36 +179,37 @@ class Desk:
         Candidates not entered so far.
     """
 
-    def __init__(self, resources: Resources, strategies: tuple[Strategy, ...], portfolio: str) -> None:
+    def __init__(
+        self, portfolio: str, strategies: tuple[Strategy, ...], limits: Limits, costs: Costs, initial_cash_usd: float
+    ) -> None:
         self.portfolio = portfolio
         self.book = MemoryBook()
         self.refusals: list[Refusal] = []
-        self._strategies, self._limits = strategies, resources.limits
+        self._strategies, self._limits = strategies, limits
         self._enters_at_open = any(strategy.entry == "open" for strategy in strategies)
         self._exits_at_close = any(strategy.exit == "close" for strategy in strategies)
-        cash = resources.settings.initial_cash_usd
-        self._broker = PaperBroker(self.book, resources.costs, portfolio=portfolio, initial_cash_usd=cash)
+        self._broker = PaperBroker(self.book, costs, portfolio=portfolio, initial_cash_usd=initial_cash_usd)
         self._closes: dict[str, float] = {}
-        self._peak_usd = float(cash)
+        self._peak_usd = float(initial_cash_usd)
         self._values: list[tuple[pd.Timestamp, float]] = []
 
-    def live_through(self, stamp: pd.Timestamp, past: Past) -> None:
+    def process_session(self, stamp: pd.Timestamp, inputs: SessionInputs) -> None:
         """Settle the session, decide at its close, place, and mark the portfolio."""
-        bars, signals = past.bars.get(stamp), past.signals.get(stamp)
+        bars, signals = inputs.bars.get(stamp), inputs.signals.get(stamp)
         if bars is not None and signals is not None:
             if self._enters_at_open:
-                self._act(stamp, signals, past, "open")
+                self._act(stamp, signals, inputs, "open")
             self._settle(stamp, bars)
             self._closes.update(zip(bars["symbol"], bars["close"], strict=True))
-            self._act(stamp, signals, past, "close")
+            self._act(stamp, signals, inputs, "close")
             if self._exits_at_close:
                 self._settle(stamp, bars)
-        worth = self._broker.account(self._closes).equity_usd
-        self._peak_usd = max(self._peak_usd, worth)
-        self._values.append((stamp, worth))
+        equity_usd = self._broker.account(self._closes).equity_usd
+        self._peak_usd = max(self._peak_usd, equity_usd)
+        self._values.append((stamp, equity_usd))
 
     def equity(self) -> pd.DataFrame:
-        """Columns session, equity_usd: the value at each close."""
+        """Return columns session, equity_usd: the value at each close."""
         frame = pd.DataFrame(self._values, columns=["session", "equity_usd"])
         return frame.astype({"session": SESSION})
 
@@ -216,22 +223,24 @@ class Desk:
         orders = self.book.open_orders(self.portfolio)
         return {held.symbol for held in self.book.positions(self.portfolio)} | {order.symbol for order, _ in orders}
 
-    def _act(self, stamp: pd.Timestamp, signals: pd.DataFrame, past: Past, moment: Literal["open", "close"]) -> None:
+    def _act(self, stamp: pd.Timestamp, signals: pd.DataFrame, inputs: SessionInputs, moment: Literal["open", "close"]) -> None:
         """Decide on the symbols that are held or may be entered, and place; the rows of the others decide nothing."""
         held = {position.symbol for position in self.book.positions(self.portfolio)}
         concerned = (signals["entry"].to_numpy() != 0) | _among(signals, held)
         if not concerned.any():
             return
-        decisions = self._decide(stamp, signals[concerned], past, moment)
+        decisions = self._decide(stamp, signals[concerned], inputs, moment)
         place(self.book, self._broker, decisions.intents)
         self.refusals.extend(decisions.refusals)
 
-    def _decide(self, stamp: pd.Timestamp, signals: pd.DataFrame, past: Past, moment: Literal["open", "close"]) -> Decisions:
+    def _decide(
+        self, stamp: pd.Timestamp, signals: pd.DataFrame, inputs: SessionInputs, moment: Literal["open", "close"]
+    ) -> Decisions:
         orders = [order for order, _ in self.book.open_orders(self.portfolio)]
         positions = self.book.positions(self.portfolio)
         cash = self._broker.cash_usd()
         holdings = Holdings(self.portfolio, positions, orders, cash, self._closes, self._peak_usd)
-        accept, probability = _answers(past.accept, stamp, self._strategies)
+        accept, probability = _answers(inputs.accept, stamp, self._strategies)
         return decide(
             stamp.date(),
             signals,
@@ -244,33 +253,37 @@ class Desk:
         )
 
 
-def past_of(known: Known, strategies: Sequence[Strategy], model: EntryFilter | None = None) -> Past:
-    """Bars, signals and the filter's answers of every session, from what was known then."""
+def session_inputs(vintages: BarVintages, strategies: Sequence[Strategy], model: EntryFilter | None = None) -> SessionInputs:
+    """Return bars, signals and the filter's answers of every session, point-in-time."""
     bars, signals, answers = [], [], []
-    for symbol in sorted(known.versions):
-        for stretch in known.stretches(symbol):
-            if stretch.bars.empty:
+    for symbol in sorted(vintages.versions):
+        for vintage in vintages.of_symbol(symbol):
+            if vintage.bars.empty:
                 continue
-            whole = with_vix(stretch.bars, stretch.vix)
+            whole = with_vix(vintage.bars, vintage.vix)
             rows = signals_of(strategies, whole)
-            bars.append(known.rows(stretch, stretch.bars))
-            signals.append(known.rows(stretch, rows))
+            bars.append(vintages.rows(vintage, vintage.bars))
+            signals.append(vintages.rows(vintage, rows))
             if model is not None:
-                answers.append(_judged(model, stretch.bars, stretch.vix, signals[-1][signals[-1]["entry"] != 0]))
+                answers.append(_predictions(model, vintage.bars, vintage.vix, signals[-1][signals[-1]["entry"] != 0]))
     if not bars or all(part.empty for part in bars):
-        raise DataError(f"No bar from {known.sessions[0]:%Y-%m-%d} to {known.sessions[-1]:%Y-%m-%d}. Load some: `desk ingest`.")
-    return Past(known.sessions, _by_session(bars), _by_session(signals), None if model is None else _answered(answers))
+        raise DataError(
+            f"No bar from {vintages.sessions[0]:%Y-%m-%d} to {vintages.sessions[-1]:%Y-%m-%d}. Load some: `desk ingest`."
+        )
+    return SessionInputs(
+        vintages.sessions, _by_session(bars), _by_session(signals), None if model is None else _stacked_answers(answers)
+    )
 
 
-def _judged(model: EntryFilter, bars: pd.DataFrame, vix: pd.DataFrame, entries: pd.DataFrame) -> pd.DataFrame:
-    """The filter's answers about a symbol's entries; none where no feature is known, as the API gives none."""
+def _predictions(model: EntryFilter, bars: pd.DataFrame, vix: pd.DataFrame, entries: pd.DataFrame) -> pd.DataFrame:
+    """Return the filter's answers about a symbol's entries; none where every feature is missing, as from the API."""
     from core.frames import FEATURES
     from features.build import build_features
 
     features = build_features(bars, vix)
-    known = features[features[list(FEATURES)].notna().any(axis=1)]
-    asked = entries[["strategy", "session"]].assign(strategy=[rule_name(name) for name in entries["strategy"]])
-    wanted = asked.merge(known, on="session")
+    usable = features[features[list(FEATURES)].notna().any(axis=1)]
+    candidates = entries[["strategy", "session"]].assign(strategy=[rule_name(name) for name in entries["strategy"]])
+    wanted = candidates.merge(usable, on="session")
     wanted = wanted[wanted["strategy"].isin(model.strategies)]
     keys = wanted[["strategy", "symbol", "session"]].reset_index(drop=True)
     if wanted.empty:
@@ -279,8 +292,8 @@ def _judged(model: EntryFilter, bars: pd.DataFrame, vix: pd.DataFrame, entries: 
     return keys.assign(**{name: judged[name].to_numpy() for name in ("probability", "accept")})
 
 
-def _answered(parts: Sequence[pd.DataFrame]) -> pd.DataFrame:
-    """The answers about all symbols: strategy, symbol, session, probability, accept."""
+def _stacked_answers(parts: Sequence[pd.DataFrame]) -> pd.DataFrame:
+    """Return the answers about all symbols: strategy, symbol, session, probability, accept."""
     given = [part for part in parts if not part.empty]
     if given:
         return pd.concat(given, ignore_index=True)
@@ -288,16 +301,14 @@ def _answered(parts: Sequence[pd.DataFrame]) -> pd.DataFrame:
     return pd.DataFrame({name: pd.Series(dtype=kind) for name, kind in kinds.items()})
 
 
-def _filter(resources: Resources, model: str | None) -> EntryFilter | None:
-    if model is None:
-        return None
-    return resources.registry.champion() if model == "champion" else resources.registry.load(model)
+def _load_filter(registry: Registry, model: str) -> EntryFilter:
+    return registry.champion() if model == "champion" else registry.load(model)
 
 
 def _answers(
     accept: pd.DataFrame | None, stamp: pd.Timestamp, strategies: Sequence[Strategy]
 ) -> tuple[dict[Key, bool] | None, dict[Key, float] | None]:
-    """Whether and how probably each candidate of a session is accepted; None without a filter."""
+    """Return the acceptance and probability of each candidate of a session; None without a filter."""
     if accept is None:
         return None, None
     rows = accept[accept["session"] == stamp]
@@ -314,7 +325,7 @@ def _among(frame: pd.DataFrame, symbols: set[str]) -> NDArray[np.bool_]:
 
 
 def _by_session(parts: Sequence[pd.DataFrame]) -> dict[pd.Timestamp, pd.DataFrame]:
-    """Rows of each session, sorted by symbol."""
+    """Return the rows of each session, sorted by symbol."""
     whole = pd.concat(parts, ignore_index=True).sort_values(["session", "symbol"], ignore_index=True)
     days = whole["session"].to_numpy()
     starts = np.flatnonzero(np.r_[True, days[1:] != days[:-1]]) if len(days) else np.array([], dtype=np.int64)

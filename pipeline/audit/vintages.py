@@ -1,8 +1,8 @@
-"""Bars as they were known at the decision of each past session. Owns which version of a bar a decision saw; it decides nothing.
+"""Vintages of bars: the versions that each past decision read, point-in-time.
 
-A revision splits history: before it every decision saw the old bar, from then on the new one. Between two revisions of a symbol
-what is known only grows, and since a row of signals or features is a function of the bars up to its own
-(`research.leakage` holds it), one computation over each such stretch gives what every decision within it computed.
+A revision splits history: every decision before it read the old bar, every later one the new bar. Between two revisions of a
+symbol, bars are only added, and since a row of signals or features is a function of the bars up to its own (`research.leakage`
+proves it), one computation over each vintage gives what every decision within it computed.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from pipeline.resources import Resources
+    from storage.market.bars import BarStore
 
-LAST_WORD = pd.Timedelta(microseconds=1)  # an order has to go before the open
+BEFORE_OPEN = pd.Timedelta(microseconds=1)  # an order has to go before the open
 SHORTEST_WAIT = pd.Timedelta(minutes=30)  # around the clock the next open is the close itself
 
 
-class Stretch(NamedTuple):
-    """Decisions from `first` to before `end` (places in `Known.sessions`) and what the last of them saw of one symbol.
+class Vintage(NamedTuple):
+    """The bars of one symbol that the decisions from `first` to before `end` (places in `BarVintages.sessions`) read.
 
     `bars` are BARS with known_at and ingested_at, `vix` the same of the VIX.
     """
@@ -43,7 +43,7 @@ class Stretch(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Known:
+class BarVintages:
     """Every version of some symbols' bars, and the moments at which past decisions read them.
 
     Attributes
@@ -59,29 +59,29 @@ class Known:
     versions: dict[str, pd.DataFrame]
     vix: pd.DataFrame
 
-    def stretches(self, symbol: str) -> Iterator[Stretch]:
-        """A symbol's history from revision to revision."""
+    def of_symbol(self, symbol: str) -> Iterator[Vintage]:
+        """Yield the vintages of a symbol, from revision to revision."""
         bars, vix = self.versions[symbol], self.vix
         seen, late = self._seen(bars)
         vix_seen, vix_late = self._seen(vix)
         bounds = [0, *np.union1d(late, vix_late).tolist(), len(self.sessions)]
         for first, end in pairwise(bounds):
-            yield Stretch(first, end, _newest(bars, seen < end), _newest(vix, vix_seen < end))
+            yield Vintage(first, end, _newest(bars, seen < end), _newest(vix, vix_seen < end))
 
-    def rows(self, stretch: Stretch, frame: pd.DataFrame) -> pd.DataFrame:
-        """Rows of a frame with a column session that belong to the decisions of a stretch."""
-        inside = frame["session"].isin(self.sessions[stretch.first : stretch.end])
+    def rows(self, vintage: Vintage, frame: pd.DataFrame) -> pd.DataFrame:
+        """Return the rows of a frame with a column session that belong to the decisions of a vintage."""
+        inside = frame["session"].isin(self.sessions[vintage.first : vintage.end])
         return frame[inside]
 
     def _seen(self, versions: pd.DataFrame) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """For each version the first decision that saw it; and the decisions at which one appeared after its own session's."""
+        """Return for each version the first decision that read it, and the decisions at which a version appeared late."""
         seen = self.moments.searchsorted(pd.DatetimeIndex(versions["known_at"]), side="left")
         own = self.sessions.searchsorted(pd.DatetimeIndex(versions["session"]), side="left")
         return seen, np.unique(seen[(seen > own) & (seen < len(self.sessions))])
 
 
-def read_known(resources: Resources, first: dt.date, last: dt.date, symbols: Sequence[str]) -> Known:
-    """What the store knows of the symbols up to `last`, for decisions from `first` to `last`.
+def read_vintages(bars: BarStore, first: dt.date, last: dt.date, symbols: Sequence[str]) -> BarVintages:
+    """Return the vintages of the symbols' bars up to `last`, for decisions from `first` to `last`.
 
     Raises
     ------
@@ -92,24 +92,24 @@ def read_known(resources: Resources, first: dt.date, last: dt.date, symbols: Seq
     sessions = sessions_between(first, last, name)
     if sessions.empty:
         raise DataError(f"Sessions: expected at least one from {first} to {last}, found none. Widen --from and --to.")
-    table = resources.bars.versions([*symbols, VIX], end=last)
+    table = bars.versions([*symbols, VIX], end=last)
     versions = {str(symbol): part.reset_index(drop=True) for symbol, part in table.groupby("symbol")}
     vix = versions.pop(VIX, table.iloc[:0])
     missing = sorted(set(symbols) - set(versions))
     if missing:
         raise DataError(f"No bars of {missing[0]} up to {last}. Load them: `desk ingest --full-history`.")
-    return Known(sessions, deadlines(sessions, name), versions, vix)
+    return BarVintages(sessions, decision_deadlines(sessions, name), versions, vix)
 
 
-def deadlines(sessions: pd.DatetimeIndex, name: str = "XNYS") -> pd.DatetimeIndex:
-    """The last moments at which orders decided at the close of `sessions` could go: the ones training joins its features by."""
+def decision_deadlines(sessions: pd.DatetimeIndex, name: str = "XNYS") -> pd.DatetimeIndex:
+    """Return the last moments at which orders decided at the close of `sessions` could be sent; training joins by them."""
     exchange = calendar(name)
     after = exchange.sessions.searchsorted(sessions, side="right")
     opens = pd.DatetimeIndex(exchange.opens.iloc[after])
     closes = pd.DatetimeIndex(exchange.closes.loc[sessions])
-    return pd.DatetimeIndex(np.maximum(opens, closes + SHORTEST_WAIT)) - LAST_WORD
+    return pd.DatetimeIndex(np.maximum(opens, closes + SHORTEST_WAIT)) - BEFORE_OPEN
 
 
-def _newest(versions: pd.DataFrame, known: NDArray[np.bool_]) -> pd.DataFrame:
-    """Of each session the last version among those known."""
-    return versions[known].drop_duplicates("session", keep="last").reset_index(drop=True)
+def _newest(versions: pd.DataFrame, visible: NDArray[np.bool_]) -> pd.DataFrame:
+    """Return the last visible version of each session."""
+    return versions[visible].drop_duplicates("session", keep="last").reset_index(drop=True)

@@ -1,15 +1,41 @@
-"""Stored bars to stored features: compute, write, materialise. Never computes a feature itself."""
+"""Turn stored bars into stored features: compute, write, materialise. The formulas are in `features`."""
 
 from __future__ import annotations
 
 import datetime as dt
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from pipeline.bars import load_bars
 from pipeline.resources import Resources, live
 
 
-def run(session: str, *, resources: Resources | None = None) -> dict[str, Any]:
+@dataclass(frozen=True)
+class FeaturesWritten:
+    """Feature rows computed (`rows`), and those of them that were new or changed (`written`)."""
+
+    session: str
+    rows: int
+    written: int
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the counts as JSON values."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class FeaturesMaterialised:
+    """Symbols whose newest features the online store shows."""
+
+    session: str
+    symbols: int
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the count as JSON values."""
+        return asdict(self)
+
+
+def write_features(session: str, *, resources: Resources | None = None) -> FeaturesWritten:
     """Compute the features of all history up to `session` and write what is new or changed to the offline store.
 
     All history, because the recursive indicators (RSI, ADX, EMA) depend on where they start; the store keeps only changes.
@@ -23,11 +49,11 @@ def run(session: str, *, resources: Resources | None = None) -> dict[str, Any]:
     resources.features.apply()
     written = resources.features.write_offline(frame)
     resources.bars.write_normalized(normalise(bars))
-    return {"session": session, "rows": len(frame), "written": written}
+    return FeaturesWritten(session, len(frame), written)
 
 
-def materialise(session: str, *, resources: Resources | None = None) -> dict[str, Any]:
+def materialise(session: str, *, resources: Resources | None = None) -> FeaturesMaterialised:
     """Copy the newest features up to `session` to the online store."""
     resources = resources or live()
     resources.features.materialise(dt.date.fromisoformat(session))
-    return {"session": session, "symbols": len(resources.universe())}
+    return FeaturesMaterialised(session, len(resources.universe()))

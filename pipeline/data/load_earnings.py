@@ -1,27 +1,59 @@
-"""Earnings dates into the store: read, judge, add. Owns the order of these; the gate that uses them lives in `trading`."""
+"""Load earnings dates into the store: read, check, add."""
 
 from __future__ import annotations
 
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
+import pandas as pd
 import structlog
 
 from core.sessions import normalise_symbol
 from pipeline.resources import Resources, live
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    import datetime as dt
+    from collections.abc import Collection, Mapping, Sequence
     from pathlib import Path
 
-    import pandas as pd
-
     from ingestion.earnings import Announcements
+    from storage.market.earnings import EarningsStore
 
 log = structlog.get_logger()
 
 
-def load_file(path: Path, *, resources: Resources | None = None) -> dict[str, Any]:
-    """Add the dates of a CSV file with the columns symbol and announced; see `_stored` for what comes back.
+@dataclass(frozen=True)
+class EarningsLoaded:
+    """Outcome of a load of earnings dates.
+
+    Attributes
+    ----------
+    read, new
+        Counts of dates.
+    refused
+        Rows refused, each with its place and reason.
+    failed
+        Symbols that could not be fetched, with the reason.
+    without
+        Symbols of the universe without any date: the earnings filter never holds them back.
+    not_traded
+        Symbols with dates that are not in the universe: a misspelt symbol shows here.
+    """
+
+    read: int
+    new: int
+    refused: list[str]
+    failed: Mapping[str, str]
+    without: list[str]
+    not_traded: list[str]
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the outcome as JSON values."""
+        return asdict(self)
+
+
+def load_file(path: Path, *, resources: Resources | None = None) -> EarningsLoaded:
+    """Add the dates of a CSV file with the columns symbol and announced.
 
     Raises
     ------
@@ -31,21 +63,24 @@ def load_file(path: Path, *, resources: Resources | None = None) -> dict[str, An
     from ingestion.earnings import read_csv
 
     resources = resources or live()
-    return _stored(resources, read_csv(path, today=resources.clock().date()), source="file")
+    now = resources.clock()
+    announcements = read_csv(path, today=now.date())
+    announcements.require(resources.settings.max_bad_fraction)
+    return _add(resources.earnings, announcements, resources.universe(), source="file", ingested_at=now)
 
 
-def load_yahoo(symbols: Sequence[str] = (), *, resources: Resources | None = None) -> dict[str, Any]:
-    """Add the dates that Yahoo Finance lists for the symbols, all of the universe unless given; see `_stored`."""
+def load_yahoo(symbols: Sequence[str] = (), *, resources: Resources | None = None) -> EarningsLoaded:
+    """Add the dates that Yahoo Finance lists for the symbols; all of the universe unless given."""
     from ingestion.providers.yahoo_earnings import fetch_earnings
 
     resources = resources or live()
-    return _stored(resources, fetch_earnings(resources.yahoo, symbols or resources.universe()), source="yfinance")
+    announcements = fetch_earnings(resources.yahoo, symbols or resources.universe())
+    announcements.require(resources.settings.max_bad_fraction)
+    return _add(resources.earnings, announcements, resources.universe(), source="yfinance", ingested_at=resources.clock())
 
 
-def known(*, resources: Resources | None = None) -> pd.DataFrame:
-    """What is stored, one row a symbol of the universe or of the calendar: symbol, dates (count), first, newest."""
-    import pandas as pd
-
+def list_dates(*, resources: Resources | None = None) -> pd.DataFrame:
+    """Return what is stored, one row a symbol of the universe or of the calendar: symbol, dates (count), first, newest."""
     resources = resources or live()
     dates = resources.earnings.calendar()
     rows = [
@@ -56,26 +91,19 @@ def known(*, resources: Resources | None = None) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["symbol", "dates", "first", "newest"])
 
 
-def _stored(resources: Resources, read: Announcements, *, source: str) -> dict[str, Any]:
-    """Add what was read and say what came of it.
-
-    Returns
-    -------
-    dict
-        `read` and `new` (counts of dates), `refused` (rows with place and reason), `failed` (symbol: reason), `without`
-        (symbols of the universe of which no date is known: the gate never holds them back) and `not_traded` (symbols with
-        dates that are not in the universe: a slip in their spelling shows here).
-    """
-    read.require(resources.settings.max_bad_fraction)
-    new = resources.earnings.write(read.dates, source=source, ingested_at=resources.clock())
-    universe = {normalise_symbol(symbol) for symbol in resources.universe()}
-    outcome = {
-        "read": len(read.dates),
-        "new": new,
-        "refused": list(read.refused),
-        "failed": dict(read.failed),
-        "without": sorted(universe - set(resources.earnings.calendar())),
-        "not_traded": sorted(set(read.dates["symbol"]) - universe),
-    }
-    log.info("earnings_loaded", source=source, **outcome)
+def _add(
+    store: EarningsStore, announcements: Announcements, universe: Collection[str], *, source: str, ingested_at: dt.datetime
+) -> EarningsLoaded:
+    """Add the dates and return the outcome."""
+    new = store.write(announcements.dates, source=source, ingested_at=ingested_at)
+    traded = {normalise_symbol(symbol) for symbol in universe}
+    outcome = EarningsLoaded(
+        read=len(announcements.dates),
+        new=new,
+        refused=list(announcements.refused),
+        failed=dict(announcements.failed),
+        without=sorted(traded - set(store.calendar())),
+        not_traded=sorted(set(announcements.dates["symbol"]) - traded),
+    )
+    log.info("earnings_loaded", source=source, **outcome.as_dict())
     return outcome

@@ -100,7 +100,10 @@ def evening_of(resources: Resources, session: str) -> Evening:
     equity = float(curve["equity_usd"].iloc[-1]) if len(curve) else start
     before = float(curve["equity_usd"].iloc[-2]) if len(curve) > 1 else start
     positions = _positions(account, day)
-    halted, objects = kill_switch.halt_reason(resources), objection(resources, day)
+    halted, objects = (
+        kill_switch.halt_reason(resources),
+        objection(resources.portfolios, day, resources.settings.validation_max_age_days),
+    )
     return Evening(
         session=session,
         opens=next_open(session).isoformat(),

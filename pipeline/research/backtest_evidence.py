@@ -1,7 +1,4 @@
-"""How far a backtest on stored bars is to be believed: every trial of its strategy, its benchmark, entries at other times.
-
-Owns what is held beside a run's figures, by the names its report knows; the statistics are `backtest`'s.
-"""
+"""The evidence beside a backtest's figures: deflation by every trial, a benchmark, and the same entries at other times."""
 
 from __future__ import annotations
 
@@ -13,16 +10,17 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from backtest.engine import Result
-    from pipeline.resources import Resources
+    from storage.research.trials import Trials
+    from trading.costs import Costs
     from trading.strategies.base import Strategy
 
 BENCHMARK = "buy_and_hold"
 
 
-def evidence_of(resources: Resources, result: Result, strategies: Sequence[Strategy]) -> dict[str, Any]:
-    """Interval and deflation of the Sharpe ratio, buy and hold of the same symbols, the same entries at other times.
+def evidence_of(result: Result, strategies: Sequence[Strategy], *, costs: Costs, trials: Trials) -> dict[str, Any]:
+    """Return the interval and deflation of the Sharpe ratio, buy and hold of the same symbols, and random entries.
 
-    Entries at other times are drawn for one strategy alone.
+    Entries at other times are drawn for a single strategy only.
     """
     from research.evidence import benchmark_evidence, sharpe_evidence
     from research.random_entries import random_entries
@@ -32,24 +30,24 @@ def evidence_of(resources: Resources, result: Result, strategies: Sequence[Strat
     families = {*names, "+".join(names)}
     start = result.panel.sessions[result.first].date()
     alone = len(strategies) == 1
-    luck = random_entries(result.trades, result.panel, strategies[0], resources.costs, start=start) if alone else None
+    luck = random_entries(result.trades, result.panel, strategies[0], costs, start=start) if alone else None
     return {
         **sharpe_evidence(
             result.equity_usd,
             result.initial_cash_usd,
-            trials=resources.trials.count(*families),
-            sharpe_variance=resources.trials.sharpe_variance(*families),
+            trials=trials.count(*families),
+            sharpe_variance=trials.sharpe_variance(*families),
             periods_a_year=yearly,
         ),
-        **benchmark_evidence(BENCHMARK, benchmark_of(resources, result), result.initial_cash_usd, periods_a_year=yearly),
+        **benchmark_evidence(BENCHMARK, benchmark_of(result, costs), result.initial_cash_usd, periods_a_year=yearly),
         "random_entry_p": luck.p_value if luck else None,
         "random_entry_mean": luck.mean if luck else None,
     }
 
 
-def benchmark_of(resources: Resources, result: Result) -> pd.DataFrame:
-    """Equity of buying and holding the same symbols over the same sessions, net of costs."""
+def benchmark_of(result: Result, costs: Costs) -> pd.DataFrame:
+    """Return the equity of buying and holding the same symbols over the same sessions, net of costs."""
     from backtest.benchmarks import buy_and_hold
 
     start = result.panel.sessions[result.first].date()
-    return buy_and_hold(result.panel, resources.costs, result.initial_cash_usd, start).equity
+    return buy_and_hold(result.panel, costs, result.initial_cash_usd, start).equity

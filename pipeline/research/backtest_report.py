@@ -1,62 +1,60 @@
-"""The report of a backtest: put together from its result, written to a folder. Owns the files, and computes no figure."""
+"""Reports of stored backtests: put together from the run and its bars, written to a folder, compared side by side."""
 
 from __future__ import annotations
 
+import datetime as dt
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from pipeline.bars import bars_by_symbol
+from pipeline.resources import Resources, live
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-    import pandas as pd
-
-    from backtest.engine import Result
-    from pipeline.resources import Resources
     from research.report_tables import Report
+    from storage.market.bars import BarStore
+    from storage.research.runs import Runs
+    from trading.costs import Costs
 
 
-def report_of(
-    result: Result,
-    title: str,
-    *,
-    meta: Mapping[str, Any] | None = None,
-    evidence: Mapping[str, Any] | None = None,
-    benchmarks: Mapping[str, pd.DataFrame] | None = None,
-    trials: int | None = None,
-    sharpe_variance: float | None = None,
-) -> Report:
-    """A report of a backtest, with what qualifies its Sharpe ratio and its benchmarks'.
+@dataclass(frozen=True)
+class RunComparison:
+    """Runs side by side: `figures` has a column a run, `curves` the equity of each."""
 
-    Parameters
-    ----------
-    meta
-        What else the run was made of (params, costs, source of the bars), after what the result itself knows.
-    evidence
-        Figures that come from elsewhere, e.g. random_entry_p; they go before those computed here.
-    benchmarks
-        Columns session, equity_usd, drawdown by name, on the run's sessions and from the same cash.
-    trials, sharpe_variance
-        Backtests the run was chosen from, by the ledger, and the variance of their annualised Sharpe ratios. Without them no
-        deflated Sharpe ratio is shown.
-    """
-    from research.evidence import benchmark_evidence, sharpe_evidence
-    from research.report_tables import Report
+    figures: pd.DataFrame
+    curves: tuple[tuple[str, pd.DataFrame], ...]
 
-    cash, bars_a_year = result.initial_cash_usd, result.panel.bars_a_year
-    computed = sharpe_evidence(
-        result.equity_usd, cash, trials=trials, sharpe_variance=sharpe_variance, periods_a_year=bars_a_year
+
+def write_stored_report(run_id: str, *, resources: Resources | None = None) -> tuple[Path, Path]:
+    """Write the report of a stored run beside its files, and return the page and the summary."""
+    resources = resources or live()
+    report = stored_report(
+        run_id, runs=resources.runs, bars=resources.bars, symbols=resources.universe(), costs=resources.costs
     )
-    for name, curve in (benchmarks or {}).items():
-        computed |= benchmark_evidence(name, curve, cash, periods_a_year=bars_a_year)
-    return Report(
-        title=title,
-        meta={**_known(result), **(meta or {})},
-        metrics=result.metrics,
-        evidence={**computed, **(evidence or {})},
-        trades=result.trades,
-        equity=result.equity,
-        benchmarks=benchmarks or {},
-    )
+    return write_report(report, resources.runs.folder_of(report.meta["run_id"]))
+
+
+def compare_runs(run_ids: Sequence[str], *, resources: Resources | None = None) -> RunComparison:
+    """Return the figures of some runs side by side, and the equity curve of each."""
+    store = (resources or live()).runs
+    runs = [store.find(run_id) for run_id in run_ids]
+    figures = {
+        run.run_id: {
+            "strategy": run.meta["strategy"],
+            "kind": run.kind,
+            "from": run.meta["first_session"],
+            "to": run.meta["last_session"],
+            **run.metrics,
+            **(run.meta.get("evidence") or {}),
+        }
+        for run in runs
+    }
+    table = pd.DataFrame(figures).rename_axis("figure")
+    return RunComparison(table, tuple((run.run_id, store.frames(run.run_id)[1]) for run in runs))
 
 
 def write_report(report: Report, folder: Path) -> tuple[Path, Path]:
@@ -78,13 +76,18 @@ def write_report(report: Report, folder: Path) -> tuple[Path, Path]:
     return page, summary
 
 
-def stored_report(resources: Resources, run_id: str) -> Report:
-    """The report of a stored run, from what was stored and the bars of its symbols."""
-    from research.report_tables import Report
-    from storage.research.runs import find_run, frames_of
+def stored_report(run_id: str, *, runs: Runs, bars: BarStore, symbols: Sequence[str], costs: Costs) -> Report:
+    """Return the report of a stored run, from its rows and the stored bars of its symbols.
 
-    run = find_run(resources.engine, run_id)
-    trades, equity = frames_of(resources.engine, run.run_id)
+    Parameters
+    ----------
+    symbols
+        The universe: a symbol of the run that is outside it has no part in the benchmark.
+    """
+    from research.report_tables import Report
+
+    run = runs.find(run_id)
+    trades, equity = runs.frames(run.run_id)
     meta = {name: value for name, value in run.meta.items() if name not in {"evidence", "verdict"}}
     return Report(
         title=f"{run.meta['strategy']}, {run.kind}, {run.created_at:%Y-%m-%d %H:%M} UTC",
@@ -93,64 +96,18 @@ def stored_report(resources: Resources, run_id: str) -> Report:
         evidence=run.meta.get("evidence") or run.meta.get("verdict") or {},
         trades=trades,
         equity=equity,
-        benchmarks=_benchmark(resources, run.meta),
+        benchmarks=_benchmark(run.meta, bars_by_symbol(bars, run.meta["last_session"], symbols), costs),
     )
 
 
-def write_stored(resources: Resources, run_id: str) -> tuple[Path, Path]:
-    """Write the report of a stored run beside its files, and return the page and the summary."""
-    report = stored_report(resources, run_id)
-    return write_report(report, resources.data_dir / "runs" / report.meta["run_id"])
-
-
-def compare(resources: Resources, run_ids: Sequence[str]) -> tuple[pd.DataFrame, list[tuple[str, pd.DataFrame]]]:
-    """Figures of some runs side by side, and the equity curve of each."""
-    import pandas as pd
-
-    from storage.research.runs import find_run, frames_of
-
-    runs = [find_run(resources.engine, run_id) for run_id in run_ids]
-    figures = {
-        run.run_id: {
-            "strategy": run.meta["strategy"],
-            "kind": run.kind,
-            "from": run.meta["first_session"],
-            "to": run.meta["last_session"],
-            **run.metrics,
-            **(run.meta.get("evidence") or {}),
-        }
-        for run in runs
-    }
-    table = pd.DataFrame(figures).rename_axis("figure")
-    return table, [(run.run_id, frames_of(resources.engine, run.run_id)[1]) for run in runs]
-
-
-def _benchmark(resources: Resources, meta: Mapping[str, Any]) -> dict[str, pd.DataFrame]:
-    """Buy and hold of a run's symbols on its sessions; nothing when their bars are not stored any more."""
-    import datetime as dt
-
+def _benchmark(meta: Mapping[str, Any], bars: Mapping[str, pd.DataFrame], costs: Costs) -> dict[str, pd.DataFrame]:
+    """Return buy and hold of a run's symbols on its sessions; nothing when their bars are no longer stored."""
     from backtest.benchmarks import buy_and_hold
     from backtest.panel import prepare
-    from pipeline.bars import bars_by_symbol
     from pipeline.research.backtest_evidence import BENCHMARK
 
-    bars = bars_by_symbol(resources.bars, meta["last_session"], resources.universe())
-    known = {symbol: bars[symbol] for symbol in meta["symbols"] if symbol in bars}
-    if not known:
+    stored = {symbol: bars[symbol] for symbol in meta["symbols"] if symbol in bars}
+    if not stored:
         return {}
     start = dt.date.fromisoformat(meta["first_session"])
-    return {BENCHMARK: buy_and_hold(prepare(known), resources.costs, float(meta["initial_cash_usd"]), start).equity}
-
-
-def _known(result: Result) -> dict[str, Any]:
-    """What a result says of its own making."""
-    sessions = result.equity["session"]
-    ends = (sessions.iloc[0], sessions.iloc[-1]) if len(sessions) else (None, None)
-    first, last = (None if end is None else end.date().isoformat() for end in ends)
-    return {
-        "strategy": ", ".join(result.strategies),
-        "symbols": list(result.panel.symbols),
-        "first_session": first,
-        "last_session": last,
-        "initial_cash_usd": result.initial_cash_usd,
-    }
+    return {BENCHMARK: buy_and_hold(prepare(stored), costs, float(meta["initial_cash_usd"]), start).equity}

@@ -1,35 +1,107 @@
-"""The research chain: sweep, rank, correlate, allocate on the past, then hold the choice against what came after.
+"""The research chain: sweep, rank, correlate, allocate on the past, then test the choice on the held-out sessions.
 
-Owns the split of history; the steps are `pipeline.research.sweep` and `pipeline.research.portfolio`, what the choice is worth
-`pipeline.research.holdout`.
-Sessions after the split are never ranked or chosen on. They are looked at once for each run, so a plan that is changed after a
-look has used them up; the trial ledger counts the backtests, and nobody can count the looks.
+One implementation for the DAG, which runs a step a task, and for `desk research`, which runs `choose`. Each step reads what an
+earlier one stored: the shortlist's candidates are backtested once, in `correlate`.
+
+Sessions after the split are never ranked or chosen on. Each run of the chain evaluates them once. A plan that is changed after
+that has used them up; the trial ledger counts the backtests, and nothing can count such changes.
 """
 
 from __future__ import annotations
 
 import datetime as dt
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import pandas as pd
 
-from core.errors import ConfigError, RiskLimitBreached
-from pipeline.research import portfolio
-from pipeline.research import sweep as sweeping
-from pipeline.research.chain_report import write
-from pipeline.research.holdout import Plan, Research, weigh
+from core.errors import ConfigError, DataError, RiskLimitBreached, UnknownSymbol
+from pipeline.bars import bars_by_symbol
+from pipeline.research.backtest_terms import BacktestTerms
+from pipeline.research.candidates import MIN_TRADES, candidates_of, rank_swept
+from pipeline.research.chain_report import write_chain_report
+from pipeline.research.holdout import ChainPlan, Research, evaluate_choice
+from pipeline.research.portfolio import allocate as allocate_shortlist
+from pipeline.research.portfolio import objection, save_allocation
+from pipeline.research.portfolio_validation import validate_portfolio
+from pipeline.research.shortlist import Selection, load_shortlist, make_shortlist, save_shortlist, shortlist_key
+from pipeline.research.sweep import run_sweep
 from pipeline.resources import Resources, live
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from pipeline.research.shortlist import Shortlist
     from research.allocation import Method
+    from research.validation_report import ValidationReport
 
 HOLDOUT_SESSIONS = 504
 
 
-def plan(
+@dataclass(frozen=True)
+class SweepCounts:
+    """Cells of a plan's sweep, and those that failed."""
+
+    cells: int
+    failed: int
+
+    def as_dict(self) -> dict[str, int]:
+        """Return plain values."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class Ranking:
+    """Number of ranked cells, and the label of the first."""
+
+    ranked: int
+    first: str
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return plain values."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class Picked:
+    """The pick of a shortlist, and the number of its flagged pairs."""
+
+    picked: list[str]
+    flagged_pairs: int
+    message: str
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return plain values."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class Allocated:
+    """A stored portfolio: its id, the capital of each sleeve by label, and the cash."""
+
+    portfolio: int
+    usd: dict[str, float]
+    cash: float
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return plain values, the sleeves beside the id and the cash."""
+        return {"portfolio": self.portfolio, **self.usd, "cash": self.cash}
+
+
+@dataclass(frozen=True)
+class Reported:
+    """The statements of a chain's report, and its file."""
+
+    statements: list[str]
+    report: str
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return plain values."""
+        return asdict(self)
+
+
+def make_plan(
     session: str,
     strategies: Sequence[str] = (),
     symbols: Sequence[str] = (),
@@ -37,16 +109,14 @@ def plan(
     vix_gate: bool = False,
     holdout_sessions: int = HOLDOUT_SESSIONS,
     resources: Resources | None = None,
-) -> Plan:
-    """Split the stored history: the newest `holdout_sessions` up to `session` are kept from every choice.
+) -> ChainPlan:
+    """Split the stored history: the newest `holdout_sessions` up to `session` are held out of every choice.
 
     Raises
     ------
     ConfigError
         When the history is no longer than that.
     """
-    from core.errors import UnknownSymbol
-    from pipeline.bars import bars_by_symbol
     from trading.strategies.registry import STRATEGIES, make_strategy
 
     resources = resources or live()
@@ -62,22 +132,22 @@ def plan(
     if len(sessions) <= 2 * holdout_sessions:
         raise ConfigError(
             f"Held-out sessions: expected less than half of the {len(sessions)} stored up to {session}, found"
-            f" {holdout_sessions}. Ask for fewer with --holdout-sessions, or load more: `desk ingest --full-history`."
+            f" {holdout_sessions}. Hold out fewer with --holdout-sessions, or load more: `desk ingest --full-history`."
         )
     split = pd.Timestamp(sessions[-holdout_sessions - 1]).date().isoformat()
-    return Plan(session, split, names, wanted, vix_gate)
+    return ChainPlan(session, split, names, wanted, vix_gate)
 
 
 def sweep(
-    plan: Plan,
+    plan: ChainPlan,
     *,
     jobs: int = -1,
     scheduler: str | None = None,
     on_progress: Callable[[int, int], None] = lambda _done, _of: None,
     resources: Resources | None = None,
-) -> dict[str, int]:
+) -> SweepCounts:
     """Sweep the plan's cells up to its split."""
-    table = sweeping.run(
+    table = run_sweep(
         plan.split,
         plan.strategies,
         plan.symbols,
@@ -87,49 +157,46 @@ def sweep(
         on_progress=on_progress,
         resources=resources,
     )
-    return {"cells": len(table), "failed": int(table["error"].notna().sum())}
+    return SweepCounts(len(table), int(table["error"].notna().sum()))
 
 
-def rank(plan: Plan, *, resources: Resources | None = None) -> dict[str, Any]:
-    """How many of the plan's cells are ranked, and the first."""
-    table = portfolio.ranked(plan.split, among=plan.labels, resources=resources)
-    return {"ranked": len(table), "first": portfolio.candidates_of(table.head(1))[0].label}
+def rank(plan: ChainPlan, *, resources: Resources | None = None) -> Ranking:
+    """Rank the plan's cells on record; nothing is backtested."""
+    table = rank_swept((resources or live()).trials, plan.split, among=plan.labels)
+    return Ranking(len(table), candidates_of(table.head(1))[0].label)
 
 
-def correlate(plan: Plan, *, resources: Resources | None = None) -> dict[str, Any]:
-    """The pick, and how many pairs are flagged."""
-    chosen = portfolio.shortlist(plan.split, among=plan.labels, resources=resources)
-    return {"picked": list(chosen.pick.chosen), "flagged_pairs": len(chosen.flagged), "message": chosen.pick.message}
-
-
-def allocate(plan: Plan, *, method: Method, resources: Resources | None = None) -> dict[str, Any]:
-    """Share the capital among the pick and store the portfolio."""
-    chosen = portfolio.shortlist(plan.split, among=plan.labels, resources=resources)
-    shared = portfolio.share(chosen, method=method)
-    number = portfolio.store(plan.split, chosen, shared, resources=resources)
-    return {"portfolio": number, **{str(name): float(usd) for name, usd in shared.usd.items()}, "cash": shared.cash_usd}
-
-
-def validate(plan: Plan, *, resources: Resources | None = None) -> dict[str, Any]:
-    """Hold the stored portfolio against its limits."""
-    report = portfolio.validate_risk(plan.session, resources=resources)
-    return {"status": report.status, **{each.rule: each.verdict for each in report.findings}}
-
-
-def report(plan: Plan, *, resources: Resources | None = None) -> dict[str, Any]:
-    """Weigh what `allocate` and `validate` have stored."""
+def correlate(plan: ChainPlan, *, min_trades: int = MIN_TRADES, resources: Resources | None = None) -> Picked:
+    """Backtest the best of the ranking, pick those that do not resemble each other, and store the shortlist."""
     resources = resources or live()
-    number, validation = portfolio.examine(plan.session, resources=resources)
-    stored = portfolio.stored_portfolio(resources, dt.date.fromisoformat(plan.session))
-    chosen = portfolio.shortlist(plan.split, among=plan.labels, resources=resources)
-    shared = portfolio.share(chosen, method=cast("Method", stored.method if stored else "equal"))
-    outcome = weigh(plan, chosen, number, shared, validation, resources=resources)
-    write(outcome)
-    return {"statements": list(outcome.statements), "report": str(outcome.report)}
+    selection = Selection(min_trades=min_trades)
+    shortlist = make_shortlist(plan.split, selection, among=plan.labels, resources=resources)
+    save_shortlist(resources.shortlists, shortlist_key(plan.as_dict(), selection), plan.split, shortlist)
+    return Picked(list(shortlist.pick.chosen), len(shortlist.flagged), shortlist.pick.message)
 
 
-def confirm(plan: Plan, *, resources: Resources | None = None) -> str:
-    """The stored portfolio's status.
+def allocate(plan: ChainPlan, *, method: Method, min_trades: int = MIN_TRADES, resources: Resources | None = None) -> Allocated:
+    """Share the capital among the pick of the stored shortlist, and store the portfolio."""
+    resources = resources or live()
+    shortlist = _stored_shortlist(resources, plan, min_trades)
+    shared = allocate_shortlist(shortlist, method=method)
+    number = save_allocation(resources.portfolios, plan.split, shortlist, shared)
+    return Allocated(number, {str(name): float(usd) for name, usd in shared.usd.items()}, shared.cash_usd)
+
+
+def validate(plan: ChainPlan, *, resources: Resources | None = None) -> ValidationReport:
+    """Compare the stored portfolio with its limits up to the plan's session, and store the report."""
+    return validate_portfolio(plan.session, resources=resources)
+
+
+def report(plan: ChainPlan, *, min_trades: int = MIN_TRADES, resources: Resources | None = None) -> Reported:
+    """Test the stored choice on the held-out sessions, and write the report."""
+    outcome = _evaluate(resources or live(), plan, min_trades)
+    return Reported(list(outcome.statements), str(outcome.report))
+
+
+def confirm(plan: ChainPlan, *, resources: Resources | None = None) -> str:
+    """Return a sentence when the stored portfolio may trade.
 
     Raises
     ------
@@ -137,25 +204,60 @@ def confirm(plan: Plan, *, resources: Resources | None = None) -> str:
         When it may not open positions.
     """
     resources = resources or live()
-    objects = portfolio.objection(resources, dt.date.fromisoformat(plan.session))
-    if objects is not None:
-        raise RiskLimitBreached(objects)
+    day, max_age_days = dt.date.fromisoformat(plan.session), resources.settings.validation_max_age_days
+    reason = objection(resources.portfolios, day, max_age_days)
+    if reason is not None:
+        raise RiskLimitBreached(reason)
     return "The portfolio may trade."
 
 
 def choose(
-    plan: Plan,
+    plan: ChainPlan,
     *,
     method: Method = "risk_parity_profit_weighted",
-    min_trades: int = portfolio.MIN_TRADES,
+    min_trades: int = MIN_TRADES,
     resources: Resources | None = None,
 ) -> Research:
-    """Rank, correlate and allocate up to the split; validate up to the session; weigh both spans; write the report."""
+    """Run the steps from the ranking to the report: choose up to the split, validate, and test on the held-out sessions."""
     resources = resources or live()
-    chosen = portfolio.shortlist(plan.split, min_trades=min_trades, among=plan.labels, resources=resources)
-    shared = portfolio.share(chosen, method=method)
-    number = portfolio.store(plan.split, chosen, shared, resources=resources)
-    validation = portfolio.validate_risk(plan.session, resources=resources)
-    outcome = weigh(plan, chosen, number, shared, validation, resources=resources)
-    write(outcome)
+    correlate(plan, min_trades=min_trades, resources=resources)
+    allocate(plan, method=method, min_trades=min_trades, resources=resources)
+    validate(plan, resources=resources)
+    return _evaluate(resources, plan, min_trades)
+
+
+def _stored_shortlist(resources: Resources, plan: ChainPlan, min_trades: int) -> Shortlist:
+    selection = Selection(min_trades=min_trades)
+    key = shortlist_key(plan.as_dict(), selection)
+    return load_shortlist(resources.shortlists, key, resources.trials, plan.split, selection, among=plan.labels)
+
+
+def _evaluate(resources: Resources, plan: ChainPlan, min_trades: int) -> Research:
+    """Evaluate the stored shortlist, portfolio and validation of a plan, and write the report."""
+    from research.validation_report import ValidationReport
+
+    day = dt.date.fromisoformat(plan.session)
+    stored = resources.portfolios.in_force(by=day)
+    validation = None if stored is None else resources.portfolios.latest_validation(stored.id, by=day)
+    if stored is None or validation is None:
+        count = "no portfolio" if stored is None else f"portfolio {stored.id} without a validation"
+        raise DataError(
+            f"Research report: expected a validated portfolio up to {plan.session}, found {count}. "
+            "Run the tasks `allocate` and `validate_risk` of the DAG strategy_research, or the whole chain: `desk research`."
+        )
+    shortlist = _stored_shortlist(resources, plan, min_trades)
+    outcome = evaluate_choice(
+        plan,
+        shortlist,
+        stored.id,
+        allocate_shortlist(shortlist, method=cast("Method", stored.method)),
+        ValidationReport.of(validation.report),
+        bars=bars_by_symbol(resources.bars, plan.session, resources.universe()),
+        past=bars_by_symbol(resources.bars, plan.split, resources.universe()),
+        terms=BacktestTerms.of(resources),
+        trials=resources.trials,
+        tracking=resources.tracking,
+        folder=resources.data_dir / "research",
+    )
+    write_chain_report(outcome)
     return outcome

@@ -1,4 +1,4 @@
-"""The report of a research chain: Markdown for people, CSV tables and a heat map beside it. Owns the form alone."""
+"""The report of a research chain: Markdown for people, with CSV tables and a heat map."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 ROWS = 20
 
 
-def write(outcome: Research) -> None:
+def write_chain_report(outcome: Research) -> None:
     """Write `research.md`, `ranked.csv`, `evidence.csv`, `held_out.csv`, `correlation.csv` and `correlation.html`."""
     folder = outcome.report
     folder.mkdir(parents=True, exist_ok=True)
@@ -28,7 +28,7 @@ def write(outcome: Research) -> None:
 
 
 def to_markdown(outcome: Research) -> str:
-    """The whole chain on one page."""
+    """Return the whole chain on one page."""
     plan, shared = outcome.plan, outcome.allocation
     money = [f"- {name}: {usd:,.2f} USD" for name, usd in shared.usd.items()]
     return "\n\n".join(
@@ -48,7 +48,7 @@ def to_markdown(outcome: Research) -> str:
 
 
 def table(frame: pd.DataFrame) -> str:
-    """A frame as a Markdown table; an undefined figure is a dash."""
+    """Return a frame as a Markdown table; an undefined figure is a dash."""
     head = f"| {' | '.join(map(str, frame.columns))} |\n|{'---|' * len(frame.columns)}"
     rows = [
         "| " + " | ".join(_cell(str(name), value) for name, value in row.items()) + " |" for row in frame.to_dict("records")

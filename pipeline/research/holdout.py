@@ -1,6 +1,6 @@
-"""What a research choice is worth: deflated by every trial, and on the sessions after the split. Owns the plain statement.
+"""The evidence for a research choice: its Sharpe ratios deflated by every trial, and its record on the held-out sessions.
 
-Sessions after the split are looked at here and nowhere else; nothing is chosen.
+Only this module reads the sessions after the split; it chooses nothing.
 """
 
 from __future__ import annotations
@@ -13,17 +13,21 @@ import numpy as np
 import pandas as pd
 
 from core.sessions import next_session
-from pipeline.research import portfolio
-from pipeline.resources import Resources, live
+from pipeline.research.candidates import Candidate, backtest_each, candidates_of, rank_swept
+from pipeline.research.shortlist import Curve
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
     from pathlib import Path
 
     from backtest.engine import Result
-    from pipeline.research.portfolio import Candidate, Shortlist
+    from ml.tracking.research_runs import Tracking
+    from pipeline.research.backtest_terms import BacktestTerms
+    from pipeline.research.shortlist import Shortlist
     from research.allocation import Allocation
-    from research.validation_report import Report
+    from research.validation_report import ValidationReport
+    from storage.research.trials import Trials
+    from trading.costs import Costs
 
 SIGNIFICANT = 0.05
 BLOCKS = 16
@@ -31,8 +35,8 @@ EXPERIMENT = "research"
 
 
 @dataclass(frozen=True)
-class Plan:
-    """What is swept, up to which session a choice may see, and up to which it is held against what came after."""
+class ChainPlan:
+    """A plan of the research chain: the swept cells, the last session of the choice (`split`), and the last one held out."""
 
     session: str
     split: str
@@ -42,18 +46,16 @@ class Plan:
 
     @property
     def labels(self) -> set[str]:
-        """Of every cell."""
-        from pipeline.research.portfolio import Candidate
-
+        """Label of every cell."""
         return {Candidate(name, symbol, {}, self.vix_gate).label for name in self.strategies for symbol in self.symbols}
 
     def as_dict(self) -> dict[str, Any]:
-        """As JSON values, for a message between tasks."""
+        """Return JSON values, for a message between tasks."""
         return asdict(self)
 
     @classmethod
-    def of(cls, values: Mapping[str, Any]) -> Plan:
-        """From `as_dict`."""
+    def of(cls, values: Mapping[str, Any]) -> ChainPlan:
+        """Return the plan of `as_dict`."""
         return cls(**{**values, "strategies": tuple(values["strategies"]), "symbols": tuple(values["symbols"])})
 
 
@@ -64,89 +66,98 @@ class Research:
     Attributes
     ----------
     evidence
-        One row a ranked candidate: Sharpe on the past with what qualifies it.
+        One row a ranked candidate: its Sharpe ratio on the past, with interval and deflation.
     held_out
         One row a member of the portfolio: figures after the split, with intervals.
     statements
-        What survives and what does not, in sentences.
+        The conclusions, in sentences.
     report
-        The Markdown file that says all of it.
+        Folder of the report.
     """
 
-    plan: Plan
+    plan: ChainPlan
     shortlist: Shortlist
     portfolio_id: int
     allocation: Allocation
     evidence: pd.DataFrame
     held_out: pd.DataFrame
     statements: tuple[str, ...]
-    validation: Report
+    validation: ValidationReport
     report: Path = field(compare=False)
 
 
-def weigh(
-    plan: Plan,
-    chosen: Shortlist,
-    number: int,
-    shared: Allocation,
-    validation: Report,
+def evaluate_choice(  # the choice, and everything it is tested on
+    plan: ChainPlan,
+    shortlist: Shortlist,
+    portfolio_id: int,
+    allocation: Allocation,
+    validation: ValidationReport,
     *,
-    resources: Resources | None = None,
+    bars: Mapping[str, pd.DataFrame],
+    past: Mapping[str, pd.DataFrame],
+    terms: BacktestTerms,
+    trials: Trials,
+    tracking: Tracking,
+    folder: Path,
 ) -> Research:
-    """What the choice is worth: deflated by every trial, and after the split."""
-    resources = resources or live()
-    evidence = _evidence(resources, plan, chosen)
-    members = [chosen.candidates[str(name)] for name in shared.usd.index]
-    held_out = _held_out(resources, plan, members)
-    search = _search(resources, plan)
-    statements = (*_survivors(evidence), *search, *_afterwards(held_out, plan))
+    """Deflate a choice by every trial, backtest it on the held-out sessions, and log it to MLflow.
+
+    Parameters
+    ----------
+    bars, past
+        Bars by symbol up to the plan's session, and up to its split.
+    """
+    evidence = _evidence(plan, shortlist, trials)
+    members = [shortlist.candidates[str(name)] for name in allocation.usd.index]
+    start = next_session(dt.date.fromisoformat(plan.split))
+    results = backtest_each(members, bars, terms, start=start)
+    held_out = pd.DataFrame([_held_out_row(each, results[each.label], terms.costs, start) for each in members])
+    statements = (
+        *_survivors(evidence),
+        *_search_statements(_swept_curves(plan, shortlist, past, terms, trials)),
+        *_held_out_statements(held_out, plan),
+    )
     outcome = Research(
-        plan, chosen, number, shared, evidence, held_out, statements, validation,
-        resources.data_dir / "research" / f"{plan.session}-{number}",
+        plan, shortlist, portfolio_id, allocation, evidence, held_out, statements, validation,
+        folder / f"{plan.session}-{portfolio_id}",
     )  # fmt: skip
-    _track(resources, outcome)
+    _track(tracking, outcome)
     return outcome
 
 
-def _evidence(resources: Resources, plan: Plan, chosen: Shortlist) -> pd.DataFrame:
-    """Sharpe of each ranked candidate on the past, deflated by every trial ever made of any strategy that was swept.
+def _evidence(plan: ChainPlan, shortlist: Shortlist, trials: Trials) -> pd.DataFrame:
+    """Return the Sharpe ratio of each ranked candidate on the past, deflated by every trial of any swept strategy.
 
-    The spread of the trials' Sharpe ratios is that of its own strategy: that another loses its costs is no luck of this one.
+    The variance is that of the strategy's own trials only.
     """
     from research.evidence import sharpe_evidence
     from trading.strategies.registry import make_strategy
 
-    families = {name: make_strategy(each.strategy).name for name, each in chosen.candidates.items()}
-    trials = resources.trials.count(*{make_strategy(name).name for name in plan.strategies})
-    variance = {family: resources.trials.sharpe_variance(family) for family in set(families.values())}
+    families = {name: make_strategy(each.strategy).name for name, each in shortlist.candidates.items()}
+    count = trials.count(*{make_strategy(name).name for name in plan.strategies})
+    variance = {family: trials.sharpe_variance(family) for family in set(families.values())}
     rows = []
-    for name, result in chosen.results.items():
-        known = sharpe_evidence(
-            result.equity_usd,
-            result.initial_cash_usd,
-            trials=trials,
+    for name, curve in shortlist.curves.items():
+        figures = sharpe_evidence(
+            curve.equity_usd,
+            curve.initial_cash_usd,
+            trials=count,
             sharpe_variance=variance[families[name]],
-            periods_a_year=result.panel.bars_a_year,
+            periods_a_year=curve.bars_a_year,
         )
-        rows.append({"sleeve": name, "sharpe": result.metrics["sharpe"], **known})
+        rows.append({"sleeve": name, "sharpe": curve.metrics["sharpe"], **figures})
     return pd.DataFrame(rows)
 
 
-def _held_out(resources: Resources, plan: Plan, members: Sequence[Candidate]) -> pd.DataFrame:
-    """Figures of the members after the split, entered there or later."""
-    start = next_session(dt.date.fromisoformat(plan.split))
-    results = portfolio.replay(resources, members, plan.session, start=start)
-    return pd.DataFrame([_after(each, results[each.label], resources, start) for each in members])
-
-
-def _after(each: Candidate, result: Result, resources: Resources, start: dt.date) -> dict[str, Any]:
+def _held_out_row(each: Candidate, result: Result, costs: Costs, start: dt.date) -> dict[str, Any]:
+    """Return a member's figures on the entries after the split."""
     from research.evidence import sharpe_evidence
     from research.random_entries import random_entries
     from research.statistics import mean_interval
 
     profit = mean_interval(result.trades.sort_values("entry_session", kind="stable")["net_return"].to_numpy())
     sharpe = sharpe_evidence(result.equity_usd, result.initial_cash_usd, periods_a_year=result.panel.bars_a_year)
-    luck = random_entries(result.trades, result.panel, each.make(), resources.costs, start=start)
+    luck = random_entries(result.trades, result.panel, each.make(), costs, start=start)
     return {
         "sleeve": each.label,
         "trade_count": result.metrics["trade_count"],
@@ -161,32 +172,49 @@ def _after(each: Candidate, result: Result, resources: Resources, start: dt.date
     }
 
 
-def _search(resources: Resources, plan: Plan) -> list[str]:
-    """Whether the search as a whole found anything: overfitting by CSCV, and Hansen's test against doing nothing."""
+def _swept_curves(
+    plan: ChainPlan,
+    shortlist: Shortlist,
+    past: Mapping[str, pd.DataFrame],
+    terms: BacktestTerms,
+    trials: Trials,
+) -> dict[str, Curve]:
+    """Return the curve of every swept cell that traded; those of the shortlist are not run again."""
+    cells = candidates_of(rank_swept(trials, plan.split, min_trades=1, among=plan.labels))
+    others = [each for each in cells if each.label not in shortlist.curves]
+    results = backtest_each(others, past, terms)
+    return {
+        each.label: shortlist.curves[each.label] if each.label in shortlist.curves else Curve.of(results[each.label])
+        for each in cells
+    }
+
+
+def _search_statements(curves: Mapping[str, Curve]) -> list[str]:
+    """Return what the search as a whole shows: overfitting by CSCV, and Hansen's test against doing nothing."""
     from research.evidence import period_returns
     from research.snooping import superior
     from research.statistics import overfitting
 
-    table = portfolio.ranked(plan.split, min_trades=1, among=plan.labels, resources=resources)
-    results = portfolio.replay(resources, portfolio.candidates_of(table), plan.split)
-    curves = {
-        name: pd.Series(period_returns(result.equity_usd, result.initial_cash_usd), index=result.panel.sessions)
-        for name, result in results.items()
+    series = {
+        name: pd.Series(
+            period_returns(curve.equity_usd, curve.initial_cash_usd), index=pd.DatetimeIndex(curve.equity["session"])
+        )
+        for name, curve in curves.items()
     }
-    returns = pd.concat(curves, axis=1, sort=True).fillna(0.0).to_numpy()  # before a symbol was listed its sleeve held cash
+    returns = pd.concat(series, axis=1, sort=True).fillna(0.0).to_numpy()  # before a symbol was listed its sleeve held cash
     risk, test = overfitting(returns, BLOCKS), superior(returns)
-    said = []
+    statements = []
     if risk is not None:
-        said.append(
+        statements.append(
             f"Probability of overfitting of the sweep: {risk.probability:.0%} (CSCV, {risk.configurations} that traded):"
             " how often the best on one half of the history was no better than the median on the other."
         )
     if test is not None:
         beats = "beats" if test.consistent < SIGNIFICANT else "does not beat"
-        said.append(
-            f"The best of the sweep {beats} doing nothing, all the others looked at too (Hansen's p {test.consistent:.2f})."
+        statements.append(
+            f"The best of the sweep {beats} doing nothing, corrected for all the others (Hansen's p {test.consistent:.2f})."
         )
-    return said
+    return statements
 
 
 def _survivors(evidence: pd.DataFrame) -> list[str]:
@@ -197,16 +225,18 @@ def _survivors(evidence: pd.DataFrame) -> list[str]:
     ranked, trials = len(evidence), f"{evidence['trials'].iloc[0]:,} trials"
     if surviving:
         return [f"{len(surviving)} of the {ranked} ranked survive deflation by {trials}: {', '.join(surviving)}."]
-    best = f" The best reaches {deflated.max():.2f}, and {SURVIVES} is asked for." if deflated.notna().any() else ""
+    best = f" The best reaches {deflated.max():.2f}; {SURVIVES} is required." if deflated.notna().any() else ""
     return [f"None of the {ranked} ranked survives deflation by {trials}.{best} Luck over so many trials explains them."]
 
 
-def _afterwards(held_out: pd.DataFrame, plan: Plan) -> list[str]:
-    """What each member did on the sessions that no choice has seen."""
-    return [f"{row['sleeve']} after {plan.split}: {_record(row)}" for row in held_out.astype(object).to_dict("records")]
+def _held_out_statements(held_out: pd.DataFrame, plan: ChainPlan) -> list[str]:
+    """Return a sentence a member about the sessions that no choice has seen."""
+    return [
+        f"{row['sleeve']} after {plan.split}: {_held_out_record(row)}" for row in held_out.astype(object).to_dict("records")
+    ]
 
 
-def _record(row: Mapping[Any, Any]) -> str:
+def _held_out_record(row: Mapping[Any, Any]) -> str:
     if not row["trade_count"]:
         return "no trade."
     made = f"{row['trade_count']} trades, {row['profit_per_trade']:.2%} each net"
@@ -216,18 +246,18 @@ def _record(row: Mapping[Any, Any]) -> str:
     return f"{made}, 95 % interval {row['profit_low']:.2%} to {row['profit_high']:.2%}: {shown}."
 
 
-def _track(resources: Resources, outcome: Research) -> None:
-    """The chain as a run of MLflow."""
-    given = {**outcome.plan.as_dict(), "method": outcome.allocation.method, "portfolio_id": outcome.portfolio_id}
+def _track(tracking: Tracking, outcome: Research) -> None:
+    """Log the chain as a run of MLflow."""
+    params = {**outcome.plan.as_dict(), "method": outcome.allocation.method, "portfolio_id": outcome.portfolio_id}
     figures = {
         "expected_return": outcome.allocation.expected_return,
         "sharpe": outcome.allocation.sharpe,
         "max_drawdown": outcome.allocation.max_drawdown,
         "trials": int(outcome.evidence["trials"].iloc[0]),
     }
-    with resources.tracking.run(EXPERIMENT, f"{outcome.plan.split} to {outcome.plan.session}", given) as run_id:
-        resources.tracking.figures(run_id, figures)
-        resources.tracking.tag(run_id, "validation", outcome.validation.status)
-        resources.tracking.table(run_id, outcome.shortlist.table.drop(columns="params"), "ranked.csv")
-        resources.tracking.table(run_id, outcome.evidence, "evidence.csv")
-        resources.tracking.table(run_id, outcome.held_out, "held_out.csv")
+    with tracking.run(EXPERIMENT, f"{outcome.plan.split} to {outcome.plan.session}", params) as run_id:
+        tracking.figures(run_id, figures)
+        tracking.tag(run_id, "validation", outcome.validation.status)
+        tracking.table(run_id, outcome.shortlist.table.drop(columns="params"), "ranked.csv")
+        tracking.table(run_id, outcome.evidence, "evidence.csv")
+        tracking.table(run_id, outcome.held_out, "held_out.csv")

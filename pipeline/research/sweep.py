@@ -1,4 +1,4 @@
-"""The sweep: every strategy on every symbol, resumable, counted. Owns the order of these; each backtest is the engine's."""
+"""The sweep: every strategy on every symbol, resumable, each backtest counted in the trial ledger."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import structlog
 
 from core.errors import UnknownSymbol
 from pipeline.bars import bars_by_symbol
+from pipeline.research.backtest_terms import BacktestTerms
 from pipeline.resources import Resources, live
 
 if TYPE_CHECKING:
@@ -21,11 +22,11 @@ if TYPE_CHECKING:
     from trading.strategies.base import Strategy
 
 log = structlog.get_logger()
-NAMED = "named"  # the ledger's parameter that keeps the name a strategy was asked for by
+NAMED = "named"  # the ledger's parameter for the name under which a strategy was requested
 FIGURES = ("profit_per_trade", "win_rate", "sharpe", "max_drawdown", "trade_count", "avg_hold_days")
 
 
-def run(
+def run_sweep(
     session: str,
     strategies: Sequence[str],
     symbols: Sequence[str] = (),
@@ -36,7 +37,7 @@ def run(
     on_progress: Callable[[int, int], None] = lambda _done, _of: None,
     resources: Resources | None = None,
 ) -> pd.DataFrame:
-    """Backtest each strategy on each symbol up to `session`, one position a symbol; what is on record is not run again.
+    """Backtest each strategy on each symbol up to `session`, one position a symbol; cells on record are not run again.
 
     Parameters
     ----------
@@ -52,28 +53,29 @@ def run(
     Returns
     -------
     pd.DataFrame
-        One row a cell: strategy, symbol, error (None) and `FIGURES`.
+        A row a cell: strategy, symbol, error (None) and `FIGURES`.
     """
     from research.sweep import cells, sweep
     from trading.strategies.registry import make_strategy
 
     resources = resources or live()
-    rules = {name: rule_of(make_strategy(name)) for name in strategies}  # an unknown one fails here, before anything runs
+    rules = {name: rule_key(make_strategy(name)) for name in strategies}  # an unknown name fails before anything runs
     bars = bars_by_symbol(resources.bars, session, resources.universe())
     wanted = list(symbols) or sorted(bars)
     for symbol in wanted:
         if symbol not in bars:
             raise UnknownSymbol(symbol, bars)
-    terms = {symbol: terms_of(resources, bars[symbol]) for symbol in wanted}
+    terms = BacktestTerms.of(resources)
+    key_terms = {symbol: terms.key(bars[symbol]) for symbol in wanted}
     grid = cells(strategies, wanted, vix_gate=vix_gate)
-    keys = {cell.key({**terms[cell.symbol], **rules[cell.strategy]}): cell for cell in grid}
+    keys = {cell.key({**key_terms[cell.symbol], **rules[cell.strategy]}): cell for cell in grid}
     key_of = {(cell.strategy, cell.symbol): key for key, cell in keys.items()}
-    known = resources.trials.finished(keys)
-    rows = [_row(keys[row["key"]], row["metrics"], None) for row in known.to_dict("records")]
-    done = set(known["key"])
+    finished = resources.trials.finished(keys)
+    rows = [_row(keys[row["key"]], row["metrics"], None) for row in finished.to_dict("records")]
+    done = set(finished["key"])
     on_progress(len(rows), len(keys))
     todo = [cell for key, cell in keys.items() if key not in done]
-    for outcomes in sweep(todo, bars, resources.costs, resources.limits, jobs=jobs, scheduler=scheduler):
+    for outcomes in sweep(todo, bars, terms.costs, terms.limits, jobs=jobs, scheduler=scheduler):
         resources.trials.record(
             _trial(key_of[each.cell.strategy, each.cell.symbol], each, bars[each.cell.symbol]) for each in outcomes
         )
@@ -85,20 +87,8 @@ def run(
     return pd.DataFrame(rows).sort_values(["strategy", "symbol"], ignore_index=True)
 
 
-def terms_of(resources: Resources, *bars: pd.DataFrame) -> dict[str, Any]:
-    """What else decides the outcome of a backtest: the bars, the costs and the limits."""
-    content = [
-        int(pd.util.hash_pandas_object(frame.drop(columns="known_at", errors="ignore"), index=False).sum()) for frame in bars
-    ]
-    return {
-        "bars": content[0] if len(content) == 1 else content,
-        "costs": str(resources.costs),
-        "limits": str(resources.limits),
-    }
-
-
-def rule_of(strategy: Strategy) -> dict[str, Any]:
-    """A strategy's parameters and a hash of its code and the engine's: after a change of either the backtest is another one."""
+def rule_key(strategy: Strategy) -> dict[str, Any]:
+    """Return a strategy's parameters and a hash of its code and the engine's: a change of either makes another backtest."""
     from core.compiled import kernels_stamp
 
     kind: Any = type(strategy)
@@ -117,7 +107,7 @@ def _row(cell: Cell, metrics: Mapping[str, Any] | None, error: str | None) -> di
 
 
 def _trial(key: str, outcome: Outcome, bars: pd.DataFrame) -> dict[str, Any]:
-    """A row of the ledger, under the rule's own name: its presets are one family there."""
+    """Return a row of the ledger, under the rule's own name: its presets are one family there."""
     from storage.research.trials import SWEEP
     from trading.strategies.registry import make_strategy
 

@@ -1,7 +1,6 @@
-"""Walk-forward optimisation on stored bars: search each window, score the next one, join, weigh, record.
+"""Walk-forward optimisation on stored bars: search each window, trade the next, join the records, deflate, and store.
 
-Owns the order of these; a window is `pipeline.research.walk_forward_window`, a joined record and its weight are
-`research.out_of_sample`.
+One window is `pipeline.research.walk_forward_window`; joined records and their evidence are `research.out_of_sample`.
 """
 
 from __future__ import annotations
@@ -11,20 +10,25 @@ from typing import TYPE_CHECKING, Any
 
 from core.errors import UnknownSymbol
 from pipeline.bars import bars_by_symbol
+from pipeline.research.backtest_terms import BacktestTerms
 from pipeline.resources import Resources, live
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     import numpy as np
+    import pandas as pd
     from numpy.typing import NDArray
     from optuna.storages import BaseStorage
 
     from core.settings import Settings
-    from pipeline.research.walk_forward_window import Plan, Progress, Search, Step
-    from research.out_of_sample import Record, Verdict
+    from ml.tracking.research_runs import Tracking
+    from pipeline.research.walk_forward_window import Progress, Search, SearchPlan, Step
+    from research.out_of_sample import OverfittingEvidence, TrackRecord
     from research.search import Constraints
     from research.statistics import Interval
+    from storage.research.runs import Runs
+    from storage.research.trials import Trials
 
 EXPERIMENT = "optimise"
 
@@ -46,8 +50,8 @@ class WalkForward:
     """
 
     steps: tuple[Step, ...]
-    record: Record
-    verdict: Verdict
+    record: TrackRecord
+    evidence: OverfittingEvidence
     profit_interval: Interval | None
     sharpe_interval: Interval | None
     tuned: dict[str, Any] | None
@@ -56,7 +60,7 @@ class WalkForward:
 
 
 def constraints_of(settings: Settings) -> Constraints:
-    """What the settings ask of a parameter set."""
+    """Return the settings' constraints on a parameter set."""
     from research.search import Constraints
 
     return Constraints(
@@ -66,18 +70,18 @@ def constraints_of(settings: Settings) -> Constraints:
     )
 
 
-def run(
+def run_walk_forward(
     session: str,
-    plan: Plan,
+    plan: SearchPlan,
     *,
     jobs: int = 1,
     worker: int = 0,
     on_progress: Callable[[int, int], None] = lambda _done, _of: None,
     resources: Resources | None = None,
 ) -> WalkForward:
-    """Optimise on each training window, trade the choice on the sessions after it, and weigh the joined record.
+    """Optimise on each training window, trade the choice on the sessions after it, and deflate the joined record.
 
-    With one worker the same bars, settings and plan give the same outcome, whatever `jobs` is. What a study has finished is not
+    With one worker the same bars, settings and plan give the same outcome for any `jobs`. Finished trials of a study are not
     run again.
 
     Parameters
@@ -93,37 +97,45 @@ def run(
 
     from pipeline.research.walk_forward_window import Progress
     from research.search import quiet
-    from storage.research.studies import open_studies
 
     resources = resources or live()
-    search = search_of(resources, session, plan)
+    trials, tracking = resources.trials, resources.tracking
+    bars = _require_bars(plan, lambda: bars_by_symbol(resources.bars, session, resources.universe()))
+    terms = BacktestTerms.of(resources)
+    search = make_search(plan, bars, terms, resources.settings)
     progress = Progress(search.size * len(search.spans), on_progress)
-    storage = open_studies(_address(resources))
-    with resources.tracking.run(EXPERIMENT, search.label, search.described) as parent, quiet():
+    storage = resources.studies.storage
+    with tracking.run(EXPERIMENT, search.label, search.described) as parent, quiet():
         steps = []
-        todo = (delayed(search.step)(no, storage, resources.trials, worker, progress) for no in range(len(search.spans)))
+        todo = (delayed(search.step)(no, storage, trials, worker, progress) for no in range(len(search.spans)))
         for step in Parallel(n_jobs=jobs, backend="threading", return_as="generator")(todo):
-            _track_step(resources, step, parent)
+            _track_step(tracking, step, parent)
             steps.append(step)
         tried = _returns(search, storage, jobs, progress)
-        outcome = _weigh(resources, search, steps, tried, parent)
-        _track(resources, outcome)
+        outcome = _outcome(search, steps, tried, trials, resources.runs, parent)
+        _track(tracking, outcome)
     return outcome
 
 
-def search_of(resources: Resources, session: str, plan: Plan) -> Search:
-    """The search that a plan asks for, on the stored bars up to `session`; what it cannot run on is said here."""
+def _require_bars(plan: SearchPlan, load: Callable[[], dict[str, pd.DataFrame]]) -> dict[str, pd.DataFrame]:
+    """Return the bars of the plan's symbols; refuse a plan that cannot be searched before any bars are loaded."""
+    from research.search import size_of
+
+    size_of(plan.strategy, plan.sampler, plan.trials)
+    stored = load()
+    for symbol in plan.symbols:
+        if symbol not in stored:
+            raise UnknownSymbol(symbol, stored)
+    return {symbol: stored[symbol] for symbol in sorted(plan.symbols or stored)}
+
+
+def make_search(plan: SearchPlan, bars: Mapping[str, pd.DataFrame], terms: BacktestTerms, settings: Settings) -> Search:
+    """Return the search of a plan on bars by symbol: its windows, and the task of the first."""
     from backtest.panel import prepare
     from pipeline.research.walk_forward_window import Search
-    from research.search import Task, size_of
+    from research.search import Task
     from research.walkforward import windows
 
-    size_of(plan.strategy, plan.sampler, plan.trials)  # what cannot be searched fails before bars are loaded
-    settings, known = resources.settings, bars_by_symbol(resources.bars, session, resources.universe())
-    for symbol in plan.symbols:
-        if symbol not in known:
-            raise UnknownSymbol(symbol, known)
-    bars = {symbol: known[symbol] for symbol in sorted(plan.symbols or known)}
     axis = prepare(bars)
     spans = windows(
         axis.sessions,
@@ -136,24 +148,18 @@ def search_of(resources: Resources, session: str, plan: Plan) -> Search:
         plan.strategy,
         spans[0].train_start,
         spans[0].train_end,
-        resources.costs,
-        resources.limits,
+        terms.costs,
+        terms.limits,
         metric=plan.metric,
         constraints=plan.constraints or constraints_of(settings),
         vix_gate=plan.vix_gate,
-        initial_cash_usd=settings.initial_cash_usd,
+        initial_cash_usd=terms.initial_cash_usd,
     )
-    return Search(plan, task, bars, axis, spans, settings.seed)
-
-
-def _address(resources: Resources) -> str:
-    from storage.engine import cluster_url
-
-    return cluster_url(resources.settings, resources.settings.database_name)
+    return Search(plan, task, dict(bars), axis, spans, settings.seed)
 
 
 def _returns(search: Search, storage: BaseStorage, jobs: int, progress: Progress) -> NDArray[np.float64]:
-    """Daily returns, over all sessions searched and tested, of every parameter set that any window tried."""
+    """Return the daily returns, over all sessions searched and tested, of every parameter set that any window tried."""
     from research.out_of_sample import returns_of
     from research.search import trials_of
 
@@ -165,12 +171,12 @@ def _returns(search: Search, storage: BaseStorage, jobs: int, progress: Progress
     return returns_of(search.bars, search.task, sets, first, last, jobs=jobs, on_progress=lambda *_: progress.step())
 
 
-def _weigh(
-    resources: Resources, search: Search, steps: list[Step], tried: NDArray[np.float64], mlflow_run_id: str
+def _outcome(  # noqa: PLR0917  # the parts of one outcome
+    search: Search, steps: list[Step], tried: NDArray[np.float64], trials: Trials, runs: Runs, mlflow_run_id: str
 ) -> WalkForward:
-    """Join the windows, deflate by every trial of the strategy ever made, and store the run."""
+    """Join the windows, deflate by every trial ever made of the strategy, and store the run."""
     from research.evidence import period_returns
-    from research.out_of_sample import join, weigh
+    from research.out_of_sample import join, overfitting_evidence
     from research.search import Best
     from research.statistics import mean_interval, sharpe_interval
     from trading.strategies.registry import make_strategy
@@ -178,77 +184,58 @@ def _weigh(
     cash, bars_a_year = search.task.initial_cash_usd, search.axis.bars_a_year
     record = join([step.record for step in steps], cash, bars_a_year)
     returns = period_returns(record.equity["equity_usd"].to_numpy(), cash)
-    chosen = [step.found.params for step in steps if isinstance(step.found, Best)]
+    chosen = [step.choice.params for step in steps if isinstance(step.choice, Best)]
     in_time = record.trades.sort_values("entry_session", kind="stable")["net_return"].to_numpy()
-    verdict = weigh(returns, tried, resources.trials.count(search.family), periods_a_year=bars_a_year)
+    evidence = overfitting_evidence(returns, tried, trials.count(search.family), periods_a_year=bars_a_year)
     tuned = make_strategy(search.plan.strategy, chosen[-1]).describe() if chosen else None
     return WalkForward(
         tuple(steps),
         record,
-        verdict,
+        evidence,
         mean_interval(in_time, seed=search.seed),
         sharpe_interval(returns, seed=search.seed, periods_a_year=bars_a_year),
         tuned,
-        _save(resources, search, record, verdict, tuned),
+        _save(runs, search, record, evidence, tuned),
         mlflow_run_id,
     )
 
 
-def _save(resources: Resources, search: Search, record: Record, verdict: Verdict, tuned: dict[str, Any] | None) -> str:
-    from storage.research.runs import save_run
-
+def _save(runs: Runs, search: Search, record: TrackRecord, evidence: OverfittingEvidence, tuned: dict[str, Any] | None) -> str:
+    costs = search.task.costs
     meta = {
         "strategy": search.plan.strategy,
         "params": tuned,
         "symbols": list(search.bars),
         "first_session": str(search.spans[0].test_start),
         "last_session": str(search.spans[-1].test_end),
-        "commission_bps": resources.settings.commission_bps,
-        "slippage_bps": resources.settings.slippage_bps,
+        "commission_bps": costs.commission_bps,
+        "slippage_bps": costs.slippage_bps,
         "initial_cash_usd": search.task.initial_cash_usd,
         "search": search.described,
-        "verdict": evidence(verdict),
+        "verdict": evidence.as_dict(),
     }
-    return save_run(
-        resources.engine,
-        kind="walk_forward",
-        meta=meta,
-        metrics=record.metrics,
-        trades=record.trades,
-        equity=record.equity,
-        directory=resources.data_dir / "runs",
-    )
+    return runs.save(kind="walk_forward", meta=meta, metrics=record.metrics, trades=record.trades, equity=record.equity)
 
 
-def evidence(verdict: Verdict) -> dict[str, Any]:
-    """What a verdict rests on, as JSON values."""
-    return {
-        "trials": verdict.trials,
-        "sharpe_variance": verdict.sharpe_variance,
-        "deflated_sharpe": verdict.deflated_sharpe,
-        "overfitting": verdict.overfitting,
-        "survives": verdict.survives,
-    }
-
-
-def _track_step(resources: Resources, step: Step, parent: str) -> None:
-    """A window as a run within its walk-forward's."""
+def _track_step(tracking: Tracking, step: Step, parent: str) -> None:
+    """Log a window as a run within its walk-forward's."""
     from research.search import Best
 
-    window, best = step.window, step.found
+    window, best = step.window, step.choice
     params = best.params if isinstance(best, Best) else {}
     spans = {"train": f"{window.train_start} to {window.train_end}", "test": f"{window.test_start} to {window.test_end}"}
-    with resources.tracking.run(EXPERIMENT, f"window {window.test_start}", {**spans, **params}, parent) as run_id:
+    with tracking.run(EXPERIMENT, f"window {window.test_start}", {**spans, **params}, parent) as run_id:
         in_sample = {f"train_{name}": value for name, value in best.metrics.items()} if isinstance(best, Best) else {}
-        resources.tracking.figures(run_id, {"trials": best.trials, **in_sample, **step.record.metrics})
+        tracking.figures(run_id, {"trials": best.trials, **in_sample, **step.record.metrics})
         if not isinstance(best, Best):
-            resources.tracking.tag(run_id, "refused", str(best))
-            resources.tracking.figures(run_id, {f"rejected_{name}": many for name, many in best.rejected.items()})
+            tracking.tag(run_id, "refused", str(best))
+            tracking.figures(run_id, {f"rejected_{name}": many for name, many in best.rejected.items()})
 
 
-def _track(resources: Resources, outcome: WalkForward) -> None:
-    parent, tracking = outcome.mlflow_run_id, resources.tracking
-    tracking.figures(parent, {**outcome.record.metrics, **evidence(outcome.verdict)})
+def _track(tracking: Tracking, outcome: WalkForward) -> None:
+    """Log the joined record."""
+    parent = outcome.mlflow_run_id
+    tracking.figures(parent, {**outcome.record.metrics, **outcome.evidence.as_dict()})
     tracking.tag(parent, "run_id", outcome.run_id)
     tracking.tag(parent, "tuned", str(outcome.tuned))
     tracking.table(parent, outcome.record.equity, "equity.csv")

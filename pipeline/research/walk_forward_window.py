@@ -1,7 +1,6 @@
-"""A walk-forward search on given bars: its windows, the study and the ledger rows of each. Owns what names them.
+"""One window of a walk-forward search on given bars: its study, its trial-ledger rows, and the test that follows.
 
-It searches one window and trades the choice on the next; the order of windows, and what they come to together, is
-`pipeline.research.walk_forward`.
+The order of windows and their joined record are `pipeline.research.walk_forward`.
 """
 
 from __future__ import annotations
@@ -15,6 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from pipeline.research.backtest_terms import bars_hash
+
 if TYPE_CHECKING:
     import datetime as dt
     from collections.abc import Callable
@@ -23,15 +24,15 @@ if TYPE_CHECKING:
 
     from backtest.metrics import Figures
     from backtest.panel import Panel
-    from research.out_of_sample import Record
+    from research.out_of_sample import TrackRecord
     from research.search import Best, Constraints, Metric, Refused, Sampler, Task, Tried
     from research.walkforward import Window
     from storage.research.trials import Trials
 
 
 @dataclass(frozen=True)
-class Plan:
-    """What is asked for.
+class SearchPlan:
+    """Parameters of a walk-forward search.
 
     Parameters
     ----------
@@ -61,25 +62,25 @@ class Plan:
 
 @dataclass(frozen=True)
 class Step:
-    """One window: what its training found, and what that came to in its test; cash where nothing was feasible."""
+    """One window: the choice of its training, and the record of its test; cash where nothing was feasible."""
 
     window: Window
-    found: Best | Refused
-    record: Record
+    choice: Best | Refused
+    record: TrackRecord
 
 
 class Progress:
-    """Counts finished backtests; threads may report at once."""
+    """A count of finished backtests; threads may report at once."""
 
     def __init__(self, of: int, report: Callable[[int, int], None]) -> None:
         self.of, self._report, self._counter = of, report, count(1)
 
     def more(self, backtests: int) -> None:
-        """So many more are to be run."""
+        """Add backtests to the total."""
         self.of += backtests
 
     def step(self) -> None:
-        """One more is finished."""
+        """Count one finished backtest."""
         self._report(next(self._counter), self.of)
 
 
@@ -95,7 +96,7 @@ class Search:
         All bars, aligned: their sessions and their number a year.
     """
 
-    plan: Plan
+    plan: SearchPlan
     task: Task
     bars: dict[str, pd.DataFrame]
     axis: Panel
@@ -112,12 +113,7 @@ class Search:
     @cached_property
     def content(self) -> dict[str, int]:
         """A hash of each symbol's bars."""
-        from pandas.util import hash_pandas_object
-
-        return {
-            symbol: int(hash_pandas_object(frame.drop(columns="known_at", errors="ignore"), index=False).sum())
-            for symbol, frame in self.bars.items()
-        }
+        return {symbol: bars_hash(frame) for symbol, frame in self.bars.items()}
 
     @property
     def family(self) -> str:
@@ -133,12 +129,12 @@ class Search:
 
     @property
     def described(self) -> dict[str, Any]:
-        """What was asked for, as plain values."""
-        asked = {name: value for name, value in asdict(self.plan).items() if name not in {"constraints", "symbols"}}
-        return {**asked, **asdict(self.task.constraints), "symbols": ",".join(self.bars), "seed": self.seed}
+        """The plan, as plain values."""
+        given = {name: value for name, value in asdict(self.plan).items() if name not in {"constraints", "symbols"}}
+        return {**given, **asdict(self.task.constraints), "symbols": ",".join(self.bars), "seed": self.seed}
 
     def study_name(self, task: Task) -> str:
-        """The same for every worker with the same plan, bars and settings, and for no other."""
+        """Return the study's name: the same for every worker with the same plan, bars and settings, and for no other."""
         from research.search import fingerprint
         from research.spaces import space_of
 
@@ -148,12 +144,12 @@ class Search:
         return f"{self.family[:200]} {task.first} to {task.last} {digest[:16]}"
 
     def at(self, no: int) -> Task:
-        """The task of a window."""
+        """Return the task of a window."""
         return replace(self.task, first=self.spans[no].train_start, last=self.spans[no].train_end)
 
     def step(self, no: int, storage: BaseStorage, ledger: Trials, worker: int, progress: Progress) -> Step:
         """Search one training window and trade its choice on the test window."""
-        from research.out_of_sample import Record, cash
+        from research.out_of_sample import TrackRecord, cash_record
         from research.search import Best, optimise_window
 
         task, window, ran = self.at(no), self.spans[no], count()
@@ -175,8 +171,8 @@ class Search:
         if not isinstance(best, Best):
             days = self.axis.sessions
             inside = days[days.slice_indexer(pd.Timestamp(first), pd.Timestamp(last))]
-            return Step(window, best, cash(inside, task.initial_cash_usd, self.axis.bars_a_year))
-        record = Record.of(task.evaluate(task.panel(self.bars, first, last), best.params, first))
+            return Step(window, best, cash_record(inside, task.initial_cash_usd, self.axis.bars_a_year))
+        record = TrackRecord.of(task.evaluate(task.panel(self.bars, first, last), best.params, first))
         ledger.record([self._row("walk_forward", best.params, first, last, metrics=record.metrics)])
         return Step(window, best, record)
 
@@ -190,7 +186,7 @@ class Search:
         metrics: Figures | None,
         error: str | None = None,
     ) -> dict[str, Any]:
-        """A row of the ledger; its key is the backtest alone, whatever it was run for."""
+        """Return a row of the trial ledger; its key describes the backtest alone, not its purpose."""
         from research.sweep import Cell
 
         symbols, task = ",".join(self.bars), self.task

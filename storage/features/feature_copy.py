@@ -1,4 +1,4 @@
-"""`FEATURE_FRAME` in PostgreSQL's binary COPY format. Owns the encoding; it opens no connection and knows no table.
+"""Encode `FEATURE_FRAME` in PostgreSQL's binary COPY format.
 
 As text the database formats and parses thirty numbers a row, which takes longer than storing them. In binary a row is the
 number of its fields and, for each, its size and its bytes, big-endian; a NULL is the size -1 alone
@@ -45,7 +45,7 @@ def binary_sheet(frame: pd.DataFrame) -> bytes:
 
 
 def _layout(text: np.dtype[Any]) -> np.dtype[Any]:
-    """A row whose symbol and values all take their full width."""
+    """Return the layout of a row whose symbol and values all take their full width."""
     kinds = {"symbol": text, "session": ">i4", "event_timestamp": ">i8", "created_timestamp": ">i8"}
     fields = [(name, [("size", ">i4"), ("value", kind)]) for name, kind in kinds.items()]
     return np.dtype([("fields", ">i2"), *fields, ("features", [("size", ">i4"), ("value", ">f8")], len(FEATURES))])
@@ -56,7 +56,7 @@ def _fill(field: np.ndarray[Any, Any], size: Any, value: np.ndarray[Any, Any]) -
 
 
 def _needed(rows: np.ndarray[Any, Any], lengths: np.ndarray[Any, Any], known: np.ndarray[Any, Any]) -> bytes:
-    """The bytes of all rows without the rest of short symbols and the values of NULLs."""
+    """Return the bytes of all rows without the rest of short symbols and the values of NULLs."""
     width = rows.dtype["symbol"]["value"].itemsize
     symbol = rows.dtype.fields["symbol"][1] + SIZE_BYTES
     features = rows.dtype.fields["features"][1]

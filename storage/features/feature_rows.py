@@ -1,7 +1,4 @@
-"""Feature rows in PostgreSQL, the offline store's table: every version that was ever known.
-
-Owns how versions are added; it computes no feature and knows nothing of Feast.
-"""
+"""Store feature rows in PostgreSQL, the offline store's table: every version that was ever known."""
 
 from __future__ import annotations
 
@@ -27,46 +24,53 @@ SAME_WITHIN = 1e-9
 _TICK: sa.ColumnElement[Any] = sa.literal_column("interval '1 microsecond'")
 
 
-def write_versions(engine: sa.Engine, frame: pd.DataFrame, written_at: dt.datetime) -> int:
-    """Add the rows that are new or whose values differ from the newest stored version; one transaction.
+class FeatureRows:
+    """Rows of `features.market_features`. Each write is one transaction."""
 
-    A new row keeps its `created_timestamp`. A changed one became known no earlier than the version it replaces, and when its
-    own `created_timestamp` does not say when, it counts from `written_at`: it never hides what was known before.
+    def __init__(self, engine: sa.Engine) -> None:
+        self._engine = engine
 
-    Parameters
-    ----------
-    frame
-        `FEATURE_FRAME`.
-    written_at
-        The present moment, aware.
+    def write(self, frame: pd.DataFrame, written_at: dt.datetime) -> int:
+        """Add the rows that are new or whose values differ from the newest stored version, and return their number.
 
-    Returns
-    -------
-    int
-        Rows added.
+        A new row keeps its `created_timestamp`. A changed one became known no earlier than the version it replaces, and when
+        its own `created_timestamp` does not say when, it counts from `written_at`: it never hides what was known before.
 
-    Raises
-    ------
-    DataError
-        When `frame` is no `FEATURE_FRAME`.
-    """
-    FEATURE_FRAME.check(frame)
-    with engine.begin() as connection:
-        connection.execute(sa.text("LOCK TABLE features.market_features IN SHARE ROW EXCLUSIVE MODE"))  # one writer at a time
-        connection.execute(sa.text("CREATE TEMP TABLE incoming (LIKE features.market_features) ON COMMIT DROP"))
-        _copy_in(connection, frame)
-        connection.execute(sa.text("ANALYZE incoming"))
-        return connection.execute(_insert_changes(written_at)).rowcount
+        Parameters
+        ----------
+        frame
+            `FEATURE_FRAME`.
+        written_at
+            The present moment, aware.
 
+        Raises
+        ------
+        DataError
+            When `frame` is no `FEATURE_FRAME`.
+        """
+        FEATURE_FRAME.check(frame)
+        with self._engine.begin() as connection:
+            connection.execute(
+                sa.text("LOCK TABLE features.market_features IN SHARE ROW EXCLUSIVE MODE")
+            )  # one writer at a time
+            connection.execute(sa.text("CREATE TEMP TABLE incoming (LIKE features.market_features) ON COMMIT DROP"))
+            _copy_in(connection, frame)
+            connection.execute(sa.text("ANALYZE incoming"))
+            return connection.execute(_insert_changes(written_at)).rowcount
 
-def last_event(engine: sa.Engine, until: dt.datetime | None = None) -> dt.datetime | None:
-    """Newest stored event timestamp, up to `until` if given; None when there is none."""
-    query = sa.select(sa.func.max(stored.c.event_timestamp))
-    if until is not None:
-        query = query.where(stored.c.event_timestamp <= until)
-    with engine.connect() as connection:
-        found: dt.datetime | None = connection.execute(query).scalar()
-        return found
+    def count(self) -> int:
+        """Return the number of stored rows, every version included."""
+        with self._engine.connect() as connection:
+            return int(connection.execute(sa.select(sa.func.count()).select_from(stored)).scalar_one())
+
+    def last_event(self, until: dt.datetime | None = None) -> dt.datetime | None:
+        """Return the newest stored event timestamp, up to `until` if given; None when there is none."""
+        query = sa.select(sa.func.max(stored.c.event_timestamp))
+        if until is not None:
+            query = query.where(stored.c.event_timestamp <= until)
+        with self._engine.connect() as connection:
+            newest: dt.datetime | None = connection.execute(query).scalar()
+            return newest
 
 
 def _copy_in(connection: sa.Connection, frame: pd.DataFrame) -> None:
@@ -106,6 +110,6 @@ def _insert_changes(written_at: dt.datetime) -> sa.Insert:
 
 
 def _differs(new: sa.ColumnElement[Any], old: sa.ColumnElement[Any]) -> sa.ColumnElement[bool]:
-    """Whether one is NULL and the other not, or they are further apart than `SAME_WITHIN`."""
-    apart = sa.func.abs(new - old) > SAME_WITHIN * sa.func.greatest(1.0, sa.func.least(sa.func.abs(new), sa.func.abs(old)))
-    return new.is_distinct_from(old) & sa.func.coalesce(apart, sa.true())  # equal values, nearly all, end at the first test
+    """Return the condition that one is NULL and the other not, or that they differ by more than `SAME_WITHIN`."""
+    differs = sa.func.abs(new - old) > SAME_WITHIN * sa.func.greatest(1.0, sa.func.least(sa.func.abs(new), sa.func.abs(old)))
+    return new.is_distinct_from(old) & sa.func.coalesce(differs, sa.true())  # equal values, nearly all, end at the first test

@@ -1,6 +1,6 @@
 """The feature store: Feast with an offline store (every version), an online store (the newest) and a registry in PostgreSQL.
 
-Owns the way into Feast. Nothing else imports it, and it is imported only on use: that takes three seconds. Feast 0.67 reports
+Nothing else imports Feast, and it is imported only on use: that takes three seconds. Feast 0.67 reports
 no usage to anyone.
 
 What a model may see of session t is what was known when the order for t+1 had to go: `training_frame` joins as of the next
@@ -15,7 +15,6 @@ import importlib.util
 import io
 import string
 from functools import cached_property
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -25,11 +24,12 @@ import structlog
 import yaml
 
 from core.errors import ConfigError, DataError
+from core.folders import data_folder
 from core.frames import FEATURES
 from core.sessions import calendar, calendar_name, close_of
 from storage.engine import cluster_url, open_engine
-from storage.features.feature_rows import last_event, write_versions
-from storage.features.tables import materialisations
+from storage.features.feature_rows import FeatureRows
+from storage.features.tables import market_features, materialisations
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from core.settings import Settings
 
 log = structlog.get_logger()
-FEATURE_REPO = Path(__file__).parents[2] / "feature_repo"
+FEATURE_REPO = "feature_repo"
 VIEW = "market_features"
 SERVICE = "entry_filter_v1"
 FIRST_EVENT = dt.datetime(1990, 1, 1, tzinfo=dt.UTC)
@@ -89,7 +89,7 @@ class FeastStore:
 
     def write_offline(self, frame: pd.DataFrame) -> int:
         """Add new and changed feature rows (`FEATURE_FRAME`) to the offline store; returns how many were added."""
-        return write_versions(self._engine, frame, self._clock())
+        return FeatureRows(self._engine).write(frame, self._clock())
 
     def materialise(self, end: dt.date | dt.datetime, start: dt.date | dt.datetime = FIRST_EVENT) -> None:
         """Make the online store show each symbol's newest features with an event in `start` to `end`, both included.
@@ -108,7 +108,7 @@ class FeastStore:
             connection.execute(sa.insert(materialisations).values(until=until))
 
     def training_frame(self, entities: pd.DataFrame) -> pd.DataFrame:
-        """Features of each decision as they were known when it had to be made.
+        """Return the features of each decision, point-in-time: as known when it had to be made.
 
         Parameters
         ----------
@@ -140,7 +140,7 @@ class FeastStore:
         return pd.concat([keys, features], axis=1)
 
     def online(self, symbols: Sequence[str]) -> pd.DataFrame:
-        """Newest materialised features of each symbol.
+        """Return the newest materialised features of each symbol.
 
         Returns
         -------
@@ -157,18 +157,23 @@ class FeastStore:
             return self._online(symbols)
 
     def materialisation(self) -> int:
-        """Number of the newest materialisation; it rises with each, and 0 stands for none. One small query."""
+        """Return the number of the newest materialisation; it rises with each, and 0 stands for none. One small query."""
         with self._engine.connect() as connection:
             return int(connection.execute(sa.select(sa.func.coalesce(sa.func.max(materialisations.c.id), 0))).scalar_one())
 
+    def count(self) -> int:
+        """Return the number of feature rows in the offline store, every version counted."""
+        with self._engine.connect() as connection:
+            return connection.execute(sa.select(sa.func.count()).select_from(market_features)).scalar_one()
+
     def last_event(self) -> dt.datetime | None:
-        """Event timestamp (UTC) of the newest feature row in the offline store; None when it is empty."""
-        return last_event(self._engine)
+        """Return the event timestamp (UTC) of the newest feature row in the offline store; None when it is empty."""
+        return FeatureRows(self._engine).last_event()
 
     def close(self) -> None:
-        """Let go of every connection."""
+        """Close every connection."""
         self._forget()
-        if "_engine" in self.__dict__:
+        if "_engine" in vars(self):  # a cached property that nobody used opens nothing
             self._engine.dispose()
             del self._engine
 
@@ -182,21 +187,21 @@ class FeastStore:
         from feast import FeatureStore, RepoConfig
 
         variables = feast_environment(self._settings)
-        content = yaml.safe_load((FEATURE_REPO / "feature_store.yaml").read_text())
-        store = FeatureStore(config=RepoConfig(repo_path=FEATURE_REPO, **_filled(content, variables)))
+        content = yaml.safe_load((data_folder(FEATURE_REPO) / "feature_store.yaml").read_text())
+        store = FeatureStore(config=RepoConfig(repo_path=data_folder(FEATURE_REPO), **_filled(content, variables)))
         with self._one_at_a_time():
             store.registry  # noqa: B018 - first access creates the tables
         return store
 
     @contextlib.contextmanager
     def _one_at_a_time(self) -> Iterator[None]:
-        """Hold a lock of the cluster: Feast's own set-up does not expect company."""
+        """Hold a lock of the cluster: Feast's own set-up does not expect another process."""
         with self._engine.begin() as connection:
             connection.execute(sa.select(sa.func.pg_advisory_xact_lock(APPLY_LOCK)))
             yield
 
     def _forget(self) -> None:
-        if "_feast" in self.__dict__:
+        if "_feast" in vars(self):
             self._feast.registry.write_engine.dispose()  # type: ignore[attr-defined]
             del self._feast
 
@@ -217,7 +222,7 @@ class FeastStore:
 
 
 def _known_by(entities: pd.DataFrame) -> pd.Series[pd.Timestamp]:
-    """When each decision had to be made: as given, else the first open at or after the close."""
+    """Return the deadline of each decision: as given, else the first open at or after the close."""
     if "known_by" in entities:
         return entities["known_by"].reset_index(drop=True)
     closes = entities["event_timestamp"].reset_index(drop=True)
@@ -238,13 +243,13 @@ def _known_by(entities: pd.DataFrame) -> pd.Series[pd.Timestamp]:
 
 
 def _moment(day: dt.date | dt.datetime) -> dt.datetime:
-    """The instant itself, or the close of the session."""
+    """Return the instant itself, or the close of the session."""
     return day if isinstance(day, dt.datetime) else close_of(day)
 
 
 @contextlib.contextmanager
 def _registered() -> Iterator[None]:
-    """Say what to do where Feast's registry is empty: it was dropped, or nothing was ever registered."""
+    """Raise `ConfigError` with the remedy where Feast's registry is empty: it was dropped, or nothing was registered."""
     from feast.errors import FeatureServiceNotFoundException, FeatureViewNotFoundException
 
     try:
@@ -261,10 +266,12 @@ def _blank(keys: pd.DataFrame) -> pd.DataFrame:
 
 def _definitions() -> ModuleType:
     """Load `feature_repo/definitions.py` by path, as the `feast` command does: the folder is no package."""
-    path = FEATURE_REPO / "definitions.py"
+    path = data_folder(FEATURE_REPO) / "definitions.py"
     spec = importlib.util.spec_from_file_location("feature_repo_definitions", path)
     if spec is None or spec.loader is None or not path.exists():
-        raise ConfigError(f"Expected Feast's definitions at {path}, found none. Run from a checkout.")
+        raise ConfigError(
+            f"Expected Feast's definitions at {path}, found none. Install the wheel again, or run from a checkout."
+        )
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module

@@ -1,6 +1,6 @@
-"""Feast's PostgreSQL offline store with a point-in-time join of our own: one look into the primary key for each entity row.
+"""Feast's PostgreSQL offline store with a point-in-time join of our own: one look-up in the primary key for each entity row.
 
-Owns how the rows are found, never which: the answers are those of Feast's own join to the last bit, and a test compares them.
+The answers are those of Feast's own join to the last bit, and a test compares them.
 Feast loads the class by the name in `feature_repo/feature_store.yaml`; nothing else imports it.
 
 Feast's join gathers every row within the view's ttl of every entity row, ranks them all and joins the best back; entities go
@@ -61,7 +61,7 @@ class PointInTimeOfflineStoreConfig(PostgreSQLOfflineStoreConfig):
 
 
 class PointInTimeOfflineStore(PostgreSQLOfflineStore):
-    """Looks entity rows up when they are a frame, of one view with one key that is text. The rest is left to Feast's join."""
+    """Look-ups for entity rows in a frame, of one view with one text key; anything else goes to Feast's join."""
 
     @staticmethod
     def get_historical_features(  # noqa: PLR0917  # Feast's interface

@@ -1,4 +1,4 @@
-"""Bars, corporate actions, and what was refused at the door. Owns what was known when; it judges and computes nothing.
+"""Store bars, corporate actions, validation runs and quarantined rows, point-in-time.
 
 Bars are bitemporal: a revised bar is a new row. Reading `as_of` a moment gives, for each bar, the version last written among
 those known by then.
@@ -10,7 +10,7 @@ import datetime as dt
 import hashlib
 import json
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -30,12 +30,13 @@ INCOMING = ("symbol", "timeframe", "ts", "ingested_at", "known_at", *VALUES, "so
 # Vendors send single-precision prices: a smaller relative difference is rounding, not a revision.
 SAME_WITHIN = 1e-6
 PUBLICATION_LAG = dt.timedelta(minutes=15)
+historical_prices = sa.table("historical_prices", schema="research")  # a view: the newest version of each bar
 NORMALIZED = tuple(normalized_prices.c.keys())
 
 
 @dataclass(frozen=True)
 class WriteResult:
-    """How many bars were not known before, changed what was known, or were known already."""
+    """Counts of bars that were new, revised or unchanged."""
 
     new: int
     revised: int
@@ -43,6 +44,14 @@ class WriteResult:
 
     def __add__(self, other: WriteResult) -> WriteResult:
         return WriteResult(self.new + other.new, self.revised + other.revised, self.unchanged + other.unchanged)
+
+
+class StoredCounts(NamedTuple):
+    """Numbers of daily bars (revisions not counted), symbols with bars, and quarantined rows."""
+
+    bars: int
+    symbols: int
+    quarantined: int
 
 
 class BarStore:
@@ -70,7 +79,7 @@ class BarStore:
         ingested_at
             The present moment (aware, UTC).
         backfilled
-            Whether the bars are history nobody could watch: they count as known at their close plus `publication_lag`. Other
+            True when nobody could watch the bars arrive: they count as known at their close plus `publication_lag`. Other
             bars, and every revision, count as known from `ingested_at`.
         """
         if bars.empty:
@@ -94,7 +103,7 @@ class BarStore:
         as_of: dt.datetime | None = None,
         timeframe: str = "1d",
     ) -> pd.DataFrame:
-        """BARS and the column known_at (UTC), newest version of each bar, both dates included.
+        """Return BARS and the column known_at (UTC), newest version of each bar, both dates included.
 
         Parameters
         ----------
@@ -131,7 +140,7 @@ class BarStore:
         return stored.sort_values(["symbol", "session"], kind="stable", ignore_index=True)
 
     def versions(self, symbols: Sequence[str] | None = None, end: dt.date | None = None) -> pd.DataFrame:
-        """Every version of every daily bar: BARS with known_at and ingested_at (UTC), sorted by symbol, session, ingested_at.
+        """Return every version of every daily bar: BARS with known_at and ingested_at (UTC), by symbol, session, ingested_at.
 
         What was known at a moment is, of each bar, the last version whose known_at is not after it.
         """
@@ -154,11 +163,23 @@ class BarStore:
         return stored.sort_values(["symbol", "session", "ingested_at"], kind="stable", ignore_index=True)
 
     def symbols(self) -> list[str]:
-        """Symbols with bars, sorted."""
+        """Return the symbols with bars, sorted."""
         return sorted(self._frame(sa.select(raw_prices.c.symbol).distinct())["symbol"])
 
+    def counts(self) -> StoredCounts:
+        """Return the numbers of bars, symbols and quarantined rows."""
+        table = raw_prices.c
+        bars = sa.select(table.symbol, table.ts).where(table.timeframe == "1d").distinct().subquery()
+        counts = (
+            sa.select(sa.func.count()).select_from(bars),
+            sa.select(sa.func.count(sa.distinct(table.symbol))),
+            sa.select(sa.func.count()).select_from(quarantine),
+        )
+        with self._engine.connect() as connection:
+            return StoredCounts(*connection.execute(sa.select(*(each.scalar_subquery() for each in counts))).one())
+
     def last_sessions(self) -> dict[str, dt.date]:
-        """Newest stored session of each symbol."""
+        """Return the newest stored session of each symbol."""
         query = sa.select(raw_prices.c.symbol, sa.func.max(raw_prices.c.ts)).group_by(raw_prices.c.symbol)
         with self._engine.connect() as connection:
             return {symbol: newest.astimezone(dt.UTC).date() for symbol, newest in connection.execute(query)}
@@ -166,7 +187,7 @@ class BarStore:
     def last_closes(
         self, symbols: Collection[str], day: dt.date, as_of: dt.datetime | None = None
     ) -> dict[str, tuple[dt.date, float]]:
-        """Newest close of each symbol at or before a day, however old, with its session; symbols without one are left out.
+        """Return the newest close of each symbol at or before a day, however old, with its session.
 
         Parameters
         ----------
@@ -202,7 +223,7 @@ class BarStore:
         return len(rows)
 
     def actions(self, symbols: Sequence[str] | None = None) -> pd.DataFrame:
-        """ACTIONS, each with the value last recorded."""
+        """Return ACTIONS, each with the value last recorded."""
         table = corporate_actions.c
         query = (
             sa.select(table.symbol, table.session, table.kind, table.value)
@@ -214,18 +235,18 @@ class BarStore:
         return ACTIONS.coerce(self._frame(query))
 
     def write_validation_run(self, results: dict[str, Any], *, session: dt.date, passed: bool) -> int:
-        """Store the account of one validation and return its id."""
+        """Store the results of one validation and return its id."""
         clean = json.loads(json.dumps(results, default=str).replace("NaN", "null"))
         query = sa.insert(validation_runs).values(session=session, passed=passed, results=clean).returning(validation_runs.c.id)
         with self._engine.begin() as connection:
             return int(connection.execute(query).scalar_one())
 
     def validation_results(self, session: dt.date) -> list[dict[str, Any]]:
-        """Accounts of a session's validations, the newest of each batch of symbols, oldest first."""
+        """Return the results of a session's validations, the newest of each batch of symbols, oldest first."""
         query = sa.select(validation_runs.c.results).where(validation_runs.c.session == session).order_by(validation_runs.c.id)
         with self._engine.connect() as connection:
-            found = connection.execute(query).scalars().all()
-        return list({tuple(results["symbols"]): results for results in found}.values())
+            runs = connection.execute(query).scalars().all()
+        return list({tuple(results["symbols"]): results for results in runs}.values())
 
     def write_quarantine(self, frame: pd.DataFrame, validation_run_id: int) -> int:
         """Store refused rows (QUARANTINE), each once for the same reason; returns how many were new."""
@@ -250,7 +271,7 @@ class BarStore:
             return len(connection.execute(query, rows).all())
 
     def quarantine(self) -> pd.DataFrame:
-        """QUARANTINE: every row ever refused."""
+        """Return QUARANTINE: every row ever refused."""
         columns = [quarantine.c[name] for name in QUARANTINE.columns]
         frame = self._frame(sa.select(*columns).order_by(quarantine.c.symbol, quarantine.c.session, quarantine.c.reason))
         frame["payload"] = frame["payload"].map(json.dumps)
@@ -274,8 +295,8 @@ class BarStore:
 
     def _frame(self, query: sa.Select[Any]) -> pd.DataFrame:
         with self._engine.connect() as connection:
-            found = connection.execute(query)
-            return pd.DataFrame(found.all(), columns=list(found.keys()))
+            rows = connection.execute(query)
+            return pd.DataFrame(rows.all(), columns=list(rows.keys()))
 
 
 def _midnight(day: dt.date) -> dt.datetime:

@@ -1,4 +1,4 @@
-"""Announcement dates of results. Owns which dates were known when; it fetches none and gates nothing.
+"""Store announcement dates of results, point-in-time.
 
 A date is added once and never changed. When a company moves its announcement, the old date stays beside the new one.
 """
@@ -41,7 +41,7 @@ class EarningsStore:
             return len(connection.execute(query, rows).all())
 
     def read(self, as_of: dt.datetime | None = None) -> pd.DataFrame:
-        """EARNINGS with the columns source and ingested_at (UTC): what was known at a moment (aware), or all when None."""
+        """Return EARNINGS with the columns source and ingested_at (UTC), as known at a moment (aware), or all when None."""
         columns = earnings.c
         query = sa.select(columns.symbol, columns.announced, columns.source, columns.ingested_at)
         if as_of is not None:
@@ -53,6 +53,6 @@ class EarningsStore:
         return EARNINGS.check(frame.sort_values(list(EARNINGS.key), kind="stable", ignore_index=True))
 
     def calendar(self, as_of: dt.datetime | None = None) -> dict[str, tuple[dt.date, ...]]:
-        """Dates by symbol, ascending: what `trading.strategies.earnings_filter.EarningsFilter` takes."""
+        """Return the dates by symbol, ascending, as `trading.strategies.earnings_filter.EarningsFilter` takes."""
         dates = self.read(as_of)
         return {str(symbol): tuple(days.dt.date) for symbol, days in dates.groupby("symbol")["announced"]}

@@ -1,4 +1,4 @@
-"""Backtest runs: figures, trades and equity curve, in the database and as files. Owns where they lie; it computes none."""
+"""Backtest runs: figures, trades and equity curve, in the database and as files."""
 
 from __future__ import annotations
 
@@ -21,6 +21,13 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 EQUITY_COLUMNS = ("session", "equity_usd", "drawdown")
+COLUMNS = (
+    backtest_runs.c.run_id,
+    backtest_runs.c.kind,
+    backtest_runs.c.created_at,
+    backtest_runs.c.meta,
+    backtest_runs.c.metrics,
+)
 
 
 @dataclass(frozen=True)
@@ -34,89 +41,99 @@ class Run:
     metrics: dict[str, Any]
 
 
-def save_run(
-    engine: sa.Engine,
-    *,
-    kind: str,
-    meta: dict[str, Any],
-    metrics: dict[str, Any],
-    trades: pd.DataFrame,
-    equity: pd.DataFrame,
-    directory: Path,
-) -> str:
-    """Store a run in one transaction and write `meta.json`, `trades.parquet` and `equity.parquet` under `directory/run_id`.
+class Runs:
+    """Rows of `research.backtest_runs` with their trades and equity, and one folder of files a run.
 
     Parameters
     ----------
-    trades
-        TRADES.
-    equity
-        Columns session, equity_usd, drawdown.
-
-    Returns
-    -------
-    str
-        The run's id, which starts with the moment it was stored (UTC).
+    folder
+        Parent of the runs' folders.
     """
-    run_id = f"{dt.datetime.now(dt.UTC):%Y%m%dT%H%M%S}-{uuid.uuid4().hex[:8]}"
-    folder = directory / run_id
-    folder.mkdir(parents=True)
-    (folder / "meta.json").write_text(json.dumps({"run_id": run_id, "kind": kind, **meta, "metrics": metrics}, indent=2))
-    trades.to_parquet(folder / "trades.parquet", index=False)
-    equity.to_parquet(folder / "equity.parquet", index=False)
-    with engine.begin() as connection:
-        connection.execute(sa.insert(backtest_runs).values(run_id=run_id, kind=kind, meta=meta, metrics=metrics))
-        copy_in(connection, trades.assign(run_id=run_id), backtest_trades.fullname, ("run_id", *TRADE_COLUMNS))
-        copy_in(connection, equity.assign(run_id=run_id), backtest_equity.fullname, ("run_id", *EQUITY_COLUMNS))
-    return run_id
 
+    def __init__(self, engine: sa.Engine, folder: Path) -> None:
+        self._engine = engine
+        self._folder = folder
 
-def latest_run(engine: sa.Engine, kind: str | None = None) -> Run | None:
-    """The run stored last, of one kind if given; None when there is none."""
-    found = list_runs(engine, kind, limit=1)
-    return found[0] if found else None
+    def save(
+        self,
+        *,
+        kind: str,
+        meta: dict[str, Any],
+        metrics: dict[str, Any],
+        trades: pd.DataFrame,
+        equity: pd.DataFrame,
+    ) -> str:
+        """Store a run in one transaction; write `meta.json`, `trades.parquet` and `equity.parquet` in its folder.
 
+        Parameters
+        ----------
+        trades
+            TRADES.
+        equity
+            Columns session, equity_usd, drawdown.
 
-def find_run(engine: sa.Engine, run_id: str) -> Run:
-    """A run by its id, or by the beginning of one if no other run begins so.
+        Returns
+        -------
+        str
+            The run's id, which starts with the moment it was stored (UTC).
+        """
+        run_id = f"{dt.datetime.now(dt.UTC):%Y%m%dT%H%M%S}-{uuid.uuid4().hex[:8]}"
+        folder = self.folder_of(run_id)
+        folder.mkdir(parents=True)
+        (folder / "meta.json").write_text(json.dumps({"run_id": run_id, "kind": kind, **meta, "metrics": metrics}, indent=2))
+        trades.to_parquet(folder / "trades.parquet", index=False)
+        equity.to_parquet(folder / "equity.parquet", index=False)
+        with self._engine.begin() as connection:
+            connection.execute(sa.insert(backtest_runs).values(run_id=run_id, kind=kind, meta=meta, metrics=metrics))
+            copy_in(connection, trades.assign(run_id=run_id), backtest_trades.fullname, ("run_id", *TRADE_COLUMNS))
+            copy_in(connection, equity.assign(run_id=run_id), backtest_equity.fullname, ("run_id", *EQUITY_COLUMNS))
+        return run_id
 
-    Raises
-    ------
-    DataError
-        When there is none, or more than one.
-    """
-    columns = backtest_runs.c
-    query = sa.select(columns.run_id, columns.kind, columns.created_at, columns.meta, columns.metrics)
-    with engine.connect() as connection:
-        rows = connection.execute(query.where(columns.run_id.startswith(run_id, autoescape=True)).limit(2)).all()
-    if len(rows) != 1 or not run_id:
-        found = "none" if not rows else "more than one"
-        raise DataError(f"Run {run_id!r}: expected one that begins so, found {found}. List them: `desk runs`.")
-    return Run(*rows[0])
+    def folder_of(self, run_id: str) -> Path:
+        """Return the folder of a run's files and report."""
+        return self._folder / run_id
 
+    def latest(self, kind: str | None = None) -> Run | None:
+        """Return the run stored last, of one kind if given; None when there is none."""
+        runs = self.recent(kind, limit=1)
+        return runs[0] if runs else None
 
-def frames_of(engine: sa.Engine, run_id: str) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """TRADES of a run, and its equity: session, equity_usd, drawdown."""
-    trades, equity = backtest_trades.c, backtest_equity.c
-    with engine.connect() as connection:
-        made = connection.execute(
-            sa.select(*(trades[name] for name in TRADE_COLUMNS)).where(trades.run_id == run_id)
-        ).mappings().all()  # fmt: skip
-        curve = connection.execute(
-            sa.select(*(equity[name] for name in EQUITY_COLUMNS)).where(equity.run_id == run_id).order_by(equity.session)
-        ).all()  # fmt: skip
-    frame = pd.DataFrame(curve, columns=list(EQUITY_COLUMNS))
-    table = TRADES.coerce(pd.DataFrame(made, columns=list(TRADE_COLUMNS))) if made else TRADES.empty()
-    return table.sort_values(list(TRADES.key), ignore_index=True), frame.assign(
-        session=pd.to_datetime(frame["session"]).astype(SESSION)
-    )
+    def find(self, run_id: str) -> Run:
+        """Return a run by its id or by a prefix that no other run has.
 
+        Raises
+        ------
+        DataError
+            When there is none, or more than one.
+        """
+        query = sa.select(*COLUMNS).where(backtest_runs.c.run_id.startswith(run_id, autoescape=True)).limit(2)
+        with self._engine.connect() as connection:
+            rows = connection.execute(query).all()
+        if len(rows) != 1 or not run_id:
+            count = "none" if not rows else "more than one"
+            raise DataError(f"Run {run_id!r}: expected one run id with this prefix, found {count}. List the runs: `desk runs`.")
+        return Run(*rows[0])
 
-def list_runs(engine: sa.Engine, kind: str | None = None, limit: int = 100) -> list[Run]:
-    """Runs, the newest first."""
-    columns = backtest_runs.c
-    query = sa.select(columns.run_id, columns.kind, columns.created_at, columns.meta, columns.metrics)
-    if kind is not None:
-        query = query.where(columns.kind == kind)
-    with engine.connect() as connection:
-        return [Run(*row) for row in connection.execute(query.order_by(columns.created_at.desc()).limit(limit))]
+    def frames(self, run_id: str) -> tuple[pd.DataFrame, pd.DataFrame]:
+        """Return the TRADES of a run, and its equity: session, equity_usd, drawdown."""
+        trades, equity = backtest_trades.c, backtest_equity.c
+        with self._engine.connect() as connection:
+            made = connection.execute(
+                sa.select(*(trades[name] for name in TRADE_COLUMNS)).where(trades.run_id == run_id)
+            ).mappings().all()  # fmt: skip
+            curve = connection.execute(
+                sa.select(*(equity[name] for name in EQUITY_COLUMNS)).where(equity.run_id == run_id).order_by(equity.session)
+            ).all()  # fmt: skip
+        frame = pd.DataFrame(curve, columns=list(EQUITY_COLUMNS))
+        table = TRADES.coerce(pd.DataFrame(made, columns=list(TRADE_COLUMNS))) if made else TRADES.empty()
+        return table.sort_values(list(TRADES.key), ignore_index=True), frame.assign(
+            session=pd.to_datetime(frame["session"]).astype(SESSION)
+        )
+
+    def recent(self, kind: str | None = None, limit: int = 100) -> list[Run]:
+        """Return runs, the newest first."""
+        query = sa.select(*COLUMNS)
+        if kind is not None:
+            query = query.where(backtest_runs.c.kind == kind)
+        with self._engine.connect() as connection:
+            return [Run(*row) for row in connection.execute(query.order_by(backtest_runs.c.created_at.desc()).limit(limit))]

@@ -1,4 +1,4 @@
-"""Tables of the schema `research`: backtest runs, trials, portfolios and their validations.
+"""Tables of the schema `research`: backtest runs, trials, shortlists, portfolios and their validations.
 
 The migrations create them, and a test compares the two. Tables that are evidence only grow.
 """
@@ -40,7 +40,7 @@ backtest_equity = sa.Table(
     schema="research",
 )
 
-# Every backtest that was ever tried, of a sweep or an optimisation too; the count deflates what was found.
+# Every backtest ever tried, those of sweeps and optimisations included; their count deflates the Sharpe ratio of the best.
 trials = sa.Table(
     "trials",
     metadata,
@@ -58,7 +58,28 @@ trials = sa.Table(
     schema="research",
 )
 
-# Portfolios that research chose, and what the limits said about each. `session` is the last one that either had seen.
+# Candidates of a choice with their curves, between the steps of the research chain; replaced when the choice is made again.
+shortlists = sa.Table(
+    "shortlists",
+    metadata,
+    key("key", sa.Text),
+    column("session", sa.Date),
+    column("created_at", INSTANT, server_default=NOW),
+    column("members", JSONB),
+    schema="research",
+)
+
+shortlist_equity = sa.Table(
+    "shortlist_equity",
+    metadata,
+    sa.Column("key", sa.Text, sa.ForeignKey("research.shortlists.key", ondelete="CASCADE"), primary_key=True),
+    key("label", sa.Text),
+    key("session", sa.Date),
+    column("equity_usd", sa.Double),
+    schema="research",
+)
+
+# Portfolios that research chose, and the validations of each. `session` is the last one that either has seen.
 portfolios = sa.Table(
     "portfolios",
     metadata,

@@ -49,7 +49,7 @@ def measure(settings: Settings) -> None:
         desk = Resources(settings.model_copy(update={"universe": symbols}))
         desk.bars.symbols()  # the connection is there
         wall, used = time.perf_counter(), time.process_time()
-        outcome = replay.run(FIRST, LAST, resources=desk)
+        outcome = replay.run_replay(FIRST, LAST, resources=desk)
         wall, used = time.perf_counter() - wall, time.process_time() - used
         print(name, len(outcome.equity), len(outcome.trades), wall, used, sep="|")  # noqa: T201
         desk.engine.dispose()

@@ -10,7 +10,6 @@ import os
 import subprocess
 import sys
 from decimal import Decimal
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -33,7 +32,6 @@ if TYPE_CHECKING:
     from pipeline.resources import Resources
 
 pytestmark = pytest.mark.integration
-ROOT = Path(__file__).resolve().parents[2]
 SESSION = DAY.isoformat()
 
 
@@ -233,7 +231,7 @@ def cli(settings: Settings, alpaca: AlpacaStandIn, *words: str, **changes: str |
     }
     known = {name: value for name, value in (os.environ | environment).items() if value is not None}
     command = [sys.executable, "-m", "desk", *words]
-    return subprocess.run(command, cwd=ROOT, env=known, capture_output=True, text=True, check=False)
+    return subprocess.run(command, cwd=settings.data_dir, env=known, capture_output=True, text=True, check=False)
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,6 @@ from core.settings import Settings, get_settings
 from desk.cli import app
 from desk.ops import bootstrap, demo
 from pipeline.resources import live
-from storage.research.runs import list_runs
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -60,7 +59,7 @@ def test_without_a_verb_the_verbs_are_listed() -> None:
 def test_an_error_of_the_desk_is_one_readable_line(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setattr(sys, "argv", ["desk", "train", "--session", LAST])
     monkeypatch.setattr(
-        "pipeline.training.train_entry_filter.run", lambda *_: (_ for _ in ()).throw(NoChampion("nothing there"))
+        "pipeline.training.train_entry_filter.train_entry_filter", lambda *_: (_ for _ in ()).throw(NoChampion("nothing there"))
     )
 
     with pytest.raises(SystemExit) as stop:
@@ -83,7 +82,7 @@ def test_the_verbs_build_on_each_other(tmp_path: Path) -> None:
     assert "coverage" in call("train-next-day"), "although the sample has no VIX before 2014"
     assert "trade_count" in call("backtest")
     assert "trade_count" in call("backtest", "--strategy", "rsi", "--params", '{"oversold": 30}', "--no-gate")
-    runs = [run.run_id for run in list_runs(live().engine, "unfiltered")]
+    runs = [run.run_id for run in live().runs.recent("unfiltered")]
     assert runs[0] in call("runs")
     assert "Max drawdown" in call("report", runs[0])
     assert runs[1] in call("compare", runs[0], runs[1], "--html", str(tmp_path / "c.html"), "--csv", str(tmp_path / "c.csv"))
@@ -172,13 +171,14 @@ def test_a_dag_that_fails_names_its_log(tmp_path: Path) -> None:
 
 
 def test_the_demo_starts_the_real_api_and_waits_for_its_model(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(demo, "ROOT", tmp_path)  # the checkout may hold a `.env`
     with demo.prediction_api(live()) as url:
         demo.wait_for_model(url, tmp_path)
         from pipeline.execution.prediction_client import request_predictions
 
         assert [answer["symbol"] for answer in request_predictions(url, [("bollinger_vix", "^GSPC")])] == ["^GSPC"]
         assert request_predictions(url, [("bollinger_vix", "NOWHERE")]) == []
-        assert [answer["symbol"] for answer in demo.ask_next_day(url, live())] == live().universe()
+        assert [answer["symbol"] for answer in demo.request_next_day(url, live())] == live().universe()
 
     monkeypatch.setattr(demo, "API_START_SECONDS", 0.3)
     with pytest.raises(RetryLater, match="not ready in time"):

@@ -7,7 +7,7 @@ import socket
 import threading
 import time
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import httpx
 import numpy as np
@@ -31,7 +31,6 @@ from pipeline.research import backtest
 from pipeline.resources import Resources
 from pipeline.training import train_entry_filter
 from serving.app import create_app
-from storage.research.runs import latest_run
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -54,19 +53,19 @@ def settings(module_settings: Settings) -> Settings:
 
 
 @pytest.fixture(scope="module")
-def loads() -> dict[str, dict[str, object]]:
+def loads() -> dict[str, Any]:
     return {}
 
 
 @pytest.fixture(scope="module")
-def desk(settings: Settings, loads: dict[str, dict[str, object]]) -> Resources:
+def desk(settings: Settings, loads: dict[str, Any]) -> Resources:
     """A desk with everything loaded and a champion trained."""
     resources = Resources(settings, clock=lambda: NOW)
     loads["vix"] = ingest.fetch_vix(LAST, full_history=True, resources=resources)
     loads["bars"] = ingest.fetch_symbols(LAST, resources.universe(), full_history=True, resources=resources)
-    loads["features"] = feature_step.run(LAST, resources=resources)
+    loads["features"] = feature_step.write_features(LAST, resources=resources)
     loads["online"] = feature_step.materialise(LAST, resources=resources)
-    loads["training"] = train_entry_filter.run(LAST, resources=resources)
+    loads["training"] = train_entry_filter.train_entry_filter(LAST, resources=resources).as_dict()
     return resources
 
 
@@ -88,14 +87,14 @@ def api(desk: Resources) -> Iterator[str]:
     thread.join(timeout=10)
 
 
-def test_everything_is_loaded_once(desk: Resources, loads: dict[str, dict[str, object]]) -> None:
+def test_everything_is_loaded_once(desk: Resources, loads: dict[str, Any]) -> None:
     again = ingest.fetch_symbols(LAST, desk.universe(), full_history=True, resources=desk)
     daily = ingest.fetch_symbols(LAST, desk.universe(), resources=desk)
 
-    assert loads["bars"]["new"] == again["unchanged"] == 2 * len(sessions_between(dt.date(2008, 1, 2), dt.date(2018, 12, 31)))
-    assert (again["new"], again["revised"], daily["new"], daily["revised"]) == (0, 0, 0, 0)
-    assert daily["fetched"] == 20, "the last ten sessions of two symbols"
-    assert feature_step.run(LAST, resources=desk)["written"] == 0
+    assert loads["bars"].new == again.unchanged == 2 * len(sessions_between(dt.date(2008, 1, 2), dt.date(2018, 12, 31)))
+    assert (again.new, again.revised, daily.new, daily.revised) == (0, 0, 0, 0)
+    assert daily.fetched == 20, "the last ten sessions of two symbols"
+    assert feature_step.write_features(LAST, resources=desk).written == 0
     assert (desk.data_dir / "data_docs" / "index.html").exists()
 
 
@@ -124,12 +123,12 @@ def test_a_correction_seen_later_does_not_reach_into_the_training_of_the_past(de
     desk.features.write_offline(decided)
 
 
-def test_training_reports_both_models_and_both_backtests(desk: Resources, loads: dict[str, dict[str, object]]) -> None:
+def test_training_reports_both_models_and_both_backtests(desk: Resources, loads: dict[str, Any]) -> None:
     training = loads["training"]
 
     assert set(training["auc"]) == {"logistic", "lightgbm"}  # type: ignore[call-overload]
     assert training["model_version"] == "1"
-    stored = latest_run(desk.engine, "filtered")
+    stored = desk.runs.latest("filtered")
     assert stored is not None
     assert stored.metrics == pytest.approx(training["filtered"], nan_ok=True)
     assert stored.metrics["trade_count"] < training["unfiltered"]["trade_count"]  # type: ignore[index]
@@ -137,16 +136,16 @@ def test_training_reports_both_models_and_both_backtests(desk: Resources, loads:
 
 
 def test_the_backtest_verb_stores_a_run_over_everything(desk: Resources) -> None:
-    figures = backtest.run(LAST, resources=desk)
+    figures = backtest.run_backtest_report(LAST, resources=desk).figures
 
     assert figures["trade_count"] > 0
-    assert latest_run(desk.engine, "unfiltered").metrics["trade_count"] == figures["trade_count"]  # type: ignore[union-attr]
+    assert desk.runs.latest("unfiltered").metrics["trade_count"] == figures["trade_count"]  # type: ignore[union-attr]
 
 
 def test_the_api_serves_the_latest_backtest(desk: Resources, api: str) -> None:
     answer = httpx.get(f"{api}/backtest-metrics", params={"kind": "filtered"}).json()
 
-    assert answer["run_id"] == latest_run(desk.engine, "filtered").run_id  # type: ignore[union-attr]
+    assert answer["run_id"] == desk.runs.latest("filtered").run_id  # type: ignore[union-attr]
     assert httpx.get(f"{api}/backtest-metrics", params={"kind": "none"}).status_code == 404
 
 

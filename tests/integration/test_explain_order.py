@@ -51,8 +51,8 @@ def desk(module_settings: Settings) -> Resources:
     desk = Resources(module_settings.model_copy(update=update), clock=lambda: NOW)
     ingest.fetch_vix(END, full_history=True, resources=desk)
     ingest.fetch_symbols(END, desk.universe(), full_history=True, resources=desk)
-    build_features.run(END, resources=desk)
-    train_entry_filter.run(END, resources=desk)
+    build_features.write_features(END, resources=desk)
+    train_entry_filter.train_entry_filter(END, resources=desk)
     champion = desk.registry.champion()
     payoffs = {name: replace(payoff, threshold=0.0) for name, payoff in champion.payoffs.items()}
     open_to_all = replace(champion, payoffs=payoffs)
@@ -85,7 +85,7 @@ def answers(desk: Resources, day: dt.date, entries: pd.DataFrame, model: EntryFi
     found = []
     for (_, row), strategy in zip(rows.iterrows(), entries["strategy"], strict=True):
         values = [float(row[name]) for name in FEATURES]
-        said = scorer.judge(values, rule_name(strategy))
+        said = scorer.score(values, rule_name(strategy))
         answer = {
             "strategy": strategy,
             "symbol": str(row["symbol"]),
@@ -111,7 +111,7 @@ def ids(desk: Resources) -> list[str]:
 
 
 def test_every_order_is_explained_and_recomputed_to_the_last_bit(desk: Resources) -> None:
-    pages = [explain_order.explain(each, replay=True, resources=desk) for each in ids(desk)]
+    pages = [explain_order.explain(each, replay=True, resources=desk).as_dict() for each in ids(desk)]
 
     assert len(pages) >= 6
     assert {page["order"]["leg"] for page in pages} == {"entry", "exit"}
@@ -126,7 +126,7 @@ def test_every_order_is_explained_and_recomputed_to_the_last_bit(desk: Resources
 def test_an_entry_names_all_that_is_behind_it(desk: Resources) -> None:
     entry = next(order for order, fill in desk.ledger.fills("main") if fill.reason == "entry")
 
-    page = explain_order.explain(entry.client_order_id, resources=desk)
+    page = explain_order.explain(entry.client_order_id, resources=desk).as_dict()
 
     day = entry.decision_session.isoformat()
     assert (page["order"]["symbol"], page["order"]["state"], page["signal"]["session"]) == (entry.symbol, "filled", day)
@@ -146,7 +146,7 @@ def test_an_entry_names_all_that_is_behind_it(desk: Resources) -> None:
 def test_an_exit_names_its_entry_and_the_entrys_prediction(desk: Resources) -> None:
     leaving = next(order for order, fill in desk.ledger.fills("main") if fill.reason != "entry")
 
-    page = explain_order.explain(leaving.client_order_id, resources=desk)
+    page = explain_order.explain(leaving.client_order_id, resources=desk).as_dict()
 
     assert page["entry_order"] in ids(desk)
     assert page["prediction"]["symbol"] == leaving.symbol
@@ -164,7 +164,7 @@ def test_what_is_not_linked_is_said(desk: Resources, monkeypatch: pytest.MonkeyP
     )
     desk.ledger.record_intents([lone])
 
-    page = explain_order.explain(lone.client_order_id, resources=desk)
+    page = explain_order.explain(lone.client_order_id, resources=desk).as_dict()
 
     assert page["code"]["dag_run"] == "trading_execution/manual__2018-12-03"
     assert page["signal"] is page["prediction"] is page["model"] is page["features"] is page["bars"] is None
@@ -224,20 +224,20 @@ def test_an_order_without_its_links_cannot_be_stored(desk: Resources, change: di
 
 
 def test_a_beginning_that_several_share_and_an_unknown_one_are_refused(desk: Resources) -> None:
-    with pytest.raises(DataError, match="expected one that begins so"):
-        explain_order.explain("2018", resources=desk)
+    with pytest.raises(DataError, match="expected one order id with this prefix"):
+        explain_order.explain("2018", resources=desk).as_dict()
     with pytest.raises(DataError, match="found none"):
-        explain_order.explain("nothing", resources=desk)
+        explain_order.explain("nothing", resources=desk).as_dict()
 
     whole = ids(desk)[0]
-    assert explain_order.explain(whole[:-2], resources=desk)["order"]["client_order_id"] == whole
+    assert explain_order.explain(whole[:-2], resources=desk).as_dict()["order"]["client_order_id"] == whole
 
 
 def test_a_score_that_was_changed_is_found_by_the_recomputation(desk: Resources, monkeypatch: pytest.MonkeyPatch) -> None:
     load = desk.registry.load
     monkeypatch.setattr(desk.registry, "load", lambda version: replace(load(version), score=lambda X: np.full(len(X), 0.123)))
 
-    page = explain_order.explain(ids(desk)[0], replay=True, resources=desk)
+    page = explain_order.explain(ids(desk)[0], replay=True, resources=desk).as_dict()
 
     assert page["recomputed"]["same"] is False
     assert page["recomputed"]["score"]["recomputed"] == 0.123
@@ -266,7 +266,7 @@ def test_the_api_tells_the_page_as_typed_json_and_recomputes_it_when_asked(desk:
         busy = api.get(f"/orders/{entry.client_order_id}", params={"replay": True})
         ONE_REPLAY.release()
 
-    expected = explain_order.explain(entry.client_order_id, resources=desk)
+    expected = explain_order.explain(entry.client_order_id, resources=desk).as_dict()
     assert found.status_code == 200
     page = found.json()
     assert page.pop("recomputed") is None
@@ -289,7 +289,7 @@ def test_a_bar_revised_after_the_order_changes_the_page_and_no_recomputation(des
     later = dt.datetime.now(dt.UTC) + dt.timedelta(hours=1)
     desk.bars.write(bar.assign(close=bar["close"] * 1.05, high=bar["high"] * 1.06), source="sample", ingested_at=later)
 
-    page = explain_order.explain(entry.client_order_id, replay=True, resources=desk)
+    page = explain_order.explain(entry.client_order_id, replay=True, resources=desk).as_dict()
 
     assert (page["bars"]["revision"], page["bars"]["revisions_since"]) == (1, 1)
     assert page["recomputed"]["same"], page["recomputed"]

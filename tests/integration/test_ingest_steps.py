@@ -53,7 +53,7 @@ class Desk:
         self.now = close_of(day) + dt.timedelta(hours=1)
         return self
 
-    def load(self, day: dt.date, *symbols: str, full_history: bool = False) -> dict[str, object]:
+    def load(self, day: dt.date, *symbols: str, full_history: bool = False) -> ingest.LoadResult:
         names = symbols or ("AAA", "BBB")
         return ingest.fetch_symbols(day.isoformat(), names, full_history=full_history, resources=self.resources)
 
@@ -88,7 +88,7 @@ def test_a_first_load_is_history_and_a_daily_one_is_news(desk: Desk) -> None:
     desk.feed.table = pd.concat([desk.feed.table, monday])
     second = desk.at_close(MONDAY).load(MONDAY)
 
-    assert (first["new"], second["new"], second["revised"]) == (2 * 137, 2, 0)
+    assert (first.new, second.new, second.revised) == (2 * 137, 2, 0)
     stored = desk.resources.bars.read(["AAA"])
     assert stored["known_at"].iloc[-2] == close_of(FRIDAY) + dt.timedelta(minutes=15), "nobody watched it arrive"
     assert stored["known_at"].iloc[-1] == desk.now, "we saw it arrive"
@@ -100,7 +100,7 @@ def test_a_symbol_that_joins_later_brings_its_history(desk: Desk) -> None:
     desk.load(FRIDAY, "AAA")
     loaded = desk.load(FRIDAY, "AAA", "BBB")
 
-    assert loaded["new"] == 137
+    assert loaded.new == 137
     assert (desk.resources.bars.read(["BBB"])["known_at"] <= close_of(FRIDAY) + dt.timedelta(minutes=15)).all()
 
 
@@ -110,7 +110,7 @@ def test_tomorrows_bar_is_refused(desk: Desk) -> None:
     assert desk.resources.bars.last_sessions() == {"AAA": FRIDAY, "BBB": FRIDAY}
     refused = desk.resources.bars.quarantine()
     assert set(refused["session"]) == {pd.Timestamp(MONDAY)}
-    assert loaded["quarantined"] == len(refused) >= 2
+    assert loaded.quarantined == len(refused) >= 2
 
 
 @pytest.mark.parametrize(
@@ -130,7 +130,7 @@ def test_a_bad_bar_is_quarantined_and_the_good_ones_go_on(desk: Desk, values: di
     loaded = desk.load(FRIDAY)
 
     refused = desk.resources.bars.quarantine()
-    assert loaded["new"] == 2 * 137 - 1
+    assert loaded.new == 2 * 137 - 1
     assert set(zip(refused["symbol"], refused["session"], strict=True)) == {("AAA", pd.Timestamp("2018-12-06"))}
     assert all(refused["reason"])
     assert pd.Timestamp("2018-12-06") not in set(desk.resources.bars.read(["AAA"])["session"])
@@ -167,8 +167,8 @@ def test_a_symbol_that_no_longer_exists_is_mailed_and_the_rest_kept(desk: Desk) 
 
     loaded = desk.load(FRIDAY, "AAA", "GONE")
 
-    assert loaded["new"] == 137
-    assert loaded["failed"] == {"GONE": "unknown to the feed"}
+    assert loaded.new == 137
+    assert loaded.failed == {"GONE": "unknown to the feed"}
     assert "Bars missing for 2018-12-14" in desk.mail.subjects()
 
 
@@ -218,7 +218,7 @@ def test_an_adjusted_split_reloads_the_history_as_revisions(desk: Desk) -> None:
 
     loaded = desk.at_close(MONDAY).load(MONDAY, "AAA")
 
-    assert (loaded["new"], loaded["revised"]) == (1, 137)
+    assert (loaded.new, loaded.revised) == (1, 137)
     stored = desk.resources.bars.read(["AAA"], end=FRIDAY)
     np.testing.assert_allclose(stored["close"], before["close"] / 2)
     as_of_friday = desk.resources.bars.read(["AAA"], as_of=close_of(FRIDAY) + dt.timedelta(hours=2))
@@ -233,7 +233,7 @@ def test_a_day_without_vix_leaves_its_features_unknown(desk: Desk) -> None:
     ingest.fetch_vix(FRIDAY.isoformat(), resources=desk.resources)
     desk.load(FRIDAY)
 
-    build_features.run(FRIDAY.isoformat(), resources=desk.resources)
+    build_features.write_features(FRIDAY.isoformat(), resources=desk.resources)
 
     last = [pd.Timestamp(close_of(day)) for day in (dt.date(2018, 12, 12), dt.date(2018, 12, 13))]
     frame = desk.resources.features.training_frame(pd.DataFrame({"symbol": "AAA", "event_timestamp": last}))

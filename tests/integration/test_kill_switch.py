@@ -6,7 +6,6 @@ import datetime as dt
 import subprocess
 import sys
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -27,7 +26,6 @@ if TYPE_CHECKING:
     from core.settings import Settings
 
 pytestmark = pytest.mark.integration
-ROOT = Path(__file__).parents[2]
 DAY, NEXT = dt.date(2018, 12, 27), dt.date(2018, 12, 28)
 
 
@@ -164,7 +162,12 @@ def cli(settings: Settings, *words: str) -> str:
         "DATA_DIR": str(settings.data_dir),
     }
     done = subprocess.run(
-        [sys.executable, "-m", "desk", *words], cwd=ROOT, env=environment, capture_output=True, text=True, check=False
+        [sys.executable, "-m", "desk", *words],
+        cwd=settings.data_dir,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert done.returncode == 0, done.stderr
     return done.stdout

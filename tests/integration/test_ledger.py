@@ -18,7 +18,7 @@ from core.errors import ExecutorBusy, IllegalTransition
 from core.frames import TRADES
 from core.models import Fill, Leg, OrderIntent, OrderState, Position, Side, client_order_id
 from storage.locks import executor_lock
-from storage.research.runs import latest_run, list_runs, save_run
+from storage.research.runs import Runs
 from storage.trading.ledger import Ledger
 from trading.brokers.intake import take_fill
 
@@ -300,28 +300,27 @@ def test_a_run_is_stored_with_its_files_and_the_latest_is_found(database: Engine
     equity = pd.DataFrame(
         {"session": pd.to_datetime([MONDAY, TUESDAY]), "equity_usd": [1e5, 99_994.12], "drawdown": [0.0, -5.88e-5]}
     )
-    assert latest_run(database) is None
+    runs = Runs(database, tmp_path)
+    assert runs.latest() is None
 
     ids = [
-        save_run(
-            database,
+        runs.save(
             kind=kind,
             meta={"strategy": "s"},
             metrics={"sharpe": None, "trade_count": 1},
             trades=one_trade(),
             equity=equity,
-            directory=tmp_path,
         )
         for kind in ("unfiltered", "filtered", "unfiltered")
     ]
 
-    newest = latest_run(database)
+    newest = runs.latest()
     assert newest is not None
     assert (newest.run_id, newest.kind, newest.metrics) == (ids[2], "unfiltered", {"sharpe": None, "trade_count": 1})
-    filtered = latest_run(database, "filtered")
+    filtered = runs.latest("filtered")
     assert filtered is not None
     assert filtered.run_id == ids[1]
-    assert [run.run_id for run in list_runs(database)] == ids[::-1]
+    assert [run.run_id for run in runs.recent()] == ids[::-1]
     pd.testing.assert_frame_equal(pd.read_parquet(tmp_path / ids[0] / "trades.parquet"), one_trade())
     assert len(pd.read_parquet(tmp_path / ids[0] / "equity.parquet")) == 2
     with database.connect() as connection:

@@ -14,12 +14,10 @@ from core.errors import ConfigError, UnknownSymbol
 from core.settings import get_settings
 from desk.cli.app import cli
 from pipeline.bars import VIX
-from pipeline.research import walk_forward
-from pipeline.research.walk_forward import EXPERIMENT, WalkForward
-from pipeline.research.walk_forward_window import Plan
+from pipeline.research.walk_forward import EXPERIMENT, WalkForward, run_walk_forward
+from pipeline.research.walk_forward_window import SearchPlan
 from pipeline.resources import Resources, live
 from research.search import Best, Constraints, Refused
-from storage.research.runs import latest_run
 from storage.research.tables import trials as ledger
 from tests.standins.feed import walk
 from trading.strategies.registry import make_strategy
@@ -59,8 +57,8 @@ def steps() -> list[tuple[int, int]]:
 @pytest.fixture(scope="module")
 def found(desk: Resources, steps: list[tuple[int, int]]) -> WalkForward:
     """One walk-forward, which most tests look at."""
-    return walk_forward.run(
-        "2018-12-31", Plan("bollinger", **SMALL), on_progress=lambda *step: steps.append(step), resources=desk
+    return run_walk_forward(
+        "2018-12-31", SearchPlan("bollinger", **SMALL), on_progress=lambda *step: steps.append(step), resources=desk
     )
 
 
@@ -86,7 +84,7 @@ def test_windows_follow_each_other_and_the_joined_curve_has_no_jump(found: WalkF
 
 
 def test_what_was_tuned_is_the_newest_choice_and_complete(found: WalkForward) -> None:
-    newest = found.steps[-1].found
+    newest = found.steps[-1].choice
 
     assert isinstance(newest, Best)
     assert found.tuned == make_strategy("bollinger", newest.params).describe()
@@ -97,7 +95,7 @@ def test_every_trial_and_every_test_is_in_the_ledger(desk: Resources, found: Wal
 
     by_kind = recorded["kind"].value_counts().to_dict()
     assert by_kind == {"optimise": 24, "walk_forward": 4}
-    assert found.verdict.trials == recorded["key"].nunique()
+    assert found.evidence.trials == recorded["key"].nunique()
     assert set(recorded["symbol"]) == {"AAA,BBB"}
     for step in found.steps:
         trained = recorded[(recorded["kind"] == "optimise") & (recorded["first_session"] == step.window.train_start)]
@@ -122,38 +120,38 @@ def test_the_windows_are_runs_within_the_walk_forwards_run(desk: Resources, foun
     assert parent.data.params["train_sessions"] == "250"
     assert {file.path for file in client.list_artifacts(found.mlflow_run_id)} == {"equity.csv", "trades.csv"}
     assert [child.data.params["test"][:10] for child in children] == [str(step.window.test_start) for step in found.steps]
-    best = found.steps[0].found
+    best = found.steps[0].choice
     assert isinstance(best, Best)
     assert children[0].data.params["band_sessions"] == str(best.params["band_sessions"])
     assert children[0].data.metrics["train_profit_per_trade"] == pytest.approx(best.value)
 
 
 def test_the_run_is_stored_with_its_verdict(desk: Resources, found: WalkForward) -> None:
-    stored = latest_run(desk.engine, "walk_forward")
+    stored = desk.runs.latest("walk_forward")
 
     assert stored is not None
     assert stored.run_id == found.run_id
     assert stored.metrics == found.record.metrics
-    assert stored.meta["verdict"]["trials"] == found.verdict.trials
+    assert stored.meta["verdict"]["trials"] == found.evidence.trials
     assert stored.meta["params"] == found.tuned
 
 
 def test_again_is_the_same_and_nothing_is_searched_twice(desk: Resources, found: WalkForward) -> None:
     before = len(rows(desk))
-    again = walk_forward.run("2018-12-31", Plan("bollinger", **SMALL), jobs=2, resources=desk)
+    again = run_walk_forward("2018-12-31", SearchPlan("bollinger", **SMALL), jobs=2, resources=desk)
 
-    assert [step.found for step in again.steps] == [step.found for step in found.steps]
+    assert [step.choice for step in again.steps] == [step.choice for step in found.steps]
     pd.testing.assert_frame_equal(again.record.equity, found.record.equity)
-    assert again.verdict == found.verdict
+    assert again.evidence == found.evidence
     assert len(rows(desk)) == before + 4, "the tests alone are run again, under the same keys"
 
 
 def test_threads_change_nothing(desk: Resources, database_settings: Settings) -> None:
-    plan = Plan("rsi", **SMALL)
-    one = walk_forward.run("2018-12-31", plan, resources=desk)
-    two = walk_forward.run("2018-12-31", plan, jobs=2, resources=desk_of(database_settings, history()))
+    plan = SearchPlan("rsi", **SMALL)
+    one = run_walk_forward("2018-12-31", plan, resources=desk)
+    two = run_walk_forward("2018-12-31", plan, jobs=2, resources=desk_of(database_settings, history()))
 
-    assert [step.found for step in one.steps] == [step.found for step in two.steps]
+    assert [step.choice for step in one.steps] == [step.choice for step in two.steps]
 
 
 def test_noise_for_a_future_changes_no_earlier_choice(found: WalkForward, database_settings: Settings) -> None:
@@ -164,33 +162,33 @@ def test_noise_for_a_future_changes_no_earlier_choice(found: WalkForward, databa
     for name, factor in (("open", 1.0), ("close", 1.0), ("adj_close", 1.0), ("high", 1.01), ("low", 0.99)):
         bars.loc[late, name] = close * factor
 
-    spoilt = walk_forward.run("2018-12-31", Plan("bollinger", **SMALL), resources=desk_of(database_settings, bars))
+    spoilt = run_walk_forward("2018-12-31", SearchPlan("bollinger", **SMALL), resources=desk_of(database_settings, bars))
 
-    assert [step.found for step in spoilt.steps[:3]] == [step.found for step in found.steps[:3]]
+    assert [step.choice for step in spoilt.steps[:3]] == [step.choice for step in found.steps[:3]]
     pd.testing.assert_frame_equal(spoilt.steps[0].record.equity, found.steps[0].record.equity)
-    assert spoilt.steps[3].found != found.steps[3].found
+    assert spoilt.steps[3].choice != found.steps[3].choice
     assert not spoilt.steps[2].record.equity.equals(found.steps[2].record.equity)
 
 
 def test_where_nothing_is_feasible_it_stays_in_cash_and_says_why(desk: Resources) -> None:
     impossible = {**SMALL, "constraints": Constraints(60.0, None, None), "trials": 3}
-    refused = walk_forward.run("2018-12-31", Plan("zscore", **impossible), resources=desk)
+    refused = run_walk_forward("2018-12-31", SearchPlan("zscore", **impossible), resources=desk)
 
     assert refused.tuned is None
     for step in refused.steps:
-        assert isinstance(step.found, Refused)
-        assert "All 3 trials rejected: min_profit_per_trade_pct 3" in str(step.found)
+        assert isinstance(step.choice, Refused)
+        assert "All 3 trials rejected: min_profit_per_trade_pct 3" in str(step.choice)
     assert (refused.record.equity["equity_usd"] == 100_000).all()
     assert refused.record.metrics["profit_per_trade"] is None
     assert refused.profit_interval is None
-    assert not refused.verdict.survives
+    assert not refused.evidence.survives
 
 
 def test_what_cannot_be_run_is_said_before_anything_is(desk: Resources) -> None:
     before = len(rows(desk))
 
     def attempt(strategy: str = "gap", **changes: Any) -> None:
-        walk_forward.run("2018-12-31", Plan(strategy, **{**SMALL, **changes}), resources=desk)
+        run_walk_forward("2018-12-31", SearchPlan(strategy, **{**SMALL, **changes}), resources=desk)
 
     with pytest.raises(ConfigError, match="Did you mean 'bollinger'"):
         attempt("bolinger")

@@ -10,7 +10,6 @@ import threading
 import time
 from contextlib import contextmanager
 from decimal import Decimal
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -32,7 +31,6 @@ if TYPE_CHECKING:
     from core.settings import Settings
 
 pytestmark = pytest.mark.integration
-ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture
@@ -75,7 +73,12 @@ def started(desk: Resources, alpaca: AlpacaStandIn, *options: str) -> Iterator[s
     }
     command = [sys.executable, "-m", "desk", "listen", "--poll-seconds", "3600", *options]
     with subprocess.Popen(
-        command, cwd=ROOT, env=os.environ | environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        command,
+        cwd=settings.data_dir,
+        env=os.environ | environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
     ) as process:
         try:
             yield process
@@ -162,7 +165,7 @@ def test_started_again_after_that_it_waits_for_a_person_and_then_listens(desk: R
 
         kill_switch.resume("settled by hand", "ana", resources=desk)
         until(lambda: last_beat(desk.data_dir, desk.settings.portfolio) is not None, 30)
-        assert status.order_listener(desk).says.endswith("connections: 1")
+        assert status.order_listener(desk).detail.endswith("connections: 1")
 
         process.send_signal(signal.SIGTERM)
         assert process.wait(timeout=15) == 0

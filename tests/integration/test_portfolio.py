@@ -3,25 +3,32 @@
 from __future__ import annotations
 
 import datetime as dt
-from typing import TYPE_CHECKING
+from collections import Counter
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 import pytest
 
+from backtest.engine import backtest
 from core.errors import ConfigError, DataError, UnknownSymbol
 from core.models import Leg
 from core.sessions import close_of
 from pipeline.bars import VIX
 from pipeline.execution import daily_trade
 from pipeline.research import chain, portfolio
+from pipeline.research.candidates import rank_candidates
+from pipeline.research.portfolio_validation import validate_portfolio
+from pipeline.research.shortlist import Selection, make_shortlist
 from pipeline.resources import Resources
-from storage.research.portfolios import latest_portfolio, latest_validation, save_portfolio, save_validation
 from tests.standins.evidence import vouch
 from tests.standins.feed import walk
 
 if TYPE_CHECKING:
+    from backtest.engine import Result
+    from backtest.panel import Panel
     from core.settings import Settings
+    from trading.strategies.base import Strategy
 
 pytestmark = pytest.mark.integration
 START, END = dt.date(2010, 1, 4), dt.date(2018, 12, 31)
@@ -57,8 +64,8 @@ def desk(database_settings: Settings) -> Resources:
     return made
 
 
-def planned(desk: Resources) -> chain.Plan:
-    made = chain.plan(LAST, STRATEGIES, holdout_sessions=504, resources=desk)
+def planned(desk: Resources) -> chain.ChainPlan:
+    made = chain.make_plan(LAST, STRATEGIES, holdout_sessions=504, resources=desk)
     chain.sweep(made, jobs=1, resources=desk)
     return made
 
@@ -71,16 +78,16 @@ def test_the_chain_chooses_on_the_past_and_is_held_against_what_came_after(desk:
     assert plan.split == "2016-12-28"
     table = found.shortlist.table
     assert table["profit_per_trade"].is_monotonic_decreasing
-    assert all(result.panel.sessions[-1] <= pd.Timestamp(plan.split) for result in found.shortlist.results.values())
+    assert all(curve.equity["session"].max() <= pd.Timestamp(plan.split) for curve in found.shortlist.curves.values())
     assert 1 <= len(found.allocation.usd) <= 3
     assert found.allocation.usd.sum() + found.allocation.cash_usd == pytest.approx(1000.0)
     assert list(found.held_out["sleeve"]) == list(found.allocation.usd.index)
     assert found.evidence["trials"].unique().tolist() == [8], "two strategies on four symbols"
     assert any("deflation" in line for line in found.statements)
-    stored = latest_portfolio(desk.engine)
+    stored = desk.portfolios.latest()
     assert stored is not None
     assert stored.id == found.portfolio_id
-    last = latest_validation(desk.engine, stored.id)
+    last = desk.portfolios.latest_validation(stored.id)
     assert last is not None
     assert (last.status, last.session.isoformat()) == (found.validation.status, LAST)
     text = (found.report / "research.md").read_text()
@@ -90,7 +97,7 @@ def test_the_chain_chooses_on_the_past_and_is_held_against_what_came_after(desk:
 
 def test_what_comes_after_the_split_changes_no_choice(desk: Resources) -> None:
     plan = planned(desk)
-    before = portfolio.shortlist(plan.split, min_trades=10, among=plan.labels, resources=desk)
+    before = make_shortlist(plan.split, Selection(min_trades=10), among=plan.labels, resources=desk)
 
     rng = np.random.default_rng(0)
     later = pd.concat(
@@ -98,34 +105,102 @@ def test_what_comes_after_the_split_changes_no_choice(desk: Resources) -> None:
     )
     desk.bars.write(later, source="test", ingested_at=NOW)
     chain.sweep(plan, jobs=1, resources=desk)
-    after = portfolio.shortlist(plan.split, min_trades=10, among=plan.labels, resources=desk)
+    after = make_shortlist(plan.split, Selection(min_trades=10), among=plan.labels, resources=desk)
 
     assert after.pick.chosen == before.pick.chosen
     pd.testing.assert_frame_equal(after.table, before.table)
     assert desk.trials.count(*STRATEGIES) == 8, "the same backtests, found on record"
 
 
-def test_a_message_between_tasks_carries_the_plan(desk: Resources) -> None:
-    plan = chain.plan(LAST, STRATEGIES, SYMBOLS[:2], vix_gate=True, resources=desk)
+class Backtests:
+    """Counts the backtests of a choice by strategy, symbol, first and last session."""
 
-    assert chain.Plan.of(plan.as_dict()) == plan
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.run: Counter[tuple[str, str, dt.date, dt.date]] = Counter()
+
+        def counted(panel: Panel, strategy: Strategy, *args: object, **terms: Any) -> Result:
+            first = terms["start"] or panel.sessions[0].date()
+            self.run[strategy.name, panel.symbols[0], first, panel.sessions[-1].date()] += 1
+            return backtest(panel, strategy, *args, **terms)  # type: ignore[arg-type]
+
+        monkeypatch.setattr("backtest.engine.backtest", counted)
+
+    def up_to(self, session: str) -> Counter[tuple[str, str]]:
+        """Count the backtests that end with a session, by strategy and symbol."""
+        counts: Counter[tuple[str, str]] = Counter()
+        for (strategy, symbol, _, last), times in self.run.items():
+            if last.isoformat() == session:
+                counts[strategy, symbol] += times
+        return counts
+
+
+def test_the_tasks_of_the_dag_backtest_the_shortlist_once_and_choose_what_the_command_chooses(
+    desk: Resources, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan = planned(desk)
+    whole = chain.choose(plan, min_trades=10, resources=desk)
+    counted = Backtests(monkeypatch)
+
+    def task() -> Resources:
+        """A process of its own: nothing in memory of the task before."""
+        return Resources(desk.settings, clock=lambda: NOW)
+
+    ranked = chain.rank(plan, resources=task())
+    assert not counted.run, "a ranking reads the ledger"
+    picked = chain.correlate(plan, min_trades=10, resources=task())
+    shortlisted = counted.up_to(plan.split)
+    assert len(shortlisted) == len(whole.shortlist.curves)
+    allocated = chain.allocate(plan, method="risk_parity_profit_weighted", min_trades=10, resources=task())
+    validation = chain.validate(plan, resources=task())
+    reported = chain.report(plan, min_trades=10, resources=task())
+
+    assert set(counted.up_to(plan.split).values()) == {1}, "every candidate, and every other cell of the search, once"
+    assert set(counted.up_to(plan.split)) == {(name, symbol) for name in STRATEGIES for symbol in SYMBOLS}
+    members = counted.up_to(plan.session)
+    assert set(members.values()) == {2}, "once for the validation, and once on the held-out sessions"
+    assert len(members) == len(whole.allocation.usd)
+    assert ranked.ranked == len(rank_candidates(plan.split, among=plan.labels, resources=desk))
+    assert picked.picked == list(whole.shortlist.pick.chosen)
+    assert allocated.portfolio == whole.portfolio_id + 1
+    assert allocated.usd == whole.allocation.usd.to_dict()
+    assert validation == whole.validation
+    assert reported.statements == list(whole.statements)
+    folder = desk.data_dir / "research"
+    for file in ("ranked.csv", "evidence.csv", "held_out.csv", "correlation.csv"):
+        again = folder / f"{plan.session}-{allocated.portfolio}" / file
+        assert again.read_text() == (whole.report / file).read_text()
+
+
+def test_a_step_without_what_the_step_before_stored_says_which_to_run(desk: Resources) -> None:
+    plan = planned(desk)
+
+    with pytest.raises(DataError, match="`correlate`"):
+        chain.allocate(plan, method="equal", min_trades=10, resources=desk)
+    with pytest.raises(DataError, match="`validate_risk`"):
+        chain.report(plan, min_trades=10, resources=desk)
+
+
+def test_a_message_between_tasks_carries_the_plan(desk: Resources) -> None:
+    plan = chain.make_plan(LAST, STRATEGIES, SYMBOLS[:2], vix_gate=True, resources=desk)
+
+    assert chain.ChainPlan.of(plan.as_dict()) == plan
     assert plan.labels == {"bollinger_vix@AAA", "bollinger_vix@BBB", "zscore_vix@AAA", "zscore_vix@BBB"}
 
 
 def test_what_cannot_be_researched_is_said_first(desk: Resources) -> None:
     with pytest.raises(ConfigError, match="Did you mean 'zscore'"):
-        chain.plan(LAST, ["zscor"], resources=desk)
+        chain.make_plan(LAST, ["zscor"], resources=desk)
     with pytest.raises(UnknownSymbol, match="Did you mean AAA"):
-        chain.plan(LAST, STRATEGIES, ["AAAA"], resources=desk)
+        chain.make_plan(LAST, STRATEGIES, ["AAAA"], resources=desk)
     with pytest.raises(ConfigError, match="less than half"):
-        chain.plan(LAST, STRATEGIES, holdout_sessions=1500, resources=desk)
+        chain.make_plan(LAST, STRATEGIES, holdout_sessions=1500, resources=desk)
     with pytest.raises(DataError, match="desk sweep"):
-        portfolio.ranked(LAST, resources=desk)
+        rank_candidates(LAST, resources=desk)
     with pytest.raises(DataError, match="desk allocate"):
-        portfolio.validate_risk(LAST, resources=desk)
+        validate_portfolio(LAST, resources=desk)
     planned(desk)
     with pytest.raises(DataError, match="lower --min-trades"):
-        portfolio.ranked("2016-12-28", min_trades=10_000, resources=desk)
+        rank_candidates("2016-12-28", min_trades=10_000, resources=desk)
 
 
 def test_ten_thousand_runs_are_ranked_from_the_ledger(desk: Resources) -> None:
@@ -146,7 +221,7 @@ def test_ten_thousand_runs_are_ranked_from_the_ledger(desk: Resources) -> None:
         for i in range(10_000)
     )
 
-    table = portfolio.ranked(LAST, resources=desk)
+    table = rank_candidates(LAST, resources=desk)
 
     assert len(table) == 10_000
     assert table["rank"].tolist() == list(range(1, 10_001))
@@ -155,7 +230,7 @@ def test_ten_thousand_runs_are_ranked_from_the_ledger(desk: Resources) -> None:
 def test_the_ledger_knows_how_many_were_tried_and_how_far_they_spread(desk: Resources) -> None:
     planned(desk)
 
-    sharpes = portfolio.ranked("2016-12-28", min_trades=1, resources=desk).query("strategy == 'zscore'")["sharpe"].dropna()
+    sharpes = rank_candidates("2016-12-28", min_trades=1, resources=desk).query("strategy == 'zscore'")["sharpe"].dropna()
     assert desk.trials.count("zscore") == 4
     assert desk.trials.count("zscore", "bollinger") == 8
     assert desk.trials.sharpe_variance("zscore") == pytest.approx(sharpes.var(ddof=1))
@@ -185,6 +260,10 @@ def with_a_candidate(desk: Resources, day: dt.date) -> None:
 DAY = dt.date(2018, 12, 20)
 
 
+def objection(desk: Resources, day: dt.date) -> str | None:
+    return portfolio.objection(desk.portfolios, day, desk.settings.validation_max_age_days)
+
+
 @pytest.mark.parametrize(
     ("status", "validated", "refused"),
     [
@@ -199,9 +278,9 @@ DAY = dt.date(2018, 12, 20)
 def test_a_portfolio_that_failed_or_was_not_looked_at_for_long_opens_nothing(
     desk: Resources, status: str | None, validated: dt.date, refused: bool
 ) -> None:
-    number = save_portfolio(desk.engine, session=dt.date(2018, 10, 1), method="equal", members=[], figures={})
+    number = desk.portfolios.save(session=dt.date(2018, 10, 1), method="equal", members=[], figures={})
     if status is not None:
-        save_validation(desk.engine, portfolio_id=number, session=validated, status=status, report={})
+        desk.portfolios.save_validation(portfolio_id=number, session=validated, status=status, report={})
     with_a_candidate(desk, DAY)
 
     placed = daily_trade.place(DAY.isoformat(), resources=desk)
@@ -214,12 +293,12 @@ def test_a_portfolio_that_failed_or_was_not_looked_at_for_long_opens_nothing(
 def test_an_order_on_record_goes_on_and_a_withdrawn_portfolio_stands_in_nobodys_way(desk: Resources) -> None:
     with_a_candidate(desk, DAY)
     daily_trade.place(DAY.isoformat(), resources=desk)
-    save_portfolio(desk.engine, session=DAY, method="equal", members=[], figures={})
+    desk.portfolios.save(session=DAY, method="equal", members=[], figures={})
 
     again = daily_trade.place(DAY.isoformat(), resources=desk)
 
     assert (again.orders, again.refusals) == (1, {})
-    assert portfolio.objection(desk, DAY) is not None
-    portfolio.withdraw(DAY.isoformat(), resources=desk)
-    assert portfolio.objection(desk, DAY) is None
-    assert portfolio.objection(desk, DAY - dt.timedelta(days=1)) is None, "a past day does not see later research"
+    assert objection(desk, DAY) is not None
+    portfolio.withdraw_portfolio(DAY.isoformat(), resources=desk)
+    assert objection(desk, DAY) is None
+    assert objection(desk, DAY - dt.timedelta(days=1)) is None, "a past day does not see later research"

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 import sqlalchemy as sa
 
-from storage.research.portfolios import latest_portfolio, latest_validation, save_portfolio, save_validation
+from storage.research.portfolios import Portfolios
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
@@ -22,18 +22,18 @@ MEMBERS = [
 
 
 def saved(engine: Engine, session: dt.date, method: str = "equal") -> int:
-    return save_portfolio(engine, session=session, method=method, members=MEMBERS, figures={"sharpe": None, "members": 2})
+    return Portfolios(engine).save(session=session, method=method, members=MEMBERS, figures={"sharpe": None, "members": 2})
 
 
 def test_nothing_stored_is_none(database: Engine) -> None:
-    assert latest_portfolio(database) is None
-    assert latest_validation(database, 1) is None
+    assert Portfolios(database).latest() is None
+    assert Portfolios(database).latest_validation(1) is None
 
 
 def test_a_portfolio_is_read_again_as_it_was_saved(database: Engine) -> None:
     number = saved(database, MONDAY)
 
-    found = latest_portfolio(database)
+    found = Portfolios(database).latest()
 
     assert found is not None
     assert (found.id, found.session, found.method) == (number, MONDAY, "equal")
@@ -45,16 +45,16 @@ def test_a_portfolio_is_read_again_as_it_was_saved(database: Engine) -> None:
 def test_the_newest_is_in_force_and_a_past_session_sees_no_later_one(database: Engine) -> None:
     monday, tuesday = saved(database, MONDAY), saved(database, TUESDAY, "inverse_volatility")
 
-    assert latest_portfolio(database).id == tuesday  # type: ignore[union-attr]
-    assert latest_portfolio(database, TUESDAY).id == tuesday  # type: ignore[union-attr]
-    assert latest_portfolio(database, MONDAY).id == monday  # type: ignore[union-attr]
-    assert latest_portfolio(database, dt.date(2020, 3, 1)) is None
+    assert Portfolios(database).latest().id == tuesday  # type: ignore[union-attr]
+    assert Portfolios(database).latest(TUESDAY).id == tuesday  # type: ignore[union-attr]
+    assert Portfolios(database).latest(MONDAY).id == monday  # type: ignore[union-attr]
+    assert Portfolios(database).latest(dt.date(2020, 3, 1)) is None
 
 
 def test_a_portfolio_saved_again_for_a_session_replaces_it_and_the_first_stays(database: Engine) -> None:
     first, second = saved(database, MONDAY), saved(database, MONDAY)
 
-    assert latest_portfolio(database, MONDAY).id == second  # type: ignore[union-attr]
+    assert Portfolios(database).latest(MONDAY).id == second  # type: ignore[union-attr]
     with database.connect() as connection:
         stored = connection.execute(sa.text("SELECT id FROM research.portfolios ORDER BY id")).scalars().all()
     assert stored == [first, second]
@@ -63,18 +63,18 @@ def test_a_portfolio_saved_again_for_a_session_replaces_it_and_the_first_stays(d
 def test_a_validation_belongs_to_its_portfolio(database: Engine) -> None:
     first, second = saved(database, MONDAY), saved(database, MONDAY)
     report = {"rules": [{"name": "loss_at_risk", "found": 0.9, "limit": 1.0, "status": "PASS"}]}
-    save_validation(database, portfolio_id=first, session=MONDAY, status="FAIL", report={})
-    number = save_validation(database, portfolio_id=first, session=TUESDAY, status="PASS", report=report)
+    Portfolios(database).save_validation(portfolio_id=first, session=MONDAY, status="FAIL", report={})
+    number = Portfolios(database).save_validation(portfolio_id=first, session=TUESDAY, status="PASS", report=report)
 
-    found = latest_validation(database, first)
+    found = Portfolios(database).latest_validation(first)
 
     assert found is not None
     assert (found.id, found.portfolio_id, found.session, found.status) == (number, first, TUESDAY, "PASS")
     assert found.report == report
-    assert latest_validation(database, first, MONDAY).status == "FAIL"  # type: ignore[union-attr]
-    assert latest_validation(database, second) is None
+    assert Portfolios(database).latest_validation(first, MONDAY).status == "FAIL"  # type: ignore[union-attr]
+    assert Portfolios(database).latest_validation(second) is None
 
 
 def test_a_validation_of_no_portfolio_is_refused(database: Engine) -> None:
     with pytest.raises(sa.exc.IntegrityError):
-        save_validation(database, portfolio_id=99, session=MONDAY, status="PASS", report={})
+        Portfolios(database).save_validation(portfolio_id=99, session=MONDAY, status="PASS", report={})

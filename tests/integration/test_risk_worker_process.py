@@ -8,7 +8,6 @@ import subprocess
 import sys
 import time
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -23,7 +22,6 @@ if TYPE_CHECKING:
     from core.settings import Settings
 
 pytestmark = pytest.mark.integration
-ROOT = Path(__file__).resolve().parents[2]
 
 
 def environment(settings: Settings) -> dict[str, str]:
@@ -40,7 +38,7 @@ def environment(settings: Settings) -> dict[str, str]:
 def worker(settings: Settings, *options: str) -> Iterator[subprocess.Popen[str]]:
     """The verb in a process of its own, killed at the end if it is still there."""
     command = [sys.executable, "-m", "desk", "risk-worker", "--interval", "0.1", *options]
-    process = subprocess.Popen(command, cwd=ROOT, env=environment(settings), stdout=subprocess.PIPE, text=True)
+    process = subprocess.Popen(command, cwd=settings.data_dir, env=environment(settings), stdout=subprocess.PIPE, text=True)
     try:
         yield process
     finally:
@@ -109,4 +107,6 @@ def test_data_guard_ends_with_one_when_a_symbol_is_held_back(database_settings: 
 
 def verb(settings: Settings, *words: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "desk", *words]
-    return subprocess.run(command, cwd=ROOT, env=environment(settings), capture_output=True, text=True, check=False)
+    return subprocess.run(
+        command, cwd=settings.data_dir, env=environment(settings), capture_output=True, text=True, check=False
+    )

@@ -10,9 +10,10 @@ import pytest
 
 from core.errors import DataError
 from pipeline.bars import VIX, bars_by_symbol
-from pipeline.research import backtest, backtest_report, sweep
+from pipeline.research import backtest, backtest_report
+from pipeline.research.backtest_terms import BacktestTerms
+from pipeline.research.sweep import run_sweep
 from pipeline.resources import Resources
-from storage.research.runs import find_run, frames_of, list_runs
 from tests.standins.feed import walk
 from trading.strategies.registry import make_strategy
 
@@ -34,7 +35,8 @@ def desk(database_settings: Settings) -> Resources:
 
 
 def test_a_backtest_is_weighed_stored_and_reported(desk: Resources) -> None:
-    figures = backtest.run(LAST, resources=desk, strategy=make_strategy("rsi", {"oversold": 35.0}))
+    outcome = backtest.run_backtest_report(LAST, resources=desk, strategy=make_strategy("rsi", {"oversold": 35.0}))
+    figures = outcome.as_dict()
 
     assert figures["trade_count"] > 10
     assert figures["sharpe_low"] < figures["sharpe"] < figures["sharpe_high"]
@@ -50,9 +52,10 @@ def test_a_backtest_is_weighed_stored_and_reported(desk: Resources) -> None:
 
 def test_every_different_backtest_counts_once_against_its_strategy(desk: Resources) -> None:
     for params in ({"oversold": 35.0}, {"oversold": 40.0}, {"oversold": 35.0}):
-        last = backtest.run(LAST, resources=desk, strategy=make_strategy("rsi", params))
-    filtered = backtest.run(LAST, resources=desk, strategy=make_strategy("rsi", {"oversold": 35.0}, vix_filter=True))
-    sweep.run(LAST, ["rsi"], resources=desk)
+        last = backtest.run_backtest_report(LAST, resources=desk, strategy=make_strategy("rsi", params)).figures
+    strategy = make_strategy("rsi", {"oversold": 35.0}, vix_filter=True)
+    filtered = backtest.run_backtest_report(LAST, resources=desk, strategy=strategy).figures
+    run_sweep(LAST, ["rsi"], resources=desk)
 
     assert last["trials"] == 2, "the third was the first again"
     assert filtered["trials"] == 3, "a filter makes another backtest of the same rule"
@@ -61,25 +64,30 @@ def test_every_different_backtest_counts_once_against_its_strategy(desk: Resourc
 
 
 def test_a_run_is_found_by_the_beginning_of_its_id_and_what_is_stored_is_what_was_made(desk: Resources) -> None:
-    made = backtest.run_backtest(desk, bars_by_symbol(desk.bars, LAST, desk.universe()), kind="unfiltered")
-    run = list_runs(desk.engine)[0]
+    terms = BacktestTerms(desk.costs, desk.limits, desk.settings.initial_cash_usd)
+    bars = bars_by_symbol(desk.bars, LAST, desk.universe())
+    made = backtest.run_backtest(bars, desk.strategies, terms, trials=desk.trials, runs=desk.runs, kind="unfiltered")
+    run = desk.runs.recent()[0]
 
-    trades, equity = frames_of(desk.engine, run.run_id)
+    trades, equity = desk.runs.frames(run.run_id)
 
-    assert find_run(desk.engine, run.run_id[:17]).run_id == run.run_id
+    assert desk.runs.find(run.run_id[:17]).run_id == run.run_id
     pd.testing.assert_frame_equal(
         trades, made.trades.sort_values(["strategy", "symbol", "entry_session"], ignore_index=True), check_like=True
     )
     pd.testing.assert_frame_equal(equity, made.equity)
     for unknown in ("", "2031"):
         with pytest.raises(DataError, match="desk runs"):
-            find_run(desk.engine, unknown)
+            desk.runs.find(unknown)
 
 
 def test_runs_are_compared_side_by_side(desk: Resources) -> None:
-    ids = [backtest.run(LAST, resources=desk, strategy=make_strategy(name))["run_id"] for name in ("rsi", "zscore")]
+    ids = [
+        backtest.run_backtest_report(LAST, resources=desk, strategy=make_strategy(name)).run_id for name in ("rsi", "zscore")
+    ]
 
-    table, curves = backtest_report.compare(desk, ids)
+    comparison = backtest_report.compare_runs(ids, resources=desk)
+    table, curves = comparison.figures, comparison.curves
 
     assert list(table) == ids
     assert table.loc["strategy"].tolist() == ["rsi", "zscore"]
@@ -88,7 +96,7 @@ def test_runs_are_compared_side_by_side(desk: Resources) -> None:
 
 
 def test_a_backtest_without_trades_has_a_report_too(desk: Resources) -> None:
-    figures = backtest.run(LAST, resources=desk, strategy=make_strategy("rsi", {"oversold": 5.0}))
+    figures = backtest.run_backtest_report(LAST, resources=desk, strategy=make_strategy("rsi", {"oversold": 5.0})).figures
 
     assert figures["trade_count"] == 0
     assert figures["deflated_sharpe"] is None

@@ -32,9 +32,9 @@ class Desk:
         values = settings.model_dump() | changes
         self.resources = Resources(settings.__class__(_env_file=None, **values), clock=lambda: self.now)
 
-    def after(self, seconds: float, service: str) -> status.Seen:
+    def after(self, seconds: float, service: str) -> status.ServiceStatus:
         self.now = NOON + dt.timedelta(seconds=seconds)
-        return status.look([service], resources=self.resources)[0]
+        return status.check_services([service], resources=self.resources)[0]
 
     def listener_beats(self, *, poll_seconds: float, connections: int) -> None:
         beat = order_listener.Beat(NOON, poll_seconds=poll_seconds, connections=connections)
@@ -56,38 +56,38 @@ def desks(database_settings: Settings) -> Iterator[Any]:
 
 def test_the_risk_worker_is_well_for_three_looks_after_its_last(desks: Any) -> None:
     desk = desks(risk_interval_seconds=60.0)
-    assert not desk.after(0, "risk-worker").well
+    assert not desk.after(0, "risk-worker").healthy
     check_portfolio(resources=desk.resources)
 
-    assert desk.after(180, "risk-worker").well
+    assert desk.after(180, "risk-worker").healthy
     gone = desk.after(181, "risk-worker")
 
-    assert not gone.well
-    assert gone.says == "last seen 181 s ago, level ok, mode log; expected at most 180 s"
-    assert gone.at == NOON
+    assert not gone.healthy
+    assert gone.detail == "last seen 181 s ago, level ok, mode log; expected at most 180 s"
+    assert gone.seen_at == NOON
 
 
 def test_a_worker_too_old_for_the_executor_is_not_well(desks: Any) -> None:
     desk = desks(heartbeat_max_age_seconds=45.0)
     check_portfolio(resources=desk.resources)
 
-    assert [desk.after(age, "risk-worker").well for age in (45, 46)] == [True, False]
+    assert [desk.after(age, "risk-worker").healthy for age in (45, 46)] == [True, False]
 
 
 def test_no_listener_is_needed_where_the_broker_has_no_stream(desks: Any) -> None:
     seen = desks().after(0, "order-listener")
 
-    assert (seen.well, seen.says) == (True, "not needed: BROKER=paper has no stream")
+    assert (seen.healthy, seen.detail) == (True, "not needed: BROKER=paper has no stream")
 
 
 def test_the_listener_is_well_while_it_has_spoken_with_the_venue_within_three_polls(desks: Any) -> None:
     desk = desks(**ALPACA)
-    assert desk.after(0, "order-listener").says.startswith("it has not yet spoken with the venue")
+    assert desk.after(0, "order-listener").detail.startswith("it has not yet spoken with the venue")
 
     desk.listener_beats(poll_seconds=20.0, connections=2)
 
-    assert desk.after(60, "order-listener").says == "seen 60 s ago, connections: 2"
-    assert not desk.after(61, "order-listener").well
+    assert desk.after(60, "order-listener").detail == "seen 60 s ago, connections: 2"
+    assert not desk.after(61, "order-listener").healthy
 
 
 def test_a_listener_that_waits_for_a_person_does_not_do_its_work(desks: Any) -> None:
@@ -98,8 +98,8 @@ def test_a_listener_that_waits_for_a_person_does_not_do_its_work(desks: Any) -> 
     waiting = desk.after(0, "order-listener")
     kill_switch.resume("settled by hand", "ana", resources=desk.resources)
 
-    assert (waiting.well, "a trade was taken back" in waiting.says) == (False, True)
-    assert desk.after(0, "order-listener").well
+    assert (waiting.healthy, "a trade was taken back" in waiting.detail) == (False, True)
+    assert desk.after(0, "order-listener").healthy
 
 
 def test_a_halt_of_somebody_else_is_no_fault_of_the_listener(desks: Any) -> None:
@@ -107,9 +107,9 @@ def test_a_halt_of_somebody_else_is_no_fault_of_the_listener(desks: Any) -> None
     desk.listener_beats(poll_seconds=60.0, connections=1)
     kill_switch.halt("looked odd", "ana", resources=desk.resources)
 
-    assert desk.after(0, "order-listener").well
+    assert desk.after(0, "order-listener").healthy
 
 
 def test_an_unknown_service_is_named(desks: Any) -> None:
     with pytest.raises(ConfigError, match="expected risk-worker or order-listener, found 'scheduler'"):
-        status.look(["scheduler"], resources=desks().resources)
+        status.check_services(["scheduler"], resources=desks().resources)

@@ -166,8 +166,8 @@ def test_training_backtest_and_trading_use_one_strategy(start: Callable[..., Res
     desk.features = Echo()  # type: ignore[assignment]
     bars = bars_by_symbol(desk.bars, LAST, desk.universe())
 
-    dataset = train_entry_filter.build_dataset(desk, bars)
-    backtest.run(LAST, resources=desk)
+    dataset = train_entry_filter.build_dataset(bars, desk.candidate_strategies, costs=desk.costs, features=desk.features)
+    backtest.run_backtest_report(LAST, resources=desk)
 
     own = make_strategy("bollinger", {"deviations": 1.0}).signals(bars["AAA"])
     entered = dataset[dataset["symbol"] == "AAA"]
@@ -176,9 +176,7 @@ def test_training_backtest_and_trading_use_one_strategy(start: Callable[..., Res
     assert "BBB" in set(dataset["symbol"]), "the filter learns from what is switched off today"
     assert isinstance(desk.candidate_strategies[0], PerSymbol)
     assert desk.strategies[0].strategy.strategy is desk.candidate_strategies[0]  # type: ignore[attr-defined]
-    from storage.research.runs import latest_run
-
-    stored = latest_run(desk.engine, "unfiltered")
+    stored = desk.runs.latest("unfiltered")
     assert stored is not None
     assert stored.meta["params"] == desk.strategies[0].describe()
     assert stored.meta["params"]["switched_off"] == ["BBB"]
@@ -280,7 +278,7 @@ def test_the_earnings_filter_is_up_only_when_the_setting_says_so(start: Callable
     path.write_text(f"symbol,announced\nAAA,{entered.date()}\n")
     outcome = load_earnings.load_file(path, resources=start())
 
-    assert (outcome["new"], outcome["without"], outcome["not_traded"]) == (1, ["BBB"], [])
+    assert (outcome.new, outcome.without, outcome.not_traded) == (1, ["BBB"], [])
     pd.testing.assert_frame_equal(traded(start()), whole)
 
     filtered = start(earnings_gate=True)
@@ -315,9 +313,9 @@ def test_what_is_known_is_shown_for_each_symbol(start: Callable[..., Resources],
     path.write_text("symbol,announced\nAAA,2018-10-25\nAAA,2019-01-25\nZZZ,2019-01-25\n")
     outcome = load_earnings.load_file(path, resources=start())
 
-    shown = load_earnings.known(resources=start())
+    shown = load_earnings.list_dates(resources=start())
 
-    assert outcome["not_traded"] == ["ZZZ"]
+    assert outcome.not_traded == ["ZZZ"]
     assert shown.to_dict("records")[:2] == [
         {"symbol": "AAA", "dates": 2, "first": "2018-10-25", "newest": "2019-01-25"},
         {"symbol": "BBB", "dates": 0, "first": None, "newest": None},

@@ -14,7 +14,7 @@ import sqlalchemy as sa
 
 from research.search import Best, Constraints, Task, optimise_window
 from storage.engine import cluster_url, open_engine
-from storage.research.studies import SCHEMA, open_studies
+from storage.research.studies import SCHEMA, Studies
 from tests.standins.feed import walk
 from trading.costs import Costs
 from trading.risk import Limits
@@ -32,7 +32,7 @@ TASK = Task(
 WORKER = """
 import sys, datetime as dt
 from research.search import Constraints, Task, optimise_window
-from storage.research.studies import open_studies
+from storage.research.studies import Studies
 from tests.standins.feed import walk
 from trading.costs import Costs
 from trading.risk import Limits
@@ -42,7 +42,8 @@ free = Constraints(None, None, None)
 task = Task("rsi", dt.date(2017, 1, 3), dt.date(2017, 12, 29), Costs(1.0, 2.0), Limits(), constraints=free)
 mine = []
 optimise_window(
-    bars, task, trials=12, seed=int(sys.argv[2]), storage=open_studies(sys.argv[1]), study_name="shared", on_trial=mine.append
+    bars, task, trials=12, seed=int(sys.argv[2]), storage=Studies(sys.argv[1]).storage, study_name="shared",
+    on_trial=mine.append,
 )
 print(len(mine))
 """
@@ -71,7 +72,7 @@ def test_two_workers_share_a_study_and_stop_together(database_settings: Settings
     ]
     counts = [int(worker.communicate(timeout=120)[0]) for worker in started]
 
-    storage = open_studies(url)
+    storage = Studies(url).storage
     trials = optuna.load_study(study_name="shared", storage=storage).get_trials()
     assert 12 <= len(trials) <= 13, "each may be in its last trial when the other finishes the study"
     assert sum(counts) == len(trials)
@@ -80,7 +81,7 @@ def test_two_workers_share_a_study_and_stop_together(database_settings: Settings
 
 
 def test_a_study_is_found_again_with_its_best_and_nothing_is_run_twice(database_settings: Settings) -> None:
-    storage = open_studies(url_of(database_settings))
+    storage = Studies(url_of(database_settings)).storage
 
     first = optimise_window(BARS, TASK, trials=5, seed=1, storage=storage, study_name="w")
     ran: list[object] = []
@@ -94,7 +95,9 @@ def test_a_study_is_found_again_with_its_best_and_nothing_is_run_twice(database_
 
 def test_the_trial_of_a_dead_worker_is_tried_again_by_the_next(database_settings: Settings) -> None:
     url = url_of(database_settings)
-    code = STUCK + WORKER.replace("open_studies(sys.argv[1])", "open_studies(sys.argv[1], 1, 2)")
+    code = STUCK + WORKER.replace(
+        "Studies(sys.argv[1]).storage", "Studies(sys.argv[1], heartbeat_seconds=1, grace_seconds=2).storage"
+    )
     dying = subprocess.Popen([sys.executable, "-c", code, url, "1"], stdout=subprocess.PIPE, text=True)
     assert dying.stdout is not None
     assert dying.stdout.readline() == "in a trial\n"
@@ -102,7 +105,7 @@ def test_the_trial_of_a_dead_worker_is_tried_again_by_the_next(database_settings
     dying.communicate()
     time.sleep(3)
 
-    storage = open_studies(url, 1, 2)
+    storage = Studies(url, heartbeat_seconds=1, grace_seconds=2).storage
     found = optimise_window(BARS, TASK, trials=4, seed=2, storage=storage, study_name="shared")
 
     dead, again, *others = optuna.load_study(study_name="shared", storage=storage).get_trials()
@@ -114,7 +117,7 @@ def test_the_trial_of_a_dead_worker_is_tried_again_by_the_next(database_settings
 
 
 def test_studies_keep_out_of_the_desks_own_schemas(database_settings: Settings) -> None:
-    open_studies(url_of(database_settings))
+    assert Studies(url_of(database_settings)).storage
     engine = open_engine(database_settings)
 
     found = sa.inspect(engine)

@@ -11,7 +11,7 @@ import pytest
 from backtest.engine import backtest
 from core.errors import ConfigError, UnknownSymbol
 from pipeline.bars import VIX
-from pipeline.research import sweep
+from pipeline.research.sweep import run_sweep
 from pipeline.resources import Resources
 from storage.research.trials import Trials
 from tests.standins.feed import walk
@@ -37,7 +37,7 @@ def desk(database_settings: Settings) -> Resources:
 
 def run(desk: Resources, *strategies: str, symbols: tuple[str, ...] = ()) -> tuple[pd.DataFrame, list[tuple[int, int]]]:
     steps: list[tuple[int, int]] = []
-    table = sweep.run("2018-12-31", strategies, symbols, on_progress=lambda done, of: steps.append((done, of)), resources=desk)
+    table = run_sweep("2018-12-31", strategies, symbols, on_progress=lambda done, of: steps.append((done, of)), resources=desk)
     return table, steps
 
 

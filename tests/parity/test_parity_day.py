@@ -92,7 +92,7 @@ def mailbox(desk: Resources) -> Mailbox:
 def test_the_replay_makes_the_trades_of_the_scheduled_steps(desk: Resources) -> None:
     made, equity = desk.ledger.trades("main"), desk.ledger.equity("main")
 
-    outcome = replay.run(FIRST, LAST, resources=desk)
+    outcome = replay.run_replay(FIRST, LAST, resources=desk)
 
     assert len(made) > 5
     pd.testing.assert_frame_equal(outcome.trades, made)
@@ -100,7 +100,7 @@ def test_the_replay_makes_the_trades_of_the_scheduled_steps(desk: Resources) -> 
 
 
 def test_the_live_ledger_has_parity_with_the_backtest(desk: Resources) -> None:
-    found = parity.of_ledger(None, None, resources=desk)
+    found = parity.compare_ledger(None, None, resources=desk)
 
     assert found.differences.empty, found.differences.to_string()
     assert found.holds
@@ -135,7 +135,7 @@ def test_a_fill_at_another_price_and_a_dear_one_are_told_apart(
     worse = replace(dear, raw_price=dear.raw_price + 1, price=dear.price + 1, commission_usd=dear.commission_usd + 7)
     with_fills(desk, monkeypatch, [*pairs[:place], (pairs[place][0], worse), *pairs[place + 1 :]])
 
-    row = parity_day.record_day(dear.session.isoformat(), resources=desk)
+    row = parity_day.record_day(dear.session.isoformat(), resources=desk).as_dict()
 
     found = {each["cause"]: each["gap_usd"] for each in row["details"] if each["detail"].startswith("entry")}
     assert found == pytest.approx({"fill": -float(dear.quantity), "cost": -7.0})
@@ -149,7 +149,7 @@ def test_an_order_that_was_never_filled_is_missed(desk: Resources, monkeypatch: 
     order, gone = next((order, fill) for order, fill in pairs if fill.reason == "time")
     with_fills(desk, monkeypatch, [pair for pair in pairs if pair[1] is not gone])
 
-    row = parity_day.record_day(gone.session.isoformat(), resources=desk)
+    row = parity_day.record_day(gone.session.isoformat(), resources=desk).as_dict()
 
     assert row["missed_differences"] == 1
     assert [(each["cause"], each["symbol"]) for each in row["details"]] == [("missed", order.symbol)]
@@ -162,9 +162,9 @@ def test_a_bar_revised_after_the_decision_is_a_signal_gap_and_an_alert(desk: Res
     prices = ["open", "high", "low", "close", "adj_close"]
     desk.bars.write(bar.assign(**{name: bar[name] * 1.2 for name in prices}), source="walk", ingested_at=LOADED)
 
-    row = parity_day.record_day(entered.session.isoformat(), resources=desk)
+    row = parity_day.record_day(entered.session.isoformat(), resources=desk).as_dict()
 
     assert row["signal_differences"] >= 2, "the signal, and the entry that would not have been"
     assert mailbox.subjects == [f"Signals of {entered.session} are not the backtest's"]
     assert "a bar was revised since" in mailbox.bodies[0]
-    assert not parity.of_ledger(None, None, resources=desk).holds
+    assert not parity.compare_ledger(None, None, resources=desk).holds

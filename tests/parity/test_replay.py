@@ -17,8 +17,8 @@ from desk.cli import audit
 from ingestion.providers.files import FilesProvider
 from ml.entry_filter.predict import EntryFilter, Payoff
 from pipeline.audit import parity, replay
-from pipeline.audit.parity import Record, backtest_of, compare
-from pipeline.audit.vintages import deadlines, read_known
+from pipeline.audit.parity import Reference, TradingRecord, compare_with_backtest, run_reference_backtest
+from pipeline.audit.vintages import decision_deadlines, read_vintages
 from pipeline.bars import VIX
 from pipeline.data import ingest
 from pipeline.resources import Resources
@@ -66,8 +66,8 @@ def test_the_sample_of_the_first_run_has_parity(database_settings: Settings) -> 
     ingest.fetch_symbols("2018-12-31", desk.universe(), full_history=True, resources=desk)
     unfiltered = desk.candidate_strategies[0]  # the filter needs the VIX, which the sample has from 2014 on
 
-    outcome = replay.run(dt.date(2013, 1, 2), END, strategies=[unfiltered], resources=desk)
-    found = parity.of_replay(outcome, resources=desk)
+    outcome = replay.run_replay(dt.date(2013, 1, 2), END, strategies=[unfiltered], resources=desk)
+    found = parity.compare_replay(outcome, resources=desk)
 
     assert found.trades > 50
     assert found.sessions == len(sessions_between(dt.date(2013, 1, 2), END))
@@ -89,8 +89,8 @@ def test_nineteen_symbols_over_four_years_have_parity(database_settings: Setting
     bars = source.fetch([*source.default_universe, VIX], dt.date(2010, 1, 1), last).bars
     desk.bars.write(bars, source="files", ingested_at=LATER, backfilled=True)
 
-    outcome = replay.run(first, last, resources=desk)
-    found = parity.of_replay(outcome, resources=desk)
+    outcome = replay.run_replay(first, last, resources=desk)
+    found = parity.compare_replay(outcome, resources=desk)
 
     assert len(source.default_universe) == 19
     assert found.trades == 379
@@ -103,30 +103,30 @@ def test_the_filters_answers_are_acted_on_in_both_worlds_alike(desk: Resources, 
         return np.asarray(np.clip(X["rsi_14"] / 100, 0.0, 1.0).fillna(0.5))
 
     half = EntryFilter("f", "7", score, {"bollinger": Payoff(0.02, -0.01, 0.35)}, ("rsi_14",), "2017-12-29")
-    monkeypatch.setattr(replay, "_filter", lambda _, model: half if model else None)
+    monkeypatch.setattr(replay, "_load_filter", lambda *_: half)
 
-    everything = replay.run(FIRST, END, resources=lively(desk))
-    outcome = replay.run(FIRST, END, model="7", resources=desk)
+    everything = replay.run_replay(FIRST, END, resources=lively(desk))
+    outcome = replay.run_replay(FIRST, END, model="7", resources=desk)
 
     assert 0 < len(outcome.trades) < len(everything.trades)
     assert {refusal.reason for refusal in outcome.refusals} >= {"filter"}
-    assert parity.of_replay(outcome, resources=desk).holds
+    assert parity.compare_replay(outcome, resources=desk).holds
 
 
 def test_a_filter_that_is_never_asked_accepts_nothing(desk: Resources, monkeypatch: pytest.MonkeyPatch) -> None:
     no = EntryFilter("f", "7", lambda X: np.zeros(len(X)), {"bollinger": Payoff(0.02, -0.01, 0.5)}, ("rsi_14",), "2017-12-29")
-    monkeypatch.setattr(replay, "_filter", lambda *_: no)
+    monkeypatch.setattr(replay, "_load_filter", lambda *_: no)
     desk.__dict__["strategies"] = (make_strategy("bollinger", {"deviations": 10.0}),)
 
-    outcome = replay.run(FIRST, END, model="7", resources=desk)
+    outcome = replay.run_replay(FIRST, END, model="7", resources=desk)
 
     assert outcome.accept is not None
     assert len(outcome.accept) == len(outcome.trades) == 0
-    assert parity.of_replay(outcome, resources=desk).holds
+    assert parity.compare_replay(outcome, resources=desk).holds
 
 
 def test_a_replay_leaves_the_live_ledger_as_it_was(desk: Resources) -> None:
-    outcome = replay.run(FIRST, END, resources=lively(desk))
+    outcome = replay.run_replay(FIRST, END, resources=lively(desk))
 
     assert len(outcome.trades) > 5
     for portfolio in (desk.settings.portfolio, outcome.portfolio):
@@ -138,37 +138,37 @@ def test_a_replay_leaves_the_live_ledger_as_it_was(desk: Resources) -> None:
 def test_each_decision_sees_the_bars_known_before_its_open_and_no_later_revision(desk: Resources) -> None:
     seen = dt.datetime(2018, 6, 20, 18, tzinfo=dt.UTC)  # between the open and the close of Wednesday
     revise(desk, "AAA", "2018-06-11", 1.25, seen)
-    known = read_known(desk, FIRST, END, SYMBOLS)
+    vintages = read_vintages(desk.bars, FIRST, END, SYMBOLS)
 
-    before, after = known.stretches("AAA")
+    before, after = vintages.of_symbol("AAA")
 
-    assert known.sessions[after.first] == pd.Timestamp("2018-06-20")
+    assert vintages.sessions[after.first] == pd.Timestamp("2018-06-20")
     at = pd.Timestamp("2018-06-11")
     old, new = (part.bars.set_index("session")["close"][at] for part in (before, after))
     assert new == pytest.approx(1.25 * old)
-    assert len(list(known.stretches("BBB"))) == 1
-    for stamp, moment in zip(known.sessions, known.moments, strict=True):
-        stretch = before if stamp < pd.Timestamp("2018-06-20") else after
-        part = stretch.bars[stretch.bars["session"] <= stamp]
+    assert len(list(vintages.of_symbol("BBB"))) == 1
+    for stamp, moment in zip(vintages.sessions, vintages.moments, strict=True):
+        vintage = before if stamp < pd.Timestamp("2018-06-20") else after
+        part = vintage.bars[vintage.bars["session"] <= stamp]
         read = desk.bars.read(["AAA"], end=stamp.date(), as_of=moment.to_pydatetime())
         np.testing.assert_array_equal(part["close"], read["close"])
 
 
-def test_the_last_word_is_just_before_the_next_open() -> None:
+def test_the_deadline_of_a_decision_is_just_before_the_next_open() -> None:
     friday = pd.DatetimeIndex(["2018-11-23"])  # a half day before a weekend
 
-    assert deadlines(friday)[0] == pd.Timestamp("2018-11-26 14:30", tz="UTC") - pd.Timedelta(microseconds=1)
+    assert decision_deadlines(friday)[0] == pd.Timestamp("2018-11-26 14:30", tz="UTC") - pd.Timedelta(microseconds=1)
 
 
 def test_a_revision_is_named_as_a_difference_of_signals(desk: Resources) -> None:
     lively(desk)
-    untouched = replay.run(FIRST, END, resources=desk)
+    untouched = replay.run_replay(FIRST, END, resources=desk)
     victim = untouched.trades[untouched.trades["symbol"] == "AAA"].iloc[0]
     decided = victim["decision_session"].date().isoformat()
     revise(desk, "AAA", decided, 1.1, LATER + dt.timedelta(days=30))  # a close that is no entry any more
 
-    outcome = replay.run(FIRST, END, resources=desk)
-    found = parity.of_replay(outcome, resources=desk)
+    outcome = replay.run_replay(FIRST, END, resources=desk)
+    found = parity.compare_replay(outcome, resources=desk)
 
     pd.testing.assert_frame_equal(outcome.trades, untouched.trades)
     assert not found.holds
@@ -180,13 +180,14 @@ def test_a_revision_is_named_as_a_difference_of_signals(desk: Resources) -> None
 
 
 @pytest.fixture
-def sides(desk: Resources) -> tuple[Record, object, pd.DataFrame]:
-    outcome = replay.run(FIRST, END, resources=lively(desk))
-    result, signals = backtest_of(desk, FIRST, END, SYMBOLS, outcome.strategies, None)
-    return Record(outcome.trades, outcome.positions, outcome.equity, outcome.signals), result, signals
+def sides(desk: Resources) -> tuple[TradingRecord, object, pd.DataFrame]:
+    outcome = replay.run_replay(FIRST, END, resources=lively(desk))
+    reference = Reference(desk.bars, SYMBOLS, outcome.strategies, desk.costs, desk.limits, desk.settings.initial_cash_usd)
+    result, signals = run_reference_backtest(reference, FIRST, END, accept=None)
+    return TradingRecord(outcome.trades, outcome.positions, outcome.equity, outcome.signals), result, signals
 
 
-def test_causes_and_money_of_differences_are_told_apart(sides: tuple[Record, object, pd.DataFrame]) -> None:
+def test_causes_and_money_of_differences_are_told_apart(sides: tuple[TradingRecord, object, pd.DataFrame]) -> None:
     record, result, signals = sides
     trades = record.trades.copy()
     dear, worse, gone = trades.index[:3]
@@ -194,7 +195,7 @@ def test_causes_and_money_of_differences_are_told_apart(sides: tuple[Record, obj
     trades.loc[worse, ["entry_price", "pnl_usd"]] += [0.5, -20.0]
     lost = trades.loc[gone, "pnl_usd"]
 
-    found = compare(replace(record, trades=trades.drop(index=gone)), result, signals)  # type: ignore[arg-type]
+    found = compare_with_backtest(replace(record, trades=trades.drop(index=gone)), result, signals)  # type: ignore[arg-type]
 
     split = found.split().set_index("cause")
     assert split["differences"].to_dict() == {"signal": 0, "fill": 1, "cost": 1, "missed": 1}
@@ -203,13 +204,13 @@ def test_causes_and_money_of_differences_are_told_apart(sides: tuple[Record, obj
     assert found.differences["gap_usd"].sum() == pytest.approx(-23.0 - lost)
 
 
-def test_a_close_that_is_a_cent_off_breaks_parity(sides: tuple[Record, object, pd.DataFrame]) -> None:
+def test_a_close_that_is_a_cent_off_breaks_parity(sides: tuple[TradingRecord, object, pd.DataFrame]) -> None:
     record, result, signals = sides
     off = record.equity.copy()
     off.loc[5, "equity_usd"] += 0.01
 
-    assert compare(record, result, signals).holds  # type: ignore[arg-type]
-    assert not compare(replace(record, equity=off), result, signals).holds  # type: ignore[arg-type]
+    assert compare_with_backtest(record, result, signals).holds  # type: ignore[arg-type]
+    assert not compare_with_backtest(replace(record, equity=off), result, signals).holds  # type: ignore[arg-type]
 
 
 def test_the_verbs_print_the_result_and_exit_by_it(desk: Resources, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,7 +8,8 @@ import pandas as pd
 import yaml
 from feast import FeatureStore, RepoConfig
 
-from storage.features.feature_store import FEATURE_REPO, FeastStore, _filled, feast_environment
+from core.folders import data_folder
+from storage.features.feature_store import FeastStore, _filled, feast_environment
 
 
 class FeastsOwn(FeastStore):
@@ -16,9 +17,11 @@ class FeastsOwn(FeastStore):
 
     @cached_property
     def _feast(self) -> FeatureStore:
-        content = yaml.safe_load((FEATURE_REPO / "feature_store.yaml").read_text())
+        content = yaml.safe_load((data_folder("feature_repo") / "feature_store.yaml").read_text())
         content["offline_store"]["type"] = "postgres"
-        return FeatureStore(config=RepoConfig(repo_path=FEATURE_REPO, **_filled(content, feast_environment(self._settings))))
+        return FeatureStore(
+            config=RepoConfig(repo_path=data_folder("feature_repo"), **_filled(content, feast_environment(self._settings)))
+        )
 
     def _join(self, entities: pd.DataFrame) -> pd.DataFrame:
         years = entities.groupby(entities["event_timestamp"].dt.year)

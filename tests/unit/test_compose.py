@@ -183,6 +183,6 @@ def test_the_image_holds_every_package_and_only_what_exists() -> None:
     copied = [line.split()[1] for line in lines if line.startswith("COPY") and "--from" not in line]
     assert [path for path in copied if not (ROOT / path).exists()] == []
     packages = {f"{file.parent.name}/" for file in ROOT.glob("*/__init__.py") if file.parent.name != "tests"}
-    assert packages | {"dags/", "feature_repo/", "requirements.lock"} == set(copied)
+    assert packages | {"dags/", "feature_repo/", "requirements.lock", "pyproject.toml"} == set(copied)
     allowed = {line[1:] for line in (ROOT / ".dockerignore").read_text().splitlines() if line.startswith("!")}
     assert allowed == set(copied)

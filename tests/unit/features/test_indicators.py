@@ -46,8 +46,8 @@ def test_atr_of_constant_ranges_is_the_range():
     np.testing.assert_allclose(ta.atr(close + 1, close - 1, close, 14)[14:], 2.0)
 
 
-def test_log_slope_is_the_growth_rate_of_a_steady_trend():
-    np.testing.assert_allclose(ta.log_slope(100 * 1.01 ** np.arange(20.0), 9)[8:], np.log(1.01))
+def test_the_slope_of_log_closes_is_the_growth_rate_of_a_steady_trend():
+    np.testing.assert_allclose(ta.slope(np.log(100 * 1.01 ** np.arange(20.0)), 9)[8:], np.log(1.01))
 
 
 def test_zscore_of_a_last_jump_matches_numpy():

@@ -11,9 +11,9 @@ import pytest
 from core.errors import DataError
 from core.frames import BARS, FEATURE_FRAME, FEATURES
 from features import indicators as ta
-from features.build import build_features, price_features, session_tables
+from features.build import build_features, session_tables
 from features.indicators import above, ratio
-from features.matrix import PRICE_FEATURES, VIX_FEATURES, columns_of, fill_features
+from features.matrix import PRICE_FEATURES, VIX_FEATURES, columns_of, fill_features, fill_prices
 from tests.standins.feed import walk
 
 
@@ -42,11 +42,17 @@ def formulas(bars: pd.DataFrame) -> dict[str, np.ndarray]:
         "price_vs_sma_20": ratio(close, ta.sma(close, 20)) - 1,
         "volume_ratio_20": ratio(volume, ta.sma(volume, 20)),
         "uptrend_50": above(ratio(close, ta.sma(close, 50)), 1 + ta.TIE),
-        **{f"slope_{n}": ta.log_slope(close, n) for n in (3, 5, 9, 14)},
+        **{f"slope_{n}": ta.slope(np.log(close), n) for n in (3, 5, 9, 14)},
         "zscore_20": ta.zscore(close, 20),
         "zscore_60": ta.zscore(close, 60),
         "return_1": ta.simple_return(close),
     }
+
+
+def price_features(bars: pd.DataFrame) -> dict[str, np.ndarray]:
+    values = np.empty((len(PRICE_FEATURES), len(bars)))
+    fill_prices(*(bars[name].to_numpy(dtype="float64") for name in ("high", "low", "close", "volume")), values)
+    return dict(zip(PRICE_FEATURES, values, strict=True))
 
 
 def flat(bars: pd.DataFrame) -> pd.DataFrame:

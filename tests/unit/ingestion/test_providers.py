@@ -93,8 +93,10 @@ def test_an_empty_folder_knows_no_symbol(tmp_path: Path) -> None:
 
 @pytest.mark.corpus
 @pytest.mark.skipif(not CORPUS.is_dir(), reason="../shared/data is not beside this checkout")
-def test_the_corpus_is_read_whole_and_its_intraday_file_left_out() -> None:
-    provider = FilesProvider(CORPUS)
+def test_the_corpus_is_read_whole_and_its_intraday_file_left_out(tmp_path: Path) -> None:
+    for name in ("daily_bars.parquet", "intraday_5m.parquet", "vix_daily.csv"):  # other files may lie beside them
+        (tmp_path / name).symlink_to(CORPUS / name)
+    provider = FilesProvider(tmp_path)
 
     found = provider.fetch([*provider.default_universe, "^VIX"], dt.date(2004, 1, 1), dt.date(2021, 12, 31))
 

@@ -103,7 +103,7 @@ def test_starttls_is_never_skipped_when_the_server_lacks_it(inbox: tuple[Inbox, 
 @pytest.mark.parametrize(("password", "sent"), [("right", True), ("wrong", False)])
 def test_the_login_is_used_and_the_password_never_logged(password: str, *, sent: bool) -> None:
     def check(_server: object, _session: object, _envelope: object, _mechanism: str, login: LoginPassword) -> AuthResult:
-        return AuthResult(success=(login.login, login.password) == (b"desk", b"right"))
+        return AuthResult(success=(login.login, login.password) == (b"desk", b"right"), handled=False)  # the server answers
 
     handler = Inbox()
     controller = Controller(
@@ -117,4 +117,6 @@ def test_the_login_is_used_and_the_password_never_logged(password: str, *, sent:
     finally:
         controller.stop()
     assert len(handler.mails) == int(sent)
+    ((name, reason),) = [(event["event"], event.get("reason", "").partition(":")[0]) for event in events]
+    assert (name, reason) == (("alert_sent", "") if sent else ("alert_not_sent", "SMTPAuthenticationError"))
     assert password not in str(events)

@@ -11,7 +11,7 @@ import pytest
 
 from backtest.engine import backtest
 from research.evidence import period_returns
-from research.out_of_sample import Record, Verdict, cash, join, returns_of, weigh
+from research.out_of_sample import OverfittingEvidence, TrackRecord, cash_record, join, overfitting_evidence, returns_of
 from research.search import Constraints, Task
 from research.statistics import deflated_sharpe
 from tests.standins.feed import walk
@@ -33,8 +33,8 @@ def task() -> Task:
     return Task("bollinger", FIRST, LAST, COSTS, LIMITS, constraints=Constraints(None, None, None))
 
 
-def record(bars: dict[str, pd.DataFrame], task: Task, first: dt.date, last: dt.date) -> Record:
-    return Record.of(task.evaluate(task.panel(bars, first, last), {}, first))
+def record(bars: dict[str, pd.DataFrame], task: Task, first: dt.date, last: dt.date) -> TrackRecord:
+    return TrackRecord.of(task.evaluate(task.panel(bars, first, last), {}, first))
 
 
 def test_the_second_window_trades_with_what_the_first_made(bars: dict[str, pd.DataFrame], task: Task) -> None:
@@ -58,7 +58,7 @@ def test_the_second_window_trades_with_what_the_first_made(bars: dict[str, pd.Da
 
 def test_a_window_in_cash_is_flat_and_its_figures_undefined(bars: dict[str, pd.DataFrame], task: Task) -> None:
     traded = record(bars, task, FIRST, MIDDLE)
-    still = cash(pd.DatetimeIndex(["2018-01-02", "2018-01-03"]), CASH)
+    still = cash_record(pd.DatetimeIndex(["2018-01-02", "2018-01-03"]), CASH)
 
     both = join([traded, still], CASH)
 
@@ -88,12 +88,12 @@ def test_deflation_uses_the_annualised_variance_of_what_was_tried() -> None:
     tried = rng.normal(0.0, 0.01, (500, 20))
     good = rng.normal(0.002, 0.01, 500)
 
-    verdict = weigh(good, tried, 50)
+    verdict = overfitting_evidence(good, tried, 50)
 
     sharpes = [np.sqrt(252) * column.mean() / column.std(ddof=1) for column in tried.T]
     assert verdict.sharpe_variance == pytest.approx(np.var(sharpes, ddof=1))
     assert verdict.deflated_sharpe == deflated_sharpe(good, 50, float(np.var(sharpes, ddof=1)))
-    assert weigh(good, tried, 5000).deflated_sharpe < verdict.deflated_sharpe  # type: ignore[operator]
+    assert overfitting_evidence(good, tried, 5000).deflated_sharpe < verdict.deflated_sharpe  # type: ignore[operator]
     assert verdict.overfitting is not None
     assert 0 <= verdict.overfitting <= 1
 
@@ -101,11 +101,11 @@ def test_deflation_uses_the_annualised_variance_of_what_was_tried() -> None:
 def test_what_is_undefined_does_not_survive() -> None:
     noise = np.random.default_rng(2).normal(0, 0.01, (300, 3))
 
-    idle = weigh(np.zeros(300), noise, 9)
+    idle = overfitting_evidence(np.zeros(300), noise, 9)
     assert idle.deflated_sharpe is None
     assert idle.overfitting is not None, "of the sets tried, whether or not one was traded"
     assert not idle.survives
-    assert weigh(noise[:, 0], noise[:, :1], 9).deflated_sharpe is None, "one set is no choice"
-    assert Verdict(9, 1.0, 0.96, 0.2).survives
-    assert not Verdict(9, 1.0, 0.96, 0.5).survives
-    assert not Verdict(9, 1.0, 0.94, 0.2).survives
+    assert overfitting_evidence(noise[:, 0], noise[:, :1], 9).deflated_sharpe is None, "one set is no choice"
+    assert OverfittingEvidence(9, 1.0, 0.96, 0.2).survives
+    assert not OverfittingEvidence(9, 1.0, 0.96, 0.5).survives
+    assert not OverfittingEvidence(9, 1.0, 0.94, 0.2).survives

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from core.errors import ConfigError, DataError
 from research.validation import Sleeve, ValidationLimits, largest_position_usd, validate
-from research.validation_report import Finding, Report
+from research.validation_report import Finding, ValidationReport
 from trading.risk import Limits
 from trading.sizing import quantity
 
@@ -48,7 +48,7 @@ def good() -> list[Sleeve]:
     ]
 
 
-def found(report: Report, rule: str) -> Finding:
+def found(report: ValidationReport, rule: str) -> Finding:
     (finding,) = [finding for finding in report.findings if finding.rule == rule]
     return finding
 
@@ -342,7 +342,7 @@ def test_limits_that_make_no_sense_are_refused(limit: dict[str, float], why: str
 
 
 def test_the_report_as_text() -> None:
-    report = Report(
+    report = ValidationReport(
         1000.0,
         {"a@SPY": 450.0, "b@QQQ": 250.0},
         (

@@ -39,7 +39,7 @@ def test_an_entrys_answer_is_its_schemas(
         feature_timestamp=seen,
     )
 
-    content = answers.entry(row)
+    content = answers.entry_json(row)
 
     whole = EntryPrediction.model_validate_json(content)
     assert json.loads(content) == json.loads(whole.model_dump_json())
@@ -49,7 +49,7 @@ def test_an_entrys_answer_is_its_schemas(
 
 @given(expected=finite, low=finite, high=finite, confidence=share)
 def test_a_next_days_answer_is_its_schemas(expected: float, low: float, high: float, confidence: float) -> None:
-    content = answers.next_day(TOMORROW._replace(predicted_return=expected, low=low, high=high, confidence=confidence))
+    content = answers.next_day_json(TOMORROW._replace(predicted_return=expected, low=low, high=high, confidence=confidence))
 
     whole = NextDayPrediction.model_validate_json(content)
     assert json.loads(content) == json.loads(whole.model_dump_json())
@@ -59,7 +59,7 @@ def test_a_next_days_answer_is_its_schemas(expected: float, low: float, high: fl
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), float("-inf")])
 def test_a_number_that_json_does_not_have_is_not_answered(value: float) -> None:
     with pytest.raises(Unanswerable, match="far too large"):
-        answers.entry(ROW._replace(predicted_return=value))
+        answers.entry_json(ROW._replace(predicted_return=value))
     for name in ("low", "high"):
         with pytest.raises(Unanswerable, match="far too large"):
-            answers.next_day(TOMORROW._replace(**{name: value}))
+            answers.next_day_json(TOMORROW._replace(**{name: value}))

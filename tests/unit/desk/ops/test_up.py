@@ -21,20 +21,21 @@ from core.errors import ConfigError
 from core.settings import Settings
 from desk.ops import up
 from desk.ops.airflow import airflow_environment
-from desk.ops.status import Seen
+from desk.ops.status import ServiceStatus
 from pipeline.resources import utc_now
 
 ROOT = Path(__file__).parents[4]
 SUPERVISE = """
 import datetime, sys
 from pathlib import Path
-from desk.ops.status import Seen
+from desk.ops.status import ServiceStatus
 from desk.ops.up import Service, Supervisor
-port, logs, code, signs = int(sys.argv[1]), Path(sys.argv[2]), sys.argv[3], sys.argv[4]
+port, logs, code, beats = int(sys.argv[1]), Path(sys.argv[2]), sys.argv[3], sys.argv[4]
 web_command = (sys.executable, "-m", "http.server", "--bind", "127.0.0.1", str(port))
 web = Service("web", web_command, {}, f"http://127.0.0.1:{port}/", ("here", "A page"))
 now = datetime.datetime.now(datetime.UTC) + datetime.timedelta(hours=1)
-kept = {"well": lambda: Seen("other", True, "fine", now), "never": lambda: Seen("other", False, "not a word")}.get(signs)
+answers = {"well": ServiceStatus("other", True, "fine", now), "never": ServiceStatus("other", False, "not a word")}
+kept = (lambda: answers[beats]) if beats else None
 other = Service("other", (sys.executable, "-c", code), {}, None, ("The other", "Does its work") if kept else None, kept)
 mails = lambda subject, body, severity: print("MAIL", severity, subject, body, file=sys.stderr, flush=True)
 sys.exit(Supervisor([web, other], logs, mails).run())
@@ -54,9 +55,9 @@ def settings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Settings:
     return Settings(_env_file=None, data_dir=tmp_path)
 
 
-def supervise(port: int, logs: Path, code: str, signs: str = "") -> subprocess.Popen[str]:
+def supervise(port: int, logs: Path, code: str, beats: str = "") -> subprocess.Popen[str]:
     return subprocess.Popen(
-        [sys.executable, "-c", textwrap.dedent(SUPERVISE), str(port), str(logs), code, signs],
+        [sys.executable, "-c", textwrap.dedent(SUPERVISE), str(port), str(logs), code, beats],
         cwd=ROOT,
         env={**os.environ, "PYTHONPATH": str(ROOT)},
         stdout=subprocess.DEVNULL,
@@ -127,10 +128,10 @@ sys.exit(7)
 def test_a_kept_service_without_a_sign_of_life_is_said_not_to_run(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(up, "SIGN_SECONDS", 0.1)
+    monkeypatch.setattr(up, "STATUS_SECONDS", 0.1)
     monkeypatch.setattr(up, "console", Console(stderr=True, width=400))
-    old = Seen("risk-worker", True, "seen 100 s ago", utc_now() - dt.timedelta(seconds=100))
-    service = up.Service("risk-worker", ("true",), {}, shown=("Risk worker", "Looks"), signs=lambda: old)
+    old = ServiceStatus("risk-worker", True, "seen 100 s ago", utc_now() - dt.timedelta(seconds=100))
+    service = up.Service("risk-worker", ("true",), {}, shown=("Risk worker", "Looks"), check=lambda: old)
 
     up.Supervisor([service], tmp_path)._announce()
 
@@ -173,8 +174,8 @@ def test_the_listener_is_started_where_the_broker_has_a_stream(settings: Setting
     keys: dict[str, Any] = {"alpaca_api_key": "k" * 20, "alpaca_secret_key": "s" * 20}
     at_alpaca = up.services(Settings(_env_file=None, data_dir=settings.data_dir, broker="alpaca", **keys))
 
-    assert [service.name for service in up.services(settings) if service.signs] == ["risk-worker"]
-    assert [service.name for service in at_alpaca if service.signs] == ["risk-worker", "order-listener"]
+    assert [service.name for service in up.services(settings) if service.check] == ["risk-worker"]
+    assert [service.name for service in at_alpaca if service.check] == ["risk-worker", "order-listener"]
     assert at_alpaca[-1].command[1:] == ("-m", "desk", "listen")
     assert not any("k" * 20 in str(value) for service in at_alpaca for value in (*service.command, repr(service)))
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 import string
+from importlib.metadata import version as installed
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +14,7 @@ import skops.io
 import yaml
 
 from core.errors import ConfigError
-from ml.next_day.next_day import BOOSTING, LIGHTGBM, NextDayFit, Signals, train_next_day
+from ml.next_day.next_day import BOOSTING, LIGHTGBM, NextDayFit, Signals, fit_next_day
 from ml.tracking.next_day_log import load_next_day, log_next_day
 from ml.tracking.registry import Registry
 from tests.unit.ml.next_day.test_next_day import rows
@@ -29,7 +30,7 @@ def dataset() -> pd.DataFrame:
 
 @pytest.fixture(scope="module")
 def fits(dataset: pd.DataFrame) -> dict[str, NextDayFit]:
-    return train_next_day(dataset, folds=2)
+    return fit_next_day(dataset, folds=2)
 
 
 @pytest.fixture(scope="module")
@@ -69,6 +70,25 @@ def test_the_loaded_model_predicts_what_the_trained_one_did(
     for name in ("predicted_return", "low", "high", "confidence"):
         np.testing.assert_array_equal(said[name], expected[name], err_msg=name)
     assert said["signal"].tolist() == expected["signal"].tolist()
+
+
+@pytest.mark.parametrize(("chosen", "packages"), [(LIGHTGBM, {"lightgbm"}), (BOOSTING, {"scikit-learn", "skops"})])
+def test_a_version_states_the_packages_that_read_it(
+    registry: Registry,
+    fits: dict[str, NextDayFit],
+    dataset: pd.DataFrame,
+    monkeypatch: pytest.MonkeyPatch,
+    chosen: str,
+    packages: set[str],
+) -> None:
+    def infer(*_: Any, **__: Any) -> None:
+        pytest.fail("MLflow starts a process that looks for the requirements")
+
+    monkeypatch.setattr("mlflow.models.infer_pip_requirements", infer)
+    version = register(registry, fits, dataset, chosen)
+
+    stated = (files(registry, version) / "requirements.txt").read_text().split()
+    assert set(stated) == {f"{package}=={installed(package)}" for package in {*packages, "mlflow"}}
 
 
 def test_a_training_says_what_it_came_to(registry: Registry, fits: dict[str, NextDayFit], dataset: pd.DataFrame) -> None:

@@ -25,8 +25,8 @@ def rows() -> list[list[str]]:
 
 def test_every_rule_has_its_row() -> None:
     named = {name for row in rows() for name in re.findall(r"`(\w+)`", row[0])}
-    gate = {pre_send.KILL_SWITCH, pre_send.HEARTBEAT, pre_send.DATA_GUARD, monitor.DRAWDOWN, *venue_clock.REMEDY}
-    assert named == COUNTED_OR_MEASURED | gate | set(VERDICTS) - {"accepted"}
+    pre_send_rules = {pre_send.KILL_SWITCH, pre_send.HEARTBEAT, pre_send.DATA_GUARD, monitor.DRAWDOWN, *venue_clock.REMEDY}
+    assert named == COUNTED_OR_MEASURED | pre_send_rules | set(VERDICTS) - {"accepted"}
 
 
 def test_every_setting_of_a_rule_is_named_with_its_default() -> None:

@@ -1,0 +1,149 @@
+"""Repeat a past decision or fill of the live portfolio from stored bars, predictions and the ledger; store and send nothing."""
+
+from __future__ import annotations
+
+import datetime as dt
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+from core.models import Leg
+from core.sessions import next_session, sessions_between
+from features.regime import with_vix
+from pipeline.accounts.book import accept, book_before
+from pipeline.accounts.valuation import closing_prices, initial_equity_usd
+from pipeline.bars import VIX
+from pipeline.execution.daily_trade import answers_of
+from pipeline.signals import signals_of
+from trading.brokers.paper import PaperBroker
+from trading.brokers.placing import place
+from trading.decide import Holdings, decide
+
+if TYPE_CHECKING:
+    from core.models import Fill, OrderIntent
+    from pipeline.accounts.trading_account import TradingAccount
+    from storage.market.bars import BarStore
+    from trading.brokers.memory import MemoryBook
+    from trading.costs import Costs
+    from trading.risk import Limits
+    from trading.strategies.base import Strategy
+
+
+@dataclass(frozen=True)
+class DecisionInputs:
+    """Everything that a repeated decision reads.
+
+    Attributes
+    ----------
+    symbols
+        The universe.
+    as_of
+        Moment (aware) at which the bars are read, point-in-time; None reads the newest versions.
+    """
+
+    account: TradingAccount
+    symbols: tuple[str, ...]
+    strategies: tuple[Strategy, ...]
+    costs: Costs
+    limits: Limits
+    as_of: dt.datetime | None = None
+
+    @property
+    def bars(self) -> BarStore:
+        """The account's bar store."""
+        return self.account.bars
+
+    def at(self, moment: dt.datetime) -> DecisionInputs:
+        """Return the same inputs with the bars read as known at a moment."""
+        return replace(self, as_of=moment)
+
+
+def session_before(day: dt.date) -> dt.date:
+    """Return the session before the session `day`."""
+    before: dt.date = sessions_between(day - dt.timedelta(days=10), day)[-2].date()
+    return before
+
+
+def signals_at(inputs: DecisionInputs, days: tuple[dt.date, ...]) -> pd.DataFrame:
+    """Return SIGNALS with strategy, symbol and close of some sessions, computed now."""
+    bars = inputs.bars.read([*inputs.symbols, VIX], end=max(days), as_of=inputs.as_of)
+    vix = bars[bars["symbol"] == VIX]
+    rows = []
+    for _, part in bars[bars["symbol"] != VIX].groupby("symbol"):
+        signals = signals_of(inputs.strategies, with_vix(part.reset_index(drop=True), vix))
+        rows.append(signals[signals["session"].isin([pd.Timestamp(day) for day in days])])
+    return pd.concat(rows, ignore_index=True)
+
+
+def closes_at(inputs: DecisionInputs, day: dt.date) -> dict[str, float]:
+    """Return the last close at or before a session of each symbol of the universe and each that was ever held."""
+    traded = {fill.symbol for _, fill in inputs.account.ledger.fills(inputs.account.portfolio)}
+    return closing_prices(inputs.bars, {*inputs.symbols, *traded}, day, inputs.as_of)
+
+
+def repeat_decision(inputs: DecisionInputs, session: dt.date) -> tuple[OrderIntent, ...]:
+    """Return what the desk decides at a past close from its bars, its predictions and what it held then."""
+    return _decide(inputs, _book_at(inputs.account, session), session, signals_at(inputs, (session,)))
+
+
+def repeat_fills(inputs: DecisionInputs, day: dt.date, signals: pd.DataFrame) -> list[tuple[OrderIntent, Fill]]:
+    """Return the fills of a session as the paper broker makes them of the orders decided at the close before it.
+
+    Parameters
+    ----------
+    signals
+        SIGNALS with strategy, symbol and close that contain the session before `day`.
+    """
+    before, portfolio = session_before(day), inputs.account.portfolio
+    book = _book_at(inputs.account, before)
+    earlier = {fill.fill_id for _, fill in book.fills(portfolio)}
+    broker = PaperBroker(book, inputs.costs, portfolio=portfolio)
+    place(book, broker, _decide(inputs, book, before, signals))
+    broker.advance(day, inputs.bars.read(inputs.symbols, start=day, end=day))
+    return [pair for pair in book.fills(portfolio) if pair[1].fill_id not in earlier]
+
+
+def _decide(inputs: DecisionInputs, book: MemoryBook, session: dt.date, signals: pd.DataFrame) -> tuple[OrderIntent, ...]:
+    rows = signals[signals["session"] == pd.Timestamp(session)].reset_index(drop=True)
+    answers = answers_of(inputs.account.ledger.predictions(session))
+    decisions = decide(
+        session,
+        rows,
+        inputs.strategies,
+        _holdings_at(inputs, book, session),
+        inputs.limits,
+        accept=answers.accept,
+        probability=answers.probability,
+        arms=answers.arms,
+    )
+    return decisions.intents
+
+
+def _holdings_at(inputs: DecisionInputs, book: MemoryBook, session: dt.date) -> Holdings:
+    """Return what the portfolio had at the close of a session, for a decision there."""
+    ledger, portfolio = inputs.account.ledger, inputs.account.portfolio
+    waiting = [order for order, _ in book.open_orders(portfolio)]
+    history = ledger.equity(portfolio)
+    at = history.loc[history["session"] == pd.Timestamp(session), "cash_usd"]
+    initial = initial_equity_usd(inputs.account)
+    cash = float(at.iloc[0]) if len(at) else initial + float(book.cash_flow_usd(portfolio))
+    past = history.loc[history["session"] < pd.Timestamp(session), "equity_usd"]
+    peak = max(initial, float(past.max())) if len(past) else initial
+    return Holdings(portfolio, book.positions(portfolio), waiting, cash, closes_at(inputs, session), peak)
+
+
+def _book_at(account: TradingAccount, session: dt.date) -> MemoryBook:
+    """Return the book at the close of a session, without the orders decided there."""
+    book = book_before(account.ledger, account.portfolio, next_session(session))
+    return _with_waiting_exits(account, book, session)
+
+
+def _with_waiting_exits(account: TradingAccount, book: MemoryBook, before: dt.date) -> MemoryBook:
+    """Add the exits that were decided earlier and not filled: they wait for a bar."""
+    open_exits = [order for order, _ in account.ledger.open_orders(account.portfolio)]
+    later = [order for order, fill in account.ledger.fills(account.portfolio) if fill.session > before]
+    for order in (*open_exits, *later):
+        if order.leg is Leg.EXIT and order.decision_session < before and book.order(order.client_order_id) is None:
+            accept(book, order)
+    return book

@@ -1,0 +1,106 @@
+"""Validation of the stored portfolio: its sleeves backtested up to a session and compared with the limits."""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import TYPE_CHECKING, Any
+
+from core.errors import DataError
+from pipeline.bars import bars_by_symbol
+from pipeline.research.backtest_terms import BacktestTerms
+from pipeline.research.candidates import Candidate, backtest_each
+from pipeline.resources import Resources, live
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import pandas as pd
+
+    from backtest.engine import Result
+    from backtest.panel import Panel
+    from core.settings import Settings
+    from research.validation import Sleeve, ValidationLimits
+    from research.validation_report import ValidationReport
+    from storage.research.portfolios import Portfolio
+    from trading.risk import Limits
+    from trading.strategies.base import Strategy
+
+
+def validate_portfolio(session: str, *, resources: Resources | None = None) -> ValidationReport:
+    """Compare the stored portfolio with its limits on everything up to `session`, and store the report.
+
+    Raises
+    ------
+    DataError
+        When no portfolio is in force.
+    """
+    resources = resources or live()
+    day = dt.date.fromisoformat(session)
+    stored = resources.portfolios.in_force(by=day)
+    if stored is None:
+        raise DataError(f"Validation: expected a portfolio stored up to {session}, found none. Make one: `desk allocate`.")
+    terms = BacktestTerms.of(resources)
+    bars = bars_by_symbol(resources.bars, session, resources.universe())
+    report = validation_of(stored, bars, terms, limits_of(resources.settings))
+    resources.portfolios.save_validation(portfolio_id=stored.id, session=day, status=report.status, report=report.as_dict())
+    return report
+
+
+def validation_of(
+    portfolio: Portfolio, bars: Mapping[str, pd.DataFrame], terms: BacktestTerms, limits: ValidationLimits
+) -> ValidationReport:
+    """Return the validation of a portfolio on bars by symbol."""
+    from research.selection import returns_of
+    from research.validation import validate
+
+    members = [(member_of(member), float(member["usd"])) for member in portfolio.members]
+    results = backtest_each([each for each, _ in members], bars, terms)
+    returns = returns_of({name: result.equity for name, result in results.items()})
+    sleeves = [_sleeve(each, usd, results[each.label], returns[each.label], terms.limits) for each, usd in members]
+    return validate(sleeves, float(portfolio.figures["capital_usd"]), limits)
+
+
+def limits_of(settings: Settings) -> ValidationLimits:
+    """Return the limits of the settings."""
+    from research.validation import ValidationLimits
+
+    stop = settings.validate_max_stop_pct
+    return ValidationLimits(
+        max_position_pct=settings.validate_max_position_pct,
+        max_loss_at_risk_pct=settings.validate_max_loss_at_risk_pct,
+        check_stop_pct=stop is not None,
+        max_stop_pct=1.0 if stop is None else stop,
+        max_exposure_pct=settings.validate_max_exposure_pct,
+        max_drawdown_pct=settings.validate_max_drawdown_pct,
+        max_correlation=settings.validate_max_correlation,
+        max_trades_a_day=settings.validate_max_trades_a_day,
+    )
+
+
+def member_of(member: Mapping[str, Any]) -> Candidate:
+    """Return the candidate of a stored member."""
+    return Candidate(member["strategy"], member["symbol"], member["params"], member["vix_gate"])
+
+
+def _sleeve(each: Candidate, usd: float, result: Result, returns: pd.Series, limits: Limits) -> Sleeve:
+    from research.validation import Sleeve, largest_position_usd
+
+    stop_pct = _widest_stop_pct(result.panel, each.make())
+    return Sleeve(
+        each.strategy,
+        each.symbol,
+        usd,
+        stop_pct,
+        returns,
+        result.trades,
+        largest_position_usd(usd, stop_pct, limits),
+    )
+
+
+def _widest_stop_pct(panel: Panel, strategy: Strategy) -> float | None:
+    """Return the widest stop of a strategy's signals on the panel's only symbol; None when a signal has none."""
+    import numpy as np
+
+    signals = panel.signals(strategy, 0)
+    stops = signals.stop_pct[signals.entry != 0]
+    return float(stops.max()) if len(stops) and np.isfinite(stops).all() else None
