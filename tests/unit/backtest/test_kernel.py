@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from backtest import kernel, single
 from backtest.kernel import CostTerms, LineRules, Market, simulate, simulate_each
 from backtest.metrics import FIGURES, measure_equity, measure_trades
+from tests.properties import examples
 from tests.unit.backtest import reading_copy
 from trading.fills import REASONS
 from trading.risk import VERDICTS, LimitTerms
@@ -84,7 +85,7 @@ def trades(log: kernel.Log) -> list[tuple[float, ...]]:
     return sorted(zip(*parts, strict=True))
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=examples(400), deadline=None)
 @given(seed=st.integers(0, 2**32 - 1), symbols=st.integers(1, 4), strategies=st.integers(1, 3), sessions=st.integers(2, 60))
 def test_the_kernel_makes_the_trades_of_the_copy_written_for_reading(
     seed: int, symbols: int, strategies: int, sessions: int
@@ -108,7 +109,7 @@ def test_the_kernel_makes_the_trades_of_the_copy_written_for_reading(
     assert not copy.held, "every position is closed at the end of its data"
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 @given(seed=st.integers(0, 2**32 - 1))
 def test_a_candidate_on_its_own_ends_as_it_would_in_an_empty_portfolio(seed: int) -> None:
     rng = np.random.default_rng(seed)
@@ -129,7 +130,7 @@ def test_a_candidate_on_its_own_ends_as_it_would_in_an_empty_portfolio(seed: int
         assert log.values[kernel.NET, 0] == pytest.approx(each.values[kernel.NET, n], rel=1e-9)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 @given(seed=st.integers(0, 2**32 - 1), sessions=st.integers(2, 60))
 def test_a_line_alone_jumps_from_signal_to_signal_to_the_same_end(seed: int, sessions: int) -> None:
     rng = np.random.default_rng(seed)
@@ -158,7 +159,7 @@ def test_a_line_alone_jumps_from_signal_to_signal_to_the_same_end(seed: int, ses
     np.testing.assert_array_equal(refused, expected_refused)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 @given(seed=st.integers(0, 2**32 - 1))
 def test_the_last_equity_is_the_cash_and_what_the_trades_earned(seed: int) -> None:
     rng = np.random.default_rng(seed)
@@ -188,7 +189,7 @@ def test_without_signals_equity_never_moves() -> None:
     assert set(equity) == {CASH}
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=examples(50), deadline=None)
 @given(seed=st.integers(0, 2**32 - 1))
 def test_a_grid_of_exits_has_the_figures_of_each_point_run_alone(seed: int) -> None:
     rng = np.random.default_rng(seed)

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from core.errors import DataError
 from core.sessions import sessions_between
 from ml.ab_testing.ab_test import AbTestTerms, Comparison, Decision, Kind, arm_of, decide_ab_test, name_of
+from tests.properties import examples
 
 SESSIONS = sessions_between(dt.date(2020, 1, 2), dt.date(2020, 12, 31))
 DAY = dt.date(2020, 3, 4)
@@ -193,7 +194,7 @@ def test_a_candidate_of_no_session_is_refused() -> None:
         decide_ab_test(frame, SESSIONS[:3], "1", ["2"], AbTestTerms())
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=examples(30), deadline=None)
 @given(seed=st.integers(0, 10_000), gain=st.floats(-0.02, 0.02))
 def test_exchanging_the_names_turns_the_effect_and_never_promotes_both(seed: int, gain: float) -> None:
     frame = candidates(gain, 36, seed)

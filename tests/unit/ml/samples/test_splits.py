@@ -13,6 +13,7 @@ from sklearn.model_selection import cross_val_score
 from core.errors import DataError
 from core.sessions import closes_of, sessions_between
 from ml.samples.splits import PurgedWalkForward
+from tests.properties import examples
 
 SESSIONS = sessions_between(pd.Timestamp("2015-01-02").date(), pd.Timestamp("2016-12-30").date())
 CLOSES = closes_of(SESSIONS)
@@ -48,7 +49,7 @@ def test_no_training_label_interval_ever_overlaps_a_test_interval(
         assert ((after > embargo) | (before > 0)).all(), "and nothing starts within the embargo after a test"
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(
     decided=st.lists(st.integers(30, 450), min_size=40, max_size=120),
     embargo=st.integers(0, 10),
