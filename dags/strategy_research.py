@@ -50,7 +50,7 @@ METHOD_PARAM = Param(
 def strategy_research() -> None:
     @task
     def make_plan(session: str, params: Any = None) -> dict[str, Any]:
-        """Return the sweep's symbols and strategies, and the last session that a choice may see."""
+        """Plan the sweep, and the split before which every choice is made."""
         from pipeline.research import chain
 
         return chain.make_plan(
@@ -80,7 +80,7 @@ def strategy_research() -> None:
 
     @task
     def correlate(plan: dict[str, Any]) -> dict[str, Any]:
-        """Correlate the best, and pick a few that do not resemble each other."""
+        """Backtest the best once, pick a few that do not resemble each other, and store the shortlist."""
         from pipeline.research import chain
 
         return chain.correlate(chain.ChainPlan.of(plan)).as_dict()

@@ -1,4 +1,4 @@
-"""Optimisation in a terminal: parses, shows progress, prints the choice and its record. Searches nothing itself."""
+"""Optimisation in a terminal: parse the options, show progress, print the choice and its out-of-sample record."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def optimise(  # noqa: PLR0917  # typer turns each into an option
 
 
 def _constraints(profit: float | None, month: float | None, factor: float | None) -> Constraints:
-    """Return the constraints given as options, else those of the settings."""
+    """Return the typed constraints, and those of the settings for the rest."""
     from dataclasses import replace
 
     from core.settings import get_settings

@@ -25,7 +25,7 @@ def backtest(
     from pipeline.research import backtest
 
     day = session_of(session)
-    with console.status("Backtesting, and weighing the result ..."):
+    with console.status("Backtesting and scoring ..."):
         outcome = backtest.run_backtest_report(day, strategy=strategy_of(strategy, params, gate=gate))
     show("Backtest", outcome.as_dict())
 

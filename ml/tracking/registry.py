@@ -1,4 +1,4 @@
-"""MLflow: what every training was made of and came to, the registered filter and its alias. Owns the way in and out of it.
+"""MLflow: trainings with their lineage and outcome, the registered models and their aliases.
 
 Models are stored in formats that hold no code: LightGBM's text, scikit-learn's estimators as skops. Loading reads these two
 files and nothing else: MLflow's own loaders let the stored model say whether it is a pickle and which types to trust.
@@ -95,7 +95,7 @@ class Registry:
         return self._enter(models[result.chosen], objections, unusable=self._unusable_champion(self.load))
 
     def latest_training(self) -> dict[str, Any]:
-        """What the last finished training came to: session, candidates, chosen, trained_through, AUCs with their intervals.
+        """Return the last finished training: session, candidates, chosen, trained_through, AUCs with their intervals.
 
         Raises
         ------
@@ -170,7 +170,7 @@ class Registry:
             ) from error
 
     def lineage(self, run_id: str) -> Lineage:
-        """What the training of a run was made of; see `ml.tracking.lineage.read_lineage`."""
+        """Return the lineage of a run's training; see `ml.tracking.lineage.read_lineage`."""
         return read_lineage(self._client, run_id)
 
     def champion(self) -> EntryFilter:

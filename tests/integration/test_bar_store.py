@@ -219,7 +219,7 @@ def test_a_revised_bar_is_counted_once(database: Engine) -> None:
     store.write(bars, source="test", ingested_at=SEEN)
     store.write(bars.assign(close=bars["close"] + 1, high=bars["high"] + 1), source="test", ingested_at=LATER)
 
-    assert store.count() == len(bars)
+    assert store.counts() == (len(bars), 2, 0)
 
 
 def test_the_last_close_is_the_newest_version_of_the_newest_bar_however_old(database: Engine) -> None:

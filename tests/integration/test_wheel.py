@@ -25,13 +25,16 @@ from core.folders import checkout, data_folder
 from core.provenance import code_commit
 from core.settings import Settings
 from desk.ops.airflow import desk_environment
-from ml.tracking.lineage import code_version, versions
+from ml.tracking.lineage import versions
+from storage import engine
 from storage.features.feature_store import _definitions
+
+engine.cluster_url = lambda settings, name: name
 
 print(json.dumps({
     "checkout": str(checkout()), "dags": str(data_folder("dags")), "feature_repo": str(data_folder("feature_repo")),
     "commit": code_commit(), "versions": versions(), "features": len(_definitions().DEFINITIONS),
-    "environment": sorted(desk_environment(Settings(_env_file=None, database_url="postgresql://127.0.0.1:9/desk"))),
+    "environment": sorted(desk_environment(Settings(_env_file=None))),
 }))
 """
 

@@ -17,6 +17,7 @@ from ml.next_day.next_day import NextDay
 from ml.tracking.next_day_log import RegisteredNextDay
 from serving.app import create_app
 from storage.trading.halts import Halts
+from storage.trading.lineage import Lineage
 from storage.trading.served import ServedPredictions
 from storage.trading.strategy_params import StrategyParams
 
@@ -162,6 +163,10 @@ class Desk:
     @property
     def served(self) -> ServedPredictions:
         return ServedPredictions(self.engine)
+
+    @property
+    def lineage(self) -> Lineage:
+        return Lineage(self.engine)
 
     def universe(self) -> list[str]:
         return ["^GSPC"]

@@ -254,13 +254,14 @@ def test_a_symbol_that_appears_in_the_store_is_found(api: TestClient, desk: Desk
     assert ask(api, symbol="NEW").status_code == 200
 
 
-def test_live_rows_go_stale_while_they_stay_in_memory(api: TestClient, desk: Desk) -> None:
+def test_live_rows_go_stale_while_they_stay_in_memory(desk: Desk) -> None:
     desk.historical = False
-    assert ask(api, symbol="^GSPC").status_code == 200
+    with client_of(desk) as api:
+        assert ask(api, symbol="^GSPC").status_code == 200
 
-    desk.now = dt.datetime(2019, 1, 7, 22, tzinfo=dt.UTC)
+        desk.now = dt.datetime(2019, 1, 7, 22, tzinfo=dt.UTC)
 
-    assert ask(api, symbol="^GSPC").status_code == 409
+        assert ask(api, symbol="^GSPC").status_code == 409
 
 
 def test_a_batch_answers_in_order_and_one_bad_row_stops_no_other(api: TestClient, desk: Desk) -> None:
