@@ -232,14 +232,7 @@ class Registry:
     @property
     def _mlflow(self) -> Any:  # noqa: ANN401  # a module imported on use
         """MLflow, pointed at this registry."""
-        mlflow = quiet_mlflow()
-        before = dict(os.environ)
-        mlflow.set_tracking_uri(self._uri)
-        mlflow.set_registry_uri(self._uri)
-        for name in ("MLFLOW_TRACKING_URI", "MLFLOW_REGISTRY_URI"):  # MLflow writes the address, password and all, into them
-            os.environ.pop(name, None)
-            os.environ.update({name: before[name]} if name in before else {})
-        return mlflow
+        return mlflow_at(self._uri)
 
     @cached_property
     def aliases(self) -> Aliases:
@@ -320,6 +313,18 @@ def load_scorer(kind: str, path: Path) -> Callable[[pd.DataFrame], NDArray[np.fl
     """
     estimator = read_estimator(path, TRUSTED_TYPES, "Train anew: `desk train`.")
     return BoosterScore(estimator) if kind == LIGHTGBM else EstimatorScore(estimator)
+
+
+def mlflow_at(uri: str) -> Any:  # noqa: ANN401  # a module imported on use
+    """Return MLflow pointed at a registry; restore the environment, into which MLflow writes the address, password and all."""
+    mlflow = quiet_mlflow()
+    before = dict(os.environ)
+    mlflow.set_tracking_uri(uri)
+    mlflow.set_registry_uri(uri)
+    for name in ("MLFLOW_TRACKING_URI", "MLFLOW_REGISTRY_URI"):
+        os.environ.pop(name, None)
+        os.environ.update({name: before[name]} if name in before else {})
+    return mlflow
 
 
 @cache

@@ -120,7 +120,7 @@ def test_whatever_goes_wrong_each_evening_ends_with_equal_books(database_setting
             trouble.evening(day)
 
         assert {day: evening.differences for day, evening in found.evenings.items()} == dict.fromkeys(DAYS, ())
-        assert kill_switch.halt_reason(found.process()) is None
+        assert kill_switch.halt_reason(resources=found.process()) is None
         assert (found.books.doubled(), found.books.late(), found.listener_error) == ([], [], None)
         told = [each for evening in found.evenings.values() for each in evening.said["reconcile.reconcile again"].differences]
         assert [each for each in told if not each.resolved] == []

@@ -22,11 +22,12 @@ from alembic.script import ScriptDirectory
 
 from core.models import OrderState, Side
 from pipeline.accounts.valuation import last_recorded_session
+from pipeline.bars import VIX
 from pipeline.data import build_features as feature_step
 from pipeline.data import ingest
 from pipeline.execution import daily_trade
 from pipeline.research.portfolio import objection
-from pipeline.resources import VIX, Resources
+from pipeline.resources import Resources
 from storage.engine import MIGRATIONS
 from tests.standins.dump_desk import LAST, LOADED, PROGRAMS
 from tests.standins.predictions import PredictionStandIn
@@ -175,7 +176,7 @@ def test_the_next_session_trades_on_it(trading: Resources) -> None:
     day, before, (held,) = NEXT.isoformat(), trading.ledger.trades("main"), trading.ledger.positions("main")
     ingest.fetch_symbols(day, [VIX], resources=trading)
     ingest.fetch_symbols(day, trading.universe(), resources=trading)
-    assert feature_step.run(day, resources=trading)["written"] == 2, "no feature of an older session has changed"
+    assert feature_step.write_features(day, resources=trading)["written"] == 2, "no feature of an older session has changed"
     for step in (daily_trade.settle, daily_trade.candidates, daily_trade.predict, daily_trade.place, daily_trade.record):
         step(day, resources=trading)
 
