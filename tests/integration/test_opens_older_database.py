@@ -176,7 +176,7 @@ def test_the_next_session_trades_on_it(trading: Resources) -> None:
     day, before, (held,) = NEXT.isoformat(), trading.ledger.trades("main"), trading.ledger.positions("main")
     ingest.fetch_symbols(day, [VIX], resources=trading)
     ingest.fetch_symbols(day, trading.universe(), resources=trading)
-    assert feature_step.write_features(day, resources=trading)["written"] == 2, "no feature of an older session has changed"
+    assert feature_step.write_features(day, resources=trading).written == 2, "no feature of an older session has changed"
     for step in (daily_trade.settle, daily_trade.candidates, daily_trade.predict, daily_trade.place, daily_trade.record):
         step(day, resources=trading)
 
