@@ -183,12 +183,20 @@ def test_every_variable_is_a_setting_of_the_desk_of_airflow_or_of_mlflow(compose
 
 
 def test_a_shared_file_with_names_of_version_0_1_still_gives_the_same_deployment() -> None:
-    old = {"API_READ_KEYS": "k" * 20, "HEARTBEAT_MAX_AGE_SECONDS": "60", "DATABASE_URL": "postgresql://elsewhere/desk"}
+    old = {
+        "API_READ_KEYS": "k" * 20,
+        "HEARTBEAT_MAX_AGE_SECONDS": "60",
+        "DATABASE_URL": "postgresql://elsewhere/desk",
+        "POSTGRES_PASSWORD": "hunter2",
+    }
     text = (ROOT / "docker-compose.yml").read_text()
     for name, value in old.items():
         text = re.sub(rf"\$\{{{name}:[-?][^{{}}]*\}}", value, text)
     environment = yaml.safe_load(interpolate(text))["services"]["api"]["environment"]
-    container = {**old, **{name: str(value) for name, value in environment.items()}}  # env_file, then environment
+    container = {
+        **old,
+        **{name: "" if value is None else str(value) for name, value in environment.items()},
+    }  # env_file, then environment
 
     settings = read_settings(container, ROOT / "tests")
     assert settings.pre_send.heartbeat_max_age_seconds == 60
