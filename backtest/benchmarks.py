@@ -1,4 +1,4 @@
-"""Buy and hold of a panel: what its symbols earned for nothing but waiting. Owns that one curve; it trades no strategy."""
+"""Buy and hold of a panel, net of costs, as a benchmark."""
 
 from __future__ import annotations
 

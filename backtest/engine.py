@@ -1,4 +1,4 @@
-"""Backtests and labels: frames in, frames out. Owns what a result is; it loops over no session."""
+"""Backtests and labels: frames in, frames out."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from backtest import kernel, single
-from backtest.kernel import Log, Terms
+from backtest.kernel import CostTerms, Log
 from backtest.metrics import Figures, as_figures, drawdown, measure_equity, measure_trades
 from backtest.panel import Panel, line_of, prepare, rules_of
 from core.frames import CANDIDATES, TRADES
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from backtest.kernel import Rules
+    from backtest.kernel import LineRules
     from trading.costs import Costs
     from trading.strategies.base import Strategy
 
@@ -99,7 +99,7 @@ def backtest(  # the first three are the question
     """
     panel = bars if isinstance(bars, Panel) else prepare(bars)
     strategies = list(strategy) if isinstance(strategy, Sequence) else [strategy]
-    terms, cash = terms_of(costs, limits or Limits()), float(initial_cash_usd)
+    terms, cash = cost_terms(costs, limits or Limits()), float(initial_cash_usd)
     first = int(panel.sessions.searchsorted(pd.Timestamp(start))) if start else 0
     if len(strategies) == len(panel.symbols) == 1 and accept is None:
         log, equity_usd, exposure_usd, refused = _alone(panel, strategies[0], terms, cash, first)
@@ -117,7 +117,7 @@ def backtest(  # the first three are the question
 
 
 def _alone(
-    panel: Panel, strategy: Strategy, terms: Terms, cash_usd: float, first: int
+    panel: Panel, strategy: Strategy, terms: CostTerms, cash_usd: float, first: int
 ) -> tuple[Log, NDArray[np.float64], NDArray[np.float64], NDArray[np.int64]]:
     """One strategy on one symbol: the same trades by the kernel that jumps from signal to signal."""
     line, signals = line_of(panel, strategy, 0, first)
@@ -151,7 +151,7 @@ def label_candidates(bars: pd.DataFrame, strategy: Strategy, costs: Costs) -> pd
     """
     symbol = str(bars["symbol"].iloc[0])
     panel = prepare({symbol: bars})
-    log = kernel.simulate_each(panel.market, rules_of(panel, [strategy]), terms_of(costs, Limits()))
+    log = kernel.simulate_each(panel.market, rules_of(panel, [strategy]), cost_terms(costs, Limits()))
     trades = trades_of(panel, log, (strategy.name,)).query("reason != 'end_of_data'")
     known = pd.DatetimeIndex(trades["decision_session"])
     if strategy.entry == "open":  # nothing but the open is known of the decision's own bar
@@ -172,9 +172,9 @@ def label_candidates(bars: pd.DataFrame, strategy: Strategy, costs: Costs) -> pd
     )
 
 
-def terms_of(costs: Costs, limits: Limits) -> Terms:
+def cost_terms(costs: Costs, limits: Limits) -> CostTerms:
     """Costs and limits as the kernels take them."""
-    return Terms(float(costs.commission_bps), float(costs.slippage_bps), limits.terms())
+    return CostTerms(float(costs.commission_bps), float(costs.slippage_bps), limits.terms())
 
 
 def _sessions_before(days: pd.DatetimeIndex, calendar: str) -> pd.DatetimeIndex:
@@ -190,7 +190,7 @@ def _rules_by_line(strategies: Sequence[Strategy]) -> list[str]:
     return [rule_name(name) for name in sorted(strategy.name for strategy in strategies)]
 
 
-def _apply_filter(panel: Panel, rules: Rules, names: Sequence[str], accept: pd.DataFrame | None, first: int) -> int:
+def _apply_filter(panel: Panel, rules: LineRules, names: Sequence[str], accept: pd.DataFrame | None, first: int) -> int:
     """Take out, in place, entries before column `first` and entries not accepted; rank by probability where there is one.
 
     `names` are the rules behind the lines. Returns how many entries the filter refused.
@@ -211,7 +211,7 @@ def _apply_filter(panel: Panel, rules: Rules, names: Sequence[str], accept: pd.D
 
 
 def _answers(panel: Panel, accept: pd.DataFrame) -> tuple[NDArray[np.bool_], NDArray[np.float64] | None]:
-    """Whether each entry is accepted, and its probability where there is one, (symbols, sessions)."""
+    """Return True for each accepted entry, and its probability where there is one, (symbols, sessions)."""
     s = pd.Index(panel.symbols).get_indexer(pd.Index(accept["symbol"]))
     t = panel.sessions.get_indexer(pd.DatetimeIndex(accept["session"]))
     known = (s >= 0) & (t >= 0)

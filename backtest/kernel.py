@@ -37,7 +37,7 @@ class Market(NamedTuple):
     session_no: NDArray[np.int64]
 
 
-class Rules(NamedTuple):
+class LineRules(NamedTuple):
     """Signals, each (lines, sessions), and one element a line: its symbol and what its strategy declares.
 
     `max_sessions` of 0 is no time limit.
@@ -55,7 +55,7 @@ class Rules(NamedTuple):
     exits_at_close: NDArray[np.bool_]
 
 
-class Terms(NamedTuple):
+class CostTerms(NamedTuple):
     """Costs and limits as plain numbers."""
 
     commission_bps: float
@@ -81,7 +81,7 @@ QUANTITY, RAW_ENTRY, RAW_EXIT, PAID, GOT, GROSS, NET, PNL, COST, ENTRY_FEE, EXIT
 
 
 class State(NamedTuple):
-    """What the portfolio has, one element a line; `lines` lists the lines that hold or have ordered, `many[0]` of them.
+    """State of the portfolio, one element a line; `lines` lists the lines that hold or have ordered, `many[0]` of them.
 
     `shares` are held; `ordered` wait for column `due`, decided at column `decided`; `trade` indexes the log.
     """
@@ -159,7 +159,7 @@ def write(  # noqa: PLR0917  # numba kernels take positions
 
 @compiled
 def leaves_at_close(reason: int, exits_at_close: bool) -> bool:
-    """Whether an exit takes place at a close, after the entries of that close were decided."""
+    """Return True for an exit at a close, after the entries of that close were decided."""
     return reason == END_OF_DATA or (reason >= RULE and exits_at_close)
 
 
@@ -180,7 +180,7 @@ def empty_log(size: int) -> Log:
 
 @compiled
 def simulate(
-    market: Market, rules: Rules, terms: Terms, initial_cash_usd: float
+    market: Market, rules: LineRules, terms: CostTerms, initial_cash_usd: float
 ) -> tuple[Log, NDArray[np.float64], NDArray[np.float64], NDArray[np.int64]]:
     """Run every line in one portfolio that shares cash and slots.
 
@@ -246,7 +246,7 @@ def _by_session(entry: NDArray[np.int8]) -> tuple[NDArray[np.int64], NDArray[np.
 
 @compiled
 def _order(  # noqa: PLR0917  # numba kernels take positions
-    state: State, market: Market, rules: Rules, limits: LimitTerms, t: int, candidates: NDArray[np.int64], at_open: bool,
+    state: State, market: Market, rules: LineRules, limits: LimitTerms, t: int, candidates: NDArray[np.int64], at_open: bool,
     peak_usd: float, refused: NDArray[np.int64],
 ) -> None:  # fmt: skip
     """Decide the entries of one moment: candidates that are flat, by strength, within capital and slots."""
@@ -279,7 +279,7 @@ def _order(  # noqa: PLR0917  # numba kernels take positions
 
 
 @compiled
-def _fill_entries(state: State, log: Log, market: Market, rules: Rules, terms: Terms, t: int) -> None:  # noqa: PLR0917
+def _fill_entries(state: State, log: Log, market: Market, rules: LineRules, terms: CostTerms, t: int) -> None:  # noqa: PLR0917
     """Fill what was ordered for this open; an order is good for one session of its symbol and lapses where no bar trades."""
     for line in state.lines[: state.many[0]]:
         if state.ordered[line] == 0 or state.due[line] > t:
@@ -303,7 +303,7 @@ def _fill_entries(state: State, log: Log, market: Market, rules: Rules, terms: T
 
 
 @compiled
-def _fill_exits(state: State, log: Log, rules: Rules, t: int, at_close: bool) -> None:
+def _fill_exits(state: State, log: Log, rules: LineRules, t: int, at_close: bool) -> None:
     """Book this session's exits: those at the open and within the bar; then, entries being decided, those at the close."""
     for line in state.lines[: state.many[0]]:
         n = state.trade[line]
@@ -329,7 +329,7 @@ def _forget(state: State) -> None:
 
 
 @compiled
-def _mark(state: State, market: Market, rules: Rules, t: int) -> None:
+def _mark(state: State, market: Market, rules: LineRules, t: int) -> None:
     for line in state.lines[: state.many[0]]:
         s = rules.symbol[line]
         if _tradable(market, s, t):
@@ -359,7 +359,7 @@ def _tradable(market: Market, s: int, t: int) -> bool:
 
 
 @compiled
-def simulate_each(market: Market, rules: Rules, terms: Terms) -> Log:
+def simulate_each(market: Market, rules: LineRules, terms: CostTerms) -> Log:
     """Trade every candidate of every line on its own, one share each, whatever the others do.
 
     A candidate whose entry bar does not exist or cannot be traded is left out.

@@ -1,4 +1,4 @@
-"""The figures of a backtest, from its trades and its equity curve. Owns their definitions; it never simulates.
+"""The figures of a backtest, from its trades and its equity curve.
 
 Every figure is net of costs; returns and drawdowns are fractions. A figure that is not defined (no trade, no loss, no spread)
 is None, never zero or infinity; in arrays it is NaN.

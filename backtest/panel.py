@@ -1,4 +1,4 @@
-"""Bars and signals as arrays on one axis of sessions: what the kernels read. Owns the alignment; it loops over no session."""
+"""Bars and signals as arrays on one axis of sessions, as the kernels read them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 import pandas as pd
 
-from backtest.kernel import Market, Rules
+from backtest.kernel import LineRules, Market
 from backtest.single import Line
 from core.errors import ConfigError, DataError
 from core.frames import PRICES
@@ -58,7 +58,7 @@ class Panel:
 
     @cached_property
     def prices(self) -> list[Prices]:
-        """What the rules see of each symbol: its own bars, none missing between them."""
+        """Prices of each symbol on its own bars, none missing between them."""
         return [self._prices_of(s) for s in range(len(self.symbols))]
 
     def _prices_of(self, s: int) -> Prices:
@@ -146,7 +146,7 @@ def _sessions(first: dt.date, last: dt.date, calendar: str) -> pd.DatetimeIndex:
     return sessions_between(first, last, calendar)
 
 
-def rules_of(panel: Panel, strategies: Sequence[Strategy]) -> Rules:
+def rules_of(panel: Panel, strategies: Sequence[Strategy]) -> LineRules:
     """Every strategy on every symbol of the panel as lines, sorted by strategy and symbol.
 
     One strategy's candidates are ranked by its own strength. With several, whose strengths have different units, each becomes
@@ -173,7 +173,7 @@ def rules_of(panel: Panel, strategies: Sequence[Strategy]) -> Rules:
     each = len(panel.symbols)
     exit_long, exit_short = masks
     stop_pct, target_pct, strengths = levels
-    return Rules(
+    return LineRules(
         entry,
         exit_long,
         exit_short,

@@ -16,8 +16,8 @@ from backtest.kernel import (
     EXIT_FEE,
     GOT,
     PAID,
+    CostTerms,
     Log,
-    Terms,
     follow,
     leaves_at_close,
     next_session,
@@ -61,7 +61,7 @@ class Line(NamedTuple):
 
 @compiled
 def run(  # noqa: PLR0917  # numba kernels take positions
-    line: Line, stop_pct: Array, target_pct: Array, max_sessions: int, terms: Terms, cash_usd: float, log: Log,
+    line: Line, stop_pct: Array, target_pct: Array, max_sessions: int, terms: CostTerms, cash_usd: float, log: Log,
     equity_usd: Array, exposure_usd: Array, refused: NDArray[np.int64],
 ) -> None:  # fmt: skip
     """Trade the line from its first session to its last, into `log`, `equity_usd`, `exposure_usd` and `refused`.
@@ -120,7 +120,7 @@ def scan(  # noqa: PLR0917  # numba kernels take positions
     stops: Array,
     targets: Array,
     limits: NDArray[np.int64],
-    terms: Terms,
+    terms: CostTerms,
     cash_usd: float,
     periods: float,
     out: Array,
@@ -154,7 +154,7 @@ def _next_entries(line: Line) -> NDArray[np.int64]:
 
 @compiled
 def _trade(  # noqa: PLR0917  # numba kernels take positions
-    line: Line, following: NDArray[np.int64], stop_pct: float, target_pct: float, max_sessions: int, terms: Terms,
+    line: Line, following: NDArray[np.int64], stop_pct: float, target_pct: float, max_sessions: int, terms: CostTerms,
     cash_usd: float, changes: Array,
 ) -> tuple[Curve, Deals]:  # fmt: skip
     """Do as `run` does with the same exits everywhere, but keep no trade and no curve, only their sums."""
@@ -190,7 +190,7 @@ def _trade(  # noqa: PLR0917  # numba kernels take positions
 
 @compiled
 def _settle(  # noqa: PLR0917  # numba kernels take positions
-    side: int, shares: float, raw_entry: float, raw_exit: float, reason: int, terms: Terms
+    side: int, shares: float, raw_entry: float, raw_exit: float, reason: int, terms: CostTerms
 ) -> tuple[float, float, float, float, float]:
     """Cash that the entry takes and the exit gives, and the trade's net return, profit and cost."""
     paid, got = slipped(raw_entry, side, terms.slippage_bps), exit_price(raw_exit, reason, side, terms.slippage_bps)

@@ -220,10 +220,7 @@ class Instrument:
             return Refused.PRICE, f"Price: expected a positive multiple of {self.price_tick or 'any tick'}, found {price_sent}."
         notional_usd = order.quantity * (price_sent or price or Decimal("Infinity"))
         if notional_usd < self.min_notional_usd:
-            return (
-                Refused.NOTIONAL,
-                f"Notional: expected at least ${self.min_notional_usd}, found {wanted} for ${notional_usd}.",
-            )
+            return Refused.NOTIONAL, f"Notional: expected ${self.min_notional_usd} or more, found {wanted} for ${notional_usd}."
         return None
 
 

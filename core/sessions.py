@@ -34,21 +34,30 @@ def normalise_symbol(symbol: str) -> str:
 
 
 def calendar_name(symbol: str) -> str:
-    """`24/7` for crypto pairs, else `XNYS`."""
+    """Return `24/7` for crypto pairs, else `XNYS`.
+
+    >>> calendar_name("BTC-USD"), calendar_name("AAPL")
+    ('24/7', 'XNYS')
+    """
     pair = _CRYPTO.match(symbol)
     return "24/7" if pair and pair.group(1) in _CRYPTO_BASES else "XNYS"
 
 
 @lru_cache(maxsize=4)
 def calendar(name: str = "XNYS") -> xcals.ExchangeCalendar:
-    """The exchange calendar from 1990 on, built once a process."""
+    """Return the exchange calendar from 1990 on, built once a process."""
     import exchange_calendars as xcals  # half a second that a help text need not wait for
 
     return xcals.get_calendar(name, start="1990-01-02")
 
 
 def sessions_between(start: dt.date, end: dt.date, name: str = "XNYS") -> pd.DatetimeIndex:
-    """Sessions from `start` to `end`, both included, as tz-naive midnights."""
+    """Return the sessions from `start` to `end`, both included, as tz-naive midnights.
+
+    >>> import datetime as dt
+    >>> [f"{day:%a %d}" for day in sessions_between(dt.date(2024, 7, 3), dt.date(2024, 7, 8))]
+    ['Wed 03', 'Fri 05', 'Mon 08']
+    """
     first, last = calendar(name).first_session, calendar(name).last_session
     low, high = max(pd.Timestamp(start), first), min(pd.Timestamp(end), last)
     if low > high:
@@ -57,28 +66,53 @@ def sessions_between(start: dt.date, end: dt.date, name: str = "XNYS") -> pd.Dat
 
 
 def is_session(day: dt.date, name: str = "XNYS") -> bool:
-    """Return True when the exchange trades on that date."""
+    """Return True when the exchange trades on that date.
+
+    >>> import datetime as dt
+    >>> is_session(dt.date(2024, 7, 4)), is_session(dt.date(2024, 7, 4), "24/7")
+    (False, True)
+    """
     return bool(calendar(name).is_session(pd.Timestamp(day)))
 
 
 def open_of(session: dt.date, name: str = "XNYS") -> dt.datetime:
-    """The instant (UTC) at which the session opens."""
+    """Return the instant (UTC) at which the session opens.
+
+    >>> import datetime as dt
+    >>> str(open_of(dt.date(2024, 7, 3)))
+    '2024-07-03 13:30:00+00:00'
+    """
     return cast("dt.datetime", calendar(name).session_open(pd.Timestamp(session)).to_pydatetime())
 
 
 def close_of(session: dt.date, name: str = "XNYS") -> dt.datetime:
-    """The instant (UTC) at which the session closes; early on half days."""
+    """Return the instant (UTC) at which the session closes; early on half days.
+
+    >>> import datetime as dt
+    >>> str(close_of(dt.date(2024, 7, 3)))
+    '2024-07-03 17:00:00+00:00'
+    """
     return cast("dt.datetime", calendar(name).session_close(pd.Timestamp(session)).to_pydatetime())
 
 
 def next_session(session: dt.date, name: str = "XNYS") -> dt.date:
-    """The first session after `session` (which itself need not be one)."""
+    """Return the first session after `session` (which itself need not be one).
+
+    >>> import datetime as dt
+    >>> str(next_session(dt.date(2024, 7, 3)))
+    '2024-07-05'
+    """
     stamp = calendar(name).date_to_session(pd.Timestamp(session) + pd.Timedelta(days=1), direction="next")
     return cast("dt.date", stamp.date())
 
 
 def last_closed_session(now: dt.datetime, name: str = "XNYS") -> dt.date:
-    """The newest session whose close is at or before `now` (aware, UTC)."""
+    """Return the newest session whose close is at or before `now` (aware, UTC).
+
+    >>> import datetime as dt
+    >>> str(last_closed_session(dt.datetime(2024, 7, 5, 15, tzinfo=dt.UTC)))
+    '2024-07-03'
+    """
     if now.tzinfo is None:
         raise ValueError("Expected a timezone-aware time, found a naive one. Pass datetime.now(UTC).")
     stamp = pd.Timestamp(now).tz_convert("UTC")
@@ -87,7 +121,12 @@ def last_closed_session(now: dt.datetime, name: str = "XNYS") -> dt.date:
 
 
 def session_at(now: dt.datetime, name: str = "XNYS") -> dt.date | None:
-    """The session in progress at `now` (aware, UTC), None while the exchange is closed."""
+    """Return the session in progress at `now` (aware, UTC), None while the exchange is closed.
+
+    >>> import datetime as dt
+    >>> str(session_at(dt.datetime(2024, 7, 5, 15, tzinfo=dt.UTC)))
+    '2024-07-05'
+    """
     stamp = pd.Timestamp(now).tz_convert("UTC")
     opens = calendar(name).opens
     at = opens.searchsorted(stamp, side="right") - 1
@@ -96,5 +135,5 @@ def session_at(now: dt.datetime, name: str = "XNYS") -> dt.date | None:
 
 
 def closes_of(sessions: pd.DatetimeIndex, name: str = "XNYS") -> pd.DatetimeIndex:
-    """The closes (UTC) of many sessions, in the order given."""
+    """Return the closes (UTC) of many sessions, in the order given."""
     return pd.DatetimeIndex(calendar(name).closes.loc[sessions].array)

@@ -48,18 +48,18 @@ def model_ab_judge() -> None:
         """Settle, compare, and store the decision."""
         from pipeline.training import ab_test
 
-        return ab_test.judge(session)
+        return ab_test.judge_ab_test(session).as_dict()
 
     @task
     def judge_next_day(session: str) -> dict[str, Any]:
         """Compare the next-day models, store the decisions, and move the champion's alias where one is better."""
         from pipeline.training import next_day_judge
 
-        return next_day_judge.judge(session)
+        return next_day_judge.judge_next_day(session).as_dict()
 
     @task.branch
     def route(judgement: dict[str, Any]) -> list[str]:
-        """On to a promotion, to a person first where the settings ask for one, or nowhere."""
+        """Branch to a promotion, to a person first where the settings require one, or to nothing."""
         if judgement["decision"] != "promote":
             return []
         return ["approve"] if judgement["approval"] else ["promote"]
@@ -78,7 +78,7 @@ def model_ab_judge() -> None:
         """Move the champion's alias."""
         from pipeline.training import ab_test
 
-        return ab_test.promote(judgement)
+        return ab_test.promote_judged(ab_test.AbJudgement.of(judgement)).as_dict()
 
     session = choose_session()
     judge_next_day(session=session)

@@ -36,17 +36,17 @@ def model_monitoring() -> None:
         """Compare features, scores and outcomes with the training's."""
         from pipeline.training import drift
 
-        return drift.run(session)
+        return drift.measure_drift(session).as_dict()
 
     @task(outlets=[MODEL_DRIFT])
     def ask_for_training(drift: dict[str, Any], outlet_events: Any = None) -> list[str]:
-        """Announce what has newly drifted, so that a training starts; skipped, with the reason, when none is due."""
+        """Announce new drift, so that a training starts; skip, with the reason, when none is due."""
         from airflow.sdk.exceptions import AirflowSkipException
-        from pipeline.training.drift import training_due
+        from pipeline.training.drift import DriftMeasured, training_due
 
-        due = training_due(drift)
-        if not due["due"]:
-            raise AirflowSkipException(due["reason"])
+        due = training_due(DriftMeasured(**drift))
+        if not due.due:
+            raise AirflowSkipException(due.reason)
         outlet_events[MODEL_DRIFT].extra = {"session": drift["session"], "drifted": drift["new"]}
         return list(drift["new"])
 
@@ -55,7 +55,7 @@ def model_monitoring() -> None:
         """Recompute what was served."""
         from pipeline.training import drift
 
-        return drift.check_skew(session)
+        return drift.check_skew(session).as_dict()
 
     session = choose_session()
     ask_for_training(drift=look_for_drift(session=session))

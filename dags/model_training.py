@@ -38,14 +38,14 @@ def model_training() -> None:
         """Train, compare, register, and backtest the filter out of sample."""
         from pipeline.training import train_entry_filter
 
-        return train_entry_filter.run(session)
+        return train_entry_filter.train_entry_filter(session).as_dict()
 
     @task(execution_timeout=dt.timedelta(hours=4), retries=1)
     def train_next_day(session: str) -> dict[str, Any]:
         """Train both next-day models, compare them, and register the better one."""
-        from pipeline.training import train_next_day
+        from pipeline.training import train_next_day as step
 
-        return train_next_day.run(session)
+        return step.train_next_day(session).as_dict()
 
     session = choose_session()
     train(session=session)

@@ -43,7 +43,7 @@ class Directional(NamedTuple):
 
 
 def ratio(numerator: Array, denominator: Array) -> Array:
-    """Divide, giving NaN where the denominator is zero.
+    """Return the quotient, NaN where the denominator is zero.
 
     >>> ratio(np.array([1.0, 1.0]), np.array([2.0, 0.0])).tolist()
     [0.5, nan]
@@ -54,7 +54,7 @@ def ratio(numerator: Array, denominator: Array) -> Array:
 
 
 def above(values: Array | float, threshold: Array | float) -> Array:
-    """1.0 where `values` exceed `threshold`, 0.0 where they do not, NaN where either is NaN.
+    """Return 1.0 where `values` exceed `threshold`, 0.0 where they do not, NaN where either is NaN.
 
     >>> above(np.array([2.0, 1.0, np.nan]), 1.0).tolist()
     [1.0, 0.0, nan]
@@ -64,7 +64,7 @@ def above(values: Array | float, threshold: Array | float) -> Array:
 
 
 def sma(values: Array, sessions: int) -> Array:
-    """Simple moving average.
+    """Return the simple moving average.
 
     >>> sma(np.array([1.0, 2.0, 6.0]), 2).tolist()
     [nan, 1.5, 4.0]
@@ -73,15 +73,22 @@ def sma(values: Array, sessions: int) -> Array:
 
 
 def ema(values: Array, sessions: int) -> Array:
-    """Exponential moving average with smoothing 2 / (sessions + 1), started by the simple average."""
+    """Return the exponential moving average with smoothing 2 / (sessions + 1), started by the simple average.
+
+    >>> ema(np.array([1.0, 3.0, 6.0]), 2).round(6).tolist()
+    [nan, 2.0, 4.666667]
+    """
     return talib.EMA(values, sessions)
 
 
 def rsi(close: Array, sessions: int = 14) -> Array:
-    """Relative strength index, 0 to 100 (Wilder 1978).
+    """Return the relative strength index, 0 to 100 (Wilder 1978).
 
     NaN until the price has moved for the first time: gains and losses are both 0 then, and their ratio is undefined. TA-Lib
     says 0 there, which would be as oversold as can be.
+
+    >>> rsi(np.array([10.0, 11.0, 12.0, 11.0]), 2).round(6).tolist()
+    [nan, nan, 100.0, 50.0]
     """
     strength = talib.RSI(close, sessions)
     if len(close) > 1 and close[1] == close[0]:  # rare: what follows is for a history that begins without a move
@@ -91,12 +98,12 @@ def rsi(close: Array, sessions: int = 14) -> Array:
 
 
 def macd(close: Array, fast: int = 12, slow: int = 26, signal: int = 9) -> Macd:
-    """Moving average convergence divergence (Appel)."""
+    """Return the moving average convergence divergence (Appel)."""
     return Macd(*talib.MACD(close, fast, slow, signal))
 
 
 def directional(high: Array, low: Array, close: Array, sessions: int = 14) -> Directional:
-    """Directional movement system (Wilder 1978), as TA-Lib's PLUS_DI, MINUS_DI and ADX, but for ties.
+    """Return the directional movement system (Wilder 1978), as TA-Lib's PLUS_DI, MINUS_DI and ADX, but for ties.
 
     A bar whose high rises exactly as far as its low falls has no direction. On prices in whole cents such bars are common, and
     TA-Lib compares the two moves as floats: whether 100.05 - 100.00 exceeds 99.10 - 99.05 is decided by rounding, and decided
@@ -108,36 +115,52 @@ def directional(high: Array, low: Array, close: Array, sessions: int = 14) -> Di
 
 
 def atr(high: Array, low: Array, close: Array, sessions: int = 14) -> Array:
-    """Average true range in the unit of the price (Wilder 1978)."""
+    """Return the average true range in the unit of the price (Wilder 1978)."""
     return talib.ATR(high, low, close, sessions)
 
 
 def bollinger(close: Array, sessions: int = 20, deviations: float = 2.0, basis: Literal["sma", "ema"] = "sma") -> Bands:
-    """Bollinger bands: a moving average plus and minus `deviations` population standard deviations of the close.
+    """Return Bollinger bands: a moving average plus and minus `deviations` population standard deviations of the close.
 
     The deviation is taken around the simple average for either basis, as TA-Lib and most charts do.
+
+    >>> bands = bollinger(np.array([1.0, 2.0, 3.0]), sessions=3, deviations=1.0)
+    >>> [round(float(band[-1]), 4) for band in bands]
+    [2.8165, 2.0, 1.1835]
     """
     average = getattr(talib.MA_Type, basis.upper())  # type: ignore[attr-defined]  # exported, though not by the stubs
     return Bands(*talib.BBANDS(close, sessions, deviations, deviations, average))
 
 
 def zscore(close: Array, sessions: int) -> Array:
-    """Distance of the close from its simple average, in population standard deviations; NaN while the price stands still."""
+    """Return the distance of the close from its simple average in population standard deviations; NaN on a flat price.
+
+    >>> zscore(np.array([1.0, 2.0, 3.0]), 3).round(4).tolist()
+    [nan, nan, 1.2247]
+    """
     return ratio(close - sma(close, sessions), deviation(close, sessions))
 
 
 def deviation(values: Array, sessions: int) -> Array:
-    """Population standard deviation of the last values, in their unit."""
+    """Return the population standard deviation of the last values, in their unit.
+
+    >>> deviation(np.array([1.0, 3.0, 3.0]), 2).tolist()
+    [nan, 1.0, 0.0]
+    """
     return talib.STDDEV(values, sessions, 1.0)
 
 
 def slope(values: Array, sessions: int) -> Array:
-    """Slope a session of the least-squares line through the last values."""
+    """Return the slope per session of the least-squares line through the last values.
+
+    >>> slope(np.array([1.0, 3.0, 5.0]), 3).tolist()
+    [nan, nan, 2.0]
+    """
     return talib.LINEARREG_SLOPE(values, sessions)
 
 
 def simple_return(close: Array, sessions: int = 1) -> Array:
-    """Fractional change over `sessions` elements.
+    """Return the fractional change over `sessions` elements.
 
     >>> simple_return(np.array([100.0, 110.0, 99.0])).round(6).tolist()
     [nan, 0.1, -0.1]
@@ -148,7 +171,7 @@ def simple_return(close: Array, sessions: int = 1) -> Array:
 
 
 def volatility(close: Array, sessions: int = 20) -> Array:
-    """Population standard deviation of log returns, annualised with 252 sessions, as a fraction."""
+    """Return the population standard deviation of log returns, annualised with 252 sessions, as a fraction."""
     log_return = np.full(close.shape, np.nan)
     log_return[1:] = np.log(close[1:] / close[:-1])
     annualised: Array = deviation(log_return, sessions) * np.sqrt(SESSIONS_A_YEAR)

@@ -19,6 +19,10 @@ def normalise(bars: pd.DataFrame) -> pd.DataFrame:
     ----------
     bars
         BARS; prices and results are in the symbol's currency.
+
+    >>> bars = pd.DataFrame({"symbol": "AAA", "session": pd.bdate_range("2024-01-01", periods=20), "close": range(1, 21)})
+    >>> normalise(bars)[["sma_20", "std_20", "zscore_20"]].iloc[-1].round(4).tolist()
+    [10.5, 5.7663, 1.6475]
     """
     parts = [_one_symbol(group) for _, group in bars.groupby("symbol", sort=True)]
     return pd.concat(parts, ignore_index=True)

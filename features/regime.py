@@ -59,7 +59,12 @@ def vix_by_session(vix: pd.DataFrame | None) -> pd.Series[float]:
 
 
 def with_vix(bars: pd.DataFrame, vix: pd.DataFrame | None) -> pd.DataFrame:
-    """Return the bars of one symbol with a column `vix`: the level at each session, NaN where it is unknown."""
+    """Return the bars of one symbol with a column `vix`: the level at each session, NaN where it is unknown.
+
+    >>> days = pd.to_datetime(["2024-07-02", "2024-07-03"])
+    >>> with_vix(pd.DataFrame({"session": days}), pd.DataFrame({"session": days[:1], "close": [12.0]}))["vix"].tolist()
+    [12.0, nan]
+    """
     return bars.assign(vix=vix_at(bars["session"], vix_by_session(vix)))
 
 

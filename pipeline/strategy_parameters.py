@@ -11,11 +11,12 @@ from pipeline.resources import Resources, live
 from pipeline.strategies import rule_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     import pandas as pd
 
-    from storage.trading.strategy_params import Snapshot, Stored
+    from storage.market.bars import BarStore
+    from storage.trading.strategy_params import Snapshot, Stored, StrategyParams
 
 
 @dataclass(frozen=True)
@@ -69,7 +70,7 @@ def change(
     _require_name(name)
     if reset == bool(values or preset):
         raise ConfigError("Expected parameters, a preset, or a reset alone; found " + ("both." if reset else "none of them."))
-    wanted = _known(resources, symbol)
+    wanted = _require_symbol(symbol, resources.bars, resources.universe)
     snapshot = resources.parameters.as_of(None)
     row = snapshot.rows.get((name, wanted))
     if preset is None:
@@ -81,10 +82,10 @@ def change(
     if wanted is not None and params:
         _require_same_limit(name, wanted, params, snapshot)
     return _store(
-        resources,
+        resources.parameters,
         name,
-        wanted,
         params,
+        symbol=wanted,
         enabled=row.enabled if row else True,
         preset=preset,
         expected_version=(row.version if row else 0) if expected_version is None else expected_version,
@@ -105,13 +106,13 @@ def switch(
     """Switch a strategy's entries off or on, in one symbol or in all, and return the new version; parameters stay."""
     resources = resources or live()
     _require_name(strategy)
-    wanted = _known(resources, symbol)
+    wanted = _require_symbol(symbol, resources.bars, resources.universe)
     row = resources.parameters.as_of(None).rows.get((strategy, wanted))
     return _store(
-        resources,
+        resources.parameters,
         strategy,
-        wanted,
         row.params if row else {},
+        symbol=wanted,
         enabled=enabled,
         preset=row.preset if row else None,
         expected_version=row.version if row else 0,
@@ -128,7 +129,7 @@ def in_force(strategy: str | None = None, symbol: str | None = None, *, resource
     resources = resources or live()
     if strategy is not None:
         _require_name(strategy)
-    wanted = _known(resources, symbol)
+    wanted = _require_symbol(symbol, resources.bars, resources.universe)
     snapshot = resources.parameters.as_of(None)
     rows = []
     for name in [strategy] if strategy else STRATEGIES:
@@ -140,14 +141,14 @@ def in_force(strategy: str | None = None, symbol: str | None = None, *, resource
 
 
 def history(strategy: str, symbol: str | None = None, *, resources: Resources | None = None) -> pd.DataFrame:
-    """Every version ever set, oldest first: `storage.trading.strategy_params.HISTORY`."""
+    """Return every version ever set, oldest first: `storage.trading.strategy_params.HISTORY`."""
     resources = resources or live()
     _require_name(strategy)
-    return resources.parameters.history(strategy, _known(resources, symbol))
+    return resources.parameters.history(strategy, _require_symbol(symbol, resources.bars, resources.universe))
 
 
 def _require_name(name: str) -> None:
-    """Refuse what is no built-in strategy: a user's own file has no parameters on record."""
+    """Refuse a name that is no built-in strategy: a user's own file has no parameters on record."""
     from trading.strategies.registry import STRATEGIES, make_strategy
 
     if name not in STRATEGIES:
@@ -155,13 +156,13 @@ def _require_name(name: str) -> None:
         raise ConfigError(f"Stored parameters: expected one of {', '.join(STRATEGIES)}, found {name!r}.")
 
 
-def _known(resources: Resources, symbol: str | None) -> str | None:
-    """The symbol in the desk's spelling. One that nobody trades is refused: a slip would switch off nothing."""
+def _require_symbol(symbol: str | None, bars: BarStore, universe: Callable[[], Sequence[str]]) -> str | None:
+    """Return the symbol in the desk's spelling; refuse one that nobody trades: a misspelt symbol would switch off nothing."""
     if symbol is None:
         return None
-    wanted, known = normalise_symbol(symbol), {*resources.bars.symbols(), *resources.universe()}
-    if wanted not in known:
-        raise UnknownSymbol(wanted, sorted(known))
+    wanted, traded = normalise_symbol(symbol), {*bars.symbols(), *universe()}
+    if wanted not in traded:
+        raise UnknownSymbol(wanted, sorted(traded))
     return wanted
 
 
@@ -174,27 +175,7 @@ def _require_same_limit(name: str, symbol: str, params: Mapping[str, Any], snaps
     PerSymbol({symbol: make_strategy(name, params)}, rule_of(name, for_all))
 
 
-def _store(
-    resources: Resources,
-    name: str,
-    symbol: str | None,
-    params: Mapping[str, Any],
-    *,
-    enabled: bool,
-    preset: str | None,
-    expected_version: int,
-    reason: str,
-    author: str,
-) -> Stored:
-    """Add the version and read it back as it was stored."""
-    resources.parameters.set(
-        name,
-        params,
-        symbol=symbol,
-        expected_version=expected_version,
-        reason=reason,
-        enabled=enabled,
-        preset=preset,
-        author=author,
-    )
-    return resources.parameters.as_of(None).rows[name, symbol]
+def _store(store: StrategyParams, name: str, params: Mapping[str, Any], *, symbol: str | None, **version: Any) -> Stored:  # noqa: ANN401  # columns of the row
+    """Add the version and return it as it was stored."""
+    store.set(name, params, symbol=symbol, **version)
+    return store.as_of(None).rows[name, symbol]

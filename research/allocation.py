@@ -1,4 +1,4 @@
-"""How much capital each strategy gets, and what such a portfolio would have done. Owns the weights; it trades nothing.
+"""Allocation of capital to strategies, and the past figures of such a portfolio.
 
 A sleeve is one strategy on one symbol with money of its own. Sleeves are separate accounts: what one earns or loses stays in
 it, and no money moves between them from day to day. That is how the desk holds them, and it needs no rebalancing trades, whose

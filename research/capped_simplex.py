@@ -1,4 +1,4 @@
-"""The capped simplex: the nearest shares that respect bounds and a sum. Owns the projection; it knows no money."""
+"""Projection on the capped simplex: the nearest shares that respect bounds and a sum."""
 
 from __future__ import annotations
 

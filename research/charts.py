@@ -1,4 +1,4 @@
-"""The charts of a backtest report: frames in, Plotly figures out. Owns how they look; the report says which ones it shows.
+"""The charts of a backtest report: frames in, Plotly figures out.
 
 Colours are those of Okabe and Ito (2008), told apart by the colour-blind; each exit reason has a mark of its own besides. Names
 that come from data are escaped, since Plotly reads its labels as HTML.
@@ -86,7 +86,7 @@ def trade_chart(trades: pd.DataFrame) -> go.Figure:
 
 
 def distribution_chart(trades: pd.DataFrame) -> go.Figure:
-    """How many trades ended with which net return; a bin ends at zero, so that no bar mixes losses with gains."""
+    """Return the histogram of net returns; a bin ends at zero, so that no bar mixes losses with gains."""
     import plotly.graph_objects as go
 
     net = trades["net_return"].to_numpy(dtype=np.float64)

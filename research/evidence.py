@@ -1,4 +1,4 @@
-"""What qualifies a curve's figures, by the names a report knows. Owns the collection; the statistics are of `statistics`."""
+"""The evidence for a curve's figures, under the names of a report; `statistics` computes it."""
 
 from __future__ import annotations
 
@@ -21,7 +21,13 @@ OF_A_BENCHMARK: Final = ("total_return", "annual_return", "volatility", "max_dra
 
 
 def period_returns(equity_usd: Array, initial_cash_usd: float) -> Array:
-    """Simple return of each session (sessions,), the first one from the cash the curve began with."""
+    """Return the simple return of each session, shape (sessions,), the first one from the initial cash.
+
+    Examples
+    --------
+    >>> period_returns(np.array([110.0, 99.0]), 100.0).round(2).tolist()
+    [0.1, -0.1]
+    """
     before = np.concatenate([[initial_cash_usd], equity_usd[:-1]])[: len(equity_usd)]
     with np.errstate(divide="ignore", invalid="ignore"):  # after the equity is gone no return is defined
         returns: Array = equity_usd / before - 1
@@ -36,7 +42,7 @@ def sharpe_evidence(
     sharpe_variance: float | None = None,
     periods_a_year: float = SESSIONS_A_YEAR,
 ) -> Figures:
-    """Standard error, 95 % interval, probabilistic and deflated Sharpe ratio of a curve; None where not defined.
+    """Return standard error, 95 % interval, probabilistic and deflated Sharpe ratio of a curve; None where not defined.
 
     Parameters
     ----------
@@ -66,7 +72,7 @@ def sharpe_evidence(
 def benchmark_evidence(
     name: str, curve: pd.DataFrame, initial_cash_usd: float, *, periods_a_year: float = SESSIONS_A_YEAR
 ) -> Figures:
-    """Figures of a benchmark's curve and of its Sharpe ratio, each under `name` and an underscore.
+    """Return the figures of a benchmark's curve and of its Sharpe ratio, each under `name` and an underscore.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Every combination of stop, target and time limit of one strategy on one symbol. Owns the grid; the trades are `single`'s.
+"""Every combination of stop, target and time limit of one strategy on one symbol, by the kernel `backtest.single`.
 
 The signals are computed once, for the exits do not change them. Memory is that of the result, one row a point.
 """
@@ -14,7 +14,7 @@ import pandas as pd
 from joblib import Parallel, delayed
 
 from backtest import single
-from backtest.engine import terms_of
+from backtest.engine import cost_terms
 from backtest.metrics import COUNTS, FIGURES
 from backtest.panel import line_of
 from core.errors import ConfigError
@@ -72,7 +72,7 @@ def grid(  # noqa: PLR0917  # the grid is the question
         raise ConfigError(f"Grid: expected one symbol, found {len(panel.symbols)}. Prepare a panel of each.")
     points = _points(stops, targets, time_limits)
     line, _ = line_of(panel, strategy, 0)
-    terms, found = terms_of(costs, limits or Limits()), np.empty((len(points), len(FIGURES)))
+    terms, found = cost_terms(costs, limits or Limits()), np.empty((len(points), len(FIGURES)))
     stop, target, most = points[:, 0].copy(), points[:, 1].copy(), np.nan_to_num(points[:, 2]).astype(np.int64)
 
     def scan(part: slice) -> None:

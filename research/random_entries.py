@@ -1,4 +1,4 @@
-"""Whether a backtest's entries were better than the same entries at other times. Owns the permutation test; no rule of its own.
+"""Permutation test of a backtest's entries against the same entries at other times.
 
 Random entries have the strategy's own exits, sides, levels and costs, and each line as many of them as it traded: what is left
 to differ is when they were made.
@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 import pandas as pd
 
-from backtest.engine import terms_of
+from backtest.engine import cost_terms
 from backtest.kernel import DECISION, LINE, NET, simulate_each
 from backtest.panel import rules_of
 from core.errors import ConfigError, DataError
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from backtest.kernel import Rules
+    from backtest.kernel import LineRules
     from backtest.panel import Panel
     from trading.costs import Costs
     from trading.strategies.base import Strategy
@@ -144,7 +144,7 @@ def _compare(real: Array, means: Array, mean_squares: Array) -> RandomEntries:
     return RandomEntries((1 + exceeding) / (1 + len(means)), usual, means)
 
 
-def _places(trades: pd.DataFrame, panel: Panel, rules: Rules, names: Sequence[str]) -> tuple[Columns, Columns]:
+def _places(trades: pd.DataFrame, panel: Panel, rules: LineRules, names: Sequence[str]) -> tuple[Columns, Columns]:
     """Line and column of each trade's decision, (trades,) each."""
     strategy = pd.Index(names).get_indexer(pd.Index(trades["strategy"]))
     symbol = pd.Index(panel.symbols).get_indexer(pd.Index(trades["symbol"]))
@@ -163,13 +163,13 @@ def _places(trades: pd.DataFrame, panel: Panel, rules: Rules, names: Sequence[st
     return line, column
 
 
-def _first_signals(rules: Rules, first: int) -> Columns:
+def _first_signals(rules: LineRules, first: int) -> Columns:
     """Column of each line's first signal, (lines,), `first` at the least; before it the rule may not have warmed up."""
     found: Columns = np.maximum((rules.entry != 0).argmax(axis=1), first)
     return found
 
 
-def _outcomes(panel: Panel, rules: Rules, costs: Costs, side: int, rng: np.random.Generator) -> Array:
+def _outcomes(panel: Panel, rules: LineRules, costs: Costs, side: int, rng: np.random.Generator) -> Array:
     """Net return of an entry on `side` at each column of each line, (lines, sessions); NaN where none was possible.
 
     Stop and target are those of a signal of the line on that side, drawn for each session: most rules have the same for all.
@@ -183,7 +183,7 @@ def _outcomes(panel: Panel, rules: Rules, costs: Costs, side: int, rng: np.rando
             drawn = rng.choice(signals, len(entry))
             everywhere.entry[i] = side
             everywhere.stop_pct[i], everywhere.target_pct[i] = rules.stop_pct[i, drawn], rules.target_pct[i, drawn]
-    log = simulate_each(panel.market, everywhere, terms_of(costs, Limits()))
+    log = simulate_each(panel.market, everywhere, cost_terms(costs, Limits()))
     n = int(log.used[0])
     found = np.full(rules.entry.shape, np.nan)
     found[log.rows[LINE, :n], log.rows[DECISION, :n]] = log.values[NET, :n]

@@ -1,4 +1,4 @@
-"""The report of one run: frames in, HTML or Markdown out. Owns what a reader is shown; it reads and writes no store.
+"""The report of one run: frames in, HTML or Markdown out.
 
 The HTML is one file that loads nothing: plotly.js is inside, and the page's content policy forbids the network. Every text that
 comes from data is escaped. A figure stands in the page with the digits a reader needs and, in the element's `value`, in full.

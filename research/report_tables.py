@@ -1,4 +1,4 @@
-"""The tables of a backtest report, as values. Owns what each holds and how a figure is written; it knows no mark-up."""
+"""The tables of a backtest report, as values without mark-up, and the text of a figure."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ NAMES: Final = {
 
 @dataclass(frozen=True)
 class Report:
-    """What a report shows.
+    """The contents of a backtest report.
 
     Attributes
     ----------
@@ -179,7 +179,7 @@ def figure_sheets(report: Report) -> list[Sheet]:
 
 
 def exit_reasons(trades: pd.DataFrame) -> Sheet:
-    """What the trades came to by the reason they were left for, the most frequent first."""
+    """Return the trades' figures by exit reason, the most frequent first."""
     names = ("trade_count", "share", "win_rate", "profit_per_trade", "pnl_usd", "avg_hold_days")
     groups = sorted(trades.groupby("reason"), key=lambda group: (-len(group[1]), str(group[0])))
     rows = []

@@ -1,4 +1,4 @@
-"""The search for parameters on one span of history. Owns metric, constraints and judgement; what it finds is in-sample.
+"""The search for parameters on one span of history: metric, constraints, choice. Its result is in-sample.
 
 Constraints are Optuna's own (`Trial.set_constraint`), not pruning: only a finished backtest knows how often it trades.
 The sampler prefers what is feasible and, as long as nothing is, moves towards the smaller violation (constrained TPE: Watanabe
@@ -52,7 +52,7 @@ WITHOUT_TRADES = 10.0  # violation of an undefined figure: further off than a de
 
 @dataclass(frozen=True)
 class Constraints:
-    """What a parameter set must reach in training to be chosen; None = not asked for.
+    """Constraints that a parameter set must meet in training; None switches one off.
 
     Parameters
     ----------
@@ -92,7 +92,7 @@ def _shortfall(least: float, found: float | None) -> float:
 
 @dataclass(frozen=True)
 class Task:
-    """What is searched for, in which strategy and on which bars.
+    """A search: its strategy, metric, constraints, and span of sessions.
 
     Parameters
     ----------
@@ -117,7 +117,7 @@ class Task:
             raise ConfigError(f"Metric: expected one of {', '.join(METRICS)}, found {self.metric!r}.")
 
     def panel(self, bars: Mapping[str, pd.DataFrame], first: dt.date | None = None, last: dt.date | None = None) -> Panel:
-        """What a backtest from `first` to `last` sees, the task's own sessions unless given: aligned once for all trials."""
+        """Return the panel of backtests from `first` to `last`, the task's own sessions unless given."""
         return prepare(between(bars, first or self.first, last or self.last))
 
     def evaluate(self, panel: Panel, params: Mapping[str, Any], first: dt.date | None = None) -> Result:
@@ -212,7 +212,7 @@ def optimise_window(
         if left > 0:
             objective = _objective(task.panel(bars), task, space, cells)
             study.optimize(objective, n_trials=left, catch=(Exception,), callbacks=[finish])
-    return judge(finished(study))
+    return choose_best(finished(study))
 
 
 def finished(study: optuna.Study) -> list[Tried]:
@@ -227,7 +227,7 @@ def trials_of(storage: BaseStorage, study_name: str) -> list[Tried]:
 
 
 def size_of(strategy: str, sampler: Sampler, trials: int) -> int:
-    """How many trials a search makes: a grid with fewer cells than `trials` ends with its last."""
+    """Return the number of trials of a search: a grid with fewer cells than `trials` ends with its last."""
     space = space_of(strategy)
     if sampler not in SAMPLERS:
         raise ConfigError(f"Sampler: expected one of {', '.join(SAMPLERS)}, found {sampler!r}.")
@@ -239,7 +239,7 @@ def size_of(strategy: str, sampler: Sampler, trials: int) -> int:
     return min(trials, int(np.prod(cells)))
 
 
-def judge(seen: Sequence[Tried]) -> Best | Refused:
+def choose_best(seen: Sequence[Tried]) -> Best | Refused:
     """The best feasible trial, or which constraint rejected how many."""
     feasible = [one for one in seen if one.value is not None and not one.rejected_by]
     if feasible:
@@ -250,7 +250,7 @@ def judge(seen: Sequence[Tried]) -> Best | Refused:
 
 
 def tried(trial: FrozenTrial) -> Tried:
-    """What a trial of a study was, and why it is not feasible if it is not."""
+    """Return a study's trial with its figures, and its violations when it is not feasible."""
     about = trial.user_attrs
     if trial.state != TrialState.COMPLETE:
         return Tried(trial.number, about.get("params", {}), None, None, about.get("error"), ("failed",))
@@ -261,7 +261,7 @@ def tried(trial: FrozenTrial) -> Tried:
 def _objective(
     panel: Panel, task: Task, space: Space, cells: Mapping[str, list[Any]] | None
 ) -> Callable[[optuna.Trial], float]:
-    """What Optuna maximises; params and figures, errors included, stay with the trial."""
+    """Return the objective that Optuna maximises; params, figures and errors are stored with the trial."""
 
     def objective(trial: optuna.Trial) -> float:
         if cells is None:

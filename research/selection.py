@@ -1,4 +1,4 @@
-"""The choice among backtests: ranks, correlations, a diversified pick. Owns their definitions; it runs and stores none.
+"""The choice among backtests: ranks, correlations, a diversified pick.
 
 An undefined figure is NaN in a numeric column (null once stored) and never counts as zero: it ranks last, and a curve whose
 correlation is undefined is not taken for an uncorrelated one.

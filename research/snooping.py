@@ -1,4 +1,4 @@
-"""Whether the best of many beats doing nothing, all the others having been looked at too. Owns Hansen's test; runs no backtest.
+"""Hansen's test of superior predictive ability: the best of many against a benchmark, corrected for all the others.
 
 References
 ----------
@@ -44,7 +44,7 @@ class SpaResult(NamedTuple):
 def superior(
     returns: Array, benchmark: Array | None = None, *, resamples: int = 1000, block: float | None = None, seed: int = 7
 ) -> SpaResult | None:
-    """Whether the best of many configurations beats a benchmark, all of them having been looked at (Hansen 2005).
+    """Test the best of many configurations against a benchmark, corrected for all of them (Hansen 2005).
 
     The statistic is the largest of the mean differences, each over its own standard error; its distribution when nothing is
     better than the benchmark comes from the stationary bootstrap. `arch.bootstrap.SPA` on the differences over their standard
@@ -134,7 +134,7 @@ def _long_run_deviation(values: Array, length: float) -> Array:
 
 
 def _centres(mean: Array, periods: int) -> tuple[Array, Array, Array]:
-    """What the resamples' means are centred on, each (columns,), for the lower, the consistent and the upper p-value.
+    """Return the centres of the resamples' means, each (columns,), for the lower, the consistent and the upper p-value.
 
     One that is clearly worse than the benchmark stays as bad as it is (Hansen 2005, section 3.2); the means have unit variance.
     """

@@ -1,4 +1,4 @@
-"""Where to look for parameters: a sensible range for each, by strategy. Owns the ranges; validity is the strategy's own.
+"""Search spaces of the strategies' parameters: a sensible range for each; a strategy itself decides what is valid.
 
 The bounds in a strategy's types say what is valid; a search over them would try averages of a thousand sessions. The ranges
 here say what is worth trying. They were written down before any optimisation was run; to change one is a new search.
@@ -48,7 +48,7 @@ class Range:
 
     @property
     def whole(self) -> bool:
-        """Whether the values are integers."""
+        """True when the values are integers."""
         return all(isinstance(number, int) for number in (self.low, self.high, self.step))
 
     def suggest(self, trial: Trial, name: str) -> float | None:
@@ -183,12 +183,6 @@ def grid(space: Space, trials: int) -> dict[str, list[Any]]:
         if math.prod(len(values) for values in found.values()) <= trials:
             return found
     return {name: dimension.points(FEWEST_POINTS) for name, dimension in space.items()}
-
-
-def longest_holding(space: Space, otherwise: int) -> int:
-    """Most sessions that a position may be held anywhere in the space; `otherwise` where there is no limit."""
-    held = space.get("max_sessions")
-    return otherwise if not isinstance(held, Range) or held.off else int(held.high)
 
 
 def _bounded(fields: Mapping[str, Any]) -> Space:

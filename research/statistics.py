@@ -1,4 +1,4 @@
-"""How far a backtest's figures can be believed: errors, intervals, deflation, overfitting. Owns the statistics; runs nothing.
+"""Statistics of a backtest's figures: errors, intervals, deflation, overfitting.
 
 One convention: every Sharpe ratio that goes in or comes out is annualised with `periods_a_year`, its standard error and its
 variance over trials too; only `Moments.sharpe` is per period. Returns are simple, one a period, as fractions. Where a figure is
@@ -40,7 +40,7 @@ NOTHING: Final = 1e-12  # a spread smaller than that is rounding
 
 
 class Moments(NamedTuple):
-    """What the Sharpe ratio's distribution depends on.
+    """Moments on which the distribution of the Sharpe ratio depends.
 
     Attributes
     ----------
@@ -283,7 +283,7 @@ def returns_matrix(returns: Array) -> Array:
 
 
 def moves(returns: Array) -> NDArray[np.bool_]:
-    """Whether each column (periods, columns) has any variance."""
+    """Return True for each column of (periods, columns) that has variance."""
     found: NDArray[np.bool_] = np.ptp(returns, axis=0) > NOTHING if len(returns) else np.zeros(returns.shape[1], np.bool_)
     return found
 

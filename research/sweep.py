@@ -1,4 +1,4 @@
-"""Many backtests at once: each strategy on each symbol. Owns the cells and their fan-out; it stores nothing.
+"""Many backtests at once: each strategy on each symbol, in threads or on a Dask cluster.
 
 Cells of a symbol run together, so that its bars are aligned once: in threads of this process, for the kernels hold no
 interpreter lock, or in the workers of a Dask cluster. A cell that fails is an outcome like the others, and so is one whose
@@ -43,13 +43,13 @@ class Cell:
     vix_gate: bool = False
 
     def key(self, terms: Mapping[str, Any]) -> str:
-        """Hash of the cell and of `terms` (span, costs, limits, version of the data): the same backtest has the same key."""
+        """Return a hash of the cell and of `terms` (span, costs, limits, data): the same backtest has the same key."""
         return hashlib.sha256(json.dumps([asdict(self), dict(terms)], sort_keys=True, default=str).encode()).hexdigest()
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a cell came to: `metrics`, or `error` when it failed."""
+    """The outcome of a cell: `metrics`, or `error` when it failed."""
 
     cell: Cell
     metrics: Figures | None
@@ -57,7 +57,13 @@ class Outcome:
 
 
 def cells(strategies: Sequence[str], symbols: Sequence[str], *, vix_gate: bool = False) -> list[Cell]:
-    """Every strategy on every symbol, in the order given; one named twice counts once."""
+    """Return every strategy on every symbol, in the order given; one named twice counts once.
+
+    Examples
+    --------
+    >>> [(cell.strategy, cell.symbol) for cell in cells(["rsi", "rsi"], ["AAA", "BBB"])]
+    [('rsi', 'AAA'), ('rsi', 'BBB')]
+    """
     return [
         Cell(strategy, symbol, vix_gate=vix_gate) for strategy in dict.fromkeys(strategies) for symbol in dict.fromkeys(symbols)
     ]
@@ -101,18 +107,18 @@ def sweep(
 
 
 def run_batch(batch: Sequence[Cell], bars: pd.DataFrame, costs: Costs, limits: Limits) -> list[Outcome]:
-    """Backtest cells of one symbol on its bars."""
+    """Backtest cells of one symbol on its bars, and return their outcomes."""
     try:
         panel = prepare({batch[0].symbol: bars})
     except Exception as error:  # noqa: BLE001  # bad bars of one symbol are reported, the others are swept
-        return [Outcome(cell, None, _said(error)) for cell in batch]
+        return [Outcome(cell, None, _one_line(error)) for cell in batch]
     found = []
     for cell in batch:
         try:
             strategy = make_strategy(cell.strategy, cell.params, vix_filter=cell.vix_gate)
             found.append(Outcome(cell, backtest(panel, strategy, costs, limits=limits).metrics))
         except Exception as error:  # noqa: BLE001  # one failed cell is reported and the rest kept
-            found.append(Outcome(cell, None, _said(error)))
+            found.append(Outcome(cell, None, _one_line(error)))
     return found
 
 
@@ -143,13 +149,13 @@ def _on_dask(
             try:
                 yield future.result()
             except Exception as error:  # noqa: BLE001  # the worker died, or the scheduler has gone
-                yield [Outcome(cell, None, f"The Dask cluster lost it ({_said(error)}); sweep again.") for cell in batch]
+                yield [Outcome(cell, None, f"The Dask cluster lost it ({_one_line(error)}); sweep again.") for cell in batch]
 
 
 def _cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def _said(error: Exception) -> str:
-    """The error in one line."""
+def _one_line(error: Exception) -> str:
+    """Return the error in one line."""
     return " ".join(f"{type(error).__name__}: {error}".split())

@@ -1,4 +1,4 @@
-"""The last check of a portfolio before it trades: stated limits against what was found. Pure; it stores and stops nothing.
+"""Validation of a portfolio before it trades: its figures of the past against stated limits.
 
 Figures are those of the past that the sleeves were backtested on. A portfolio that passes has not broken the limits in it,
 which is less than a promise for the future.
@@ -133,7 +133,7 @@ def largest_position_usd(allocated_usd: float, stop_pct: float | None, limits: L
 
 
 def validate(sleeves: Sequence[Sleeve], capital_usd: float, limits: ValidationLimits | None = None) -> ValidationReport:
-    """Hold a portfolio against its limits, one finding a rule.
+    """Compare a portfolio with its limits, one finding a rule.
 
     Raises
     ------
@@ -212,7 +212,7 @@ def _loss_at_risk(sleeves: Sequence[Sleeve], capital_usd: float, limits: Validat
 
 
 def _distance_pct(sleeve: Sleeve, deviations: float) -> float | None:
-    """How far a position may go against us as planned, in percent of its notional; None when nothing says."""
+    """Return the planned loss of a position, in percent of its notional; None when it is not measurable."""
     if sleeve.stop_pct is not None:
         return sleeve.stop_pct
     if sleeve.trades is None or len(sleeve.trades) < MIN_TRADES:

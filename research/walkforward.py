@@ -1,4 +1,4 @@
-"""Walk-forward windows: arithmetic on sessions alone. Owns which sessions train, which test, and how tests become one curve."""
+"""Walk-forward windows: the sessions that train, the sessions that test, and the curve of all tests."""
 
 from __future__ import annotations
 

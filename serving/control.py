@@ -92,7 +92,7 @@ def halt_state(
     wanted = portfolio or resources.settings.portfolio
     last = resources.halts.current(wanted)
     if kill_switch.halt_file(resources.data_dir).exists():
-        return HaltState(portfolio=wanted, halted=True, reason=kill_switch.halt_reason(resources))
+        return HaltState(portfolio=wanted, halted=True, reason=kill_switch.halt_reason(resources=resources))
     return HaltState(portfolio=wanted, halted=False) if last is None else state_of_halt(last)
 
 

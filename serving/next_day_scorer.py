@@ -60,7 +60,7 @@ class NextDayScorer:
         self._scale = FEATURES.index(SCALE)
         self._row = _row_of(registered)
         rows = trial_rows()
-        slow = self.judge_all(rows)
+        slow = self.score_all(rows)
         _require_returns(registered, slow)
         self.fast = self._row is not None and self._agrees(rows, slow)
         if not self.fast:
@@ -68,11 +68,11 @@ class NextDayScorer:
                 "no_fast_path", name=registered.name, version=registered.version, effect="a prediction takes a millisecond"
             )
 
-    def judge(self, values: list[float]) -> Outlook:
+    def score(self, values: list[float]) -> Outlook:
         """Predict one row of `FEATURES`, NaN where unknown."""
-        return self._quick(values) if self.fast else self.judge_all(np.array([values], dtype=np.float64))[0]
+        return self._quick(values) if self.fast else self.score_all(np.array([values], dtype=np.float64))[0]
 
-    def judge_all(self, rows: NDArray[np.float64]) -> list[Outlook]:
+    def score_all(self, rows: NDArray[np.float64]) -> list[Outlook]:
         """Predict rows of `FEATURES` by the model itself."""
         predicted = self._model.predict(pd.DataFrame(rows, columns=list(FEATURES)), self._signals)
         columns = (predicted[name].tolist() for name in Outlook._fields)

@@ -140,9 +140,9 @@ class Entries(Predictor[EntryFilter, Scorer]):
         self.record.require_room()
         features = await self._inputs.get(request.symbol, request.features)
         if scorer.fast:
-            judgement = scorer.judge(features.values, strategy)
+            judgement = scorer.score(features.values, strategy)
         else:
-            judgement = await asyncio.to_thread(scorer.judge, features.values, strategy)
+            judgement = await asyncio.to_thread(scorer.score, features.values, strategy)
         self.record.require_room()  # others may have come while this one waited
         row = self._served(
             request.symbol,
@@ -182,9 +182,9 @@ class NextDays(Predictor[RegisteredNextDay, NextDayScorer]):
         self.record.require_room()
         features = await self._inputs.get(request.symbol, request.features)
         if scorer.fast:
-            outlook = scorer.judge(features.values)
+            outlook = scorer.score(features.values)
         else:
-            outlook = await asyncio.to_thread(scorer.judge, features.values)
+            outlook = await asyncio.to_thread(scorer.score, features.values)
         self.record.require_room()  # others may have come while this one waited
         row = self._served(
             request.symbol,

@@ -16,11 +16,25 @@ import structlog
 from core.settings import Settings
 from storage.engine import cluster_url, open_engine
 from tests.isolation import leave_the_developers_desk
+from tests.properties import load_profile
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-leave_the_developers_desk()  # before a test module is imported
+leave_the_developers_desk()  # both before a test module is imported
+load_profile()
+
+
+def pytest_ignore_collect(collection_path: Path) -> bool | None:
+    """Leave out modules with neither tests nor examples: importing every stand-in and benchmark takes long."""
+    if collection_path.suffix != ".py" or collection_path.name.startswith("test_"):
+        return None
+    return True if ">>>" not in collection_path.read_text(encoding="utf-8") else None
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Run the tests with real servers first: their files take longest, and short ones at the end keep every worker busy."""
+    items.sort(key=lambda item: item.get_closest_marker("integration") is None)
 
 
 @pytest.fixture(scope="session")

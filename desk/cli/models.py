@@ -33,7 +33,7 @@ def list_models(
     from pipeline.resources import live
     from pipeline.training import promotion
 
-    rows, name = promotion.listed(model=model), model or live().settings.model_name
+    rows, name = promotion.list_versions(model=model), model or live().settings.model_name
     table = Table("Version", "Aliases", "Registered (UTC)", "Gates", title=f"{len(rows)} versions of {name}")
     for row in rows[:limit]:
         table.add_row(row.version, ", ".join(row.aliases), f"{row.created_at:%Y-%m-%d %H:%M}", row.gates)
@@ -45,13 +45,13 @@ def show_model(version: VersionNumber, model: Model = None) -> None:
     """Show the evidence for and against a version, and every decision about it."""
     from pipeline.training import promotion
 
-    about = promotion.about(version, model=model)
-    show(f"Version {version}", {name: "undefined" if value is None else value for name, value in about["facts"].items()})
-    for line in about["against"]:
+    record = promotion.record_of(version, model=model)
+    show(f"Version {version}", {name: "undefined" if value is None else value for name, value in record.facts.items()})
+    for line in record.against:
         console.print(f"[yellow]against a promotion[/yellow] {line}", highlight=False)
-    _decisions(about["decisions"])
+    _decisions(record.decisions)
     table = Table("When (UTC)", "Kind", "From", "To", "By", "Reason", title="Moves of the champion's alias")
-    for move in about["moves"]:
+    for move in record.moves:
         table.add_row(
             f"{move.created_at:%Y-%m-%d %H:%M}", move.kind, move.from_version or "", move.to_version, move.author, move.reason
         )
@@ -64,15 +64,13 @@ def promote_model(
     reason: Reason,
     author: Author,
     model: Model = None,
-    force: Annotated[
-        bool, typer.Option("--force", help="Promote although something stands against it; the log says so.")
-    ] = False,
+    force: Annotated[bool, typer.Option("--force", help="Promote despite objections.")] = False,
 ) -> None:
     """Make a version champion; the API serves it within CHAMPION_POLL_SECONDS."""
     from pipeline.training import promotion
 
     text = f"{reason} (forced)" if force else reason
-    show("Promoted", promotion.promote(version, reason=text, author=author, force=force, model=model))
+    show("Promoted", promotion.promote(version, reason=text, author=author, force=force, model=model).as_dict())
 
 
 @models.command("rollback")
@@ -80,7 +78,7 @@ def rollback_model(reason: Reason, author: Author, model: Model = None) -> None:
     """Give the alias back to the champion before the last move."""
     from pipeline.training import promotion
 
-    show("Rolled back", promotion.rollback(reason=reason, author=author, model=model))
+    show("Rolled back", promotion.rollback(reason=reason, author=author, model=model).as_dict())
 
 
 @models.command("judge")
@@ -90,17 +88,19 @@ def judge_models(
     promote: Annotated[bool, typer.Option("--promote", help="Carry out a decision to promote.")] = False,
 ) -> None:
     """Judge the challengers at a session's close; nothing is promoted without --promote."""
-    from pipeline.training import ab_test, next_day_judge, promotion
+    from pipeline.training import ab_test, promotion
+    from pipeline.training.next_day_judge import judge_next_day
 
     day = session_of(session)
     if promotion.is_next_day(model):
-        for each in next_day_judge.judge(day, promote=promote)["decisions"] or [{"decision": "none: no challenger waits"}]:
+        judged_next_day = judge_next_day(day, promote=promote).as_dict()
+        for each in judged_next_day["decisions"] or [{"decision": "none: no challenger waits"}]:
             show("Next day", each)
         return
-    judged = ab_test.judge(day)
-    show("A/B test", judged)
-    if promote and judged["decision"] == "promote":
-        show("Promoted", ab_test.promote(judged))
+    judged = ab_test.judge_ab_test(day)
+    show("A/B test", judged.as_dict())
+    if promote and judged.decision == "promote":
+        show("Promoted", ab_test.promote_judged(judged).as_dict())
 
 
 def _decisions(rows: list[Judgement]) -> None:

@@ -23,11 +23,11 @@ def train(
     from pipeline.training import train_entry_filter as step
 
     if reproduce is None:
-        show_training("Training", step.run(session_of(session)))
+        show_training("Training", step.train_entry_filter(session_of(session)).as_dict())
         return
-    outcome = step.reproduce(reproduce)
-    show("Reproduction", outcome)
-    if not step.is_same(outcome):
+    outcome = step.reproduce_training(reproduce)
+    show("Reproduction", outcome.as_dict())
+    if not outcome.is_same:
         raise typer.Exit(1)
 
 
@@ -38,14 +38,15 @@ def lift(
     csv: Annotated[Path | None, typer.Option(help="Also write both tables into this folder.")] = None,
 ) -> None:
     """Compare filtered, unfiltered and buy-and-hold out of sample, per strategy and VIX regime, with intervals."""
-    from pipeline.training import filter_lift as step
+    from pipeline.training.filter_lift import measure_filter_lift
 
     with console.status("Reading candidates and features ...") as status:
-        figures, differences = step.run(
+        outcome = measure_filter_lift(
             session_of(session),
             [name for name in strategies.split(",") if name],
             on_progress=lambda name: status.update(f"Training and trading {name} ..."),
         )
+    figures, differences = outcome.figures, outcome.differences
     show_frame("Out of sample, net of costs", figures)
     if not differences.empty:
         show_frame("Filtered less the other, percentage points a year, 95 % intervals", differences)
@@ -58,8 +59,8 @@ def lift(
 @verbs.command(rich_help_panel=MODELS)
 def train_next_day(session: Session = None) -> None:
     """Train the next-day return model on every session up to one and register the better of two."""
-    from pipeline.training import train_next_day as step
+    from pipeline.training.train_next_day import train_next_day as train
 
     with console.status("Reading features, training ..."):
-        outcome = step.run(session_of(session))
-    show_training("Next-day return", outcome)
+        outcome = train(session_of(session))
+    show_training("Next-day return", outcome.as_dict())

@@ -141,9 +141,9 @@ def request_next_day(url: str, resources: Resources) -> list[dict[str, Any]]:
 def summary(resources: Resources, session: str, predictions: list[dict[str, Any]], tomorrow: list[dict[str, Any]]) -> Table:
     """Return the table of results, a line each, read from the stores."""
     table = Table(title=f"The desk at the close of {session}", show_header=False)
-    bars = resources.bars
-    table.add_row("Bars loaded", f"{bars.count():,} of {len(bars.symbols())} symbols, VIX among them")
-    table.add_row("Rows quarantined", f"{len(bars.quarantine()):,}")
+    counts = resources.bars.counts()
+    table.add_row("Bars loaded", f"{counts.bars:,} of {counts.symbols} symbols, VIX among them")
+    table.add_row("Rows quarantined", f"{counts.quarantined:,}")
     table.add_row("Feature rows", f"{resources.features.count():,}")
     training = resources.registry.latest_training()
     table.add_row("Candidate trades", f"{training['candidates']:,}")

@@ -1,10 +1,11 @@
-"""Champion against challengers on the same candidates: who decides each, who did better. Owns the rule of promotion.
+"""Champion against challengers on the same candidates: the arm of each, the comparison, and the rule of promotion.
 
 Pure: it loads no model and stores nothing. Every candidate is scored by every model, so two models are compared on all of them
 (counterfactually: what each would have earned), and, with far less power, on those that each was assigned.
 
-A session's candidates share its market, and a model that dislikes a symbol today mostly dislikes it tomorrow. So whole blocks
-of sessions are drawn or flipped, never candidates. `docs/ab-testing.md` has the simulations behind the defaults of `Terms`.
+A session's candidates share its market, and a model that rejects a symbol today mostly rejects it tomorrow. So whole blocks of
+sessions are drawn or flipped, never candidates. `docs/ab-testing.md` has the simulations behind the defaults of
+`AbTestTerms`.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ SPA_SESSIONS: Final = 20  # Hansen's test is not defined for fewer
 
 
 class Kind(StrEnum):
-    """What a judgement comes to."""
+    """The kinds of decision."""
 
     PROMOTE = "promote"
     KEEP = "keep"
@@ -40,8 +41,8 @@ class Kind(StrEnum):
 
 
 @dataclass(frozen=True)
-class Terms:
-    """What is agreed before the first outcome is known.
+class AbTestTerms:
+    """Terms of an A/B test, fixed before the first outcome is known.
 
     Attributes
     ----------
@@ -106,7 +107,7 @@ class Comparison:
 
 @dataclass(frozen=True)
 class Decision:
-    """What follows, why, and the comparisons behind it; `spa` is Hansen's p-value where there are several challengers."""
+    """A decision, its reason, and the comparisons behind it; `spa` is Hansen's p-value where there are several challengers."""
 
     kind: Kind
     reason: str
@@ -154,8 +155,8 @@ def arm_of(
     return ordered[min(int(drawn / share * len(ordered)), len(ordered) - 1)]
 
 
-def judge(
-    candidates: pd.DataFrame, sessions: pd.DatetimeIndex, champion: str, challengers: Sequence[str], terms: Terms
+def decide_ab_test(
+    candidates: pd.DataFrame, sessions: pd.DatetimeIndex, champion: str, challengers: Sequence[str], terms: AbTestTerms
 ) -> Decision:
     """Compare the challengers with the champion on what is settled, and say what follows.
 
@@ -184,7 +185,7 @@ def judge(
     if len(enough) < len(compared):
         return _too_few(compared, sessions, complete, terms, spa)
     best = min(compared, key=lambda each: (each.p_value, -each.paired.value))
-    kind, reason = _verdict(best, terms, spa, several=len(compared) > 1)
+    kind, reason = _decision(best, terms, spa, several=len(compared) > 1)
     promoted = best.challenger if kind is Kind.PROMOTE else None
     return Decision(kind, reason, len(complete), promoted, compared, spa)
 
@@ -221,7 +222,7 @@ def _settled(candidates: pd.DataFrame, sessions: pd.DatetimeIndex) -> tuple[pd.D
 
 
 def _compare(
-    settled: pd.DataFrame, sessions: pd.DatetimeIndex, champion: str, challengers: Sequence[str], terms: Terms
+    settled: pd.DataFrame, sessions: pd.DatetimeIndex, champion: str, challengers: Sequence[str], terms: AbTestTerms
 ) -> tuple[tuple[Comparison, ...], float | None]:
     if settled.empty:
         return tuple(Comparison(version, 0, 0, 0, Effect(0.0, None, None), None, 1.0) for version in challengers), None
@@ -285,7 +286,7 @@ def _effect(value: float, low: Array, high: Array) -> Effect:
     return Effect(value, float(low), float(high))
 
 
-def _spa(gains: Array, terms: Terms) -> float | None:
+def _spa(gains: Array, terms: AbTestTerms) -> float | None:
     from research.snooping import superior
 
     if gains.shape[1] < 2 or len(gains) < SPA_SESSIONS:  # noqa: PLR2004  # one challenger is no search
@@ -298,7 +299,7 @@ def _too_few(
     compared: tuple[Comparison, ...],
     sessions: pd.DatetimeIndex,
     complete: pd.DatetimeIndex,
-    terms: Terms,
+    terms: AbTestTerms,
     spa: float | None,
 ) -> Decision:
     """Extend for want of samples, or keep the champion when that has lasted long enough."""
@@ -313,7 +314,7 @@ def _too_few(
     return Decision(Kind.KEEP, reason, len(complete), comparisons=compared, spa=spa)
 
 
-def _verdict(best: Comparison, terms: Terms, spa: float | None, *, several: bool) -> tuple[Kind, str]:
+def _decision(best: Comparison, terms: AbTestTerms, spa: float | None, *, several: bool) -> tuple[Kind, str]:
     """Promote when every test agrees; else say which did not."""
     needed = (1 - terms.level) / 2
     low, high = best.paired.low, best.paired.high

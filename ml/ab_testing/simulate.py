@@ -19,7 +19,7 @@ from ml.samples.resampling import mean_interval, resample_weights, sign_flip
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from ml.ab_testing.ab_test import Terms
+    from ml.ab_testing.ab_test import AbTestTerms
 
     Array = NDArray[np.float64]
 
@@ -83,7 +83,7 @@ class Rates(NamedTuple):
         The stationary bootstrap's interval alone.
     flip
         The sign-flip test alone.
-    judge
+    decide_ab_test
         Both, and enough samples: what is done.
     decided
         Share of the tests with enough samples to be decided at all.
@@ -126,7 +126,9 @@ class Drawn(NamedTuple):
         return Drawn(*(each[tests, :sessions] for each in self))
 
 
-def promotions(world: World, sessions: int, terms: Terms, *, effect: float = 0.0, tests: int = 2000, seed: int = 1) -> Rates:
+def promotions(
+    world: World, sessions: int, terms: AbTestTerms, *, effect: float = 0.0, tests: int = 2000, seed: int = 1
+) -> Rates:
     """Judge many tests of one length in one world.
 
     Parameters
@@ -139,7 +141,7 @@ def promotions(world: World, sessions: int, terms: Terms, *, effect: float = 0.0
     return Rates(*(float(np.concatenate(column).mean()) for column in zip(*parts, strict=True)))
 
 
-def judged(world: World, terms: Terms, *, effect: float = 0.0, tests: int = 2000, seed: int = 1) -> Judged:
+def judged(world: World, terms: AbTestTerms, *, effect: float = 0.0, tests: int = 2000, seed: int = 1) -> Judged:
     """Run each test until it has enough samples, or out of time."""
     rng = np.random.default_rng(seed)
     parts = [_stopped(draw(world, effect, terms.most_sessions, count, rng), terms) for count in _chunks(tests)]
@@ -164,8 +166,8 @@ def _chunks(tests: int) -> list[int]:
     return [min(CHUNK, tests - start) for start in range(0, tests, CHUNK)]
 
 
-def _rules(found: Drawn, terms: Terms) -> tuple[Array, ...]:
-    """What each rule says of each test; the attributes of `Rates`."""
+def _rules(found: Drawn, terms: AbTestTerms) -> tuple[Array, ...]:
+    """Return the answer of each rule to each test; the attributes of `Rates`."""
     needed, sessions = (1 - terms.level) / 2, found.gains.shape[1]
     enough, pairs = _enough(found, terms)[:, -1], found.disagreed.sum(axis=1)
     flip = sign_flip(found.gains[..., None], terms.block_sessions, terms.resamples, terms.seed)[:, 0] <= needed
@@ -176,8 +178,8 @@ def _rules(found: Drawn, terms: Terms) -> tuple[Array, ...]:
     return tuple(np.asarray(each, dtype=np.float64) for each in (naive, above, flip, enough & flip & above, enough, pairs))
 
 
-def _stopped(found: Drawn, terms: Terms) -> tuple[Array, ...]:
-    """What came of each test; the attributes of `Judged`."""
+def _stopped(found: Drawn, terms: AbTestTerms) -> tuple[Array, ...]:
+    """Return the outcome of each test; the attributes of `Judged`."""
     enough = _enough(found, terms)
     enough[:, : terms.sessions - 1] = False
     decided = enough.any(axis=1)
@@ -189,8 +191,8 @@ def _stopped(found: Drawn, terms: Terms) -> tuple[Array, ...]:
     return tuple(np.asarray(each, dtype=np.float64) for each in (promoted, decided, length))
 
 
-def _enough(found: Drawn, terms: Terms) -> NDArray[np.bool_]:
-    """Whether the samples suffice after each session, (tests, sessions)."""
+def _enough(found: Drawn, terms: AbTestTerms) -> NDArray[np.bool_]:
+    """Return True where the samples suffice after a session, (tests, sessions)."""
     pairs = found.disagreed.cumsum(axis=1)
     before = np.zeros_like(pairs)
     before[:, 1:] = pairs[:, :-1]

@@ -1,4 +1,4 @@
-"""How good a filter is out of sample. Owns the figures; it fits and draws nothing."""
+"""Out-of-sample figures of an entry filter."""
 
 from __future__ import annotations
 

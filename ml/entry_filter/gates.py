@@ -1,4 +1,4 @@
-"""What a training must show before its model may challenge, and a challenger before a promotion. Owns the limits' meaning."""
+"""Quality gates: of a training before its model may challenge, and of a challenger before its promotion."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Limits:
 
 
 def objections(result: TrainResult, leaks: Sequence[str], limits: Limits) -> list[str]:
-    """What stands against the chosen model, all of it judged out of sample; empty when it may challenge.
+    """Return the objections to the chosen model, all of them out of sample; empty when it may challenge.
 
     Parameters
     ----------
@@ -53,7 +53,7 @@ def objections(result: TrainResult, leaks: Sequence[str], limits: Limits) -> lis
 def blocks(
     deflated_sharpe: float | None, overfitting: float | None, *, least_deflated_sharpe: float, most_overfitting: float
 ) -> list[str]:
-    """What stands against a promotion, given what many trials explain; what is undefined stands against it too.
+    """Return the objections to a promotion, given what many trials explain; an undefined figure is an objection too.
 
     Parameters
     ----------

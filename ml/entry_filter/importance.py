@@ -1,4 +1,4 @@
-"""Which features a model leans on, and which of them it needs. Owns both measures; it fits nothing."""
+"""Feature importance of a model: its reliance on each feature, and the loss without it."""
 
 from __future__ import annotations
 

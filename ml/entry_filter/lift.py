@@ -1,4 +1,4 @@
-"""What the filter adds to a strategy in money: two equity curves compared. Owns the comparison; it trades nothing."""
+"""The entry filter's lift in money: two equity curves compared."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ REGIMES: Final = ("low", "medium", "high")
 
 
 def stitched(result: TrainResult) -> pd.DataFrame:
-    """Out-of-sample predictions for which nothing was chosen on what they are judged by.
+    """Return out-of-sample predictions of which nothing was chosen on the sessions that evaluate them.
 
-    In each fold the model speaks that had the lower loss on the inner folds of its training window, the logistic regression
-    where the window was too short to say. `TrainResult.out_of_sample` is flattered: there the better of two was picked by the
+    In each fold the model predicts that had the lower loss on the inner folds of its training window, the logistic regression
+    where the window was too short to tell. `TrainResult.out_of_sample` is flattered: there the better of two was picked by the
     very predictions.
     """
     folds = range(len(result.models[LOGISTIC].folds))
@@ -36,8 +36,8 @@ def stitched(result: TrainResult) -> pd.DataFrame:
     return pd.concat(parts, ignore_index=True)
 
 
-def compare(curve: pd.DataFrame, other: pd.DataFrame, vix: pd.Series[float], seed: int) -> list[dict[str, Any]]:
-    """Yearly return of one equity curve above another's, over all sessions and in each VIX regime.
+def compare_curves(curve: pd.DataFrame, other: pd.DataFrame, vix: pd.Series[float], seed: int) -> list[dict[str, Any]]:
+    """Return the yearly return of one equity curve above another's, over all sessions and in each VIX regime.
 
     The mean of the daily differences times 252, with a 95 % interval by the stationary bootstrap (Politis and Romano 1994), so
     that neighbouring days are drawn together. A session belongs to the regime of the close before it, which is what was known.

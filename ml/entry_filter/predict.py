@@ -1,4 +1,4 @@
-"""The entry filter at work: features in, probability and expected return out. Owns the acceptance rule; it loads nothing."""
+"""Prediction of the entry filter: features in, probability, expected return and acceptance out."""
 
 from __future__ import annotations
 
@@ -38,8 +38,8 @@ class Payoff:
         won = candidates["win"] == 1
         return cls(float(candidates.loc[won, "net_return"].mean()), float(candidates.loc[~won, "net_return"].mean()))
 
-    def judge(self, probability: NDArray[np.float64]) -> pd.DataFrame:
-        """Columns probability, predicted_return, accept, confidence.
+    def apply(self, probability: NDArray[np.float64]) -> pd.DataFrame:
+        """Return columns probability, predicted_return, accept, confidence.
 
         The expected net return of a candidate is `p * mean_win + (1 - p) * mean_loss`; it is accepted from the threshold on.
         Confidence is `|2p - 1|`.
@@ -55,8 +55,8 @@ class Payoff:
         )
 
 
-def judge(payoffs: Mapping[str, Payoff], strategy: pd.Series[str], probability: NDArray[np.float64]) -> pd.DataFrame:
-    """`Payoff.judge` of each row by its own strategy's payoff.
+def apply_payoffs(payoffs: Mapping[str, Payoff], strategy: pd.Series[str], probability: NDArray[np.float64]) -> pd.DataFrame:
+    """Return `Payoff.apply` of each row, by its own strategy's payoff.
 
     Raises
     ------
@@ -66,10 +66,10 @@ def judge(payoffs: Mapping[str, Payoff], strategy: pd.Series[str], probability: 
     strange = sorted(set(strategy) - set(payoffs))
     if strange:
         raise DataError(
-            f"The filter learnt about {', '.join(sorted(payoffs))}, not about {strange[0]}. Train anew: `desk train`."
+            f"The filter learnt about {', '.join(sorted(payoffs))}, not about {strange[0]}. Train again: `desk train`."
         )
-    parts = [payoffs[name].judge(probability[rows]).set_index(rows) for name, rows in _rows_by(strategy).items()]
-    return pd.concat(parts).sort_index(ignore_index=True) if parts else next(iter(payoffs.values())).judge(probability)
+    parts = [payoffs[name].apply(probability[rows]).set_index(rows) for name, rows in _rows_by(strategy).items()]
+    return pd.concat(parts).sort_index(ignore_index=True) if parts else next(iter(payoffs.values())).apply(probability)
 
 
 def _rows_by(strategy: pd.Series[str]) -> dict[str, NDArray[np.int64]]:
@@ -102,7 +102,7 @@ class EntryFilter:
         return tuple(sorted(self.payoffs))
 
     def predict(self, features: pd.DataFrame) -> pd.DataFrame:
-        """Judge candidates by their features (NaN allowed); see `Payoff.judge` for the columns.
+        """Score candidates by their features (NaN allowed); see `Payoff.apply` for the columns.
 
         Parameters
         ----------
@@ -117,12 +117,12 @@ class EntryFilter:
         missing = [name for name in self.features if name not in features]
         if missing:
             raise DataError(
-                f"{self.name} {self.version} needs the feature {missing[0]!r}, which is no longer made. Train anew."
+                f"{self.name} {self.version} needs the feature {missing[0]!r}, which is no longer made. Train again."
             )
         strategy = self._strategy_of(features)
         X = marked(features[list(self.features)].astype("float64").assign(strategy=strategy), self.strategies)
         probability = np.asarray(self.score(X.drop(columns="strategy")), dtype=np.float64)
-        return judge(self.payoffs, strategy, probability)
+        return apply_payoffs(self.payoffs, strategy, probability)
 
     def _strategy_of(self, features: pd.DataFrame) -> pd.Series[str]:
         if "strategy" in features:

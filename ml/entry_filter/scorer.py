@@ -1,4 +1,4 @@
-"""One row of features to a judgement in microseconds. Owns the fast ways to compute it; what it computes belongs to `ml`.
+"""The score of one row of features in microseconds: fast paths to the same result as the model's own.
 
 A LightGBM model goes through its C call for single rows, a logistic regression is folded to one weight a feature. Each is
 compared with the model itself when it is loaded; where a judgement differs, or the model is of another kind, the model
@@ -32,8 +32,8 @@ PROBES, UNKNOWN = 64, 0.1
 PREDICT_NORMAL, FLOAT64 = 0, 1  # C_API_PREDICT_NORMAL, C_API_DTYPE_FLOAT64 in LightGBM's c_api.h
 
 
-class Judgement(NamedTuple):
-    """What the filter says about one row; see `ml.entry_filter.predict.Payoff.judge`."""
+class EntryScore(NamedTuple):
+    """The filter's score of one row; see `ml.entry_filter.predict.Payoff.apply`."""
 
     probability: float
     predicted_return: float
@@ -136,24 +136,24 @@ class Scorer:
         self._marks = _marks_of(model.strategies)
         self._row = _row_of(model)
         rows = trial_rows()
-        slow = {name: self.judge_all(rows, name) for name in model.strategies}
+        slow = {name: self.score_all(rows, name) for name in model.strategies}
         for judged in slow.values():
             _require_probabilities(model, judged)
         self.fast = self._row is not None and all(self._agrees(rows, name, judged) for name, judged in slow.items())
         if not self.fast:
             log.warning("no_fast_path", name=model.name, version=model.version, effect="a prediction takes a millisecond")
 
-    def judge(self, values: list[float], strategy: str) -> Judgement:
-        """Judge one row of `FEATURES`, NaN where unknown, as a candidate of a strategy that the model knows."""
-        return self._quick(values, strategy) if self.fast else self.judge_all(np.array([values], dtype=np.float64), strategy)[0]
+    def score(self, values: list[float], strategy: str) -> EntryScore:
+        """Score one row of `FEATURES`, NaN where unknown, as a candidate of a strategy that the model knows."""
+        return self._quick(values, strategy) if self.fast else self.score_all(np.array([values], dtype=np.float64), strategy)[0]
 
-    def judge_all(self, rows: NDArray[np.float64], strategy: str) -> list[Judgement]:
-        """Judge rows of `FEATURES` by the model itself."""
+    def score_all(self, rows: NDArray[np.float64], strategy: str) -> list[EntryScore]:
+        """Score rows of `FEATURES` by the model itself."""
         judged = self.model.predict(pd.DataFrame(rows, columns=list(FEATURES)).assign(strategy=strategy))
-        columns = (judged[name].tolist() for name in Judgement._fields)
-        return [Judgement(*row) for row in zip(*columns, strict=True)]
+        columns = (judged[name].tolist() for name in EntryScore._fields)
+        return [EntryScore(*row) for row in zip(*columns, strict=True)]
 
-    def _quick(self, values: list[float], strategy: str) -> Judgement:
+    def _quick(self, values: list[float], strategy: str) -> EntryScore:
         if self._order is not None:
             values = [values[place] for place in self._order]
         marks = self._marks[strategy]
@@ -161,17 +161,17 @@ class Scorer:
         payoff = self.model.payoffs[strategy]
         expected = probability * payoff.mean_win + (1 - probability) * payoff.mean_loss
         accept = expected > 0 if payoff.threshold is None else probability >= payoff.threshold
-        return Judgement(probability, expected, accept, abs(2 * probability - 1))
+        return EntryScore(probability, expected, accept, abs(2 * probability - 1))
 
-    def _agrees(self, rows: NDArray[np.float64], strategy: str, slow: list[Judgement]) -> bool:
-        """Whether the fast way judges as the model did."""
+    def _agrees(self, rows: NDArray[np.float64], strategy: str, slow: list[EntryScore]) -> bool:
+        """Return True when the fast path scores as the model did."""
         quick = [self._quick(row, strategy) for row in rows.tolist()]
         same = np.allclose(np.array(quick), np.array(slow), rtol=0, atol=TOLERANCE)
         return same and [one.accept for one in quick] == [one.accept for one in slow]
 
 
 def _marks_of(strategies: Sequence[str]) -> dict[str, list[float]]:
-    """What follows a row's features in the model's inputs, by strategy; nothing where there is one alone."""
+    """Return the strategy marks after a row's features in the model's inputs, by strategy; none for a single strategy."""
     if len(strategies) == 1:
         return {strategies[0]: []}
     return {name: [float(name == other) for other in sorted(strategies)] for name in strategies}
@@ -186,12 +186,12 @@ def trial_rows() -> NDArray[np.float64]:
     return rows
 
 
-def _require_probabilities(model: EntryFilter, judged: list[Judgement]) -> None:
+def _require_probabilities(model: EntryFilter, judged: list[EntryScore]) -> None:
     """Refuse a model that answers with something else."""
     wrong = [one.probability for one in judged if not 0 <= one.probability <= 1]
     if wrong:
         raise ConfigError(
-            f"{model.name} {model.version}: expected probabilities, found {wrong[0]} on trial rows. Train anew: `desk train`."
+            f"{model.name} {model.version}: expected probabilities, found {wrong[0]} on trial rows. Train again: `desk train`."
         )
 
 

@@ -1,4 +1,4 @@
-"""Training of the entry filter: walk-forward for the judgement, all data for the model. Owns that order; it stores nothing."""
+"""Training of the entry filter: walk-forward for the evaluation, all data for the model."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from sklearn.metrics import log_loss
 from core.errors import DataError
 from ml.entry_filter.evaluate import auc, auc_interval, fold_figures
 from ml.entry_filter.fit import Fit
-from ml.entry_filter.predict import judge
-from ml.entry_filter.window import Terms, learn
+from ml.entry_filter.predict import apply_payoffs
+from ml.entry_filter.window import TrainingTerms, learn
 from ml.estimators.calibrate import calibration_error
 from ml.estimators.models import CONSTANT, LOGISTIC, make_models, score
 from ml.samples.dataset import check_dataset, inputs
@@ -41,7 +41,7 @@ class TrainResult:
         return self.models[self.chosen].out_of_sample
 
 
-def train(
+def fit_entry_filter(
     dataset: pd.DataFrame,
     *,
     folds: int = 5,
@@ -57,7 +57,7 @@ def train(
     dataset
         CANDIDATES columns and FEATURES.
     stake, trials
-        See `ml.entry_filter.window.Terms`.
+        See `ml.entry_filter.window.TrainingTerms`.
 
     Raises
     ------
@@ -65,7 +65,7 @@ def train(
         When there is too little to learn from, or a fold's training part or all test parts hold winners or losers alone.
     """
     ordered = check_dataset(dataset)
-    terms = Terms(embargo_sessions, seed, stake, trials)
+    terms = TrainingTerms(embargo_sessions, seed, stake, trials)
     splitter = PurgedWalkForward(folds, embargo_sessions)
     fits = {name: _fit(name, model, ordered, splitter, terms) for name, model in make_models(seed).items()}
     baseline = fits.pop(CONSTANT)
@@ -74,7 +74,7 @@ def train(
     return TrainResult(fits, chosen, settings, str(ordered["session"].iloc[-1].date()), baseline)
 
 
-def _fit(name: str, model: Any, dataset: pd.DataFrame, splitter: PurgedWalkForward, terms: Terms) -> Fit:  # noqa: ANN401
+def _fit(name: str, model: Any, dataset: pd.DataFrame, splitter: PurgedWalkForward, terms: TrainingTerms) -> Fit:  # noqa: ANN401
     X, y = inputs(dataset), dataset["win"].to_numpy()
     parts, windows, sizes = [], [], []
     for fold, (training, test) in enumerate(splitter.split(dataset)):
@@ -82,7 +82,7 @@ def _fit(name: str, model: Any, dataset: pd.DataFrame, splitter: PurgedWalkForwa
             raise DataError(f"Walk-forward: fold {fold + 1} would train on winners or losers alone. Use fewer folds.")
         learnt = learn(name, model, dataset.iloc[training], terms)
         keys = dataset.iloc[test][KEYS].reset_index(drop=True)
-        judged = judge(learnt.payoffs, keys["strategy"], score(learnt.estimator, X.iloc[test]))
+        judged = apply_payoffs(learnt.payoffs, keys["strategy"], score(learnt.estimator, X.iloc[test]))
         parts.append(pd.concat([keys.assign(fold=fold), judged], axis=1))
         windows.append(learnt)
         sizes.append(float(len(training)))

@@ -1,4 +1,4 @@
-r"""What one training window yields: a fitted, calibrated model and its threshold. Owns their order; it sees no test data.
+r"""Learning from one training window: a fitted, calibrated model and its threshold, without any test data.
 
     window -> weights -> inner walk-forward -> settings, calibration, threshold
                     \-> fit on the whole window -> calibrated model
@@ -37,8 +37,8 @@ FEWEST_PREDICTIONS: Final = 60  # under which the past calibrates nothing
 
 
 @dataclass(frozen=True)
-class Terms:
-    """How a window is learnt from.
+class TrainingTerms:
+    """Settings of the learning from a window.
 
     Attributes
     ----------
@@ -60,7 +60,7 @@ class Terms:
 
 @dataclass(frozen=True)
 class Window:
-    """What was learnt from a training window.
+    """The model learnt from a training window.
 
     Attributes
     ----------
@@ -88,7 +88,7 @@ class Window:
     loss: float | None = None
 
 
-def learn(name: str, model: Any, window: pd.DataFrame, terms: Terms) -> Window:  # noqa: ANN401  # an unfitted estimator
+def learn(name: str, model: Any, window: pd.DataFrame, terms: TrainingTerms) -> Window:  # noqa: ANN401  # an unfitted estimator
     """Learn from a window of candidates, in the order of time, and from nothing else."""
     folds = inner_folds(window, terms.embargo_sessions)
 

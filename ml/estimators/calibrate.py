@@ -1,4 +1,4 @@
-"""Probabilities that mean what they say: Platt scaling, learnt on past folds. Owns the two numbers; it fits no classifier.
+"""Calibration of probabilities: Platt scaling, learnt on past folds.
 
 A calibrated logistic regression is a logistic regression with other coefficients, and calibrated trees are trees with other
 leaves. The calibration is therefore folded into the model, and whoever loads it needs to know nothing of it.

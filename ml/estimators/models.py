@@ -1,4 +1,4 @@
-"""The estimators of the entry filter and how they become bytes. Owns their settings; it stores nothing."""
+"""The estimators of the entry filter, their settings, and their bytes."""
 
 from __future__ import annotations
 

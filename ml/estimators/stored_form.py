@@ -1,4 +1,4 @@
-"""Models as files whose bytes depend on what was learnt alone. Owns their canonical form and the way back; it fits nothing.
+"""Models as files whose bytes depend only on what was learnt: their canonical form, and the loading.
 
 skops names parts by their memory address and stamps its archive with the time, so that no two files are the same. Here parts
 are counted in the order in which they stand, and the stamp is the earliest one a zip archive knows.

@@ -1,4 +1,4 @@
-"""The probability from which a candidate is worth its costs. Owns the growth curve and the choice on it; it fits no model."""
+"""The acceptance threshold: the growth curve over probabilities, and the choice on it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Hyper-parameters from the training window alone. Owns the spaces and the budget; what a set is worth the caller says."""
+"""Hyper-parameters from the training window alone: the search spaces and the budget."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The return of the next session, with an interval: BUY, SELL or HOLD. Owns target, models and judgement; it stores nothing.
+"""The return of the next session, with an interval: BUY, SELL or HOLD.
 
     target of session t = adjusted close of t+1 / adjusted close of t - 1
 
@@ -169,7 +169,7 @@ def targets(bars: pd.DataFrame) -> pd.DataFrame:
     )
 
 
-def train_next_day(
+def fit_next_day(
     dataset: pd.DataFrame, *, folds: int = 5, embargo_sessions: int = 5, seed: int = 7, signals: Signals | None = None
 ) -> dict[str, NextDayFit]:
     """Judge both models walk-forward, then fit them on everything.
@@ -222,7 +222,7 @@ def scale_of(X: pd.DataFrame, typical: float) -> Array:
 
 
 def figures_of(predictions: pd.DataFrame) -> dict[str, float]:
-    """What out-of-sample predictions came to; what is not defined is left out.
+    """Return the figures of out-of-sample predictions; an undefined one is left out.
 
     r2_against_zero is 1 less the squared errors over those of predicting no change, r2_against_mean over those of predicting
     the mean return of the training window: where prices rise, the first is earned by the drift alone. rank_ic is the mean over

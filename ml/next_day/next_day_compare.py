@@ -1,9 +1,9 @@
-"""Two next-day models on the same sessions: whose squared errors are smaller? Owns the rule of promotion; it loads nothing.
+"""The rule of promotion between two next-day models: their squared errors on the same sessions.
 
 The symbols of a session share its market, so that whole blocks of sessions are flipped and drawn, as in
-`ml.ab_testing.ab_test`: the
-sign-flip test of Diebold and Mariano's loss differences (1995), and the stationary bootstrap's interval of what the challenger
-saves. The window is fixed beforehand and looked at once, so that nothing is tried until it is significant.
+`ml.ab_testing.ab_test`: the sign-flip test of Diebold and Mariano's loss differences (1995), and the stationary bootstrap's
+interval of what the challenger saves. The window is fixed beforehand and evaluated once, so that nothing is tried until it is
+significant.
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ PERCENT: Final = 100
 
 
 @dataclass(frozen=True)
-class Terms:
-    """What is agreed before the first outcome is known.
+class NextDayTerms:
+    """Terms of a comparison, fixed before the first outcome is known.
 
     Attributes
     ----------
@@ -51,8 +51,8 @@ class Terms:
 
 
 @dataclass(frozen=True)
-class Verdict:
-    """What follows and why.
+class NextDayDecision:
+    """The decision, its reason, and its evidence.
 
     Attributes
     ----------
@@ -72,13 +72,13 @@ class Verdict:
     p_value: float
 
     def report(self, challenger: str) -> dict[str, Any]:
-        """The evidence as JSON, in the form of every decision record."""
+        """Return the evidence as JSON values, in the form of every decision record."""
         compared = {"challenger": challenger, "pairs": self.rows, "p_value": self.p_value, "paired": self.saved._asdict()}
         return {"sessions": self.sessions, "unit": UNIT, "comparisons": [compared]}
 
 
 def squared_errors(model: NextDay, rows: pd.DataFrame, typical: float) -> Array:
-    """Squared errors in units of each row's volatility, so that one wild symbol does not outvote the others.
+    """Return squared errors in units of each row's volatility, so that one wild symbol does not outvote the others.
 
     Parameters
     ----------
@@ -92,18 +92,18 @@ def squared_errors(model: NextDay, rows: pd.DataFrame, typical: float) -> Array:
     return found
 
 
-def compare(rows: pd.DataFrame, terms: Terms) -> Verdict:
-    """Compare the errors of a window of fresh sessions, and say what follows.
+def decide_next_day(rows: pd.DataFrame, terms: NextDayTerms) -> NextDayDecision:
+    """Compare the errors of a window of fresh sessions, and return the decision.
 
     Parameters
     ----------
     rows
         session, champion, challenger: the squared errors of both on the same rows, sessions that neither learnt from. Sessions
-        beyond `terms.sessions` are not looked at.
+        beyond `terms.sessions` do not count.
 
     Returns
     -------
-    Verdict
+    NextDayDecision
         `extend` until there are as many sessions as agreed.
     """
     sessions = np.sort(rows["session"].unique())[: terms.sessions]
@@ -111,15 +111,15 @@ def compare(rows: pd.DataFrame, terms: Terms) -> Verdict:
     sums = window.groupby("session", sort=True)[["champion", "challenger"]].sum()
     if len(sessions) < terms.sessions:
         reason = f"It is decided after {terms.sessions} fresh sessions; {len(sessions)} are known."
-        return Verdict(Kind.EXTEND, reason, len(sessions), len(window), _saved(sums), 1.0)
+        return NextDayDecision(Kind.EXTEND, reason, len(sessions), len(window), _saved(sums), 1.0)
     champion, challenger = (sums[name].to_numpy(dtype=np.float64) for name in ("champion", "challenger"))
     gains = champion - challenger
     p_value = float(sign_flip(gains[:, None], terms.block_sessions, terms.resamples, terms.seed)[0])
     weights = resample_weights(len(sessions), terms.block_sessions, terms.resamples, terms.seed)
     low, high = mean_interval(gains, champion, weights, terms.level)
     saved = Effect(_saved(sums).value, float(low), float(high))
-    kind, reason = _verdict(saved, p_value, terms)
-    return Verdict(kind, reason, len(sessions), len(window), saved, p_value)
+    kind, reason = _decision(saved, p_value, terms)
+    return NextDayDecision(kind, reason, len(sessions), len(window), saved, p_value)
 
 
 def _saved(sums: pd.DataFrame) -> Effect:
@@ -127,8 +127,8 @@ def _saved(sums: pd.DataFrame) -> Effect:
     return Effect((total - float(sums["challenger"].sum())) / total if total > 0 else 0.0, None, None)
 
 
-def _verdict(saved: Effect, p_value: float, terms: Terms) -> tuple[Kind, str]:
-    """Promote when test and interval agree; else say what is missing."""
+def _decision(saved: Effect, p_value: float, terms: NextDayTerms) -> tuple[Kind, str]:
+    """Promote when test and interval agree; else name what is missing."""
     needed = (1 - terms.level) / 2
     low, high = saved.low or 0.0, saved.high or 0.0
     shown = (

@@ -1,4 +1,4 @@
-"""The training frame: candidates with their features. Owns its shape and its fingerprint; it loads nothing."""
+"""The training frame: candidates with their features, its checks and its fingerprint."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tests and intervals that keep blocks of sessions together. Owns the drawing and flipping; it knows no model.
+"""Tests and intervals that keep blocks of sessions together.
 
 References
 ----------
@@ -52,7 +52,7 @@ def sign_flip(gains: Array, block: int, resamples: int, seed: int) -> Array:
 
 
 def resample_weights(sessions: int, block: float, resamples: int, seed: int) -> Array:
-    """How often each session stands in each resample of the stationary bootstrap, (resamples, sessions)."""
+    """Return the count of each session in each resample of the stationary bootstrap, (resamples, sessions)."""
     from arch.bootstrap import StationaryBootstrap
 
     drawn = StationaryBootstrap(block, np.arange(sessions), seed=seed)  # type: ignore[arg-type]  # 1 / length is all it uses

@@ -1,20 +1,18 @@
-"""Splits of labelled samples that leak nothing. Owns the purge and the embargo; it fits no model.
+"""Splits of labelled samples without leakage: purge and embargo.
 
-Both splitters follow scikit-learn's contract, and in both no label interval of the training part touches one of the test part.
+The splitter follows scikit-learn's contract. No label interval of the training part touches one of the test part.
 A sample's label interval goes from its decision to the moment at which its outcome is known, both included.
 """
 
 from __future__ import annotations
 
 from functools import cache
-from itertools import combinations
-from math import comb
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
-from core.errors import ConfigError, DataError
+from core.errors import DataError
 from core.sessions import calendar
 
 if TYPE_CHECKING:
@@ -93,105 +91,6 @@ class PurgedWalkForward:
         """Block of each sample; 0 is the first training block."""
         share = 1 / (self.n_splits + 1) if self.min_train_fraction is None else self.min_train_fraction
         return _blocks(decided, moments, self.n_splits, int(np.ceil(len(decided) * share)))
-
-
-class CombinatorialPurged:
-    """Combinatorial purged cross-validation; follows scikit-learn's splitter contract.
-
-    Time is cut into `n_groups` groups of about equal numbers of samples, and every choice of `n_test_groups` of them is tested
-    once on a model of the others. Of those, samples are left out whose label interval comes within `embargo_sessions` sessions
-    of a run of test groups, before it or after: the book embargoes after alone, here both sides are treated like the
-    walk-forward's. López de Prado, Advances in Financial Machine Learning (2018), sections 7.4 and 12.3.
-
-    The tests of all splits together make `n_paths` histories, each of which covers all of time once; see `paths`. A model is
-    judged by them, never chosen for trading: most of its training lies after its test.
-
-    Parameters
-    ----------
-    n_groups
-        Groups of samples, 2 or more.
-    n_test_groups
-        Groups tested at a time, fewer than all.
-    embargo_sessions
-        XNYS sessions between a run of test groups and the nearest training label.
-    """
-
-    def __init__(self, n_groups: int = 6, n_test_groups: int = 2, embargo_sessions: int = 5) -> None:
-        self.n_groups = n_groups
-        self.n_test_groups = n_test_groups
-        self.embargo_sessions = embargo_sessions
-
-    def get_n_splits(self, X: Any = None, y: Any = None, groups: Any = None) -> int:  # noqa: ANN401, ARG002  # scikit-learn's contract
-        """Number of splits: `n_groups` over `n_test_groups`."""
-        return comb(self.n_groups, self.n_test_groups)
-
-    @property
-    def n_paths(self) -> int:
-        """Number of histories: `n_groups - 1` over `n_test_groups - 1`, which is the splits that test one group."""
-        return comb(self.n_groups - 1, self.n_test_groups - 1)
-
-    def split(
-        self,
-        X: pd.DataFrame,
-        y: Any = None,  # noqa: ANN401, ARG002  # scikit-learn's contract
-        groups: pd.DataFrame | None = None,
-    ) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64]]]:
-        """Yield training and test positions of each split; parameters as `PurgedWalkForward.split`.
-
-        Raises
-        ------
-        ConfigError
-            When the numbers of groups make no sense.
-        DataError
-            When there are fewer distinct moments than groups, or a split would have nothing to train on.
-        """
-        decided, known = _intervals(X, groups)
-        group = self.groups_of(decided)
-        for number, tested in enumerate(self._tested()):
-            test = np.flatnonzero(np.isin(group, tested))
-            train = np.flatnonzero(~np.isin(group, tested) & ~self._near(tested, group, decided, known))
-            if len(train) == 0:
-                raise DataError(f"Cross-validation: split {number + 1} has nothing to train on. Use more groups.")
-            yield train, test
-
-    def groups_of(self, decided: NDArray[Any]) -> NDArray[np.int64]:
-        """Group of each sample, counted from 0, by the moments at which they were decided."""
-        if not 1 <= self.n_test_groups < self.n_groups:
-            raise ConfigError(
-                f"Cross-validation: expected 1 or more test groups of more groups, found {self.n_test_groups} of "
-                f"{self.n_groups}."
-            )
-        moments = np.unique(decided)
-        if len(moments) < self.n_groups:
-            raise DataError(f"Cross-validation: expected {self.n_groups} moments or more, found {len(moments)}.")
-        group = _blocks(decided, moments, self.n_groups, 0) - 1
-        if len(np.unique(group)) < self.n_groups:
-            raise DataError(f"Cross-validation: too many samples share a moment for {self.n_groups} groups. Use fewer.")
-        return group
-
-    def paths(self) -> NDArray[np.int64]:
-        """The split that tests each group in each history, (n_paths, n_groups), as in figure 12.2 of the book."""
-        splits_of: list[list[int]] = [[] for _ in range(self.n_groups)]
-        for number, tested in enumerate(self._tested()):
-            for group in tested:
-                splits_of[group].append(number)
-        return np.array(splits_of).T
-
-    def _tested(self) -> Iterator[tuple[int, ...]]:
-        """Test groups of each split."""
-        return combinations(range(self.n_groups), self.n_test_groups)
-
-    def _near(
-        self, tested: tuple[int, ...], group: NDArray[np.int64], decided: NDArray[Any], known: NDArray[Any]
-    ) -> NDArray[np.bool_]:
-        """Samples whose label interval comes within the embargo of a run of neighbouring test groups."""
-        near = np.zeros(len(group), dtype=np.bool_)
-        for run in np.split(np.array(tested), np.flatnonzero(np.diff(tested) > 1) + 1):
-            inside = np.isin(group, run)
-            first = _sessions_away(decided[inside].min(), -self.embargo_sessions)
-            last = _sessions_away(known[inside].max(), self.embargo_sessions)
-            near |= (known >= first) & (decided <= last)
-        return near
 
 
 def _intervals(X: pd.DataFrame, groups: pd.DataFrame | None) -> tuple[NDArray[Any], NDArray[Any]]:

@@ -1,4 +1,4 @@
-"""How much a label says that no other does: sample weights. Owns the count of concurrent labels; it fits no model."""
+"""Sample weights by the uniqueness of labels: the count of concurrent labels."""
 
 from __future__ import annotations
 

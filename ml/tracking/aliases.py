@@ -1,4 +1,4 @@
-"""Who is champion and who challenges, as aliases of a registered model. Owns their names and moves; it judges nobody.
+"""Champion and challengers as aliases of a registered model: their names and moves.
 
 MLflow keeps an alias in one row, so that whoever reads it sees the old version or the new one, never none.
 """

@@ -1,7 +1,8 @@
-"""Champion and fresh model on the same rows, from after the champion's training. Owns the choice of those rows and the figures.
+"""Champion and fresh model on the same rows, those after the champion's training.
 
 The champion never saw them. The fresh model has learnt from them, so that its walk-forward predictions stand for it: each was
-made by a fit on what came before. It judges nobody: a promotion needs outcomes that neither has seen (`ml.ab_testing.ab_test`).
+made by a fit on what came before. Nothing is decided here: a promotion needs outcomes that neither has seen
+(`ml.ab_testing.ab_test`).
 """
 
 from __future__ import annotations
@@ -29,8 +30,10 @@ ROW: Final = ["symbol", "session"]
 JUDGED: Final = ["probability", "predicted_return", "accept"]
 
 
-def entries(champion: EntryFilter, out_of_sample: pd.DataFrame, dataset: pd.DataFrame, stake: float) -> pd.DataFrame:
-    """Figures of both filters on the candidates decided after the champion's last one, of strategies that it knows.
+def compare_entry_filters(
+    champion: EntryFilter, out_of_sample: pd.DataFrame, dataset: pd.DataFrame, stake: float
+) -> pd.DataFrame:
+    """Return the figures of both filters on the candidates decided after the champion's last one, of strategies that it knows.
 
     Parameters
     ----------
@@ -63,7 +66,7 @@ def entries(champion: EntryFilter, out_of_sample: pd.DataFrame, dataset: pd.Data
 
 
 def entry_figures(judged: pd.DataFrame, stake: float) -> dict[str, float]:
-    """What the answers about candidates came to; see `entries`."""
+    """Return the figures of scored candidates; see `compare_entry_filters`."""
     win, probability = judged["win"].to_numpy(), judged["probability"].to_numpy(dtype=np.float64)
     gain = np.log1p(np.maximum(stake * judged["net_return"].to_numpy(dtype=np.float64), RUIN))
     return {
@@ -76,8 +79,8 @@ def entry_figures(judged: pd.DataFrame, stake: float) -> dict[str, float]:
     }
 
 
-def next_days(champion: RegisteredNextDay, fresh: NextDayFit, dataset: pd.DataFrame, signals: Signals) -> pd.DataFrame:
-    """Figures of both models on the sessions after the champion's last one; no row without such sessions.
+def compare_next_days(champion: RegisteredNextDay, fresh: NextDayFit, dataset: pd.DataFrame, signals: Signals) -> pd.DataFrame:
+    """Return the figures of both models on the sessions after the champion's last one; no row without such sessions.
 
     Raises
     ------

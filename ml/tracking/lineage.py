@@ -1,4 +1,4 @@
-"""What a training was made of, as tags: enough to make the same model again. Owns the names of the tags; it trains nothing."""
+"""The lineage of a training as MLflow tags: enough to make the same model again."""
 
 from __future__ import annotations
 

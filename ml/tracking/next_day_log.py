@@ -1,4 +1,4 @@
-"""The next-day model in MLflow: what a training of it leaves there, and the way back. Owns both ends of that format."""
+"""The next-day model in MLflow: the log of a training, and the loading of a version."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def log_next_day(
     chosen, objections
         Name of the better model, and what stands against it.
     fresh
-        `ml.tracking.fresh_window.next_days` of the champion and the chosen model, where there is a champion.
+        `ml.tracking.fresh_window.compare_next_days` of the champion and the chosen model, where there is a champion.
     """
     through = str(dataset["session"].max().date())
     shared = {**tags, "trained_through": through, "period": f"{dataset['session'].min().date()} to {through}"}

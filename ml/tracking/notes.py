@@ -1,4 +1,4 @@
-"""What a person reads about a training in MLflow, on its run and its experiment. Owns the words; every figure is given."""
+"""The notes of a training in MLflow, on its run and its experiment."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Pictures of a model's out-of-sample predictions, for its run in MLflow. Owns how they look; it computes no figure."""
+"""Plots of a model's out-of-sample predictions, for its run in MLflow."""
 
 from __future__ import annotations
 

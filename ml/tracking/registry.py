@@ -1,4 +1,4 @@
-"""MLflow: what every training was made of and came to, the registered filter and its alias. Owns the way in and out of it.
+"""MLflow: trainings with their lineage and outcome, the registered models and their aliases.
 
 Models are stored in formats that hold no code: LightGBM's text, scikit-learn's estimators as skops. Loading reads these two
 files and nothing else: MLflow's own loaders let the stored model say whether it is a pickle and which types to trust.
@@ -95,7 +95,7 @@ class Registry:
         return self._enter(models[result.chosen], objections, unusable=self._unusable_champion(self.load))
 
     def latest_training(self) -> dict[str, Any]:
-        """What the last finished training came to: session, candidates, chosen, trained_through, AUCs with their intervals.
+        """Return the last finished training: session, candidates, chosen, trained_through, AUCs with their intervals.
 
         Raises
         ------
@@ -170,7 +170,7 @@ class Registry:
             ) from error
 
     def lineage(self, run_id: str) -> Lineage:
-        """What the training of a run was made of; see `ml.tracking.lineage.read_lineage`."""
+        """Return the lineage of a run's training; see `ml.tracking.lineage.read_lineage`."""
         return read_lineage(self._client, run_id)
 
     def champion(self) -> EntryFilter:
@@ -232,14 +232,7 @@ class Registry:
     @property
     def _mlflow(self) -> Any:  # noqa: ANN401  # a module imported on use
         """MLflow, pointed at this registry."""
-        mlflow = quiet_mlflow()
-        before = dict(os.environ)
-        mlflow.set_tracking_uri(self._uri)
-        mlflow.set_registry_uri(self._uri)
-        for name in ("MLFLOW_TRACKING_URI", "MLFLOW_REGISTRY_URI"):  # MLflow writes the address, password and all, into them
-            os.environ.pop(name, None)
-            os.environ.update({name: before[name]} if name in before else {})
-        return mlflow
+        return mlflow_at(self._uri)
 
     @cached_property
     def aliases(self) -> Aliases:
@@ -320,6 +313,18 @@ def load_scorer(kind: str, path: Path) -> Callable[[pd.DataFrame], NDArray[np.fl
     """
     estimator = read_estimator(path, TRUSTED_TYPES, "Train anew: `desk train`.")
     return BoosterScore(estimator) if kind == LIGHTGBM else EstimatorScore(estimator)
+
+
+def mlflow_at(uri: str) -> Any:  # noqa: ANN401  # a module imported on use
+    """Return MLflow pointed at a registry; restore the environment, into which MLflow writes the address, password and all."""
+    mlflow = quiet_mlflow()
+    before = dict(os.environ)
+    mlflow.set_tracking_uri(uri)
+    mlflow.set_registry_uri(uri)
+    for name in ("MLFLOW_TRACKING_URI", "MLFLOW_REGISTRY_URI"):
+        os.environ.pop(name, None)
+        os.environ.update({name: before[name]} if name in before else {})
+    return mlflow
 
 
 @cache

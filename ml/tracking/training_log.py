@@ -1,4 +1,4 @@
-"""What a training leaves in MLflow: a run, a run in it for each model, and one in that for each fold. Owns what is kept of it.
+"""The log of a training in MLflow: a run, a run in it for each model, and one in that for each fold.
 
 The run of the training holds what went in (tags, parameters, data), a model's run what came out (figures, pictures, tables and
 the model), a fold's run one row of the fold table, so that MLflow's comparison view can be asked for any of them. A metric's
@@ -197,13 +197,13 @@ def log_model(mlflow: Any, fit: Fit, trained_through: str, example: pd.DataFrame
 
 
 def _size(dataset: pd.DataFrame) -> dict[str, object]:
-    """What was learnt from, as trainings that are compared may differ in it."""
+    """Return the size of the dataset, in which compared trainings may differ."""
     about = {"candidates": len(dataset), "symbols": dataset["symbol"].nunique(), "features": len(FEATURES)}
     return {**about, "strategies": ",".join(strategies_of(dataset))}
 
 
 def _learnt(fit: Fit) -> dict[str, float]:
-    """What was learnt beside the estimator: calibration and thresholds."""
+    """Return what was learnt beside the estimator: calibration and thresholds."""
     calibration = fit.window.calibration
     found = {**thresholds_of(fit.payoffs), "slope": calibration.slope, "intercept": calibration.intercept}
     return {f"learnt/{name}": float(value) for name, value in found.items() if value is not None}

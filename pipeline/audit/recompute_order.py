@@ -101,7 +101,7 @@ class Recomputation:
         except Exception as error:  # noqa: BLE001  # MLflow's own are many; the page says which
             return {"same": None, "why": f"the model cannot be loaded: {error}"}
         row = [float("nan") if values.get(name) is None else float(values[name]) for name in FEATURES]
-        judged = Scorer(model).judge(row, rule)
+        judged = Scorer(model).score(row, rule)
         stored, fresh = float(prediction["probability"]), judged.probability
         accepted = judged.accept == (prediction["signal"] == "enter")
         return {"same": stored == fresh and accepted, "stored": stored, "recomputed": fresh, "apart": fresh - stored}

@@ -101,7 +101,7 @@ def evening_of(resources: Resources, session: str) -> Evening:
     before = float(curve["equity_usd"].iloc[-2]) if len(curve) > 1 else start
     positions = _positions(account, day)
     halted, objects = (
-        kill_switch.halt_reason(resources),
+        kill_switch.halt_reason(resources=resources),
         objection(resources.portfolios, day, resources.settings.validation_max_age_days),
     )
     return Evening(

@@ -43,7 +43,7 @@ from pipeline.resources import Resources, live
 from pipeline.risk.pre_send import pre_send_checks
 from pipeline.risk.review import RiskReview
 from pipeline.signals import signals_of
-from pipeline.training.ab_assignment import decided_by_arms
+from pipeline.training.ab_assignment import ArmAssignment
 from storage.locks import executor_lock
 from trading.brokers.intake import collect
 from trading.brokers.placing import cancel
@@ -120,7 +120,7 @@ def predict(session: str, *, resources: Resources | None = None) -> PredictionsS
     keys = list(zip(entries["strategy"], entries["symbol"], strict=True))
     answers = request_predictions(resources.settings.api_url, keys, resources.settings.api_read_keys)
     reach("predict.answered")
-    usable = decided_by_arms(resources, day, _answers_of_session(answers, session))
+    usable = ArmAssignment.of(resources).decide(day, _answers_of_session(answers, session))
     resources.ledger.save_predictions(day, usable)
     reach("predict.saved")
     return PredictionsStored(session, len(usable), sum(answer["signal"] == ENTER for answer in usable))

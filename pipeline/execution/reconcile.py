@@ -71,7 +71,7 @@ def reconcile(session: str, *, resources: Resources | None = None) -> ReconcileR
         for order_id in expired(differences):
             account.ledger.transition(order_id, OrderState.EXPIRED, "reconciliation: it never reached the venue")
         halted = any(each.halts for each in differences)
-        if halted and kill_switch.halt_reason(resources) is None:
+        if halted and kill_switch.halt_reason(resources=resources) is None:
             kill_switch.halt(_halt_reason(differences), kill_switch.RECONCILIATION, resources=resources)
     resources.reconciliations.add(
         portfolio=account.portfolio,

@@ -89,7 +89,7 @@ def run_backtest_report(
     from pipeline.research.backtest_report import write_stored_report
 
     resources = resources or live()
-    terms = BacktestTerms(resources.costs, resources.limits, resources.settings.initial_cash_usd)
+    terms = BacktestTerms.of(resources)
     bars = bars_by_symbol(resources.bars, session, resources.universe())
     traded = (strategy,) if strategy else resources.strategies
     result = terms.run(bars, traded)

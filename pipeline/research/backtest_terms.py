@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
     from backtest.engine import Result
     from backtest.panel import Panel
+    from pipeline.resources import Resources
     from trading.costs import Costs
     from trading.risk import Limits
     from trading.strategies.base import Strategy
@@ -25,6 +26,11 @@ class BacktestTerms:
     costs: Costs
     limits: Limits
     initial_cash_usd: float
+
+    @classmethod
+    def of(cls, resources: Resources) -> BacktestTerms:
+        """Return the desk's terms."""
+        return cls(resources.costs, resources.limits, resources.settings.initial_cash_usd)
 
     def run(
         self,

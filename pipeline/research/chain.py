@@ -254,7 +254,7 @@ def _evaluate(resources: Resources, plan: ChainPlan, min_trades: int) -> Researc
         ValidationReport.of(validation.report),
         bars=bars_by_symbol(resources.bars, plan.session, resources.universe()),
         past=bars_by_symbol(resources.bars, plan.split, resources.universe()),
-        terms=BacktestTerms(resources.costs, resources.limits, resources.settings.initial_cash_usd),
+        terms=BacktestTerms.of(resources),
         trials=resources.trials,
         tracking=resources.tracking,
         folder=resources.data_dir / "research",

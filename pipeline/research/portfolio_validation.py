@@ -39,7 +39,7 @@ def validate_portfolio(session: str, *, resources: Resources | None = None) -> V
     stored = resources.portfolios.in_force(by=day)
     if stored is None:
         raise DataError(f"Validation: expected a portfolio stored up to {session}, found none. Make one: `desk allocate`.")
-    terms = BacktestTerms(resources.costs, resources.limits, resources.settings.initial_cash_usd)
+    terms = BacktestTerms.of(resources)
     bars = bars_by_symbol(resources.bars, session, resources.universe())
     report = validation_of(stored, bars, terms, limits_of(resources.settings))
     resources.portfolios.save_validation(portfolio_id=stored.id, session=day, status=report.status, report=report.as_dict())

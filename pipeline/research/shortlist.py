@@ -116,7 +116,7 @@ def make_shortlist(
     resources = resources or live()
     selection = selection or Selection()
     table = rank_swept(resources.trials, session, min_trades=selection.min_trades, among=among).head(selection.top)
-    terms = BacktestTerms(resources.costs, resources.limits, resources.settings.initial_cash_usd)
+    terms = BacktestTerms.of(resources)
     bars = bars_by_symbol(resources.bars, session, resources.universe())
     results = backtest_each(candidates_of(table), bars, terms)
     return _assemble(table, {name: Curve.of(result) for name, result in results.items()}, selection)

@@ -65,7 +65,7 @@ def run_sweep(
     for symbol in wanted:
         if symbol not in bars:
             raise UnknownSymbol(symbol, bars)
-    terms = BacktestTerms(resources.costs, resources.limits, resources.settings.initial_cash_usd)
+    terms = BacktestTerms.of(resources)
     key_terms = {symbol: terms.key(bars[symbol]) for symbol in wanted}
     grid = cells(strategies, wanted, vix_gate=vix_gate)
     keys = {cell.key({**key_terms[cell.symbol], **rules[cell.strategy]}): cell for cell in grid}

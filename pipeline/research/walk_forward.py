@@ -101,7 +101,7 @@ def run_walk_forward(
     resources = resources or live()
     trials, tracking = resources.trials, resources.tracking
     bars = _require_bars(plan, lambda: bars_by_symbol(resources.bars, session, resources.universe()))
-    terms = BacktestTerms(resources.costs, resources.limits, resources.settings.initial_cash_usd)
+    terms = BacktestTerms.of(resources)
     search = make_search(plan, bars, terms, resources.settings)
     progress = Progress(search.size * len(search.spans), on_progress)
     storage = resources.studies.storage

@@ -86,7 +86,7 @@ class KillSwitch:
         return turned
 
 
-def halt_reason(resources: Resources | None = None) -> str | None:
+def halt_reason(*, resources: Resources | None = None) -> str | None:
     """Return the reason why the desk may open nothing; None when neither switch is turned."""
     return KillSwitch.of(resources or live()).halt_reason()
 

@@ -1,12 +1,12 @@
-"""Assign today's candidates to the arms of a running A/B test, and answer for the arm that decides.
+"""Assignment of today's candidates to the arms of a running A/B test.
 
-`decided_by_arms` is called by the daily trade between prediction and order. It must never stop one: when challengers cannot be
-scored, the champion decides and an alert says so.
+The daily trade calls it between prediction and order. It never stops a trade: when challengers cannot be scored, the champion
+decides and an alert says so.
 """
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
@@ -16,70 +16,137 @@ from trading.strategies.vix_filter import rule_name
 
 if TYPE_CHECKING:
     import datetime as dt
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
-    from ml.ab_testing.ab_test import Terms
+    from core.settings import Settings
+    from ml.ab_testing.ab_test import AbTestTerms
     from ml.entry_filter.predict import EntryFilter
+    from ml.tracking.registry import Registry
+    from monitoring.alerts import Alerts
     from pipeline.resources import Resources
-    from storage.models.experiments import Experiment
+    from storage.features.feature_store import FeastStore
+    from storage.models.experiments import Experiment, Experiments
 
 log = structlog.get_logger()
 ENTER, SKIP, CHALLENGER = "enter", "skip", "challenger"  # the API's words
 SCORED = ("probability", "predicted_return")
 
 
-def decided_by_arms(resources: Resources, day: dt.date, answers: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The champion's answers about the candidates of a session, those that a challenger decides replaced by its own.
+@dataclass(frozen=True)
+class ArmAssignment:
+    """Assignment of candidates to the champion and the challengers of the entry filter.
 
-    Every model scores every candidate; scores and arms are stored before anything is decided, and a second run reads them.
+    Attributes
+    ----------
+    registry, features
+        Opened on use, so that a failure to open one leaves the champion to decide.
+    model_name
+        Registered name of the entry filter.
+    terms
+        Terms of an experiment that begins now.
     """
-    if not answers:
-        return answers
-    try:
-        experiment = running(resources, day)
-        if experiment is None:
+
+    registry: Callable[[], Registry]
+    features: Callable[[], FeastStore]
+    experiments: Experiments
+    alerts: Alerts
+    model_name: str
+    terms: AbTestTerms
+
+    @classmethod
+    def of(cls, resources: Resources) -> ArmAssignment:
+        """Return the desk's assignment."""
+        return cls(
+            registry=lambda: resources.registry,
+            features=lambda: resources.features,
+            experiments=resources.experiments,
+            alerts=resources.alerts,
+            model_name=resources.settings.model_name,
+            terms=terms_of(resources.settings),
+        )
+
+    def decide(self, day: dt.date, answers: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        """Return the champion's answers about the candidates of a session, those of a challenger's arm replaced by its own.
+
+        Every model scores every candidate. Scores and arms are stored before any decision, and a second run reads them.
+        """
+        if not answers:
             return answers
-        rows = _scored(resources, experiment, day, answers)
-        resources.experiments.assign(experiment.name, day, rows)
-        stored = resources.experiments.assignments(experiment.name, session=day)
-    except Exception as error:  # whatever it is, the champion decides
-        log.exception("ab_assignment_failed", session=day.isoformat())
-        resources.alerts.send(f"No A/B assignment for {day}", f"The champion decides alone. {type(error).__name__}: {error}")
-        return answers
-    arms = {(row["strategy"], row["symbol"]): (row["arm"], row["scores"][row["arm"]]) for row in stored.to_dict("records")}
-    keys = [(answer["strategy"], answer["symbol"]) for answer in answers]
-    return [_as_decided(answer, *arms[key]) if key in arms else answer for key, answer in zip(keys, answers, strict=True)]
+        try:
+            experiment = self.running(day)
+            if experiment is None:
+                return answers
+            rows = self._scores(experiment, day, answers)
+            self.experiments.assign(experiment.name, day, rows)
+            stored = self.experiments.assignments(experiment.name, session=day)
+        except Exception as error:  # whatever it is, the champion decides
+            log.exception("ab_assignment_failed", session=day.isoformat())
+            self.alerts.send(f"No A/B assignment for {day}", f"The champion decides alone. {type(error).__name__}: {error}")
+            return answers
+        arms = {(row["strategy"], row["symbol"]): (row["arm"], row["scores"][row["arm"]]) for row in stored.to_dict("records")}
+        keys = [(answer["strategy"], answer["symbol"]) for answer in answers]
+        return [_as_decided(answer, *arms[key]) if key in arms else answer for key, answer in zip(keys, answers, strict=True)]
+
+    def running(self, day: dt.date) -> Experiment | None:
+        """Return a session's experiment: the undecided one, else a new one of the waiting challengers; None without any."""
+        from ml.ab_testing.ab_test import name_of
+        from storage.models.experiments import Experiment
+
+        aliases = self.registry().aliases
+        champion, challengers = aliases.champion(), aliases.challengers()
+        if champion is None or not challengers:
+            return None
+        past = self.experiments.of(self.model_name, champion)
+        for experiment in past:
+            if not experiment.decided and set(experiment.challengers) <= set(challengers):
+                return experiment
+        judged = {version for experiment in past for version in experiment.challengers if experiment.decided}
+        fresh = tuple(version for version in challengers if version not in judged)
+        if not fresh:
+            return None
+        name = name_of(self.model_name, champion, fresh, day)
+        return self.experiments.begin(Experiment(name, self.model_name, champion, fresh, asdict(self.terms), day))
+
+    def _scores(self, experiment: Experiment, day: dt.date, answers: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+        """Return the arm and the scores of every candidate that the experiment's champion has answered."""
+        from core.frames import FEATURES
+        from ml.ab_testing.ab_test import arm_of
+        from ml.entry_filter.scorer import Scorer
+
+        answered = [answer for answer in answers if answer["model_version"] == experiment.champion]
+        if len(answered) < len(answers):
+            log.warning("ab_other_champion", expected=experiment.champion, candidates=len(answers) - len(answered))
+        models = {version: self.registry().load(version) for version in experiment.challengers if answered}
+        answered = _known_to_all(answered, models)
+        features = self.features().online([answer["symbol"] for answer in answered]) if answered else pd.DataFrame()
+        scorers = {version: Scorer(model) for version, model in models.items()}  # row by row, as the API does: the same bits
+        rows = []
+        for place, answer in enumerate(answered):
+            if features["event_timestamp"].iloc[place] != pd.Timestamp(answer["feature_timestamp"]):
+                log.warning("ab_other_features", symbol=answer["symbol"])  # materialised again since the API answered
+                continue
+            scores = {experiment.champion: {**{name: answer[name] for name in SCORED}, "accept": answer["signal"] == ENTER}}
+            values = features[list(FEATURES)].iloc[place].tolist()
+            for version, scorer in scorers.items():
+                score = scorer.score(values, rule_name(answer["strategy"]))
+                scores[version] = {name: getattr(score, name) for name in (*SCORED, "accept")}
+            arm = arm_of(
+                experiment.name,
+                answer["symbol"],
+                day,
+                champion=experiment.champion,
+                challengers=experiment.challengers,
+                share=experiment.terms["share"],
+            )
+            rows.append({"strategy": answer["strategy"], "symbol": answer["symbol"], "arm": arm, "scores": scores})
+        return rows
 
 
-def running(resources: Resources, day: dt.date) -> Experiment | None:
-    """The experiment of a session: the one that goes on, else a new one of the challengers that wait; None without any."""
-    from ml.ab_testing.ab_test import name_of
-    from storage.models.experiments import Experiment
+def terms_of(settings: Settings) -> AbTestTerms:
+    """Return the terms of a new experiment, from the settings."""
+    from ml.ab_testing.ab_test import AbTestTerms
 
-    aliases = resources.registry.aliases
-    champion, challengers = aliases.champion(), aliases.challengers()
-    if champion is None or not challengers:
-        return None
-    past = resources.experiments.of(resources.settings.model_name, champion)
-    for experiment in past:
-        if not experiment.decided and set(experiment.challengers) <= set(challengers):
-            return experiment
-    judged = {version for experiment in past for version in experiment.challengers if experiment.decided}
-    fresh = tuple(version for version in challengers if version not in judged)
-    if not fresh:
-        return None
-    name = name_of(resources.settings.model_name, champion, fresh, day)
-    return resources.experiments.begin(
-        Experiment(name, resources.settings.model_name, champion, fresh, asdict(terms_of(resources)), day)
-    )
-
-
-def terms_of(resources: Resources) -> Terms:
-    """The terms of a new experiment, from the settings."""
-    from ml.ab_testing.ab_test import Terms
-
-    settings = resources.settings
-    return Terms(
+    return AbTestTerms(
         share=settings.ab_share,
         sessions=settings.ab_sessions,
         most_sessions=settings.ab_most_sessions,
@@ -90,45 +157,8 @@ def terms_of(resources: Resources) -> Terms:
     )
 
 
-def _scored(
-    resources: Resources, experiment: Experiment, day: dt.date, answers: Sequence[Mapping[str, Any]]
-) -> list[dict[str, Any]]:
-    """Arm and scores of every candidate that the experiment's champion has answered on."""
-    from core.frames import FEATURES
-    from ml.ab_testing.ab_test import arm_of
-    from ml.entry_filter.scorer import Scorer
-
-    asked = [answer for answer in answers if answer["model_version"] == experiment.champion]
-    if len(asked) < len(answers):
-        log.warning("ab_other_champion", expected=experiment.champion, candidates=len(answers) - len(asked))
-    models = {version: resources.registry.load(version) for version in experiment.challengers if asked}
-    asked = _known_to_all(asked, models)
-    features = resources.features.online([answer["symbol"] for answer in asked]) if asked else pd.DataFrame()
-    scorers = {version: Scorer(model) for version, model in models.items()}  # row by row, as the API does: the same bits
-    rows = []
-    for place, answer in enumerate(asked):
-        if features["event_timestamp"].iloc[place] != pd.Timestamp(answer["feature_timestamp"]):
-            log.warning("ab_other_features", symbol=answer["symbol"])  # materialised anew since the API was asked
-            continue
-        scores = {experiment.champion: {**{name: answer[name] for name in SCORED}, "accept": answer["signal"] == ENTER}}
-        values = features[list(FEATURES)].iloc[place].tolist()
-        for version, scorer in scorers.items():
-            said = scorer.judge(values, rule_name(answer["strategy"]))
-            scores[version] = {name: getattr(said, name) for name in (*SCORED, "accept")}
-        arm = arm_of(
-            experiment.name,
-            answer["symbol"],
-            day,
-            champion=experiment.champion,
-            challengers=experiment.challengers,
-            share=experiment.terms["share"],
-        )
-        rows.append({"strategy": answer["strategy"], "symbol": answer["symbol"], "arm": arm, "scores": scores})
-    return rows
-
-
 def _known_to_all(answers: Sequence[Mapping[str, Any]], models: Mapping[str, EntryFilter]) -> list[Mapping[str, Any]]:
-    """Candidates of strategies that every challenger was trained on; of the others the champion decides alone."""
+    """Return the candidates of strategies that every challenger was trained on; the champion alone decides the others."""
     known = [
         answer for answer in answers if all(rule_name(answer["strategy"]) in model.strategies for model in models.values())
     ]
@@ -138,7 +168,7 @@ def _known_to_all(answers: Sequence[Mapping[str, Any]], models: Mapping[str, Ent
 
 
 def _as_decided(answer: dict[str, Any], arm: str, score: Mapping[str, Any]) -> dict[str, Any]:
-    """The answer as the deciding version gave it, under the arm that its order will bear; the champion's own says the same."""
+    """Return the answer of the deciding version, with the arm of its order; the champion's own answer stays."""
     answer = answer | {"ab_arm": f"ab-{arm}"}
     if arm == answer["model_version"]:
         return answer

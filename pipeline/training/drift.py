@@ -1,9 +1,9 @@
-"""Once a day: have features, scores and outcomes moved, and did the API serve what the data give? Measures nothing itself."""
+"""Daily drift of features, scores and outcomes from the champion's training, and skew of the served features."""
 
 from __future__ import annotations
 
 import datetime as dt
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -11,89 +11,147 @@ import pandas as pd
 import structlog
 
 from core.sessions import close_of, sessions_between
-from pipeline.bars import VIX
+from pipeline.bars import VIX, bars_by_symbol, load_bars
 from pipeline.resources import Resources, live
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
+    from numpy.typing import NDArray
+
     from ml.entry_filter.predict import EntryFilter
     from monitoring.drift import Drift
     from monitoring.skew import Mismatch
+    from storage.market.bars import BarStore
+    from storage.models.drift import DriftLog
     from storage.trading.served import Served
+    from trading.costs import Costs
+    from trading.strategies.base import Strategy
 
 log = structlog.get_logger()
 FEATURE, SCORE, OUTCOME, SKEW = "feature", "score", "outcome", "skew"
-LEAST_WIN_RATE: Final = 0.1  # change of the win rate under which nobody is told
+LEAST_WIN_RATE: Final = 0.1  # change of the win rate below which no alert is sent
 SHOWN: Final = 5
 ONLINE: Final = "online"
 
 
-def run(session: str, *, resources: Resources | None = None) -> dict[str, Any]:
-    """Compare the newest sessions with the champion's training, store a row each, and alert what has drifted since yesterday.
+@dataclass(frozen=True)
+class DriftMeasured:
+    """Drift of a session.
 
-    Returns
-    -------
-    dict
-        measured (rows), drifted (their names), new (those that had not drifted on the session measured before).
+    Attributes
+    ----------
+    measured
+        Number of rows stored.
+    drifted, new
+        Names of what has drifted, and of those that had not on the session measured before.
     """
+
+    session: str
+    measured: int
+    drifted: list[str]
+    new: list[str]
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return plain values."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class TrainingDue:
+    """The answer to whether a drift starts a training, with its reason."""
+
+    due: bool
+    reason: str
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return plain values."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class SkewChecked:
+    """Skew of a session: different vectors served, mismatches (goal 0), and stored vectors that broke their digest."""
+
+    session: str
+    served: int
+    mismatches: int
+    broken: int
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return plain values."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class _Reference:
+    """The champion, and the settings of a comparison with its training."""
+
+    champion: EntryFilter
+    sessions: int
+    psi: float
+
+    def windows(self, sessions: pd.Series[Any]) -> NDArray[np.int64]:
+        """Return the window of each row; see `monitoring.drift.windows_of`."""
+        from monitoring.drift import windows_of
+
+        through = np.datetime64(self.champion.trained_through, "ns")
+        return windows_of(sessions.to_numpy(dtype="datetime64[ns]"), self.sessions, through)
+
+
+def measure_drift(session: str, *, resources: Resources | None = None) -> DriftMeasured:
+    """Compare the newest sessions with the champion's training, store the rows, and alert what has newly drifted."""
     from features.build import build_features
-    from pipeline.bars import load_bars
 
     resources = resources or live()
-    day = dt.date.fromisoformat(session)
-    champion = resources.registry.champion()
-    bars, vix = load_bars(resources.bars, session, resources.universe())
-    frame = build_features(bars, vix)
+    day, settings, store, universe = dt.date.fromisoformat(session), resources.settings, resources.drift, resources.universe()
+    reference = _Reference(resources.registry.champion(), settings.drift_sessions, settings.drift_psi)
+    frame = build_features(*load_bars(resources.bars, session, universe))
+    bars = bars_by_symbol(resources.bars, session, universe)
     measured = {
-        FEATURE: _features(resources, frame, champion),
-        SCORE: _scores(resources, frame, champion),
-        OUTCOME: _outcomes(resources, session, champion),
+        FEATURE: _features(frame, reference),
+        SCORE: _scores(frame, reference),
+        OUTCOME: _outcomes(bars, resources.candidate_strategies, resources.costs, reference),
     }
-    before = _drifted_before(resources, day)
+    before = _drifted_before(store, day)
     rows = [{"family": family, **asdict(each), "detail": ""} for family, drifts in measured.items() for each in drifts]
-    resources.drift.save(day, rows)
+    store.save(day, rows)
     drifted = [f"{row['family']} {row['name']}" for row in rows if row["alert"]]
     fresh = [name for name in drifted if name not in before]
     if fresh:
-        resources.alerts.send(f"Drift on {session}: {', '.join(fresh[:SHOWN])}", _text(rows, resources.settings.drift_sessions))
-    return {"session": session, "measured": len(rows), "drifted": drifted, "new": fresh}
+        resources.alerts.send(f"Drift on {session}: {', '.join(fresh[:SHOWN])}", _text(rows, settings.drift_sessions))
+    return DriftMeasured(session, len(rows), drifted, fresh)
 
 
-def training_due(drift: Mapping[str, Any], *, resources: Resources | None = None) -> dict[str, Any]:
-    """Whether the drift that `run` found asks for a training, and why or why not.
+def training_due(drift: DriftMeasured, *, resources: Resources | None = None) -> TrainingDue:
+    """Return whether a session's drift starts a training, and the reason.
 
-    One that was not there the session before does, unless a training is younger than `DRIFT_TRAINING_GAP_SESSIONS`: what has
-    been learnt since would hardly be more.
+    New drift does, unless a training is younger than `DRIFT_TRAINING_GAP_SESSIONS`: another would learn hardly more.
     """
     resources = resources or live()
-    gap, fresh = resources.settings.drift_training_gap_sessions, drift["new"]
+    gap, fresh = resources.settings.drift_training_gap_sessions, drift.new
     if not fresh:
-        return {"due": False, "reason": "Nothing has newly drifted."}
+        return TrainingDue(due=False, reason="Nothing has newly drifted.")
     if gap is None:
-        return {"due": False, "reason": "DRIFT_TRAINING_GAP_SESSIONS is empty: drift is mailed and starts no training."}
+        return TrainingDue(due=False, reason="DRIFT_TRAINING_GAP_SESSIONS is empty: drift is mailed and starts no training.")
     last = resources.registry.latest_training()["session"]
-    age = len(sessions_between(dt.date.fromisoformat(last), dt.date.fromisoformat(drift["session"]))) - 1
+    age = len(sessions_between(dt.date.fromisoformat(last), dt.date.fromisoformat(drift.session))) - 1
     if age < gap:
-        return {"due": False, "reason": f"The last training is {age} sessions old, of {last}; drift asks again from {gap} on."}
-    return {"due": True, "reason": f"{', '.join(fresh)} drifted, and the last training is of {last}."}
+        return TrainingDue(
+            due=False, reason=f"The last training is {age} sessions old, of {last}; drift starts another from {gap} on."
+        )
+    return TrainingDue(due=True, reason=f"{', '.join(fresh)} drifted, and the last training is of {last}.")
 
 
-def check_skew(session: str, *, resources: Resources | None = None) -> dict[str, Any]:
-    """Recompute, from the bars known when each was served, the features of a session's predictions, and compare.
-
-    Returns
-    -------
-    dict
-        served (different vectors), mismatches (goal 0), broken (stored vectors that no longer have their digest).
-    """
+def check_skew(session: str, *, resources: Resources | None = None) -> SkewChecked:
+    """Recompute the features of a session's predictions from the bars known when each was served, and compare."""
     from monitoring.skew import is_whole
 
     resources = resources or live()
     day = dt.date.fromisoformat(session)
     served = _distinct(row for row in resources.served.read(close_of(day)) if row.session == day and row.source == ONLINE)
     broken = [row for row in served if not is_whole(row.features, row.feature_hash)]
-    wrong = _mismatches(resources, session, served)
+    wrong = _mismatches(resources.bars, session, served)
     detail = "; ".join(f"{each.symbol}: {', '.join(each.columns[:SHOWN])}" for each in wrong[:SHOWN])
     counts = {"reference_count": 0, "recent_count": len(served)}
     nothing = dict.fromkeys(("psi", "p_value", "reference_mean", "recent_mean"))
@@ -103,67 +161,63 @@ def check_skew(session: str, *, resources: Resources | None = None) -> dict[str,
     if alert:
         resources.alerts.send(
             f"Skew on {session}: {len(wrong)} of {len(served)} served vectors differ from the recomputed ones",
-            f"{detail}\n{len(broken)} stored vectors do not have their digest.\nModels judge what they were not trained on: "
-            "look at the materialisation and at features/build.py before the next session.",
+            f"{detail}\n{len(broken)} stored vectors do not have their digest.\n"
+            "Models score features that they were not trained on: check the materialisation and features/build.py before the "
+            "next session.",
             "critical",
         )
-    return {"session": session, "served": len(served), "mismatches": len(wrong), "broken": len(broken)}
+    return SkewChecked(session, len(served), len(wrong), len(broken))
 
 
-def _features(resources: Resources, frame: pd.DataFrame, champion: EntryFilter) -> list[Drift]:
+def _features(frame: pd.DataFrame, reference: _Reference) -> list[Drift]:
     from core.frames import FEATURES
     from monitoring.drift import feature_drift
 
-    window, limit = _windows(resources, frame["session"], champion), resources.settings.drift_psi
-    return [feature_drift(name, frame[name].to_numpy(dtype=np.float64), window, limit) for name in FEATURES]
+    window = reference.windows(frame["session"])
+    return [feature_drift(name, frame[name].to_numpy(dtype=np.float64), window, reference.psi) for name in FEATURES]
 
 
-def _scores(resources: Resources, frame: pd.DataFrame, champion: EntryFilter) -> list[Drift]:
-    """Of the champion on every row, candidate or not, as each strategy that it knows."""
+def _scores(frame: pd.DataFrame, reference: _Reference) -> list[Drift]:
+    """Return the drift of the champion's scores on every row, candidate or not, as each strategy it was trained on."""
     from monitoring.drift import feature_drift
 
-    window, limit = _windows(resources, frame["session"], champion), resources.settings.drift_psi
+    champion, window = reference.champion, reference.windows(frame["session"])
     drifts = []
     for name in champion.strategies:
         scores = champion.predict(frame.assign(strategy=name))["probability"].to_numpy(dtype=np.float64)
         of = f" {name}" if len(champion.strategies) > 1 else ""
-        drifts.append(feature_drift(f"{champion.name} {champion.version}{of}", scores, window, limit))
+        drifts.append(feature_drift(f"{champion.name} {champion.version}{of}", scores, window, reference.psi))
     return drifts
 
 
-def _outcomes(resources: Resources, session: str, champion: EntryFilter) -> list[Drift]:
-    """Win rate of the candidates whose outcome is known."""
+def _outcomes(
+    bars: Mapping[str, pd.DataFrame], strategies: Sequence[Strategy], costs: Costs, reference: _Reference
+) -> list[Drift]:
+    """Return the drift of the win rate of the candidates with a known outcome."""
     from backtest.engine import label_candidates
     from monitoring.drift import outcome_drift
-    from pipeline.bars import bars_by_symbol
 
-    bars = bars_by_symbol(resources.bars, session, resources.universe()).values()
-    labels = [label_candidates(frame, rule, resources.costs) for rule in resources.candidate_strategies for frame in bars]
+    labels = [label_candidates(frame, rule, costs) for rule in strategies for frame in bars.values()]
     candidates = pd.concat(labels, ignore_index=True)
     wins = candidates["win"].to_numpy(dtype=np.float64)
-    window = _windows(resources, candidates["session"], champion)
+    window = reference.windows(candidates["session"])
     return [outcome_drift("win_rate", wins, window, LEAST_WIN_RATE)] if len(candidates) else []
 
 
-def _windows(resources: Resources, sessions: pd.Series[Any], champion: EntryFilter) -> np.ndarray[Any, np.dtype[np.int64]]:
-    from monitoring.drift import windows_of
-
-    through = np.datetime64(champion.trained_through, "ns")
-    return windows_of(sessions.to_numpy(dtype="datetime64[ns]"), resources.settings.drift_sessions, through)
-
-
-def _drifted_before(resources: Resources, day: dt.date) -> set[str]:
-    """What had drifted on the newest session measured before."""
-    past = resources.drift.read(day - dt.timedelta(days=10))
+def _drifted_before(store: DriftLog, day: dt.date) -> set[str]:
+    """Return the names that had drifted on the newest session measured before."""
+    past = store.read(day - dt.timedelta(days=10))
     past = past[(past["session"] < day) & (past["family"] != SKEW)]
     newest = past[past["session"] == past["session"].max()] if len(past) else past
     return {f"{row['family']} {row['name']}" for row in newest.to_dict("records") if row["alert"]}
 
 
 def _text(rows: Sequence[dict[str, Any]], sessions: int) -> str:
-    """The mail: a line for each that has drifted."""
+    """Return the mail: a line for each drift."""
     lines = [_line(row, sessions) for row in rows if row["alert"]]
-    return "\n".join([*lines, "", "No window of the training was as far away. Train anew (model_training), or find out why."])
+    return "\n".join(
+        [*lines, "", "No window of the training was as far away. Train again (model_training), or find the cause."]
+    )
 
 
 def _line(row: dict[str, Any], sessions: int) -> str:
@@ -179,34 +233,34 @@ def _number(value: float | None) -> str:
 
 
 def _distinct(rows: Iterable[Served]) -> list[Served]:
-    """One answer for each symbol and vector, the first."""
-    found: dict[tuple[str, str], Served] = {}
+    """Return the first answer of each symbol and vector."""
+    first: dict[tuple[str, str], Served] = {}
     for row in rows:
-        found.setdefault((row.symbol, row.feature_hash), row)
-    return list(found.values())
+        first.setdefault((row.symbol, row.feature_hash), row)
+    return list(first.values())
 
 
-def _mismatches(resources: Resources, session: str, served: Sequence[Served]) -> list[Mismatch]:
-    """Vectors that the bars of today do not give, nor those known when they were served."""
+def _mismatches(bars: BarStore, session: str, served: Sequence[Served]) -> list[Mismatch]:
+    """Return the vectors that neither today's bars give nor those known when they were served."""
     from core.frames import FEATURES
     from monitoring.skew import Mismatch, differing
 
-    now = _recomputed(resources, session, [row.symbol for row in served], None)
+    now = _recomputed(bars, session, [row.symbol for row in served], None)
     wrong = []
     for row in served:
         vector = np.array(row.features, dtype=np.float64)
         if not differing(vector, now[row.symbol], FEATURES):
             continue
-        then = _recomputed(resources, session, [row.symbol], row.served_at)[row.symbol]  # a bar was corrected since
+        then = _recomputed(bars, session, [row.symbol], row.served_at)[row.symbol]  # a bar was corrected since
         if columns := differing(vector, then, FEATURES):
             wrong.append(Mismatch(row.symbol, session, columns))
     return wrong
 
 
 def _recomputed(
-    resources: Resources, session: str, symbols: Sequence[str], as_of: dt.datetime | None
-) -> dict[str, np.ndarray[Any, np.dtype[np.float64]]]:
-    """Features of symbols at a session from the raw bars; all NaN where there is no bar."""
+    store: BarStore, session: str, symbols: Sequence[str], as_of: dt.datetime | None
+) -> dict[str, NDArray[np.float64]]:
+    """Return the features of symbols at a session from the raw bars; all NaN where there is no bar."""
     from core.frames import FEATURES
     from features.build import build_features
 
@@ -214,10 +268,10 @@ def _recomputed(
     rows = {symbol: np.full(len(FEATURES), np.nan) for symbol in names}
     if not names:
         return rows
-    bars = resources.bars.read(names, end=day, as_of=as_of)
+    bars = store.read(names, end=day, as_of=as_of)
     if bars.empty:
         return rows
-    frame = build_features(bars, resources.bars.read([VIX], end=day, as_of=as_of))
+    frame = build_features(bars, store.read([VIX], end=day, as_of=as_of))
     newest = frame[frame["session"] == pd.Timestamp(day)]
-    found_rows = zip(newest["symbol"], newest[list(FEATURES)].to_numpy(dtype=np.float64), strict=True)
-    return rows | {str(symbol): vector for symbol, vector in found_rows}
+    vectors = zip(newest["symbol"], newest[list(FEATURES)].to_numpy(dtype=np.float64), strict=True)
+    return rows | {str(symbol): vector for symbol, vector in vectors}

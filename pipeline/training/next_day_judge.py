@@ -1,13 +1,13 @@
-"""Champion against challengers of the next-day model, once a day: what is known by now, the verdict, and what follows from it.
+"""Daily judgement of the next-day model's challengers on fresh sessions, and the promotion that may follow.
 
-Nothing is assigned: what a version says of a session follows from the features known at its close, so that both are asked again
-on the same rows. Compares nothing itself.
+Nothing is assigned: a version's prediction of a session follows from the features known at its close, so that both versions
+score the same rows.
 """
 
 from __future__ import annotations
 
 import datetime as dt
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 import pandas as pd
@@ -18,154 +18,212 @@ from core.frames import FEATURES
 from core.sessions import next_session
 from pipeline.bars import bars_by_symbol
 from pipeline.resources import Resources, live
+from pipeline.training import promotion
 
 if TYPE_CHECKING:
-    from ml.next_day.next_day_compare import Terms, Verdict
+    from collections.abc import Callable, Mapping
+
+    from core.settings import Settings
+    from ml.next_day.next_day_compare import NextDayDecision, NextDayTerms
+    from ml.tracking.aliases import Aliases
     from ml.tracking.next_day_log import RegisteredNextDay
-    from storage.models.experiments import Experiment
+    from monitoring.alerts import Alerts
+    from storage.features.feature_store import FeastStore
+    from storage.models.experiments import Experiment, Experiments
 
 log = structlog.get_logger()
 AUTHOR: Final = "model_ab_judge"
 PROMOTE, KEEP, WAIT = "promote", "keep", "wait"
 
 
-def judge(session: str, *, promote: bool = True, resources: Resources | None = None) -> dict[str, Any]:
+@dataclass(frozen=True)
+class ChallengerJudged:
+    """The decision on one challenger: promote, keep, extend, or wait for a person."""
+
+    challenger: str
+    decision: str
+    reason: str
+    experiment: str | None
+
+
+@dataclass(frozen=True)
+class NextDayJudged:
+    """The decisions of a session; `champion` is None without one.
+
+    After a promotion the other challengers are compared with the new champion from the next day on.
+    """
+
+    session: str
+    champion: str | None
+    decisions: tuple[ChallengerJudged, ...] = ()
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return plain values."""
+        return {**asdict(self), "decisions": [asdict(each) for each in self.decisions]}
+
+
+@dataclass(frozen=True)
+class _Judge:
+    """The stores and settings that every comparison of a session uses.
+
+    Attributes
+    ----------
+    promote
+        Carries out a promotion: version, reason, decision id, expected champion.
+    automatic
+        False leaves a promotion to a person or to the next call.
+    """
+
+    experiments: Experiments
+    aliases: Aliases
+    alerts: Alerts
+    features: FeastStore
+    load: Callable[[str], RegisteredNextDay]
+    read_bars: Callable[[], Mapping[str, pd.DataFrame]]
+    terms: NextDayTerms
+    now: dt.datetime
+    promote: Callable[[str, str, int | None, str], object]
+    automatic: bool
+
+    def decide(self, day: dt.date, champion: str, challenger: str) -> ChallengerJudged:
+        """Compare champion and challenger, store the decision and carry it out."""
+        reigning = self.load(champion)
+        try:
+            contender = self.load(challenger)
+        except ConfigError as error:  # as after an upgrade; it can challenge nobody
+            self.aliases.withdraw(challenger)
+            self.alerts.send(f"{reigning.name}: version {challenger} challenges no longer", str(error))
+            return ChallengerJudged(challenger, KEEP, str(error), None)
+        models = (reigning, contender)
+        experiment = self._begin(*models)
+        decision, reason, number = self._on_record(experiment)
+        fresh = decision is None
+        if decision is None:
+            judged = self._compare(experiment, models)
+            decision, reason = judged.kind.value, judged.reason
+            number = self.experiments.record(
+                experiment.name,
+                day,
+                kind=decision,
+                challenger=challenger if decision == PROMOTE else None,
+                reason=reason,
+                report=judged.report(challenger) | {"bars_as_of": self.now.isoformat()},
+            )
+        done = self._carry_out(experiment, (decision, reason, number), notify=fresh)
+        return ChallengerJudged(challenger, done, reason, experiment.name)
+
+    def _begin(self, champion: RegisteredNextDay, challenger: RegisteredNextDay) -> Experiment:
+        """Return the comparison of two versions from the first session that neither learnt from, on its agreed terms."""
+        from ml.ab_testing.ab_test import name_of
+        from storage.models.experiments import Experiment
+
+        learnt = max(dt.date.fromisoformat(model.trained_through) for model in (champion, challenger))
+        first = next_session(learnt)
+        name = name_of(champion.name, champion.version, [challenger.version], first)
+        terms = asdict(self.terms)
+        return self.experiments.begin(Experiment(name, champion.name, champion.version, (challenger.version,), terms, first))
+
+    def _on_record(self, experiment: Experiment) -> tuple[str | None, str, int | None]:
+        """Return a final decision that was stored before, with its reason and id."""
+        from storage.models.experiments import FINAL
+
+        stored = self.experiments.decisions(experiment.name, kinds=FINAL, limit=1)
+        return (stored[0].kind, stored[0].reason, stored[0].id) if stored else (None, "", None)
+
+    def _compare(self, experiment: Experiment, models: tuple[RegisteredNextDay, ...]) -> NextDayDecision:
+        """Compare on the fresh sessions whose next close is known."""
+        from ml.next_day.next_day_compare import NextDayTerms, decide_next_day, squared_errors
+
+        rows = fresh_rows(self.read_bars(), self.features, experiment.first_session)
+        typical = models[0].model.typical_scale
+        errors = (squared_errors(model.model, rows, typical) for model in models)
+        compared = rows[["session"]].assign(**dict(zip(("champion", "challenger"), errors, strict=True)))
+        return decide_next_day(compared, NextDayTerms(**experiment.terms))
+
+    def _carry_out(self, experiment: Experiment, decided: tuple[str, str, int | None], *, notify: bool) -> str:
+        """Carry out a decision and return what was done; people are notified of a decision once."""
+        (decision, reason, number), name, (challenger,) = decided, experiment.model_name, experiment.challengers
+        if decision == KEEP:
+            self.aliases.withdraw(challenger)
+            self.alerts.send(f"{name}: the champion stays", f"{experiment.name}: {reason}", "info")
+        if decision != PROMOTE:
+            return decision
+        if not self.automatic:
+            if notify:
+                command = f"desk models promote {challenger} --model {name} --reason WHY"
+                self.alerts.send(f"{name}: version {challenger} may be promoted", f"{experiment.name}: {reason}\nBy: {command}")
+            return WAIT
+        self.promote(challenger, reason, number, experiment.champion)
+        return PROMOTE
+
+
+def judge_next_day(session: str, *, promote: bool = True, resources: Resources | None = None) -> NextDayJudged:
     """Judge every challenger at a session's close, and carry out a promotion unless a person must agree (`AB_APPROVAL`).
 
-    A comparison is decided once. One that was decided but not carried out, by a step that was killed, is carried out now.
+    A comparison is decided once. A decision that was not carried out, because its step was killed, is carried out now.
 
     Parameters
     ----------
     promote
         False leaves a promotion to the next call.
-
-    Returns
-    -------
-    dict
-        session, champion (None without one), and for each challenger in turn its decision with the reason: promote, keep,
-        extend, or wait for a person. After a promotion the others are compared with the new champion from the next day on.
     """
     resources = resources or live()
-    aliases = resources.next_day_registry.aliases
+    settings, aliases, day = resources.settings, resources.next_day_registry.aliases, dt.date.fromisoformat(session)
     champion = aliases.champion()
-    outcome: dict[str, Any] = {"session": session, "champion": champion, "decisions": []}
-    for challenger in aliases.challengers() if champion is not None else ():
-        decided = _judge_one(resources, dt.date.fromisoformat(session), (str(champion), challenger), promote=promote)
-        log.info("next_day_judged", champion=champion, **decided)
-        outcome["decisions"].append(decided)
-        if decided["decision"] == PROMOTE:
-            break
-    return outcome
+    challengers = aliases.challengers() if champion is not None else []
+    if champion is None or not challengers:
+        return NextDayJudged(session, champion)
 
-
-def _judge_one(resources: Resources, day: dt.date, versions: tuple[str, str], *, promote: bool) -> dict[str, Any]:
-    """Compare champion and challenger on what is known, store the decision and do what it says."""
-    champion, challenger = versions
-    reigning = resources.next_day_model(champion)
-    try:
-        contender = resources.next_day_model(challenger)
-    except ConfigError as error:  # as after an upgrade; it can challenge nobody
-        resources.next_day_registry.aliases.withdraw(challenger)
-        resources.alerts.send(f"{reigning.name}: version {challenger} challenges no longer", str(error))
-        return {"challenger": challenger, "decision": KEEP, "reason": str(error), "experiment": None}
-    models = (reigning, contender)
-    experiment = _begun(resources, *models)
-    decision, reason, number = _on_record(resources, experiment)
-    fresh = decision is None
-    if decision is None:
-        verdict = _verdict(resources, experiment, models, day)
-        decision, reason = verdict.kind.value, verdict.reason
-        number = resources.experiments.record(
-            experiment.name,
-            day,
-            kind=decision,
-            challenger=challenger if decision == PROMOTE else None,
+    def move(version: str, reason: str, decision_id: int | None, expected_champion: str) -> object:
+        return promotion.promote(
+            version,
             reason=reason,
-            report=verdict.report(challenger) | {"bars_as_of": resources.clock().isoformat()},
+            author=AUTHOR,
+            decision_id=decision_id,
+            expected_champion=expected_champion,
+            model=settings.next_day_model_name,
+            resources=resources,
         )
-    followed = _follow(resources, experiment, (decision, reason, number), tell=fresh, promote=promote)
-    return {"challenger": challenger, "decision": followed, "reason": reason, "experiment": experiment.name}
+
+    judge = _Judge(
+        experiments=resources.experiments,
+        aliases=aliases,
+        alerts=resources.alerts,
+        features=resources.features,
+        load=resources.next_day_model,
+        read_bars=lambda: bars_by_symbol(resources.bars, session, resources.universe()),
+        terms=terms_of(settings),
+        now=resources.clock(),
+        promote=move,
+        automatic=promote and not settings.ab_approval,
+    )
+    decisions: list[ChallengerJudged] = []
+    for challenger in challengers:
+        decided = judge.decide(day, champion, challenger)
+        log.info("next_day_judged", champion=champion, **asdict(decided))
+        decisions.append(decided)
+        if decided.decision == PROMOTE:
+            break
+    return NextDayJudged(session, champion, tuple(decisions))
 
 
-def _begun(resources: Resources, champion: RegisteredNextDay, challenger: RegisteredNextDay) -> Experiment:
-    """The comparison of two versions from the first session that neither learnt from, on the terms agreed when it began."""
-    from ml.ab_testing.ab_test import name_of
-    from storage.models.experiments import Experiment
+def terms_of(settings: Settings) -> NextDayTerms:
+    """Return the terms of a new comparison, from the settings."""
+    from ml.next_day.next_day_compare import NextDayTerms
 
-    learnt = max(dt.date.fromisoformat(model.trained_through) for model in (champion, challenger))
-    first = next_session(learnt)
-    name = name_of(champion.name, champion.version, [challenger.version], first)
-    terms = asdict(terms_of(resources))
-    return resources.experiments.begin(Experiment(name, champion.name, champion.version, (challenger.version,), terms, first))
+    return NextDayTerms(
+        sessions=settings.next_day_judge_sessions, block_sessions=settings.ab_block_sessions, seed=settings.seed
+    )
 
 
-def terms_of(resources: Resources) -> Terms:
-    """The terms of a new comparison, from the settings."""
-    from ml.next_day.next_day_compare import Terms
-
-    settings = resources.settings
-    return Terms(sessions=settings.next_day_judge_sessions, block_sessions=settings.ab_block_sessions, seed=settings.seed)
-
-
-def _on_record(resources: Resources, experiment: Experiment) -> tuple[str | None, str, int | None]:
-    """A final decision that was stored before, with its reason and number."""
-    from storage.models.experiments import FINAL
-
-    stored = resources.experiments.decisions(experiment.name, kinds=FINAL, limit=1)
-    return (stored[0].kind, stored[0].reason, stored[0].id) if stored else (None, "", None)
-
-
-def _verdict(resources: Resources, experiment: Experiment, models: tuple[RegisteredNextDay, ...], day: dt.date) -> Verdict:
-    """The comparison on the fresh sessions whose next close is known."""
-    from ml.next_day.next_day_compare import Terms, compare, squared_errors
-
-    rows = fresh_rows(resources, experiment.first_session, day)
-    typical = models[0].model.typical_scale
-    errors = (squared_errors(model.model, rows, typical) for model in models)
-    compared = rows[["session"]].assign(**dict(zip(("champion", "challenger"), errors, strict=True)))
-    return compare(compared, Terms(**experiment.terms))
-
-
-def fresh_rows(resources: Resources, first: dt.date, day: dt.date) -> pd.DataFrame:
-    """Targets and FEATURES of the sessions from the first on whose next close is known at a day's close."""
+def fresh_rows(bars: Mapping[str, pd.DataFrame], features: FeastStore, first: dt.date) -> pd.DataFrame:
+    """Return targets and FEATURES of the sessions from the first on whose next close is in the bars."""
     from ml.next_day.next_day import targets
 
-    known = [targets(bars) for bars in bars_by_symbol(resources.bars, day.isoformat(), resources.universe()).values()]
-    rows = pd.concat(known, ignore_index=True)
+    rows = pd.concat([targets(frame) for frame in bars.values()], ignore_index=True)
     rows = rows[rows["session"] >= pd.Timestamp(first)].sort_values(["event_timestamp", "symbol"], ignore_index=True)
     if rows.empty:
         return rows.reindex(columns=[*rows.columns, *FEATURES])
     key = ["symbol", "event_timestamp"]
-    joined = rows.merge(resources.features.training_frame(rows[key]), on=key, how="left", validate="one_to_one")
+    joined = rows.merge(features.training_frame(rows[key]), on=key, how="left", validate="one_to_one")
     return joined[joined[list(FEATURES)].notna().any(axis=1)].reset_index(drop=True)
-
-
-def _follow(
-    resources: Resources, experiment: Experiment, decided: tuple[str, str, int | None], *, tell: bool, promote: bool
-) -> str:
-    """Do what was decided; returns what was done. People are told of a decision once."""
-    from pipeline.training import promotion
-
-    (decision, reason, number), name, (challenger,) = decided, experiment.model_name, experiment.challengers
-    if decision == KEEP:
-        resources.next_day_registry.aliases.withdraw(challenger)
-        resources.alerts.send(f"{name}: the champion stays", f"{experiment.name}: {reason}", "info")
-    if decision != PROMOTE:
-        return decision
-    if resources.settings.ab_approval or not promote:
-        if tell:
-            command = f"desk models promote {challenger} --model {name} --reason WHY"
-            resources.alerts.send(
-                f"{name}: version {challenger} may be promoted", f"{experiment.name}: {reason}\nBy: {command}"
-            )
-        return WAIT
-    promotion.promote(
-        challenger,
-        reason=reason,
-        author=AUTHOR,
-        decision_id=number,
-        expected_champion=experiment.champion,
-        model=name,
-        resources=resources,
-    )
-    return PROMOTE

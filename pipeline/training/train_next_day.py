@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
@@ -11,43 +12,66 @@ from pipeline.resources import Resources, live
 from pipeline.training import champion_comparison
 
 if TYPE_CHECKING:
-    from ml.next_day.next_day import NextDayFit
+    from collections.abc import Mapping
+
+    from storage.features.feature_store import FeastStore
 
 NO_BETTER = "squared error out of sample is not under that of predicting the mean return of the past"
 
 
-def run(session: str, *, resources: Resources | None = None) -> dict[str, Any]:
+@dataclass(frozen=True)
+class NextDayTrained:
+    """Outcome of a training.
+
+    Attributes
+    ----------
+    objections
+        Failed training gates, or ``none``.
+    figures
+        Of the chosen model; see `ml.next_day.next_day.figures_of`.
+    fresh_window
+        Figures of champion and chosen model on the sessions after the champion's training; empty without a champion.
+    """
+
+    session: str
+    rows: int
+    chosen: str
+    model_version: str
+    objections: str
+    figures: dict[str, float]
+    fresh_window: list[dict[str, Any]]
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return plain values, the figures beside the others."""
+        values: dict[str, Any] = asdict(self)
+        fresh_window, figures = values.pop("fresh_window"), values.pop("figures")
+        return {**values, **figures, "fresh_window": fresh_window}
+
+
+def train_next_day(session: str, *, resources: Resources | None = None) -> NextDayTrained:
     """Train both models on everything up to `session` and register the better one.
 
     It takes the champion's or a challenger's alias only when it was better than predicting the mean return of the past.
 
-    Returns
-    -------
-    dict
-        rows, chosen, version, objections, the chosen model's figures (`ml.next_day.next_day.figures_of`), and those of
-        champion and
-        chosen model on the sessions after the champion's training (`ml.tracking.fresh_window.next_days`; empty without a
-        champion).
-
     Raises
     ------
     RetryLater
-        When MLflow does not answer; asked for before the work.
+        When MLflow does not answer; it is checked before the work.
     """
-    from ml.next_day.next_day import Signals, train_next_day
+    from ml.next_day.next_day import Signals, fit_next_day
     from ml.tracking.lineage import source_of, versions
     from ml.tracking.next_day_log import log_next_day
     from storage.turns import MLFLOW, in_turn
 
     resources = resources or live()
     settings, registry = resources.settings, resources.next_day_registry
-    with in_turn(resources.engine, MLFLOW):  # the first to ask creates MLflow's tables
+    with in_turn(resources.engine, MLFLOW):  # the first connection creates MLflow's tables
         registry.check()
     as_of, bars = resources.clock(), bars_by_symbol(resources.bars, session, resources.universe())
-    dataset = build_dataset(resources, bars)
+    dataset = build_dataset(bars, resources.features)
     terms = {"folds": settings.folds, "embargo_sessions": settings.embargo_sessions, "seed": settings.seed}
     signals = Signals(settings.buy_above_pct / 100, settings.sell_below_pct / 100)
-    fits = train_next_day(dataset, **terms, signals=signals)
+    fits = fit_next_day(dataset, **terms, signals=signals)
     chosen = min(fits, key=lambda name: (fits[name].figures["rmse"], name))
     objections = [] if fits[chosen].figures.get("r2_against_mean", 0.0) > 0 else [NO_BETTER]
     tags = {
@@ -59,33 +83,36 @@ def run(session: str, *, resources: Resources | None = None) -> dict[str, Any]:
     }
     params = {**terms, "buy_above_pct": settings.buy_above_pct, "sell_below_pct": settings.sell_below_pct}
     with in_turn(resources.engine, MLFLOW):
-        fresh = champion_comparison.of_next_days(resources, fits[chosen], dataset, signals)
+        fresh = champion_comparison.compare_next_days(
+            registry,
+            resources.next_day_model,
+            fits[chosen],
+            dataset,
+            signals,
+            model_name=settings.next_day_model_name,
+        )
 
         def write(mlflow: Any, experiment: str) -> str:  # noqa: ANN401  # a module
             about: dict[str, Any] = {"chosen": chosen, "tags": tags, "params": params, "objections": objections, "fresh": fresh}
             return log_next_day(mlflow, experiment, fits, dataset, **about)[chosen]
 
         version = registry.enter(write, resources.next_day_model, objections)
-    outcome = _outcome(session, dataset, fits[chosen], version, objections)
-    return outcome | {"fresh_window": champion_comparison.as_json(fresh)}
+    return NextDayTrained(
+        session,
+        len(dataset),
+        chosen,
+        version,
+        "; ".join(objections) or "none",
+        fits[chosen].figures,
+        champion_comparison.as_json(fresh),
+    )
 
 
-def build_dataset(resources: Resources, bars: dict[str, pd.DataFrame]) -> pd.DataFrame:
-    """Next-day targets of every symbol with the features known at each close."""
+def build_dataset(bars: Mapping[str, pd.DataFrame], features: FeastStore) -> pd.DataFrame:
+    """Return next-day targets of every symbol with the features known at each close."""
     from ml.next_day.next_day import targets
 
     rows = pd.concat([targets(frame) for frame in bars.values()], ignore_index=True)
     rows = rows.sort_values(["event_timestamp", "symbol"], ignore_index=True)
     key = ["symbol", "event_timestamp"]
-    return rows.merge(resources.features.training_frame(rows[key]), on=key, how="left", validate="one_to_one")
-
-
-def _outcome(session: str, dataset: pd.DataFrame, fit: NextDayFit, version: str, objections: list[str]) -> dict[str, Any]:
-    return {
-        "session": session,
-        "rows": len(dataset),
-        "chosen": fit.name,
-        "model_version": version,
-        "objections": "; ".join(objections) or "none",
-        **fit.figures,
-    }
+    return rows.merge(features.training_frame(rows[key]), on=key, how="left", validate="one_to_one")

@@ -58,6 +58,11 @@ class FeatureRows:
             connection.execute(sa.text("ANALYZE incoming"))
             return connection.execute(_insert_changes(written_at)).rowcount
 
+    def count(self) -> int:
+        """Return the number of stored rows, every version included."""
+        with self._engine.connect() as connection:
+            return int(connection.execute(sa.select(sa.func.count()).select_from(stored)).scalar_one())
+
     def last_event(self, until: dt.datetime | None = None) -> dt.datetime | None:
         """Return the newest stored event timestamp, up to `until` if given; None when there is none."""
         query = sa.select(sa.func.max(stored.c.event_timestamp))

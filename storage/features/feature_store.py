@@ -29,7 +29,7 @@ from core.frames import FEATURES
 from core.sessions import calendar, calendar_name, close_of
 from storage.engine import cluster_url, open_engine
 from storage.features.feature_rows import FeatureRows
-from storage.features.tables import market_features, materialisations
+from storage.features.tables import materialisations
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -163,8 +163,7 @@ class FeastStore:
 
     def count(self) -> int:
         """Return the number of feature rows in the offline store, every version counted."""
-        with self._engine.connect() as connection:
-            return connection.execute(sa.select(sa.func.count()).select_from(market_features)).scalar_one()
+        return FeatureRows(self._engine).count()
 
     def last_event(self) -> dt.datetime | None:
         """Return the event timestamp (UTC) of the newest feature row in the offline store; None when it is empty."""

@@ -10,7 +10,7 @@ import datetime as dt
 import hashlib
 import json
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -44,6 +44,14 @@ class WriteResult:
 
     def __add__(self, other: WriteResult) -> WriteResult:
         return WriteResult(self.new + other.new, self.revised + other.revised, self.unchanged + other.unchanged)
+
+
+class StoredCounts(NamedTuple):
+    """Numbers of daily bars (revisions not counted), symbols with bars, and quarantined rows."""
+
+    bars: int
+    symbols: int
+    quarantined: int
 
 
 class BarStore:
@@ -158,10 +166,17 @@ class BarStore:
         """Return the symbols with bars, sorted."""
         return sorted(self._frame(sa.select(raw_prices.c.symbol).distinct())["symbol"])
 
-    def count(self) -> int:
-        """Return the number of bars, each counted once however often it was revised."""
+    def counts(self) -> StoredCounts:
+        """Return the numbers of bars, symbols and quarantined rows."""
+        table = raw_prices.c
+        bars = sa.select(table.symbol, table.ts).where(table.timeframe == "1d").distinct().subquery()
+        counts = (
+            sa.select(sa.func.count()).select_from(bars),
+            sa.select(sa.func.count(sa.distinct(table.symbol))),
+            sa.select(sa.func.count()).select_from(quarantine),
+        )
         with self._engine.connect() as connection:
-            return connection.execute(sa.select(sa.func.count()).select_from(historical_prices)).scalar_one()
+            return StoredCounts(*connection.execute(sa.select(*(each.scalar_subquery() for each in counts))).one())
 
     def last_sessions(self) -> dict[str, dt.date]:
         """Return the newest stored session of each symbol."""

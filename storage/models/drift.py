@@ -1,4 +1,4 @@
-"""Drift and skew, day by day. Owns its place in the database; it measures nothing."""
+"""Drift and skew of each session, in the database."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A/B experiments: their terms, who decided which candidate, and what was judged. Owns their durability; it compares nothing.
+"""A/B experiments: their terms, the arm of each candidate, and the decisions.
 
 Rows are only added, and the database refuses to change them.
 """

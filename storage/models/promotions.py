@@ -1,4 +1,4 @@
-"""Every move of the champion's alias: who became champion, after whom, why. Owns the log and the lock of such moves."""
+"""The log of every move of the champion's alias, and the lock that lets one happen at a time."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""What research tried: runs, trials, portfolios and studies."""
+"""Stores of research: runs, trials, shortlists, portfolios and studies."""

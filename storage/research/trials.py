@@ -1,6 +1,6 @@
-"""The trial ledger: every backtest tried on a strategy, for ever. Owns its growth; statistics read how often one has tried.
+"""The trial ledger: every backtest ever tried on a strategy. Rows are only added.
 
-Rows are only added. What makes a Sharpe ratio believable is how many others were looked at before it was chosen.
+The number of trials behind a choice decides how believable its Sharpe ratio is.
 """
 
 from __future__ import annotations
@@ -83,7 +83,7 @@ class Trials:
         return frame.astype(dict.fromkeys(figures, "float64"))
 
     def count(self, *strategies: str) -> int:
-        """How many different backtests of some strategies, whatever parameters and symbols, have ever been looked at."""
+        """Return the number of different backtests of some strategies ever tried, with any parameters and symbols."""
         query = sa.select(sa.func.count(sa.distinct(trials.c.key))).where(trials.c.strategy.in_(strategies))
         with self._engine.connect() as connection:
             return int(connection.execute(query).scalar_one())

@@ -171,10 +171,10 @@ def prepared(settings: Settings) -> Resources:
         ingest.fetch_symbols(session, desk.universe(), full_history=True, resources=desk)
         build_features.write_features(session, resources=desk)
         build_features.materialise(session, resources=desk)
-        train_entry_filter.run(session, resources=desk)
+        train_entry_filter.train_entry_filter(session, resources=desk)
     if desk.next_day_registry.champion_version() is None:
         console.print("Training the next-day model once ...")
-        train_next_day.run(session, resources=desk)
+        train_next_day.train_next_day(session, resources=desk)
     return desk
 
 

@@ -17,6 +17,7 @@ from pydantic import SecretStr
 
 from core.errors import ConfigError, RetryLater, UnknownSymbol
 from core.models import OrderIntent, OrderState, OrderType, Refused
+from tests.properties import examples
 from tests.standins.alpaca import ALWAYS, KEY, SECRET, AlpacaStandIn, Fault
 from tests.standins.venues import LONG_AGO, SESSION, AlpacaVenue, entry, held, send, state
 from trading.brokers.alpaca import AlpacaBroker
@@ -98,7 +99,7 @@ def test_a_lookup_without_an_answer_is_asked_again_before_anything_is_sent(venue
 
 
 @given(data=st.data())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 def test_any_schedule_of_faults_ends_with_one_order_for_each_intent(data: st.DataObject) -> None:
     faults = {name: fault for name, fault in FAULTS.items() if not fault.hold}
     kinds = st.sampled_from(sorted(faults))

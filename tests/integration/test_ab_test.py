@@ -18,7 +18,7 @@ from ml.tracking.aliases import Aliases
 from ml.tracking.registry import Registry
 from pipeline.resources import Resources
 from pipeline.training import ab_test, promotion
-from pipeline.training.ab_assignment import decided_by_arms
+from pipeline.training.ab_assignment import ArmAssignment
 from storage.engine import cluster_url
 from tests.standins.feed import walk
 
@@ -142,7 +142,7 @@ def answers(desk: Resources, day: dt.date, version: str = "1") -> list[dict[str,
 
 
 def run(desk: Resources, days: list[dt.date]) -> list[dict[str, Any]]:
-    return [answer for day in days for answer in decided_by_arms(desk, day, answers(desk, day))]
+    return [answer for day in days for answer in ArmAssignment.of(desk).decide(day, answers(desk, day))]
 
 
 def test_half_of_the_candidates_are_decided_by_the_challenger_and_again_the_same(desk: Resources) -> None:
@@ -162,22 +162,22 @@ def test_half_of_the_candidates_are_decided_by_the_challenger_and_again_the_same
 
 def test_a_better_challenger_is_promoted_and_can_be_taken_back(desk: Resources) -> None:
     run(desk, DAYS[:40])
-    early = ab_test.judge(DAYS[2].isoformat(), resources=desk)
-    judged = ab_test.judge(DAYS[39].isoformat(), resources=desk)
+    early = ab_test.judge_ab_test(DAYS[2].isoformat(), resources=desk)
+    judged = ab_test.judge_ab_test(DAYS[39].isoformat(), resources=desk)
 
-    assert (early["decision"], early["reason"].split(";")[0]) == ("extend", "It is decided after 5 sessions")
-    assert (judged["decision"], judged["challenger"], judged["champion"]) == ("promote", "2", "1"), judged
-    record = desk.experiments.decisions(judged["experiment"])[0]
+    assert (early.decision, early.reason.split(";")[0]) == ("extend", "It is decided after 5 sessions")
+    assert (judged.decision, judged.challenger, judged.champion) == ("promote", "2", "1"), judged
+    record = desk.experiments.decisions(judged.experiment)[0]
     paired = record.report["comparisons"][0]["paired"]
     assert 0 < paired["low"] < paired["value"] < paired["high"]
     assert record.report["void"] == record.report["late"] == 0
 
-    assert ab_test.judge(DAYS[39].isoformat(), resources=desk) == judged, "run again before it was carried out"
+    assert ab_test.judge_ab_test(DAYS[39].isoformat(), resources=desk) == judged, "run again before it was carried out"
 
-    moved = ab_test.promote(judged, resources=desk)
-    assert (moved["from"], moved["to"]) == ("1", "2")
+    moved = ab_test.promote_judged(judged, resources=desk)
+    assert (moved.before, moved.to) == ("1", "2")
     assert desk.registry.aliases.all() == {"champion": "2"}
-    assert ab_test.promote(judged, resources=desk)["reason"] == "It is champion already."
+    assert ab_test.promote_judged(judged, resources=desk).reason == "It is champion already."
 
     promotion.rollback(reason="it was a fluke", author="me", resources=desk)
     assert desk.registry.aliases.champion() == "1"
@@ -186,7 +186,7 @@ def test_a_better_challenger_is_promoted_and_can_be_taken_back(desk: Resources) 
         ("rollback", "2", "1", "me"),
         ("promote", "1", "2", "model_ab_judge"),
     ]
-    assert history[1].decision_id == judged["decision_id"]
+    assert history[1].decision_id == judged.decision_id
     assert [subject.split(": ")[1] for subject, _ in desk.sent] == [  # type: ignore[attr-defined]
         "version 2 is champion (promote)",
         "version 1 is champion (rollback)",
@@ -197,10 +197,10 @@ def test_a_promotion_is_blocked_while_luck_explains_the_filter(desk: Resources) 
     desk.settings = desk.settings.model_copy(update={"promote_least_deflated_sharpe": 0.95})
     run(desk, DAYS[:40])
 
-    judged = ab_test.judge(DAYS[39].isoformat(), resources=desk)
+    judged = ab_test.judge_ab_test(DAYS[39].isoformat(), resources=desk)
 
-    assert judged["decision"] == "keep"
-    assert "Promotion is blocked: deflated Sharpe ratio of the filtered strategy undefined" in judged["reason"]
+    assert judged.decision == "keep"
+    assert "Promotion is blocked: deflated Sharpe ratio of the filtered strategy undefined" in judged.reason
     assert desk.registry.aliases.all() == {"champion": "1"}
     with pytest.raises(ConfigError, match="not promoted: deflated Sharpe"):
         promotion.promote("2", reason="I want it", author="me", resources=desk)
@@ -211,7 +211,7 @@ def test_a_promotion_is_blocked_while_luck_explains_the_filter(desk: Resources) 
 def test_outcomes_that_are_open_do_not_count_yet(desk: Resources) -> None:
     run(desk, DAYS[:10])
 
-    ab_test.judge(DAYS[9].isoformat(), resources=desk)
+    ab_test.judge_ab_test(DAYS[9].isoformat(), resources=desk)
 
     report = desk.experiments.decisions(desk.experiments.of(desk.settings.model_name, "1")[0].name)[0].report
     assert report["sessions"] == 8, "what is decided on the last two closes has not been left"
@@ -219,10 +219,10 @@ def test_outcomes_that_are_open_do_not_count_yet(desk: Resources) -> None:
 
 def test_after_a_decision_the_same_pair_is_not_compared_again(desk: Resources) -> None:
     run(desk, DAYS[:40])
-    ab_test.judge(DAYS[39].isoformat(), resources=desk)
+    ab_test.judge_ab_test(DAYS[39].isoformat(), resources=desk)
 
-    assert decided_by_arms(desk, DAYS[40], answers(desk, DAYS[40])) == answers(desk, DAYS[40])
-    assert ab_test.judge(DAYS[40].isoformat(), resources=desk)["decision"] == "none"
+    assert ArmAssignment.of(desk).decide(DAYS[40], answers(desk, DAYS[40])) == answers(desk, DAYS[40])
+    assert ab_test.judge_ab_test(DAYS[40].isoformat(), resources=desk).decision == "none"
 
 
 def test_challengers_that_cannot_be_scored_leave_the_champion_to_decide(desk: Resources) -> None:
@@ -231,12 +231,12 @@ def test_challengers_that_cannot_be_scored_leave_the_champion_to_decide(desk: Re
 
     desk.registry.load = broken  # type: ignore[method-assign]
 
-    assert decided_by_arms(desk, BEGIN, answers(desk, BEGIN)) == answers(desk, BEGIN)
+    assert ArmAssignment.of(desk).decide(BEGIN, answers(desk, BEGIN)) == answers(desk, BEGIN)
     assert desk.sent[0][0] == "No A/B assignment for 2020-02-03"  # type: ignore[attr-defined]
 
 
 def test_answers_of_another_champion_are_not_compared(desk: Resources) -> None:
-    assert decided_by_arms(desk, BEGIN, answers(desk, BEGIN, "7")) == answers(desk, BEGIN, "7")
+    assert ArmAssignment.of(desk).decide(BEGIN, answers(desk, BEGIN, "7")) == answers(desk, BEGIN, "7")
 
 
 def test_two_promotions_at_once_the_second_is_told(desk: Resources) -> None:
@@ -256,9 +256,9 @@ def test_a_promotion_of_a_comparison_with_another_champion_is_refused(desk: Reso
 
 def test_everything_on_record_about_a_version_is_shown(desk: Resources) -> None:
     run(desk, DAYS[:40])
-    ab_test.judge(DAYS[39].isoformat(), resources=desk)
+    ab_test.judge_ab_test(DAYS[39].isoformat(), resources=desk)
 
-    about = promotion.about("2", resources=desk)
+    about = promotion.record_of("2", resources=desk)
 
-    assert about["facts"]["gates"] == "passed"
-    assert [each.kind for each in about["decisions"]] == ["promote"]
+    assert about.facts["gates"] == "passed"
+    assert [each.kind for each in about.decisions] == ["promote"]

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import datetime as dt
-import os
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -27,7 +26,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.integration
 END = dt.date(2018, 12, 31)
 DAYS = [stamp.date() for stamp in sessions_between(dt.date(2018, 12, 19), END)]
-LIVES = int(os.environ.get("LIVES", "3"))  # seeds; every third life trades fractions
+SEEDS, DEEP_SEEDS = range(1, 4), range(4, 31)  # every third life trades fractions
 WRONG = [
     ("POST", "/v2/orders", Fault.no_answer(performs=True)),
     ("POST", "/v2/orders", Fault.no_answer(performs=False)),
@@ -109,7 +108,7 @@ class Trouble:
         self.found.alpaca.recover()
 
 
-@pytest.mark.parametrize("seed", range(1, LIVES + 1))
+@pytest.mark.parametrize("seed", [*SEEDS, *(pytest.param(seed, marks=pytest.mark.deep) for seed in DEEP_SEEDS)])
 def test_whatever_goes_wrong_each_evening_ends_with_equal_books(database_settings: Settings, seed: int) -> None:
     brackets = seed % 3 > 0
     with life(
@@ -121,7 +120,7 @@ def test_whatever_goes_wrong_each_evening_ends_with_equal_books(database_setting
             trouble.evening(day)
 
         assert {day: evening.differences for day, evening in found.evenings.items()} == dict.fromkeys(DAYS, ())
-        assert kill_switch.halt_reason(found.process()) is None
+        assert kill_switch.halt_reason(resources=found.process()) is None
         assert (found.books.doubled(), found.books.late(), found.listener_error) == ([], [], None)
         told = [each for evening in found.evenings.values() for each in evening.said["reconcile.reconcile again"].differences]
         assert [each for each in told if not each.resolved] == []

@@ -92,7 +92,7 @@ def test_an_account_in_debt_is_mailed_and_halted_where_risk_is_enforced(
     assert placed(desk) == {}
 
     assert mailbox(desk).about("main is 100.00 % under its peak")
-    assert kill_switch.halt_reason(desk) is not None
+    assert kill_switch.halt_reason(resources=desk) is not None
 
 
 def test_buying_power_that_is_taken_elsewhere_is_refused_by_name_and_a_person_reads_it(

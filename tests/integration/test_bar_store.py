@@ -214,6 +214,14 @@ def test_researchers_see_the_newest_revision_in_their_own_schema(database: Engin
     assert rows[0].session == MONDAY
 
 
+def test_a_revised_bar_is_counted_once(database: Engine) -> None:
+    store, bars = BarStore(database), make_bars(("AAPL", "MSFT"))
+    store.write(bars, source="test", ingested_at=SEEN)
+    store.write(bars.assign(close=bars["close"] + 1, high=bars["high"] + 1), source="test", ingested_at=LATER)
+
+    assert store.counts() == (len(bars), 2, 0)
+
+
 def test_the_last_close_is_the_newest_version_of_the_newest_bar_however_old(database: Engine) -> None:
     store, bars = BarStore(database), make_bars(("AAPL", "MSFT"))
     store.write(bars, source="test", ingested_at=SEEN)

@@ -59,7 +59,7 @@ def test_without_a_verb_the_verbs_are_listed() -> None:
 def test_an_error_of_the_desk_is_one_readable_line(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setattr(sys, "argv", ["desk", "train", "--session", LAST])
     monkeypatch.setattr(
-        "pipeline.training.train_entry_filter.run", lambda *_: (_ for _ in ()).throw(NoChampion("nothing there"))
+        "pipeline.training.train_entry_filter.train_entry_filter", lambda *_: (_ for _ in ()).throw(NoChampion("nothing there"))
     )
 
     with pytest.raises(SystemExit) as stop:

@@ -65,7 +65,7 @@ def desk(settings: Settings, loads: dict[str, Any]) -> Resources:
     loads["bars"] = ingest.fetch_symbols(LAST, resources.universe(), full_history=True, resources=resources)
     loads["features"] = feature_step.write_features(LAST, resources=resources)
     loads["online"] = feature_step.materialise(LAST, resources=resources)
-    loads["training"] = train_entry_filter.run(LAST, resources=resources)
+    loads["training"] = train_entry_filter.train_entry_filter(LAST, resources=resources).as_dict()
     return resources
 
 

@@ -1,4 +1,4 @@
-"""A sample of `make chaos`: the day killed once at every failpoint, and random schedules, in processes of their own."""
+"""The day killed at every failpoint and on random schedules, in processes of their own; the deep run does so at length."""
 
 from __future__ import annotations
 
@@ -18,17 +18,22 @@ pytestmark = pytest.mark.integration
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def test_whatever_is_killed_each_intent_is_one_order() -> None:
-    command = [sys.executable, "-m", "tests.chaos.run", "--repeats", "1", "--once", "--schedules", "20", "--minutes", "0.2"]
-
-    code, printed = _run([*command, "--no-page"])
+@pytest.mark.parametrize(
+    ("days", "options"),
+    [
+        pytest.param(1, ["--once", "--schedules", "20", "--minutes", "0.2"], id="sample"),
+        pytest.param(3, ["--schedules", "10000", "--minutes", "15"], id="long", marks=pytest.mark.deep),
+    ],
+)
+def test_whatever_is_killed_each_intent_is_one_order(days: int, options: list[str]) -> None:
+    code, printed = _run([sys.executable, "-m", "tests.chaos.run", "--no-page", "--repeats", str(days), *options])
 
     assert code == 0, printed
     rows = {cells[0]: cells[1:] for line in printed.splitlines() if (cells := re.findall(r"[\w.]+", line)) and "|" in line}
     for name in FAILPOINTS:
         kills, intents, orders, lost, doubled = map(int, rows[name])
         assert kills >= 1, f"{name} was never reached"
-        assert (intents, orders, lost, doubled) == (3, 3, 0, 0), name
+        assert (intents, orders, lost, doubled) == (3 * days, 3 * days, 0, 0), name
     assert "**0 lost, 0 doubled**" in printed
     assert "differed from the venue's in anything: 0" in printed
 
@@ -39,7 +44,7 @@ def _run(command: list[str]) -> tuple[int, str]:
         command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True
     )
     try:
-        printed, _ = process.communicate(timeout=600)
+        printed, _ = process.communicate(timeout=3600)
         return process.returncode, printed
     finally:
         with contextlib.suppress(ProcessLookupError):

@@ -52,7 +52,7 @@ def desk(module_settings: Settings) -> Resources:
     ingest.fetch_vix(END, full_history=True, resources=desk)
     ingest.fetch_symbols(END, desk.universe(), full_history=True, resources=desk)
     build_features.write_features(END, resources=desk)
-    train_entry_filter.run(END, resources=desk)
+    train_entry_filter.train_entry_filter(END, resources=desk)
     champion = desk.registry.champion()
     payoffs = {name: replace(payoff, threshold=0.0) for name, payoff in champion.payoffs.items()}
     open_to_all = replace(champion, payoffs=payoffs)
@@ -85,7 +85,7 @@ def answers(desk: Resources, day: dt.date, entries: pd.DataFrame, model: EntryFi
     found = []
     for (_, row), strategy in zip(rows.iterrows(), entries["strategy"], strict=True):
         values = [float(row[name]) for name in FEATURES]
-        said = scorer.judge(values, rule_name(strategy))
+        said = scorer.score(values, rule_name(strategy))
         answer = {
             "strategy": strategy,
             "symbol": str(row["symbol"]),

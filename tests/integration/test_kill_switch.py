@@ -53,7 +53,7 @@ def send(desk: Resources, *orders: OrderIntent) -> list[OrderState]:
 
 
 def test_a_desk_never_halted_sends(desk: Resources) -> None:
-    assert kill_switch.halt_reason(desk) is None
+    assert kill_switch.halt_reason(resources=desk) is None
     assert send(desk, entry()) == [OrderState.ACCEPTED]
 
 
@@ -83,7 +83,7 @@ def test_the_file_halts_without_a_word_to_the_database(desk: Resources) -> None:
     desk.data_dir.mkdir(exist_ok=True)
     kill_switch.halt_file(desk.data_dir).write_text("broker called\n")
 
-    assert kill_switch.halt_reason(desk) == "halted by the file HALT: broker called"
+    assert kill_switch.halt_reason(resources=desk) == "halted by the file HALT: broker called"
     assert desk.halts.current("main") is None
     assert send(desk, entry()) == [OrderState.CANCELLED]
 
@@ -94,7 +94,7 @@ def test_resuming_turns_both_switches_back(desk: Resources) -> None:
 
     kill_switch.resume("drill is over", "grace", resources=desk)
 
-    assert kill_switch.halt_reason(desk) is None
+    assert kill_switch.halt_reason(resources=desk) is None
     assert send(desk, entry()) == [OrderState.ACCEPTED]
 
 
@@ -105,7 +105,7 @@ def test_no_machine_resumes(desk: Resources, machine: str) -> None:
     with pytest.raises(StopTrading, match="expected a person"):
         kill_switch.resume("it looks better now", machine, resources=desk)
 
-    assert kill_switch.halt_reason(desk) is not None
+    assert kill_switch.halt_reason(resources=desk) is not None
 
 
 @pytest.mark.parametrize("turn", [kill_switch.halt, kill_switch.resume])
@@ -139,9 +139,9 @@ def test_without_the_database_nothing_is_sent(desk: Resources) -> None:
 
 def test_the_verbs_halt_and_resume(database_settings: Settings) -> None:
     assert "Halted main: drill (ada)" in cli(database_settings, "halt", "--reason", "drill", "--author", "ada")
-    assert kill_switch.halt_reason(Resources(database_settings)) is not None
+    assert kill_switch.halt_reason(resources=Resources(database_settings)) is not None
     assert "goes on" in cli(database_settings, "resume", "--reason", "over", "--author", "ada")
-    assert kill_switch.halt_reason(Resources(database_settings)) is None
+    assert kill_switch.halt_reason(resources=Resources(database_settings)) is None
 
 
 def closing(bought: OrderIntent) -> OrderIntent:

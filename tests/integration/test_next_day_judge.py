@@ -18,12 +18,13 @@ from ml.tracking.aliases import Aliases
 from ml.tracking.next_day_log import RegisteredNextDay
 from ml.tracking.registry import Registry
 from pipeline.resources import Resources
-from pipeline.training import next_day_judge, promotion
+from pipeline.training import promotion
+from pipeline.training.next_day_judge import NextDayJudged, judge_next_day
 from storage.engine import cluster_url
 from tests.standins.feed import walk
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator
 
     from core.settings import Settings
 
@@ -98,22 +99,21 @@ def desk(module_settings: Settings, client: Aliases, request: pytest.FixtureRequ
     desk.engine.dispose()
 
 
-def decisions(outcome: dict[str, object]) -> list[tuple[str, str]]:
-    rows: Sequence[dict[str, str]] = outcome["decisions"]  # type: ignore[assignment]
-    return [(row["challenger"], row["decision"]) for row in rows]
+def decisions(outcome: NextDayJudged) -> list[tuple[str, str]]:
+    return [(row.challenger, row.decision) for row in outcome.decisions]
 
 
 def test_it_goes_on_until_the_agreed_sessions_are_known_then_the_better_one_is_promoted_and_can_be_taken_back(
     desk: Resources,
 ) -> None:
     name, aliases = desk.settings.next_day_model_name, desk.next_day_registry.aliases
-    early = next_day_judge.judge(FRESH[39].isoformat(), resources=desk)  # the return of this session is not known yet
+    early = judge_next_day(FRESH[39].isoformat(), resources=desk)  # the return of this session is not known yet
     assert decisions(early) == [("2", "extend"), ("3", "extend")]
-    assert early["decisions"][0]["reason"] == "It is decided after 40 fresh sessions; 39 are known."
+    assert early.decisions[0].reason == "It is decided after 40 fresh sessions; 39 are known."
 
-    due = next_day_judge.judge(FRESH[40].isoformat(), resources=desk)
+    due = judge_next_day(FRESH[40].isoformat(), resources=desk)
 
-    assert (due["champion"], decisions(due)) == ("1", [("2", "promote")])
+    assert (due.champion, decisions(due)) == ("1", [("2", "promote")])
     assert aliases.all() == {"champion": "2", "challenger": "3"}
     stored = desk.experiments.decisions(model_name=name, kinds=["promote"])[0]
     assert (stored.experiment, stored.challenger) == (f"{name}:1-vs-2@2020-02-03", "2")
@@ -123,11 +123,11 @@ def test_it_goes_on_until_the_agreed_sessions_are_known_then_the_better_one_is_p
     assert (move.kind, move.from_version, move.to_version, move.author) == ("promote", "1", "2", "model_ab_judge")
     assert (move.decision_id, move.reason) == (stored.id, stored.reason)
 
-    after = next_day_judge.judge(FRESH[41].isoformat(), resources=desk)
+    after = judge_next_day(FRESH[41].isoformat(), resources=desk)
     assert decisions(after) == [("3", "keep")], "the next one is compared with the new champion"
-    assert after["decisions"][0]["reason"].startswith("The champion is better")
+    assert after.decisions[0].reason.startswith("The champion is better")
     assert aliases.all() == {"champion": "2"}
-    assert next_day_judge.judge(FRESH[42].isoformat(), resources=desk)["decisions"] == []
+    assert judge_next_day(FRESH[42].isoformat(), resources=desk).decisions == ()
 
     promotion.rollback(reason="it was a fluke", author="me", model=name, resources=desk)
     assert aliases.champion() == "1"
@@ -143,8 +143,8 @@ def test_a_promotion_that_a_person_must_agree_to_is_mailed_once_and_waits(desk: 
     desk.settings = desk.settings.model_copy(update={"ab_approval": True})
     name, aliases = desk.settings.next_day_model_name, desk.next_day_registry.aliases
 
-    first = next_day_judge.judge(FRESH[45].isoformat(), resources=desk)
-    again = next_day_judge.judge(FRESH[46].isoformat(), resources=desk)
+    first = judge_next_day(FRESH[45].isoformat(), resources=desk)
+    again = judge_next_day(FRESH[46].isoformat(), resources=desk)
 
     assert decisions(first) == [("2", "wait"), ("3", "keep")]
     assert decisions(again) == [("2", "wait")]
@@ -163,10 +163,10 @@ def test_what_was_decided_before_a_step_was_killed_is_carried_out_by_the_next(
     with monkeypatch.context() as patch:
         patch.setattr(promotion, "promote", lambda *_, **__: (_ for _ in ()).throw(ConnectionError("MLflow is gone")))
         with pytest.raises(ConnectionError):
-            next_day_judge.judge(FRESH[45].isoformat(), resources=desk)
+            judge_next_day(FRESH[45].isoformat(), resources=desk)
     assert desk.next_day_registry.aliases.champion() == "1"
 
-    done = next_day_judge.judge(FRESH[45].isoformat(), resources=desk)
+    done = judge_next_day(FRESH[45].isoformat(), resources=desk)
 
     assert decisions(done) == [("2", "promote")]
     assert desk.next_day_registry.aliases.champion() == "2"
@@ -175,9 +175,9 @@ def test_what_was_decided_before_a_step_was_killed_is_carried_out_by_the_next(
 
 def test_a_late_judgement_looks_at_the_same_sessions(desk: Resources) -> None:
     desk.settings = desk.settings.model_copy(update={"ab_approval": True})
-    late = next_day_judge.judge(FRESH[-1].isoformat(), resources=desk)
+    late = judge_next_day(FRESH[-1].isoformat(), resources=desk)
 
-    stored = desk.experiments.decisions(late["decisions"][0]["experiment"])[0]
+    stored = desk.experiments.decisions(str(late.decisions[0].experiment))[0]
     assert stored.report["sessions"] == 40
     assert stored.report["comparisons"][0]["pairs"] == 160
 
@@ -192,7 +192,7 @@ def test_a_challenger_that_cannot_be_loaded_challenges_no_longer(desk: Resources
 
     desk.__dict__["next_day_model"] = old
 
-    judged = next_day_judge.judge(FRESH[10].isoformat(), resources=desk)
+    judged = judge_next_day(FRESH[10].isoformat(), resources=desk)
 
     assert decisions(judged) == [("2", "keep"), ("3", "extend")]
     assert desk.next_day_registry.aliases.all() == {"champion": "1", "challenger": "3"}
@@ -203,7 +203,7 @@ def test_without_a_challenger_there_is_nothing_to_judge(desk: Resources) -> None
     for version in ("2", "3"):
         desk.next_day_registry.aliases.withdraw(version)
 
-    assert next_day_judge.judge(FRESH[10].isoformat(), resources=desk) == {
+    assert judge_next_day(FRESH[10].isoformat(), resources=desk).as_dict() == {
         "session": FRESH[10].isoformat(),
         "champion": "1",
         "decisions": [],

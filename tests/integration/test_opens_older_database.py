@@ -22,14 +22,13 @@ from alembic.script import ScriptDirectory
 
 from core.models import OrderState, Side
 from pipeline.accounts.valuation import last_recorded_session
+from pipeline.bars import VIX
 from pipeline.data import build_features as feature_step
 from pipeline.data import ingest
 from pipeline.execution import daily_trade
 from pipeline.research.portfolio import objection
-from pipeline.resources import VIX, Resources
+from pipeline.resources import Resources
 from storage.engine import MIGRATIONS
-from storage.research.portfolios import latest_portfolio, latest_validation
-from storage.research.runs import frames_of, latest_run
 from tests.standins.dump_desk import LAST, LOADED, PROGRAMS
 from tests.standins.predictions import PredictionStandIn
 
@@ -153,11 +152,11 @@ def test_parameters_are_in_force_as_they_were(desk: Resources) -> None:
 
 
 def test_research_and_decisions_about_models_are_read_as_they_were(desk: Resources) -> None:
-    run, portfolio = latest_run(desk.engine, "unfiltered"), latest_portfolio(desk.engine)
+    run, portfolio = desk.runs.latest("unfiltered"), desk.portfolios.latest()
     assert run is not None
     assert portfolio is not None
-    trades, equity = frames_of(desk.engine, run.run_id)
-    validation, halt = latest_validation(desk.engine, portfolio.id), desk.halts.current("main")
+    trades, equity = desk.runs.frames(run.run_id)
+    validation, halt = desk.portfolios.latest_validation(portfolio.id), desk.halts.current("main")
     (experiment,) = desk.experiments.of("entry-filter", "1")
     (promotion,) = desk.promotions.history("entry-filter")
 
@@ -165,7 +164,7 @@ def test_research_and_decisions_about_models_are_read_as_they_were(desk: Resourc
     assert [member["strategy"] for member in portfolio.members] == ["bollinger"]
     assert validation is not None
     assert validation.status == "PASS"
-    assert objection(desk, DAY) is None
+    assert objection(desk.portfolios, DAY, desk.settings.validation_max_age_days) is None
     assert halt is not None
     assert (halt.halted, halt.reason) == (False, "the drill is over")
     assert (experiment.challengers, experiment.decided) == (("2",), True)
@@ -177,7 +176,7 @@ def test_the_next_session_trades_on_it(trading: Resources) -> None:
     day, before, (held,) = NEXT.isoformat(), trading.ledger.trades("main"), trading.ledger.positions("main")
     ingest.fetch_symbols(day, [VIX], resources=trading)
     ingest.fetch_symbols(day, trading.universe(), resources=trading)
-    assert feature_step.run(day, resources=trading)["written"] == 2, "no feature of an older session has changed"
+    assert feature_step.write_features(day, resources=trading)["written"] == 2, "no feature of an older session has changed"
     for step in (daily_trade.settle, daily_trade.candidates, daily_trade.predict, daily_trade.place, daily_trade.record):
         step(day, resources=trading)
 

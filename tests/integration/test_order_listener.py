@@ -148,7 +148,7 @@ def test_what_contradicts_the_ledger_halts_the_desk(desk: Resources, alpaca: Alp
 
     assert process.returncode == 1
     assert "StopTrading" in said
-    standing = kill_switch.halt_reason(desk)
+    standing = kill_switch.halt_reason(resources=desk)
     assert standing is not None
     assert "took back or corrected a trade in AAPL" in standing
     assert kill_switch.ORDER_LISTENER in standing

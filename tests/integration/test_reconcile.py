@@ -79,7 +79,7 @@ def test_nothing_has_happened_and_nothing_differs(desk: Resources) -> None:
     outcome = reconcile.reconcile(SESSION, resources=desk)
 
     assert (outcome.differences, outcome.halted, outcome.broker) == ((), False, "alpaca")
-    assert kill_switch.halt_reason(desk) is None
+    assert kill_switch.halt_reason(resources=desk) is None
 
 
 def test_a_fill_that_the_desk_missed_is_brought_in_once(desk: Resources, alpaca: AlpacaStandIn) -> None:
@@ -113,7 +113,7 @@ def test_a_fill_while_the_venue_is_asked_is_looked_at_again_and_halts_nothing(
 
     assert rules(outcome) == [Mismatch.MISSED_FILL]
     assert not outcome.halted
-    assert kill_switch.halt_reason(desk) is None
+    assert kill_switch.halt_reason(resources=desk) is None
 
 
 def test_an_order_of_somebody_else_halts_the_desk_until_it_is_gone(desk: Resources, alpaca: AlpacaStandIn) -> None:
@@ -123,13 +123,13 @@ def test_an_order_of_somebody_else_halts_the_desk_until_it_is_gone(desk: Resourc
 
     assert rules(outcome) == [Mismatch.EXTERNAL_ORDER]
     assert outcome.halted
-    assert "external_order by-hand" in (kill_switch.halt_reason(desk) or "")
+    assert "external_order by-hand" in (kill_switch.halt_reason(resources=desk) or "")
     stored = desk.reconciliations.last("main")
     assert stored is not None
     assert (stored.halted, stored.differences[0]["rule"]) == (True, "external_order")
     alpaca.exchange.cancel(alpaca.exchange.by_client_id("by-hand").id)
     assert reconcile.reconcile(SESSION, resources=desk).differences == ()
-    assert kill_switch.halt_reason(desk) is not None, "a person resumes"
+    assert kill_switch.halt_reason(resources=desk) is not None, "a person resumes"
 
 
 def test_a_position_that_the_desk_never_opened_halts_it(desk: Resources, alpaca: AlpacaStandIn) -> None:
@@ -161,7 +161,7 @@ def test_a_venue_that_does_not_answer_proves_nothing(desk: Resources, alpaca: Al
     with pytest.raises(RetryLater):
         reconcile.reconcile(SESSION, resources=desk)
 
-    assert kill_switch.halt_reason(desk) is None
+    assert kill_switch.halt_reason(resources=desk) is None
     assert desk.reconciliations.last("main") is None
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from core.errors import NoChampion
-from ml.entry_filter.train import TrainResult, train
+from ml.entry_filter.train import TrainResult, fit_entry_filter
 from ml.estimators.models import LIGHTGBM, LOGISTIC, model_digest, score
 from ml.samples.dataset import fingerprint, inputs
 from ml.tracking.registry import Registry
@@ -33,7 +33,7 @@ def dataset() -> pd.DataFrame:
 
 @pytest.fixture(scope="module")
 def result(dataset: pd.DataFrame) -> TrainResult:
-    return train(dataset)
+    return fit_entry_filter(dataset)
 
 
 @pytest.fixture

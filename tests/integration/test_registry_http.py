@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from core.errors import NoChampion
-from ml.entry_filter.train import train
+from ml.entry_filter.train import fit_entry_filter
 from ml.estimators.models import score
 from ml.samples.dataset import inputs
 from ml.tracking.registry import Registry
@@ -64,7 +64,7 @@ def test_a_server_holds_the_champion_as_the_database_does(
     server: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     dataset = make_candidates(200)
-    result = train(dataset)
+    result = fit_entry_filter(dataset)
     here, there = (Registry(server, tmp_path / name, "entry-filter") for name in ("here", "there"))
     assert there.champion_version() is None
     with pytest.raises(NoChampion, match="desk train"):

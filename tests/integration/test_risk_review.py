@@ -169,7 +169,7 @@ def test_a_drawdown_over_its_limit_sells_everything_and_orders_nothing(database_
 
     assert placed(desk) == {}
 
-    assert kill_switch.halt_reason(desk) is not None
+    assert kill_switch.halt_reason(resources=desk) is not None
     [(leaving, state)] = desk.ledger.open_orders("main")
     assert (leaving.leg, leaving.symbol, float(leaving.quantity), state) == (Leg.EXIT, "AAA", 40.0, OrderState.ACCEPTED)
     details = rows(desk)["BBB", "drawdown"]
@@ -181,7 +181,7 @@ def test_in_log_mode_the_same_drawdown_changes_nothing(database_settings: Settin
     desk = desk_of(database_settings)
     hold(desk, 40.0)
     assert {"BBB", "CCC"} <= set(placed(desk))
-    assert kill_switch.halt_reason(desk) is None
+    assert kill_switch.halt_reason(resources=desk) is None
 
 
 def doubtful() -> pd.DataFrame:

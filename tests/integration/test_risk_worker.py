@@ -136,7 +136,7 @@ def test_one_per_cent_down_is_mailed_once_and_nothing_is_done(database_settings:
 
     assert heartbeat.level == "alert"
     assert done is None
-    assert kill_switch.halt_reason(desk) is None
+    assert kill_switch.halt_reason(resources=desk) is None
     assert [severity for _, _, severity in mails(desk)] == ["warning"]
     assert "drawdown 1." in mails(desk)[0][0]
 
@@ -148,7 +148,7 @@ def test_log_only_does_nothing_about_a_breach_but_say_so(database_settings: Sett
     heartbeat, done = check_portfolio(resources=desk)
 
     assert (heartbeat.level, done) == ("halt", None)
-    assert kill_switch.halt_reason(desk) is None
+    assert kill_switch.halt_reason(resources=desk) is None
     assert "nothing is done about it" in mails(desk)[0][1]
 
 
@@ -241,7 +241,7 @@ def test_a_busy_executor_is_waited_for_and_the_desk_is_halted_at_once(database_s
         _, done = sell(desk)
 
     assert done is None
-    assert kill_switch.halt_reason(desk) is not None
+    assert kill_switch.halt_reason(resources=desk) is not None
     _, done = check_portfolio(resources=desk)
     assert done is not None
     assert len(done.exits) == 1
@@ -283,7 +283,7 @@ def test_one_wrong_price_halts_and_sells_nothing(database_settings: Settings) ->
     assert (first, second) == (None, None)
     assert heartbeat.level != "halt"
     assert desk.ledger.open_orders("main") == []
-    assert kill_switch.halt_reason(desk) is not None, "a person looks at it"
+    assert kill_switch.halt_reason(resources=desk) is not None, "a person looks at it"
 
 
 def test_strategies_on_both_sides_of_a_symbol_are_both_closed(database_settings: Settings) -> None:

@@ -113,7 +113,7 @@ def test_a_breached_portfolio_is_halted_cancelled_and_flattened(desk: Resources,
     assert desk.ledger.open_orders("main") == []
     assert desk.broker.open_orders() == []
     assert sales(alpaca) == [Decimal(300)]
-    assert str(kill_switch.halt_reason(desk)).startswith("halted by risk-worker")
+    assert str(kill_switch.halt_reason(resources=desk)).startswith("halted by risk-worker")
     known = desk.ledger.order(resting.client_order_id)
     assert known is not None
     assert known[1] in FINAL

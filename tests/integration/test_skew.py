@@ -94,7 +94,7 @@ def test_online_training_and_recomputed_features_are_equal_for_every_symbol_sess
 def test_a_month_of_served_predictions_has_no_mismatch(desk: Resources) -> None:
     found = [drift.check_skew(day.isoformat(), resources=desk) for day in MONTH]
 
-    assert [(each["served"], each["mismatches"], each["broken"]) for each in found] == [(3, 0, 0)] * len(MONTH)
+    assert [(each.served, each.mismatches, each.broken) for each in found] == [(3, 0, 0)] * len(MONTH)
     assert len(desk.drift.read(MONTH[0], "skew")) == len(MONTH)
     assert desk.__dict__["sent"] == []
 
@@ -110,7 +110,7 @@ def test_a_vector_that_the_bars_do_not_give_is_counted_named_and_alerted(
 
     found = drift.check_skew(day.isoformat(), resources=desk)
 
-    assert (found["served"], found["mismatches"], found["broken"]) == (5, 1, 1), "of entries and of the next day alike"
+    assert (found.served, found.mismatches, found.broken) == (5, 1, 1), "of entries and of the next day alike"
     stored = desk.drift.read(day, "skew").iloc[0]
     assert (stored["statistic"], stored["alert"], stored["detail"]) == (2.0, True, "BBB: rsi_14")
     assert desk.__dict__["sent"].pop()[0].startswith(f"Skew on {day}: 1 of 5 served vectors differ")
@@ -124,11 +124,11 @@ def test_a_bar_corrected_after_it_was_served_is_no_skew(desk: Resources) -> None
 
     found = drift.check_skew(day.isoformat(), resources=desk)
 
-    assert (found["served"], found["mismatches"]) == (3, 0)
+    assert (found.served, found.mismatches) == (3, 0)
 
 
 def test_a_session_without_predictions_has_nothing_to_compare(desk: Resources) -> None:
-    assert drift.check_skew("2020-02-03", resources=desk)["served"] == 0
+    assert drift.check_skew("2020-02-03", resources=desk).served == 0
 
 
 def test_drift_is_stored_for_every_feature_the_score_and_the_win_rate_and_mailed_once(desk: Resources) -> None:
@@ -140,24 +140,24 @@ def test_drift_is_stored_for_every_feature_the_score_and_the_win_rate_and_mailed
     loud = desk.bars.read(["AAA"], start=MONTH[0], end=LAST)[list(BARS.columns)]
     desk.bars.write(loud.assign(volume=loud["volume"] * 1.5), source="loud", ingested_at=NOW + dt.timedelta(hours=2))
 
-    first = drift.run(MONTH[-2].isoformat(), resources=desk)
-    second = drift.run(MONTH[-1].isoformat(), resources=desk)
+    first = drift.measure_drift(MONTH[-2].isoformat(), resources=desk)
+    second = drift.measure_drift(MONTH[-1].isoformat(), resources=desk)
 
     stored = desk.drift.read(MONTH[-1])
     stored = stored[stored["family"] != "skew"]
     assert stored["family"].value_counts().to_dict() == {"feature": len(FEATURES), "score": 1, "outcome": 1}
     assert (stored["psi"].dropna() >= 0).all()
-    assert first["measured"] == second["measured"] == len(FEATURES) + 2
-    told = set(first["new"]) & set(second["new"])
+    assert first.measured == second.measured == len(FEATURES) + 2
+    told = set(first.new) & set(second.new)
     assert told == set(), "what had drifted yesterday is not mailed again"
-    assert len(desk.__dict__["sent"]) == bool(first["new"]) + bool(second["new"])
+    assert len(desk.__dict__["sent"]) == bool(first.new) + bool(second.new)
 
 
 @pytest.mark.parametrize(
     ("fresh", "trained", "gap", "due", "why"),
     [
         (["feature vix"], "2020-02-03", 20, True, "feature vix drifted, and the last training is of 2020-02-03"),
-        (["feature vix"], "2020-03-06", 20, False, "15 sessions old, of 2020-03-06; drift asks again from 20 on"),
+        (["feature vix"], "2020-03-06", 20, False, "15 sessions old, of 2020-03-06; drift starts another from 20 on"),
         ([], "2019-01-02", 20, False, "Nothing has newly drifted"),
         (["feature vix"], "2019-01-02", None, False, "DRIFT_TRAINING_GAP_SESSIONS is empty"),
     ],
@@ -169,7 +169,7 @@ def test_new_drift_asks_for_a_training_unless_the_last_one_is_young(
     registry = SimpleNamespace(latest_training=lambda: {"session": trained})
     asked = SimpleNamespace(settings=settings, registry=registry)
 
-    answer = drift.training_due({"session": "2020-03-27", "new": fresh}, resources=asked)  # type: ignore[arg-type]
+    answer = drift.training_due(drift.DriftMeasured("2020-03-27", 1, fresh, fresh), resources=asked)  # type: ignore[arg-type]
 
-    assert answer["due"] is due
-    assert why in answer["reason"]
+    assert answer.due is due
+    assert why in answer.reason

@@ -166,7 +166,7 @@ def test_training_backtest_and_trading_use_one_strategy(start: Callable[..., Res
     desk.features = Echo()  # type: ignore[assignment]
     bars = bars_by_symbol(desk.bars, LAST, desk.universe())
 
-    dataset = train_entry_filter.build_dataset(desk, bars)
+    dataset = train_entry_filter.build_dataset(bars, desk.candidate_strategies, costs=desk.costs, features=desk.features)
     backtest.run_backtest_report(LAST, resources=desk)
 
     own = make_strategy("bollinger", {"deviations": 1.0}).signals(bars["AAA"])

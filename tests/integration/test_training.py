@@ -41,7 +41,7 @@ from core.settings import Settings
 from pipeline.training import train_entry_filter
 from pipeline.resources import Resources
 desk = Resources(Settings(_env_file=None, **json.loads(sys.argv[1])), clock=lambda: dt.datetime(2017, 1, 2, tzinfo=dt.UTC))
-print("version", train_entry_filter.run("2016-12-30", resources=desk)["model_version"])
+print("version", train_entry_filter.train_entry_filter("2016-12-30", resources=desk).model_version)
 """
 
 
@@ -91,18 +91,20 @@ def test_two_first_trainings_at_once_both_register_and_each_can_be_made_again(de
     assert first.data.tags["strategy_set"] == "bollinger,rsi"
     assert desk.registry.champion().strategies == ("bollinger", "rsi")
 
-    outcome = train_entry_filter.reproduce(first.info.run_id, resources=desk)
+    reproduced = train_entry_filter.reproduce_training(first.info.run_id, resources=desk)
+    outcome = reproduced.as_dict()
 
     assert (outcome["logistic"], outcome["lightgbm"], outcome["same_code"]) == ("reproduced", "reproduced", True)
-    assert train_entry_filter.is_same(outcome)
+    assert reproduced.is_same
     lineage = desk.registry.lineage(first.info.run_id)
     assert lineage.digests == desk.registry.lineage(second.info.run_id).digests
     with pytest.raises(ConfigError, match="Copy the id of a run named `training"):
-        train_entry_filter.reproduce("0" * 32, resources=desk)
+        train_entry_filter.reproduce_training("0" * 32, resources=desk)
 
 
 def test_the_filters_lift_is_judged_for_each_strategy_and_for_all_together(desk: Resources) -> None:
-    figures, differences = filter_lift.run(LAST, ["bollinger", "rsi"], resources=desk)
+    lift = filter_lift.measure_filter_lift(LAST, ["bollinger", "rsi"], resources=desk)
+    figures, differences = lift.figures, lift.differences
 
     judged = figures[figures["kind"] != "none"]
     assert set(judged["strategy"]) == {"bollinger", "rsi", filter_lift.TOGETHER}
@@ -122,27 +124,30 @@ def test_the_filters_lift_is_judged_for_each_strategy_and_for_all_together(desk:
 def test_a_later_training_scores_champion_and_fresh_model_on_what_came_since(desk: Resources) -> None:
     names = {"model_name": "later-filter", "next_day_model_name": "later-return"}
     later = Resources(desk.settings.model_copy(update=names), clock=lambda: NOW)
-    first = train_entry_filter.run("2016-03-31", resources=later), train_next_day.run("2016-03-31", resources=later)
+    first = (
+        train_entry_filter.train_entry_filter("2016-03-31", resources=later),
+        train_next_day.train_next_day("2016-03-31", resources=later),
+    )
 
-    second = train_entry_filter.run(LAST, resources=later), train_next_day.run(LAST, resources=later)
+    second = train_entry_filter.train_entry_filter(LAST, resources=later), train_next_day.train_next_day(LAST, resources=later)
 
-    assert [each["fresh_window"] for each in first] == [[], []], "there was no champion"
+    assert [each.fresh_window for each in first] == [[], []], "there was no champion"
     for outcome, size in zip(second, ("candidates", "rows"), strict=True):
-        champion, fresh = outcome["fresh_window"]
+        champion, fresh = outcome.fresh_window
         assert (champion["model"], fresh["model"]) == ("champion", "fresh")
         assert champion[size] == fresh[size] > 20
     entry, tomorrow = second
-    assert {"auc", "log_loss", "calibration_error", "growth"} <= set(entry["fresh_window"][0])
-    assert tomorrow["fresh_window"][0]["rmse"] == pytest.approx(tomorrow["fresh_window"][1]["rmse"], rel=0.1)
+    assert {"auc", "log_loss", "calibration_error", "growth"} <= set(entry.fresh_window[0])
+    assert tomorrow.fresh_window[0]["rmse"] == pytest.approx(tomorrow.fresh_window[1]["rmse"], rel=0.1)
     sessions = {"rows": 6 * len(sessions_between(dt.date(2016, 3, 31), dt.date(2016, 12, 29)))}
-    assert tomorrow["fresh_window"][0]["rows"] == pytest.approx(sessions["rows"], abs=6)
+    assert tomorrow.fresh_window[0]["rows"] == pytest.approx(sessions["rows"], abs=6)
     assert later.registry.aliases.all()["champion"] == later.next_day_registry.aliases.all()["champion"] == "1"
     client = later.registry._client
     for model, outcome, figure in (("later-filter", entry, "log_loss"), ("later-return", tomorrow, "rmse")):
         experiment = client.get_experiment_by_name(model)
         run = client.search_runs([experiment.experiment_id], "tags.level = 'training'", max_results=1)[0]
-        assert run.data.metrics[f"fresh_window/champion_{figure}"] == pytest.approx(outcome["fresh_window"][0][figure])
-        assert run.data.metrics[f"fresh_window/fresh_{figure}"] == pytest.approx(outcome["fresh_window"][1][figure])
+        assert run.data.metrics[f"fresh_window/champion_{figure}"] == pytest.approx(outcome.fresh_window[0][figure])
+        assert run.data.metrics[f"fresh_window/fresh_{figure}"] == pytest.approx(outcome.fresh_window[1][figure])
         assert "fresh_window.csv" in {file.path for file in client.list_artifacts(run.info.run_id)}
     scorer = NextDayScorer(later.next_day_model("2"), Signals())
     assert scorer.fast, "what was registered takes the fast way"
@@ -167,7 +172,7 @@ def test_no_candidates_are_said_with_a_remedy(desk: Resources) -> None:
     flat = walk("AAA", START, END).assign(open=100.0, high=100.0, low=100.0, close=100.0, adj_close=100.0, vix=np.nan)
 
     with pytest.raises(DataError, match=r"saw no entry in the bars of 1 symbols.*desk ingest --full-history"):
-        train_entry_filter.build_dataset(desk, {"AAA": flat})
+        train_entry_filter.build_dataset({"AAA": flat}, desk.candidate_strategies, costs=desk.costs, features=desk.features)
 
 
 @pytest.mark.parametrize("uri", ["http://127.0.0.1:9", "postgresql+psycopg2://nobody@127.0.0.1:9/mlflow"])
@@ -179,6 +184,6 @@ def test_a_training_without_mlflow_fails_before_it_computes(
     monkeypatch.setattr("pipeline.training.train_entry_filter.bars_by_symbol", lambda *_: pytest.fail("it began to work"))
 
     with pytest.raises(RetryLater, match="MLflow does not answer") as found:
-        train_entry_filter.run(LAST, resources=cut_off)
+        train_entry_filter.train_entry_filter(LAST, resources=cut_off)
 
     assert "train again" in str(found.value)

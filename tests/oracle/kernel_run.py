@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 from rich.progress import track
 
-from backtest.kernel import QUANTITY, Terms, simulate
+from backtest.kernel import QUANTITY, CostTerms, simulate
 from tests.unit.backtest import reading_copy
 from tests.unit.backtest.test_kernel import CASH, random_market, random_rules, random_terms, trades
 from trading.fills import REASONS
 from trading.risk import VERDICTS
 
 if TYPE_CHECKING:
-    from backtest.kernel import Market, Rules
+    from backtest.kernel import LineRules, Market
 
 BARS = 2_000_000  # symbols times sessions, at least
 CHUNK = 100  # markets a task
@@ -62,7 +62,7 @@ def _one(seed: int) -> Count:
     return compare_one(market, rules, terms, seed)
 
 
-def compare_one(market: Market, rules: Rules, terms: Terms, seed: int) -> Count:
+def compare_one(market: Market, rules: LineRules, terms: CostTerms, seed: int) -> Count:
     """Raise unless trades, equity, exposure and refusals are those of the reading copy."""
     log, equity, exposure, refused = simulate(market, rules, terms, CASH)
     copy = reading_copy.run(market, rules, terms, CASH)

@@ -8,7 +8,7 @@ import pandas as pd
 
 from backtest.engine import backtest, label_candidates
 from features.build import build_features
-from ml.entry_filter.train import train
+from ml.entry_filter.train import fit_entry_filter
 from tests.standins.feed import walk
 from trading.costs import Costs
 from trading.strategies.registry import make_strategy
@@ -24,7 +24,7 @@ def test_on_random_walks_no_model_has_skill_and_no_rule_earns_its_costs() -> Non
     candidates = pd.concat([label_candidates(frame.assign(vix=20.0), strategy, costs) for frame in bars.values()])
     features = build_features(pd.concat(bars.values(), ignore_index=True), vix).drop(columns="event_timestamp")
 
-    result = train(candidates.merge(features, on=["symbol", "session"], validate="one_to_one"))
+    result = fit_entry_filter(candidates.merge(features, on=["symbol", "session"], validate="one_to_one"))
 
     assert len(result.out_of_sample) > 1000, "few candidates would hide an edge"
     for fit in result.models.values():

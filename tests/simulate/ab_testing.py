@@ -12,11 +12,11 @@ from pathlib import Path
 
 from rich.console import Console
 
-from ml.ab_testing.ab_test import Terms
+from ml.ab_testing.ab_test import AbTestTerms
 from ml.ab_testing.simulate import WORLDS, World, judged, promotions
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "ab-testing.md"
-TERMS = Terms(resamples=1000)
+TERMS = AbTestTerms(resamples=1000)
 BUSY, SPARSE = 0.3, 0.046  # candidates a symbol and session: 500 symbols would have more, the 19 of the corpus have 0.046
 USUAL = "lasting dislikes"
 EFFECTS = (0.0, 0.001, 0.0025, 0.005, 0.01, 0.02)

@@ -15,7 +15,7 @@ import pandas as pd
 from rich.console import Console
 
 from core.sessions import sessions_between
-from ml.next_day.next_day_compare import Terms, compare
+from ml.next_day.next_day_compare import NextDayTerms, decide_next_day
 from tests.bench.peers.document import table, write_section
 
 PAGE = Path(__file__).parents[2] / "docs" / "training.md"
@@ -41,8 +41,8 @@ def errors(rng: np.random.Generator, sessions: int, saved: float) -> pd.DataFram
 def promoted(sessions: int, saved: float, tests: int) -> float:
     """Share of the comparisons that end in a promotion."""
     rng = np.random.default_rng([sessions, int(saved * 1e4)])
-    terms = Terms(sessions=sessions, resamples=1000)
-    return float(np.mean([compare(errors(rng, sessions, saved), terms).kind == "promote" for _ in range(tests)]))
+    terms = NextDayTerms(sessions=sessions, resamples=1000)
+    return float(np.mean([decide_next_day(errors(rng, sessions, saved), terms).kind == "promote" for _ in range(tests)]))
 
 
 def main() -> None:

@@ -1,7 +1,8 @@
-"""Every list of packages and folders names all of them, rooms included."""
+"""Rules of the house: complete lists of packages, who may hold the container, where SQL stands, the words of the glossary."""
 
 from __future__ import annotations
 
+import ast
 import re
 import tomllib
 from pathlib import Path
@@ -15,6 +16,24 @@ from ml.tracking import lineage
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGES = sorted(path.parent.name for path in ROOT.glob("*/__init__.py"))
 FOLDERS = sorted({*PACKAGES, "dags", "feature_repo", "tests"})
+# Functions below an entry point that take the container all the same, each with its reason. The list only gets shorter.
+TAKES_THE_CONTAINER = {
+    "pipeline/execution/daily_report.py": {"evening_of"},  # the mail reads every store of the evening
+    "pipeline/execution/daily_trade.py": {"_order_checks", "_send", "rerun_rules"},  # compose the checks and the sending
+    "pipeline/execution/order_listener.py": {"_listen"},  # body of its entry point, once the lock is held
+    "pipeline/research/chain.py": {"_evaluate", "_stored_shortlist"},  # steps of the chain, which call other steps
+}
+UNDER_WAY = "pipeline/training/"  # its functions are taking what they use one after the other
+UNDER_WAY_CEILING = 43
+COMPOSITION_ROOT = "pipeline/resources.py"
+SHELLS = ("desk/", "serving/")  # they hold the container for a process, a command or an application
+# Words for which the field has a term (docs/glossary.md): found -> resources or what it is, known -> point-in-time, ...
+DIALECT = {"ask", "asked", "asks", "found", "keep", "keeps", "kept", "known", "knows", "look", "looks", "said", "say", "says"}
+DIALECT |= {"tell", "tells", "told", "weigh", "weighed", "worth"}
+DIALECT_THAT_STAYS = {
+    "dags/model_monitoring.py": {"ask_for_training", "look_for_drift", "look_for_skew"},  # task ids outlive a release
+    "storage/features/point_in_time.py": {"LookUps"},  # a look-up is the field's word for it
+}
 
 
 @pytest.fixture(scope="module")
@@ -72,3 +91,122 @@ def expanded(pattern: str) -> list[str]:
     """A pattern with its braces written out."""
     match = re.match(r"(.*)\{(.*)\}(.*)", pattern)
     return [f"{match[1]}{part}{match[3]}" for part in match[2].split(",")] if match else [pattern]
+
+
+def product_code() -> list[tuple[str, ast.Module]]:
+    """Every module of the product with its path, migrations left out."""
+    paths = sorted(path for package in (*PACKAGES, "dags") for path in (ROOT / package).rglob("*.py"))
+    return [(str(path.relative_to(ROOT)), ast.parse(path.read_text())) for path in paths if "migrations" not in path.parts]
+
+
+def functions(tree: ast.Module) -> list[ast.FunctionDef | ast.AsyncFunctionDef]:
+    return [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)]
+
+
+def is_entry_point(function: ast.FunctionDef | ast.AsyncFunctionDef) -> bool:
+    """It can be called without the container: `*, resources: Resources | None = None`."""
+    named = zip(function.args.kwonlyargs, function.args.kw_defaults, strict=True)
+    return any(
+        given.arg == "resources" and isinstance(default, ast.Constant) and default.value is None for given, default in named
+    )
+
+
+def assembles_parts(function: ast.FunctionDef | ast.AsyncFunctionDef) -> bool:
+    """The class method `of`, which takes the parts of a step from the container."""
+    return function.name == "of" and any(
+        isinstance(each, ast.Name) and each.id == "classmethod" for each in function.decorator_list
+    )
+
+
+def takes_the_container(function: ast.FunctionDef | ast.AsyncFunctionDef) -> bool:
+    arguments = function.args.posonlyargs + function.args.args + function.args.kwonlyargs
+    names = [
+        node for given in arguments if given.annotation for node in ast.walk(given.annotation) if isinstance(node, ast.Name)
+    ]
+    return any(node.id == "Resources" for node in names)
+
+
+def calls(function: ast.AST, name: str) -> bool:
+    return any(
+        isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == name for node in ast.walk(function)
+    )
+
+
+def test_the_container_is_named_in_the_composition_root_and_entry_points_only() -> None:
+    named: dict[str, set[str]] = {}
+    for path, tree in product_code():
+        if path == COMPOSITION_ROOT or path.startswith(SHELLS):
+            continue
+        below = [each for each in functions(tree) if not is_entry_point(each) and not assembles_parts(each)]
+        if taking := {each.name for each in below if takes_the_container(each)}:
+            named[path] = taking
+    under_way = [f"{path}:{name}" for path, names in named.items() if path.startswith(UNDER_WAY) for name in names]
+    assert len(under_way) <= UNDER_WAY_CEILING, under_way
+    assert {path: names for path, names in named.items() if not path.startswith(UNDER_WAY)} == TAKES_THE_CONTAINER
+
+
+def test_the_processs_resources_are_taken_in_entry_points_and_shells_only() -> None:
+    elsewhere = {
+        f"{path}:{function.name}"
+        for path, tree in product_code()
+        if path != COMPOSITION_ROOT and not path.startswith(SHELLS)
+        for function in functions(tree)
+        if calls(function, "live") and not is_entry_point(function)
+    }
+    assert elsewhere == set()
+
+
+def test_sql_as_text_stands_in_storage_only() -> None:
+    elsewhere = {
+        f"{path}:{node.lineno}"
+        for path, tree in product_code()
+        if not path.startswith("storage/")
+        for node in ast.walk(tree)
+        if (isinstance(node, ast.Call) and ast.unparse(node.func) in {"sa.text", "sqlalchemy.text"})
+        or (isinstance(node, ast.ImportFrom) and node.module == "sqlalchemy" and "text" in {each.name for each in node.names})
+    }
+    assert elsewhere == set()
+
+
+def test_no_property_changes_the_environment() -> None:
+    changing = {"setdefault", "update", "pop", "clear"}
+    writers = set()
+    for path, tree in product_code():
+        for function in functions(tree):
+            if not any("property" in ast.unparse(each) for each in function.decorator_list):
+                continue
+            for node in ast.walk(function):
+                stored = isinstance(node, ast.Subscript) and isinstance(node.ctx, ast.Store | ast.Del)
+                if stored and ast.unparse(node.value) == "os.environ":
+                    writers.add(f"{path}:{function.name}")
+                called = isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in changing
+                if called and ast.unparse(node.func.value) == "os.environ":
+                    writers.add(f"{path}:{function.name}")
+    assert writers == set()
+
+
+def test_modules_and_public_names_use_the_words_of_the_glossary() -> None:
+    spoken: dict[str, set[str]] = {}
+    for path, tree in product_code():
+        public = {
+            node.name
+            for node in ast.walk(tree)
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef) and not node.name.startswith("_")
+        }
+        if names := {name for name in (*public, Path(path).stem) if words(name) & DIALECT}:
+            spoken[path] = names
+    assert spoken == DIALECT_THAT_STAYS
+
+
+def words(name: str) -> set[str]:
+    """The words of a snake_case or CamelCase name, in lower case."""
+    return set(re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower().split("_"))
+
+
+def test_the_glossary_defines_each_term_once_and_in_order() -> None:
+    text = (ROOT / "docs" / "glossary.md").read_text()
+    sections = [re.findall(r"^\| (?!Term)(?!-)([^|]+) \|", part, re.MULTILINE) for part in text.split("\n## ")[1:]]
+    terms = [term.strip() for section in sections for term in section]
+    assert len(terms) == len(set(terms)) > 80
+    for section in sections:
+        assert section == sorted(section, key=str.lower)

@@ -1,7 +1,7 @@
 """The intake of a venue's reports into the book: order states, and fills with the positions they make. It sends nothing.
 
-Events may come twice, late or out of order, from a stream and from polling at once: the book ends the same. A fill is the one
-of its `fill_id`; an order is FILLED by its fills alone, so that a state reported ahead of them is taken as ACCEPTED.
+Events may come twice, late or out of order, from a stream and from polling at once: the book ends the same. A fill is
+identified by its `fill_id`; an order is FILLED by its fills alone, so a state reported ahead of them is taken as ACCEPTED.
 """
 
 from __future__ import annotations

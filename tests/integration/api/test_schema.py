@@ -25,6 +25,7 @@ from schemathesis.specs.openapi.checks import (
 
 from core.frames import FEATURES
 from serving.app import create_app
+from tests.properties import examples
 from tests.standins.api_desk import CONTROL_KEY, wait_for
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
     from tests.standins.api_desk import Desk
 
 pytestmark = pytest.mark.integration
-EXAMPLES = 25
+EXAMPLES = examples(25)
 OPERATIONS = {GenerationMode.POSITIVE: 18, GenerationMode.NEGATIVE: 13}  # the others take nothing that could be wrong
 CHECKS = (
     not_a_server_error,
@@ -75,6 +76,7 @@ def without_keys(url: str) -> Any:
     return found
 
 
+@pytest.mark.hypothesis
 @pytest.mark.parametrize("mode", list(GenerationMode))
 def test_generated_requests_get_documented_answers(
     document: Any, mode: GenerationMode, capsys: pytest.CaptureFixture[str]

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from backtest.kernel import Market, Rules, Terms
+    from backtest.kernel import CostTerms, LineRules, Market
 
 
 @dataclass
@@ -54,7 +54,7 @@ class Portfolio:
         return sum(trade.quantity * self.marks[line] for line, trade in self.held.items())
 
 
-def run(market: Market, rules: Rules, terms: Terms, cash: float) -> Portfolio:
+def run(market: Market, rules: LineRules, terms: CostTerms, cash: float) -> Portfolio:
     """Live through every session."""
     book = Portfolio(cash, peak=cash)
     lines = range(len(rules.entry))
@@ -80,7 +80,7 @@ def tradable(market: Market, s: int, t: int) -> bool:
     return all(prices[s, t] > 0 for prices in (market.open, market.high, market.low, market.close))
 
 
-def decide(book: Portfolio, market: Market, rules: Rules, terms: Terms, t: int, *, at_open: bool) -> None:
+def decide(book: Portfolio, market: Market, rules: LineRules, terms: CostTerms, t: int, *, at_open: bool) -> None:
     """Rules 1 and 5: flat lines with a signal compete for slots and capital, the strongest first."""
     price = market.open if at_open else market.close
     limits = terms.limits
@@ -122,7 +122,7 @@ def decide(book: Portfolio, market: Market, rules: Rules, terms: Terms, t: int, 
         slots -= 1
 
 
-def enter(book: Portfolio, market: Market, rules: Rules, terms: Terms, t: int) -> None:
+def enter(book: Portfolio, market: Market, rules: LineRules, terms: CostTerms, t: int) -> None:
     """Rule 1: an order fills at the open of the symbol's next session (of this one when decided at the open), or lapses."""
     for line, (decision, side, quantity) in sorted(book.orders.items()):
         s = rules.symbol[line]
@@ -138,7 +138,7 @@ def enter(book: Portfolio, market: Market, rules: Rules, terms: Terms, t: int) -
         book.cash -= side * quantity * paid + quantity * paid * terms.commission_bps / 10_000
 
 
-def leave_on_the_bar(book: Portfolio, market: Market, rules: Rules, terms: Terms, line: int, t: int) -> None:
+def leave_on_the_bar(book: Portfolio, market: Market, rules: LineRules, terms: CostTerms, line: int, t: int) -> None:
     """Rules 2 and 3: what was decided at a close leaves at this open; then the stop and the target, the stop first."""
     trade, s = book.held[line], rules.symbol[line]
     if not tradable(market, s, t):
@@ -167,7 +167,7 @@ def leave_on_the_bar(book: Portfolio, market: Market, rules: Rules, terms: Terms
         close_trade(book, terms, trade, t, target, "target")
 
 
-def leave_at_the_close(book: Portfolio, market: Market, rules: Rules, terms: Terms, line: int, t: int) -> None:
+def leave_at_the_close(book: Portfolio, market: Market, rules: LineRules, terms: CostTerms, line: int, t: int) -> None:
     """Rules 3 and 6: the time exit, the rule exit, and the end of the data."""
     trade, s = book.held[line], rules.symbol[line]
     if not tradable(market, s, t):
@@ -184,7 +184,7 @@ def leave_at_the_close(book: Portfolio, market: Market, rules: Rules, terms: Ter
         close_trade(book, terms, trade, t, market.close[s, t], "end_of_data")
 
 
-def close_trade(book: Portfolio, terms: Terms, trade: Trade, t: int, raw: float, reason: str) -> None:
+def close_trade(book: Portfolio, terms: CostTerms, trade: Trade, t: int, raw: float, reason: str) -> None:
     """Rule 4: slippage on everything but targets, commission on everything."""
     slip = 0.0 if reason in {"target", "target_gap"} else terms.slippage_bps
     trade.exit, trade.reason = t, reason

@@ -15,6 +15,7 @@ from backtest.metrics import EQUITY_FIGURES
 from backtest.panel import prepare
 from core.errors import ConfigError
 from core.sessions import sessions_between
+from tests.properties import examples
 from tests.standins.feed import walk
 from trading.costs import Costs
 
@@ -117,7 +118,7 @@ def test_no_cash_is_refused() -> None:
 
 
 @given(cash=st.floats(1.0, 1e9), seed=st.integers(0, 50), commission=st.floats(0, 50), slippage=st.floats(0, 50))
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=examples(30), deadline=None)
 def test_the_curve_scales_with_the_cash_and_costs_never_help(
     cash: float, seed: int, commission: float, slippage: float
 ) -> None:

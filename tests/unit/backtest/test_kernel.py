@@ -10,8 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from backtest import kernel, single
-from backtest.kernel import Market, Rules, Terms, simulate, simulate_each
+from backtest.kernel import CostTerms, LineRules, Market, simulate, simulate_each
 from backtest.metrics import FIGURES, measure_equity, measure_trades
+from tests.properties import examples
 from tests.unit.backtest import reading_copy
 from trading.fills import REASONS
 from trading.risk import VERDICTS, LimitTerms
@@ -22,8 +23,8 @@ CASH = 10_000.0
 def terms(
     commission_bps: float = 0.0, slippage_bps: float = 0.0, *, risk: float = 100.0, position: float = 100.0, slots: int = 3,
     exposure: float = 100.0, drawdown: float = np.inf,
-) -> Terms:  # fmt: skip
-    return Terms(commission_bps, slippage_bps, LimitTerms(risk, position, slots, exposure, drawdown))
+) -> CostTerms:  # fmt: skip
+    return CostTerms(commission_bps, slippage_bps, LimitTerms(risk, position, slots, exposure, drawdown))
 
 
 def random_market(rng: np.random.Generator, symbols: int, sessions: int) -> Market:
@@ -44,13 +45,13 @@ def random_market(rng: np.random.Generator, symbols: int, sessions: int) -> Mark
     return Market(*prices, session_no=session_no.astype(np.int64))
 
 
-def random_rules(rng: np.random.Generator, market: Market, strategies: int = 1) -> Rules:
+def random_rules(rng: np.random.Generator, market: Market, strategies: int = 1) -> LineRules:
     """One or more strategies on every symbol; each has its own moments of entry and exit and its own time limit."""
     symbols, sessions = market.open.shape
     shape = (strategies * symbols, sessions)
     symbol = np.tile(np.arange(symbols), strategies)
     known = market.session_no[symbol] >= 0
-    return Rules(
+    return LineRules(
         entry=np.where(known & (rng.random(shape) < 0.4), rng.choice([-1, 1], shape), 0).astype(np.int8),
         exit_long=known & (rng.random(shape) < 0.2),
         exit_short=known & (rng.random(shape) < 0.2),
@@ -64,7 +65,7 @@ def random_rules(rng: np.random.Generator, market: Market, strategies: int = 1) 
     )
 
 
-def random_terms(rng: np.random.Generator) -> Terms:
+def random_terms(rng: np.random.Generator) -> CostTerms:
     commission, slippage = rng.choice([(0.0, 0.0), (1.0, 2.0), (30.0, 50.0)])
     return terms(
         commission,
@@ -84,7 +85,7 @@ def trades(log: kernel.Log) -> list[tuple[float, ...]]:
     return sorted(zip(*parts, strict=True))
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=examples(400), deadline=None)
 @given(seed=st.integers(0, 2**32 - 1), symbols=st.integers(1, 4), strategies=st.integers(1, 3), sessions=st.integers(2, 60))
 def test_the_kernel_makes_the_trades_of_the_copy_written_for_reading(
     seed: int, symbols: int, strategies: int, sessions: int
@@ -108,7 +109,7 @@ def test_the_kernel_makes_the_trades_of_the_copy_written_for_reading(
     assert not copy.held, "every position is closed at the end of its data"
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 @given(seed=st.integers(0, 2**32 - 1))
 def test_a_candidate_on_its_own_ends_as_it_would_in_an_empty_portfolio(seed: int) -> None:
     rng = np.random.default_rng(seed)
@@ -129,7 +130,7 @@ def test_a_candidate_on_its_own_ends_as_it_would_in_an_empty_portfolio(seed: int
         assert log.values[kernel.NET, 0] == pytest.approx(each.values[kernel.NET, n], rel=1e-9)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 @given(seed=st.integers(0, 2**32 - 1), sessions=st.integers(2, 60))
 def test_a_line_alone_jumps_from_signal_to_signal_to_the_same_end(seed: int, sessions: int) -> None:
     rng = np.random.default_rng(seed)
@@ -158,7 +159,7 @@ def test_a_line_alone_jumps_from_signal_to_signal_to_the_same_end(seed: int, ses
     np.testing.assert_array_equal(refused, expected_refused)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 @given(seed=st.integers(0, 2**32 - 1))
 def test_the_last_equity_is_the_cash_and_what_the_trades_earned(seed: int) -> None:
     rng = np.random.default_rng(seed)
@@ -188,7 +189,7 @@ def test_without_signals_equity_never_moves() -> None:
     assert set(equity) == {CASH}
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=examples(50), deadline=None)
 @given(seed=st.integers(0, 2**32 - 1))
 def test_a_grid_of_exits_has_the_figures_of_each_point_run_alone(seed: int) -> None:
     rng = np.random.default_rng(seed)
@@ -218,7 +219,7 @@ def test_in_a_drawdown_nothing_is_entered_and_the_candidate_is_counted() -> None
     falling = [FLAT, FLAT, (80.0, 80.0, 80.0, 80.0), (80.0, 80.0, 80.0, 80.0), (80.0, 80.0, 80.0, 80.0)]
     market = Market(*(np.array([values]) for values in zip(*falling, strict=True)), np.arange(5)[None])
     nan, no = np.full((1, 5), np.nan), np.zeros((1, 5), np.bool_)
-    rules = Rules(
+    rules = LineRules(
         np.array([[1, 0, 0, 1, 0]], np.int8), np.array([[False, False, True, False, False]]), no, nan, nan, nan,
         np.array([0]), np.array([0]), np.array([False]), np.array([False]),
     )  # fmt: skip
@@ -242,7 +243,7 @@ def one(bars: list[tuple[float, float, float, float]], **options: Any) -> dict[s
     for t in options.get("exits", ()):
         leave[0, t] = True
     level = np.full((1, size), np.nan)
-    rules = Rules(
+    rules = LineRules(
         entry,
         leave,
         leave,

@@ -13,6 +13,7 @@ from core.frames import ACTIONS
 from core.sessions import sessions_between
 from ingestion.jumps import moves_bps, rescaled_symbols, unexplained_bps
 from ingestion.providers.files import FilesProvider
+from tests.properties import examples
 
 CORPUS = Path(__file__).resolve().parents[3].parent / "shared" / "data"
 DAYS = sessions_between(dt.date(2021, 1, 4), dt.date(2021, 12, 31))
@@ -32,7 +33,7 @@ def split(symbol: str, session: pd.Timestamp, value: float) -> pd.DataFrame:
     return ACTIONS.coerce(pd.DataFrame({"symbol": [symbol], "session": [session], "kind": ["split"], "value": [value]}))
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(40), deadline=None)
 @given(
     factor=st.sampled_from([1 / 2, 1 / 3, 1 / 4, 1 / 7, 1 / 10, 1 / 20, 2, 4, 5, 10]),
     day=st.integers(30, 115),

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from core.errors import ConfigError, DataError
 from research.allocation import Method, allocate_capital, deepest_fall, held
+from tests.properties import examples
 
 METHODS = get_args(Method)
 
@@ -95,7 +96,7 @@ def test_when_nothing_can_be_weighed_it_says_why() -> None:
 # --- invariants ---
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 @given(
     st.lists(st.tuples(st.floats(1e-4, 0.5), st.floats(1e-4, 0.2)), min_size=1, max_size=6),
     st.sampled_from(METHODS),

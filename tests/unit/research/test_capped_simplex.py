@@ -13,6 +13,7 @@ from scipy.optimize import minimize
 
 from core.errors import ConfigError, DataError
 from research.capped_simplex import capped_simplex
+from tests.properties import examples
 
 Problem = tuple[list[float], list[float], list[float], float]
 
@@ -49,7 +50,7 @@ def nearest_by_brute_force(weights: list[float], low: list[float], high: list[fl
     return [float(value) for value in best]
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=examples(500), deadline=None)
 @given(problems())
 def test_bounds_and_sum_hold_exactly(problem: Problem) -> None:
     weights, low, high, total = problem
@@ -71,7 +72,7 @@ def test_without_room_the_last_digit_of_a_sum_can_be_out_of_reach() -> None:
     assert abs(math.fsum(x) - total) == math.ulp(total)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 @given(problems(most=5, reach=100))
 def test_the_point_is_the_nearest_that_brute_force_finds(problem: Problem) -> None:
     weights, low, high, total = problem
@@ -79,7 +80,7 @@ def test_the_point_is_the_nearest_that_brute_force_finds(problem: Problem) -> No
     assert capped_simplex(*problem) == pytest.approx(nearest_by_brute_force(weights, low, high, total), abs=1e-6)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(problems(most=6, reach=1))
 def test_the_point_is_the_nearest_that_scipy_finds(problem: Problem) -> None:
     weights, low, high, total = problem
@@ -102,7 +103,7 @@ def test_the_point_is_the_nearest_that_scipy_finds(problem: Problem) -> None:
     assert ours == pytest.approx(found.x, abs=1e-3)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 @given(problems())
 def test_projecting_twice_changes_nothing(problem: Problem) -> None:
     weights, low, high, total = problem
@@ -115,7 +116,7 @@ def test_projecting_twice_changes_nothing(problem: Problem) -> None:
         assert again.tolist() == once.tolist()
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 @given(problems(), st.randoms(use_true_random=False))
 def test_the_order_of_the_elements_is_irrelevant(problem: Problem, random: object) -> None:
     weights, low, high, total = problem

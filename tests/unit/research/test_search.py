@@ -12,7 +12,7 @@ import pytest
 
 from backtest.engine import backtest
 from core.errors import ConfigError
-from research.search import METRICS, Best, Constraints, Refused, Task, Tried, judge, optimise_window, size_of
+from research.search import METRICS, Best, Constraints, Refused, Task, Tried, choose_best, optimise_window, size_of
 from research.spaces import SPACES, Choice, Range, grid, space_of
 from tests.standins.feed import walk
 from trading.costs import Costs
@@ -127,7 +127,7 @@ def test_no_loss_meets_any_profit_factor_and_no_trade_meets_none() -> None:
 
 def test_of_equals_the_earliest_is_chosen() -> None:
     seen = [Tried(0, {"a": 1}, {}, 1.0), Tried(1, {"a": 2}, {}, 2.0), Tried(2, {"a": 3}, {}, 2.0)]
-    best = judge(seen)
+    best = choose_best(seen)
 
     assert isinstance(best, Best)
     assert best.params == {"a": 2}

@@ -25,6 +25,7 @@ from research.statistics import (
     sharpe_ratio,
     sharpe_standard_error,
 )
+from tests.properties import examples
 
 FIVE_YEARS = Moments(1250, 2.5 / 250**0.5, skewness=-3.0, kurtosis=10.0)  # Bailey and Lopez de Prado 2014, numerical example
 HEDGE_FUND = Moments(24, 0.458, skewness=-2.448, kurtosis=10.164)  # Bailey and Lopez de Prado 2012, two years of months
@@ -206,7 +207,7 @@ def test_more_trials_never_deflate_less(trials: int, more: int, variance: float)
 
 
 @given(st.integers(2, 6), st.integers(0, 1000), st.sampled_from([2, 4, 6]), st.integers(0, 11))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(40), deadline=None)
 def test_cross_validation_equals_a_slow_reading_of_the_paper(columns: int, seed: int, blocks: int, spare: int) -> None:
     returns = noise(60 + spare, columns, seed=seed)
     returns[:40, 0] = 0.0  # one that stood still in some of the blocks

@@ -43,7 +43,7 @@ def test_the_fast_prediction_is_the_models_own(kind: str, features: tuple[str, .
     model = registered(learnt(kind, features), features)
     values = rows()
     scorer = NextDayScorer(model, SIGNALS)
-    quick, slow = [scorer.judge(row.tolist()) for row in values], scorer.judge_all(values)
+    quick, slow = [scorer.score(row.tolist()) for row in values], scorer.score_all(values)
 
     assert scorer.fast
     assert {one.signal for one in slow} == {BUY, SELL, HOLD}
@@ -91,7 +91,7 @@ def test_signal_interval_and_confidence_follow_from_the_residuals() -> None:
     unknown = [float("nan")] * len(FEATURES)
     unknown[FEATURES.index("rsi_14")] = 1.5
 
-    said = scorer.judge(unknown)
+    said = scorer.score(unknown)
 
     assert not scorer.fast, "a model of another kind answers by itself"
     assert said.signal == BUY
@@ -113,7 +113,7 @@ def test_a_fast_way_that_disagrees_is_not_taken() -> None:
 
     assert not scorer.fast
     row = rows(3)[2].tolist()
-    assert scorer.judge(row).predicted_return == NextDayScorer(model, SIGNALS).judge(row).predicted_return + 1e-6
+    assert scorer.score(row).predicted_return == NextDayScorer(model, SIGNALS).score(row).predicted_return + 1e-6
 
 
 def test_a_model_that_answers_nonsense_is_refused() -> None:

@@ -12,6 +12,7 @@ from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, precon
 
 from core.errors import RetryLater
 from core.models import FINAL, TRANSITIONS, Answer, Fill, OrderIntent, OrderState, OrderView, Refused, Side
+from tests.properties import examples
 from tests.standins.memory_book import MemoryBook
 from trading.brokers.intake import take_fill, take_state
 from trading.brokers.placing import Patience, cancel, place
@@ -199,4 +200,4 @@ class Orders(RuleBasedStateMachine):
 
 
 TestOrders = Orders.TestCase
-TestOrders.settings = settings(max_examples=100, stateful_step_count=40, deadline=None)
+TestOrders.settings = settings(max_examples=examples(100), stateful_step_count=40, deadline=None)

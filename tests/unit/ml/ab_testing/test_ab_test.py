@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from core.errors import DataError
 from core.sessions import sessions_between
-from ml.ab_testing.ab_test import Comparison, Decision, Kind, Terms, arm_of, judge, name_of
+from ml.ab_testing.ab_test import AbTestTerms, Comparison, Decision, Kind, arm_of, decide_ab_test, name_of
+from tests.properties import examples
 
 SESSIONS = sessions_between(dt.date(2020, 1, 2), dt.date(2020, 12, 31))
 DAY = dt.date(2020, 3, 4)
@@ -82,7 +83,7 @@ def test_the_effect_is_what_the_challenger_would_have_earned_more_a_candidate() 
             "accept_2": [True, False, True, True],
         }
     )
-    found = judge(frame, SESSIONS[:3], "1", ["2"], Terms(sessions=10)).comparisons[0]
+    found = decide_ab_test(frame, SESSIONS[:3], "1", ["2"], AbTestTerms(sessions=10)).comparisons[0]
 
     assert found.paired.value == pytest.approx((0.02 + 0.01) / 4), "B refused saves 2 %, C taken earns 1 %"
     assert (found.candidates, found.pairs, found.blocks) == (4, 2, 1)
@@ -92,21 +93,21 @@ def test_the_effect_is_what_the_challenger_would_have_earned_more_a_candidate() 
 
 
 def test_before_the_agreed_sessions_nothing_is_decided() -> None:
-    decision = judge(candidates(0.05, 4), SESSIONS[:4], "1", ["2"], Terms())
+    decision = decide_ab_test(candidates(0.05, 4), SESSIONS[:4], "1", ["2"], AbTestTerms())
 
     assert decision.kind is Kind.EXTEND
     assert decision.reason == "It is decided after 5 sessions; 4 of 4 sessions are settled."
 
 
 def test_a_week_is_extended_for_want_of_blocks_however_good_the_challenger_looks() -> None:
-    decision = judge(candidates(0.05, 5), SESSIONS[:5], "1", ["2"], Terms())
+    decision = decide_ab_test(candidates(0.05, 5), SESSIONS[:5], "1", ["2"], AbTestTerms())
 
     assert decision.kind is Kind.EXTEND
     assert "15 settled candidates in 2 blocks of 3 sessions" in decision.reason
 
 
 def test_a_clearly_better_challenger_is_promoted_with_its_evidence() -> None:
-    decision = judge(candidates(0.01, 30), SESSIONS[:30], "1", ["2"], Terms())
+    decision = decide_ab_test(candidates(0.01, 30), SESSIONS[:30], "1", ["2"], AbTestTerms())
 
     found = decision.comparisons[0]
     assert (decision.kind, decision.challenger) == (Kind.PROMOTE, "2")
@@ -117,7 +118,7 @@ def test_a_clearly_better_challenger_is_promoted_with_its_evidence() -> None:
 
 
 def test_no_difference_keeps_the_champion_and_says_inconclusive() -> None:
-    decision = judge(candidates(0.0, 30), SESSIONS[:30], "1", ["2"], Terms())
+    decision = decide_ab_test(candidates(0.0, 30), SESSIONS[:30], "1", ["2"], AbTestTerms())
 
     assert decision.kind is Kind.KEEP
     assert decision.reason.startswith("Inconclusive, the champion stays")
@@ -125,7 +126,7 @@ def test_no_difference_keeps_the_champion_and_says_inconclusive() -> None:
 
 
 def test_a_worse_challenger_is_called_worse() -> None:
-    decision = judge(candidates(-0.01, 30), SESSIONS[:30], "1", ["2"], Terms())
+    decision = decide_ab_test(candidates(-0.01, 30), SESSIONS[:30], "1", ["2"], AbTestTerms())
 
     assert decision.kind is Kind.KEEP
     assert decision.reason.startswith("The champion is better than version 2")
@@ -134,14 +135,14 @@ def test_a_worse_challenger_is_called_worse() -> None:
 def test_models_that_never_disagree_are_kept_apart_for_as_long_as_agreed_and_then_not() -> None:
     same = candidates(0.0).assign(accept_2=False)
 
-    assert judge(same[same["session"] < SESSIONS[59]], SESSIONS[:59], "1", ["2"], Terms()).kind is Kind.EXTEND
-    last = judge(same, SESSIONS[:60], "1", ["2"], Terms())
+    assert decide_ab_test(same[same["session"] < SESSIONS[59]], SESSIONS[:59], "1", ["2"], AbTestTerms()).kind is Kind.EXTEND
+    last = decide_ab_test(same, SESSIONS[:60], "1", ["2"], AbTestTerms())
     assert last.kind is Kind.KEEP
     assert last.reason.startswith("Inconclusive after 60 sessions, the champion stays: 0 settled candidates")
 
 
 def test_no_candidates_at_all_is_extended() -> None:
-    decision = judge(candidates(0.0).iloc[:0], SESSIONS[:20], "1", ["2"], Terms())
+    decision = decide_ab_test(candidates(0.0).iloc[:0], SESSIONS[:20], "1", ["2"], AbTestTerms())
 
     assert decision.kind is Kind.EXTEND
     assert decision.comparisons[0].p_value == 1.0
@@ -151,7 +152,7 @@ def test_sessions_after_an_unknown_outcome_do_not_count_yet() -> None:
     frame = candidates(0.01, 30)
     frame.loc[frame["session"] == SESSIONS[20], "net_return"] = np.nan
 
-    decision = judge(frame, SESSIONS[:30], "1", ["2"], Terms())
+    decision = decide_ab_test(frame, SESSIONS[:30], "1", ["2"], AbTestTerms())
 
     assert decision.sessions == 20
     assert decision.comparisons[0].candidates == 120
@@ -160,7 +161,7 @@ def test_sessions_after_an_unknown_outcome_do_not_count_yet() -> None:
 def test_the_best_of_several_challengers_must_beat_the_luck_of_several() -> None:
     frame = candidates(0.01, 60)
     frame["accept_3"] = np.random.default_rng(1).random(len(frame)) < 0.5
-    good = judge(frame, SESSIONS[:60], "1", ["2", "3"], Terms())
+    good = decide_ab_test(frame, SESSIONS[:60], "1", ["2", "3"], AbTestTerms())
     assert (good.kind, good.challenger) == (Kind.PROMOTE, "2")
     assert good.spa is not None
     assert good.spa <= 0.025
@@ -168,8 +169,8 @@ def test_the_best_of_several_challengers_must_beat_the_luck_of_several() -> None
     lucky = candidates(0.0, 60, seed=5)
     for k in range(2, 22):
         lucky[f"accept_{k}"] = np.random.default_rng(k).random(len(lucky)) < 0.5
-    everyone = judge(lucky, SESSIONS[:60], "1", [str(k) for k in range(2, 22)], Terms())
-    alone = judge(lucky, SESSIONS[:60], "1", [str(best_of(everyone).challenger)], Terms())
+    everyone = decide_ab_test(lucky, SESSIONS[:60], "1", [str(k) for k in range(2, 22)], AbTestTerms())
+    alone = decide_ab_test(lucky, SESSIONS[:60], "1", [str(best_of(everyone).challenger)], AbTestTerms())
     assert everyone.kind is Kind.KEEP
     assert best_of(everyone).p_value > 3 * alone.comparisons[0].p_value, "it was the best of twenty"
 
@@ -180,7 +181,7 @@ def test_arms_that_say_the_opposite_stop_a_promotion() -> None:
     frame["accept_1"] = frame["session"] < SESSIONS[0]
     frame.loc[~frame["accept_2"], ["accept_2", "net_return"]] = [True, -0.001]
 
-    decision = judge(frame, SESSIONS[:60], "1", ["2"], Terms())
+    decision = decide_ab_test(frame, SESSIONS[:60], "1", ["2"], AbTestTerms())
 
     assert decision.kind is Kind.KEEP
     assert "the assigned arms say the opposite" in decision.reason
@@ -190,17 +191,17 @@ def test_a_candidate_of_no_session_is_refused() -> None:
     frame = candidates(0.0, 3).assign(session=pd.Timestamp("2020-06-06"))
 
     with pytest.raises(DataError, match="2020-06-06, which is no session of it"):
-        judge(frame, SESSIONS[:3], "1", ["2"], Terms())
+        decide_ab_test(frame, SESSIONS[:3], "1", ["2"], AbTestTerms())
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=examples(30), deadline=None)
 @given(seed=st.integers(0, 10_000), gain=st.floats(-0.02, 0.02))
 def test_exchanging_the_names_turns_the_effect_and_never_promotes_both(seed: int, gain: float) -> None:
     frame = candidates(gain, 36, seed)
     swapped = frame.rename(columns={"accept_1": "accept_2", "accept_2": "accept_1"})
 
-    one = judge(frame, SESSIONS[:36], "1", ["2"], Terms(resamples=200))
-    other = judge(swapped, SESSIONS[:36], "1", ["2"], Terms(resamples=200))
+    one = decide_ab_test(frame, SESSIONS[:36], "1", ["2"], AbTestTerms(resamples=200))
+    other = decide_ab_test(swapped, SESSIONS[:36], "1", ["2"], AbTestTerms(resamples=200))
 
     assert one.comparisons[0].paired.value == pytest.approx(-other.comparisons[0].paired.value)
     assert not one.kind is other.kind is Kind.PROMOTE

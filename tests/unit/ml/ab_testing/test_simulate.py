@@ -7,11 +7,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from ml.ab_testing.ab_test import Kind, Terms, judge
+from ml.ab_testing.ab_test import AbTestTerms, Kind, decide_ab_test
 from ml.ab_testing.simulate import WORLDS, World, draw, judged, promotions
 from tests.unit.ml.ab_testing.test_ab_test import SESSIONS, candidates
 
-TERMS = Terms(resamples=400)
+TERMS = AbTestTerms(resamples=400)
 NOMINAL, TESTS = 0.05, 1000
 LUCK = 3 * np.sqrt(NOMINAL * (1 - NOMINAL) / TESTS)
 
@@ -57,8 +57,8 @@ def test_the_market_made_up_has_the_moments_it_claims() -> None:
 
 def test_the_simulated_rule_is_the_judges() -> None:
     """One test, as the simulation sees it and as the judge does."""
-    promoted = judge(candidates(0.01, 24), SESSIONS[:24], "1", ["2"], TERMS)
-    kept = judge(candidates(0.0, 24), SESSIONS[:24], "1", ["2"], TERMS)
+    promoted = decide_ab_test(candidates(0.01, 24), SESSIONS[:24], "1", ["2"], TERMS)
+    kept = decide_ab_test(candidates(0.0, 24), SESSIONS[:24], "1", ["2"], TERMS)
     from ml.ab_testing.ab_test import tally
     from ml.ab_testing.simulate import Drawn, _rules
 

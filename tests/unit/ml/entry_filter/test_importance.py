@@ -10,7 +10,7 @@ import pytest
 from core.frames import FEATURES
 from ml.entry_filter.evaluate import feature_statistics, fold_table
 from ml.entry_filter.importance import importances
-from ml.entry_filter.train import TrainResult, train
+from ml.entry_filter.train import TrainResult, fit_entry_filter
 from ml.samples.dataset import check_dataset
 from ml.tracking.plots import plots_of
 from tests.unit.ml.conftest import make_candidates
@@ -26,7 +26,7 @@ def dataset() -> pd.DataFrame:
 
 @pytest.fixture(scope="module")
 def result(dataset: pd.DataFrame) -> TrainResult:
-    return train(dataset, folds=3)
+    return fit_entry_filter(dataset, folds=3)
 
 
 def test_the_feature_that_decides_is_the_most_needed_and_the_rest_is_not(result: TrainResult, dataset: pd.DataFrame) -> None:
@@ -83,5 +83,5 @@ def test_every_picture_is_drawn_even_where_nothing_was_chosen(result: TrainResul
     chosen = fit.payoffs["bollinger"].threshold
     drawn = {line.get_label(): line.get_xdata()[0] for line in threshold.lines if line.get_linestyle() == ":"}
     assert drawn == {f"bollinger: threshold {chosen:.3f}": chosen}
-    short = train(check_dataset(make_candidates(100)), folds=3)
+    short = fit_entry_filter(check_dataset(make_candidates(100)), folds=3)
     assert plots_of(short.models["logistic"], importances(short.models["logistic"], dataset=make_candidates(100), seed=7))

@@ -70,7 +70,7 @@ def test_the_fast_probability_is_scikit_learns_to_a_trillionth(make: Any, featur
     expected = fitted.predict_proba(pd.DataFrame(values, columns=list(FEATURES))[list(features)])[:, 1]
 
     scorer = Scorer(model)
-    found = [scorer.judge(row.tolist(), "bollinger").probability for row in values]
+    found = [scorer.score(row.tolist(), "bollinger").probability for row in values]
 
     assert scorer.fast
     np.testing.assert_allclose(found, expected, rtol=0, atol=1e-12)
@@ -82,11 +82,11 @@ def test_the_whole_judgement_is_the_filters(make: Any) -> None:
     values = rows()
     scorer = Scorer(model)
 
-    assert [scorer.judge(row.tolist(), "bollinger").accept for row in values] == [
-        one.accept for one in scorer.judge_all(values, "bollinger")
+    assert [scorer.score(row.tolist(), "bollinger").accept for row in values] == [
+        one.accept for one in scorer.score_all(values, "bollinger")
     ]
     np.testing.assert_allclose(
-        [scorer.judge(row.tolist(), "bollinger") for row in values], scorer.judge_all(values, "bollinger"), rtol=0, atol=1e-12
+        [scorer.score(row.tolist(), "bollinger") for row in values], scorer.score_all(values, "bollinger"), rtol=0, atol=1e-12
     )
 
 
@@ -99,12 +99,12 @@ def test_each_of_several_strategies_is_judged_by_its_own_mark_and_payoff(make: A
     expected = fitted.predict_proba(marks)[:, 1]
 
     scorer = Scorer(several)
-    found = [scorer.judge(row.tolist(), name) for name in ("bollinger", "rsi")]
+    found = [scorer.score(row.tolist(), name) for name in ("bollinger", "rsi")]
 
     assert scorer.fast
     np.testing.assert_allclose([one.probability for one in found], expected, rtol=0, atol=1e-12)
     assert found[1].predicted_return == pytest.approx(expected[1] * 0.03 - (1 - expected[1]) * 0.02)
-    np.testing.assert_allclose(found[1], scorer.judge_all(row[None], "rsi")[0], rtol=0, atol=1e-12)
+    np.testing.assert_allclose(found[1], scorer.score_all(row[None], "rsi")[0], rtol=0, atol=1e-12)
 
 
 def test_a_model_of_another_kind_answers_by_itself() -> None:
@@ -113,7 +113,7 @@ def test_a_model_of_another_kind_answers_by_itself() -> None:
     scorer = Scorer(model)
 
     assert not scorer.fast
-    assert scorer.judge([0.0] * len(FEATURES), "bollinger") == pytest.approx((0.6, 0.008, True, 0.2))
+    assert scorer.score([0.0] * len(FEATURES), "bollinger") == pytest.approx((0.6, 0.008, True, 0.2))
 
 
 def test_a_fast_way_that_disagrees_with_the_model_is_not_taken() -> None:
@@ -128,19 +128,19 @@ def test_a_fast_way_that_disagrees_with_the_model_is_not_taken() -> None:
 
     assert not scorer.fast
     row = [0.1] * len(FEATURES)
-    assert scorer.judge(row, "bollinger").probability == pytest.approx(
-        0.999 * Scorer(model).judge(row, "bollinger").probability, abs=1e-12
+    assert scorer.score(row, "bollinger").probability == pytest.approx(
+        0.999 * Scorer(model).score(row, "bollinger").probability, abs=1e-12
     )
 
 
 def test_threads_that_share_a_booster_get_their_own_answers() -> None:
     scorer = Scorer(boosted()[0])
     values = [row.tolist() for row in rows(50)]
-    expected = [scorer.judge(row, "bollinger") for row in values]
+    expected = [scorer.score(row, "bollinger") for row in values]
     wrong: list[int] = []
 
     def check(place: int) -> None:
-        wrong.extend(place for _ in range(200) if scorer.judge(values[place], "bollinger") != expected[place])
+        wrong.extend(place for _ in range(200) if scorer.score(values[place], "bollinger") != expected[place])
 
     before = sys.getswitchinterval()
     sys.setswitchinterval(1e-6)

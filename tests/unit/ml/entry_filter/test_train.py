@@ -11,7 +11,7 @@ from core.errors import DataError
 from core.frames import FEATURES
 from ml.entry_filter.evaluate import auc, auc_interval, fold_figures, strategy_table
 from ml.entry_filter.predict import EntryFilter, Payoff
-from ml.entry_filter.train import train
+from ml.entry_filter.train import fit_entry_filter
 from ml.estimators.models import LIGHTGBM, LOGISTIC, make_models, model_bytes, model_digest, score
 from ml.samples.dataset import check_dataset, fingerprint, inputs
 from ml.tracking.plots import confusion_figure, roc_figure
@@ -19,7 +19,7 @@ from tests.unit.ml.conftest import make_candidates
 
 
 def test_noise_is_reported_as_noise(noise: pd.DataFrame) -> None:
-    result = train(noise)
+    result = fit_entry_filter(noise)
 
     for fit in result.models.values():
         assert fit.auc_low < 0.5 < fit.auc_high
@@ -27,7 +27,7 @@ def test_noise_is_reported_as_noise(noise: pd.DataFrame) -> None:
 
 
 def test_a_real_signal_is_found_by_both_models() -> None:
-    result = train(make_candidates(skill=2.0))
+    result = fit_entry_filter(make_candidates(skill=2.0))
 
     assert all(fit.auc > 0.8 and fit.auc_low > 0.5 for fit in result.models.values())
     assert result.models[result.chosen].auc == max(fit.auc for fit in result.models.values())
@@ -38,7 +38,7 @@ def test_a_real_signal_is_found_by_both_models() -> None:
 def test_the_same_data_and_seed_give_the_same_model_bytes(noise: pd.DataFrame) -> None:
     shuffled = noise.sample(frac=1, random_state=3)
 
-    first, second = train(noise), train(shuffled)
+    first, second = fit_entry_filter(noise), fit_entry_filter(shuffled)
 
     for name in (LOGISTIC, LIGHTGBM):
         assert model_bytes(first.models[name].estimator) == model_bytes(second.models[name].estimator)
@@ -49,7 +49,7 @@ def test_the_same_data_and_seed_give_the_same_model_bytes(noise: pd.DataFrame) -
 def test_another_seed_or_label_gives_another_model(noise: pd.DataFrame) -> None:
     changed = noise.assign(win=1 - noise["win"])
     digests = {
-        model_digest(train(frame, seed=seed).models[LIGHTGBM].estimator)
+        model_digest(fit_entry_filter(frame, seed=seed).models[LIGHTGBM].estimator)
         for frame, seed in ((noise, 7), (noise, 8), (changed, 7))
     }
 
@@ -58,7 +58,7 @@ def test_another_seed_or_label_gives_another_model(noise: pd.DataFrame) -> None:
 
 
 def test_each_candidate_is_judged_by_a_model_that_never_saw_its_future(noise: pd.DataFrame) -> None:
-    result = train(noise)
+    result = fit_entry_filter(noise)
     ordered = noise.sort_values(["event_timestamp", "symbol"], ignore_index=True)
     cut = ordered["session"].iloc[len(ordered) // 2]
 
@@ -66,7 +66,7 @@ def test_each_candidate_is_judged_by_a_model_that_never_saw_its_future(noise: pd
     later = spoiled["session"] > cut
     spoiled.loc[later, "win"] = 1 - spoiled.loc[later, "win"]
     spoiled.loc[later, list(FEATURES)] = spoiled.loc[later, list(FEATURES)] * 10 + 5  # medians and scales move with it
-    again = train(spoiled)
+    again = fit_entry_filter(spoiled)
 
     for name in (LOGISTIC, LIGHTGBM):
         before, after = result.models[name].out_of_sample, again.models[name].out_of_sample
@@ -87,12 +87,12 @@ def test_the_logistic_regression_imputes_medians_of_its_training_part() -> None:
 def test_both_models_take_missing_features(noise: pd.DataFrame) -> None:
     blank = pd.DataFrame({name: [np.nan, np.nan] for name in FEATURES})
 
-    for fit in train(noise).models.values():
+    for fit in fit_entry_filter(noise).models.values():
         assert np.isfinite(score(fit.estimator, blank)).all()
 
 
 def test_a_feature_that_is_never_known_is_no_obstacle(noise: pd.DataFrame) -> None:
-    result = train(noise.assign(vix=np.nan))
+    result = fit_entry_filter(noise.assign(vix=np.nan))
 
     assert np.isfinite(result.out_of_sample["probability"]).all()
 
@@ -117,22 +117,22 @@ def in_the_first_tenth_alone(frame: pd.DataFrame) -> pd.Series[int]:
 )
 def test_too_little_to_learn_from_is_said(noise: pd.DataFrame, spoil: object, message: str) -> None:
     with pytest.raises(DataError, match=message):
-        train(spoil(noise))  # type: ignore[operator]
+        fit_entry_filter(spoil(noise))  # type: ignore[operator]
 
 
 def test_a_candidate_is_accepted_when_its_expected_return_is_above_zero() -> None:
     payoff = Payoff(mean_win=0.02, mean_loss=-0.01)
 
-    judged = payoff.judge(np.array([0.0, 1 / 3, 0.5, 1.0]))
+    judged = payoff.apply(np.array([0.0, 1 / 3, 0.5, 1.0]))
 
     assert judged["predicted_return"].round(12).tolist() == [-0.01, 0.0, 0.005, 0.02]
     assert judged["accept"].tolist() == [False, False, True, True]
     assert judged["confidence"].round(12).tolist() == [1.0, round(1 / 3, 12), 0.0, 1.0]
-    assert not Payoff(0.01, -0.01).judge(np.array([0.5]))["accept"].any(), "nothing to gain is not enough"
+    assert not Payoff(0.01, -0.01).apply(np.array([0.5]))["accept"].any(), "nothing to gain is not enough"
 
 
 def test_a_filter_judges_rows_together_as_it_does_one_by_one(noise: pd.DataFrame) -> None:
-    for fit in train(noise).models.values():
+    for fit in fit_entry_filter(noise).models.values():
         model = EntryFilter("f", "1", lambda X, fit=fit: score(fit.estimator, X), fit.payoffs, FEATURES, "2018-12-31")
         together = model.predict(noise.head(20))
         alone = pd.concat([model.predict(noise.iloc[[i]]) for i in range(20)], ignore_index=True)
@@ -145,8 +145,8 @@ def test_candidates_of_several_strategies_are_learnt_from_together_and_told_apar
     rarely["win"], mostly["win"] = (rarely["rsi_14"] > 0.6).astype("int8"), (mostly["vix"] > -0.6).astype("int8")
     together = pd.concat([rarely.assign(rsi_14=0.0), mostly.assign(vix=0.0)], ignore_index=True)
 
-    result = train(together)
-    blind = train(rarely.assign(rsi_14=0.0))
+    result = fit_entry_filter(together)
+    blind = fit_entry_filter(rarely.assign(rsi_14=0.0))
 
     boosted = result.models[LIGHTGBM]
     assert boosted.auc > 0.65
@@ -154,7 +154,7 @@ def test_candidates_of_several_strategies_are_learnt_from_together_and_told_apar
     assert list(inputs(check_dataset(together)).columns) == [*FEATURES, "strategy_bollinger", "strategy_rsi"]
     assert set(boosted.payoffs) == set(boosted.out_of_sample["strategy"]) == {"bollinger", "rsi"}
     assert set(strategy_table(boosted)["strategy"]) == {"bollinger", "rsi"}
-    again = train(together.sample(frac=1.0, random_state=3))
+    again = fit_entry_filter(together.sample(frac=1.0, random_state=3))
     assert {name: model_digest(fit.estimator) for name, fit in again.models.items()} == {
         name: model_digest(fit.estimator) for name, fit in result.models.items()
     }
@@ -164,7 +164,7 @@ def test_a_strategy_without_a_candidate_in_the_past_is_let_through_nowhere() -> 
     late = make_candidates(80, seed=2).assign(strategy="rsi")
     dataset = pd.concat([make_candidates(600), late[late["session"] > late["session"].quantile(0.7)]], ignore_index=True)
 
-    predictions = train(dataset).out_of_sample
+    predictions = fit_entry_filter(dataset).out_of_sample
 
     first = predictions[predictions["strategy"] == "rsi"]["fold"].min()
     unknown = predictions[(predictions["strategy"] == "rsi") & (predictions["fold"] == first)]
@@ -224,7 +224,7 @@ def test_fold_figures_leave_out_what_is_not_defined() -> None:
 
 
 def test_the_figures_show_what_they_are_of(noise: pd.DataFrame) -> None:
-    predictions = train(noise).out_of_sample
+    predictions = fit_entry_filter(noise).out_of_sample
 
     roc, confusion = roc_figure(predictions, "lightgbm"), confusion_figure(predictions, "lightgbm")
 

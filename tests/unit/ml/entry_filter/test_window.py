@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from ml.entry_filter.train import train
-from ml.entry_filter.window import Terms, inner_folds, learn
+from ml.entry_filter.train import fit_entry_filter
+from ml.entry_filter.window import TrainingTerms, inner_folds, learn
 from ml.estimators.calibrate import Calibration
 from ml.estimators.models import CONSTANT, LIGHTGBM, LOGISTIC, make_models, model_digest, score
 from ml.estimators.tune import DEFAULTS, tune
@@ -28,18 +28,18 @@ def window() -> pd.DataFrame:
 
 @pytest.mark.parametrize("name", [LOGISTIC, LIGHTGBM])
 def test_a_skilled_model_is_calibrated_and_gets_a_threshold(window: pd.DataFrame, name: str) -> None:
-    learnt = learn(name, MODELS[name], window, Terms())
+    learnt = learn(name, MODELS[name], window, TrainingTerms())
 
     assert learnt.calibration.slope > 0.5
     assert learnt.payoffs["bollinger"].threshold is not None
     assert 0 < learnt.payoffs["bollinger"].threshold < 1
     assert learnt.curve.loc[learnt.curve["growth"].idxmax(), "threshold"] == learnt.payoffs["bollinger"].threshold
-    accepted = learnt.payoffs["bollinger"].judge(score(learnt.estimator, inputs(window)))["accept"]
+    accepted = learnt.payoffs["bollinger"].apply(score(learnt.estimator, inputs(window)))["accept"]
     assert window.loc[accepted, "net_return"].mean() > window["net_return"].mean()
 
 
 def test_the_constant_rate_is_the_weighted_share_of_winners(window: pd.DataFrame) -> None:
-    learnt = learn(CONSTANT, MODELS[CONSTANT], window, Terms())
+    learnt = learn(CONSTANT, MODELS[CONSTANT], window, TrainingTerms())
 
     found = score(learnt.estimator, inputs(window))
     assert len(set(found)) == 1
@@ -50,7 +50,7 @@ def test_the_constant_rate_is_the_weighted_share_of_winners(window: pd.DataFrame
 def test_a_short_past_calibrates_nothing_and_says_so() -> None:
     short = check_dataset(make_candidates(70))
 
-    learnt = learn(LOGISTIC, MODELS[LOGISTIC], short, Terms())
+    learnt = learn(LOGISTIC, MODELS[LOGISTIC], short, TrainingTerms())
 
     assert (learnt.calibration, learnt.payoffs["bollinger"].threshold) == (Calibration(), None)
     assert learnt.curve.empty
@@ -90,7 +90,7 @@ def test_a_tuned_training_is_repeatable_and_blind_to_the_test_part() -> None:
     cut = dataset["session"].quantile(0.8)
     spoiled = dataset.assign(win=dataset["win"].where(dataset["session"] <= cut, 1 - dataset["win"]).astype("int8"))
 
-    first, second, third = (train(frame, folds=2, trials=3) for frame in (dataset, dataset, spoiled))
+    first, second, third = (fit_entry_filter(frame, folds=2, trials=3) for frame in (dataset, dataset, spoiled))
 
     for name, fit in first.models.items():
         assert model_digest(fit.estimator) == model_digest(second.models[name].estimator)

@@ -10,7 +10,7 @@ from core.errors import DataError
 from core.frames import FEATURES
 from core.sessions import closes_of, sessions_between
 from ml.estimators.models import model_bytes
-from ml.next_day.next_day import BUY, HOLD, SELL, NextDay, Signals, figures_of, targets, train_next_day
+from ml.next_day.next_day import BUY, HOLD, SELL, NextDay, Signals, figures_of, fit_next_day, targets
 
 SESSIONS = sessions_between(pd.Timestamp("2012-01-03").date(), pd.Timestamp("2013-12-31").date())
 
@@ -70,14 +70,14 @@ def test_a_volatility_near_zero_leaves_no_doubt() -> None:
 
 
 def test_the_interval_covers_what_it_promises_and_is_wider_where_the_symbol_moves_more() -> None:
-    for fit in train_next_day(rows(skill=0.5), folds=2).values():
+    for fit in fit_next_day(rows(skill=0.5), folds=2).values():
         assert fit.figures["coverage"] == pytest.approx(0.9, abs=0.04)
         width = (fit.out_of_sample["high"] - fit.out_of_sample["low"]).round(9)
         assert width.max() > 2.5 * width.min()
 
 
 def test_a_signal_is_found_and_noise_is_not() -> None:
-    skilled, noise = train_next_day(rows(skill=1.0), folds=2), train_next_day(rows(skill=0.0), folds=2)
+    skilled, noise = fit_next_day(rows(skill=1.0), folds=2), fit_next_day(rows(skill=0.0), folds=2)
 
     for name in skilled:
         assert skilled[name].figures["r2_against_zero"] > 0.05
@@ -92,9 +92,7 @@ def test_the_same_rows_and_seed_give_the_same_model_and_no_future_reaches_the_pa
     cut = SESSIONS[len(SESSIONS) // 2]
     spoiled = whole.assign(target=whole["target"].where(whole["session"] <= cut, -whole["target"]))
 
-    first, shuffled, other = (
-        train_next_day(frame, folds=2) for frame in (whole, whole.sample(frac=1, random_state=1), spoiled)
-    )
+    first, shuffled, other = (fit_next_day(frame, folds=2) for frame in (whole, whole.sample(frac=1, random_state=1), spoiled))
 
     assert first["lightgbm"].model.residuals.tolist() == shuffled["lightgbm"].model.residuals.tolist()
     one, two = (fits["lightgbm"].model.estimator.booster_.model_to_string() for fits in (first, shuffled))
@@ -111,7 +109,7 @@ def test_a_feature_that_a_window_never_knows_is_no_error() -> None:
     late = rows(skill=0.5)
     late.loc[late["session"] < "2013-09-02", ["vix", "vix_change_1"]] = np.nan
 
-    for fit in train_next_day(late, folds=2).values():
+    for fit in fit_next_day(late, folds=2).values():
         assert np.isfinite(fit.out_of_sample["predicted_return"]).all()
         assert np.isfinite(fit.model.predict(late, Signals())["high"]).all()
 
@@ -137,8 +135,8 @@ def test_undefined_figures_are_left_out() -> None:
 
 def test_too_little_is_said() -> None:
     with pytest.raises(DataError, match=r"found 30\. Load more history"):
-        train_next_day(rows(0.0).head(30))
+        fit_next_day(rows(0.0).head(30))
     spoiled = rows(0.0)
     spoiled.loc[5, "target"] = np.inf
     with pytest.raises(DataError, match="price of zero"):
-        train_next_day(spoiled)
+        fit_next_day(spoiled)

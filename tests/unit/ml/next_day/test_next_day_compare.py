@@ -10,11 +10,11 @@ from core.errors import DataError
 from core.frames import FEATURES
 from core.sessions import sessions_between
 from ml.next_day.next_day import NextDay
-from ml.next_day.next_day_compare import Terms, compare, squared_errors
+from ml.next_day.next_day_compare import NextDayTerms, decide_next_day, squared_errors
 
 SESSIONS = sessions_between(pd.Timestamp("2015-01-02").date(), pd.Timestamp("2015-12-31").date())
 SYMBOLS = 5
-TERMS = Terms(sessions=60, resamples=500)
+TERMS = NextDayTerms(sessions=60, resamples=500)
 
 
 def errors(rng: np.random.Generator, sessions: int = 60, saved: float = 0.0) -> pd.DataFrame:
@@ -28,8 +28,8 @@ def errors(rng: np.random.Generator, sessions: int = 60, saved: float = 0.0) -> 
 
 
 def test_it_is_decided_once_there_are_as_many_sessions_as_agreed() -> None:
-    early = compare(errors(np.random.default_rng(1), 59, saved=0.5), TERMS)
-    due = compare(errors(np.random.default_rng(1), 60, saved=0.5), TERMS)
+    early = decide_next_day(errors(np.random.default_rng(1), 59, saved=0.5), TERMS)
+    due = decide_next_day(errors(np.random.default_rng(1), 60, saved=0.5), TERMS)
 
     assert (early.kind, early.reason) == ("extend", "It is decided after 60 fresh sessions; 59 are known.")
     assert (due.kind, due.sessions, due.rows) == ("promote", 60, 300)
@@ -42,12 +42,12 @@ def test_sessions_beyond_the_agreed_ones_change_nothing() -> None:
     rows = errors(np.random.default_rng(1), 90, saved=0.1)
     spoiled = rows.assign(challenger=rows["challenger"].where(rows["session"] <= SESSIONS[59], 1e9))
 
-    assert compare(spoiled, TERMS) == compare(rows, TERMS)
+    assert decide_next_day(spoiled, TERMS) == decide_next_day(rows, TERMS)
 
 
 def test_a_worse_and_an_equal_challenger_leave_the_champion() -> None:
-    worse = compare(errors(np.random.default_rng(2), saved=-0.2), TERMS)
-    same = compare(errors(np.random.default_rng(2)).assign(challenger=lambda rows: rows["champion"]), TERMS)
+    worse = decide_next_day(errors(np.random.default_rng(2), saved=-0.2), TERMS)
+    same = decide_next_day(errors(np.random.default_rng(2)).assign(challenger=lambda rows: rows["champion"]), TERMS)
 
     assert worse.kind == "keep"
     assert worse.reason.startswith("The champion is better: the challenger saves -20")
@@ -57,19 +57,19 @@ def test_a_worse_and_an_equal_challenger_leave_the_champion() -> None:
 
 def test_without_a_difference_few_are_promoted() -> None:
     rng = np.random.default_rng(3)
-    promoted = sum(compare(errors(rng), TERMS).kind == "promote" for _ in range(200))
+    promoted = sum(decide_next_day(errors(rng), TERMS).kind == "promote" for _ in range(200))
 
     assert promoted <= 11, "2.5 % of 200 are 5; 11 or fewer with probability 0.997"
 
 
 def test_an_empty_window_is_extended() -> None:
-    found = compare(errors(np.random.default_rng(1)).iloc[:0], TERMS)
+    found = decide_next_day(errors(np.random.default_rng(1)).iloc[:0], TERMS)
 
     assert (found.kind, found.sessions, found.saved.value) == ("extend", 0, 0.0)
 
 
 def test_the_record_has_the_form_of_every_decision() -> None:
-    report = compare(errors(np.random.default_rng(1), saved=0.5), TERMS).report("7")
+    report = decide_next_day(errors(np.random.default_rng(1), saved=0.5), TERMS).report("7")
 
     assert report["sessions"] == 60
     (compared,) = report["comparisons"]

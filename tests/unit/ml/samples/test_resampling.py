@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ml.samples.resampling import mean_interval, resample_weights, sign_flip
+from tests.properties import examples
 
 
 def test_few_blocks_are_flipped_in_every_way() -> None:
@@ -46,7 +47,7 @@ def test_the_best_of_two_is_held_against_the_better_of_two_flips() -> None:
     np.testing.assert_allclose(sign_flip(gains, 1, 2000, 7), expected)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(40), deadline=None)
 @given(seed=st.integers(0, 1000), scale=st.floats(1e-6, 1e6), blocks=st.integers(2, 30))
 def test_the_unit_of_the_gains_does_not_matter(seed: int, scale: float, blocks: int) -> None:
     gains = np.random.default_rng(seed).normal(size=(blocks, 1))

@@ -1,4 +1,4 @@
-"""The splitters leak nothing."""
+"""The splitter leaks nothing."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from hypothesis import strategies as st
 from sklearn.dummy import DummyClassifier
 from sklearn.model_selection import cross_val_score
 
-from core.errors import ConfigError, DataError
+from core.errors import DataError
 from core.sessions import closes_of, sessions_between
-from ml.samples.splits import CombinatorialPurged, PurgedWalkForward
+from ml.samples.splits import PurgedWalkForward
+from tests.properties import examples
 
-KINDS = ("walk_forward", "combinatorial")
 SESSIONS = sessions_between(pd.Timestamp("2015-01-02").date(), pd.Timestamp("2016-12-30").date())
 CLOSES = closes_of(SESSIONS)
 
@@ -24,7 +24,6 @@ def intervals(decided: list[int], held: list[int]) -> pd.DataFrame:
     return pd.DataFrame({"event_timestamp": CLOSES[decided], "label_end": CLOSES[ends]})
 
 
-@pytest.mark.parametrize("kind", KINDS)
 @settings(max_examples=60, deadline=None)
 @given(
     decided=st.lists(st.integers(30, 450), min_size=30, max_size=120),
@@ -33,11 +32,11 @@ def intervals(decided: list[int], held: list[int]) -> pd.DataFrame:
     data=st.data(),
 )
 def test_no_training_label_interval_ever_overlaps_a_test_interval(
-    kind: str, decided: list[int], embargo: int, many: int, data: st.DataObject
+    decided: list[int], embargo: int, many: int, data: st.DataObject
 ) -> None:
     held = np.array(data.draw(st.lists(st.integers(1, 40), min_size=len(decided), max_size=len(decided))))
     begins, ends = np.array(decided), np.array(decided) + held
-    splitter = PurgedWalkForward(many, embargo) if kind == "walk_forward" else CombinatorialPurged(many, many // 2, embargo)
+    splitter = PurgedWalkForward(many, embargo)
     try:
         parts = list(splitter.split(intervals(decided, held.tolist())))
     except DataError:
@@ -50,7 +49,7 @@ def test_no_training_label_interval_ever_overlaps_a_test_interval(
         assert ((after > embargo) | (before > 0)).all(), "and nothing starts within the embargo after a test"
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(
     decided=st.lists(st.integers(30, 450), min_size=40, max_size=120),
     embargo=st.integers(0, 10),
@@ -80,60 +79,6 @@ def test_no_training_label_reaches_the_test_block_or_its_embargo(
         assert first > last_decision, "blocks follow each other, moments stay whole"
         last_decision = max(decided[i] for i in test)
         assert not set(train) & set(test)
-
-
-@pytest.mark.parametrize(("groups", "tested", "splits", "paths"), [(6, 2, 15, 5), (4, 1, 4, 1), (5, 3, 10, 6)])
-def test_every_history_of_the_combinatorial_splits_covers_time_once(groups: int, tested: int, splits: int, paths: int) -> None:
-    samples = intervals(list(range(0, 480, 2)), [1] * 240)
-    splitter = CombinatorialPurged(groups, tested, 0)
-
-    parts = list(splitter.split(samples))
-
-    assert len(parts) == splitter.get_n_splits() == splits
-    assert splitter.paths().shape == (splitter.n_paths, groups) == (paths, groups)
-    group = splitter.groups_of(samples["event_timestamp"].to_numpy())
-    for path in splitter.paths():
-        covered = np.concatenate([[i for i in parts[split][1] if group[i] == k] for k, split in enumerate(path)])
-        assert covered.tolist() == list(range(240))
-    used = [(split, k) for path in splitter.paths() for k, split in enumerate(path)]
-    assert len(set(used)) == len(used) == splits * tested, "each test of a group is in one history"
-
-
-def test_the_six_groups_of_the_book_make_its_figure() -> None:
-    rows = CombinatorialPurged(6, 2).paths()
-
-    assert rows[0].tolist() == [0, 0, 1, 2, 3, 4], "path 1: S1 S1 S2 S3 S4 S5, counted from 0"
-    assert rows[4].tolist() == [4, 8, 11, 13, 14, 14], "path 5"
-
-
-def test_training_on_both_sides_of_a_test_group_keeps_the_embargo() -> None:
-    samples = intervals(list(range(90)), [2] * 90)
-
-    parts = list(CombinatorialPurged(3, 1, 5).split(samples))
-    middle, _ = parts[1]
-
-    assert middle[middle < 45].max() == 22, "known at session 24, session 25 is the fifth before 30"
-    assert middle[middle > 45].min() == 67, "the last label ends at 61, sessions 62 to 66 are the embargo"
-
-
-def test_the_combinatorial_splitter_works_in_scikit_learn() -> None:
-    samples = intervals(list(range(0, 400, 2)), [2] * 200)
-    y = np.arange(200) % 2
-
-    assert len(cross_val_score(DummyClassifier(), np.zeros((200, 1)), y, groups=samples, cv=CombinatorialPurged(4, 2))) == 6
-
-
-def test_groups_that_make_no_sense_are_refused() -> None:
-    samples = intervals(list(range(40)), [1] * 40)
-    for groups, tested in ((3, 3), (3, 0)):
-        with pytest.raises(ConfigError, match="more groups"):
-            list(CombinatorialPurged(groups, tested).split(samples))
-    with pytest.raises(DataError, match="41 moments"):
-        list(CombinatorialPurged(41, 1).split(samples))
-    with pytest.raises(DataError, match="nothing to train on"):
-        list(CombinatorialPurged(2, 1, 100).split(samples))
-    with pytest.raises(DataError, match="share a moment"):
-        list(CombinatorialPurged(3, 1).split(intervals([1] * 30 + [2, 3], [1] * 32)))
 
 
 def test_training_grows_from_fold_to_fold() -> None:

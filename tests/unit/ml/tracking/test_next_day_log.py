@@ -14,7 +14,7 @@ import skops.io
 import yaml
 
 from core.errors import ConfigError
-from ml.next_day.next_day import BOOSTING, LIGHTGBM, NextDayFit, Signals, train_next_day
+from ml.next_day.next_day import BOOSTING, LIGHTGBM, NextDayFit, Signals, fit_next_day
 from ml.tracking.next_day_log import load_next_day, log_next_day
 from ml.tracking.registry import Registry
 from tests.unit.ml.next_day.test_next_day import rows
@@ -30,7 +30,7 @@ def dataset() -> pd.DataFrame:
 
 @pytest.fixture(scope="module")
 def fits(dataset: pd.DataFrame) -> dict[str, NextDayFit]:
-    return train_next_day(dataset, folds=2)
+    return fit_next_day(dataset, folds=2)
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from ml.entry_filter.train import TrainResult, train
+from ml.entry_filter.train import TrainResult, fit_entry_filter
 from ml.estimators.models import CONSTANT, LIGHTGBM, LOGISTIC, chosen_settings, make_models
 from ml.tracking.lineage import source_of
 from ml.tracking.notes import NOTE, describe, training_note
@@ -21,7 +21,7 @@ LEARNT = "120 candidates, 2010-01-04 to 2018-12-31"
 
 @pytest.fixture(scope="module")
 def result() -> TrainResult:
-    return train(make_candidates(120), folds=2)
+    return fit_entry_filter(make_candidates(120), folds=2)
 
 
 def test_a_training_without_objections_may_challenge(result: TrainResult) -> None:

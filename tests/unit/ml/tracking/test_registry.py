@@ -15,7 +15,7 @@ import skops.io
 import yaml
 
 from core.errors import ConfigError, NoChampion
-from ml.entry_filter.train import TrainResult, train
+from ml.entry_filter.train import TrainResult, fit_entry_filter
 from ml.estimators.models import LIGHTGBM, LOGISTIC, model_digest, score
 from ml.samples.dataset import inputs
 from ml.tracking.registry import ALIAS, Registry, load_scorer
@@ -32,7 +32,7 @@ def dataset() -> pd.DataFrame:
 
 @pytest.fixture(scope="module")
 def result(dataset: pd.DataFrame) -> TrainResult:
-    return train(dataset)
+    return fit_entry_filter(dataset)
 
 
 @pytest.fixture(scope="module")
@@ -73,7 +73,7 @@ def test_the_loaded_filter_predicts_what_the_trained_one_did(
 def test_the_same_data_and_seed_give_the_same_stored_model(
     registry: Registry, result: TrainResult, dataset: pd.DataFrame
 ) -> None:
-    again = train(dataset)
+    again = fit_entry_filter(dataset)
 
     text = [register(registry, trained, dataset, LIGHTGBM) / "model.lgb" for trained in (result, again)]
     arrays = [register(registry, trained, dataset, LOGISTIC) / "model.skops" for trained in (result, again)]

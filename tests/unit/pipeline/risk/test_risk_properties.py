@@ -23,6 +23,7 @@ from core.sessions import sessions_between
 from pipeline.accounts.trading_account import TradingAccount
 from pipeline.risk.exit_orders import ExitOrders
 from pipeline.risk.flatten import flatten_account
+from tests.properties import examples
 from tests.standins.memory_book import MemoryBook
 from trading.brokers.paper import PaperBroker, PaperRules
 from trading.brokers.placing import Patience, place
@@ -281,7 +282,7 @@ def scripts() -> st.SearchStrategy[list[Script]]:
     return st.lists(one, min_size=1, max_size=10)
 
 
-@settings(max_examples=60, deadline=None, phases=PHASES, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=examples(60), deadline=None, phases=PHASES, suppress_health_check=[HealthCheck.too_slow])
 @given(scripts())
 def test_nothing_that_happens_breaks_a_limit_or_makes_money(days: list[Script]) -> None:
     world = World()
@@ -289,7 +290,7 @@ def test_nothing_that_happens_breaks_a_limit_or_makes_money(days: list[Script]) 
         world.live(day, script)
 
 
-@settings(max_examples=30, deadline=None, phases=PHASES, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=examples(30), deadline=None, phases=PHASES, suppress_health_check=[HealthCheck.too_slow])
 @given(scripts(), st.lists(st.integers(0, 80), max_size=3))
 def test_flattening_ends_with_nothing_held_wherever_it_dies(days: list[Script], crashes: list[int]) -> None:
     """From any state, with crashes on the way: called until it is through, it leaves no position and no double sale."""

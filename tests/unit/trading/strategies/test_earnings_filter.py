@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from core.errors import ConfigError, DataError
 from core.sessions import next_session, sessions_between
+from tests.properties import examples
 from tests.standins.feed import walk
 from trading.strategies.base import Parameters, to_signals
 from trading.strategies.earnings_filter import EarningsFilter, lapsed
@@ -151,7 +152,7 @@ def test_symbols_whose_next_date_is_unknown_are_named() -> None:
 DAYS = [stamp.date() for stamp in sessions_between(START, END)]
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 @given(
     announced=st.sets(st.dates(START, END), max_size=6),
     before=st.integers(0, 5),
