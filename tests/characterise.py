@@ -2,7 +2,8 @@
 
 `python -m tests.characterise record DIR` runs the desk of this checkout on the sample, in folders of its own, and writes what
 came out as sorted text and JSON into DIR. `python -m tests.characterise compare DIR_A DIR_B` prints a line for each file, with
-the first lines that differ, and exits 1 when one does.
+the first lines that differ, and exits 1 when one does. Either takes names of parts after the folders: `static` (half a minute),
+`demo` (four minutes on two quiet cores), `four` (three minutes); all unless given.
 
 It asks through what survives a move of modules: the command line (`desk`, else `cli`), today's environment variables, SQL,
 HTTP, Airflow's DagBag. Of the code it names the places under "What is named of the code" and imports nothing. It refuses to run
@@ -174,28 +175,36 @@ class Desk:
         self._server.cleanup()
 
 
-def record(target: Path) -> None:
-    """Record everything into a folder."""
+def record(target: Path, parts: Iterable[str]) -> None:
+    """Record some parts into a folder, each into its own, which must be new."""
     if (ROOT / ".env").exists():
         raise SystemExit(f"{ROOT / '.env'} would be read. Move it away.")
     with tempfile.TemporaryDirectory(prefix="desk-characterise-") as name:
         place = Path(name)
         place.chmod(0o755)  # for the user whom PostgreSQL runs as
-        write_json(target / "dags.json", read_dags(place))
-        write_text(target / "log_events.txt", "\n".join(log_events()))
-        for record_desk, settings in ((record_demo, {}), (record_four, FOUR)):
-            desk = Desk(place / record_desk.__name__.removeprefix("record_"), settings)
-            record_desk(desk, target)
-            desk.close()
+        for part in parts:
+            (target / part).mkdir(parents=True)
+            desk = Desk(place / part, FOUR if part == "four" else {})
+            try:
+                PARTS[part](desk, target / part)
+            finally:
+                desk.close()
+
+
+def record_static(desk: Desk, target: Path) -> None:
+    """What needs no run: DAGs, log events and the verbs with their options."""
+    write_json(target / "dags.json", read_dags(desk.folder))
+    write_text(target / "log_events.txt", "\n".join(log_events()))
+    write_json(target / "verbs.json", verbs(desk))
 
 
 def record_demo(desk: Desk, target: Path) -> None:
     """`make demo`, then the API, research and a replay on what it left."""
     printed = desk.run("demo").partition("\nDone in")[0]
     tasks = re.sub(r"(✓ \w+) \d+ s: (.*)", lambda line: f"{line[1]}: {', '.join(sorted(line[2].split(', ')))}", printed)
-    write_text(target / "demo" / "printed.txt", tasks)
+    write_text(target / "printed.txt", tasks)
     write_text(target / "schema.txt", "\n".join(schema(desk)))
-    record_stores(desk, target / "demo")
+    record_stores(desk, target)
     with desk.api() as client:
         record_api(desk, client, target / "api")
     for strategy in STRATEGIES:
@@ -208,7 +217,6 @@ def record_demo(desk: Desk, target: Path) -> None:
     write_text(target / "validate.txt", desk.run("validate-risk", "--session", LAST, codes=(0, 1)))
     write_text(target / "replay.txt", desk.run("replay", "--from", "2018-07-02", "--to", LAST))
     write_text(target / "parity.txt", desk.run("parity", "--from", "2016-01-04", "--to", LAST))
-    write_json(target / "verbs.json", verbs(desk))
     record_tables(desk, target / "research")
 
 
@@ -220,19 +228,17 @@ def record_four(desk: Desk, target: Path) -> None:
     desk.run("train-next-day", "--session", LAST)
     said = [desk.run("replay", "--from", "2018-10-01", "--to", LAST, "--model")]
     said.append(desk.run("parity", "--from", "2018-01-02", "--to", LAST, "--model"))
-    write_text(target / "four" / "replay_with_model.txt", "".join(said))
+    write_text(target / "replay_with_model.txt", "".join(said))
     with desk.api():
         for day in TRADED:
             desk.run("featurize", "--session", day)
-            write_text(target / "four" / "trade" / f"{day}.txt", desk.run("trade", "--session", day))
-    write_text(target / "four" / "parity_day.txt", desk.run("parity-day", "--session", TRADED[-1], codes=(0, 1)))
-    write_text(target / "four" / "parity_ledger.txt", desk.run("parity", "--ledger", codes=(0, 1)))
+            write_text(target / "trade" / f"{day}.txt", desk.run("trade", "--session", day))
+    write_text(target / "parity_day.txt", desk.run("parity-day", "--session", TRADED[-1], codes=(0, 1)))
+    write_text(target / "parity_ledger.txt", desk.run("parity", "--ledger", codes=(0, 1)))
     for (order,) in desk.rows("SELECT client_order_id FROM trading.order_intents ORDER BY 1 LIMIT 8")[1]:
         page, _, code = desk.run("explain-order", order, "--replay", "--json", codes=(0, 1)).rpartition("\nexit code ")
-        write_json(
-            target / "four" / "explain" / f"{order}.json", {"exit code": code.strip(), "page": desk.clean(json.loads(page))}
-        )
-    record_stores(desk, target / "four")
+        write_json(target / "explain" / f"{order}.json", {"exit code": code.strip(), "page": desk.clean(json.loads(page))})
+    record_stores(desk, target)
 
 
 def record_stores(desk: Desk, target: Path) -> None:
@@ -463,11 +469,13 @@ def write_json(path: Path, value: Any) -> None:
     write_text(path, json.dumps(value, indent=1, sort_keys=True, default=str))
 
 
-def compare(first: Path, second: Path) -> bool:
+PARTS = {"static": record_static, "demo": record_demo, "four": record_four}
+
+
+def compare(first: Path, second: Path, parts: Iterable[str]) -> bool:
     """Print a line for each file of two records, with the first lines that differ; whether all are equal."""
-    names = sorted(
-        {str(path.relative_to(folder)) for folder in (first, second) for path in folder.rglob("*") if path.is_file()}
-    )
+    found = [path.relative_to(folder) for folder in (first, second) for path in folder.rglob("*") if path.is_file()]
+    names = sorted({str(path) for path in found if path.parts[0] in parts})
     equal = 0
     for name in names:
         if missing := [str(folder) for folder in (first, second) if not (folder / name).exists()]:
@@ -483,12 +491,13 @@ def compare(first: Path, second: Path) -> bool:
     return 0 < equal == len(names)
 
 
-def main(command: str, *folders: str) -> int:
-    """Record or compare."""
-    places = [Path(folder).absolute() for folder in folders]
+def main(command: str, *arguments: str) -> int:
+    """Record or compare: all parts unless some are named."""
+    parts = [each for each in arguments if each in PARTS] or list(PARTS)
+    folders = [Path(each).absolute() for each in arguments if each not in PARTS]
     if command == "compare":
-        return not compare(*places)
-    record(*places)
+        return not compare(*folders, parts)
+    record(*folders, parts)
     return 0
 
 
