@@ -78,10 +78,9 @@ def test_everything_that_stays_up_has_a_health_check_and_a_restart_policy(compos
 
 
 def test_what_watches_the_desk_runs_always_and_its_health_is_its_own_sign_of_life(compose: dict[str, Any]) -> None:
-    from typer.main import get_command
-
     from pipeline.cli import cli
     from pipeline.status import SERVICES
+    from typer.main import get_command
 
     verbs: Any = get_command(cli)
     for name in ("risk-worker", "order-listener"):
