@@ -144,7 +144,7 @@ def test_the_half_day_is_lived_by_its_own_hours_and_the_holiday_not_at_all(lived
     assert all(fill.filled_at < close_of(HALF_DAY) for fill in fills)
     decided = [order for order, _ in process.ledger.orders_decided("main", HALF_DAY) if order.leg is Leg.ENTRY]
     assert {order.session for order in decided} <= {next_session(HALF_DAY)} == {dt.date(2018, 12, 26)}
-    assert found.evenings[HALF_DAY].said["daily_trade.place"]["for"] == "2018-12-26"
+    assert found.evenings[HALF_DAY].said["daily_trade.place"].for_session == "2018-12-26"
     chosen = sessions.newest_before(HOLIDAY.isoformat(), None, resources=process)
     assert not chosen.trades
     assert HOLIDAY not in {stamp.date() for stamp in process.ledger.equity("main")["session"]}
@@ -162,7 +162,7 @@ def test_an_evening_lived_again_sends_and_books_nothing(lived: tuple[Life, bool]
 
     again = found.evening(DAYS[-1])
 
-    assert again.said["daily_trade.place"]["placed"] == 0
+    assert again.said["daily_trade.place"].placed == 0
     assert again.differences == ()
     after = (len(found.alpaca.exchange.orders), ledger.fills("main"), ledger.positions("main"), ledger.equity("main").to_dict())
     assert after == before

@@ -82,7 +82,7 @@ def test_a_run_that_begins_after_the_open_writes_nothing_down_and_says_so(found:
 
     evening = found.run(DECIDED)
 
-    assert (evening.said["daily_trade.place"]["orders"], states(found), found.books.sent()) == (0, [], [])
+    assert (evening.said["daily_trade.place"].orders, states(found), found.books.sent()) == (0, [], [])
     assert any(subject.endswith(f"orders for {OPENS} came too late") for subject in found.inbox.subjects)
 
 

@@ -164,7 +164,14 @@ def test_a_month_of_days_leaves_the_trades_of_the_backtest(desk: Resources) -> N
     predictions = all_predictions(desk)
     accept = predictions.assign(session=pd.to_datetime(predictions["session"]), accept=predictions["signal"] == "enter")
     simulated = backtest.run_backtest(
-        desk, bars_by_symbol(desk.bars, LAST, desk.universe()), kind="replay", accept=accept, start=first
+        bars_by_symbol(desk.bars, LAST, desk.universe()),
+        desk.strategies,
+        backtest.BacktestTerms.of(desk),
+        trials=desk.trials,
+        runs=desk.runs,
+        kind="replay",
+        accept=accept,
+        start=first,
     )
     made = desk.ledger.trades("main")
     finished = simulated.trades[simulated.trades["reason"] != "end_of_data"].reset_index(drop=True)

@@ -16,6 +16,7 @@ from ml.entry_filter.predict import EntryFilter, Payoff
 from ml.next_day.next_day import NextDay
 from ml.tracking.next_day_log import RegisteredNextDay
 from serving.app import create_app
+from storage.research.runs import Runs
 from storage.trading.halts import Halts
 from storage.trading.lineage import Lineage
 from storage.trading.served import ServedPredictions
@@ -163,6 +164,10 @@ class Desk:
     @property
     def served(self) -> ServedPredictions:
         return ServedPredictions(self.engine)
+
+    @property
+    def runs(self) -> Runs:
+        return Runs(self.engine, self.data_dir / "runs")
 
     @property
     def lineage(self) -> Lineage:
