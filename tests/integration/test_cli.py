@@ -171,7 +171,7 @@ def test_a_dag_that_fails_names_its_log(tmp_path: Path) -> None:
 
 
 def test_the_demo_starts_the_real_api_and_waits_for_its_model(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(demo, "ROOT", tmp_path)  # the checkout may hold a `.env`
+    monkeypatch.chdir(tmp_path)  # the checkout may hold a `.env`
     with demo.prediction_api(live()) as url:
         demo.wait_for_model(url, tmp_path)
         from pipeline.execution.prediction_client import request_predictions
