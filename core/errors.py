@@ -50,15 +50,15 @@ class DataError(DeskError):
 class UnknownSymbol(DataError):
     """No bars are known for the symbol."""
 
-    def __init__(self, symbol: str, known: Iterable[str] = ()) -> None:
-        near = get_close_matches(symbol, list(known), n=1)
+    def __init__(self, symbol: str, symbols: Iterable[str] = ()) -> None:
+        near = get_close_matches(symbol, list(symbols), n=1)
         hint = f" Did you mean {near[0]}?" if near else " Load it first: `desk ingest --symbols ...`."
         super().__init__(f"Unknown symbol {symbol!r}.{hint}")
         self.symbol = symbol
 
 
 class StaleData(DataError):
-    """The newest data is older than the session it is asked for."""
+    """The newest data is older than the session that needs it."""
 
 
 class BatchRejected(DataError):
@@ -70,7 +70,7 @@ class ConfigError(DeskError):
 
 
 class NoChampion(ConfigError):
-    """The model registry holds no version under the alias asked for."""
+    """The model registry has no version under the alias."""
 
 
 class VersionConflict(ConfigError):
@@ -86,4 +86,4 @@ class RiskLimitBreached(StopTrading):
 
 
 class IllegalTransition(StopTrading):
-    """An order was asked to move to a state its present state does not allow."""
+    """An order cannot move from its present state to the requested one."""

@@ -341,7 +341,7 @@ class Quote:
 
     @property
     def spread_bps(self) -> Decimal:
-        """Ask less bid, in basis points of the mid: the loss of buying and selling at once."""
+        """Spread between ask and bid, in basis points of the mid: the loss of buying and selling at once."""
         return BPS * (self.ask - self.bid) / self.mid
 
     def objection(self, now: dt.datetime, *, max_age_seconds: float, max_spread_bps: float = STUB_SPREAD_BPS) -> str | None:

@@ -120,11 +120,11 @@ def build_features(bars: pd.DataFrame, vix: pd.DataFrame | None) -> pd.DataFrame
 
 def session_tables(bars: Bars, vix: pd.DataFrame | None) -> dict[str, Sessions]:
     """Return the session table of each calendar in these bars, by the calendar's name."""
-    levels, known = vix_by_session(vix), _vix_known_at(vix)
+    levels, vix_known = vix_by_session(vix), _vix_known_at(vix)
     rows = vix_rows(np.asarray(levels, dtype=np.float64))
     first, last = (pd.Timestamp(instant).normalize() for instant in (bars.sessions.min(), bars.sessions.max()))
     names = {calendar_name(symbol) for symbol in bars.symbols}
-    return {name: sessions_of(name, first, last, rows, known.reindex(levels.index, fill_value=NEVER)) for name in names}
+    return {name: sessions_of(name, first, last, rows, vix_known.reindex(levels.index, fill_value=NEVER)) for name in names}
 
 
 def _instants_of(bars: Bars, tables: dict[str, Sessions], known_at: Instants | None) -> tuple[Instants, Instants]:
@@ -137,8 +137,8 @@ def _instants_of(bars: Bars, tables: dict[str, Sessions], known_at: Instants | N
         table = tables[calendar_name(symbol)]
         slots = slots_of(symbol, bars.sessions[rows], table)
         np.take(table.closes, slots, out=event[rows])
-        known = event[rows] + PUBLICATION_LAG.value if known_at is None else known_at[rows]
-        newest(known, MEMORY_BARS, created[rows])
+        bar_known = event[rows] + PUBLICATION_LAG.value if known_at is None else known_at[rows]
+        newest(bar_known, MEMORY_BARS, created[rows])
         np.maximum(created[rows], table.vix_known[slots], out=created[rows])
     return event, created
 
@@ -150,13 +150,13 @@ def _vix_known_at(vix: pd.DataFrame | None) -> pd.Series[int]:
     on_sessions = vix[vix["session"].isin(vix_by_session(vix).index)].sort_values("session")
     sessions = pd.DatetimeIndex(on_sessions["session"])
     published = nanoseconds(closes_of(sessions) + VIX_LAG)
-    known = (
+    stored = (
         nanoseconds(pd.DatetimeIndex(on_sessions["known_at"]))
         if "known_at" in on_sessions
         else published + PUBLICATION_LAG.value
     )
     latest = np.empty_like(published)
-    newest(np.maximum(known, published), MEMORY_VIX_SESSIONS, latest)
+    newest(np.maximum(stored, published), MEMORY_VIX_SESSIONS, latest)
     return pd.Series(latest, index=sessions)
 
 

@@ -130,8 +130,8 @@ def slots_of(sessions: Instants, first_day: int, slot_of_day: Instants, slots: I
     """Write the slot of each session; return the first element that is on no day of the table, -1 when there is none."""
     for t in range(len(sessions)):
         day = sessions[t] // DAY - first_day
-        known = 0 <= day < len(slot_of_day) and sessions[t] == (day + first_day) * DAY
-        slots[t] = slot_of_day[day] if known else -1
+        listed = 0 <= day < len(slot_of_day) and sessions[t] == (day + first_day) * DAY
+        slots[t] = slot_of_day[day] if listed else -1
         if slots[t] < 0:
             return t
     return -1

@@ -64,19 +64,19 @@ class Validation:
     def require(self) -> Validation:
         """Return self, or raise `BatchRejected` that names the reasons."""
         if not self.passed:
-            raise BatchRejected(f"{self.summary()} Look at market.quarantine and the Data Docs.")
+            raise BatchRejected(f"{self.summary()} See market.quarantine and the Data Docs.")
         return self
 
     def summary(self) -> str:
-        """One paragraph for a log line or an alert."""
-        found = self.results
+        """Return one paragraph for a log line or an alert."""
+        results = self.results
         text = (
-            f"{found['session']}: {found['bad_rows']} of {found['rows']} rows refused "
+            f"{results['session']}: {results['bad_rows']} of {results['rows']} rows refused "
             f"({self.bad_fraction:.1%}, at most {self.max_bad_fraction:.1%} allowed)."
         )
         for title in ("reasons", "stale", "missing", "short"):
-            if found[title]:
-                text += f" {title.capitalize()}: {found[title]}."
+            if results[title]:
+                text += f" {title.capitalize()}: {results[title]}."
         return text
 
 
@@ -147,7 +147,7 @@ def validate(
 
 
 def _before(rows: pd.DataFrame, context: pd.DataFrame | None) -> pd.DataFrame:
-    """The bars of `context` that are older than the batch's first bar of the same symbol."""
+    """Return the bars of `context` that are older than the batch's first bar of the same symbol."""
     if context is None or context.empty:
         return BARS.empty()
     first = context["symbol"].map(rows.groupby("symbol")["session"].min())
@@ -188,7 +188,7 @@ def _config(result: ExpectationValidationResult) -> ExpectationConfiguration:
 
 
 def _reasons(checked: pd.DataFrame, judged: ExpectationSuiteValidationResult) -> list[tuple[int, str, str]]:
-    """(row, expectation, detail) for each row that breaks a critical expectation."""
+    """Return (row, expectation, detail) for each row that breaks a critical expectation."""
     reasons = []
     for result in judged.results:
         if not _critical(result):
@@ -196,8 +196,8 @@ def _reasons(checked: pd.DataFrame, judged: ExpectationSuiteValidationResult) ->
         name, says = _name(result), (_config(result).meta or {})["says"]
         columns = [column for column in name.split(":")[1:] if column in checked]
         for row in result.result.get("unexpected_index_list") or []:
-            found = ", ".join(f"{column}={checked.loc[row, column]}" for column in columns)
-            reasons.append((int(row), name, f"Expected: {says}; found {found}."))
+            values = ", ".join(f"{column}={checked.loc[row, column]}" for column in columns)
+            reasons.append((int(row), name, f"Expected: {says}; found {values}."))
     return reasons
 
 
@@ -207,15 +207,15 @@ def _schema_ok(judged: ExpectationSuiteValidationResult) -> bool:
 
 
 def _quarantine(rows: pd.DataFrame, reasons: list[tuple[int, str, str]]) -> pd.DataFrame:
-    """One row a symbol, session and reason; the payload of several equal keys (duplicates) is the list of their rows."""
+    """Return one row per symbol, session and reason; the payload of duplicates is the list of their rows."""
     if not reasons:
         return QUARANTINE.empty()
-    found = pd.DataFrame(reasons, columns=["row", "reason", "detail"])
-    table = rows.loc[found["row"]].reset_index(drop=True).assign(reason=found["reason"], detail=found["detail"])
+    refused = pd.DataFrame(reasons, columns=["row", "reason", "detail"])
+    table = rows.loc[refused["row"]].reset_index(drop=True).assign(reason=refused["reason"], detail=refused["detail"])
     table["payload"] = table[list(BARS.columns)].to_json(orient="records", lines=True, date_format="iso").splitlines()
     table["symbol"] = table["symbol"].fillna("").astype(object)
-    kept = table.groupby(["symbol", "session", "reason"], dropna=False, sort=False)
-    merged = kept.agg({"detail": "first", "payload": _one_payload})
+    groups = table.groupby(["symbol", "session", "reason"], dropna=False, sort=False)
+    merged = groups.agg({"detail": "first", "payload": _one_payload})
     return QUARANTINE.coerce(merged.reset_index())
 
 
@@ -245,7 +245,7 @@ def _large_moves(good: pd.DataFrame, fail_bps: float) -> list[dict[str, Any]]:
 
 
 def _portable(judged: ExpectationSuiteValidationResult) -> dict[str, Any]:
-    """The result as strict JSON: row lists are in the quarantine already, NaN becomes null."""
+    """Return the result as strict JSON: row lists are in the quarantine already, NaN becomes null."""
     plain: dict[str, Any] = judged.to_json_dict()  # type: ignore[no-untyped-call]
     for result in plain["results"]:
         for key in _BULKY:

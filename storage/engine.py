@@ -114,8 +114,8 @@ def _ensure_database(text: str) -> None:
     engine = sa.create_engine(url.set(database="postgres"), isolation_level="AUTOCOMMIT", poolclass=sa.NullPool)
     with _reachable(url), engine.connect() as connection:
         connection.execute(sa.select(sa.func.pg_advisory_lock(DATABASE_LOCK)))  # released with the connection
-        known = connection.execute(sa.text("SELECT 1 FROM pg_database WHERE datname = :name"), {"name": url.database}).scalar()
-        if not known:
+        exists = connection.execute(sa.text("SELECT 1 FROM pg_database WHERE datname = :name"), {"name": url.database}).scalar()
+        if not exists:
             name = connection.dialect.identifier_preparer.quote(str(url.database))
             connection.execute(sa.text(f"CREATE DATABASE {name}"))
 

@@ -68,13 +68,13 @@ def select(table: pd.DataFrame, symbols: Sequence[str], start: dt.date, end: dt.
     Rows without a readable session belong to no range and are kept, so that validation can refuse them. `where` names the
     source in the reasons of `failed`.
     """
-    known = set(table["symbol"])
+    listed = set(table["symbol"])
     wanted = table[table["symbol"].isin(symbols)]
     inside = wanted["session"].between(pd.Timestamp(start), pd.Timestamp(end)) | wanted["session"].isna()
     bars = wanted[inside].reset_index(drop=True)
     delivered = set(bars["symbol"])
     failed = {
-        symbol: f"no bar between {start} and {end} in {where}" if symbol in known else f"unknown to {where}"
+        symbol: f"no bar between {start} and {end} in {where}" if symbol in listed else f"unknown to {where}"
         for symbol in symbols
         if symbol not in delivered
     }

@@ -42,6 +42,6 @@ class SampleProvider:
 
 def _without_holidays(levels: pd.DataFrame) -> pd.DataFrame:
     """Leave out the empty lines that the source writes for exchange holidays: they are calendar entries, not bars."""
-    kept = levels.dropna().rename(columns={"vix": "close"})
-    log.debug("holiday_lines_left_out", symbol=VIX, lines=len(levels) - len(kept))
-    return kept
+    bars = levels.dropna().rename(columns={"vix": "close"})
+    log.debug("holiday_lines_left_out", symbol=VIX, lines=len(levels) - len(bars))
+    return bars

@@ -48,9 +48,9 @@ def fetch_earnings(provider: YahooProvider, symbols: Sequence[str]) -> Announcem
     dates, refused = [], []
     for name, answer in answers.items():
         if isinstance(answer, pd.DataFrame):
-            found, wrong = _dates(name, answer, provider.now().date())
-            dates += found
-            refused += wrong
+            read, bad = _dates(name, answer, provider.now().date())
+            dates += read
+            refused += bad
     log.info("earnings_fetched", symbols=len(names), dates=len(dates), refused=len(refused), failed=failed)
     if not dates and any(isinstance(answer, TRANSIENT) for answer in answers.values()):
         raise RetryLater(f"Yahoo delivered no earnings date of {len(names)} symbols: {failed}. Run the step again later.")

@@ -214,7 +214,7 @@ class ReplayDesk:
         return frame.astype({"session": SESSION})
 
     def _settle(self, stamp: pd.Timestamp, bars: pd.DataFrame) -> None:
-        """Let the broker see the bars of what is held or ordered; no other concerns it."""
+        """Give the broker the bars of the symbols that are held or ordered."""
         concerned = self._held_or_ordered()
         if concerned:
             self._broker.advance(stamp.date(), bars[_among(bars, concerned)])

@@ -19,6 +19,7 @@ from pipeline.resources import Resources, live
 from pipeline.signals import joint_name
 
 if TYPE_CHECKING:
+    from core.settings import Settings
     from ml.tracking.aliases import Aliases, Version
     from monitoring.alerts import Alerts
     from storage.models.experiments import Judgement
@@ -120,7 +121,7 @@ def promote(
     against = [] if force else objections_to(version, model=model, resources=resources)
     if against:
         raise ConfigError(f"Version {version} is not promoted: {'; '.join(against)}.")
-    mover = _Mover.of(resources, _name(resources, model))
+    mover = _Mover.of(resources, _name(resources.settings, model))
     return mover.move(version, "promote", reason, author, decision_id=decision_id, expected=expected_champion)
 
 
@@ -133,7 +134,7 @@ def rollback(*, reason: str, author: str, model: str | None = None, resources: R
         When there was no move, or the champion is not the one that the last move made.
     """
     resources = resources or live()
-    name = _name(resources, model)
+    name = _name(resources.settings, model)
     history = resources.promotions.history(name, limit=1)
     if not history or history[0].from_version is None:
         raise ConfigError("Rollback: expected an earlier promotion, found none. `desk models list` shows the versions.")
@@ -147,7 +148,7 @@ def objections_to(version: str, *, model: str | None = None, resources: Resource
     from ml.tracking.aliases import PASSED
 
     resources = resources or live()
-    name = _name(resources, model)
+    name = _name(resources.settings, model)
     row = _version(_aliases(resources, name), version)
     failed = [] if row.gates in {PASSED, ""} else [row.gates]
     if name != resources.settings.training.model_name:
@@ -190,19 +191,19 @@ def _evidence(  # noqa: PLR0917  # a run, and what it is deflated by
 def list_versions(*, model: str | None = None, resources: Resources | None = None) -> list[Version]:
     """Return every registered version, the newest first."""
     resources = resources or live()
-    return _aliases(resources, _name(resources, model)).versions()
+    return _aliases(resources, _name(resources.settings, model)).versions()
 
 
 def is_next_day(model: str | None, *, resources: Resources | None = None) -> bool:
     """Return True when a registered name is the next-day model's; refuse a name that the desk does not have."""
     resources = resources or live()
-    return _name(resources, model) == resources.settings.next_day.model_name
+    return _name(resources.settings, model) == resources.settings.next_day.model_name
 
 
 def record_of(version: str, *, model: str | None = None, resources: Resources | None = None) -> VersionRecord:
     """Return everything on record about a version."""
     resources = resources or live()
-    name = _name(resources, model)
+    name = _name(resources.settings, model)
     row = _version(_aliases(resources, name), version)
     decisions = [each for each in resources.experiments.decisions(model_name=name) if version in each.versions]
     moves = [each for each in resources.promotions.history(name) if version in {each.from_version, each.to_version}]
@@ -211,9 +212,9 @@ def record_of(version: str, *, model: str | None = None, resources: Resources | 
     return VersionRecord(facts | evidence, objections_to(version, model=model, resources=resources), decisions, moves)
 
 
-def _name(resources: Resources, model: str | None) -> str:
+def _name(settings: Settings, model: str | None) -> str:
     """Return the registered name of a model of the desk; the entry filter's for None."""
-    names = (resources.settings.training.model_name, resources.settings.next_day.model_name)
+    names = (settings.training.model_name, settings.next_day.model_name)
     if model is not None and model not in names:
         raise ConfigError(f"Model {model!r}: expected {' or '.join(map(repr, names))}. See `desk models list`.")
     return model or names[0]

@@ -33,15 +33,15 @@ def binary_sheet(frame: pd.DataFrame) -> bytes:
     symbols = np.char.encode(frame["symbol"].to_numpy(dtype=np.str_), "utf-8")
     lengths = np.char.str_len(symbols)
     values = frame[list(FEATURES)].to_numpy()
-    known = ~np.isnan(values)
+    present = ~np.isnan(values)
     rows = np.zeros(len(frame), dtype=_layout(symbols.dtype))
     rows["fields"] = len(FEATURE_FRAME.columns)
     _fill(rows["symbol"], lengths, symbols)
     _fill(rows["session"], SIZE_BYTES, (frame["session"].to_numpy("datetime64[D]") - EPOCH).astype(np.int64))
     for name in ("event_timestamp", "created_timestamp"):
         _fill(rows[name], NUMBER_BYTES, (frame[name].to_numpy("datetime64[us]") - EPOCH).astype(np.int64))
-    _fill(rows["features"], np.where(known, NUMBER_BYTES, NULL), values)
-    return HEADER + _needed(rows, lengths, known) + TRAILER
+    _fill(rows["features"], np.where(present, NUMBER_BYTES, NULL), values)
+    return HEADER + _needed(rows, lengths, present) + TRAILER
 
 
 def _layout(text: np.dtype[Any]) -> np.dtype[Any]:
@@ -55,12 +55,12 @@ def _fill(field: np.ndarray[Any, Any], size: Any, value: np.ndarray[Any, Any]) -
     field["size"], field["value"] = size, value
 
 
-def _needed(rows: np.ndarray[Any, Any], lengths: np.ndarray[Any, Any], known: np.ndarray[Any, Any]) -> bytes:
+def _needed(rows: np.ndarray[Any, Any], lengths: np.ndarray[Any, Any], present: np.ndarray[Any, Any]) -> bytes:
     """Return the bytes of all rows without the rest of short symbols and the values of NULLs."""
     width = rows.dtype["symbol"]["value"].itemsize
     symbol = rows.dtype.fields["symbol"][1] + SIZE_BYTES
     features = rows.dtype.fields["features"][1]
     needed = np.ones((len(rows), rows.dtype.itemsize), dtype=np.bool_)
     needed[:, symbol : symbol + width] = np.arange(width) < lengths[:, None]
-    needed[:, features:].reshape(*known.shape, SIZE_BYTES + NUMBER_BYTES)[:, :, SIZE_BYTES:] = known[:, :, None]
+    needed[:, features:].reshape(*present.shape, SIZE_BYTES + NUMBER_BYTES)[:, :, SIZE_BYTES:] = present[:, :, None]
     return rows.view(np.uint8)[needed.ravel()].tobytes()

@@ -124,14 +124,14 @@ class FeastStore:
         """
         if entities.empty:
             return _blank(entities[["symbol", "event_timestamp"]])
-        asked = pd.DataFrame(
+        decisions = pd.DataFrame(
             {
                 "symbol": entities["symbol"].to_numpy(),
                 "event_timestamp": _known_by(entities),
                 "position": np.arange(len(entities)),
             }
         )
-        joined = self._join(asked).sort_values("position", ignore_index=True)  # Feast promises no order
+        joined = self._join(decisions).sort_values("position", ignore_index=True)  # Feast promises no order
         in_time = pd.to_datetime(joined["feature_timestamp"], utc=True) == entities["event_timestamp"].reset_index(drop=True)
         if not in_time.all():
             log.warning("features_not_known_in_time", rows=int((~in_time).sum()), of=len(joined))

@@ -76,8 +76,8 @@ class PointInTimeOfflineStore(PostgreSQLOfflineStore):
         **kwargs: Any,  # noqa: ANN401
     ) -> RetrievalJob:
         """See `feast.infra.offline_stores.offline_store.OfflineStore.get_historical_features`."""
-        asked = (config, feature_views, feature_refs, entity_df, registry, project, full_feature_names)
-        theirs = PostgreSQLOfflineStore.get_historical_features(*asked, filter_by_created_timestamp, **kwargs)
+        request = (config, feature_views, feature_refs, entity_df, registry, project, full_feature_names)
+        theirs = PostgreSQLOfflineStore.get_historical_features(*request, filter_by_created_timestamp, **kwargs)
         single = len(feature_views) == 1 and len(feature_views[0].join_keys) == 1
         if not isinstance(entity_df, pd.DataFrame) or not single or full_feature_names:
             return theirs
@@ -126,8 +126,8 @@ class LookUps(PostgreSQLRetrievalJob):
 
     def _batches(self) -> list[pd.DataFrame]:
         """Key, instant and position of the entity rows, neighbours in the index together."""
-        asked = self._entities[self._order].assign(position=np.arange(len(self._entities)))
-        ordered = asked.sort_values(self._order)
+        keys = self._entities[self._order].assign(position=np.arange(len(self._entities)))
+        ordered = keys.sort_values(self._order)
         return [ordered[first : first + ROWS_A_STATEMENT] for first in range(0, len(ordered), ROWS_A_STATEMENT)]
 
     def _known(self, cursor: Cursor[Any], part: pd.DataFrame) -> pa.Table:

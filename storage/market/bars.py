@@ -211,11 +211,11 @@ class BarStore:
 
     def write_actions(self, actions: pd.DataFrame, recorded_at: dt.datetime) -> int:
         """Add splits and dividends (ACTIONS) that are new or whose value changed; returns how many were added."""
-        known = self.actions().set_index(list(ACTIONS.key))["value"].to_dict()
+        stored = self.actions().set_index(list(ACTIONS.key))["value"].to_dict()
         rows = [
             {**row, "session": row["session"].date(), "recorded_at": recorded_at}
             for row in records(ACTIONS.check(actions))
-            if not np.isclose(known.get((row["symbol"], row["session"], row["kind"]), np.nan), row["value"], rtol=SAME_WITHIN)
+            if not np.isclose(stored.get((row["symbol"], row["session"], row["kind"]), np.nan), row["value"], rtol=SAME_WITHIN)
         ]
         if rows:
             with self._engine.begin() as connection:
@@ -308,15 +308,15 @@ def _versions(
 ) -> pd.DataFrame:
     """Add what the store keeps beside the prices."""
     moment = pd.Timestamp(ingested_at).tz_convert("UTC")
-    known = pd.Series(moment, index=bars.index, dtype=INSTANT)
+    known_at = pd.Series(moment, index=bars.index, dtype=INSTANT)
     if backfilled:
         for name, part in bars.groupby(bars["symbol"].map(calendar_name)):
-            known[part.index] = closes_of(pd.DatetimeIndex(part["session"]), str(name)) + lag
+            known_at[part.index] = closes_of(pd.DatetimeIndex(part["session"]), str(name)) + lag
     return bars.assign(
         timeframe=timeframe,
         ts=bars["session"].dt.tz_localize("UTC"),
         ingested_at=pd.Series(moment, index=bars.index, dtype=INSTANT),
-        known_at=known,
+        known_at=known_at,
         source=source,
         backfilled=backfilled,
     )

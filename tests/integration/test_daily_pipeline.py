@@ -28,6 +28,7 @@ from pipeline.data import ingest
 from pipeline.execution import daily_trade
 from pipeline.execution.prediction_client import request_predictions
 from pipeline.research import backtest
+from pipeline.research.backtest_terms import BacktestTerms
 from pipeline.resources import Resources
 from pipeline.training import train_entry_filter
 from serving.app import create_app
@@ -163,15 +164,9 @@ def test_a_month_of_days_leaves_the_trades_of_the_backtest(desk: Resources) -> N
 
     predictions = all_predictions(desk)
     accept = predictions.assign(session=pd.to_datetime(predictions["session"]), accept=predictions["signal"] == "enter")
+    bars, terms = bars_by_symbol(desk.bars, LAST, desk.universe()), BacktestTerms.of(desk)
     simulated = backtest.run_backtest(
-        bars_by_symbol(desk.bars, LAST, desk.universe()),
-        desk.strategies,
-        backtest.BacktestTerms.of(desk),
-        trials=desk.trials,
-        runs=desk.runs,
-        kind="replay",
-        accept=accept,
-        start=first,
+        bars, desk.strategies, terms, trials=desk.trials, runs=desk.runs, kind="replay", accept=accept, start=first
     )
     made = desk.ledger.trades("main")
     finished = simulated.trades[simulated.trades["reason"] != "end_of_data"].reset_index(drop=True)

@@ -17,6 +17,7 @@ from pipeline.bars import VIX, bars_by_symbol
 from pipeline.data import load_earnings
 from pipeline.execution import daily_trade
 from pipeline.research import backtest
+from pipeline.research.backtest_terms import BacktestTerms
 from pipeline.resources import Resources
 from pipeline.strategies import rule_of
 from pipeline.training import train_entry_filter
@@ -29,10 +30,11 @@ from trading.strategies.registry import make_strategy
 from trading.strategies.vix_filter import VixFilter
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
     from core.settings import Settings
+    from trading.strategies.base import Strategy
 
 pytestmark = pytest.mark.integration
 START, END = dt.date(2017, 1, 3), dt.date(2018, 12, 31)
@@ -82,7 +84,12 @@ def live_through(desk: Resources, first: dt.date, last: dt.date) -> None:
 
 
 def traded(desk: Resources) -> pd.DataFrame:
-    return backtest.run_backtest(desk, bars_by_symbol(desk.bars, LAST, desk.universe()), kind="test").trades
+    return backtested(desk, bars_by_symbol(desk.bars, LAST, desk.universe()), desk.strategies)
+
+
+def backtested(desk: Resources, bars: dict[str, pd.DataFrame], strategies: Sequence[Strategy]) -> pd.DataFrame:
+    terms = BacktestTerms.of(desk)
+    return backtest.run_backtest(bars, strategies, terms, trials=desk.trials, runs=desk.runs, kind="test").trades
 
 
 def test_nothing_stored_trades_what_was_always_traded(start: Callable[..., Resources]) -> None:
@@ -106,10 +113,10 @@ def test_a_stored_parameter_changes_what_is_traded_and_one_for_a_symbol_that_sym
     assert bbb[0] == pytest.approx(bbb[1], abs=3), "its own rule is as before; the slots are shared"
 
 
-def traded_by(desk: Resources, strategy: object, symbol: str) -> list[pd.Timestamp]:
+def traded_by(desk: Resources, strategy: Strategy, symbol: str) -> list[pd.Timestamp]:
     """Entry sessions of a strategy on one symbol."""
     bars = {symbol: bars_by_symbol(desk.bars, LAST, desk.universe())[symbol]}
-    trades = backtest.run_backtest(desk, bars, kind="test", strategies=[strategy]).trades  # type: ignore[arg-type]
+    trades = backtested(desk, bars, [strategy])
     return trades["entry_session"].tolist()
 
 
