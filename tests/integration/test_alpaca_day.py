@@ -124,7 +124,7 @@ def test_one_mail_an_evening_names_fills_orders_refusals_and_positions(lived: tu
 def test_no_signal_and_no_trade_parts_from_the_backtest_and_fills_part_by_cents(lived: tuple[Life, bool]) -> None:
     """The venue charges neither commission nor slippage, fills whole shares where it must, and stops on its grid of cents."""
     found, brackets = lived
-    days = found.parity_ledger.read("main")
+    days = found.process().parity_ledger.read("main")
 
     assert days["session"].tolist() == DAYS
     assert days[["signal_differences", "missed_differences"]].to_numpy().sum() == 0

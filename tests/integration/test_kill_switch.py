@@ -179,4 +179,4 @@ def test_the_file_halts_while_the_database_cannot_be_reached(tmp_path: Path) -> 
     settings = Settings.of(database__url="postgresql://desk:none@127.0.0.1:1/desk", data_dir=tmp_path)
     (tmp_path / "HALT").write_text("by hand")
 
-    assert kill_switch.halt_reason(Resources(settings)) == "halted by the file HALT: by hand"
+    assert kill_switch.halt_reason(resources=Resources(settings)) == "halted by the file HALT: by hand"

@@ -62,7 +62,7 @@ def desk(module_settings: Settings) -> Resources:
 
 
 def arguments(desk: Resources) -> str:
-    wanted = ("database__name", "database__feast_name", "database__mlflow_name", "folds")
+    wanted = ("database__name", "database__feast_name", "database__mlflow_name", "training__folds")
     values = {name: desk.settings.value_of(name) for name in wanted}
     values |= {"universe": ",".join(SYMBOLS), "strategies": ",".join(desk.settings.strategies), "data_dir": str(desk.data_dir)}
     assert desk.settings.database.url is not None
@@ -171,7 +171,7 @@ def test_the_second_waits_until_the_first_has_had_its_turn(database: sa.Engine) 
 def test_no_candidates_are_said_with_a_remedy(desk: Resources) -> None:
     flat = walk("AAA", START, END).assign(open=100.0, high=100.0, low=100.0, close=100.0, adj_close=100.0, vix=np.nan)
 
-    with pytest.raises(DataError, match=r"saw no entry in the bars of 1 symbols.*desk ingest --full-history"):
+    with pytest.raises(DataError, match=r"bars of 1 symbols, found none.*desk ingest --full-history"):
         train_entry_filter.build_dataset({"AAA": flat}, desk.candidate_strategies, costs=desk.costs, features=desk.features)
 
 
