@@ -78,9 +78,10 @@ def test_everything_that_stays_up_has_a_health_check_and_a_restart_policy(compos
 
 
 def test_what_watches_the_desk_runs_always_and_its_health_is_its_own_sign_of_life(compose: dict[str, Any]) -> None:
-    from pipeline.cli import cli
-    from pipeline.status import SERVICES
     from typer.main import get_command
+
+    from desk.cli.app import cli
+    from desk.ops.status import SERVICES
 
     verbs: Any = get_command(cli)
     for name in ("risk-worker", "order-listener"):
@@ -89,7 +90,7 @@ def test_what_watches_the_desk_runs_always_and_its_health_is_its_own_sign_of_lif
         assert set(options) <= {option for parameter in verbs.commands[verb].params for option in parameter.opts}, name
         assert "profiles" not in service, "nobody has to think of it"
         check = service["healthcheck"]["test"]
-        assert check[:4] == ["CMD", "python", "-m", "pipeline.cli"]
+        assert check[:4] == ["CMD", "python", "-m", "desk"]
         assert (check[4] in verbs.commands, check[5] in SERVICES, check[5]) == (True, True, name)
         assert service["environment"]["PRE_SEND__HEARTBEAT_MAX_AGE_SECONDS"] == 180
     assert compose["services"]["airflow-worker"]["environment"]["PRE_SEND__HEARTBEAT_MAX_AGE_SECONDS"] == 180
@@ -140,7 +141,7 @@ def test_every_python_module_that_a_service_runs_exists(compose: dict[str, Any])
         modules += [word.partition(":")[0] for word in command if word.startswith("serving.")]
         modules += re.findall(r"-m (\w+)|--app ([\w.]+)\.app", words(service.get("healthcheck", {}).get("test", [])))
     names = {name for entry in modules for name in ([entry] if isinstance(entry, str) else entry) if name}
-    assert {"airflow", "mlflow", "uvicorn", "celery", "pipeline.prepare", "serving.app"} <= names
+    assert {"airflow", "mlflow", "uvicorn", "celery", "desk.ops.bootstrap", "serving.app"} <= names
     missing = [name for name in names if importlib.util.find_spec(name) is None]
     assert missing == []
 
@@ -208,6 +209,6 @@ def test_the_image_holds_every_package_and_only_what_exists() -> None:
     copied = [line.split()[1] for line in lines if line.startswith("COPY") and "--from" not in line]
     assert [path for path in copied if not (ROOT / path).exists()] == []
     packages = {f"{file.parent.name}/" for file in ROOT.glob("*/__init__.py") if file.parent.name != "tests"}
-    assert packages | {"dags/", "feature_repo/", "requirements.lock"} == set(copied)
+    assert packages | {"dags/", "feature_repo/", "requirements.lock", "pyproject.toml"} == set(copied)
     allowed = {line[1:] for line in (ROOT / ".dockerignore").read_text().splitlines() if line.startswith("!")}
     assert allowed == set(copied)
