@@ -192,7 +192,7 @@ def record(target: Path, parts: Iterable[str]) -> None:
 
 
 def record_static(desk: Desk, target: Path) -> None:
-    """What needs no run: DAGs, log events and the verbs with their options."""
+    """Record the DAGs, the log events and the verbs with their options; nothing is run."""
     write_json(target / "dags.json", read_dags(desk.folder))
     write_text(target / "log_events.txt", "\n".join(log_events()))
     write_json(target / "verbs.json", verbs(desk))

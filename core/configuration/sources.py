@@ -35,7 +35,7 @@ class Given:
 
 @dataclass
 class Reading:
-    """What the sources hold: a value for each setting that is set, and what is wrong with the rest."""
+    """Values of the settings that the sources give, and the problems found in them."""
 
     given: dict[str, Given] = field(default_factory=dict)
     problems: list[str] = field(default_factory=list)

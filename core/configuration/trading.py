@@ -69,7 +69,7 @@ class Risk(Group):
 
 
 class Monitor(Group):
-    """What the risk worker and the daily trade measure, and how they answer a breach (docs/risk.md)."""
+    """Limits that the risk worker and the daily trade measure, and their answer to a breach (docs/risk.md)."""
 
     mode: Literal["log", "enforce"] = Field(
         "log",
@@ -101,7 +101,7 @@ class Monitor(Group):
 
 
 class PreSend(Group):
-    """What may stop an order right before it is sent."""
+    """Checks that may stop an order right before it is sent."""
 
     halt_blocks_exits: bool = Field(
         False, description="1 makes a halted desk hold back exits as well; it always holds back entries."

@@ -39,7 +39,7 @@ def next_open(session: str) -> dt.date:
 
 @dataclass(frozen=True)
 class RerunRules:
-    """What may still change of a session that a portfolio traded before.
+    """Rules of the changes that a rerun may still make to a session traded before.
 
     Attributes
     ----------

@@ -94,7 +94,7 @@ def test_the_schema_is_brought_to_the_newest_and_no_row_is_lost(desk: Resources)
 
 
 def rows_of(dump: str) -> dict[str, int]:
-    """How many rows the dump has of each table."""
+    """Return the number of rows of each table in the dump."""
     copied = re.findall(r"^COPY (\S+) \(.*?FROM stdin;\n(.*?)^\\\.$", dump, flags=re.MULTILINE | re.DOTALL)
     return {name: rows.count("\n") for name, rows in copied}
 
