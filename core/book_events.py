@@ -33,6 +33,7 @@ class BookEventKind(StrEnum):
 
 
 TRANSFERS = frozenset({BookEventKind.DEPOSIT, BookEventKind.WITHDRAWAL})
+CASH_KINDS = TRANSFERS | {BookEventKind.DIVIDEND, BookEventKind.ADJUSTMENT}
 
 
 @dataclass(frozen=True)

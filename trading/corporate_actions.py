@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from fractions import Fraction
 
+    import pandas as pd
+
     from core.models import Fill, OrderIntent, Position
 
 
@@ -51,8 +53,8 @@ def scaled_position(position: Position, event: BookEvent) -> Position | None:
 def order_after(order: OrderIntent, event: BookEvent, held: Position | None) -> OrderIntent:
     """Return an open order in the terms after an event; one that closes the whole position `held` goes on doing so."""
     after = scaled_order(order, exact_ratio(event.ratio), exact_ratio(event.price_ratio))
-    closes = order.leg is Leg.EXIT and held is not None and order.quantity == abs(held.quantity)
-    return replace(after, quantity=after.quantity - abs(event.fraction)) if closes else after
+    closes = held is not None and order.leg is Leg.EXIT and order.quantity == abs(held.quantity)
+    return replace(after, quantity=after.quantity - abs(event.fraction)) if closes or held is None else after
 
 
 def scaled_order(order: OrderIntent, ratio: Fraction, price_ratio: Fraction) -> OrderIntent:
@@ -75,16 +77,18 @@ def scaled_fill(fill: Fill, ratio: Fraction, price_ratio: Fraction) -> Fill:
     )
 
 
-def in_present_terms(fills: Sequence[tuple[OrderIntent, Fill]], events: Iterable[BookEvent]) -> list[tuple[OrderIntent, Fill]]:
-    """Return fills, each with its order, in the terms of today: every later split applied."""
-    changes = [event for event in events if event.symbol]
-    return [(order, present_fill(changes, order, fill)) for order, fill in fills] if changes else list(fills)
-
-
 def present_fill(events: Iterable[BookEvent], order: OrderIntent, fill: Fill) -> Fill:
     """Return a fill of an order in the terms of today."""
     ratio, price_ratio = terms_since(events, order.strategy, order.symbol, fill.session)
     return fill if ratio == price_ratio == 1 else scaled_fill(fill, ratio, price_ratio)
+
+
+def rescaled_trades(trades: pd.DataFrame, ratios: Sequence[float]) -> pd.DataFrame:
+    """Return TRADES in new terms, given a ratio of shares for each: quantities times it, prices by it; profits stay."""
+    if all(ratio == 1 for ratio in ratios):
+        return trades
+    prices = {name: trades[name] / list(ratios) for name in ("entry_price", "exit_price")}
+    return trades.assign(quantity=trades["quantity"] * list(ratios), **prices)
 
 
 def split_of(
@@ -139,9 +143,21 @@ def split_of(
     )
 
 
-def order_split(order: OrderIntent, kind: BookEventKind, value: float, effective: dt.date, session: dt.date) -> BookEvent:
-    """Return the event by which a split or spin-off changes an open order that has no position; see `split_of`."""
+def order_split(
+    order: OrderIntent,
+    kind: BookEventKind,
+    value: float,
+    *,
+    effective: dt.date,
+    session: dt.date,
+    step: Decimal | None = None,
+) -> BookEvent:
+    """Return the event by which a split or spin-off changes an open order that has no position; see `split_of`.
+
+    The order loses the fraction below the venue's step, and no cash goes with it.
+    """
     ratio = Decimal(str(value))
+    shares = Decimal(1) if kind is BookEventKind.SPIN_OFF else ratio
     return BookEvent(
         event_id=event_id(order, kind, effective),
         portfolio=order.portfolio,
@@ -149,8 +165,9 @@ def order_split(order: OrderIntent, kind: BookEventKind, value: float, effective
         session=session,
         strategy=order.strategy,
         symbol=order.symbol,
-        ratio=Decimal(1) if kind is BookEventKind.SPIN_OFF else ratio,
+        ratio=shares,
         price_ratio=ratio,
+        fraction=_fraction(scaled(order.quantity, exact_ratio(shares)), step),
         reason=f"{kind} {value:g} of {effective}",
     )
 

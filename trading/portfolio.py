@@ -24,6 +24,9 @@ if TYPE_CHECKING:
     from core.models import Fill, OrderIntent, Position
 
 
+ROUNDING = Decimal("1e-15")
+
+
 @dataclass(frozen=True)
 class Account:
     """Value of a portfolio at one moment; `exposure_usd` is the gross notional of its positions and entry orders."""
@@ -80,16 +83,17 @@ def trades_of(fills: Sequence[tuple[OrderIntent, Fill]], events: Sequence[BookEv
     waiting = sorted((event for event in events if event.symbol), key=lambda event: event.session)
     for order, fill in fills:
         while waiting and waiting[0].session <= fill.session:
-            _change_terms(trips, waiting.pop(0))
+            ended = _change_terms(trips, waiting.pop(0))
+            rows += [] if ended is None else [ended.trade()]
         key = (order.portfolio, order.strategy, fill.symbol)
         if order.leg is Leg.ENTRY:
-            trips.setdefault(key, _Trip(order, [], [])).entries.append(fill)
+            trips.setdefault(key, _Trip(order, [], [], [])).entries.append(fill)
             continue
         trip = trips[key]
         trip.exits.append(fill)
-        if _quantity(trip.exits) == _quantity(trip.entries):
-            rows.append(_trade(trip.order, _whole(trip.entries, 0), _whole(trip.exits, -1)))
-            del trips[key]
+        if trip.is_over():
+            rows.append(trips.pop(key).trade())
+    rows += [ended.trade() for event in waiting if (ended := _change_terms(trips, event)) is not None]
     return TRADES.coerce(pd.DataFrame(rows)) if rows else TRADES.empty()
 
 
@@ -97,20 +101,35 @@ class _Trip(NamedTuple):
     order: OrderIntent
     entries: list[Fill]
     exits: list[Fill]
+    settled: list[Fill]  # fractions of a share, in cash
+
+    def trade(self) -> dict[str, object]:
+        """Return the finished trade as a row."""
+        exits = _whole([*self.exits, *self.settled], max(len(self.exits) - 1, 0))
+        return _trade(self.order, _whole(self.entries, 0), exits)
+
+    def is_over(self) -> bool:
+        """Return True when what was entered has left, but for a rounding of divisions by a ratio."""
+        entered = _quantity(self.entries)
+        return abs(entered - _quantity(self.exits) - _quantity(self.settled)) <= entered * ROUNDING
 
 
-def _change_terms(trips: dict[tuple[str, str, str], _Trip], event: BookEvent) -> None:
-    """Bring the open trade that an event concerns into the terms after it."""
+def _change_terms(trips: dict[tuple[str, str, str], _Trip], event: BookEvent) -> _Trip | None:
+    """Bring the open trade that an event concerns into the terms after it; return it when the event ends it."""
     key = (event.portfolio, event.strategy, event.symbol)
     trip = trips.pop(key, None)
     if trip is None:
-        return
+        return None
     ratio, price_ratio = exact_ratio(event.ratio), exact_ratio(event.price_ratio)
     name = event.new_symbol or event.symbol
-    entries, exits = ([replace(scaled_fill(part, ratio, price_ratio), symbol=name) for part in parts] for parts in trip[1:])
+    parts = [[replace(scaled_fill(part, ratio, price_ratio), symbol=name) for part in fills] for fills in trip[1:]]
+    after = _Trip(trip.order, *parts)
     if event.fraction:
-        exits.append(_settled_in_cash(entries[0], event))
-    trips[event.portfolio, event.strategy, name] = _Trip(trip.order, entries, exits)
+        after.settled.append(_settled_in_cash(after.entries[0], event))
+    if after.is_over():
+        return after
+    trips[event.portfolio, event.strategy, name] = after
+    return None
 
 
 def _settled_in_cash(entry: Fill, event: BookEvent) -> Fill:

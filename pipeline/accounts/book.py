@@ -40,7 +40,7 @@ def book_before(ledger: Ledger, portfolio: str, day: dt.date, *, present: bool =
     if present:
         for event in events:
             if event.symbol and event.session >= day:
-                _record_event(book, replace(event, cash_usd=Decimal(0)))
+                _record_event(book, replace(event, session=day, cash_usd=Decimal(0)))
     for order, _ in book.open_orders(portfolio):
         if order.leg is Leg.ENTRY:  # good for its own session
             book.transition(order.client_order_id, OrderState.EXPIRED)

@@ -11,6 +11,7 @@ import datetime as dt
 import math
 from dataclasses import dataclass
 from decimal import Decimal
+from functools import partial
 from itertools import accumulate
 from operator import mul
 from typing import TYPE_CHECKING, NamedTuple
@@ -19,9 +20,12 @@ import pandas as pd
 import structlog
 
 from core.book_events import BookEvent, BookEventKind
+from core.errors import StopTrading
+from core.models import Side
 from core.sessions import calendar_name, next_session
 from pipeline.accounts.valuation import last_recorded_session
 from trading.brokers.book_events import apply_event
+from trading.brokers.intake import collect
 from trading.brokers.paper import PaperBroker
 from trading.corporate_actions import event_id, order_split, scaled_position, split_of
 from trading.orders import exact
@@ -73,6 +77,33 @@ def apply_corporate_actions(account: TradingAccount, day: dt.date) -> list[BookE
             cash_usd=str(event.cash_usd),
         )
     return applied
+
+
+def collect_fills(account: TradingAccount, since: dt.datetime, day: dt.date) -> int:
+    """Take the venue's fills and order states into the ledger, in the terms of their sessions; return how many fills were new.
+
+    Fills before a split come first, then the split, then those after it.
+
+    Parameters
+    ----------
+    since
+        Start of the fill query (aware).
+    day
+        The present session: actions up to it are applied.
+
+    Raises
+    ------
+    core.errors.StopTrading
+        When a fill does not fit the book, and no recorded action explains it.
+    """
+    ask = partial(account.patience.retrying(), collect, account.ledger, account.broker, account.portfolio, since)
+    try:
+        fresh: int = ask()
+    except StopTrading:
+        if not apply_corporate_actions(account, day):
+            raise
+        return ask()
+    return fresh + ask() if apply_corporate_actions(account, day) else fresh
 
 
 def due_events(account: TradingAccount, day: dt.date) -> list[DueEvent]:
@@ -130,6 +161,19 @@ def restated(price: float, bar: tuple[float, float, float] | None, ratios: Seque
     return min(range(len(factors)), key=lambda place: distance(factors[place]))
 
 
+def ratio_since(bars: BarStore, actions: Actions, symbol: str, session: dt.date, price: float, *, after: dt.date) -> float:
+    """Return the ratio by which the stored bars have been re-scaled since a price was taken from a session's bar.
+
+    Parameters
+    ----------
+    after
+        Session in whose terms the price is: only later actions count.
+    """
+    later = [action.value for action in actions.get(symbol, []) if action.session > after]
+    done = restated(price, _bar_of(bars, symbol, session), later) if later else 0
+    return math.prod(later[:done])
+
+
 @dataclass(frozen=True)
 class _BarFollower:
     """A simulated venue, whose positions and orders follow the stored bars.
@@ -148,10 +192,9 @@ class _BarFollower:
 
     def position(self, position: Position) -> list[DueEvent]:
         """Return the events of a position."""
-        rules = self.paper.rules.instruments.get(position.symbol)
         waiting = waiting_actions(self.actions, position, position.entry_session, self.known)
         due = self._due(position, waiting, float(position.entry_price), position.entry_session)
-        return chained(self.account.bars, position, due, None if rules is None else rules.quantity_step)
+        return chained(self.account.bars, position, due, self.paper.instrument(position.symbol).quantity_step)
 
     def order(self, order: OrderIntent) -> list[DueEvent]:
         """Return the events of an order without a position: an entry decided before the split, for an open after it."""
@@ -163,9 +206,12 @@ class _BarFollower:
         closes = signals.loc[signals["symbol"] == order.symbol, "close"]
         price = float(closes.iloc[0]) if len(closes) else _first_close(self.account.bars, order.symbol, decided)
         due = self._due(order, waiting, price, decided) if price is not None else []
-        return [
-            DueEvent(order_split(order, action.kind, action.value, action.session, session), None) for action, session in due
+        step = self.paper.instrument(order.symbol).quantity_step
+        events = [
+            order_split(order, action.kind, action.value, effective=action.session, session=session, step=step)
+            for action, session in due
         ]
+        return [DueEvent(event, None) for event in events]
 
     def _due(
         self, each: Position | OrderIntent, waiting: Sequence[Action], price: float, session: dt.date
@@ -184,15 +230,33 @@ def _at_venue(
     account: TradingAccount, positions: Sequence[Position], actions: Actions, known: Collection[str]
 ) -> list[DueEvent]:
     """Return the events of a real venue: of symbols whose quantity there is the book's in the new terms."""
-    there = {position.symbol: position.quantity for position in account.patience.retrying()(account.broker.positions)}
+    waiting = {
+        position.symbol: action.session
+        for position in positions
+        for action in waiting_actions(actions, position, position.entry_session, known)[:1]
+    }
+    if not waiting:
+        return []
+    there = _quantities_without_new_fills(account, min(waiting.values()))
     due = []
-    for symbol in actions:
+    for symbol in waiting:
         mine = [position for position in positions if position.symbol == symbol]
         chains = [_venue_chain(account.bars, position, actions, known) for position in mine]
         after = sum((_quantity_after(position, chain) for position, chain in zip(mine, chains, strict=True)), Decimal(0))
         if after == there.get(symbol, Decimal(0)):
             due += [each for chain in chains for each in chain]
     return due
+
+
+def _quantities_without_new_fills(account: TradingAccount, since: dt.date) -> dict[str, Decimal]:
+    """Return the venue's quantities by symbol, less the fills since a session that are not in the ledger yet."""
+    patience, known = account.patience, {fill.fill_id for _, fill in account.ledger.fills(account.portfolio)}
+    there = {position.symbol: position.quantity for position in patience.retrying()(account.broker.positions)}
+    for fill in patience.retrying()(account.broker.fills, dt.datetime.combine(since, dt.time(), dt.UTC)):
+        if fill.fill_id not in known:
+            signed = fill.quantity if fill.side is Side.BUY else -fill.quantity
+            there[fill.symbol] = there.get(fill.symbol, Decimal(0)) - signed
+    return there
 
 
 def _venue_chain(bars: BarStore, position: Position, actions: Actions, known: Collection[str]) -> list[DueEvent]:

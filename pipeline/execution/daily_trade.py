@@ -19,7 +19,7 @@ import structlog
 from core.failpoints import reach
 from core.models import WORKING, Leg, OrderState
 from core.sessions import open_of
-from pipeline.accounts.corporate_actions import apply_corporate_actions
+from pipeline.accounts.corporate_actions import apply_corporate_actions, collect_fills
 from pipeline.accounts.valuation import cash_at, cash_usd, closing_prices, fill_query_start, peak_equity_usd, positions_at
 from pipeline.bars import VIX, bars_by_symbol
 from pipeline.execution.order_checks import (
@@ -46,7 +46,6 @@ from pipeline.risk.review import RiskReview
 from pipeline.signals import signals_of
 from pipeline.training.ab_assignment import ArmAssignment
 from storage.locks import executor_lock
-from trading.brokers.intake import collect
 from trading.brokers.placing import cancel
 from trading.brokers.placing import place as send
 from trading.decide import Decisions, Holdings, decide
@@ -84,8 +83,7 @@ def settle(session: str, *, resources: Resources | None = None) -> Settlement:
         if resources.paper is not None:
             fills = _simulate(resources.paper, account, rerun_rules(resources).unsettled(day))
         else:
-            fills = _collect(account, fill_query_start(account.ledger, account.portfolio, day))
-            apply_corporate_actions(account, day)
+            fills = collect_fills(account, fill_query_start(account.ledger, account.portfolio, day), day)
             _cancel_past_entries(account, day)
     reach("settle.settled")
     return Settlement(session, fills)
@@ -165,7 +163,7 @@ def confirm(session: str, *, resources: Resources | None = None) -> Confirmation
     resources = resources or live()
     day, account = dt.date.fromisoformat(session), resources.account
     with executor_lock(resources.engine, account.portfolio):
-        fills = _collect(account, open_of(day))
+        fills = collect_fills(account, open_of(day), day)
     states = Counter(str(state) for _, state in account.ledger.orders_decided(account.portfolio, day))
     return Confirmation(session, fills, dict(states))
 
@@ -220,11 +218,6 @@ def _send(resources: Resources, lock: ExecutorLock, intents: Sequence[OrderInten
     account = resources.account
     pre_send = pre_send_checks(lock, resources=resources)
     return send(account.ledger, account.broker, intents, pre_send=pre_send, patience=account.patience)
-
-
-def _collect(account: TradingAccount, since: dt.datetime) -> int:
-    """Bring the venue's fills since a moment into the ledger; return how many were new."""
-    return account.patience.retrying()(collect, account.ledger, account.broker, account.portfolio, since)
 
 
 def _simulate(paper: PaperBroker, account: TradingAccount, sessions: Iterable[dt.date]) -> int:

@@ -18,6 +18,7 @@ from core.errors import DeskError, ExecutorBusy, RetryLater
 from core.models import FINAL, SENT, OrderState
 from core.sessions import calendar_name, close_of, is_session, open_of
 from pipeline import sessions
+from pipeline.accounts.corporate_actions import collect_fills
 from pipeline.resources import Resources, live
 from pipeline.risk.exit_orders import WATCH, ExitOrders, working_exits
 from pipeline.risk.pre_send import pre_send_checks
@@ -209,7 +210,7 @@ class _Watch:
     def run(self) -> None:
         """Bring the ledger up to date, judge, sell, mail; a venue that did not answer is raised at the end."""
         since = self.parts.clock() - LOOK_BACK
-        collect(self.account.ledger, self.account.broker, self.account.portfolio, since)
+        collect_fills(self.account, since, _new_york_date(self.parts.clock()))
         watched = self._unprotected()
         seen = self.parts.prices.prices({position.symbol for position, _ in watched}) if watched else {}
         for position, standing in watched:
@@ -342,6 +343,10 @@ def _opened(symbol: str, now: dt.datetime) -> dt.datetime:
     """Return the open of the day's session; the earliest moment there is for a market that never closes."""
     calendar = calendar_name(symbol)
     return dt.datetime.min.replace(tzinfo=dt.UTC) if calendar == "24/7" else open_of(_today(symbol, now), calendar)
+
+
+def _new_york_date(now: dt.datetime) -> dt.date:
+    return now.astimezone(sessions.NEW_YORK).date()
 
 
 def _today(symbol: str, now: dt.datetime) -> dt.date:

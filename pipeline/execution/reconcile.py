@@ -11,12 +11,12 @@ import structlog
 
 from core.errors import StopTrading
 from core.models import OrderState
+from pipeline.accounts.corporate_actions import collect_fills
 from pipeline.accounts.valuation import fill_query_start
 from pipeline.resources import Resources, live
 from pipeline.risk import kill_switch
 from storage.locks import executor_lock
 from trading.brokers.children import is_ours
-from trading.brokers.intake import collect
 from trading.brokers.reconcile import LedgerState, Mismatch, VenueState, compare, contradiction, expired, missed
 
 if TYPE_CHECKING:
@@ -100,7 +100,7 @@ def _take_missed_fills(account: TradingAccount, day: dt.date) -> list[Difference
     before = {fill.fill_id for _, fill in ledger.fills(portfolio)}
     untakable, since = [], fill_query_start(ledger, portfolio, day)
     try:
-        account.patience.retrying()(collect, ledger, account.broker, portfolio, since)
+        collect_fills(account, since, day)
     except StopTrading as error:
         untakable = [contradiction(error)]
     return [*missed(fill for _, fill in ledger.fills(portfolio) if fill.fill_id not in before), *untakable]

@@ -6,6 +6,7 @@ attempts of a session: an exit that is working is never doubled, one that failed
 
 from __future__ import annotations
 
+import datetime as dt
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, NamedTuple, Self
 
@@ -13,10 +14,10 @@ import structlog
 
 from core.models import FINAL, SENT, Leg, OrderState, Origin, client_order_id
 from core.sessions import calendar_name, last_closed_session, next_session, open_of
+from pipeline.sessions import NEW_YORK
 from trading.orders import exit_order
 
 if TYPE_CHECKING:
-    import datetime as dt
     from collections.abc import Callable
     from decimal import Decimal
 
@@ -56,6 +57,12 @@ class ExitOrders:
     def of(cls, resources: Resources) -> Self:
         """Build from the desk's account and clock."""
         return cls(resources.account, resources.clock, resources.historical)
+
+    def today(self) -> dt.date:
+        """Return the date in New York; in a finished history the day of its newest bar."""
+        if not self.historical:
+            return self.clock().astimezone(NEW_YORK).date()
+        return max(self.account.bars.last_sessions().values(), default=dt.date.min)
 
     def exit_for(self, position: Position, arm: str, day: dt.date | None = None) -> OrderIntent | None:
         """Return the exit of a position under an arm: the working one, else a new one; None when the venue holds nothing.

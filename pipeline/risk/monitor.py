@@ -17,6 +17,7 @@ import structlog
 
 from core.errors import DataError, DeskError, ExecutorBusy
 from pipeline.accounts import valuation
+from pipeline.accounts.corporate_actions import apply_corporate_actions, due_events
 from pipeline.resources import Resources, live
 from pipeline.risk.exit_orders import ExitOrders
 from pipeline.risk.flatten import flatten_account
@@ -145,6 +146,7 @@ class RiskMonitor:
 
     def check(self, mode: str) -> RiskCheck:
         """Measure, store the heartbeat, mail what is new, and enforce where the mode says so."""
+        self._follow_corporate_actions()
         before = self.heartbeats.last(self.account.portfolio)
         now = self.measure(mode)
         sell = self._must_sell(before, now)
@@ -170,7 +172,7 @@ class RiskMonitor:
         account, clock = self.account, self.exits.clock
         positions, newest = account.ledger.positions(account.portfolio), account.bars.last_sessions()
         symbols = sorted({position.symbol for position in positions})
-        end = max(newest.values(), default=dt.date.min) if self.exits.historical else clock().date()
+        end = self.exits.today()
         prices = valuation.closing_prices(account.bars, symbols, end)
         absent = [symbol for symbol in symbols if symbol not in prices]
         if absent:
@@ -196,6 +198,12 @@ class RiskMonitor:
         return Heartbeat(
             account.portfolio, clock(), mode, level, **asdict(figures), positions=len(positions), breaches=breaches
         )
+
+    def _follow_corporate_actions(self) -> None:
+        """Bring the book into the terms of the bars first: a split is no loss."""
+        if due_events(self.account, self.exits.today()):
+            with executor_lock(self.engine, self.account.portfolio):
+                apply_corporate_actions(self.account, self.exits.today())
 
     def _must_sell(self, before: Heartbeat | None, now: Heartbeat) -> bool:
         """Return True when two checks in a row call for it, or a sale that has begun has not ended.
@@ -257,6 +265,8 @@ def watch_portfolio(
     while not stop.is_set():
         try:
             heartbeat, _ = check_portfolio(mode=mode, resources=resources)
+        except ExecutorBusy as busy:
+            log.info("risk_check_waits", reason=str(busy))
         except (DeskError, SQLAlchemyError, OSError) as error:
             failed = _report_failure(resources.alerts, error, failed)
         else:
