@@ -17,8 +17,9 @@ from alpaca.common.rest import RESTClient
 from alpaca.trading.client import TradingClient
 from requests import RequestException
 
-from core.errors import ConfigError, RetryLater
+from core.errors import ConfigError, RetryLater, UnreadableAnswer
 from core.models import Refused
+from trading.brokers.listing import UNREADABLE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -118,9 +119,16 @@ class AlpacaClient(OneRequest, TradingClient):
 
     def many(self, path: str, data: Json | None = None) -> list[Json]:
         """The objects that a GET answers with; see `send` for what it raises."""
-        answer = self.send("GET", path, data)
-        if not isinstance(answer, list) or not all(isinstance(row, dict) for row in answer):
+        answer = self.rows(path, data)
+        if not all(isinstance(row, dict) for row in answer):
             raise RetryLater(f"Alpaca's answer to {_named('GET', path)} is no list of objects.")
+        return answer
+
+    def rows(self, path: str, data: Json | None = None) -> list[Any]:
+        """The rows that a GET answers with, whatever each one is; see `send` for what it raises."""
+        answer = self.send("GET", path, data)
+        if not isinstance(answer, list):
+            raise RetryLater(f"Alpaca's answer to {_named('GET', path)} is no list.")
         return answer
 
     def send(self, method: str, path: str, data: Json | None = None) -> object:
@@ -130,16 +138,21 @@ class AlpacaClient(OneRequest, TradingClient):
 
 
 def readable(method: Callable[P, T]) -> Callable[P, T]:
-    """Make `RetryLater` of an answer with a field missing or of an unknown kind: it proves nothing."""
+    """Make `UnreadableAnswer` of an answer with a field missing or of an unknown kind, and `RetryLater` of a refused question.
+
+    Neither proves anything.
+    """
 
     @wraps(method)
     def wrapped(*args: P.args, **kwargs: P.kwargs) -> T:
         try:
             return method(*args, **kwargs)
-        except (KeyError, TypeError, AttributeError, ValueError, ArithmeticError) as error:
-            raise RetryLater(
+        except UNREADABLE as error:
+            raise UnreadableAnswer(
                 f"Alpaca's answer cannot be read in {method.__name__} ({type(error).__name__}: {error})."
             ) from error
+        except VenueRefusal as refusal:
+            raise RetryLater(f"Alpaca refuses to answer {method.__name__} ({refusal.message}).") from refusal
 
     return wrapped
 
