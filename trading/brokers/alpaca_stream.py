@@ -24,6 +24,7 @@ from alpaca.trading.stream import TradingStream
 from core.errors import ConfigError, IllegalTransition, RetryLater, StopTrading
 from core.models import Leg, OrderState
 from trading.brokers.alpaca_read import fill_of_event, state_of
+from trading.brokers.alpaca_wire import require_host
 from trading.brokers.children import KINDS, is_ours
 from trading.brokers.intake import collect, take_fill, take_state
 from trading.brokers.listing import UNREADABLE
@@ -69,6 +70,7 @@ class TradeStream(TradingStream):
         shortest_wait_seconds: float = 1.0,
         longest_wait_seconds: float = 30.0,
     ) -> None:
+        require_host(None if live else url, "stream")
         wire = {"ping_interval": 10, "ping_timeout": 20, "max_queue": 1024, "logger": _wire_log}
         super().__init__(
             key.get_secret_value(),

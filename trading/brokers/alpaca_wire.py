@@ -17,6 +17,7 @@ from alpaca.common.rest import RESTClient
 from alpaca.trading.client import TradingClient
 from requests import RequestException
 
+from core.configuration.addresses import objection
 from core.errors import ConfigError, RetryLater, UnreadableAnswer
 from core.models import Refused
 from trading.brokers.listing import UNREADABLE
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from pydantic import SecretStr
+
+    from core.configuration.addresses import Purpose
 
     Json = dict[str, Any]
 
@@ -48,6 +51,19 @@ _REASONS = (
     (r"\bqty\b|fraction", Refused.QUANTITY),
     (r"by user request|account|restricted|blocked", Refused.ACCOUNT),
 )
+
+
+def require_host(url: str | None, purpose: Purpose) -> None:
+    """Refuse an address that is neither loopback nor of Alpaca's paper account, before a key goes there.
+
+    Raises
+    ------
+    core.errors.ConfigError
+        When it may be real money: that has no address to set.
+    """
+    refusal = None if url is None else objection(url, purpose, live=False)
+    if refusal is not None:
+        raise ConfigError(f"Alpaca's address for {purpose}: {refusal}.")
 
 
 class VenueRefusal(Exception):
@@ -82,7 +98,8 @@ class OneRequest(RESTClient):
         self.timeout_seconds = timeout_seconds
 
     def _one_request(self, method: str, url: str, opts: Json, retry: int) -> Any:  # noqa: ANN401  # alpaca-py's own
-        return super()._one_request(method, url, opts | {"timeout": self.timeout_seconds}, retry)
+        brief = {"timeout": self.timeout_seconds, "allow_redirects": False}  # another host is another account
+        return super()._one_request(method, url, opts | brief, retry)
 
 
 class AlpacaClient(OneRequest, TradingClient):
@@ -105,6 +122,7 @@ class AlpacaClient(OneRequest, TradingClient):
         url: str | None = None,
         timeout_seconds: float = 10.0,
     ) -> None:
+        require_host(None if live else url, "trading")
         super().__init__(
             key.get_secret_value(), secret.get_secret_value(), paper=not live, raw_data=True, url_override=None if live else url
         )
