@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import structlog
 
-from core.errors import StopTrading
+from core.errors import StopTrading, UnreadableAnswer
 from core.models import OrderState
 from pipeline.accounts.corporate_actions import collect_fills
 from pipeline.accounts.valuation import fill_query_start
@@ -17,11 +17,13 @@ from pipeline.resources import Resources, live
 from pipeline.risk import kill_switch
 from storage.locks import executor_lock
 from trading.brokers.children import is_ours
+from trading.brokers.listing import Unreadable
 from trading.brokers.reconcile import LedgerState, Mismatch, VenueState, compare, contradiction, expired, missed
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
 
+    from core.models import OrderView
     from monitoring.alerts import Alerts
     from pipeline.accounts.trading_account import TradingAccount
     from trading.brokers.reconcile import Difference
@@ -90,7 +92,7 @@ def reconcile(session: str, *, resources: Resources | None = None) -> ReconcileR
 def _differences(account: TradingAccount, day: dt.date, cash_tolerance_usd: Decimal) -> tuple[Difference, ...]:
     """Take what was missed, then compare; return both kinds of differences."""
     fresh = _take_missed_fills(account, day)
-    ours, theirs = account.patience.retrying()(lambda: (_ledger_state(account), _venue_state(account)))
+    ours, theirs = account.patience.retrying()(_both_states, account, fill_query_start(account.ledger, account.portfolio, day))
     return (*fresh, *compare(ours, theirs, day, cash_tolerance_usd=cash_tolerance_usd))
 
 
@@ -106,13 +108,12 @@ def _take_missed_fills(account: TradingAccount, day: dt.date) -> list[Difference
     return [*missed(fill for _, fill in ledger.fills(portfolio) if fill.fill_id not in before), *untakable]
 
 
-def _ledger_state(account: TradingAccount) -> LedgerState:
-    """Return orders, positions and cash as the ledger has them, and every order id that the desk has used."""
+def _ledger_state(account: TradingAccount, shown: Collection[str]) -> LedgerState:
+    """Return orders, positions and cash as the ledger has them, and the ids of the desk's orders, `shown` ones too."""
     ledger, orders = account.ledger, account.ledger.open_orders(account.portfolio)
     positions = ledger.positions(account.portfolio)
-    ours = {view.client_order_id for view in account.broker.open_orders() if view.client_order_id}
     ids = {order.client_order_id for order, _ in orders}
-    ids |= {order_id for order_id in ours if is_ours(ledger, order_id)}
+    ids |= {order_id for order_id in shown if is_ours(ledger, order_id)}
     ids |= {position.entry_order_id for position in positions}
     return LedgerState(orders, positions, _expected_cash_usd(account), frozenset(ids))
 
@@ -124,16 +125,26 @@ def _expected_cash_usd(account: TradingAccount) -> Decimal:
     return Decimal(str(account.initial_cash_usd)) + account.ledger.cash_flow_usd(account.portfolio)
 
 
-def _venue_state(account: TradingAccount) -> VenueState:
-    """Return orders, positions and cash as the venue has them."""
-    broker = account.broker
-    orders = [order.client_order_id for order, _ in account.ledger.open_orders(account.portfolio)]
-    return VenueState(
-        {order_id: broker.find(order_id) for order_id in orders},
-        list(broker.open_orders()),
-        list(broker.positions()),
-        broker.cash_usd(),
-    )
+def _both_states(account: TradingAccount, since: dt.datetime) -> tuple[LedgerState, VenueState]:
+    """Return what the ledger has and what the venue has, the venue's answer first."""
+    theirs = _venue_state(account, since)
+    shown = [view.client_order_id for view in theirs.working] + [each.client_order_id for each in theirs.unreadable]
+    return _ledger_state(account, shown), theirs
+
+
+def _venue_state(account: TradingAccount, since: dt.datetime) -> VenueState:
+    """Return orders, positions and cash as the venue has them, with what cannot be read of them."""
+    broker, unreadable = account.broker, []
+    orders: dict[str, OrderView | None] = {}
+    for order, _ in account.ledger.open_orders(account.portfolio):
+        try:
+            orders[order.client_order_id] = account.patience.retrying()(broker.find, order.client_order_id)
+        except UnreadableAnswer as error:
+            shown = f"{order.side} {order.quantity} {order.symbol}"
+            unreadable.append(Unreadable(order.client_order_id, order.symbol, shown, str(error)))
+    working, positions = broker.open_orders(), broker.positions()
+    unreadable += [*working.unreadable, *broker.fills(since).unreadable]
+    return VenueState(orders, working, positions, broker.cash_usd(), unreadable, positions.unreadable)
 
 
 def _halt_reason(differences: Sequence[Difference]) -> str:

@@ -103,12 +103,19 @@ class ExitOrders:
         return OrderSessions(coming if now >= open_of(coming, calendar) else closed, coming)
 
     def _quantity_at_venue(self, position: Position) -> Decimal:
-        """Return the quantity to sell: at most the venue's in that direction, or the exit would open the other side."""
+        """Return the quantity to sell: at most the venue's in that direction, or the exit would open the other side.
+
+        The ledger's when the venue shows a position of the symbol that cannot be read: an exit does not wait for that.
+        """
         side = 1 if position.quantity > 0 else -1
         nothing = position.quantity * 0
         ledger, broker = self.account.ledger, self.account.broker
         book = [each.quantity for each in ledger.positions(position.portfolio) if each.symbol == position.symbol]
-        venue = {each.symbol: each.quantity for each in broker.positions()}.get(position.symbol, nothing)
+        held = broker.positions()
+        if any(each.symbol == position.symbol for each in held.unreadable):
+            log.error("position_unreadable", symbol=position.symbol, quantity=str(position.quantity), remedy="desk reconcile")
+            return abs(position.quantity)
+        venue = {each.symbol: each.quantity for each in held}.get(position.symbol, nothing)
         if venue == sum(book, nothing):  # strategies on both sides of a symbol are netted at the venue
             return abs(position.quantity)
         return min(abs(position.quantity), side * venue)

@@ -22,6 +22,8 @@ from core.errors import RetryLater, UnknownSymbol
 from core.models import FINAL, Answer, Fill, Instrument, Leg, OrderState, OrderType, OrderView, Refused, Side, VenuePosition
 from core.sessions import calendar_name, normalise_symbol
 from trading.brokers.children import entry_of
+from trading.brokers.ib_rows import order_of_share, position_of, quantity_of, share_of, unreadable
+from trading.brokers.listing import Listing, read_each
 from trading.fills import brackets
 from trading.orders import exact
 from trading.portfolio import Account
@@ -93,37 +95,37 @@ class IBBroker:
         """Ask for the cancellation of an order that this client id sent."""
         return self.wire.call(lambda ib: self._cancel(ib, client_order_id))
 
-    def open_orders(self) -> list[OrderView]:
+    def open_orders(self) -> Listing[OrderView]:
         """Orders that work at TWS, children included, sorted by the desk's ids."""
 
-        async def work(ib: IB) -> list[OrderView]:
+        async def work(ib: IB) -> Listing[OrderView]:
             await self._refresh(ib)
-            return [_view(ib, trade) for trade in ib.trades() if _is_proven(trade) and not trade.isDone()]
+            working = [trade for trade in ib.trades() if _is_proven(trade) and not trade.isDone()]
+            return read_each(working, lambda trade: _view(ib, order_of_share(trade)), unreadable)
 
-        return sorted(self.wire.call(work), key=lambda view: view.client_order_id)
+        found = self.wire.call(work)
+        return Listing(sorted(found, key=lambda view: view.client_order_id), found.unreadable)
 
-    def positions(self) -> list[VenuePosition]:
+    def positions(self) -> Listing[VenuePosition]:
         """Return the positions of the account, sorted by symbol."""
 
-        async def work(ib: IB) -> list[VenuePosition]:
+        async def work(ib: IB) -> Listing[VenuePosition]:
             found = await self.wire.within(ib.reqPositionsAsync())
-            return [
-                VenuePosition(normalise_symbol(held.contract.symbol), exact(held.position), exact(held.avgCost))
-                for held in found
-                if held.position
-            ]
+            return read_each((held for held in found if held.position), position_of, unreadable)
 
-        return sorted(self.wire.call(work), key=lambda position: position.symbol)
+        found = self.wire.call(work)
+        return Listing(sorted(found, key=lambda position: position.symbol), found.unreadable)
 
-    def fills(self, since: dt.datetime) -> list[Fill]:
+    def fills(self, since: dt.datetime) -> Listing[Fill]:
         """Executions at or after an instant; TWS tells those since midnight, to the second."""
 
-        async def work(ib: IB) -> list[Fill]:
+        async def work(ib: IB) -> Listing[Fill]:
             await self.wire.within(ib.reqExecutionsAsync(ExecutionFilter()))
-            return [_fill(execution) for execution in ib.fills()]
+            return read_each(ib.fills(), _fill, unreadable)
 
-        found = sorted(self.wire.call(work), key=lambda fill: fill.filled_at)
-        return [fill for fill in _in_order(found) if fill.filled_at >= since]
+        found = self.wire.call(work)
+        ordered = _in_order(sorted(found, key=lambda fill: fill.filled_at))
+        return Listing((fill for fill in ordered if fill.filled_at >= since), found.unreadable)
 
     def cash_usd(self) -> Decimal:
         """Cash of the account."""
@@ -314,7 +316,7 @@ def _answer(trade: Trade) -> Answer:
 
 def _view(ib: IB, trade: Trade) -> OrderView:
     order, refusal = trade.order, _refusal(trade)
-    parts = [fill.execution for fill in ib.fills() if fill.execution.orderRef == order.orderRef]
+    parts = [each.execution for each in ib.fills() if order.orderRef and each.execution.orderRef == order.orderRef]
     filled = sum((exact(part.shares) for part in parts), Decimal(0))
     paid = sum((exact(part.shares) * exact(part.price) for part in parts), Decimal(0))
     state = _state(trade.orderStatus.status, filled, exact(order.totalQuantity))
@@ -349,7 +351,7 @@ def _in_order(fills: list[Fill]) -> list[Fill]:
 
 def _fill(found: Execution) -> Fill:
     """An execution; TWS tells one again under the same id."""
-    execution, symbol = found.execution, normalise_symbol(found.contract.symbol)
+    execution, symbol = found.execution, share_of(found.contract)
     at = execution.time.astimezone(dt.UTC)
     child = entry_of(execution.orderRef) is not None
     return Fill(
@@ -357,7 +359,7 @@ def _fill(found: Execution) -> Fill:
         client_order_id=execution.orderRef,
         symbol=symbol,
         side=Side.BUY if execution.side == "BOT" else Side.SELL,
-        quantity=exact(execution.shares),
+        quantity=quantity_of(execution.shares),
         price=exact(execution.price),
         raw_price=exact(execution.price),
         commission_usd=exact(found.commissionReport.commission),

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from core.errors import StopTrading
     from core.models import Fill, OrderIntent, OrderView, Position, VenuePosition
+    from trading.brokers.listing import Unreadable
 
 
 class Mismatch(StrEnum):
@@ -34,6 +35,7 @@ class Mismatch(StrEnum):
     MISSING_POSITION = "missing_position"
     EXTERNAL_POSITION = "external_position"
     CONTRADICTION = "contradiction"
+    UNREADABLE = "unreadable"
     CASH = "cash"
 
 
@@ -74,12 +76,22 @@ class LedgerState:
 
 @dataclass(frozen=True)
 class VenueState:
-    """The venue's: the desk's open orders as it has them (None: it has no such order), all its open orders, positions, cash."""
+    """The venue's: the desk's open orders as it has them (None: it has no such order), all its open orders, positions, cash.
+
+    Attributes
+    ----------
+    unreadable
+        Orders and fills that it shows and that cannot be read, each once.
+    unreadable_positions
+        Positions of the same kind.
+    """
 
     orders: Mapping[str, OrderView | None]
     working: Sequence[OrderView]
     positions: Sequence[VenuePosition]
     cash_usd: Decimal
+    unreadable: Sequence[Unreadable] = ()
+    unreadable_positions: Sequence[Unreadable] = ()
 
 
 def missed(fills: Iterable[Fill]) -> list[Difference]:
@@ -112,7 +124,7 @@ def compare(desk: LedgerState, venue: VenueState, session: dt.date, *, cash_tole
         Cash may be apart by so much.
     """
     found = [*_lost(desk, venue, session), *_strange(desk, venue), *_apart(desk, venue)]
-    found += _holdings(desk, venue)
+    found += [*_holdings(desk, venue), *_unread(desk, venue)]
     if abs(desk.cash_usd - venue.cash_usd) > cash_tolerance_usd:
         found.append(
             Difference(
@@ -133,8 +145,10 @@ def expired(differences: Iterable[Difference]) -> list[str]:
 
 def _lost(desk: LedgerState, venue: VenueState, session: dt.date) -> list[Difference]:
     """Orders that were written down or sent and that the venue does not have."""
-    lost = []
+    lost, unread = [], {each.client_order_id for each in venue.unreadable}
     for order, state in desk.orders:
+        if order.client_order_id in unread:
+            continue  # it is there
         if state is not OrderState.INTENT and (state not in SENT or venue.orders.get(order.client_order_id) is not None):
             continue
         if order.session <= session:
@@ -149,11 +163,7 @@ def _lost(desk: LedgerState, venue: VenueState, session: dt.date) -> list[Differ
 
 def _strange(desk: LedgerState, venue: VenueState) -> list[Difference]:
     """Orders that work at the venue and that the desk never meant; children of its entries are its own."""
-    strange = [
-        view
-        for view in venue.working
-        if view.client_order_id not in desk.own_ids and entry_of(view.client_order_id) not in desk.own_ids
-    ]
+    strange = [view for view in venue.working if not _is_own(desk, view.client_order_id)]
     return [
         Difference(
             Mismatch.EXTERNAL_ORDER,
@@ -164,6 +174,27 @@ def _strange(desk: LedgerState, venue: VenueState) -> list[Difference]:
         )
         for view in strange
     ]
+
+
+def _unread(desk: LedgerState, venue: VenueState) -> list[Difference]:
+    """What the venue shows and nobody can read: of the desk, or an order or position of somebody else."""
+    found = []
+    symbols = {position.symbol for position in desk.positions}
+    orders = {each.subject: each for each in venue.unreadable}
+    for each in (*orders.values(), *venue.unreadable_positions):
+        is_position = each in venue.unreadable_positions
+        own = each.symbol in symbols if is_position else _is_own(desk, each.client_order_id)
+        rule = Mismatch.EXTERNAL_POSITION if is_position else Mismatch.EXTERNAL_ORDER
+        words = "not of this desk, and passed over: cancel or close it at the venue, or keep it in an account of its own"
+        if own:
+            rule, words = Mismatch.UNREADABLE, "look it up at the venue, and settle it there; then `desk reconcile`"
+        shown = f"{each.found} ({each.problem})"
+        found.append(Difference(rule, each.subject, "what can be read" if own else "nothing", shown, words))
+    return found
+
+
+def _is_own(desk: LedgerState, client_order_id: str) -> bool:
+    return client_order_id in desk.own_ids or entry_of(client_order_id) in desk.own_ids
 
 
 def _apart(desk: LedgerState, venue: VenueState) -> list[Difference]:
@@ -195,8 +226,8 @@ def _holdings(desk: LedgerState, venue: VenueState) -> list[Difference]:
     for position in desk.positions:
         ours[position.symbol] += position.quantity
     theirs = {position.symbol: position.quantity for position in venue.positions if position.quantity}
-    found = []
-    for symbol in sorted({*ours, *theirs}):
+    found, unread = [], {each.symbol for each in venue.unreadable_positions}
+    for symbol in sorted({*ours, *theirs} - unread):
         mine, there = ours.get(symbol, Decimal(0)), theirs.get(symbol, Decimal(0))
         if mine == there:
             continue
