@@ -10,20 +10,21 @@ from typing import TYPE_CHECKING, Any
 import structlog
 
 from core.errors import StopTrading
-from core.models import OrderState
+from core.models import FINAL, OrderState
 from pipeline.accounts.valuation import fill_query_start
 from pipeline.resources import Resources, live
 from pipeline.risk import kill_switch
 from storage.locks import executor_lock
 from trading.brokers.children import is_ours
-from trading.brokers.intake import collect
-from trading.brokers.reconcile import LedgerState, Mismatch, VenueState, compare, contradiction, expired, missed
+from trading.brokers.intake import collect, take_state
+from trading.brokers.reconcile import EXPIRES, LedgerState, Mismatch, VenueState, compare, contradiction, expired, missed
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from monitoring.alerts import Alerts
     from pipeline.accounts.trading_account import TradingAccount
+    from trading.brokers.base import Broker
     from trading.brokers.reconcile import Difference
 
 log = structlog.get_logger()
@@ -52,8 +53,9 @@ class ReconcileResult:
 def reconcile(session: str, *, resources: Resources | None = None) -> ReconcileResult:
     """Compare orders, fills, positions and cash at the venue with the ledger, after `session` has closed.
 
-    Fills the desk missed are taken, orders that never arrived and can reach their open no more expire. What no rule resolves
-    halts the desk: nothing is opened until a person resumes. Running it again changes nothing more.
+    Fills the desk missed are taken; orders that the venue does not have, asked twice by id, and that can reach their open no
+    more expire. What no rule resolves halts the desk: nothing is opened until a person resumes. Running it again changes
+    nothing more.
 
     Raises
     ------
@@ -65,11 +67,11 @@ def reconcile(session: str, *, resources: Resources | None = None) -> ReconcileR
     tolerance = Decimal(str(resources.settings.venue.cash_tolerance_usd))
     with executor_lock(resources.engine, account.portfolio):
         differences = _differences(account, day, tolerance)
-        if any(each.halts for each in differences):  # the venue goes on meanwhile: a difference that halts is seen twice
+        if any(each.halts or each.rule in EXPIRES for each in differences):  # the venue goes on meanwhile: seen twice
             taken = [each for each in differences if each.rule is Mismatch.MISSED_FILL]
             differences = (*taken, *_differences(account, day, tolerance))
-        for order_id in expired(differences):
-            account.ledger.transition(order_id, OrderState.EXPIRED, "reconciliation: it never reached the venue")
+        for order_id, reason in expired(differences).items():
+            take_state(account.ledger, order_id, OrderState.EXPIRED, reason)
         halted = any(each.halts for each in differences)
         if halted and kill_switch.halt_reason(resources=resources) is None:
             kill_switch.halt(_halt_reason(differences), kill_switch.RECONCILIATION, resources=resources)
@@ -82,16 +84,21 @@ def reconcile(session: str, *, resources: Resources | None = None) -> ReconcileR
     )
     for each in differences:
         log.warning("reconciliation", **asdict(each), resolved=each.resolved)
-    if not halted:
-        _mail_unresolved(resources.alerts, account.broker.name, differences)
+    _mail(resources.alerts, account.broker.name, [each for each in differences if each.is_alerted and not each.halts])
     return ReconcileResult(session, account.broker.name, differences, halted)
 
 
 def _differences(account: TradingAccount, day: dt.date, cash_tolerance_usd: Decimal) -> tuple[Difference, ...]:
     """Take what was missed, then compare; return both kinds of differences."""
     fresh = _take_missed_fills(account, day)
-    ours, theirs = account.patience.retrying()(lambda: (_ledger_state(account), _venue_state(account)))
+    ours, theirs = account.patience.retrying()(lambda: _both_states(account))
     return (*fresh, *compare(ours, theirs, day, cash_tolerance_usd=cash_tolerance_usd))
+
+
+def _both_states(account: TradingAccount) -> tuple[LedgerState, VenueState]:
+    """Return the ledger's state and the venue's, which is asked for the very orders that the ledger has open."""
+    ours = _ledger_state(account)
+    return ours, _venue_state(account.broker, [order.client_order_id for order, _ in ours.orders])
 
 
 def _take_missed_fills(account: TradingAccount, day: dt.date) -> list[Difference]:
@@ -110,11 +117,14 @@ def _ledger_state(account: TradingAccount) -> LedgerState:
     """Return orders, positions and cash as the ledger has them, and every order id that the desk has used."""
     ledger, orders = account.ledger, account.ledger.open_orders(account.portfolio)
     positions = ledger.positions(account.portfolio)
-    ours = {view.client_order_id for view in account.broker.open_orders() if view.client_order_id}
+    working = {view.client_order_id for view in account.broker.open_orders() if view.client_order_id}
     ids = {order.client_order_id for order, _ in orders}
-    ids |= {order_id for order_id in ours if is_ours(ledger, order_id)}
+    filled = {order_id: ledger.filled(order_id) for order_id in ids}
+    known = {order_id: ledger.order(order_id) for order_id in working - ids}
+    ended = frozenset(order_id for order_id, order in known.items() if order is not None and order[1] in FINAL)
+    ids |= {order_id for order_id in working if is_ours(ledger, order_id)}
     ids |= {position.entry_order_id for position in positions}
-    return LedgerState(orders, positions, _expected_cash_usd(account), frozenset(ids))
+    return LedgerState(orders, positions, _expected_cash_usd(account), frozenset(ids), filled, ended)
 
 
 def _expected_cash_usd(account: TradingAccount) -> Decimal:
@@ -124,12 +134,10 @@ def _expected_cash_usd(account: TradingAccount) -> Decimal:
     return Decimal(str(account.initial_cash_usd)) + account.ledger.cash_flow_usd(account.portfolio)
 
 
-def _venue_state(account: TradingAccount) -> VenueState:
+def _venue_state(broker: Broker, order_ids: Sequence[str]) -> VenueState:
     """Return orders, positions and cash as the venue has them."""
-    broker = account.broker
-    orders = [order.client_order_id for order, _ in account.ledger.open_orders(account.portfolio)]
     return VenueState(
-        {order_id: broker.find(order_id) for order_id in orders},
+        {order_id: broker.find(order_id) for order_id in order_ids},
         list(broker.open_orders()),
         list(broker.positions()),
         broker.cash_usd(),
@@ -142,11 +150,10 @@ def _halt_reason(differences: Sequence[Difference]) -> str:
     )
 
 
-def _mail_unresolved(alerts: Alerts, broker: str, differences: Sequence[Difference]) -> None:
-    """Mail the differences that a person must settle, if any."""
-    unresolved = [each for each in differences if not each.resolved]
-    if unresolved:
+def _mail(alerts: Alerts, broker: str, differences: Sequence[Difference]) -> None:
+    """Mail differences that halt nothing and that a person must look at, if any."""
+    if differences:
         lines = [
-            f"{each.rule} {each.subject}: {each.expected} here, {each.found} there. {each.resolution}" for each in unresolved
+            f"{each.rule} {each.subject}: {each.expected} here, {each.found} there. {each.resolution}" for each in differences
         ]
-        alerts.send(f"{len(unresolved)} differences to {broker}", "\n".join(lines))
+        alerts.send(f"{len(differences)} differences to {broker}", "\n".join(lines))
