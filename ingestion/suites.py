@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 ROWS, COVERAGE = "daily_bars", "coverage"
 NO_ACTIONS = ACTIONS.empty()
+NUMBER = "present and a plain number (1234.5)"
+READABLE = {"symbol": "present", "session": "present and a date with its year first (2020-01-31)"}
 ROUNDING = 1e-6  # sources publish prices as 32-bit floats: a high may be under its close in the eighth digit
 
 
@@ -107,7 +109,7 @@ def _meta(says: str) -> dict[str, str]:
 
 def _value_expectations() -> list[Expectation]:
     not_null = [
-        gxe.ExpectColumnValuesToNotBeNull(column=column, meta=_meta(f"{column} is present and readable"))
+        gxe.ExpectColumnValuesToNotBeNull(column=column, meta=_meta(f"{column} is {READABLE.get(column, NUMBER)}"))
         for column in BARS.columns
     ]
     types = [
@@ -144,6 +146,7 @@ def _shape_expectations() -> list[Expectation]:
         gxe.ExpectColumnValuesToBeInSet(column="copy", value_set=[0], meta=_meta("a row comes once (the first is kept)")),
         gxe.ExpectCompoundColumnsToBeUnique(
             column_list=["symbol", "session", "copy"],
+            ignore_row_if="any_value_is_missing",
             meta=_meta("a session has one bar (none of several different ones is kept)"),
         ),
     ]
