@@ -28,6 +28,13 @@ def held(quantity: str = "400", price: str = "100") -> Position:
     return Position("main", "rsi", "AAPL", Decimal(quantity), BOUGHT, Decimal(price), Decimal(95), Decimal(110), 5, "entry")
 
 
+def entry_of(symbol: str, quantity: float) -> OrderIntent:
+    return entry_order(
+        "main", "rsi", symbol, decision_session=BOUGHT, session=BOUGHT, signed_quantity=quantity, stop_pct=5.0, target_pct=10.0,
+        max_sessions=5,
+    )  # fmt: skip
+
+
 def fill_of(order: OrderIntent, quantity: Decimal, price: Decimal, day: dt.date) -> Fill:
     at = dt.datetime.combine(day, dt.time(15), dt.UTC)
     return Fill(
@@ -66,9 +73,7 @@ def test_three_shares_one_for_ten_are_settled_in_cash_alone_and_end_the_trade() 
     event = split_of(
         held("3"), BookEventKind.SPLIT, 0.1, effective=SPLIT, session=SPLIT, step=Decimal(1), last_price=Decimal(1000)
     )
-    bought = replace(entry_order(
-        "main", "rsi", "AAPL", decision_session=BOUGHT, session=BOUGHT, signed_quantity=3.0, stop_pct=5.0, target_pct=10.0, max_sessions=5
-    ))  # fmt: skip
+    bought = entry_of("AAPL", 3.0)
 
     trades = trades_of([(bought, fill_of(bought, Decimal(3), Decimal(100), BOUGHT))], [event])
 
@@ -94,10 +99,7 @@ def test_a_ratio_that_is_no_positive_number_is_refused(value: float) -> None:
 
 def test_a_fill_that_is_told_late_is_in_the_terms_of_its_session() -> None:
     book = MemoryBook()
-    entry = entry_order(
-        "main", "rsi", "AAPL", decision_session=BOUGHT, session=BOUGHT, signed_quantity=400.0, stop_pct=5.0, target_pct=10.0,
-        max_sessions=5,
-    )  # fmt: skip
+    entry = entry_of("AAPL", 400.0)
     first = fill_of(entry, Decimal(400), Decimal(100), BOUGHT)
     book.record_fill(first, entry, lambda before: position_after(before, entry, first))
     (position,) = book.positions("main")
@@ -118,9 +120,7 @@ def test_a_fill_that_is_told_late_is_in_the_terms_of_its_session() -> None:
 
 def test_a_rename_moves_the_position_and_its_trade_to_the_new_name() -> None:
     book = MemoryBook()
-    entry = entry_order(
-        "main", "rsi", "FB", decision_session=BOUGHT, session=BOUGHT, signed_quantity=10.0, stop_pct=5.0, target_pct=10.0, max_sessions=5
-    )  # fmt: skip
+    entry = entry_of("FB", 10.0)
     first = fill_of(entry, Decimal(10), Decimal(100), BOUGHT)
     book.record_fill(first, entry, lambda before: position_after(before, entry, first))
     (position,) = book.positions("main")
