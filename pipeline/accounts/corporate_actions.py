@@ -23,6 +23,7 @@ from core.book_events import BookEvent, BookEventKind
 from core.errors import StopTrading
 from core.models import Side
 from core.sessions import calendar_name, next_session
+from pipeline.accounts.delisted import pay_out_delisted
 from pipeline.accounts.valuation import last_recorded_session
 from trading.brokers.book_events import apply_event
 from trading.brokers.intake import collect
@@ -67,6 +68,7 @@ def apply_corporate_actions(account: TradingAccount, day: dt.date) -> list[BookE
     Call it under the portfolio's lock, before a price of the bars or of the venue is compared with the book.
     """
     applied = [due.event for due in due_events(account, day) if apply_event(account.ledger, due.event, due.position)]
+    pay_out_delisted(account, day)
     for event in applied:
         log.info(
             "corporate_action_applied",
