@@ -60,6 +60,8 @@ class BookEvent:
         Name after a rename.
     author, reason
         Who recorded it, and why.
+    created_at
+        When (UTC); None until it is recorded.
     """
 
     event_id: str
@@ -75,10 +77,23 @@ class BookEvent:
     new_symbol: str | None = None
     author: str = "desk"
     reason: str = ""
+    created_at: dt.datetime | None = None
 
     def concerns(self, strategy: str, symbol: str) -> bool:
         """Return True when the event changes that strategy's position in the symbol."""
         return (self.strategy, self.symbol) == (strategy, symbol)
+
+
+@dataclass(frozen=True)
+class CashMovement:
+    """Cash that a venue moved without an order, under the venue's own id; `usd` is negative when it left the account."""
+
+    movement_id: str
+    kind: BookEventKind
+    session: dt.date
+    usd: Decimal
+    symbol: str = ""
+    words: str = ""
 
 
 def exact_ratio(ratio: Decimal | float) -> Fraction:

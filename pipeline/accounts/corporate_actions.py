@@ -23,6 +23,7 @@ from core.book_events import BookEvent, BookEventKind
 from core.errors import StopTrading
 from core.models import Side
 from core.sessions import calendar_name, next_session
+from pipeline.accounts.cash_movements import book_cash_movements
 from pipeline.accounts.delisted import pay_out_delisted
 from pipeline.accounts.valuation import last_recorded_session
 from trading.brokers.book_events import apply_event
@@ -99,6 +100,7 @@ def collect_fills(account: TradingAccount, since: dt.datetime, day: dt.date) -> 
         When a fill does not fit the book, and no recorded action explains it.
     """
     ask = partial(account.patience.retrying(), collect, account.ledger, account.broker, account.portfolio, since)
+    book_cash_movements(account, day)
     try:
         fresh: int = ask()
     except StopTrading:

@@ -7,6 +7,7 @@ evening before with them. A position is marked to its newest close, however old:
 from __future__ import annotations
 
 import datetime as dt
+from collections import defaultdict
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import TYPE_CHECKING
@@ -102,6 +103,36 @@ def transferred_usd(events: Iterable[BookEvent], *, after: dt.date | None = None
     """Return deposits less withdrawals of the sessions after a day; of all without one."""
     moved = [event.cash_usd for event in events if event.kind in TRANSFERS and (after is None or event.session > after)]
     return float(sum(moved, Decimal(0)))
+
+
+def unexplained_cash_usd(account: TradingAccount) -> float:
+    """Return the venue's cash less what the ledger explains: a transfer, fee or dividend that nobody has recorded.
+
+    It is 0 while the venue's quantities differ from the ledger's, for a fill on its way explains it then; and before the first
+    session on record, when nothing says what the portfolio started with.
+    """
+    ledger, broker = account.ledger, account.broker
+    ours: defaultdict[str, Decimal] = defaultdict(Decimal)
+    for position in ledger.positions(account.portfolio):
+        ours[position.symbol] += position.quantity
+    there = {position.symbol: position.quantity for position in account.patience.retrying()(broker.positions)}
+    start = _initial_cash_usd(account)
+    if start is None or any(ours[symbol] != there.get(symbol, Decimal(0)) for symbol in {*ours, *there}):
+        return 0.0
+    return float(cash_usd(account) - start - ledger.cash_flow_usd(account.portfolio))
+
+
+def _initial_cash_usd(account: TradingAccount) -> Decimal | None:
+    """Return the cash that the portfolio started with: as stated, else what its first session on record implies."""
+    if account.initial_cash_usd is not None:
+        return Decimal(str(account.initial_cash_usd))
+    history = account.ledger.equity(account.portfolio)
+    if history.empty:
+        return None
+    day, flow = history["session"].iloc[0].date(), account.ledger.cash_flow_usd(account.portfolio)
+    later = [_cash_flow_usd(fill) for fill in _fills_after(account.ledger, account.portfolio, day)]
+    later += [event.cash_usd for event in account.ledger.book_events(account.portfolio) if event.session > day]
+    return Decimal(str(float(history["cash_usd"].iloc[0]))) - (flow - sum(later, Decimal(0)))
 
 
 def last_recorded_session(ledger: Ledger, portfolio: str) -> dt.date | None:

@@ -123,7 +123,7 @@ def transfer(
     amount, portfolio = _number(str(usd), kind, positive=False), resources.account.portfolio
     day, now = session or _today(resources), resources.clock()
     name = f"{portfolio}|{kind}|{day.isoformat()}|{now.isoformat()}"
-    event = BookEvent(name, portfolio, kind, day, cash_usd=amount, author=author, reason=reason)
+    event = BookEvent(name, portfolio, kind, day, cash_usd=amount, author=author, reason=reason, created_at=now)
     apply_event(resources.account.ledger, event)
     return event
 

@@ -22,6 +22,7 @@ from pipeline.accounts.corporate_actions import collect_fills
 from pipeline.resources import Resources, live
 from pipeline.risk.exit_orders import WATCH, ExitOrders, working_exits
 from pipeline.risk.pre_send import pre_send_checks
+from pipeline.risk.split_guard import suspected_splits
 from storage.locks import executor_lock
 from trading.brokers.children import KINDS
 from trading.brokers.intake import collect
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
 log = structlog.get_logger()
 LOOK_BACK = dt.timedelta(days=7)  # reading a fill twice does no harm
 EXIT_REFUSED, NOT_AT_VENUE = "watch_exit_refused", "watch_not_at_venue"
+SUSPECTED_SPLIT = "watch_suspected_split"
 ELSEWHERE = {
     "paper": "VENUE__KIND=paper fills stops and targets on each session's bar: nothing to watch",
     "ib": "VENUE__KIND=ib keeps stops and targets at the venue: nothing to watch",
@@ -213,8 +215,14 @@ class _Watch:
         collect_fills(self.account, since, _new_york_date(self.parts.clock()))
         watched = self._unprotected()
         seen = self.parts.prices.prices({position.symbol for position, _ in watched}) if watched else {}
+        prices = {symbol: float(each.price) for symbol, each in seen.items()}
+        today = _new_york_date(self.parts.clock())
+        suspects = suspected_splits(self.account, today, prices, self.parts.last_close) if watched else {}
         for position, standing in watched:
             try:
+                if (why := suspects.get(position.symbol)) is not None:
+                    self._refuse(position, SUSPECTED_SPLIT, {"says": why}, f"no judgement, {why}")
+                    continue
                 self._judge(position, standing, seen.get(position.symbol))
             except ExecutorBusy:
                 raise

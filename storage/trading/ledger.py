@@ -143,7 +143,8 @@ class Ledger:
     ) -> bool:
         """Record a book event, the position and the open orders after it, in one transaction; False when it is on record."""
         with self._engine.begin() as connection:
-            stored = insert(book_events).values(to_row(event)).on_conflict_do_nothing().returning(book_events.c.event_id)
+            row = {name: value for name, value in to_row(event).items() if value is not None}
+            stored = insert(book_events).values(row).on_conflict_do_nothing().returning(book_events.c.event_id)
             if connection.execute(stored).first() is None:
                 return False
             reach("ledger.event_halfway")

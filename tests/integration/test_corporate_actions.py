@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import datetime as dt
 from decimal import Decimal
+from itertools import count
 from typing import TYPE_CHECKING
 
 import pandas as pd
 import pytest
 
+from core.book_events import BookEventKind
+from core.errors import ConfigError, DataError
 from core.frames import BARS
 from core.models import Leg, OrderState
 from core.sessions import sessions_between
 from pipeline.accounts.corporate_actions import apply_corporate_actions
-from pipeline.execution import daily_trade
+from pipeline.accounts.valuation import peak_equity_usd
+from pipeline.execution import book_changes, daily_trade
 from pipeline.resources import Resources
 from pipeline.risk.monitor import check_portfolio
 from trading.brokers.placing import place
@@ -28,6 +32,14 @@ START, ENTRY = dt.date(2018, 12, 3), dt.date(2018, 12, 11)
 EVENING_BEFORE, SPLIT, AFTER = dt.date(2018, 12, 13), dt.date(2018, 12, 14), dt.date(2018, 12, 17)
 FIRST_SEEN = dt.datetime(2018, 12, 13, 22, tzinfo=dt.UTC)
 AFTER_SPLIT = dt.datetime(2018, 12, 14, 22, tzinfo=dt.UTC)
+
+
+SECONDS = count()
+
+
+def ticking() -> dt.datetime:
+    """A clock on the evening of the split, a second later each time."""
+    return AFTER_SPLIT + dt.timedelta(seconds=next(SECONDS))
 
 
 def bars(symbol: str, end: dt.date, scale: float = 1.0) -> pd.DataFrame:
@@ -50,9 +62,7 @@ def split(
 
 def holding(settings: Settings, symbols: tuple[str, ...] = ("AAA",), quantity: float = 400.0) -> Resources:
     """A paper desk that bought each symbol at the open of ENTRY, stop 95 and target 110, and has settled until the eve."""
-    desk = Resources(
-        settings.with_changes(universe=symbols, costs__slippage_bps=0.0, costs__commission_bps=0.0), clock=lambda: AFTER_SPLIT
-    )
+    desk = Resources(settings.with_changes(universe=symbols, costs__slippage_bps=0.0, costs__commission_bps=0.0), clock=ticking)
     for symbol in symbols:
         desk.bars.write(bars(symbol, EVENING_BEFORE), source="test", ingested_at=FIRST_SEEN)
         bought = entry_order(
@@ -199,3 +209,99 @@ def test_two_splits_and_a_fill_between_are_told_apart(database_settings: Setting
     assert [held.quantity for held in desk.ledger.positions("main")] == [2400]
     assert desk.ledger.filled(desk.ledger.positions("main")[0].entry_order_id) == 2400
     assert [(order.leg, fill.quantity) for order, fill in desk.ledger.fills("main")] == [(Leg.ENTRY, 400)]
+
+
+@pytest.mark.parametrize("quantity", [400.0, -400.0])
+@pytest.mark.parametrize("cash", [14.25, 0.0])
+def test_a_recorded_delisting_pays_the_position_out_once(database_settings: Settings, quantity: float, cash: float) -> None:
+    desk = holding(database_settings, quantity=quantity)
+    book_changes.record_action("AAA", SPLIT, "delisting", cash, resources=desk)
+
+    for _ in range(2):
+        daily_trade.settle(SPLIT.isoformat(), resources=desk)
+        daily_trade.record(SPLIT.isoformat(), resources=desk)
+
+    (trade,) = desk.ledger.trades("main").to_dict("records")
+    assert desk.ledger.positions("main") == []
+    assert (trade["reason"], trade["exit_price"], trade["quantity"]) == ("delisted", cash, 400.0)
+    assert float(desk.broker.cash_usd()) == pytest.approx(100_000 + quantity * (cash - 100))
+
+
+def test_an_order_in_a_delisted_symbol_lapses(database_settings: Settings) -> None:
+    desk = holding(database_settings)
+    (held,) = desk.ledger.positions("main")
+    place(desk.ledger, desk.broker, [exit_order(held, decision_session=EVENING_BEFORE, session=SPLIT)])
+    book_changes.record_action("AAA", SPLIT, "delisting", 14.25, resources=desk)
+
+    daily_trade.settle(SPLIT.isoformat(), resources=desk)
+
+    assert desk.ledger.open_orders("main") == []
+    assert desk.ledger.positions("main") == []
+
+
+def test_a_withdrawal_is_no_loss_and_a_deposit_no_profit(database_settings: Settings) -> None:
+    desk = holding(database_settings)
+    desk.bars.write(bars("AAA", SPLIT), source="test", ingested_at=AFTER_SPLIT)
+    check_portfolio(mode="enforce", resources=desk)
+    book_changes.transfer(-30_000.0, author="ops", reason="rent", resources=desk)
+
+    levels = [check_portfolio(mode="enforce", resources=desk).heartbeat.level for _ in range(2)]
+    book_changes.transfer(50_000.0, author="ops", reason="more", resources=desk)
+    levels += [check_portfolio(mode="enforce", resources=desk).heartbeat.level for _ in range(2)]
+    recorded = daily_trade.record(SPLIT.isoformat(), resources=desk)
+
+    assert set(levels) == {Level.OK}
+    assert recorded.equity_usd == pytest.approx(120_200.0)
+    assert peak_equity_usd(desk.account, AFTER) == pytest.approx(120_200.0)
+
+
+def test_a_loss_beside_a_withdrawal_is_still_a_loss(database_settings: Settings) -> None:
+    desk = holding(database_settings)
+    check_portfolio(mode="enforce", resources=desk)
+    book_changes.transfer(-30_000.0, author="ops", reason="rent", resources=desk)
+    fallen = bars("AAA", SPLIT)
+    fallen.loc[fallen.index[-1], ["open", "high", "low", "close", "adj_close"]] = [97.0, 97.0, 91.0, 91.0, 91.0]
+    desk.bars.write(fallen, source="test", ingested_at=AFTER_SPLIT)
+
+    heartbeat, _ = check_portfolio(mode="log", resources=desk)
+
+    assert heartbeat.level is Level.HALT
+    assert heartbeat.drawdown_pct == pytest.approx(100 * 3800 / 70_200, rel=1e-6)
+
+
+def test_a_renamed_symbol_goes_on_under_its_new_name(database_settings: Settings) -> None:
+    desk = holding(database_settings)
+    book_changes.resolve("AAA", SPLIT, BookEventKind.RENAME, "NEW", author="ops", reason="", resources=desk)
+    desk.bars.write(bars("NEW", SPLIT), source="test", ingested_at=AFTER_SPLIT)
+
+    daily_trade.settle(SPLIT.isoformat(), resources=desk)
+    recorded = daily_trade.record(SPLIT.isoformat(), resources=desk)
+
+    assert [held.symbol for held in desk.ledger.positions("main")] == ["NEW"]
+    assert recorded.equity_usd == pytest.approx(100_200.0)
+
+
+@pytest.mark.parametrize(
+    ("kind", "value", "words"),
+    [
+        (BookEventKind.SPLIT, "-2", "over 0"),
+        (BookEventKind.SPLIT, "two", "over 0"),
+        (BookEventKind.SPIN_OFF, "nan", "over 0"),
+        (BookEventKind.DIVIDEND, "0", "other than 0"),
+        (BookEventKind.ADJUSTMENT, "inf", "other than 0"),
+    ],
+)
+def test_a_value_that_does_not_fit_its_kind_is_refused(
+    database_settings: Settings, kind: BookEventKind, value: str, words: str
+) -> None:
+    desk = holding(database_settings)
+
+    with pytest.raises(ConfigError, match=words):
+        book_changes.resolve("AAA", SPLIT, kind, value, author="ops", reason="", resources=desk)
+
+
+def test_what_is_not_held_cannot_be_resolved(database_settings: Settings) -> None:
+    desk = holding(database_settings)
+
+    with pytest.raises(DataError, match=r"ZZZ is not held in 'main'\. Held: AAA"):
+        book_changes.resolve("ZZZ", SPLIT, BookEventKind.SPLIT, "2", author="ops", reason="", resources=desk)

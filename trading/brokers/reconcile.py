@@ -301,7 +301,7 @@ def _holdings(desk: LedgerState, venue: VenueState) -> list[Difference]:
             continue
         rule, words = (
             Mismatch.QUANTITY_MISMATCH,
-            "a fill, split or transfer that the venue tells no more: settle it by hand",
+            "a split, or a fill or transfer that the venue tells no more: `desk corporate-actions list`, then `... resolve`",
         )
         if not there:
             rule, words = Mismatch.MISSING_POSITION, "sold or moved outside the desk: settle it by hand"
