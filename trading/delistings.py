@@ -6,18 +6,18 @@ commission, and an order decided before lapses. A symbol whose bars stop without
 
 from __future__ import annotations
 
+import datetime as dt
 import math
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from core.errors import DataError
 from core.models import Fill, Leg, client_order_id
-from core.sessions import calendar_name, is_session, next_session, open_of
+from core.sessions import calendar_name, open_of, sessions_between
 from trading.fills import DELISTED, REASONS
 from trading.orders import exact, exit_order
 
 if TYPE_CHECKING:
-    import datetime as dt
     from collections.abc import Iterable
     from decimal import Decimal
 
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from core.models import OrderIntent, Position
 
 KIND: Final = "delisting"  # of a row of ACTIONS
+A_FORTNIGHT: Final = dt.timedelta(days=14)  # no exchange is shut for longer
 REASON: Final = REASONS[DELISTED]  # of the fill, and the arm of its order: no strategy decided it
 
 
@@ -67,9 +68,9 @@ def delistings_of(actions: pd.DataFrame) -> tuple[Delisting, ...]:
 
 
 def first_session(symbol: str, day: dt.date) -> dt.date:
-    """Return the symbol's first session on or after a day."""
-    calendar = calendar_name(symbol)
-    return day if is_session(day, calendar) else next_session(day, calendar)
+    """Return the symbol's first session on or after a day; the day itself where the calendar ends before it."""
+    coming = sessions_between(day, day + A_FORTNIGHT, calendar_name(symbol))
+    return day if coming.empty else coming[0].date()
 
 
 def delisting_exits(positions: Iterable[Position], delisting: Delisting) -> list[tuple[OrderIntent, Fill]]:

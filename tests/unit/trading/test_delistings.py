@@ -40,6 +40,11 @@ def test_it_takes_effect_at_the_next_session_of_the_symbols_own_exchange() -> No
     assert {each.symbol: each.session for each in delistings_of(rows)} == {"A": MONDAY, "BTC-USD": dt.date(2018, 12, 15)}
 
 
+@pytest.mark.parametrize("day", ["1950-01-03", "2203-01-03"])
+def test_a_day_outside_the_calendar_stays_as_it_is(day: str) -> None:
+    assert str(delistings_of(actions(("A", day, "delisting", 1.0)))[0].session) == day
+
+
 @pytest.mark.parametrize("value", [-0.01, math.inf, -math.inf])
 def test_terms_that_are_no_cash_are_refused(value: float) -> None:
     with pytest.raises(DataError, match="Delisting of A: expected the cash a share"):
