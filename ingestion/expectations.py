@@ -46,7 +46,7 @@ class Validation:
         One row a refused row and reason, a valid `core.frames.QUARANTINE` frame.
     results
         JSON-able account for `market.validation_runs` and the Data Docs: counts, reasons, missing sessions, stale symbols,
-        large moves, and under `suites` what Great Expectations says.
+        large moves, those that the next close gave back, and under `suites` what Great Expectations says.
     bad_fraction
         Bad bars by new bars, as `ingestion.quarantine.count_new` counts them.
     max_bad_fraction
@@ -158,7 +158,8 @@ def validate(
         "schema_ok": _schema_ok(judged),
         "reasons": dict(Counter(reason.name for reason in reasons)),
         **_coverage_findings(covered, min_history),
-        "large_moves": _large_moves(checked.drop(index=refused), jump_fail_bps),
+        "large_moves": _large_moves(checked.drop(index=refused), "move_bps", jump_fail_bps),
+        "given_back": _large_moves(checked.drop(index=refused), "given_back_bps", jump_fail_bps),
         "suites": [_portable(suite) for suite in suites],
     }
     return Validation(good, quarantined, results, new.bad_fraction, max_bad_fraction)
@@ -243,9 +244,9 @@ def _by_symbol(covered: pd.DataFrame, column: str) -> dict[str, Any]:
     return dict(zip(covered["symbol"], covered[column].tolist(), strict=True))
 
 
-def _large_moves(good: pd.DataFrame, fail_bps: float) -> list[dict[str, Any]]:
-    large = good[good["move_bps"].abs() > fail_bps]
-    moves = zip(large["symbol"], large["session"].dt.date.astype(str), large["move_bps"].round(1), strict=True)
+def _large_moves(good: pd.DataFrame, column: str, fail_bps: float) -> list[dict[str, Any]]:
+    large = good[good[column].abs() > fail_bps]
+    moves = zip(large["symbol"], large["session"].dt.date.astype(str), large[column].round(1), strict=True)
     return [{"symbol": symbol, "session": day, "move_bps": float(move)} for symbol, day, move in moves]
 
 

@@ -15,7 +15,7 @@ from great_expectations.expectations.metadata_types import FailureSeverity
 
 from core.frames import ACTIONS, BARS, PRICES
 from core.sessions import calendar_name, sessions_between
-from ingestion.jumps import moves_bps, unexplained_bps
+from ingestion.jumps import given_back_bps, moves_bps, unexplained_bps
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -59,7 +59,7 @@ def with_row_checks(bars: pd.DataFrame, context: pd.DataFrame, actions: pd.DataF
     """`bars` plus the columns that the row suite looks at.
 
     `body_high` and `body_low` are the extremes of open and close (less rounding), `copy` numbers identical rows, `trades` says
-    whether the exchange trades that day, `move_bps` and `unexplained_bps` come from `ingestion.jumps`. `context` holds earlier
+    whether the exchange trades that day, and the columns in `_bps` come from `ingestion.jumps`. `context` holds earlier
     bars of the same symbols, which the moves are measured against.
     """
     body = bars[["open", "close"]]
@@ -71,6 +71,7 @@ def with_row_checks(bars: pd.DataFrame, context: pd.DataFrame, actions: pd.DataF
             "row": history["row"],
             "move_bps": moves_bps(history),
             "unexplained_bps": unexplained_bps(history, actions, fail_bps=jump_fail_bps),
+            "given_back_bps": given_back_bps(history, fail_bps=jump_fail_bps),
         }
     )
     return bars.assign(
@@ -79,6 +80,14 @@ def with_row_checks(bars: pd.DataFrame, context: pd.DataFrame, actions: pd.DataF
         copy=bars.groupby(list(BARS.columns), dropna=False, sort=False).cumcount(),
         trades=_trades(bars),
     ).join(moves[moves["row"] >= 0].set_index("row"))
+
+
+VERDICT = ("body_high", "body_low", "copy", "trades", "move_bps", "unexplained_bps")
+
+
+def verdict_columns(bars: pd.DataFrame, jump_fail_bps: float) -> pd.DataFrame:
+    """Return the computed columns by which each row is kept or refused, for the leakage check: they know no later row."""
+    return with_row_checks(bars, BARS.empty(), NO_ACTIONS, jump_fail_bps)[list(VERDICT)]
 
 
 def coverage(bars: pd.DataFrame, expected: Iterable[str], session: dt.date) -> pd.DataFrame:
@@ -167,7 +176,7 @@ def _jump_expectations(fail_bps: float) -> list[Expectation]:
             column="unexplained_bps",
             min_value=-fail_bps,
             max_value=fail_bps,
-            meta=_meta(f"no move over {fail_bps:g} bps looks like a missed split or a wrong tick"),
+            meta=_meta(f"no move over {fail_bps:g} bps looks like a missed split"),
         ),
         gxe.ExpectColumnValuesToBeBetween(
             column="move_bps",
@@ -175,6 +184,13 @@ def _jump_expectations(fail_bps: float) -> list[Expectation]:
             max_value=fail_bps,
             severity=FailureSeverity.WARNING,
             meta=_meta(f"moves over {fail_bps:g} bps are worth a look"),
+        ),
+        gxe.ExpectColumnValuesToBeBetween(
+            column="given_back_bps",
+            min_value=-fail_bps,
+            max_value=fail_bps,
+            severity=FailureSeverity.WARNING,
+            meta=_meta("a large move that the next close gave back may be a wrong tick; it is kept"),
         ),
     ]
 
