@@ -78,7 +78,7 @@ class Validation:
             f"{results['new_bars']} new bars are bad ({self.bad_fraction:.1%} of {results['judged_over']}, at most "
             f"{self.max_bad_fraction:.1%} allowed)."
         )
-        for title in ("reasons", "stale", "missing", "short"):
+        for title in ("reasons", "stale", "missing", "short", "spacing"):
             if results[title]:
                 text += f" {title.capitalize()}: {results[title]}."
         return text
@@ -143,7 +143,7 @@ def validate(
     covered = coverage(pd.concat([earlier, good]) if len(earlier) else good, symbols, session)
     suites = [judged]
     if not covered.empty:
-        suites.append(_run(covered.drop(columns=["missing", "last"]), coverage_suite(min_history)))
+        suites.append(_run(covered.drop(columns=["missing", "last", "longer"]), coverage_suite(min_history)))
     new = count_new(good, quarantined, stored, known_bad, most=max_bad_fraction)
     results = {
         "session": str(session),
@@ -230,13 +230,14 @@ def _schema_ok(judged: ExpectationSuiteValidationResult) -> bool:
 
 
 def _coverage_findings(covered: pd.DataFrame, min_history: int) -> dict[str, dict[str, Any]]:
-    """Stale symbols with their last bar, missing sessions and symbols of too few bars."""
+    """Stale symbols with their last bar, missing sessions, symbols of too few bars and of a doubtful bar size."""
     if covered.empty:
-        return {"stale": {}, "missing": {}, "short": {}}
+        return {"stale": {}, "missing": {}, "short": {}, "spacing": {}}
     return {
         "stale": _by_symbol(covered[covered["sessions_behind"] > 0], "last"),
         "missing": _by_symbol(covered[covered["missing_sessions"] > 0], "missing"),
         "short": _by_symbol(covered[covered["bars"] < max(min_history, 1)], "bars"),
+        "spacing": _by_symbol(covered[covered["longer_bars"] > 0], "longer"),
     }
 
 

@@ -15,6 +15,7 @@ from great_expectations.expectations.metadata_types import FailureSeverity
 
 from core.frames import ACTIONS, BARS, PRICES
 from core.sessions import calendar_name, sessions_between
+from ingestion.bar_size import long_bars
 from ingestion.jumps import given_back_bps, moves_bps, unexplained_bps
 
 if TYPE_CHECKING:
@@ -45,6 +46,7 @@ def coverage_suite(min_history: int) -> gx.ExpectationSuite:
         ("bars", least, None, f"a symbol has at least {least} bars"),
         ("missing_sessions", None, 0, "no session is missing between a symbol's bars"),
         ("sessions_behind", None, 0, "the newest bar is that of the session asked for"),
+        ("longer_bars", None, 0, "a symbol's bars are not spaced like weekly or monthly ones"),
     )
     expectations = [
         gxe.ExpectColumnValuesToBeBetween(
@@ -98,9 +100,18 @@ def coverage(bars: pd.DataFrame, expected: Iterable[str], session: dt.date) -> p
 
 def _cover(symbol: str, days: pd.DatetimeIndex | None, session: dt.date) -> dict[str, Any]:
     if days is None:
-        return {"symbol": symbol, "bars": 0, "last": "", "missing": [], "missing_sessions": 0, "sessions_behind": None}
+        none: dict[str, Any] = {
+            "symbol": symbol,
+            "bars": 0,
+            "last": "",
+            "missing": [],
+            "missing_sessions": 0,
+            "sessions_behind": None,
+        }
+        return {**none, "longer": "", "longer_bars": 0}
     exchange = calendar_name(symbol)
     missing = sessions_between(days.min().date(), days.max().date(), exchange).difference(days)
+    longer = long_bars(days, exchange)
     behind = sessions_between(days.max().date(), session, exchange)
     return {
         "symbol": symbol,
@@ -109,6 +120,8 @@ def _cover(symbol: str, days: pd.DatetimeIndex | None, session: dt.date) -> dict
         "missing": [str(day.date()) for day in missing],
         "missing_sessions": len(missing),
         "sessions_behind": int((behind > days.max()).sum()),
+        "longer": str(longer or ""),
+        "longer_bars": int(longer is not None),
     }
 
 
