@@ -46,7 +46,7 @@ class Validation:
         One row a refused row and reason, a valid `core.frames.QUARANTINE` frame.
     results
         JSON-able account for `market.validation_runs` and the Data Docs: counts, reasons, missing sessions, stale symbols,
-        large moves, and under `suites` what Great Expectations says.
+        large moves, those that the next close gave back, and under `suites` what Great Expectations says.
     bad_fraction
         Bad bars by new bars, as `ingestion.quarantine.count_new` counts them.
     max_bad_fraction
@@ -78,7 +78,7 @@ class Validation:
             f"{results['new_bars']} new bars are bad ({self.bad_fraction:.1%} of {results['judged_over']}, at most "
             f"{self.max_bad_fraction:.1%} allowed)."
         )
-        for title in ("reasons", "stale", "missing", "short"):
+        for title in ("reasons", "stale", "missing", "short", "spacing"):
             if results[title]:
                 text += f" {title.capitalize()}: {results[title]}."
         return text
@@ -143,7 +143,7 @@ def validate(
     covered = coverage(pd.concat([earlier, good]) if len(earlier) else good, symbols, session)
     suites = [judged]
     if not covered.empty:
-        suites.append(_run(covered.drop(columns=["missing", "last"]), coverage_suite(min_history)))
+        suites.append(_run(covered.drop(columns=["missing", "last", "longer"]), coverage_suite(min_history)))
     new = count_new(good, quarantined, stored, known_bad, most=max_bad_fraction)
     results = {
         "session": str(session),
@@ -158,7 +158,8 @@ def validate(
         "schema_ok": _schema_ok(judged),
         "reasons": dict(Counter(reason.name for reason in reasons)),
         **_coverage_findings(covered, min_history),
-        "large_moves": _large_moves(checked.drop(index=refused), jump_fail_bps),
+        "large_moves": _large_moves(checked.drop(index=refused), "move_bps", jump_fail_bps),
+        "given_back": _large_moves(checked.drop(index=refused), "given_back_bps", jump_fail_bps),
         "suites": [_portable(suite) for suite in suites],
     }
     return Validation(good, quarantined, results, new.bad_fraction, max_bad_fraction)
@@ -229,13 +230,14 @@ def _schema_ok(judged: ExpectationSuiteValidationResult) -> bool:
 
 
 def _coverage_findings(covered: pd.DataFrame, min_history: int) -> dict[str, dict[str, Any]]:
-    """Stale symbols with their last bar, missing sessions and symbols of too few bars."""
+    """Stale symbols with their last bar, missing sessions, symbols of too few bars and of a doubtful bar size."""
     if covered.empty:
-        return {"stale": {}, "missing": {}, "short": {}}
+        return {"stale": {}, "missing": {}, "short": {}, "spacing": {}}
     return {
         "stale": _by_symbol(covered[covered["sessions_behind"] > 0], "last"),
         "missing": _by_symbol(covered[covered["missing_sessions"] > 0], "missing"),
         "short": _by_symbol(covered[covered["bars"] < max(min_history, 1)], "bars"),
+        "spacing": _by_symbol(covered[covered["longer_bars"] > 0], "longer"),
     }
 
 
@@ -243,9 +245,9 @@ def _by_symbol(covered: pd.DataFrame, column: str) -> dict[str, Any]:
     return dict(zip(covered["symbol"], covered[column].tolist(), strict=True))
 
 
-def _large_moves(good: pd.DataFrame, fail_bps: float) -> list[dict[str, Any]]:
-    large = good[good["move_bps"].abs() > fail_bps]
-    moves = zip(large["symbol"], large["session"].dt.date.astype(str), large["move_bps"].round(1), strict=True)
+def _large_moves(good: pd.DataFrame, column: str, fail_bps: float) -> list[dict[str, Any]]:
+    large = good[good[column].abs() > fail_bps]
+    moves = zip(large["symbol"], large["session"].dt.date.astype(str), large[column].round(1), strict=True)
     return [{"symbol": symbol, "session": day, "move_bps": float(move)} for symbol, day, move in moves]
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 import pandas as pd
@@ -62,6 +62,24 @@ class Download:
     actions: pd.DataFrame = field(default_factory=ACTIONS.empty)
     failed: dict[str, str] = field(default_factory=dict)
     origins: Origins | None = None
+
+    def without(self, refused: Mapping[str, str]) -> Download:
+        """Return the download without some symbols, which have failed for the reasons given."""
+        rows = ~self.bars["symbol"].isin(list(refused)).to_numpy()
+        places = None if self.origins is None else _Subset(self.origins, rows.nonzero()[0].tolist())
+        return replace(self, bars=self.bars[rows].reset_index(drop=True), failed={**self.failed, **refused}, origins=places)
+
+
+@dataclass(frozen=True)
+class _Subset:
+    """The origins of some of the bars of a download."""
+
+    whole: Origins
+    rows: list[int]
+
+    def of(self, row: int) -> Origin:
+        """See `Origins.of`."""
+        return self.whole.of(self.rows[row])
 
 
 @runtime_checkable

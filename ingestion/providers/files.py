@@ -16,6 +16,7 @@ import structlog
 
 from core.errors import ConfigError, DataError
 from core.frames import BARS
+from ingestion.bar_size import long_bars_by_symbol
 from ingestion.cells import as_text
 from ingestion.normalise import column_name, parse_bars, symbol_name
 from ingestion.providers.base import VIX, Download, Origin, Origins, select
@@ -58,7 +59,7 @@ class FilesProvider:
 
     @property
     def ignored(self) -> dict[str, str]:
-        """File name -> why it was left out."""
+        """File name (with the symbol, where the file holds others too) -> why it was left out."""
         return self._read.ignored
 
     def fetch(self, symbols: Sequence[str], start: dt.date, end: dt.date) -> Download:
@@ -71,7 +72,10 @@ class FilesProvider:
 
     def _left_out(self, symbol: str) -> str:
         """Return the reason of a file of that name that was left out, for the message that the symbol is unknown."""
-        reasons = [f"; {file}: {why}" for file, why in self.ignored.items() if _symbol_of(file) == symbol]
+        named = {file: _symbol_of(file) for file in self.ignored}
+        reasons = [
+            f"; {file}: {self.ignored[file]}" for file, name in named.items() if symbol == name or file.endswith(f" ({symbol})")
+        ]
         return "".join(reasons) or (f"; {len(self.ignored)} files were left out: see the log" if self.ignored else "")
 
     @cached_property
@@ -91,10 +95,13 @@ class FilesProvider:
             except Exception as error:  # noqa: BLE001 - whatever is wrong with one file, the others are read
                 ignored[path.name] = f"cannot be read: {type(error).__name__}: {error}"[:400]
             else:
-                parts += [bars.assign(table=len(tables) + at) for at, (_, bars) in enumerate(read)]
-                tables += [table for table, _ in read]
-                continue
-            log.warning("file_ignored", file=path.name, reason=ignored[path.name])
+                for table, bars in read:
+                    longer = {name: size for name, size in long_bars_by_symbol(bars).items() if size.certain}
+                    ignored |= {_place(path.name, name, bars): str(size) for name, size in longer.items()}
+                    parts.append(bars[~bars["symbol"].isin(longer)].assign(table=len(tables)))
+                    tables.append(table)
+        for file, reason in ignored.items():
+            log.warning("file_ignored", file=file, reason=reason)
         bars = pd.concat(parts, ignore_index=True) if parts else BARS.empty().assign(table=0, line=0)
         bars = _without_repeated_files(bars)
         return _Folder(bars.sort_values(["symbol", "session"], kind="stable", ignore_index=True), tables, ignored)
@@ -130,6 +137,10 @@ def read_daily_bars(path: Path) -> list[tuple[FileTable, pd.DataFrame]]:
         raise DataError("is not a regular file")
     tables = read_file(path)
     return [(table, _bars(table, _symbol_of(path.name))) for table in tables]
+
+
+def _place(file: str, symbol: str, bars: pd.DataFrame) -> str:
+    return file if set(bars["symbol"]) == {symbol} else f"{file} ({symbol})"
 
 
 def _symbol_of(file: str) -> str:

@@ -102,7 +102,7 @@ class Loader:
 
     def _fetch(self, symbols: Sequence[str], start: dt.date, day: dt.date) -> Download:
         """Return what the provider delivers; mail the symbols that failed, and refuse an empty answer."""
-        download = self.provider.fetch(list(symbols), start, day)
+        download = _daily_only(self.provider.fetch(list(symbols), start, day))
         if download.failed:
             log.warning("symbols_failed", session=day.isoformat(), failed=download.failed)
             self.alerts.send(f"Bars missing for {day}", "\n".join(f"{s}: {why}" for s, why in download.failed.items()))
@@ -141,7 +141,7 @@ class Loader:
         if not checked.passed:
             self.alerts.send(f"Bars for {day} rejected", checked.summary())
             checked.require()
-        if not self.historical and any(checked.results[kind] for kind in ("missing", "stale", "short")):
+        if not self.historical and any(checked.results[kind] for kind in ("missing", "stale", "short", "spacing")):
             self.alerts.send(f"Bars for {checked.results['session']} are loaded and need a look", checked.summary())
         return checked, quarantined
 
@@ -172,6 +172,16 @@ class Loader:
         window = sessions_between(oldest - dt.timedelta(days=3 * OVERLAP_SESSIONS), oldest, calendar_name(symbols[0]))
         first: dt.date = window[-OVERLAP_SESSIONS:][0].date()
         return first
+
+
+def _daily_only(download: Download) -> Download:
+    """Return the download without the symbols whose bars are certainly not daily: they have failed, with what was found."""
+    from ingestion.bar_size import long_bars_by_symbol
+
+    longer = {symbol: str(size) for symbol, size in long_bars_by_symbol(download.bars).items() if size.certain}
+    if not longer:
+        return download
+    return download.without(longer)
 
 
 def _first(bars: pd.DataFrame) -> dt.date | None:

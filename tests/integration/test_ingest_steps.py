@@ -350,3 +350,17 @@ def test_the_newest_session_of_a_live_source_is_the_last_one_closed(desk: Desk) 
     assert sessions.newest_session(resources=desk.resources) == "2018-12-13"
     desk.now = close_of(FRIDAY)
     assert sessions.newest_session(resources=desk.resources) == "2018-12-14"
+
+
+def test_a_symbol_whose_bars_come_weekly_is_refused_and_the_rest_kept(desk: Desk) -> None:
+    upto(desk, FRIDAY)
+    table = desk.feed.table
+    desk.feed.table = table[(table["symbol"] != "BBB") | (table["session"].dt.dayofweek == 4)].reset_index(drop=True)
+
+    loaded = desk.load(FRIDAY)
+
+    assert loaded.new == 137
+    assert "expected daily bars, found weekly ones (29 bars" in loaded.failed["BBB"]
+    assert "weekly" in desk.mail.sent[0][1]
+    with pytest.raises(DataError, match="found weekly"):
+        desk.load(FRIDAY, "BBB")
