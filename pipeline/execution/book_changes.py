@@ -11,7 +11,7 @@ import pandas as pd
 from core.book_events import BookEvent, BookEventKind
 from core.errors import ConfigError, DataError
 from core.frames import ACTIONS
-from core.sessions import normalise_symbol
+from core.sessions import next_session, normalise_symbol
 from pipeline.accounts.corporate_actions import (
     Action,
     apply_corporate_actions,
@@ -20,6 +20,7 @@ from pipeline.accounts.corporate_actions import (
     recorded_actions,
     waiting_actions,
 )
+from pipeline.accounts.valuation import last_recorded_session
 from pipeline.resources import Resources, live
 from pipeline.risk.exit_orders import ExitOrders
 from storage.locks import executor_lock
@@ -60,7 +61,7 @@ def record_action(symbol: str, session: dt.date, kind: str, value: float, *, res
     row = {"symbol": normalise_symbol(symbol), "session": pd.Timestamp(session), "kind": kind, "value": float(value)}
     resources.bars.write_actions(ACTIONS.coerce(pd.DataFrame([row])), resources.clock())
     with executor_lock(resources.engine, resources.account.portfolio):
-        return len(apply_corporate_actions(resources.account, _today(resources)))
+        return len(apply_corporate_actions(resources.account, ExitOrders.of(resources).today()))
 
 
 def resolve(
@@ -100,9 +101,11 @@ def resolve(
                 (BookEvent(name_of_event, account.portfolio, kind, session, symbol=name, cash_usd=usd), None)
             ]
         else:
-            held = [position for position in account.ledger.positions(account.portfolio) if position.symbol == name]
+            positions = account.ledger.positions(account.portfolio)
+            held = [position for position in positions if position.symbol == name]
             if not held:
-                raise DataError(f"{name} is not held in {account.portfolio!r}. Held: {_held(resources)}.")
+                names = ", ".join(sorted({position.symbol for position in positions})) or "nothing"
+                raise DataError(f"{name} is not held in {account.portfolio!r}. Held: {names}.")
             made = [(_event_for(account, position, session, kind, value), position) for position in held]
         signed = [(replace(event, author=author, reason=reason or event.reason), position) for event, position in made]
         return [event for event, position in signed if apply_event(account.ledger, event, position)]
@@ -113,6 +116,11 @@ def transfer(
 ) -> BookEvent:
     """Record cash that was paid into the account, or taken out when negative: neither profit nor loss.
 
+    Parameters
+    ----------
+    session
+        First session whose close has it; default: today's, or the next when today's close is on record.
+
     Raises
     ------
     ConfigError
@@ -121,7 +129,7 @@ def transfer(
     resources = resources or live()
     kind = BookEventKind.DEPOSIT if usd > 0 else BookEventKind.WITHDRAWAL
     amount, portfolio = _number(str(usd), kind, positive=False), resources.account.portfolio
-    day, now = session or _today(resources), resources.clock()
+    day, now = session or _first_open_session(resources.account, ExitOrders.of(resources).today()), resources.clock()
     name = f"{portfolio}|{kind}|{day.isoformat()}|{now.isoformat()}"
     event = BookEvent(name, portfolio, kind, day, cash_usd=amount, author=author, reason=reason, created_at=now)
     apply_event(resources.account.ledger, event)
@@ -131,7 +139,7 @@ def transfer(
 def pending(*, resources: Resources | None = None) -> list[tuple[Position, Action, bool]]:
     """Return the recorded actions that positions have not followed, each with True when the next step applies it."""
     resources = resources or live()
-    account, day = resources.account, _today(resources)
+    account, day = resources.account, ExitOrders.of(resources).today()
     positions = account.ledger.positions(account.portfolio)
     actions = recorded_actions(account.bars, sorted({position.symbol for position in positions}), day) if positions else {}
     known = {event.event_id for event in account.ledger.book_events(account.portfolio)}
@@ -174,10 +182,7 @@ def _number(value: str, kind: BookEventKind, *, positive: bool) -> Decimal:
     return number
 
 
-def _today(resources: Resources) -> dt.date:
-    return ExitOrders.of(resources).today()
-
-
-def _held(resources: Resources) -> str:
-    symbols = {position.symbol for position in resources.ledger.positions(resources.account.portfolio)}
-    return ", ".join(sorted(symbols)) or "nothing"
+def _first_open_session(account: TradingAccount, today: dt.date) -> dt.date:
+    """Return the present session, or the one after the last that is on record."""
+    last = last_recorded_session(account.ledger, account.portfolio)
+    return today if last is None or today > last else next_session(last)
