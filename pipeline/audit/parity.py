@@ -25,6 +25,7 @@ from pipeline.accounts.valuation import initial_equity_usd
 from pipeline.bars import bars_by_symbol
 from pipeline.resources import Resources, live
 from pipeline.signals import signals_of
+from trading.delistings import actions_until
 from trading.fills import END_OF_DATA, REASONS
 from trading.portfolio import trades_of
 from trading.strategies.vix_filter import rule_name
@@ -196,7 +197,7 @@ class Reference:
 def run_reference_backtest(
     reference: Reference, first: dt.date, last: dt.date, *, accept: pd.DataFrame | None
 ) -> tuple[Result, pd.DataFrame]:
-    """Return the portfolio backtest on the newest versions of the bars, and its signals from `first` on."""
+    """Return the portfolio backtest on the newest versions of the bars and delistings, and its signals from `first` on."""
     from backtest.engine import backtest
 
     bars = bars_by_symbol(reference.bars, last.isoformat(), reference.symbols)
@@ -208,6 +209,7 @@ def run_reference_backtest(
         initial_cash_usd=reference.initial_cash_usd,
         accept=accept,
         start=first,
+        actions=actions_until(reference.bars.actions(reference.symbols), last),
     )
     signals = pd.concat([signals_of(reference.strategies, part) for part in bars.values()], ignore_index=True)
     return result, signals[signals["session"] >= pd.Timestamp(first)]

@@ -9,23 +9,25 @@ of the scheduled steps on a ledger in PostgreSQL is tested (`tests/parity/test_p
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import pandas as pd
 
 from core.errors import DataError
-from core.frames import SESSION
+from core.frames import BARS, SESSION
 from core.sessions import normalise_symbol
 from features.regime import with_vix
 from pipeline.audit.vintages import read_vintages
 from pipeline.resources import Resources, live
 from pipeline.signals import signals_of
+from trading.brokers.delisting import book_delistings
 from trading.brokers.memory import MemoryBook
 from trading.brokers.paper import PaperBroker
 from trading.brokers.placing import place
 from trading.decide import Holdings, decide
+from trading.delistings import delistings_of
 from trading.portfolio import trades_of
 from trading.strategies.vix_filter import rule_name
 
@@ -41,11 +43,13 @@ if TYPE_CHECKING:
     from pipeline.audit.vintages import BarVintages
     from trading.costs import Costs
     from trading.decide import Decisions, Key, Refusal
+    from trading.delistings import Delisting
     from trading.risk import Limits
     from trading.strategies.base import Strategy
 
     Progress = Callable[[int, int], None]
 
+NO_BARS = BARS.empty()
 REPLAY_PREFIX = "replay"  # of the name of every replayed portfolio
 
 
@@ -68,12 +72,15 @@ class SessionInputs:
         SIGNALS with strategy, symbol, open and close of each session that had a bar.
     accept
         The entry filter's answers: strategy (the rule's name), symbol, session, probability, accept; None without a filter.
+    delistings
+        Those on record today, whenever they came to be known.
     """
 
     sessions: pd.DatetimeIndex
     bars: Mapping[pd.Timestamp, pd.DataFrame]
     signals: Mapping[pd.Timestamp, pd.DataFrame]
     accept: pd.DataFrame | None
+    delistings: tuple[Delisting, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -148,6 +155,7 @@ def run_replay(
     names = [normalise_symbol(each) for each in symbols] or resources.universe()
     vintages = read_vintages(resources.bars, first, last, names)
     inputs = session_inputs(vintages, traded, None if model is None else _load_filter(resources.registry, model))
+    inputs = replace(inputs, delistings=delistings_of(resources.bars.actions(names)))
     read = time.perf_counter()
     desk = ReplayDesk(
         f"{REPLAY_PREFIX}-{first}-{last}", traded, resources.limits, resources.costs, resources.settings.initial_cash_usd
@@ -194,16 +202,18 @@ class ReplayDesk:
         self._values: list[tuple[pd.Timestamp, float]] = []
 
     def process_session(self, stamp: pd.Timestamp, inputs: SessionInputs) -> None:
-        """Settle the session, decide at its close, place, and mark the portfolio."""
-        bars, signals = inputs.bars.get(stamp), inputs.signals.get(stamp)
-        if bars is not None and signals is not None:
-            if self._enters_at_open:
-                self._act(stamp, signals, inputs, "open")
-            self._settle(stamp, bars)
-            self._closes.update(zip(bars["symbol"], bars["close"], strict=True))
+        """Settle the session, decide at its close, place, and mark the portfolio; without any bar, orders lapse and no more."""
+        bars, signals = inputs.bars.get(stamp, NO_BARS), inputs.signals.get(stamp)
+        if self._enters_at_open and signals is not None:
+            self._act(stamp, signals, inputs, "open")
+        today = [each for each in inputs.delistings if each.session == stamp.date()]
+        book_delistings(self.book, self.portfolio, today)
+        self._settle(stamp, bars)
+        self._closes.update(zip(bars["symbol"], bars["close"], strict=True))
+        if signals is not None:
             self._act(stamp, signals, inputs, "close")
-            if self._exits_at_close:
-                self._settle(stamp, bars)
+        if self._exits_at_close:
+            self._settle(stamp, bars)
         equity_usd = self._broker.account(self._closes).equity_usd
         self._peak_usd = max(self._peak_usd, equity_usd)
         self._values.append((stamp, equity_usd))
