@@ -15,6 +15,7 @@ import structlog
 from core.models import FINAL, OrderState
 from pipeline.resources import Resources, live
 from pipeline.risk.exit_orders import FLATTEN, ExitOrders, working_exits
+from trading.brokers.base import unfenced
 from trading.brokers.intake import collect
 from trading.brokers.placing import cancel, place
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
     from core.models import OrderIntent, Position
     from pipeline.accounts.trading_account import TradingAccount
+    from trading.brokers.base import Fence
 
 log = structlog.get_logger()
 LOOK_BACK = dt.timedelta(days=7)
@@ -57,13 +59,15 @@ def flatten(reason: str, *, day: dt.date | None = None, resources: Resources | N
     return flatten_account(ExitOrders.of(resources or live()), reason, day=day)
 
 
-def flatten_account(exit_orders: ExitOrders, reason: str, *, day: dt.date | None = None) -> Flattening:
+def flatten_account(exit_orders: ExitOrders, reason: str, *, day: dt.date | None = None, fence: Fence = unfenced) -> Flattening:
     """Cancel every open order of the account, then order the exit of every position.
 
     Parameters
     ----------
     day
         The session at whose close this was decided, for the daily run; None: the present moment, during a session or after it.
+    fence
+        The caller's, asked at the last moment before each exit is sent.
 
     Raises
     ------
@@ -75,7 +79,7 @@ def flatten_account(exit_orders: ExitOrders, reason: str, *, day: dt.date | None
     cancelled = tuple(_cancel_all(account, reason))
     collect(ledger, broker, portfolio, exit_orders.clock() - LOOK_BACK)
     orders = [order for each in ledger.positions(portfolio) if (order := _exit_for(exit_orders, each, day)) is not None]
-    states = place(ledger, broker, orders, patience=account.patience)
+    states = place(ledger, broker, orders, fence=fence, patience=account.patience)
     collect(ledger, broker, portfolio, exit_orders.clock() - LOOK_BACK)
     done = Flattening(cancelled, tuple(states), tuple(ledger.positions(portfolio)))
     log.warning("flattened", reason=reason, cancelled=cancelled, exits=done.exits, left=len(done.left))

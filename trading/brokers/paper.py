@@ -29,6 +29,7 @@ from core.models import (
     VenuePosition,
 )
 from core.sessions import calendar_name, close_of, open_of
+from trading.brokers.base import unfenced
 from trading.brokers.intake import position_after
 from trading.costs import commission_usd, exit_price, slipped
 from trading.fills import HELD, REASONS, exit_at_bar, exit_due, is_tradable
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from core.models import OrderIntent, Position
+    from trading.brokers.base import Fence
     from trading.brokers.book import Book
     from trading.costs import Costs
 
@@ -117,8 +119,9 @@ class PaperBroker:
 
     # The port `trading.brokers.base.Broker`.
 
-    def submit(self, order: OrderIntent) -> Answer:
+    def submit(self, order: OrderIntent, fence: Fence = unfenced) -> Answer:
         """Accept the order, which then rests in the book until `advance` reaches its session, or say what it lacks."""
+        fence()
         objection = self.instrument(order.symbol).objection(order) or self._beyond_buying_power(order)
         if objection is None:
             return Answer(OrderState.ACCEPTED)
