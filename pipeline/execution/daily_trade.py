@@ -148,7 +148,7 @@ def place(session: str, *, resources: Resources | None = None) -> Placement:
             apply_corporate_actions(resources.account, day)
             decisions = _decide(resources.account, resources.strategies, resources.limits, day)
             reach("place.decided")
-            checks = _order_checks(resources, rules, standing)
+            checks = _order_checks(resources, lock, rules, standing)
             intents, refused = run_order_checks(checks, OrderContext(day, frozenset(on_record)), decisions.intents)
             states = _send(resources, lock, intents)
             reach("place.sent")
@@ -199,7 +199,9 @@ def rerun_rules(resources: Resources) -> RerunRules:
     )
 
 
-def _order_checks(resources: Resources, rules: RerunRules, standing: tuple[OrderIntent, ...]) -> tuple[OrderCheck, ...]:
+def _order_checks(
+    resources: Resources, lock: ExecutorLock, rules: RerunRules, standing: tuple[OrderIntent, ...]
+) -> tuple[OrderCheck, ...]:
     """Return the checks between a decision and its orders, in their order."""
     ledger, alerts, max_age_days = resources.ledger, resources.alerts, resources.settings.validation.max_age_days
     validated = partial(objection, resources.portfolios, max_age_days=max_age_days)
@@ -207,7 +209,7 @@ def _order_checks(resources: Resources, rules: RerunRules, standing: tuple[Order
         partial(check_decided_once, standing=standing),
         partial(check_in_time, rules=rules),
         partial(check_validation, objection=validated, alerts=alerts),
-        RiskReview.of(resources),
+        RiskReview.of(resources, lock.require),
         partial(check_venue_grid, account=resources.account, close_at=resources.close_at),
         partial(check_evidence, ledger=ledger, alerts=alerts),
     )
@@ -217,7 +219,7 @@ def _send(resources: Resources, lock: ExecutorLock, intents: Sequence[OrderInten
     """Write the orders down and send them, each after the pre-send check; return their states."""
     account = resources.account
     pre_send = pre_send_checks(lock, resources=resources)
-    return send(account.ledger, account.broker, intents, pre_send=pre_send, patience=account.patience)
+    return send(account.ledger, account.broker, intents, pre_send=pre_send, fence=lock.require, patience=account.patience)
 
 
 def _simulate(paper: PaperBroker, account: TradingAccount, sessions: Iterable[dt.date]) -> int:

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from monitoring.alerts import Alerts
     from pipeline.accounts.trading_account import TradingAccount
     from pipeline.sessions import SessionChoice
+    from trading.brokers.base import Fence
     from trading.brokers.placing import PreSendCheck
     from trading.watch import PriceSeen
 
@@ -102,6 +103,8 @@ class WatchParts:
         Last close of a symbol on record, None without one.
     pre_send
         Asked before an exit is sent, as for every order.
+    fence
+        That of the lock, asked at the last moment before an exit is sent.
     working_exits
         Returns the exits whose life is not over, by strategy and symbol.
     exit_of
@@ -115,6 +118,7 @@ class WatchParts:
     alerts: Alerts
     last_close: Callable[[str], float | None]
     pre_send: PreSendCheck
+    fence: Fence
     working_exits: Callable[[], Mapping[tuple[str, str], tuple[OrderIntent, OrderState]]]
     exit_of: Callable[[Position], OrderIntent | None]
 
@@ -158,6 +162,7 @@ def check_positions(*, resources: Resources | None = None, prices: Prices | None
             alerts=resources.alerts,
             last_close=resources.last_close,
             pre_send=pre_send_checks(lock, resources=resources),
+            fence=lock.require,
             working_exits=partial(working_exits, resources.ledger, settings.portfolio),
             exit_of=partial(ExitOrders.of(resources).exit_for, arm=WATCH),
         )
@@ -291,8 +296,10 @@ class _Watch:
 
     def _send(self, position: Position, order: OrderIntent, why: str) -> None:
         """Send an exit, or follow up one sent before."""
-        account, symbol = self.account, position.symbol
-        states = place(account.ledger, account.broker, [order], pre_send=self.parts.pre_send, patience=account.patience)
+        account, parts, symbol = self.account, self.parts, position.symbol
+        states = place(
+            account.ledger, account.broker, [order], pre_send=parts.pre_send, fence=parts.fence, patience=account.patience
+        )
         state = states[order.client_order_id]
         if state in FINAL - {OrderState.FILLED}:
             self._refuse(

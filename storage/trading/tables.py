@@ -366,3 +366,14 @@ reconciliations = sa.Table(
     column("created_at", INSTANT, server_default=sa.func.clock_timestamp()),
     schema="trading",
 )
+
+# Who works on a portfolio: `token` rises each time an executor takes it, so that one which was overtaken can tell.
+executor_leases = sa.Table(
+    "executor_leases",
+    metadata,
+    sa.Column("portfolio", sa.Text, primary_key=True),
+    column("token", sa.BigInteger),
+    column("holder", sa.Text),
+    column("taken_at", INSTANT, server_default=sa.func.clock_timestamp()),
+    schema="trading",
+)

@@ -12,6 +12,7 @@ import httpx
 from core.errors import RetryLater
 from core.models import Answer, Fill, Instrument, OrderState, OrderView, Refused, Side, VenuePosition
 from core.sessions import open_of
+from trading.brokers.base import unfenced
 from trading.brokers.listing import Listing
 from trading.portfolio import Account
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from core.models import OrderIntent
+    from trading.brokers.base import Fence
 
 
 class VenueBroker:
@@ -32,7 +34,8 @@ class VenueBroker:
         self._session = session
         self._cash_usd = cash_usd
 
-    def submit(self, order: OrderIntent) -> Answer:
+    def submit(self, order: OrderIntent, fence: Fence = unfenced) -> Answer:
+        fence()
         body = {
             "client_order_id": order.client_order_id,
             "symbol": order.symbol,

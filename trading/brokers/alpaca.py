@@ -35,6 +35,7 @@ from trading.brokers.alpaca_read import (
 )
 from trading.brokers.alpaca_terms import CENT, children_of, time_in_force, to_tick
 from trading.brokers.alpaca_wire import DUPLICATE, VenueRefusal, readable
+from trading.brokers.base import unfenced
 from trading.brokers.listing import Listing, read_each
 from trading.portfolio import Account
 
@@ -45,6 +46,7 @@ if TYPE_CHECKING:
     from core.book_events import CashMovement
     from core.models import Fill, OrderIntent, OrderView, Position, VenuePosition
     from trading.brokers.alpaca_wire import AlpacaClient
+    from trading.brokers.base import Fence
 
     Json = dict[str, Any]
 
@@ -90,7 +92,7 @@ class AlpacaBroker:
         self.families = Families(client)
 
     @readable
-    def submit(self, order: OrderIntent) -> Answer:
+    def submit(self, order: OrderIntent, fence: Fence = unfenced) -> Answer:
         """Send the order once; an exit first takes back the stop and target that hold its shares."""
         objection = self._objection(order)
         if objection is not None:
@@ -100,7 +102,9 @@ class AlpacaBroker:
         except ValueError as error:  # alpaca-py's own checks; nothing was sent
             return Answer(OrderState.REJECTED, Refused.OTHER, str(error))
         if order.leg is Leg.EXIT:
+            fence()
             self._release(order)
+        fence()
         try:
             placed = self.client.one("POST", "/orders", body)
         except VenueRefusal as refusal:

@@ -17,6 +17,7 @@ from ib_async import ExecutionFilter, LimitOrder, MarketOrder, Stock, StopOrder
 from core.errors import RetryLater, UnknownSymbol
 from core.models import FINAL, Answer, Instrument, Leg, OrderState, OrderType, Refused, Side, VenuePosition
 from core.sessions import calendar_name, normalise_symbol
+from trading.brokers.base import unfenced
 from trading.brokers.children import entry_of
 from trading.brokers.ib_reports import CANCELLED, UNPROVEN, TwsOrders
 from trading.brokers.ib_rows import order_of_share, position_of, unreadable
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from ib_async import Order, Trade
 
     from core.models import Fill, OrderIntent, OrderView
+    from trading.brokers.base import Fence
     from trading.brokers.ib_reports import Complaint, ReportingIB
     from trading.brokers.ib_wire import IBWire
 
@@ -59,12 +61,12 @@ class IBBroker:
         self.wire = wire
         self.price_of = price_of
 
-    def submit(self, order: OrderIntent) -> Answer:
+    def submit(self, order: OrderIntent, fence: Fence = unfenced) -> Answer:
         """Look for the order, then send it once; an exit first takes back the stop and target that rest for its shares."""
         objection = self._objection(order)
         if objection is not None:
             return Answer(OrderState.REJECTED, *objection)
-        return self.wire.call(lambda ib: self._submit(ib, order))
+        return self.wire.call(lambda ib: self._submit(ib, order, fence))
 
     def find(self, client_order_id: str) -> OrderView | None:
         """The order among those that work, are over, or were executed today."""
@@ -144,7 +146,7 @@ class IBBroker:
             return Refused.PRICE, f"No price of {order.symbol} is known to reckon its stop and target from."
         return None
 
-    async def _submit(self, ib: ReportingIB, order: OrderIntent) -> Answer:
+    async def _submit(self, ib: ReportingIB, order: OrderIntent, fence: Fence) -> Answer:
         listing = await self._listing(ib)
         sent = listing.find(order.client_order_id)
         if sent is not None:
@@ -153,10 +155,14 @@ class IBBroker:
         details = await self.wire.within(ib.reqContractDetailsAsync(_contract(order.symbol)))
         if not details or details[0].contract is None:
             return Answer(OrderState.REJECTED, Refused.UNKNOWN_SYMBOL, f"TWS knows no {order.symbol}.")
-        refusal = await self._release(ib, listing, order) if order.leg is Leg.EXIT else None
-        if refusal is not None:
-            return Answer(OrderState.REJECTED, *refused(refusal))
-        trades = [ib.placeOrder(details[0].contract, part) for part in self._orders(ib, order)]
+        if order.leg is Leg.EXIT:
+            fence()
+            refusal = await self._release(ib, listing, order)
+            if refusal is not None:
+                return Answer(OrderState.REJECTED, *refused(refusal))
+        parts = self._orders(ib, order)
+        fence()
+        trades = [ib.placeOrder(details[0].contract, part) for part in parts]
         await self._proven(ib, trades[0])
         return answer(ib, trades[0])
 
