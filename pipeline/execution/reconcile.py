@@ -15,10 +15,20 @@ from pipeline.accounts.valuation import fill_query_start
 from pipeline.resources import Resources, live
 from pipeline.risk import kill_switch
 from storage.locks import executor_lock
+from trading.brokers.alpaca_protector import Protector
 from trading.brokers.children import is_ours
 from trading.brokers.intake import collect
 from trading.brokers.listing import Unreadable
-from trading.brokers.reconcile import LedgerState, Mismatch, VenueState, compare, contradiction, expired, missed
+from trading.brokers.reconcile import (
+    LedgerState,
+    Mismatch,
+    VenueState,
+    compare,
+    contradiction,
+    expired,
+    missed,
+    protected_anew,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
@@ -29,6 +39,7 @@ if TYPE_CHECKING:
     from trading.brokers.reconcile import Difference
 
 log = structlog.get_logger()
+PAPER = "paper"
 
 
 @dataclass(frozen=True)
@@ -54,8 +65,9 @@ class ReconcileResult:
 def reconcile(session: str, *, resources: Resources | None = None) -> ReconcileResult:
     """Compare orders, fills, positions and cash at the venue with the ledger, after `session` has closed.
 
-    Fills the desk missed are taken, orders that never arrived and can reach their open no more expire. What no rule resolves
-    halts the desk: nothing is opened until a person resumes. Running it again changes nothing more.
+    Fills the desk missed are taken, orders that never arrived and can reach their open no more expire, stops that are gone are
+    sent anew. What no rule resolves halts the desk: nothing is opened until a person resumes. Running it again changes nothing
+    more.
 
     Raises
     ------
@@ -70,6 +82,9 @@ def reconcile(session: str, *, resources: Resources | None = None) -> ReconcileR
         if any(each.halts for each in differences):  # the venue goes on meanwhile: a difference that halts is seen twice
             taken = [each for each in differences if each.rule is Mismatch.MISSED_FILL]
             differences = (*taken, *_differences(account, day, tolerance))
+        if any(each.rule is Mismatch.UNPROTECTED for each in differences) and resources.settings.venue.kind == "alpaca":
+            Protector(resources.alpaca, account.ledger, account.portfolio, alarm=_left_to_the_difference).check()
+            differences = protected_anew(differences, _differences(account, day, tolerance))
         for order_id in expired(differences):
             account.ledger.transition(order_id, OrderState.EXPIRED, "reconciliation: it never reached the venue")
         halted = any(each.halts for each in differences)
@@ -87,6 +102,11 @@ def reconcile(session: str, *, resources: Resources | None = None) -> ReconcileR
     if not halted:
         _mail_unresolved(resources.alerts, account.broker.name, differences)
     return ReconcileResult(session, account.broker.name, differences, halted)
+
+
+def _left_to_the_difference(words: str) -> None:
+    """Send no mail of its own: a position that stays without a stop is a difference, which is mailed."""
+    log.warning("still_unprotected", says=words)
 
 
 def _differences(account: TradingAccount, day: dt.date, cash_tolerance_usd: Decimal) -> tuple[Difference, ...]:
@@ -144,7 +164,8 @@ def _venue_state(account: TradingAccount, since: dt.datetime) -> VenueState:
             unreadable.append(Unreadable(order.client_order_id, order.symbol, shown, str(error)))
     working, positions = broker.open_orders(), broker.positions()
     unreadable += [*working.unreadable, *broker.fills(since).unreadable]
-    return VenueState(orders, working, positions, broker.cash_usd(), unreadable, positions.unreadable)
+    keeps_stops = broker.holds_brackets and broker.name != PAPER  # which executes them and lists none
+    return VenueState(orders, working, positions, broker.cash_usd(), unreadable, positions.unreadable, keeps_stops)
 
 
 def _halt_reason(differences: Sequence[Difference]) -> str:

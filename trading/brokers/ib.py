@@ -21,7 +21,7 @@ from ib_async import ExecutionFilter, LimitOrder, MarketOrder, Stock, StopOrder
 from core.errors import RetryLater, UnknownSymbol
 from core.models import FINAL, Answer, Fill, Instrument, Leg, OrderState, OrderType, OrderView, Refused, Side, VenuePosition
 from core.sessions import calendar_name, normalise_symbol
-from trading.brokers.children import entry_of
+from trading.brokers.children import child_name, entry_of
 from trading.brokers.ib_rows import order_of_share, position_of, quantity_of, share_of, unreadable
 from trading.brokers.listing import Listing, read_each
 from trading.fills import brackets
@@ -353,7 +353,7 @@ def _fill(found: Execution) -> Fill:
     """An execution; TWS tells one again under the same id."""
     execution, symbol = found.execution, share_of(found.contract)
     at = execution.time.astimezone(dt.UTC)
-    child = entry_of(execution.orderRef) is not None
+    child = child_name(execution.orderRef)
     return Fill(
         fill_id=f"ib-{execution.execId}",
         client_order_id=execution.orderRef,
@@ -365,5 +365,5 @@ def _fill(found: Execution) -> Fill:
         commission_usd=exact(found.commissionReport.commission),
         session=at.astimezone(NEW_YORK).date(),
         filled_at=at,
-        reason=execution.orderRef.rpartition(".")[2] if child else "order",
+        reason="order" if child is None else child.kind,
     )
