@@ -164,7 +164,10 @@ class Answer:
 
 @dataclass(frozen=True)
 class OrderView:
-    """An order as the venue sees it; `average_price` is None before the first fill."""
+    """An order as the venue sees it; `average_price` is None before the first fill.
+
+    `dormant` is True for a stop or target that waits until its entry has filled: it protects nothing yet.
+    """
 
     client_order_id: str
     symbol: str
@@ -175,6 +178,7 @@ class OrderView:
     average_price: Decimal | None = None
     venue_order_id: str = ""
     reason: str = ""
+    dormant: bool = False
 
 
 @dataclass(frozen=True)

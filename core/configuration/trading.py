@@ -160,6 +160,11 @@ class PositionWatch(Group):
     max_price_move_pct: float = Field(
         30.0, gt=0, description="A price further from the last close only alerts: it is rather a wrong print or a split."
     )
+    partial_entry_seconds: float = Field(
+        60.0,
+        gt=0,
+        description="Seconds after which an entry that has filled in part gives up its rest, so that a stop can rest (Alpaca).",
+    )
 
 
 class Paper(Group):

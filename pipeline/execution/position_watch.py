@@ -1,8 +1,8 @@
 """The watch over stops and targets that rest at no venue: compares prices with them in a session, and orders the exits.
 
 Alpaca keeps no stop for fractions of a share and for crypto pairs, nor with `VENUE__ALPACA__BRACKETS=0`. A check takes the
-portfolio's lock, brings in what the venue filled, leaves alone what has its stop at the venue or an exit on its way, and sends
-the exits of the rest as every order is sent. It concerns the present alone: a check for a session that is over does nothing.
+portfolio's lock, brings in what the venue filled, leaves alone what is covered by stops there or has an exit on its way, and
+sends the exits of the rest as every order is sent. It concerns the present alone: one for a session that is over does nothing.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ from core.sessions import calendar_name, close_of, is_session, open_of
 from pipeline import sessions
 from pipeline.accounts.corporate_actions import collect_fills
 from pipeline.resources import Resources, live
-from pipeline.risk.exit_orders import WATCH, ExitOrders, working_exits
+from pipeline.risk.exit_orders import WATCH, ExitOrders, end_entry, working_exits
 from pipeline.risk.pre_send import pre_send_checks
 from pipeline.risk.split_guard import suspected_splits
 from storage.locks import executor_lock
-from trading.brokers.children import KINDS
 from trading.brokers.intake import collect
 from trading.brokers.placing import place
+from trading.brokers.protection import uncovered
 from trading.watch import NO_PRICE, REACHED_STOP, STALE_PRICE, Bounds, doubt, reached
 
 if TYPE_CHECKING:
@@ -242,18 +242,18 @@ class _Watch:
             raise self.unanswered[0]
 
     def _unprotected(self) -> list[tuple[Position, OrderIntent | None]]:
-        """Return the positions to judge: with a barrier, in an open market, no child at the venue, no exit that works there.
+        """Return the positions to judge: with a barrier, in an open market, not covered by stops or an exit at the venue.
 
         An exit written down or sent without an answer comes along: it goes on under its own id.
         """
         account, now, watched = self.account, self.parts.clock(), []
-        resting = {view.client_order_id for view in account.patience.retrying()(account.broker.open_orders)}
+        resting = account.patience.retrying()(account.broker.open_orders)
         working = self.parts.working_exits()
         for position in account.ledger.positions(account.portfolio):
             if (position.stop_price is None and position.target_price is None) or not is_open(position.symbol, now):
                 continue
             order, state = working.get((position.strategy, position.symbol), (None, None))
-            if {f"{position.entry_order_id}.{kind}" for kind in KINDS} & resting:
+            if not uncovered(position, resting):
                 self.done.at_venue.append(position.symbol)
             elif state is None or state is OrderState.INTENT or state in SENT:
                 watched.append((position, order))
@@ -280,6 +280,11 @@ class _Watch:
 
     def _leave(self, position: Position, standing: OrderIntent | None, barrier: str, seen: PriceSeen) -> None:
         """Order the exit of a position whose barrier is reached: one that waits to be sent, else one of the watch's own."""
+        now_held = end_entry(self.account, position, self.parts.clock() - LOOK_BACK)
+        if now_held is None:
+            self.done.refused[position.symbol] = f"the rest of {position.entry_order_id} is being cancelled"
+            return
+        position = now_held
         order = standing or self.parts.exit_of(position)
         if order is None:
             self._refuse(position, NOT_AT_VENUE, {"quantity": str(position.quantity)}, "the venue does not hold it")

@@ -19,6 +19,7 @@ from pipeline.accounts.corporate_actions import collect_fills
 from pipeline.resources import Resources, live
 from pipeline.risk.exit_orders import FLATTEN, ExitOrders, working_exits
 from trading.brokers.base import unfenced
+from trading.brokers.children import entry_of
 from trading.brokers.intake import collect
 from trading.brokers.placing import cancel, place
 
@@ -81,9 +82,10 @@ def flatten_account(exit_orders: ExitOrders, reason: str, *, day: dt.date | None
     """
     account = exit_orders.account
     ledger, broker, portfolio = account.ledger, account.broker, account.portfolio
-    cancelled = tuple(_cancel_all(account, reason))
+    cancelled = tuple(_cancel_orders(account, reason))
     collect_fills(account, exit_orders.clock() - LOOK_BACK, exit_orders.today())
     orders = [order for each in ledger.positions(portfolio) if (order := _exit_for(exit_orders, each, day)) is not None]
+    cancelled += tuple(_cancel_others(account, leaving=orders))
     ledger.record_intents(orders)
     exits, unanswered = _send(account, orders, fence)
     collect(ledger, broker, portfolio, exit_orders.clock() - LOOK_BACK)
@@ -110,23 +112,30 @@ def _send(account: TradingAccount, orders: Sequence[OrderIntent], fence: Fence) 
     return tuple(sent), unanswered
 
 
-def _cancel_all(account: TradingAccount, reason: str) -> Iterator[str]:
-    """Cancel the open orders of the ledger, and those of the venue that the ledger lacks: brackets' children.
+def _cancel_orders(account: TradingAccount, reason: str) -> Iterator[str]:
+    """Cancel the open orders of the ledger.
 
     Exits with an arm continue: they sell at once what the strategy's own may sell at a later open.
     """
-    continuing, patience = set(), account.patience
     for order, _ in account.ledger.open_orders(account.portfolio):
-        if not order.by_strategy:
-            continuing.add(order.client_order_id)
-            continue
-        with _passing_over(order.client_order_id):
-            cancel(account.ledger, account.broker, order.client_order_id, reason, patience=patience)
-        yield order.client_order_id
-    for view in patience.retrying()(account.broker.open_orders):
-        if view.client_order_id not in continuing and view.state not in {*FINAL, OrderState.CANCEL_PENDING}:
+        if order.by_strategy:
+            with _passing_over(order.client_order_id):
+                cancel(account.ledger, account.broker, order.client_order_id, reason, patience=account.patience)
+            yield order.client_order_id
+
+
+def _cancel_others(account: TradingAccount, leaving: Sequence[OrderIntent]) -> Iterator[str]:
+    """Cancel the orders of the venue that the ledger lacks, brackets' children without a position among them.
+
+    The children of what is sold stay: its exit takes them back as it is sent, and puts them back if the venue refuses it.
+    """
+    continuing = {order.client_order_id for order, _ in account.ledger.open_orders(account.portfolio)}
+    entries = {order.entry_order_id for order in leaving}
+    for view in account.patience.retrying()(account.broker.open_orders):
+        stays = view.client_order_id in continuing or entry_of(view.client_order_id) in entries
+        if not stays and view.state not in {*FINAL, OrderState.CANCEL_PENDING}:
             with _passing_over(view.client_order_id):
-                patience.retrying()(account.broker.cancel, view.client_order_id)
+                account.patience.retrying()(account.broker.cancel, view.client_order_id)
             yield view.client_order_id
 
 
