@@ -16,7 +16,7 @@ import structlog
 
 from core.errors import DeskError, ExecutorBusy, RetryLater
 from core.models import FINAL, SENT, OrderState
-from core.sessions import calendar_name, close_of, is_session, open_of
+from core.sessions import calendar, calendar_name, open_of, session_at
 from pipeline import sessions
 from pipeline.accounts.corporate_actions import collect_fills
 from pipeline.resources import Resources, live
@@ -355,14 +355,13 @@ class _Watch:
 
 def is_open(symbol: str, now: dt.datetime) -> bool:
     """Return True while the symbol's market trades, by its calendar."""
-    calendar, day = calendar_name(symbol), _today(symbol, now)
-    return is_session(day, calendar) and open_of(day, calendar) <= now < close_of(day, calendar)
+    return session_at(now, calendar_name(symbol)) is not None
 
 
 def _opened(symbol: str, now: dt.datetime) -> dt.datetime:
     """Return the open of the day's session; the earliest moment there is for a market that never closes."""
-    calendar = calendar_name(symbol)
-    return dt.datetime.min.replace(tzinfo=dt.UTC) if calendar == "24/7" else open_of(_today(symbol, now), calendar)
+    name = calendar_name(symbol)
+    return dt.datetime.min.replace(tzinfo=dt.UTC) if name == "24/7" else open_of(_today(symbol, now), name)
 
 
 def _new_york_date(now: dt.datetime) -> dt.date:
@@ -371,4 +370,5 @@ def _new_york_date(now: dt.datetime) -> dt.date:
 
 def _today(symbol: str, now: dt.datetime) -> dt.date:
     """Return the date in the time zone of the symbol's market."""
-    return now.astimezone(dt.UTC if calendar_name(symbol) == "24/7" else sessions.NEW_YORK).date()
+    name = calendar_name(symbol)
+    return session_at(now, name) or now.astimezone(calendar(name).tz).date()
