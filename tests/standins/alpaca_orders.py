@@ -67,6 +67,8 @@ class VenueOrder:
     replaces: str | None = None
     replaced_by: str | None = None
     times: dict[str, dt.datetime] = field(default_factory=dict)
+    notional: Decimal | None = None
+    shows: dict[str, Any] = field(default_factory=dict)  # what the API shows in place of the truth
 
     @property
     def leaves(self) -> Decimal:
@@ -95,8 +97,8 @@ class VenueOrder:
             "asset_id": self.asset_id,
             "symbol": self.symbol,
             "asset_class": self.kind,
-            "notional": None,
-            "qty": text(self.qty),
+            "notional": text(self.notional),
+            "qty": text(self.qty) if self.notional is None else None,
             "filled_qty": text(self.filled_qty),
             "filled_avg_price": text(average),
             "order_class": "" if self.order_class == "simple" else self.order_class,
@@ -112,6 +114,7 @@ class VenueOrder:
             "trail_percent": None,
             "trail_price": None,
             "hwm": None,
+            **self.shows,
         }
 
 

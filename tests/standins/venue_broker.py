@@ -12,6 +12,7 @@ import httpx
 from core.errors import RetryLater
 from core.models import Answer, Fill, Instrument, OrderState, OrderView, Refused, Side, VenuePosition
 from core.sessions import open_of
+from trading.brokers.listing import Listing
 from trading.portfolio import Account
 
 if TYPE_CHECKING:
@@ -52,18 +53,18 @@ class VenueBroker:
         state = OrderState(found["state"])
         return Answer(state, None if state is OrderState.CANCELLED else Refused.TOO_LATE)
 
-    def open_orders(self) -> list[OrderView]:
-        return sorted((_view(order) for order in self._ask("GET", "/orders")), key=lambda view: view.client_order_id)
+    def open_orders(self) -> Listing[OrderView]:
+        return Listing(sorted((_view(order) for order in self._ask("GET", "/orders")), key=lambda view: view.client_order_id))
 
-    def positions(self) -> list[VenuePosition]:
+    def positions(self) -> Listing[VenuePosition]:
         held: dict[str, Decimal] = {}
         for fill in self.fills(dt.datetime.min.replace(tzinfo=dt.UTC)):
             held[fill.symbol] = held.get(fill.symbol, Decimal(0)) + (fill.quantity if fill.side is Side.BUY else -fill.quantity)
-        return [VenuePosition(symbol, quantity, Decimal(100)) for symbol, quantity in sorted(held.items()) if quantity]
+        return Listing(VenuePosition(symbol, quantity, Decimal(100)) for symbol, quantity in sorted(held.items()) if quantity)
 
-    def fills(self, since: dt.datetime) -> list[Fill]:
+    def fills(self, since: dt.datetime) -> Listing[Fill]:
         del since  # the venue tells everything again each time
-        return [self._fill(told) for told in self._ask("GET", "/fills")]
+        return Listing(self._fill(told) for told in self._ask("GET", "/fills"))
 
     def cash_usd(self) -> Decimal:
         return self._cash_usd

@@ -17,26 +17,32 @@ from alpaca.trading.requests import LimitOrderRequest, MarketOrderRequest, StopO
 
 from core.errors import RetryLater, UnknownSymbol
 from core.models import FINAL, Answer, Instrument, Leg, MarketClock, MarketDay, OrderState, OrderType, Refused
+from trading.brokers.alpaca_cash import TYPES, movements_of
 from trading.brokers.alpaca_families import Families
 from trading.brokers.alpaca_read import (
     NEW_YORK,
+    STATES,
     fill_of_activity,
     instant,
     is_crypto,
     number,
     position_of,
     state_of,
+    unreadable_order,
+    unreadable_position,
     venue_symbol,
     view_of,
 )
 from trading.brokers.alpaca_terms import CENT, children_of, time_in_force, to_tick
 from trading.brokers.alpaca_wire import DUPLICATE, VenueRefusal, readable
+from trading.brokers.listing import Listing, read_each
 from trading.portfolio import Account
 
 if TYPE_CHECKING:
     import datetime as dt
     from collections.abc import Callable, Iterator, Mapping
 
+    from core.book_events import CashMovement
     from core.models import Fill, OrderIntent, OrderView, Position, VenuePosition
     from trading.brokers.alpaca_wire import AlpacaClient
 
@@ -118,7 +124,7 @@ class AlpacaBroker:
         found = self.families.order(client_order_id)
         if found is None:
             return Answer(OrderState.UNKNOWN, Refused.UNKNOWN_ORDER, "Alpaca has no such order")
-        if state_of(found) in FINAL:
+        if STATES.get(found["status"]) in FINAL:  # one of an unknown status may work, and is cancelled
             return Answer(state_of(found), Refused.TOO_LATE, f"the order is {found['status']}", found["id"])
         refusal = self._cancel(found["id"])
         now = self.client.one("GET", f"/orders/{found['id']}")
@@ -128,22 +134,39 @@ class AlpacaBroker:
         return Answer(state if state in FINAL else OrderState.CANCEL_PENDING, venue_order_id=found["id"])
 
     @readable
-    def open_orders(self) -> list[OrderView]:
+    def open_orders(self) -> Listing[OrderView]:
         """Orders that work at Alpaca or wait for their parent, sorted by the desk's names."""
-        found = self.families.open_orders()
-        return sorted((view_of(order, self.families.name(order)) for order in found), key=lambda view: view.client_order_id)
+        names = self.families
+        found = read_each(
+            names.open_orders(),
+            lambda order: view_of(order, names.name(order)),
+            lambda order, problem: unreadable_order(order, names.shown_name(order), problem),
+        )
+        return Listing(sorted(found, key=lambda view: view.client_order_id), found.unreadable)
 
     @readable
-    def positions(self) -> list[VenuePosition]:
+    def positions(self) -> Listing[VenuePosition]:
         """Return the positions of the account, sorted by symbol."""
-        return sorted(map(position_of, self.client.many("/positions")), key=lambda position: position.symbol)
+        found = read_each(self.client.rows("/positions"), position_of, unreadable_position)
+        return Listing(sorted(found, key=lambda position: position.symbol), found.unreadable)
 
     @readable
-    def fills(self, since: dt.datetime) -> list[Fill]:
+    def fills(self, since: dt.datetime) -> Listing[Fill]:
         """Executions at or after an instant, oldest first; Alpaca's fees come later, as activities of their own."""
-        rows = [row for row in self._activities(since) if instant(row["transaction_time"]) >= since]
-        fills = [fill_of_activity(row, self.families.name_of_id(row["order_id"])) for row in rows]
-        return sorted(fills, key=lambda fill: (fill.filled_at, fill.fill_id))
+        names = self.families
+        found = read_each(
+            self._activities(since),
+            lambda row: fill_of_activity(row, names.name_of_id(row["order_id"])),
+            lambda row, problem: unreadable_order(row, names.shown_name_of_id(row), problem),
+        )
+        fills = [fill for fill in found if fill.filled_at >= since]
+        return Listing(sorted(fills, key=lambda fill: (fill.filled_at, fill.fill_id)), found.unreadable)
+
+    @readable
+    def cash_movements(self, since: dt.date) -> Listing[CashMovement]:
+        """Return the deposits, withdrawals, dividends, fees and interest on or after a day, oldest first."""
+        query = {"activity_types": ",".join(TYPES), "after": f"{since.isoformat()}T00:00:00Z"}
+        return movements_of(self._pages("/account/activities", query))
 
     @readable
     def cash_usd(self) -> Decimal:
@@ -321,10 +344,15 @@ class AlpacaBroker:
         """Fills as account activities, page after page, from a second before the instant, which Alpaca excludes."""
         import datetime as dt
 
-        query = {"after": (since - dt.timedelta(seconds=1)).isoformat(), "direction": "asc", "page_size": ACTIVITIES_A_PAGE}
+        yield from self._pages("/account/activities/FILL", {"after": (since - dt.timedelta(seconds=1)).isoformat()})
+
+    def _pages(self, path: str, wanted: Mapping[str, str]) -> Iterator[Json]:
+        """Rows of account activities, oldest first, page after page."""
+        query: dict[str, Any] = {**wanted, "direction": "asc", "page_size": ACTIVITIES_A_PAGE}
         while True:
-            page = self.client.many("/account/activities/FILL", query)
+            page = self.client.rows(path, query)
             yield from page
-            if len(page) < ACTIVITIES_A_PAGE:
+            ids = [row["id"] for row in page if isinstance(row, dict) and row.get("id")]
+            if len(page) < ACTIVITIES_A_PAGE or not ids:
                 return
-            query["page_token"] = page[-1]["id"]
+            query["page_token"] = ids[-1]

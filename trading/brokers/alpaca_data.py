@@ -17,7 +17,7 @@ from alpaca.data.requests import (
 
 from core.models import Quote
 from trading.brokers.alpaca_read import instant, is_crypto, number, venue_symbol
-from trading.brokers.alpaca_wire import OneRequest, VenueRefusal, proving, readable
+from trading.brokers.alpaca_wire import OneRequest, VenueRefusal, proving, readable, require_host
 from trading.watch import PriceSeen
 
 if TYPE_CHECKING:
@@ -58,6 +58,7 @@ class AlpacaData:
     def __init__(
         self, key: SecretStr, secret: SecretStr, *, url: str | None = None, feed: str = "iex", timeout_seconds: float = 10.0
     ) -> None:
+        require_host(url, "data")
         keys = (key.get_secret_value(), secret.get_secret_value())
         self.feed = DataFeed(feed)
         self._stocks = _Stocks(*keys, raw_data=True, url_override=url)

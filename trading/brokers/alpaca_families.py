@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from trading.brokers.alpaca_read import ENDED, LEG_NAMES, child_id, instant
 from trading.brokers.alpaca_wire import VenueRefusal
 from trading.brokers.children import entry_of
+from trading.brokers.listing import UNREADABLE
 
 if TYPE_CHECKING:
     from trading.brokers.alpaca_wire import AlpacaClient
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
 ORDERS_A_PAGE = 500
 BORN_WITHIN = dt.timedelta(minutes=1)  # an entry and its children are created together
-SIMPLE = ("", "simple")
+WITH_CHILDREN = frozenset({"bracket", "oto", "oco"})
 
 
 class Families:
@@ -36,12 +37,15 @@ class Families:
         self._names[order["id"]] = order["client_order_id"]
         entry = entry_of(order["client_order_id"]) or order["client_order_id"]
         for leg in order.get("legs") or ():
-            self._names[leg["id"]] = child_id(entry, leg["type"])
+            if order.get("order_class") in WITH_CHILDREN and leg["type"] in LEG_NAMES:  # no desk sends a trailing stop
+                self._names[leg["id"]] = child_id(entry, leg["type"])
 
     def name(self, order: Json) -> str:
         """The desk's name of an order that Alpaca showed; its own client id when it is no child of a known bracket."""
         known = self._names
-        if order["id"] not in known and order["order_class"] in SIMPLE:
+        if not order["id"]:
+            raise ValueError("Expected an order with an id, found none.")
+        if order["id"] not in known and order.get("order_class") not in WITH_CHILDREN:
             self.learn(order)
         elif order["id"] not in known:
             predecessor = order.get("replaces")
@@ -50,10 +54,29 @@ class Families:
         return known[order["id"]]
 
     def name_of_id(self, venue_order_id: str) -> str:
-        """The desk's name of an order of which only Alpaca's id is known."""
+        """The desk's name of an order of which only Alpaca's id is known; KeyError when it knows no such order."""
         if venue_order_id not in self._names:
-            self.name(self.client.one("GET", f"/orders/{venue_order_id}"))
+            try:
+                self.name(self.client.one("GET", f"/orders/{venue_order_id}"))
+            except VenueRefusal as refusal:
+                raise KeyError(f"{venue_order_id}: {refusal.message}") from refusal
         return self._names[venue_order_id]
+
+    def shown_name(self, order: object) -> str:
+        """The desk's name of an order that cannot be read, as far as it shows one: of a row of any kind."""
+        row = order if isinstance(order, dict) else {}
+        try:
+            return self.name(row)
+        except UNREADABLE:
+            return str(row.get("client_order_id") or "")
+
+    def shown_name_of_id(self, execution: object) -> str:
+        """The desk's name of the order of an execution that cannot be read; empty without one."""
+        row = execution if isinstance(execution, dict) else {}
+        try:
+            return self.name_of_id(row["order_id"])
+        except UNREADABLE:
+            return ""
 
     def order(self, client_order_id: str) -> Json | None:
         """The order as Alpaca has it now, or None; a child by its entry's legs, or as one that was sent in their place."""
@@ -65,23 +88,25 @@ class Families:
             found = self._by_client_id(client_order_id) or self._leg(f"{entry}.target", client_order_id) or found
         return found
 
-    def open_orders(self, symbol: str | None = None) -> list[Json]:
-        """Every open order, children included, newest first."""
+    def open_orders(self, symbol: str | None = None) -> list[Any]:
+        """Every open order, children included, newest first, as Alpaca shows it: rows of any kind."""
         query: Json = {"status": "open", "limit": ORDERS_A_PAGE, "nested": False, "direction": "desc"}
         if symbol is not None:
             query["symbols"] = symbol
-        found: dict[str, Json] = {}
+        found: dict[str, Any] = {}
         while True:
-            page = self.client.many("/orders", query)
-            fresh = [order for order in page if order["id"] not in found]
-            found |= {order["id"]: order for order in fresh}
-            if len(page) < ORDERS_A_PAGE or not fresh:
+            page = {_key(order): order for order in self.client.rows("/orders", query)}
+            fresh = page.keys() - found.keys()
+            found |= page
+            times = [order["submitted_at"] for order in page.values() if isinstance(order, dict) and order.get("submitted_at")]
+            if len(page) < ORDERS_A_PAGE or not fresh or not times:
                 return list(found.values())
-            query["until"] = page[-1]["submitted_at"]
+            query["until"] = times[-1]
 
-    def open_children(self, symbol: str) -> list[Json]:
-        """Open stops and targets of a symbol, as Alpaca spells it."""
-        return [order for order in self.open_orders(symbol) if self.name(order) != order["client_order_id"]]
+    def open_children(self, symbol: str | None = None) -> list[Json]:
+        """Open stops and targets of a symbol, as Alpaca spells it; of all without one. What cannot be read is left out."""
+        orders = [order for order in self.open_orders(symbol) if entry_of(self.shown_name(order)) is not None]
+        return [order for order in orders if order.get("id")]
 
     def _leg(self, parent: str, name: str) -> Json | None:
         """The leg of an order that has the name, the newest of those alive before any that is not."""
@@ -97,7 +122,7 @@ class Families:
             if refusal.status == HTTPStatus.NOT_FOUND:
                 return None
             raise
-        if found["order_class"] not in SIMPLE and not found.get("legs"):
+        if found.get("order_class") in WITH_CHILDREN and not found.get("legs"):
             found = self.client.one("GET", f"/orders/{found['id']}", {"nested": True})
         self.learn(found)
         return found
@@ -116,7 +141,13 @@ class Families:
             "after": (born - BORN_WITHIN).isoformat(),
             "until": (born + BORN_WITHIN).isoformat(),
         }
-        for parent in self.client.many("/orders", query):
-            self.learn(parent)
+        for parent in self.client.rows("/orders", query):
+            if isinstance(parent, dict) and parent.get("id"):
+                self.learn(parent)
         otherwise: str = self._names.get(order.get("replaced_by") or "") or order["client_order_id"]
         return self._names.get(order["id"], otherwise)
+
+
+def _key(order: object) -> str:
+    """What tells a row of a listing from the others: its id where it has one."""
+    return str(order["id"]) if isinstance(order, dict) and order.get("id") else repr(order)

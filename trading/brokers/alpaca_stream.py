@@ -24,8 +24,10 @@ from alpaca.trading.stream import TradingStream
 from core.errors import ConfigError, IllegalTransition, RetryLater, StopTrading
 from core.models import Leg, OrderState
 from trading.brokers.alpaca_read import fill_of_event, state_of
+from trading.brokers.alpaca_wire import require_host
 from trading.brokers.children import KINDS, is_ours
 from trading.brokers.intake import collect, take_fill, take_state
+from trading.brokers.listing import UNREADABLE
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -43,7 +45,6 @@ FILLS = ("fill", "partial_fill")
 CORRECTIONS = ("trade_bust", "trade_correct")
 OVERLAP = dt.timedelta(hours=1)  # activities may be told late; what is told twice does no harm
 FIRST_LOOK_BACK = dt.timedelta(days=10)
-UNREADABLE = (KeyError, TypeError, AttributeError, ValueError, ArithmeticError)
 _wire_log = logging.getLogger("trading.alpaca.wire")
 _wire_log.setLevel(logging.INFO)  # at DEBUG websockets logs frames, and the first one holds the keys
 
@@ -69,6 +70,7 @@ class TradeStream(TradingStream):
         shortest_wait_seconds: float = 1.0,
         longest_wait_seconds: float = 30.0,
     ) -> None:
+        require_host(None if live else url, "stream")
         wire = {"ping_interval": 10, "ping_timeout": 20, "max_queue": 1024, "logger": _wire_log}
         super().__init__(
             key.get_secret_value(),
@@ -250,22 +252,28 @@ class OrderListener:
         """Events that did not fit: into the book if they do now, kept until their time is over."""
         waiting, self._waiting = self._waiting, []
         for each in waiting:
+            late = time.monotonic() > each.until
             try:
                 self._apply(each.event)
-            except (RetryLater, StopTrading):
-                if time.monotonic() > each.until:
+            except StopTrading:
+                if late:
                     raise
                 self._waiting.append(each)
+            except (RetryLater, *UNREADABLE) as error:  # the poll before this has brought what it would have said
+                if late:
+                    log.warning("event_dropped", kind=type(error).__name__, reason=str(error))
+                else:
+                    self._waiting.append(each)
         if self._waiting:
             self._poll_at = min(self._poll_at, time.monotonic() + 1.0)
 
     def _apply(self, event: Json) -> None:
         kind, order = event["event"], event["order"]
-        if kind in CORRECTIONS:
-            raise StopTrading(f"Alpaca took back or corrected a trade in {order['symbol']}. Run `desk reconcile`.")
         name = self.broker.families.name(order)
         if not is_ours(self.book, name):
-            log.warning("order_of_somebody_else", client_order_id=name, symbol=order["symbol"], event_kind=kind)
+            log.warning("order_of_somebody_else", client_order_id=name, symbol=order.get("symbol"), event_kind=kind)
+        elif kind in CORRECTIONS:
+            raise StopTrading(f"Alpaca took back or corrected a trade in {order['symbol']}. Run `desk reconcile`.")
         elif kind in FILLS:
             if take_fill(self.book, fill_of_event(event, name)) and self._has_children(name):
                 self._poll_at = 0.0  # they go where the fill puts them

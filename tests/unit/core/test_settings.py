@@ -86,7 +86,7 @@ def test_real_money_on_the_paper_broker_is_a_contradiction() -> None:
 
 def test_real_money_must_be_asked_for_twice() -> None:
     assert not Settings.of(venue__kind="alpaca", **KEYS).venue.live
-    assert Settings.of(venue__kind="alpaca", venue__live=True, **KEYS).venue.live
+    assert Settings.of(venue__kind="alpaca", venue__live=True, provider="yfinance", **KEYS).venue.live
     with pytest.raises(ValidationError, match="VENUE__LIVE=1"):
         Settings.of(venue__live=True, **KEYS)
 
