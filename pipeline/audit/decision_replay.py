@@ -84,7 +84,7 @@ def closes_at(inputs: DecisionInputs, day: dt.date) -> dict[str, float]:
 
 def repeat_decision(inputs: DecisionInputs, session: dt.date) -> tuple[OrderIntent, ...]:
     """Return what the desk decides at a past close from its bars, its predictions and what it held then."""
-    return _decide(inputs, _book_at(inputs.account, session), session, signals_at(inputs, (session,)))
+    return _decide(inputs, _book_at(inputs, session), session, signals_at(inputs, (session,)))
 
 
 def repeat_fills(inputs: DecisionInputs, day: dt.date, signals: pd.DataFrame) -> list[tuple[OrderIntent, Fill]]:
@@ -96,7 +96,7 @@ def repeat_fills(inputs: DecisionInputs, day: dt.date, signals: pd.DataFrame) ->
         SIGNALS with strategy, symbol and close that contain the session before `day`.
     """
     before, portfolio = session_before(day), inputs.account.portfolio
-    book = _book_at(inputs.account, before)
+    book = _book_at(inputs, before)
     earlier = {fill.fill_id for _, fill in book.fills(portfolio)}
     broker = PaperBroker(book, inputs.costs, portfolio=portfolio)
     place(book, broker, _decide(inputs, book, before, signals))
@@ -133,9 +133,10 @@ def _holdings_at(inputs: DecisionInputs, book: MemoryBook, session: dt.date) -> 
     return Holdings(portfolio, book.positions(portfolio), waiting, cash, closes_at(inputs, session), peak)
 
 
-def _book_at(account: TradingAccount, session: dt.date) -> MemoryBook:
-    """Return the book at the close of a session, without the orders decided there."""
-    book = book_before(account.ledger, account.portfolio, next_session(session))
+def _book_at(inputs: DecisionInputs, session: dt.date) -> MemoryBook:
+    """Return the book at the close of a session, without the orders decided there, in the terms of the bars that are read."""
+    account = inputs.account
+    book = book_before(account.ledger, account.portfolio, next_session(session), present=inputs.as_of is None)
     return _with_waiting_exits(account, book, session)
 
 

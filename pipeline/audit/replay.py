@@ -8,8 +8,10 @@ of the scheduled steps on a ledger in PostgreSQL is tested (`tests/parity/test_p
 
 from __future__ import annotations
 
+import math
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -19,13 +21,17 @@ from core.errors import DataError
 from core.frames import SESSION
 from core.sessions import normalise_symbol
 from features.regime import with_vix
+from pipeline.accounts.corporate_actions import recorded_actions, restated
 from pipeline.audit.vintages import read_vintages
 from pipeline.resources import Resources, live
 from pipeline.signals import signals_of
+from trading.brokers.book_events import apply_event
 from trading.brokers.memory import MemoryBook
 from trading.brokers.paper import PaperBroker
 from trading.brokers.placing import place
+from trading.corporate_actions import order_split, rescaled_trades, split_of
 from trading.decide import Holdings, decide
+from trading.orders import exact
 from trading.portfolio import trades_of
 from trading.strategies.vix_filter import rule_name
 
@@ -38,6 +44,7 @@ if TYPE_CHECKING:
     from core.models import Position
     from ml.entry_filter.predict import EntryFilter
     from ml.tracking.registry import Registry
+    from pipeline.accounts.corporate_actions import Action
     from pipeline.audit.vintages import BarVintages
     from trading.costs import Costs
     from trading.decide import Decisions, Key, Refusal
@@ -68,12 +75,15 @@ class SessionInputs:
         SIGNALS with strategy, symbol, open and close of each session that had a bar.
     accept
         The entry filter's answers: strategy (the rule's name), symbol, session, probability, accept; None without a filter.
+    splits
+        Recorded splits by the session from which on the bars are re-scaled for them, each with its symbol.
     """
 
     sessions: pd.DatetimeIndex
     bars: Mapping[pd.Timestamp, pd.DataFrame]
     signals: Mapping[pd.Timestamp, pd.DataFrame]
     accept: pd.DataFrame | None
+    splits: Mapping[pd.Timestamp, Sequence[tuple[str, Action]]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -92,6 +102,8 @@ class Replay:
         SIGNALS with strategy, symbol, open and close of every session.
     refusals
         Candidates not entered, and why.
+    split_ratio
+        Largest ratio of a symbol's splits in these sessions, 0 without one.
     seconds, loop_seconds
         Of the whole, reading and signals included, and of the sessions alone.
     """
@@ -104,6 +116,7 @@ class Replay:
     signals: pd.DataFrame
     accept: pd.DataFrame | None
     refusals: tuple[Refusal, ...]
+    split_ratio: float
     seconds: float
     loop_seconds: float
 
@@ -147,7 +160,8 @@ def run_replay(
     traded = tuple(strategies) or resources.strategies
     names = [normalise_symbol(each) for each in symbols] or resources.universe()
     vintages = read_vintages(resources.bars, first, last, names)
-    inputs = session_inputs(vintages, traded, None if model is None else _load_filter(resources.registry, model))
+    recorded = recorded_actions(resources.bars, names, last)
+    inputs = session_inputs(vintages, traded, None if model is None else _load_filter(resources.registry, model), recorded)
     read = time.perf_counter()
     desk = ReplayDesk(
         f"{REPLAY_PREFIX}-{first}-{last}", traded, resources.limits, resources.costs, resources.settings.initial_cash_usd
@@ -155,16 +169,17 @@ def run_replay(
     for done, stamp in enumerate(inputs.sessions):
         desk.process_session(stamp, inputs)
         on_progress(done + 1, len(inputs.sessions))
-    ended = time.perf_counter()
+    ended, splits = time.perf_counter(), desk.book.book_events(desk.portfolio)
     return Replay(
         desk.portfolio,
         traded,
-        trades_of(desk.book.fills(desk.portfolio)),
+        _in_terms_of_bars(trades_of(desk.book.fills(desk.portfolio), splits), inputs.splits),
         tuple(desk.book.positions(desk.portfolio)),
         desk.equity(),
         _stacked(inputs.signals),
         inputs.accept,
         tuple(desk.refusals),
+        _largest_ratio(inputs.splits),
         ended - started,
         ended - read,
     )
@@ -195,6 +210,8 @@ class ReplayDesk:
 
     def process_session(self, stamp: pd.Timestamp, inputs: SessionInputs) -> None:
         """Settle the session, decide at its close, place, and mark the portfolio."""
+        for symbol, action in inputs.splits.get(stamp, ()):
+            self._split(stamp.date(), symbol, action)
         bars, signals = inputs.bars.get(stamp), inputs.signals.get(stamp)
         if bars is not None and signals is not None:
             if self._enters_at_open:
@@ -212,6 +229,22 @@ class ReplayDesk:
         """Return columns session, equity_usd: the value at each close."""
         frame = pd.DataFrame(self._values, columns=["session", "equity_usd"])
         return frame.astype({"session": SESSION})
+
+    def _split(self, session: dt.date, symbol: str, action: Action) -> None:
+        """Bring positions, orders and the last close of a symbol into the terms after a split."""
+        if symbol in self._closes:
+            self._closes[symbol] /= action.value
+        step, terms = self._broker.instrument(symbol).quantity_step, {"effective": action.session, "session": session}
+        positions = [held for held in self.book.positions(self.portfolio) if held.symbol == symbol]
+        for position in positions:
+            price = exact(self._closes.get(symbol, float(position.entry_price) / action.value))
+            apply_event(
+                self.book, split_of(position, action.kind, action.value, step=step, last_price=price, **terms), position
+            )
+        held_by = {position.strategy for position in positions}
+        for order, _ in self.book.open_orders(self.portfolio):
+            if order.symbol == symbol and order.strategy not in held_by:
+                apply_event(self.book, order_split(order, action.kind, action.value, step=step, **terms))
 
     def _settle(self, stamp: pd.Timestamp, bars: pd.DataFrame) -> None:
         """Give the broker the bars of the symbols that are held or ordered."""
@@ -253,7 +286,12 @@ class ReplayDesk:
         )
 
 
-def session_inputs(vintages: BarVintages, strategies: Sequence[Strategy], model: EntryFilter | None = None) -> SessionInputs:
+def session_inputs(
+    vintages: BarVintages,
+    strategies: Sequence[Strategy],
+    model: EntryFilter | None = None,
+    actions: Mapping[str, Sequence[Action]] | None = None,
+) -> SessionInputs:
     """Return bars, signals and the filter's answers of every session, point-in-time."""
     bars, signals, answers = [], [], []
     for symbol in sorted(vintages.versions):
@@ -271,8 +309,50 @@ def session_inputs(vintages: BarVintages, strategies: Sequence[Strategy], model:
             f"No bar from {vintages.sessions[0]:%Y-%m-%d} to {vintages.sessions[-1]:%Y-%m-%d}. Load some: `desk ingest`."
         )
     return SessionInputs(
-        vintages.sessions, _by_session(bars), _by_session(signals), None if model is None else _stacked_answers(answers)
+        vintages.sessions,
+        _by_session(bars),
+        _by_session(signals),
+        None if model is None else _stacked_answers(answers),
+        _splits(vintages, actions or {}),
     )
+
+
+def _in_terms_of_bars(trades: pd.DataFrame, splits: Mapping[pd.Timestamp, Sequence[tuple[str, Action]]]) -> pd.DataFrame:
+    """Return trades in the terms after the last session's splits."""
+    changes = [(stamp, symbol, action.value) for stamp, parts in splits.items() for symbol, action in parts]
+    ratios = [
+        math.prod(value for stamp, name, value in changes if name == symbol and stamp > exited)
+        for symbol, exited in zip(trades["symbol"], trades["exit_session"], strict=True)
+    ]
+    return rescaled_trades(trades, ratios)
+
+
+def _largest_ratio(splits: Mapping[pd.Timestamp, Sequence[tuple[str, Action]]]) -> float:
+    """Return the largest product of a symbol's ratios, each at least 1; 0 without a split."""
+    products: dict[str, float] = {}
+    for parts in splits.values():
+        for symbol, action in parts:
+            products[symbol] = products.get(symbol, 1.0) * max(action.value, 1.0)
+    return max(products.values(), default=0.0)
+
+
+def _splits(vintages: BarVintages, actions: Mapping[str, Sequence[Action]]) -> dict[pd.Timestamp, list[tuple[str, Action]]]:
+    """Return the splits by the session from which on a symbol's vintage is re-scaled for them."""
+    splits: dict[pd.Timestamp, list[tuple[str, Action]]] = {}
+    for symbol in sorted(set(actions) & set(vintages.versions)):
+        waiting = list(actions[symbol])
+        for before, after in pairwise(vintages.of_symbol(symbol)):
+            both = before.bars.merge(after.bars, on="session", suffixes=("", "_after"))
+            if both.empty or after.first >= len(vintages.sessions):
+                continue
+            old, new = (float(both[name].iloc[-1]) for name in ("close", "close_after"))
+            start = vintages.sessions[after.first]
+            due = [action for action in waiting if pd.Timestamp(action.session) <= start]
+            done = restated(old, (new, new, new), [action.value for action in reversed(due)])  # the latest come first
+            if done:
+                splits.setdefault(start, []).extend((symbol, action) for action in due[-done:])
+                waiting = waiting[len(due) :]
+    return splits
 
 
 def _predictions(model: EntryFilter, bars: pd.DataFrame, vix: pd.DataFrame, entries: pd.DataFrame) -> pd.DataFrame:

@@ -19,6 +19,7 @@ import structlog
 from core.failpoints import reach
 from core.models import WORKING, Leg, OrderState
 from core.sessions import open_of
+from pipeline.accounts.corporate_actions import apply_corporate_actions, collect_fills
 from pipeline.accounts.valuation import cash_at, cash_usd, closing_prices, fill_query_start, peak_equity_usd, positions_at
 from pipeline.bars import VIX, bars_by_symbol
 from pipeline.execution.order_checks import (
@@ -45,7 +46,6 @@ from pipeline.risk.review import RiskReview
 from pipeline.signals import signals_of
 from pipeline.training.ab_assignment import ArmAssignment
 from storage.locks import executor_lock
-from trading.brokers.intake import collect
 from trading.brokers.placing import cancel
 from trading.brokers.placing import place as send
 from trading.decide import Decisions, Holdings, decide
@@ -60,7 +60,6 @@ if TYPE_CHECKING:
     from pipeline.accounts.trading_account import TradingAccount
     from pipeline.execution.rerun_rules import OrdersById
     from storage.locks import ExecutorLock
-    from storage.market.bars import BarStore
     from storage.trading.ledger import Ledger
     from trading.brokers.paper import PaperBroker
     from trading.decide import Key, Refusal
@@ -82,9 +81,9 @@ def settle(session: str, *, resources: Resources | None = None) -> Settlement:
     day, account = dt.date.fromisoformat(session), resources.account
     with executor_lock(resources.engine, account.portfolio):
         if resources.paper is not None:
-            fills = _simulate(resources.paper, account.bars, rerun_rules(resources).unsettled(day))
+            fills = _simulate(resources.paper, account, rerun_rules(resources).unsettled(day))
         else:
-            fills = _collect(account, fill_query_start(account.ledger, account.portfolio, day))
+            fills = collect_fills(account, fill_query_start(account.ledger, account.portfolio, day), day)
             _cancel_past_entries(account, day)
     reach("settle.settled")
     return Settlement(session, fills)
@@ -146,6 +145,7 @@ def place(session: str, *, resources: Resources | None = None) -> Placement:
             decisions = Decisions(standing, ())
             states = _send(resources, lock, standing)
         else:
+            apply_corporate_actions(resources.account, day)
             decisions = _decide(resources.account, resources.strategies, resources.limits, day)
             reach("place.decided")
             checks = _order_checks(resources, rules, standing)
@@ -163,7 +163,7 @@ def confirm(session: str, *, resources: Resources | None = None) -> Confirmation
     resources = resources or live()
     day, account = dt.date.fromisoformat(session), resources.account
     with executor_lock(resources.engine, account.portfolio):
-        fills = _collect(account, open_of(day))
+        fills = collect_fills(account, open_of(day), day)
     states = Counter(str(state) for _, state in account.ledger.orders_decided(account.portfolio, day))
     return Confirmation(session, fills, dict(states))
 
@@ -176,7 +176,7 @@ def record(session: str, *, resources: Resources | None = None) -> ValueRecorded
     """
     resources = resources or live()
     day, account = dt.date.fromisoformat(session), resources.account
-    trades = trades_of(account.ledger.fills(account.portfolio))
+    trades = trades_of(account.ledger.fills(account.portfolio), account.ledger.book_events(account.portfolio))
     account.ledger.save_trades(account.portfolio, trades)
     reach("record.trades")
     if (reason := rerun_rules(resources).why_value_stands(day)) is not None:
@@ -220,16 +220,12 @@ def _send(resources: Resources, lock: ExecutorLock, intents: Sequence[OrderInten
     return send(account.ledger, account.broker, intents, pre_send=pre_send, patience=account.patience)
 
 
-def _collect(account: TradingAccount, since: dt.datetime) -> int:
-    """Bring the venue's fills since a moment into the ledger; return how many were new."""
-    return account.patience.retrying()(collect, account.ledger, account.broker, account.portfolio, since)
-
-
-def _simulate(paper: PaperBroker, bars: BarStore, sessions: Iterable[dt.date]) -> int:
-    """Lead the paper broker through sessions, oldest first; return the number of fills."""
+def _simulate(paper: PaperBroker, account: TradingAccount, sessions: Iterable[dt.date]) -> int:
+    """Lead the paper broker through sessions, oldest first, its book in the terms of the bars; return the number of fills."""
     fills = 0
     for session in sessions:
-        rows = bars.read(start=session, end=session)
+        apply_corporate_actions(account, session)
+        rows = account.bars.read(start=session, end=session)
         fills += len(paper.advance(session, rows[rows["symbol"] != VIX]))
     return fills
 

@@ -18,9 +18,11 @@ from core.errors import DeskError, ExecutorBusy, RetryLater
 from core.models import FINAL, SENT, OrderState
 from core.sessions import calendar_name, close_of, is_session, open_of
 from pipeline import sessions
+from pipeline.accounts.corporate_actions import collect_fills
 from pipeline.resources import Resources, live
 from pipeline.risk.exit_orders import WATCH, ExitOrders, end_entry, working_exits
 from pipeline.risk.pre_send import pre_send_checks
+from pipeline.risk.split_guard import suspected_splits
 from storage.locks import executor_lock
 from trading.brokers.intake import collect
 from trading.brokers.placing import place
@@ -41,6 +43,7 @@ if TYPE_CHECKING:
 log = structlog.get_logger()
 LOOK_BACK = dt.timedelta(days=7)  # reading a fill twice does no harm
 EXIT_REFUSED, NOT_AT_VENUE = "watch_exit_refused", "watch_not_at_venue"
+SUSPECTED_SPLIT = "watch_suspected_split"
 ELSEWHERE = {
     "paper": "VENUE__KIND=paper fills stops and targets on each session's bar: nothing to watch",
     "ib": "VENUE__KIND=ib keeps stops and targets at the venue: nothing to watch",
@@ -209,11 +212,17 @@ class _Watch:
     def run(self) -> None:
         """Bring the ledger up to date, judge, sell, mail; a venue that did not answer is raised at the end."""
         since = self.parts.clock() - LOOK_BACK
-        collect(self.account.ledger, self.account.broker, self.account.portfolio, since)
+        collect_fills(self.account, since, _new_york_date(self.parts.clock()))
         watched = self._unprotected()
         seen = self.parts.prices.prices({position.symbol for position, _ in watched}) if watched else {}
+        prices = {symbol: float(each.price) for symbol, each in seen.items()}
+        today = _new_york_date(self.parts.clock())
+        suspects = suspected_splits(self.account, today, prices, self.parts.last_close) if watched else {}
         for position, standing in watched:
             try:
+                if (why := suspects.get(position.symbol)) is not None:
+                    self._refuse(position, SUSPECTED_SPLIT, {"says": why}, f"no judgement, {why}")
+                    continue
                 self._judge(position, standing, seen.get(position.symbol))
             except ExecutorBusy:
                 raise
@@ -266,7 +275,8 @@ class _Watch:
 
     def _leave(self, position: Position, standing: OrderIntent | None, barrier: str, seen: PriceSeen) -> None:
         """Order the exit of a position whose barrier is reached: one that waits to be sent, else one of the watch's own."""
-        now_held = end_entry(self.account, position, self.parts.clock() - LOOK_BACK)
+        now = self.parts.clock()
+        now_held = end_entry(self.account, position, now - LOOK_BACK, _new_york_date(now))
         if now_held is None:
             self.done.refused[position.symbol] = f"the rest of {position.entry_order_id} is being cancelled"
             return
@@ -347,6 +357,10 @@ def _opened(symbol: str, now: dt.datetime) -> dt.datetime:
     """Return the open of the day's session; the earliest moment there is for a market that never closes."""
     calendar = calendar_name(symbol)
     return dt.datetime.min.replace(tzinfo=dt.UTC) if calendar == "24/7" else open_of(_today(symbol, now), calendar)
+
+
+def _new_york_date(now: dt.datetime) -> dt.date:
+    return now.astimezone(sessions.NEW_YORK).date()
 
 
 def _today(symbol: str, now: dt.datetime) -> dt.date:

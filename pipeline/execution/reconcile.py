@@ -10,16 +10,18 @@ from typing import TYPE_CHECKING, Any
 import structlog
 
 from core.errors import StopTrading, UnreadableAnswer
-from core.models import OrderState
+from core.models import FINAL, OrderState
+from pipeline.accounts.corporate_actions import collect_fills
 from pipeline.accounts.valuation import fill_query_start
 from pipeline.resources import Resources, live
 from pipeline.risk import kill_switch
 from storage.locks import executor_lock
 from trading.brokers.alpaca_protector import Protector
 from trading.brokers.children import is_ours
-from trading.brokers.intake import collect
+from trading.brokers.intake import take_state
 from trading.brokers.listing import Unreadable
 from trading.brokers.reconcile import (
+    EXPIRES,
     LedgerState,
     Mismatch,
     VenueState,
@@ -65,9 +67,9 @@ class ReconcileResult:
 def reconcile(session: str, *, resources: Resources | None = None) -> ReconcileResult:
     """Compare orders, fills, positions and cash at the venue with the ledger, after `session` has closed.
 
-    Fills the desk missed are taken, orders that never arrived and can reach their open no more expire, stops that are gone are
-    sent anew. What no rule resolves halts the desk: nothing is opened until a person resumes. Running it again changes nothing
-    more.
+    Fills the desk missed are taken; orders that the venue does not have, asked twice by id, and that can reach their open no
+    more expire; stops that are gone are sent anew. What no rule resolves halts the desk: nothing is opened until a person
+    resumes. Running it again changes nothing more.
 
     Raises
     ------
@@ -79,14 +81,14 @@ def reconcile(session: str, *, resources: Resources | None = None) -> ReconcileR
     tolerance = Decimal(str(resources.settings.venue.cash_tolerance_usd))
     with executor_lock(resources.engine, account.portfolio):
         differences = _differences(account, day, tolerance)
-        if any(each.halts for each in differences):  # the venue goes on meanwhile: a difference that halts is seen twice
+        if any(each.halts or each.rule in EXPIRES for each in differences):  # the venue goes on meanwhile: seen twice
             taken = [each for each in differences if each.rule is Mismatch.MISSED_FILL]
             differences = (*taken, *_differences(account, day, tolerance))
         if any(each.rule is Mismatch.UNPROTECTED for each in differences) and resources.settings.venue.kind == "alpaca":
             Protector(resources.alpaca, account.ledger, account.portfolio, alarm=_left_to_the_difference).check()
             differences = protected_anew(differences, _differences(account, day, tolerance))
-        for order_id in expired(differences):
-            account.ledger.transition(order_id, OrderState.EXPIRED, "reconciliation: it never reached the venue")
+        for order_id, reason in expired(differences).items():
+            take_state(account.ledger, order_id, OrderState.EXPIRED, reason)
         halted = any(each.halts for each in differences)
         if halted and kill_switch.halt_reason(resources=resources) is None:
             kill_switch.halt(_halt_reason(differences), kill_switch.RECONCILIATION, resources=resources)
@@ -99,8 +101,7 @@ def reconcile(session: str, *, resources: Resources | None = None) -> ReconcileR
     )
     for each in differences:
         log.warning("reconciliation", **asdict(each), resolved=each.resolved)
-    if not halted:
-        _mail_unresolved(resources.alerts, account.broker.name, differences)
+    _mail(resources.alerts, account.broker.name, [each for each in differences if each.is_alerted and not each.halts])
     return ReconcileResult(session, account.broker.name, differences, halted)
 
 
@@ -122,7 +123,7 @@ def _take_missed_fills(account: TradingAccount, day: dt.date) -> list[Difference
     before = {fill.fill_id for _, fill in ledger.fills(portfolio)}
     untakable, since = [], fill_query_start(ledger, portfolio, day)
     try:
-        account.patience.retrying()(collect, ledger, account.broker, portfolio, since)
+        collect_fills(account, since, day)
     except StopTrading as error:
         untakable = [contradiction(error)]
     return [*missed(fill for _, fill in ledger.fills(portfolio) if fill.fill_id not in before), *untakable]
@@ -133,9 +134,12 @@ def _ledger_state(account: TradingAccount, shown: Collection[str]) -> LedgerStat
     ledger, orders = account.ledger, account.ledger.open_orders(account.portfolio)
     positions = ledger.positions(account.portfolio)
     ids = {order.client_order_id for order, _ in orders}
+    filled = {order_id: ledger.filled(order_id) for order_id in ids}
+    known = {order_id: ledger.order(order_id) for order_id in {*shown} - ids - {""}}
+    ended = frozenset(order_id for order_id, order in known.items() if order is not None and order[1] in FINAL)
     ids |= {order_id for order_id in shown if is_ours(ledger, order_id)}
     ids |= {position.entry_order_id for position in positions}
-    return LedgerState(orders, positions, _expected_cash_usd(account), frozenset(ids))
+    return LedgerState(orders, positions, _expected_cash_usd(account), frozenset(ids), filled, ended)
 
 
 def _expected_cash_usd(account: TradingAccount) -> Decimal:
@@ -174,11 +178,10 @@ def _halt_reason(differences: Sequence[Difference]) -> str:
     )
 
 
-def _mail_unresolved(alerts: Alerts, broker: str, differences: Sequence[Difference]) -> None:
-    """Mail the differences that a person must settle, if any."""
-    unresolved = [each for each in differences if not each.resolved]
-    if unresolved:
+def _mail(alerts: Alerts, broker: str, differences: Sequence[Difference]) -> None:
+    """Mail differences that halt nothing and that a person must look at, if any."""
+    if differences:
         lines = [
-            f"{each.rule} {each.subject}: {each.expected} here, {each.found} there. {each.resolution}" for each in unresolved
+            f"{each.rule} {each.subject}: {each.expected} here, {each.found} there. {each.resolution}" for each in differences
         ]
-        alerts.send(f"{len(unresolved)} differences to {broker}", "\n".join(lines))
+        alerts.send(f"{len(differences)} differences to {broker}", "\n".join(lines))

@@ -6,6 +6,7 @@ attempts of a session: an exit that is working is never doubled, one that failed
 
 from __future__ import annotations
 
+import datetime as dt
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, NamedTuple, Self
 
@@ -13,12 +14,12 @@ import structlog
 
 from core.models import FINAL, SENT, Leg, OrderState, Origin, client_order_id
 from core.sessions import calendar_name, last_closed_session, next_session, open_of
-from trading.brokers.intake import collect
+from pipeline.accounts.corporate_actions import collect_fills
+from pipeline.sessions import NEW_YORK
 from trading.brokers.placing import cancel
 from trading.orders import exit_order
 
 if TYPE_CHECKING:
-    import datetime as dt
     from collections.abc import Callable
     from decimal import Decimal
 
@@ -58,6 +59,12 @@ class ExitOrders:
     def of(cls, resources: Resources) -> Self:
         """Build from the desk's account and clock."""
         return cls(resources.account, resources.clock, resources.historical)
+
+    def today(self) -> dt.date:
+        """Return the date in New York; in a finished history the day of its newest bar."""
+        if not self.historical:
+            return self.clock().astimezone(NEW_YORK).date()
+        return max(self.account.bars.last_sessions().values(), default=dt.date.min)
 
     def exit_for(self, position: Position, arm: str, day: dt.date | None = None) -> OrderIntent | None:
         """Return the exit of a position under an arm: the working one, else a new one; None when the venue holds nothing.
@@ -116,22 +123,22 @@ class ExitOrders:
         return min(abs(position.quantity), side * venue)
 
 
-def end_entry(account: TradingAccount, position: Position, since: dt.datetime) -> Position | None:
+def end_entry(account: TradingAccount, position: Position, since: dt.datetime, day: dt.date) -> Position | None:
     """Cancel what has not filled of a position's entry, which would buy again what is sold; return the position after it.
 
     None while the venue has not ended the entry, or nothing is held any more.
 
     Parameters
     ----------
-    since
-        Fills from then on are taken, for the entry may have bought more meanwhile.
+    since, day
+        Start of the fill query and the present session: the entry may have bought more meanwhile.
     """
     ledger, entry = account.ledger, position.entry_order_id
     stored = ledger.order(entry)
     if stored is None or stored[1] in FINAL:
         return position
     cancel(ledger, account.broker, entry, "its position is sold", patience=account.patience)
-    collect(ledger, account.broker, account.portfolio, since)
+    collect_fills(account, since, day)
     stored = ledger.order(entry)
     if stored is None or stored[1] not in FINAL:
         return None

@@ -15,6 +15,7 @@ import structlog
 
 from core.errors import ExecutorBusy, RetryLater, UnreadableAnswer
 from core.models import FINAL, OrderState
+from pipeline.accounts.corporate_actions import collect_fills
 from pipeline.resources import Resources, live
 from pipeline.risk.exit_orders import FLATTEN, ExitOrders, working_exits
 from trading.brokers.children import entry_of
@@ -78,7 +79,7 @@ def flatten_account(exit_orders: ExitOrders, reason: str, *, day: dt.date | None
     account = exit_orders.account
     ledger, broker, portfolio = account.ledger, account.broker, account.portfolio
     cancelled = tuple(_cancel_orders(account, reason))
-    collect(ledger, broker, portfolio, exit_orders.clock() - LOOK_BACK)
+    collect_fills(account, exit_orders.clock() - LOOK_BACK, exit_orders.today())
     orders = [order for each in ledger.positions(portfolio) if (order := _exit_for(exit_orders, each, day)) is not None]
     cancelled += tuple(_cancel_others(account, leaving=orders))
     ledger.record_intents(orders)

@@ -15,8 +15,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 import structlog
 
+from core.book_events import TRANSFERS
 from core.errors import DataError, DeskError, ExecutorBusy
 from pipeline.accounts import valuation
+from pipeline.accounts.cash_movements import book_cash_movements
+from pipeline.accounts.corporate_actions import apply_corporate_actions, due_events
 from pipeline.resources import Resources, live
 from pipeline.risk.exit_orders import ExitOrders
 from pipeline.risk.flatten import flatten_account
@@ -33,6 +36,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from sqlalchemy import Engine
 
+    from core.book_events import BookEvent
     from monitoring.alerts import Alerts
     from pipeline.accounts.trading_account import TradingAccount
     from pipeline.accounts.valuation import StalePosition
@@ -43,6 +47,7 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger()
 DRAWDOWN, VALUE_AT_RISK, EXPOSURE, STALE_PRICE = "drawdown", "value_at_risk", "exposure", "stale_price"
+UNEXPLAINED_CASH, UNEXPLAINED_PCT = "unexplained_cash", 0.25  # percent of the equity: fees and interest stay below
 SELLING = "selling"  # among the breaches: a sale has begun
 ENFORCE = "enforce"
 CALENDAR_DAYS_PER_SESSION = 1.6  # an upper bound, holidays included
@@ -92,26 +97,32 @@ class PeakEquity:
     ----------
     initial_usd
         Initial cash of the paper portfolio, which counts until the first resumption; None for an outside account.
+    events
+        Returns the book events of a portfolio: deposits and withdrawals among them move the peak.
     """
 
     portfolio: str
     halts: Halts
     heartbeats: Heartbeats
     initial_usd: float | None
+    events: Callable[[str], Sequence[BookEvent]]
 
     @classmethod
     def of(cls, resources: Resources) -> Self:
         """Build from the desk's stores."""
         settings = resources.settings
         initial = float(settings.initial_cash_usd) if settings.venue.kind == "paper" else None
-        return cls(settings.portfolio, resources.halts, resources.heartbeats, initial)
+        return cls(settings.portfolio, resources.halts, resources.heartbeats, initial, resources.ledger.book_events)
 
     def value_usd(self) -> float:
         """Return the highest equity on record since a person last resumed trading, 0 without any."""
         last = self.halts.current(self.portfolio)
         resumed = last.created_at if last is not None and not last.halted else None
-        highest = self.heartbeats.peak_equity_usd(self.portfolio, resumed) or 0.0
-        return highest if resumed is not None or self.initial_usd is None else max(highest, self.initial_usd)
+        transfers = [event for event in self.events(self.portfolio) if event.kind in TRANSFERS]
+        highest = self.heartbeats.peak_equity_usd(self.portfolio, resumed, transfers) or 0.0
+        if resumed is not None or self.initial_usd is None:
+            return highest
+        return max(highest, self.initial_usd + valuation.transferred_usd(transfers))
 
 
 @dataclass(frozen=True)
@@ -145,6 +156,7 @@ class RiskMonitor:
 
     def check(self, mode: str) -> RiskCheck:
         """Measure, store the heartbeat, mail what is new, and enforce where the mode says so."""
+        self._follow_book_changes()
         before = self.heartbeats.last(self.account.portfolio)
         now = self.measure(mode)
         sell = self._must_sell(before, now)
@@ -170,7 +182,7 @@ class RiskMonitor:
         account, clock = self.account, self.exits.clock
         positions, newest = account.ledger.positions(account.portfolio), account.bars.last_sessions()
         symbols = sorted({position.symbol for position in positions})
-        end = max(newest.values(), default=dt.date.min) if self.exits.historical else clock().date()
+        end = self.exits.today()
         prices = valuation.closing_prices(account.bars, symbols, end)
         absent = [symbol for symbol in symbols if symbol not in prices]
         if absent:
@@ -179,7 +191,8 @@ class RiskMonitor:
             symbol: sum(float(each.quantity) for each in positions if each.symbol == symbol) * prices[symbol]
             for symbol in symbols
         }
-        equity = float(account.broker.account(prices).equity_usd)
+        unexplained = self._unexplained_usd()
+        equity = float(account.broker.account(prices).equity_usd) - unexplained
         peak = max(self.peak.value_usd(), equity)
         pnl = var.pnl(window_returns(account.bars, symbols, end, self.var_window_sessions), exposures) if symbols else None
         figures = RiskFigures(
@@ -193,9 +206,25 @@ class RiskMonitor:
         )
         stale = valuation.stale_positions(account.bars, symbols, max(newest.values())) if symbols else []
         level, breaches = check_limits(figures, stale, self.limits)
+        if unexplained:
+            breaches[UNEXPLAINED_CASH] = _breach(UNEXPLAINED_PCT * equity / PERCENT, unexplained, "USD")
+            level = Level.ALERT if level is Level.OK else level
         return Heartbeat(
             account.portfolio, clock(), mode, level, **asdict(figures), positions=len(positions), breaches=breaches
         )
+
+    def _follow_book_changes(self) -> None:
+        """Bring the book up to the venue's cash and the terms of the bars first: neither a withdrawal nor a split is a loss."""
+        book_cash_movements(self.account, self.exits.today())
+        if due_events(self.account, self.exits.today()):
+            with executor_lock(self.engine, self.account.portfolio):
+                apply_corporate_actions(self.account, self.exits.today())
+
+    def _unexplained_usd(self) -> float:
+        """Return cash at the venue that no fill and no event explains, 0 when it is little: no trade has won or lost it."""
+        found = valuation.unexplained_cash_usd(self.account)
+        total = float(self.account.broker.account({}).equity_usd) if found else 0.0
+        return found if abs(found) > UNEXPLAINED_PCT * abs(total) / PERCENT else 0.0
 
     def _must_sell(self, before: Heartbeat | None, now: Heartbeat) -> bool:
         """Return True when two checks in a row call for it, or a sale that has begun has not ended.
@@ -257,6 +286,8 @@ def watch_portfolio(
     while not stop.is_set():
         try:
             heartbeat, _ = check_portfolio(mode=mode, resources=resources)
+        except ExecutorBusy as busy:
+            log.info("risk_check_waits", reason=str(busy))
         except (DeskError, SQLAlchemyError, OSError) as error:
             failed = _report_failure(resources.alerts, error, failed)
         else:

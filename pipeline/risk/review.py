@@ -15,7 +15,7 @@ import structlog
 from core.models import Leg
 from core.sessions import calendar_name, sessions_between
 from pipeline.accounts import valuation
-from pipeline.accounts.valuation import cash_usd, initial_equity_usd
+from pipeline.accounts.valuation import capital_usd, cash_usd
 from pipeline.risk.data_guard import DataGuard
 from pipeline.risk.exit_orders import ExitOrders
 from pipeline.risk.flatten import flatten_account
@@ -189,7 +189,7 @@ class RiskReview:
         session = max((order.session for order in intents), default=day)
         situation = Situation(
             equity_usd=equity,
-            base_usd=initial_equity_usd(self.account),
+            base_usd=capital_usd(self.account, day),
             prices=market.prices,
             lines=lines_of(positions, {order.client_order_id: order for order in ordered}.values(), market.prices),
             entries=entries_on_record(ledger, portfolio, day, session),
@@ -246,7 +246,7 @@ def entries_on_record(ledger: Ledger, portfolio: str, day: dt.date, session: dt.
 
 def sessions_since_loss(ledger: Ledger, portfolio: str, day: dt.date) -> dict[tuple[str, str], int]:
     """Return the sessions since the newest losing trade of each strategy and symbol ended."""
-    trades = trades_of(ledger.fills(portfolio))
+    trades = trades_of(ledger.fills(portfolio), ledger.book_events(portfolio))
     lost = trades[trades["pnl_usd"] < 0].sort_values("exit_session")
     return {
         (strategy, symbol): len(sessions_between(ended.date(), day, calendar_name(symbol))) - 1

@@ -168,12 +168,14 @@ order_intents = sa.Table(
     schema="trading",
 )
 
+# `quantity` and the prices are those of an order that was open over a split, in its new terms; NULL where the intent's hold.
 orders = sa.Table(
     "orders",
     metadata,
     sa.Column("client_order_id", sa.Text, sa.ForeignKey("trading.order_intents.client_order_id"), primary_key=True),
     column("state", sa.Text),
     column("updated_at", INSTANT, server_default=NOW),
+    *(sa.Column(name, sa.Numeric) for name in ("quantity", "limit_price", "stop_price")),
     schema="trading",
 )
 
@@ -219,6 +221,27 @@ positions = sa.Table(
     sa.Column("target_price", sa.Numeric),
     sa.Column("max_sessions", sa.Integer),
     column("entry_order_id", sa.Text),
+    schema="trading",
+)
+
+# Changes of a book that no fill explains (`core.book_events`): splits, renames, dividends, deposits. `session` is the first in
+# the new terms: fills of earlier sessions are in the terms before.
+book_events = sa.Table(
+    "book_events",
+    metadata,
+    key("event_id", sa.Text),
+    column("portfolio", sa.Text),
+    column("kind", sa.Text),
+    column("session", sa.Date),
+    column("strategy", sa.Text, server_default=""),
+    column("symbol", sa.Text, server_default=""),
+    *(column(name, sa.Numeric) for name in ("ratio", "price_ratio", "fraction", "cash_usd")),
+    sa.Column("new_symbol", sa.Text),
+    column("author", sa.Text),
+    column("reason", sa.Text),
+    column("created_at", INSTANT, server_default=NOW),
+    sa.CheckConstraint("ratio > 0 AND price_ratio > 0", name="ck_book_events_ratio"),
+    sa.Index("ix_trading_book_events_portfolio_session", "portfolio", "session"),
     schema="trading",
 )
 

@@ -45,6 +45,7 @@ class Exchange:
         self.held: dict[str, tuple[Decimal, Decimal]] = {}
         self.tape: dict[str, tuple[Decimal, dt.datetime]] = {}  # the last trade of each symbol that has traded
         self.activities: list[dict[str, Any]] = []
+        self.movements: list[dict[str, Any]] = []  # cash that moved without an order
         self.listeners: list[Callable[[dict[str, Any]], None]] = []
         self.other_orders: list[Any] = []  # rows of any kind that the API lists beside the orders
         self.other_positions: list[Any] = []

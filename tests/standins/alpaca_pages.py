@@ -38,8 +38,12 @@ def listed(exchange: Exchange, query: dict[str, str]) -> list[dict[str, Any]]:
 
 
 def activities(exchange: Exchange, query: dict[str, str]) -> list[dict[str, Any]]:
-    """`GET /v2/account/activities/FILL`: pages of at most 100, a page token being the last id of the page before."""
-    rows = [row for row in exchange.activities if str(row["transaction_time"]) > query.get("after", "")]
+    """`GET /v2/account/activities`, fills or by type: pages of at most 100, a token being the last id of the page before."""
+    if "activity_types" in query:
+        types, after = query["activity_types"].split(","), query.get("after", "")[:10]
+        rows = [row for row in exchange.movements if row["activity_type"] in types and row["date"] >= after]
+    else:
+        rows = [row for row in exchange.activities if str(row["transaction_time"]) > query.get("after", "")]
     if query.get("direction", "desc") == "desc":
         rows.reverse()
     ids = [row["id"] for row in rows]

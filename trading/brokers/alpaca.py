@@ -16,6 +16,7 @@ from alpaca.trading.requests import LimitOrderRequest, MarketOrderRequest, StopO
 
 from core.errors import RetryLater, UnknownSymbol
 from core.models import FINAL, Answer, Instrument, Leg, MarketClock, MarketDay, OrderState, OrderType, Refused
+from trading.brokers.alpaca_cash import TYPES, movements_of
 from trading.brokers.alpaca_children import Children, Released
 from trading.brokers.alpaca_families import Families
 from trading.brokers.alpaca_read import (
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
     import datetime as dt
     from collections.abc import Callable, Iterator, Mapping
 
+    from core.book_events import CashMovement
     from core.models import Fill, OrderIntent, OrderView, Position, VenuePosition
     from trading.brokers.alpaca_wire import AlpacaClient
 
@@ -169,6 +171,12 @@ class AlpacaBroker:
         return Listing(sorted(fills, key=lambda fill: (fill.filled_at, fill.fill_id)), found.unreadable)
 
     @readable
+    def cash_movements(self, since: dt.date) -> Listing[CashMovement]:
+        """Return the deposits, withdrawals, dividends, fees and interest on or after a day, oldest first."""
+        query = {"activity_types": ",".join(TYPES), "after": f"{since.isoformat()}T00:00:00Z"}
+        return movements_of(self._pages("/account/activities", query))
+
+    @readable
     def cash_usd(self) -> Decimal:
         """Cash of the account."""
         return number(self.client.one("GET", "/account")["cash"])
@@ -285,9 +293,13 @@ class AlpacaBroker:
         """Fills as account activities, page after page, from a second before the instant, which Alpaca excludes."""
         import datetime as dt
 
-        query = {"after": (since - dt.timedelta(seconds=1)).isoformat(), "direction": "asc", "page_size": ACTIVITIES_A_PAGE}
+        yield from self._pages("/account/activities/FILL", {"after": (since - dt.timedelta(seconds=1)).isoformat()})
+
+    def _pages(self, path: str, wanted: Mapping[str, str]) -> Iterator[Json]:
+        """Rows of account activities, oldest first, page after page."""
+        query: dict[str, Any] = {**wanted, "direction": "asc", "page_size": ACTIVITIES_A_PAGE}
         while True:
-            page = self.client.rows("/account/activities/FILL", query)
+            page = self.client.rows(path, query)
             yield from page
             ids = [row["id"] for row in page if isinstance(row, dict) and row.get("id")]
             if len(page) < ACTIVITIES_A_PAGE or not ids:

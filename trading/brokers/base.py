@@ -11,13 +11,14 @@ come out of an adapter.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
     import datetime as dt
     from collections.abc import Collection, Mapping, Sequence
     from decimal import Decimal
 
+    from core.book_events import CashMovement
     from core.models import Answer, Fill, Instrument, MarketClock, MarketDay, OrderIntent, OrderView, Quote, VenuePosition
     from trading.brokers.listing import Listing
     from trading.portfolio import Account
@@ -113,4 +114,13 @@ class Quotes(Protocol):
 
     def latest(self, symbols: Collection[str]) -> Mapping[str, Quote]:
         """The newest quote of each symbol, however old; a symbol without one is left out. Raises as `Broker` does."""
+        ...
+
+
+@runtime_checkable
+class CashStatement(Protocol):
+    """A venue that lists the cash it moved without an order."""
+
+    def cash_movements(self, since: dt.date) -> Sequence[CashMovement]:
+        """Return deposits, withdrawals, dividends and fees on or after a day, oldest first."""
         ...

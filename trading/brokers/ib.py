@@ -7,59 +7,38 @@ the broker looks before it sends. Children of an entry carry `<entry>.stop` and 
 from __future__ import annotations
 
 import asyncio
-import datetime as dt
 import math
-import re
 import time
-import zoneinfo
-from dataclasses import replace
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from ib_async import ExecutionFilter, LimitOrder, MarketOrder, Stock, StopOrder
 
 from core.errors import RetryLater, UnknownSymbol
-from core.models import FINAL, Answer, Fill, Instrument, Leg, OrderState, OrderType, OrderView, Refused, Side, VenuePosition
+from core.models import FINAL, Answer, Instrument, Leg, OrderState, OrderType, Refused, Side, VenuePosition
 from core.sessions import calendar_name, normalise_symbol
-from trading.brokers.children import child_name, entry_of
-from trading.brokers.ib_rows import order_of_share, position_of, quantity_of, share_of, unreadable
+from trading.brokers.children import entry_of
+from trading.brokers.ib_reports import CANCELLED, UNPROVEN, TwsOrders
+from trading.brokers.ib_rows import order_of_share, position_of, unreadable
+from trading.brokers.ib_views import answer, fill_of, in_order, refused, view
 from trading.brokers.listing import Listing, read_each
 from trading.fills import brackets
 from trading.orders import exact
 from trading.portfolio import Account
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    import datetime as dt
+    from collections.abc import Callable, Mapping, Sequence
 
-    from ib_async import IB, Order, Trade
-    from ib_async import Fill as Execution
+    from ib_async import Order, Trade
 
-    from core.models import OrderIntent
+    from core.models import Fill, OrderIntent, OrderView
+    from trading.brokers.ib_reports import Complaint, ReportingIB
     from trading.brokers.ib_wire import IBWire
 
-NEW_YORK = zoneinfo.ZoneInfo("America/New_York")
 CENT = Decimal("0.01")
 POLL_SECONDS = 0.02
-UNPROVEN = frozenset({"PendingSubmit", "ApiPending", ""})  # ib_async writes them down before TWS has reported anything
-STATES = {
-    "Filled": OrderState.FILLED,
-    "Cancelled": OrderState.CANCELLED,
-    "ApiCancelled": OrderState.CANCELLED,
-    "Inactive": OrderState.REJECTED,
-    "PendingCancel": OrderState.CANCEL_PENDING,
-}
-REFUSALS = frozenset({103, 104, 110, 200, 201, 203, 321, 387, 404, 434})
-_REASONS = (
-    (r"margin|equity with loan|available funds|buying power", Refused.BUYING_POWER),
-    (r"day trad|pattern", Refused.DAY_TRADES),
-    (r"halt", Refused.HALTED),
-    (r"no security definition|not found", Refused.UNKNOWN_SYMBOL),
-    (r"short", Refused.NOT_SHORTABLE),
-    (r"price", Refused.PRICE),
-    (r"\bsize|quantity|qty", Refused.QUANTITY),
-    (r"market is closed|trading hours", Refused.MARKET_CLOSED),
-    (r"account|permission", Refused.ACCOUNT),
-)
+TOO_LATE = frozenset({161, 10147, 10148})  # a cancellation that came when there was nothing to cancel any more
 
 
 class IBBroker:
@@ -98,18 +77,17 @@ class IBBroker:
     def open_orders(self) -> Listing[OrderView]:
         """Orders that work at TWS, children included, sorted by the desk's ids."""
 
-        async def work(ib: IB) -> Listing[OrderView]:
-            await self._refresh(ib)
-            working = [trade for trade in ib.trades() if _is_proven(trade) and not trade.isDone()]
-            return read_each(working, lambda trade: _view(ib, order_of_share(trade)), unreadable)
+        async def work(ib: ReportingIB) -> Listing[OrderView]:
+            working = [trade for trade in (await self._listing(ib)).working if not trade.isDone()]
+            return read_each(working, lambda trade: view(ib, order_of_share(trade)), unreadable)
 
         found = self.wire.call(work)
-        return Listing(sorted(found, key=lambda view: view.client_order_id), found.unreadable)
+        return Listing(sorted(found, key=lambda order: order.client_order_id), found.unreadable)
 
     def positions(self) -> Listing[VenuePosition]:
         """Return the positions of the account, sorted by symbol."""
 
-        async def work(ib: IB) -> Listing[VenuePosition]:
+        async def work(ib: ReportingIB) -> Listing[VenuePosition]:
             found = await self.wire.within(ib.reqPositionsAsync())
             return read_each((held for held in found if held.position), position_of, unreadable)
 
@@ -119,12 +97,12 @@ class IBBroker:
     def fills(self, since: dt.datetime) -> Listing[Fill]:
         """Executions at or after an instant; TWS tells those since midnight, to the second."""
 
-        async def work(ib: IB) -> Listing[Fill]:
+        async def work(ib: ReportingIB) -> Listing[Fill]:
             await self.wire.within(ib.reqExecutionsAsync(ExecutionFilter()))
-            return read_each(ib.fills(), _fill, unreadable)
+            return read_each(ib.fills(), fill_of, unreadable)
 
         found = self.wire.call(work)
-        ordered = _in_order(sorted(found, key=lambda fill: fill.filled_at))
+        ordered = in_order(sorted(found, key=lambda fill: fill.filled_at))
         return Listing((fill for fill in ordered if fill.filled_at >= since), found.unreadable)
 
     def cash_usd(self) -> Decimal:
@@ -135,7 +113,7 @@ class IBBroker:
         """Cash, equity and exposure as Interactive Brokers marks them."""
         del prices
 
-        async def work(ib: IB) -> dict[str, float]:
+        async def work(ib: ReportingIB) -> dict[str, float]:
             (name, *_) = ib.managedAccounts()
             await self.wire.within(ib.reqAccountUpdatesAsync(name))
             return {row.tag: float(row.value) for row in ib.accountValues(name) if row.tag in tags and row.currency == "USD"}
@@ -166,20 +144,23 @@ class IBBroker:
             return Refused.PRICE, f"No price of {order.symbol} is known to reckon its stop and target from."
         return None
 
-    async def _submit(self, ib: IB, order: OrderIntent) -> Answer:
-        sent = await self._find(ib, order.client_order_id)
+    async def _submit(self, ib: ReportingIB, order: OrderIntent) -> Answer:
+        listing = await self._listing(ib)
+        sent = listing.find(order.client_order_id)
         if sent is not None:
-            return Answer(sent.state, None, "sent before", sent.venue_order_id)
+            found = view(ib, sent)
+            return Answer(found.state, None, "sent before", found.venue_order_id)
         details = await self.wire.within(ib.reqContractDetailsAsync(_contract(order.symbol)))
         if not details or details[0].contract is None:
             return Answer(OrderState.REJECTED, Refused.UNKNOWN_SYMBOL, f"TWS knows no {order.symbol}.")
-        if order.leg is Leg.EXIT:
-            await self._release(ib, order)
+        refusal = await self._release(ib, listing, order) if order.leg is Leg.EXIT else None
+        if refusal is not None:
+            return Answer(OrderState.REJECTED, *refused(refusal))
         trades = [ib.placeOrder(details[0].contract, part) for part in self._orders(ib, order)]
         await self._proven(ib, trades[0])
-        return _answer(trades[0])
+        return answer(ib, trades[0])
 
-    def _orders(self, ib: IB, order: OrderIntent) -> list[Order]:
+    def _orders(self, ib: ReportingIB, order: OrderIntent) -> list[Order]:
         """The order and its children; TWS holds them until the last one is there."""
         action = order.side.value.upper()
         quantity = float(order.quantity)
@@ -197,7 +178,7 @@ class IBBroker:
             part.transmit = part is parts[-1]
         return parts
 
-    def _children(self, ib: IB, order: OrderIntent, parent: int) -> list[Order]:
+    def _children(self, ib: ReportingIB, order: OrderIntent, parent: int) -> list[Order]:
         side, away = (1, "SELL") if order.side is Side.BUY else (-1, "BUY")
         reference = float(order.limit_price) if order.limit_price is not None else self.price_of(order.symbol)
         percentages = (math.nan if pct is None else pct for pct in (order.stop_pct, order.target_pct))
@@ -214,61 +195,89 @@ class IBBroker:
             children.append(LimitOrder(away, quantity, _tick(target), orderRef=name, orderId=ib.client.getReqId(), **terms))
         return children
 
-    async def _proven(self, ib: IB, trade: Trade) -> None:
-        """Wait until TWS has reported on the order."""
+    async def _proven(self, ib: ReportingIB, trade: Trade) -> None:
+        """Wait until TWS has reported on the order: its state, or a refusal of it.
+
+        A code that TWS documents nowhere proves nothing by itself. After a whole wait without a state TWS is asked for its
+        orders: one that it spoke of and does not have was refused.
+        """
         until = time.monotonic() + self.wire.timeout_seconds
         while trade.orderStatus.status in UNPROVEN:
-            if time.monotonic() > until or not ib.isConnected():
+            complaints = ib.complaints_about(trade)
+            if any(each.refuses for each in complaints):
+                return
+            if not ib.isConnected():
+                raise TimeoutError
+            if time.monotonic() > until:
+                spoken_of = any(not each.is_notice for each in complaints)
+                if spoken_of and (await self._listing(ib)).find(trade.order.orderRef) is None:
+                    return
                 raise TimeoutError
             await asyncio.sleep(POLL_SECONDS)
 
-    async def _refresh(self, ib: IB) -> None:
-        """Ask for every order and execution, so that `ib.trades()` and `ib.fills()` hold what TWS holds."""
-        await self.wire.within(ib.reqAllOpenOrdersAsync())
-        await self.wire.within(ib.reqCompletedOrdersAsync(apiOnly=False))
+    async def _listing(self, ib: ReportingIB) -> TwsOrders:
+        """Ask for every order and execution; an order that ends meanwhile is in one of the two lists.
+
+        What ib_async remembers of orders counts only where TWS has told their end: it keeps those that TWS has no more.
+        """
+        working = await self.wire.within(ib.reqAllOpenOrdersAsync())
+        over = await self.wire.within(ib.reqCompletedOrdersAsync(apiOnly=False))
         await self.wire.within(ib.reqExecutionsAsync(ExecutionFilter()))
+        return TwsOrders(working, [*over, *(trade for trade in ib.trades() if trade.isDone())])
 
-    async def _trade(self, ib: IB, client_order_id: str) -> Trade | None:
-        await self._refresh(ib)
-        found = [trade for trade in ib.trades() if trade.order.orderRef == client_order_id and _is_proven(trade)]
-        return found[-1] if found else None
+    async def _find(self, ib: ReportingIB, client_order_id: str) -> OrderView | None:
+        trade = (await self._listing(ib)).find(client_order_id)
+        return None if trade is None else view(ib, trade)
 
-    async def _find(self, ib: IB, client_order_id: str) -> OrderView | None:
-        trade = await self._trade(ib, client_order_id)
-        return None if trade is None else _view(ib, trade)
-
-    async def _cancel(self, ib: IB, client_order_id: str) -> Answer:
-        trade = await self._trade(ib, client_order_id)
+    async def _cancel(self, ib: ReportingIB, client_order_id: str) -> Answer:
+        trade = (await self._listing(ib)).find(client_order_id)
         if trade is None:
             return Answer(OrderState.UNKNOWN, Refused.UNKNOWN_ORDER, "TWS has no such order")
         if trade.isDone():
-            return Answer(_view(ib, trade).state, Refused.TOO_LATE, f"the order is {trade.orderStatus.status}")
-        ib.cancelOrder(trade.order)
-        until = time.monotonic() + self.wire.timeout_seconds
-        while not trade.isDone() and time.monotonic() < until:
-            await asyncio.sleep(POLL_SECONDS)
-        state = _view(ib, trade).state
-        return Answer(state if state in FINAL else OrderState.CANCEL_PENDING)
+            return Answer(view(ib, trade).state, Refused.TOO_LATE, f"the order is {trade.orderStatus.status}")
+        refusal = await self._cancelled(ib, [trade])
+        trade = (await self._listing(ib)).find(client_order_id) or trade
+        state = view(ib, trade).state
+        if state in FINAL or refusal is None:
+            return Answer(state if state in FINAL else OrderState.CANCEL_PENDING)
+        name, words = refused(refusal)
+        return Answer(state, Refused.TOO_LATE if refusal.code in TOO_LATE else name, words)
 
-    async def _release(self, ib: IB, order: OrderIntent) -> None:
-        """Take back the children that would sell the shares of an exit a second time, and wait until they are gone."""
+    async def _release(self, ib: ReportingIB, listing: TwsOrders, order: OrderIntent) -> Complaint | None:
+        """Take back the children that would sell the shares of an exit a second time, and wait until they are gone.
+
+        Returns the refusal where TWS does not cancel them: they go on protecting the position, and no exit may be sent.
+        """
         resting = [
             trade
-            for trade in ib.trades()
+            for trade in listing.working
             if not trade.isDone()
             and entry_of(trade.order.orderRef) is not None
             and normalise_symbol(trade.contract.symbol) == order.symbol
             and trade.order.action == order.side.value.upper()
         ]
         same = [trade for trade in resting if exact(trade.order.totalQuantity) == order.quantity]
-        for trade in same[:2] or resting:
+        refusal = await self._cancelled(ib, same[:2] or resting)
+        if all(trade.isDone() for trade in same[:2] or resting):
+            return None
+        if refusal is None or refusal.code in TOO_LATE:
+            raise TimeoutError
+        return refusal
+
+    async def _cancelled(self, ib: ReportingIB, trades: Sequence[Trade]) -> Complaint | None:
+        """Cancel orders and wait until they are over; return TWS's refusal as soon as there is one, None after the wait."""
+        said = {id(trade): len(ib.complaints_about(trade)) for trade in trades}
+        for trade in trades:
             if not trade.isDone():  # its sibling's cancellation may have taken it along
                 ib.cancelOrder(trade.order)
         until = time.monotonic() + self.wire.timeout_seconds
-        while not all(trade.isDone() for trade in same[:2] or resting):
-            if time.monotonic() > until:
-                raise TimeoutError
+        while not all(trade.isDone() for trade in trades) and time.monotonic() < until:
+            fresh = (each for trade in trades for each in ib.complaints_about(trade)[said[id(trade)] :] if not trade.isDone())
+            refusal = next((each for each in fresh if each.refuses and each.code != CANCELLED), None)
+            if refusal is not None:
+                return refusal
             await asyncio.sleep(POLL_SECONDS)
+        return None
 
 
 def _contract(symbol: str) -> Stock:
@@ -287,83 +296,3 @@ def _tif(order: OrderIntent) -> str:
 
 def _tick(price: float) -> float:
     return float(Decimal(repr(price)).quantize(CENT))
-
-
-def _is_proven(trade: Trade) -> bool:
-    """Return True once TWS has reported on the order; ib_async keeps what it sent, arrived or not."""
-    return trade.orderStatus.status not in UNPROVEN
-
-
-def _refusal(trade: Trade) -> tuple[Refused, str] | None:
-    """Return why TWS rejected the order, or None when it did not."""
-    refusals = [entry for entry in trade.log if entry.errorCode in REFUSALS]
-    if not refusals:
-        return None
-    words = re.sub(r"^(Error|Warning) \d+, reqId -?\d+: (Order rejected - reason:)?", "", refusals[-1].message)
-    name = next((name for pattern, name in _REASONS if re.search(pattern, words, re.IGNORECASE)), Refused.OTHER)
-    return name, words
-
-
-def _answer(trade: Trade) -> Answer:
-    refusal = _refusal(trade)
-    status = trade.orderStatus.status
-    if refusal is not None and trade.isDone() and status != "Filled":
-        return Answer(OrderState.REJECTED, *refusal)
-    if status == "Inactive":
-        return Answer(OrderState.REJECTED, Refused.OTHER, "TWS holds the order inactive")
-    return Answer(_state(status, exact(trade.orderStatus.filled), exact(trade.order.totalQuantity)))
-
-
-def _view(ib: IB, trade: Trade) -> OrderView:
-    order, refusal = trade.order, _refusal(trade)
-    parts = [each.execution for each in ib.fills() if order.orderRef and each.execution.orderRef == order.orderRef]
-    filled = sum((exact(part.shares) for part in parts), Decimal(0))
-    paid = sum((exact(part.shares) * exact(part.price) for part in parts), Decimal(0))
-    state = _state(trade.orderStatus.status, filled, exact(order.totalQuantity))
-    return OrderView(
-        client_order_id=order.orderRef,
-        symbol=normalise_symbol(trade.contract.symbol),
-        side=Side(order.action.lower()),
-        quantity=exact(order.totalQuantity),
-        state=OrderState.REJECTED if refusal is not None and state is OrderState.CANCELLED and not filled else state,
-        filled_quantity=filled,
-        average_price=paid / filled if filled else None,
-        venue_order_id=str(order.permId),
-        reason="" if refusal is None else refusal[1],
-    )
-
-
-def _state(status: str, filled: Decimal, quantity: Decimal) -> OrderState:
-    state = STATES.get(status, OrderState.ACCEPTED)
-    if state is OrderState.ACCEPTED and filled:
-        return OrderState.FILLED if filled >= quantity else OrderState.PARTIALLY_FILLED
-    return state
-
-
-def _in_order(fills: list[Fill]) -> list[Fill]:
-    """The fills with a microsecond between those of one second, or an exit could be read as coming before its entry."""
-    ordered: list[Fill] = []
-    for fill in fills:
-        earliest = ordered[-1].filled_at + dt.timedelta(microseconds=1) if ordered else fill.filled_at
-        ordered.append(replace(fill, filled_at=max(fill.filled_at, earliest)))
-    return ordered
-
-
-def _fill(found: Execution) -> Fill:
-    """An execution; TWS tells one again under the same id."""
-    execution, symbol = found.execution, share_of(found.contract)
-    at = execution.time.astimezone(dt.UTC)
-    child = child_name(execution.orderRef)
-    return Fill(
-        fill_id=f"ib-{execution.execId}",
-        client_order_id=execution.orderRef,
-        symbol=symbol,
-        side=Side.BUY if execution.side == "BOT" else Side.SELL,
-        quantity=quantity_of(execution.shares),
-        price=exact(execution.price),
-        raw_price=exact(execution.price),
-        commission_usd=exact(found.commissionReport.commission),
-        session=at.astimezone(NEW_YORK).date(),
-        filled_at=at,
-        reason="order" if child is None else child.kind,
-    )

@@ -16,6 +16,7 @@ from core.errors import IllegalTransition, StopTrading, UnreadableAnswer
 from core.failpoints import reach
 from core.models import Leg, OrderState, Position, Side, follows
 from trading.brokers.children import child_order, is_ours
+from trading.corporate_actions import present_fill
 from trading.fills import brackets
 from trading.orders import exact
 
@@ -79,7 +80,8 @@ def take_fill(book: Book, fill: Fill) -> bool:
     order = _order_of(book, fill)
     if order is None:
         raise StopTrading(f"A fill of {fill.symbol} under the unknown order {fill.client_order_id}. Run `desk reconcile`.")
-    taken = book.record_fill(fill, order, lambda before: position_after(before, order, fill))
+    present = present_fill(book.book_events(order.portfolio), order, fill)
+    taken = book.record_fill(fill, order, lambda before: position_after(before, order, present))
     if taken:
         log.info("fill", symbol=fill.symbol, side=fill.side, quantity=str(fill.quantity), price=str(fill.price))
     return taken

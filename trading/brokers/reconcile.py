@@ -11,7 +11,7 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from core.models import FINAL, SENT, Leg, OrderState
+from core.models import FINAL, SENT, WORKING, Leg, OrderState
 from trading.brokers.children import entry_of
 from trading.brokers.protection import uncovered, wanted
 
@@ -30,6 +30,11 @@ class Mismatch(StrEnum):
     MISSED_FILL = "missed_fill"
     NEVER_ARRIVED = "never_arrived"
     SENT_AGAIN = "sent_again"
+    VANISHED = "vanished"
+    NOT_LISTED = "not_listed"
+    OVERDUE = "overdue"
+    STILL_WORKING = "still_working"
+    FILLS_NOT_TOLD = "fills_not_told"
     EXTERNAL_ORDER = "external_order"
     ORDER_QUANTITY = "order_quantity"
     QUANTITY_MISMATCH = "quantity_mismatch"
@@ -42,9 +47,14 @@ class Mismatch(StrEnum):
     CASH = "cash"
 
 
-RESOLVED = frozenset({Mismatch.MISSED_FILL, Mismatch.NEVER_ARRIVED, Mismatch.SENT_AGAIN, Mismatch.PROTECTED_ANEW})
-# Fees, dividends and interest move cash; the listener and the watch go on protecting. A person checks, and trading goes on.
-TOLERATED = frozenset({Mismatch.CASH, Mismatch.UNPROTECTED})
+EXPIRES = {  # the state an order ends in, EXPIRED, takes a fill that comes late all the same
+    Mismatch.NEVER_ARRIVED: "reconciliation: it never reached the venue",
+    Mismatch.VANISHED: "reconciliation: the venue took it and does not have it any more",
+}
+RESOLVED = frozenset({Mismatch.MISSED_FILL, Mismatch.SENT_AGAIN, Mismatch.PROTECTED_ANEW, *EXPIRES})
+TOLERATED = frozenset(  # a person checks, and trading goes on; so does the watch over what has no stop
+    {Mismatch.CASH, Mismatch.NOT_LISTED, Mismatch.OVERDUE, Mismatch.UNPROTECTED}
+)
 
 
 @dataclass(frozen=True)
@@ -67,15 +77,25 @@ class Difference:
         """True when nothing may be opened before a person has settled it."""
         return not self.resolved and self.rule not in TOLERATED
 
+    @property
+    def is_alerted(self) -> bool:
+        """True when a person is told at once: whatever is open, and an order that the venue lost."""
+        return not self.resolved or self.rule is Mismatch.VANISHED
+
 
 @dataclass(frozen=True)
 class LedgerState:
-    """The desk's record: open orders with their state, positions, cash, and the ids of its own orders."""
+    """The desk's record: open orders with their state, positions, cash, and the ids of its own orders.
+
+    `filled` has the quantity filled of each open order that has any, `ended` the ids of its own orders that are over.
+    """
 
     orders: Sequence[tuple[OrderIntent, OrderState]]
     positions: Sequence[Position]
     cash_usd: Decimal
     own_ids: frozenset[str] = field(default_factory=frozenset)
+    filled: Mapping[str, Decimal] = field(default_factory=dict)
+    ended: frozenset[str] = field(default_factory=frozenset)
 
 
 @dataclass(frozen=True)
@@ -131,6 +151,7 @@ def compare(desk: LedgerState, venue: VenueState, session: dt.date, *, cash_tole
         Cash may be apart by so much.
     """
     found = [*_lost(desk, venue, session), *_strange(desk, venue), *_apart(desk, venue)]
+    found += [*_vanished(desk, venue, session), *_going_on(desk, venue, session), *_untold(desk, venue)]
     found += [*_holdings(desk, venue), *_unread(desk, venue), *_unprotected(desk, venue)]
     if abs(desk.cash_usd - venue.cash_usd) > cash_tolerance_usd:
         found.append(
@@ -153,9 +174,9 @@ def protected_anew(before: Sequence[Difference], after: Sequence[Difference]) ->
     return (*(each for each in before if each.rule is Mismatch.MISSED_FILL), *anew, *after)
 
 
-def expired(differences: Iterable[Difference]) -> list[str]:
-    """Ids of the orders that are over without ever having arrived."""
-    return [each.subject for each in differences if each.rule is Mismatch.NEVER_ARRIVED]
+def expired(differences: Iterable[Difference]) -> dict[str, str]:
+    """Return the orders that are over without the venue having said so, by id, with the reason to write down."""
+    return {each.subject: EXPIRES[each.rule] for each in differences if each.rule in EXPIRES}
 
 
 def _lost(desk: LedgerState, venue: VenueState, session: dt.date) -> list[Difference]:
@@ -174,6 +195,54 @@ def _lost(desk: LedgerState, venue: VenueState, session: dt.date) -> list[Differ
             rule, words = Mismatch.SENT_AGAIN, "still in time: it is sent again under the same id"
         lost.append(Difference(rule, order.client_order_id, str(state), "no such order", words))
     return lost
+
+
+def _vanished(desk: LedgerState, venue: VenueState, session: dt.date) -> list[Difference]:
+    """Orders that the venue had taken and, asked for by id, does not have.
+
+    One whose open is still to come keeps its state: a venue may be slow to list what it has just taken.
+    """
+    gone, unread = [], {each.client_order_id for each in venue.unreadable}
+    for order, state in desk.orders:
+        if order.client_order_id in unread:
+            continue  # it is there
+        if state not in WORKING or venue.orders.get(order.client_order_id) is not None:
+            continue
+        rule, words = Mismatch.VANISHED, "its open has passed: it expires; see at the venue what became of it"
+        if order.session > session:
+            rule, words = Mismatch.NOT_LISTED, "see at the venue; it expires if it is not there once its open has passed"
+        gone.append(Difference(rule, order.client_order_id, str(state), "no such order", words))
+    return gone
+
+
+def _going_on(desk: LedgerState, venue: VenueState, session: dt.date) -> list[Difference]:
+    """Orders that work at the venue and should not: over in the ledger, or entries whose session has passed."""
+    entries = {order.client_order_id for order, _ in desk.orders if order.leg is Leg.ENTRY and order.session <= session}
+    found = []
+    for view in venue.working:
+        if view.state not in {OrderState.ACCEPTED, OrderState.PARTIALLY_FILLED}:
+            continue
+        there = f"{view.side} {view.quantity} {view.symbol}, {view.state}"
+        if view.client_order_id in desk.ended:
+            words = "cancel it at the venue, then `desk reconcile`"
+            found.append(Difference(Mismatch.STILL_WORKING, view.client_order_id, "over", there, words))
+        elif view.client_order_id in entries:
+            words = "`settle` asks again for its cancellation; cancel it at the venue if it stays"
+            found.append(Difference(Mismatch.OVERDUE, view.client_order_id, "over after its session", there, words))
+    return found
+
+
+def _untold(desk: LedgerState, venue: VenueState) -> list[Difference]:
+    """Open orders of which the venue has executed more than it tells fills of."""
+    found = []
+    for order, _ in desk.orders:
+        view, ours = venue.orders.get(order.client_order_id), desk.filled.get(order.client_order_id, Decimal(0))
+        if view is None or (view.state is not OrderState.FILLED and view.filled_quantity <= ours):
+            continue
+        filled = max(view.filled_quantity, view.quantity if view.state is OrderState.FILLED else Decimal(0))
+        words = "the venue tells these executions no more: settle it by hand"
+        found.append(Difference(Mismatch.FILLS_NOT_TOLD, order.client_order_id, f"{ours} filled", f"{filled} filled", words))
+    return found
 
 
 def _strange(desk: LedgerState, venue: VenueState) -> list[Difference]:
@@ -267,7 +336,7 @@ def _holdings(desk: LedgerState, venue: VenueState) -> list[Difference]:
             continue
         rule, words = (
             Mismatch.QUANTITY_MISMATCH,
-            "a fill, split or transfer that the venue tells no more: settle it by hand",
+            "a split, or a fill or transfer that the venue tells no more: `desk corporate-actions list`, then `... resolve`",
         )
         if not there:
             rule, words = Mismatch.MISSING_POSITION, "sold or moved outside the desk: settle it by hand"
