@@ -280,7 +280,8 @@ class _Watch:
 
     def _leave(self, position: Position, standing: OrderIntent | None, barrier: str, seen: PriceSeen) -> None:
         """Order the exit of a position whose barrier is reached: one that waits to be sent, else one of the watch's own."""
-        now_held = end_entry(self.account, position, self.parts.clock() - LOOK_BACK)
+        now = self.parts.clock()
+        now_held = end_entry(self.account, position, now - LOOK_BACK, _new_york_date(now))
         if now_held is None:
             self.done.refused[position.symbol] = f"the rest of {position.entry_order_id} is being cancelled"
             return

@@ -32,9 +32,12 @@ def holding(running: Running, quantity: float = 10) -> OrderIntent:  # noqa: F81
     return order
 
 
+def legs(running: Running, order: OrderIntent) -> list[VenueOrder]:  # noqa: F811
+    return running.venue.exchange.by_client_id(order.client_order_id).legs
+
+
 def leg(running: Running, order: OrderIntent, kind: str) -> VenueOrder:  # noqa: F811
-    legs = running.venue.exchange.by_client_id(order.client_order_id).legs
-    return next(each for each in legs if each.type == kind)
+    return next(each for each in legs(running, order) if each.type == kind)
 
 
 def children(running: Running) -> list[OrderView]:  # noqa: F811
@@ -89,6 +92,39 @@ def test_an_entry_that_fills_in_parts_within_the_time_keeps_its_own_children(run
     running.until(running.filled(order))
     running.until(lambda: covered(running, 10))
     assert len(running.venue.exchange.orders) == 3
+
+
+def test_children_that_the_venue_has_split_are_not_put_back_on_the_old_scale(running: Running) -> None:  # noqa: F811
+    order = holding(running)
+    check(running)
+    running.until(lambda: running.listener._poll_at > time.monotonic())
+    exchange = running.venue.exchange
+    exchange.held["AAPL"], exchange.assets["AAPL"].price = (Decimal(20), Decimal(50)), Decimal(50)
+    for child in legs(running, order):
+        child.qty *= 2
+        child.stop_price, child.limit_price = (price and price / 2 for price in (child.stop_price, child.limit_price))
+
+    assert running.listener.protector.check() == 0
+
+    assert {child.stop_price or child.limit_price for child in legs(running, order)} == {Decimal("47.5"), Decimal(55)}
+    assert len(exchange.orders) == 3
+
+
+def test_a_stop_that_filled_in_part_and_was_cancelled_is_followed_by_one_of_another_name(running: Running) -> None:  # noqa: F811
+    order = holding(running)
+    running.venue.exchange.trade("AAPL", "94.90", "4")
+    running.until(lambda: [each.quantity for each in running.venue.book.positions("main")] == [6])
+
+    running.venue.exchange.cancel(leg(running, order, "stop").id)
+
+    running.until(lambda: covered(running, 6))
+    assert {view.client_order_id for view in children(running)} == {
+        f"{order.client_order_id}.{kind}-2" for kind in ("stop", "target")
+    }
+    running.venue.exchange.trade("AAPL", "94.80")
+    running.until(lambda: not running.venue.book.positions("main"))
+    assert held(running.venue) == 0
+    assert running.error is None
 
 
 @pytest.mark.parametrize("quantity", [10.0, -10.0], ids=["long", "short"])

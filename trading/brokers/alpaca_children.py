@@ -194,9 +194,14 @@ class Children:
             return refusal
         return None
 
+    def _first_attempt(self, entry: str) -> int:
+        """Return the number of the first free name: the entry's own children have none, and may have filled in part."""
+        own = [self.families.order(str(ChildName(entry, kind))) for kind in (STOP, TARGET)]
+        return 2 if any(child is not None and child.get("filled_qty") not in {None, "0"} for child in own) else 1
+
     def _place(self, cover: Cover) -> VenueRefusal | None:
         """Send a cover under the first of its names that is free; return why Alpaca refused it."""
-        for attempt in range(1, ATTEMPTS + 1):
+        for attempt in range(self._first_attempt(cover.entry), ATTEMPTS + 1):
             try:
                 self.families.learn(self.client.one("POST", "/orders", cover.body(attempt)))
             except VenueRefusal as refusal:

@@ -92,6 +92,8 @@ class Protector:
     def _align(self, position: Position, working: Listing[OrderView], *, as_held: bool) -> int:
         """Move the children of a position, or send new ones for what they do not cover; return how many changed."""
         entry, missing = position.entry_order_id, uncovered(position, working)
+        if not as_held:  # a fill on its way, or a split that the book does not know yet: its prices may be on another scale
+            return 0
         try:
             if not missing:
                 self._alarmed.discard(entry)
@@ -100,7 +102,7 @@ class Protector:
                     return 0
                 return self.broker.move_children(entry, position.stop_price, position.target_price)
             missing = self._seen_again(position)
-            if not missing or not as_held or position.quantity % 1 or not self._may_renew(position, missing):
+            if not missing or position.quantity % 1 or not self._may_renew(position, missing):
                 return 0
             if self.broker.protect(position, missing):
                 self._renewed[entry] = time.monotonic()
