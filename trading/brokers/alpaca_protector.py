@@ -98,8 +98,6 @@ class Protector:
             if not missing:
                 self._alarmed.discard(entry)
                 self._partial.pop(entry, None)
-                if not as_held:  # the venue has split the shares: the book's prices are in the old terms
-                    return 0
                 return self.broker.move_children(entry, position.stop_price, position.target_price)
             missing = self._seen_again(position)
             if not missing or position.quantity % 1 or not self._may_renew(position, missing):
