@@ -7,7 +7,7 @@ spelling (`core.symbols`); of one source the newest statement counts.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal, InvalidOperation
 from typing import TYPE_CHECKING, Final
 
@@ -17,6 +17,8 @@ from core.symbols import AssetClass, normalise_symbol, traits_of
 if TYPE_CHECKING:
     import datetime as dt
     from collections.abc import Iterable, Mapping
+
+    from core.models import Instrument
 
 PERSON, RULE = "person", "rule"
 VENUES: Final = ("alpaca", "ib", "paper")
@@ -93,6 +95,19 @@ def resolve(symbol: str, statements: Iterable[Statement] = ()) -> InstrumentReco
         names={name.removeprefix(NAME_AT): value for name, (value, _) in values.items() if name.startswith(NAME_AT)},
         sources={name: source for name, (_, source) in values.items()},
     )
+
+
+def fields_of(grid: Instrument) -> dict[str, str]:
+    """Return the fields that a venue's grid says; an amount of 0 is no limit."""
+    amounts = dict(zip(AMOUNTS, (grid.price_tick, grid.quantity_step, grid.min_quantity, grid.min_notional_usd), strict=True))
+    return {**grid.statements, **{field: format(amount, "f") for field, amount in amounts.items() if amount}}
+
+
+def corrected(grid: Instrument, record: InstrumentRecord) -> Instrument:
+    """Return a venue's grid with the amounts that a person has set in the table."""
+    names = dict(zip(AMOUNTS, ("price_tick", "quantity_step", "min_quantity", "min_notional_usd"), strict=True))
+    values = {names[field]: getattr(record, field) for field in AMOUNTS if record.sources.get(field) == PERSON}
+    return replace(grid, **values)
 
 
 def checked(field: str, value: str) -> str:

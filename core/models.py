@@ -7,7 +7,7 @@ venue says about it goes through `follows`, to which an event told twice or late
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import ROUND_DOWN, Decimal
 from enum import StrEnum
 from typing import TYPE_CHECKING
@@ -16,6 +16,7 @@ from core.errors import IllegalTransition
 
 if TYPE_CHECKING:
     import datetime as dt
+    from collections.abc import Mapping
 
 
 class Side(StrEnum):
@@ -200,6 +201,8 @@ class Instrument:
         Quantities are multiples of it: 1 for whole shares.
     price_tick
         Limit and stop prices are multiples of it; None where the venue takes any.
+    statements
+        What else the venue says, by field of the table of instruments (`core.instruments`).
     """
 
     symbol: str
@@ -207,6 +210,7 @@ class Instrument:
     min_quantity: Decimal = Decimal("0.000001")
     min_notional_usd: Decimal = Decimal(0)
     price_tick: Decimal | None = None
+    statements: Mapping[str, str] = field(default_factory=dict, compare=False)
 
     def rounded(self, quantity: Decimal) -> Decimal:
         """The quantity rounded down to the step, never to more than was decided."""

@@ -7,14 +7,12 @@ from typing import TYPE_CHECKING
 import structlog
 
 from core.errors import ConfigError, DeskError
-from core.instruments import FIELDS, NAME_AT, PERSON, InstrumentRecord, calendar_corrections, checked, one_spelling
+from core.instruments import FIELDS, NAME_AT, PERSON, InstrumentRecord, calendar_corrections, checked, fields_of, one_spelling
 from core.sessions import correct_calendars
 from pipeline.resources import Resources, live
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-
-    from core.models import Instrument
 
 log = structlog.get_logger()
 
@@ -57,18 +55,7 @@ def refresh_from_venue(symbols: Sequence[str] = (), *, resources: Resources | No
             failed[symbol] = str(error)
             continue
         source = resources.settings.venue.kind
-        resources.instruments.record(symbol, _grid_fields(grid), source=source, recorded_at=resources.clock())
+        resources.instruments.record(symbol, fields_of(grid), source=source, recorded_at=resources.clock())
     if failed:
         log.warning("venue_knows_no_instrument", failed=failed)
     return failed
-
-
-def _grid_fields(grid: Instrument) -> dict[str, str]:
-    """Return the fields of the table that a venue's grid says; an amount of 0 is no limit."""
-    amounts = {
-        "price_tick": grid.price_tick,
-        "quantity_step": grid.quantity_step,
-        "min_quantity": grid.min_quantity,
-        "min_notional": grid.min_notional_usd,
-    }
-    return {field: format(amount, "f") for field, amount in amounts.items() if amount}

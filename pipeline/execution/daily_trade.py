@@ -21,6 +21,7 @@ from core.models import WORKING, Leg, OrderState
 from core.sessions import open_of
 from pipeline.accounts.corporate_actions import apply_corporate_actions, collect_fills
 from pipeline.accounts.valuation import cash_at, cash_usd, closing_prices, fill_query_start, peak_equity_usd, positions_at
+from pipeline.accounts.venue_grid import VenueGrid
 from pipeline.bars import VIX, bars_by_symbol
 from pipeline.execution.order_checks import (
     check_decided_once,
@@ -210,7 +211,12 @@ def _order_checks(
         partial(check_in_time, rules=rules),
         partial(check_validation, objection=validated, alerts=alerts),
         RiskReview.of(resources, lock.require),
-        partial(check_venue_grid, account=resources.account, close_at=resources.close_at),
+        partial(
+            check_venue_grid,
+            account=resources.account,
+            close_at=resources.close_at,
+            correct=VenueGrid(resources.instruments, resources.settings.venue.kind, resources.clock),
+        ),
         partial(check_evidence, ledger=ledger, alerts=alerts),
     )
 

@@ -13,6 +13,7 @@ from core.errors import ConfigError
 from core.models import Instrument
 from core.sessions import calendar_name
 from ingestion.providers.yahoo_instruments import fields_of
+from pipeline.accounts.venue_grid import VenueGrid
 from pipeline.data import ingest
 from pipeline.data import instruments as step
 from pipeline.resources import Resources
@@ -93,7 +94,7 @@ def test_the_venue_s_grid_is_stored_under_its_name(desk: Resources) -> None:
         def instrument(self, symbol: str) -> Instrument:
             if symbol == "VOD.L":
                 raise ConfigError("no such symbol here")
-            return Instrument(symbol, Decimal("0.001"), Decimal("0.01"), Decimal(1), Decimal("0.05"))
+            return Instrument(symbol, Decimal("0.001"), Decimal("0.01"), Decimal(1), Decimal("0.05"), {"currency": "EUR"})
 
     desk.__dict__["broker"] = Venue()
 
@@ -104,7 +105,20 @@ def test_the_venue_s_grid_is_stored_under_its_name(desk: Resources) -> None:
     assert (record.quantity_step, record.min_quantity, record.min_notional, record.price_tick) == (
         Decimal("0.001"), Decimal("0.01"), Decimal(1), Decimal("0.05"),
     )  # fmt: skip
-    assert record.sources["price_tick"] == "paper"
+    assert (record.sources["price_tick"], record.currency) == ("paper", "EUR")
+
+
+def test_an_order_is_rounded_to_the_venue_s_grid_as_a_person_corrects_it(desk: Resources) -> None:
+    grid = Instrument("AAA", Decimal("0.001"), Decimal("0.01"), Decimal(1), Decimal("0.01"), {"name:alpaca": "AAA.X"})
+    correct = VenueGrid(desk.instruments, "alpaca", desk.clock)
+
+    assert correct(grid) == grid
+    step.correct("AAA", {"quantity_step": "10", "min_notional": "500"}, resources=desk)
+
+    assert correct(grid) == Instrument("AAA", Decimal(10), Decimal("0.01"), Decimal(500), Decimal("0.01"))
+    record = desk.instruments.read(["AAA"])[0]
+    assert record.names == {"alpaca": "AAA.X"}
+    assert (record.sources["quantity_step"], record.sources["min_quantity"]) == ("person", "alpaca")
 
 
 def test_what_a_provider_says_is_stored_by_the_load(desk: Resources) -> None:

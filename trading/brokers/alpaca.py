@@ -207,9 +207,11 @@ class AlpacaBroker:
             raise UnknownSymbol(symbol)
         if asset["class"] == "crypto":
             step, least = number(asset["min_trade_increment"]), number(asset["min_order_size"])
-            return Instrument(symbol, step, least, Decimal(1), number(asset["price_increment"]))
+            says = {"asset_class": "crypto", "calendar": "24/7", "name:alpaca": str(asset["symbol"])}
+            return Instrument(symbol, step, least, Decimal(1), number(asset["price_increment"]), says)
         step = FRACTION if asset["fractionable"] and not self.holds_brackets else Decimal(1)
-        return Instrument(symbol, step, step, Decimal(1), CENT)
+        says = {"currency": "USD", "calendar": "XNYS", "name:alpaca": str(asset["symbol"])}
+        return Instrument(symbol, step, step, Decimal(1), CENT, says)
 
     # What only this venue has.
 

@@ -127,11 +127,14 @@ class IBBroker:
         return Account(*(found[tag] for tag in tags))
 
     def instrument(self, symbol: str) -> Instrument:
-        """Whole shares, and the least price variation that TWS tells."""
+        """Whole shares, the least price variation that TWS tells, and the contract's currency: one of a US share."""
         details = self.wire.call(lambda ib: self.wire.within(ib.reqContractDetailsAsync(_contract(symbol))))
         if not details:
             raise UnknownSymbol(symbol)
-        return Instrument(symbol, Decimal(1), Decimal(1), Decimal(0), exact(details[0].minTick))
+        contract = details[0].contract
+        says = {"name:ib": contract.symbol, "currency": contract.currency, "calendar": "XNYS"} if contract else {}
+        said = {field: value for field, value in says.items() if value}
+        return Instrument(symbol, Decimal(1), Decimal(1), Decimal(0), exact(details[0].minTick), said)
 
     def _objection(self, order: OrderIntent) -> tuple[Refused, str] | None:
         """Return why Interactive Brokers cannot take the order, as reason and words, or None."""
