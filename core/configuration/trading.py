@@ -113,7 +113,10 @@ class PreSend(Group):
         "`make up` and docker-compose.yml start the worker and use 180 when this is empty.",
     )
     clock_tolerance_seconds: float = Field(
-        5, gt=0, description="Block entries when the broker's clock differs from ours by more than this (Alpaca)."
+        5,
+        gt=0,
+        description="Block entries when the broker's clock differs from ours by more than this (Alpaca), "
+        "or the risk worker's last heartbeat is further in the future.",
     )
 
 
