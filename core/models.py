@@ -12,6 +12,7 @@ from decimal import ROUND_DOWN, Decimal
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
+from core.ages import seconds_ahead
 from core.errors import IllegalTransition
 
 if TYPE_CHECKING:
@@ -353,7 +354,7 @@ class Quote:
         return BPS * (self.ask - self.bid) / self.mid
 
     def objection(self, now: dt.datetime, *, max_age_seconds: float, max_spread_bps: float = STUB_SPREAD_BPS) -> str | None:
-        """Return why the quote does not describe the market at `now`, or None; a future one is as wrong as an old one."""
+        """Return why the quote does not describe the market at `now`, or None; a future one is wrong as an old one is."""
         quoted = f"{self.bid} bid, {self.ask} asked"
         if not (self.bid.is_finite() and self.ask.is_finite()):
             return f"expected two prices, found {quoted}"
@@ -364,7 +365,7 @@ class Quote:
         if self.spread_bps > max_spread_bps:
             return f"expected a spread of at most {max_spread_bps:g} bps, found {quoted}"
         age = (now - self.at).total_seconds()
-        if abs(age) > max_age_seconds:
+        if age > max_age_seconds or seconds_ahead(self.at, now):
             return f"expected a quote of the last {max_age_seconds:g} s, found one {age:.0f} s old"
         return None
 
