@@ -19,6 +19,7 @@ from core.models import Leg, Side
 from pipeline.audit.decision_replay import DecisionInputs, closes_at, repeat_fills, session_before, signals_at
 from pipeline.audit.parity import CAUSES, CENT, signal_differences
 from pipeline.audit.vintages import decision_deadlines
+from pipeline.execution.exit_rules import ExitRuleBook
 from pipeline.resources import Resources, live
 from pipeline.signals import joint_name
 
@@ -95,7 +96,12 @@ def record_day(session: str, *, resources: Resources | None = None) -> ParityDay
     """
     resources = resources or live()
     inputs = DecisionInputs(
-        resources.account, tuple(resources.universe()), resources.strategies, resources.costs, resources.limits
+        resources.account,
+        tuple(resources.universe()),
+        resources.strategies,
+        resources.costs,
+        resources.limits,
+        exit_rules=ExitRuleBook.of(resources),
     )
     day = measure_day(inputs, dt.date.fromisoformat(session))
     row, portfolio = row_of(day, inputs.account.portfolio, joint_name(inputs.strategies)), inputs.account.portfolio
