@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from core.models import Side
+from core.models import MOST_USD, Side
 from core.sessions import calendar_name, open_of, sessions_between
 from pipeline.accounts.book import book_before
+from trading.equity import is_amount
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -60,25 +61,31 @@ def cash_usd(account: TradingAccount) -> Decimal:
 
 def cash_at(account: TradingAccount, day: dt.date) -> Decimal:
     """Return the broker's cash at the close of a session: today's, less the cash flow of later fills."""
-    later = _fills_after(account.ledger, account.portfolio, day)
-    return cash_usd(account) - sum((_cash_flow_usd(fill) for fill in later), Decimal(0))
+    return cash_usd(account) - _later_flow_usd(account.ledger, account.portfolio, day)
+
+
+def cash_flow_at(ledger: Ledger, portfolio: str, day: dt.date) -> Decimal:
+    """Return the cash that the fills had brought at the close of a session."""
+    return ledger.cash_flow_usd(portfolio) - _later_flow_usd(ledger, portfolio, day)
 
 
 def initial_equity_usd(account: TradingAccount) -> float:
     """Return the equity that the portfolio started with.
 
-    It is the account's initial cash; without one the first value on record, else the broker's value of the account now.
+    It is the account's initial cash; without one the first value on record, else the broker's value of the account now, and 0
+    where that is no amount.
     """
     if account.initial_cash_usd is not None:
         return account.initial_cash_usd
     history = account.ledger.equity(account.portfolio)["equity_usd"]
-    return float(history.iloc[0]) if len(history) else float(account.broker.account({}).equity_usd)
+    initial = float(history.iloc[0]) if len(history) else float(account.broker.account({}).equity_usd)
+    return initial if is_amount(initial) else 0.0
 
 
 def peak_equity_usd(account: TradingAccount, day: dt.date) -> float:
     """Return the highest equity at a close before `day`, at least the initial equity."""
     history = account.ledger.equity(account.portfolio)
-    before = history.loc[history["session"] < pd.Timestamp(day), "equity_usd"]
+    before = history.loc[(history["session"] < pd.Timestamp(day)) & history["equity_usd"].between(0, MOST_USD), "equity_usd"]
     return max(initial_equity_usd(account), float(before.max()) if len(before) else 0.0)
 
 
@@ -114,6 +121,10 @@ def stale_positions(bars: BarStore, symbols: Collection[str], day: dt.date) -> l
 
 def _fills_after(ledger: Ledger, portfolio: str, day: dt.date) -> list[Fill]:
     return [fill for _, fill in ledger.fills(portfolio) if fill.session > day]
+
+
+def _later_flow_usd(ledger: Ledger, portfolio: str, day: dt.date) -> Decimal:
+    return sum((_cash_flow_usd(fill) for fill in _fills_after(ledger, portfolio, day)), Decimal(0))
 
 
 def _cash_flow_usd(fill: Fill) -> Decimal:

@@ -23,7 +23,7 @@ from core.models import FINAL, Answer, Fill, Instrument, Leg, OrderState, OrderT
 from core.sessions import calendar_name, normalise_symbol
 from trading.brokers.children import entry_of
 from trading.fills import brackets
-from trading.orders import exact
+from trading.orders import exact, figure
 from trading.portfolio import Account
 
 if TYPE_CHECKING:
@@ -126,17 +126,19 @@ class IBBroker:
         return [fill for fill in _in_order(found) if fill.filled_at >= since]
 
     def cash_usd(self) -> Decimal:
-        """Cash of the account."""
+        """Cash of the account; NaN where TWS wrote no number."""
         return exact(self.account({}).cash_usd)
 
     def account(self, prices: Mapping[str, float]) -> Account:
-        """Cash, equity and exposure as Interactive Brokers marks them."""
+        """Cash, equity and exposure as Interactive Brokers marks them; NaN where it wrote no number."""
         del prices
 
         async def work(ib: IB) -> dict[str, float]:
             (name, *_) = ib.managedAccounts()
             await self.wire.within(ib.reqAccountUpdatesAsync(name))
-            return {row.tag: float(row.value) for row in ib.accountValues(name) if row.tag in tags and row.currency == "USD"}
+            return {
+                row.tag: float(figure(row.value)) for row in ib.accountValues(name) if row.tag in tags and row.currency == "USD"
+            }
 
         tags = ("TotalCashValue", "NetLiquidation", "GrossPositionValue")
         found = self.wire.call(work)
