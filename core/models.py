@@ -323,6 +323,7 @@ class Position:
     entry_order_id: str
 
 
+MOST_USD = 1e12  # a larger figure stands for "not set": TWS sends the largest double
 BPS = 10_000
 STUB_SPREAD_BPS = 5_000  # who must quote and wants no trade asks a multiple of what he bids
 

@@ -86,7 +86,7 @@ def signals_at(inputs: DecisionInputs, days: tuple[dt.date, ...]) -> pd.DataFram
 
 def decision_signals(inputs: DecisionInputs, session: dt.date) -> pd.DataFrame:
     """Return the signals that a past decision read: the strategies', and those of the rules that left positions."""
-    exits = _exit_rules(inputs, _book_at(inputs.account, session), session)
+    exits = _exit_rules(inputs, _book_at(inputs, session), session)
     return _with_exits(inputs, exits, session, signals_at(inputs, (session,)))
 
 
