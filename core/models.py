@@ -12,6 +12,7 @@ from decimal import ROUND_DOWN, Decimal
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
+from core.ages import seconds_ahead
 from core.errors import IllegalTransition
 
 if TYPE_CHECKING:
@@ -165,7 +166,10 @@ class Answer:
 
 @dataclass(frozen=True)
 class OrderView:
-    """An order as the venue sees it; `average_price` is None before the first fill."""
+    """An order as the venue sees it; `average_price` is None before the first fill.
+
+    `dormant` is True for a stop or target that waits until its entry has filled: it protects nothing yet.
+    """
 
     client_order_id: str
     symbol: str
@@ -176,6 +180,7 @@ class OrderView:
     average_price: Decimal | None = None
     venue_order_id: str = ""
     reason: str = ""
+    dormant: bool = False
 
 
 @dataclass(frozen=True)
@@ -349,7 +354,7 @@ class Quote:
         return BPS * (self.ask - self.bid) / self.mid
 
     def objection(self, now: dt.datetime, *, max_age_seconds: float, max_spread_bps: float = STUB_SPREAD_BPS) -> str | None:
-        """Return why the quote does not describe the market at `now`, or None; a future one is as wrong as an old one."""
+        """Return why the quote does not describe the market at `now`, or None; a future one is wrong as an old one is."""
         quoted = f"{self.bid} bid, {self.ask} asked"
         if not (self.bid.is_finite() and self.ask.is_finite()):
             return f"expected two prices, found {quoted}"
@@ -360,7 +365,7 @@ class Quote:
         if self.spread_bps > max_spread_bps:
             return f"expected a spread of at most {max_spread_bps:g} bps, found {quoted}"
         age = (now - self.at).total_seconds()
-        if abs(age) > max_age_seconds:
+        if age > max_age_seconds or seconds_ahead(self.at, now):
             return f"expected a quote of the last {max_age_seconds:g} s, found one {age:.0f} s old"
         return None
 

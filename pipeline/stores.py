@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from storage.trading.ledger import Ledger
     from storage.trading.lineage import Lineage
     from storage.trading.parity import ParityLedger
+    from storage.trading.position_rules import PositionRules
     from storage.trading.reconciliations import Reconciliations
     from storage.trading.served import ServedPredictions
     from storage.trading.strategy_params import StrategyParams
@@ -133,6 +134,13 @@ class Stores:
         from storage.trading.guard_findings import GuardFindings
 
         return GuardFindings(self.engine)
+
+    @cached_property
+    def position_rules(self) -> PositionRules:
+        """The rules that entries were decided by, and hand-overs."""
+        from storage.trading.position_rules import PositionRules
+
+        return PositionRules(self.engine)
 
     @cached_property
     def reconciliations(self) -> Reconciliations:

@@ -123,7 +123,10 @@ class PreSend(Group):
         "With VENUE__LIVE=1: 180, unless `off`.",
     )
     clock_tolerance_seconds: float = Field(
-        5, gt=0, description="Block entries when the broker's clock differs from ours by more than this (Alpaca)."
+        5,
+        gt=0,
+        description="Block entries when the broker's clock differs from ours by more than this (Alpaca), "
+        "or the risk worker's last heartbeat is further in the future.",
     )
 
 
@@ -159,6 +162,11 @@ class PositionWatch(Group):
     max_price_age_seconds: float = Field(600.0, gt=0, description="An older last price only alerts and sells nothing.")
     max_price_move_pct: float = Field(
         30.0, gt=0, description="A price further from the last close only alerts: it is rather a wrong print or a split."
+    )
+    partial_entry_seconds: float = Field(
+        60.0,
+        gt=0,
+        description="Seconds after which an entry that has filled in part gives up its rest, so that a stop can rest (Alpaca).",
     )
 
 

@@ -20,13 +20,14 @@ from trading.decide import Refusal
 
 if TYPE_CHECKING:
     import datetime as dt
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection
 
     from core.models import Instrument, OrderIntent
     from monitoring.alerts import Alerts
     from pipeline.accounts.trading_account import TradingAccount
     from pipeline.execution.rerun_rules import RerunRules
     from storage.trading.ledger import Ledger
+    from trading.decide import Key
     from trading.order_check import Intents, OrderContext
 
 EVIDENCE, VALIDATION = "evidence", "validation"
@@ -34,7 +35,9 @@ EVIDENCE, VALIDATION = "evidence", "validation"
 log = structlog.get_logger()
 
 
-def check_decided_once(context: OrderContext, intents: Intents, *, standing: Intents) -> tuple[Intents, list[Refusal]]:
+def check_decided_once(
+    context: OrderContext, intents: Intents, *, standing: Intents, positions: Collection[Key] = ()
+) -> tuple[Intents, list[Refusal]]:
     """Replace orders for later sessions by those that an earlier run decided: a session is decided once.
 
     Deciding again on predictions or prices that changed since would add orders to those sent already.
@@ -43,13 +46,22 @@ def check_decided_once(context: OrderContext, intents: Intents, *, standing: Int
     ----------
     standing
         Orders for later sessions that an earlier run decided at this session; empty before the first.
+    positions
+        Those that their own rules leave: their exits are sent whatever the listed strategies have decided.
     """
     if not standing:
         return intents, []
-    fresh = [intent for intent in intents if intent.session > context.session and context.is_new(intent)]
+    ids = {order.client_order_id for order in standing}
+    others = [each for each in intents if each.client_order_id not in ids]
+    kept = [
+        each
+        for each in others
+        if each.session <= context.session or (each.leg is Leg.EXIT and (each.strategy, each.symbol) in positions)
+    ]
+    fresh = [each for each in others if each not in kept and context.is_new(each)]
     if fresh:
         log.warning("decision_stands", session=context.session.isoformat(), orders=len(standing), not_added=len(fresh))
-    return (*standing, *(intent for intent in intents if intent.session <= context.session)), []
+    return (*standing, *kept), []
 
 
 def check_in_time(context: OrderContext, intents: Intents, *, rules: RerunRules) -> tuple[Intents, list[Refusal]]:

@@ -1,8 +1,8 @@
 """The watch over stops and targets that rest at no venue: compares prices with them in a session, and orders the exits.
 
 Alpaca keeps no stop for fractions of a share and for crypto pairs, nor with `VENUE__ALPACA__BRACKETS=0`. A check takes the
-portfolio's lock, brings in what the venue filled, leaves alone what has its stop at the venue or an exit on its way, and sends
-the exits of the rest as every order is sent. It concerns the present alone: a check for a session that is over does nothing.
+portfolio's lock, brings in what the venue filled, leaves alone what is covered by stops there or has an exit on its way, and
+sends the exits of the rest as every order is sent. It concerns the present alone: one for a session that is over does nothing.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ from core.sessions import calendar, calendar_name, open_of, session_at
 from pipeline import sessions
 from pipeline.accounts.corporate_actions import collect_fills
 from pipeline.resources import Resources, live
-from pipeline.risk.exit_orders import WATCH, ExitOrders, working_exits
+from pipeline.risk.exit_orders import WATCH, ExitOrders, end_entry, working_exits
 from pipeline.risk.pre_send import pre_send_checks
 from pipeline.risk.split_guard import suspected_splits
 from storage.locks import executor_lock
-from trading.brokers.children import KINDS
 from trading.brokers.intake import collect
 from trading.brokers.placing import place
+from trading.brokers.protection import uncovered
 from trading.watch import NO_PRICE, REACHED_STOP, STALE_PRICE, Bounds, doubt, reached
 
 if TYPE_CHECKING:
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from monitoring.alerts import Alerts
     from pipeline.accounts.trading_account import TradingAccount
     from pipeline.sessions import SessionChoice
+    from trading.brokers.base import Fence
     from trading.brokers.placing import PreSendCheck
     from trading.watch import PriceSeen
 
@@ -102,6 +103,8 @@ class WatchParts:
         Last close of a symbol on record, None without one.
     pre_send
         Asked before an exit is sent, as for every order.
+    fence
+        That of the lock, asked at the last moment before an exit is sent.
     working_exits
         Returns the exits whose life is not over, by strategy and symbol.
     exit_of
@@ -115,6 +118,7 @@ class WatchParts:
     alerts: Alerts
     last_close: Callable[[str], float | None]
     pre_send: PreSendCheck
+    fence: Fence
     working_exits: Callable[[], Mapping[tuple[str, str], tuple[OrderIntent, OrderState]]]
     exit_of: Callable[[Position], OrderIntent | None]
 
@@ -158,6 +162,7 @@ def check_positions(*, resources: Resources | None = None, prices: Prices | None
             alerts=resources.alerts,
             last_close=resources.last_close,
             pre_send=pre_send_checks(lock, resources=resources),
+            fence=lock.require,
             working_exits=partial(working_exits, resources.ledger, settings.portfolio),
             exit_of=partial(ExitOrders.of(resources).exit_for, arm=WATCH),
         )
@@ -237,18 +242,18 @@ class _Watch:
             raise self.unanswered[0]
 
     def _unprotected(self) -> list[tuple[Position, OrderIntent | None]]:
-        """Return the positions to judge: with a barrier, in an open market, no child at the venue, no exit that works there.
+        """Return the positions to judge: with a barrier, in an open market, not covered by stops or an exit at the venue.
 
         An exit written down or sent without an answer comes along: it goes on under its own id.
         """
         account, now, watched = self.account, self.parts.clock(), []
-        resting = {view.client_order_id for view in account.patience.retrying()(account.broker.open_orders)}
+        resting = account.patience.retrying()(account.broker.open_orders)
         working = self.parts.working_exits()
         for position in account.ledger.positions(account.portfolio):
             if (position.stop_price is None and position.target_price is None) or not is_open(position.symbol, now):
                 continue
             order, state = working.get((position.strategy, position.symbol), (None, None))
-            if {f"{position.entry_order_id}.{kind}" for kind in KINDS} & resting:
+            if not uncovered(position, resting):
                 self.done.at_venue.append(position.symbol)
             elif state is None or state is OrderState.INTENT or state in SENT:
                 watched.append((position, order))
@@ -275,6 +280,12 @@ class _Watch:
 
     def _leave(self, position: Position, standing: OrderIntent | None, barrier: str, seen: PriceSeen) -> None:
         """Order the exit of a position whose barrier is reached: one that waits to be sent, else one of the watch's own."""
+        now = self.parts.clock()
+        now_held = end_entry(self.account, position, now - LOOK_BACK, _new_york_date(now))
+        if now_held is None:
+            self.done.refused[position.symbol] = f"the rest of {position.entry_order_id} is being cancelled"
+            return
+        position = now_held
         order = standing or self.parts.exit_of(position)
         if order is None:
             self._refuse(position, NOT_AT_VENUE, {"quantity": str(position.quantity)}, "the venue does not hold it")
@@ -291,8 +302,10 @@ class _Watch:
 
     def _send(self, position: Position, order: OrderIntent, why: str) -> None:
         """Send an exit, or follow up one sent before."""
-        account, symbol = self.account, position.symbol
-        states = place(account.ledger, account.broker, [order], pre_send=self.parts.pre_send, patience=account.patience)
+        account, parts, symbol = self.account, self.parts, position.symbol
+        states = place(
+            account.ledger, account.broker, [order], pre_send=parts.pre_send, fence=parts.fence, patience=account.patience
+        )
         state = states[order.client_order_id]
         if state in FINAL - {OrderState.FILLED}:
             self._refuse(

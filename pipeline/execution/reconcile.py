@@ -16,10 +16,21 @@ from pipeline.accounts.valuation import fill_query_start
 from pipeline.resources import Resources, live
 from pipeline.risk import kill_switch
 from storage.locks import executor_lock
+from trading.brokers.alpaca_protector import Protector
 from trading.brokers.children import is_ours
 from trading.brokers.intake import take_state
 from trading.brokers.listing import Unreadable
-from trading.brokers.reconcile import EXPIRES, LedgerState, Mismatch, VenueState, compare, contradiction, expired, missed
+from trading.brokers.reconcile import (
+    EXPIRES,
+    LedgerState,
+    Mismatch,
+    VenueState,
+    compare,
+    contradiction,
+    expired,
+    missed,
+    protected_anew,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
@@ -30,6 +41,7 @@ if TYPE_CHECKING:
     from trading.brokers.reconcile import Difference
 
 log = structlog.get_logger()
+PAPER = "paper"
 
 
 @dataclass(frozen=True)
@@ -56,8 +68,8 @@ def reconcile(session: str, *, resources: Resources | None = None) -> ReconcileR
     """Compare orders, fills, positions and cash at the venue with the ledger, after `session` has closed.
 
     Fills the desk missed are taken; orders that the venue does not have, asked twice by id, and that can reach their open no
-    more expire. What no rule resolves halts the desk: nothing is opened until a person resumes. Running it again changes
-    nothing more.
+    more expire; stops that are gone are sent anew. What no rule resolves halts the desk: nothing is opened until a person
+    resumes. Running it again changes nothing more.
 
     Raises
     ------
@@ -72,6 +84,9 @@ def reconcile(session: str, *, resources: Resources | None = None) -> ReconcileR
         if any(each.halts or each.rule in EXPIRES for each in differences):  # the venue goes on meanwhile: seen twice
             taken = [each for each in differences if each.rule is Mismatch.MISSED_FILL]
             differences = (*taken, *_differences(account, day, tolerance))
+        if any(each.rule is Mismatch.UNPROTECTED for each in differences) and resources.settings.venue.kind == "alpaca":
+            Protector(resources.alpaca, account.ledger, account.portfolio, alarm=_left_to_the_difference).check()
+            differences = protected_anew(differences, _differences(account, day, tolerance))
         for order_id, reason in expired(differences).items():
             take_state(account.ledger, order_id, OrderState.EXPIRED, reason)
         halted = any(each.halts for each in differences)
@@ -88,6 +103,11 @@ def reconcile(session: str, *, resources: Resources | None = None) -> ReconcileR
         log.warning("reconciliation", **asdict(each), resolved=each.resolved)
     _mail(resources.alerts, account.broker.name, [each for each in differences if each.is_alerted and not each.halts])
     return ReconcileResult(session, account.broker.name, differences, halted)
+
+
+def _left_to_the_difference(words: str) -> None:
+    """Send no mail of its own: a position that stays without a stop is a difference, which is mailed."""
+    log.warning("still_unprotected", says=words)
 
 
 def _differences(account: TradingAccount, day: dt.date, cash_tolerance_usd: Decimal) -> tuple[Difference, ...]:
@@ -148,7 +168,8 @@ def _venue_state(account: TradingAccount, since: dt.datetime) -> VenueState:
             unreadable.append(Unreadable(order.client_order_id, order.symbol, shown, str(error)))
     working, positions = broker.open_orders(), broker.positions()
     unreadable += [*working.unreadable, *broker.fills(since).unreadable]
-    return VenueState(orders, working, positions, broker.cash_usd(), unreadable, positions.unreadable)
+    keeps_stops = broker.holds_brackets and broker.name != PAPER  # which executes them and lists none
+    return VenueState(orders, working, positions, broker.cash_usd(), unreadable, positions.unreadable, keeps_stops)
 
 
 def _halt_reason(differences: Sequence[Difference]) -> str:

@@ -14,7 +14,9 @@ import structlog
 
 from core.models import FINAL, SENT, Leg, OrderState, Origin, client_order_id
 from core.sessions import calendar_name, last_closed_session, next_session, open_of
+from pipeline.accounts.corporate_actions import collect_fills
 from pipeline.sessions import NEW_YORK
+from trading.brokers.placing import cancel
 from trading.orders import exit_order
 
 if TYPE_CHECKING:
@@ -119,6 +121,28 @@ class ExitOrders:
         if venue == sum(book, nothing):  # strategies on both sides of a symbol are netted at the venue
             return abs(position.quantity)
         return min(abs(position.quantity), side * venue)
+
+
+def end_entry(account: TradingAccount, position: Position, since: dt.datetime, day: dt.date) -> Position | None:
+    """Cancel what has not filled of a position's entry, which would buy again what is sold; return the position after it.
+
+    None while the venue has not ended the entry, or nothing is held any more.
+
+    Parameters
+    ----------
+    since, day
+        Start of the fill query and the present session: the entry may have bought more meanwhile.
+    """
+    ledger, entry = account.ledger, position.entry_order_id
+    stored = ledger.order(entry)
+    if stored is None or stored[1] in FINAL:
+        return position
+    cancel(ledger, account.broker, entry, "its position is sold", patience=account.patience)
+    collect_fills(account, since, day)
+    stored = ledger.order(entry)
+    if stored is None or stored[1] not in FINAL:
+        return None
+    return next((each for each in ledger.positions(account.portfolio) if each.entry_order_id == entry), None)
 
 
 def working_exits(ledger: Ledger, portfolio: str) -> dict[tuple[str, str], tuple[OrderIntent, OrderState]]:

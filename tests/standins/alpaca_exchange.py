@@ -49,6 +49,7 @@ class Exchange:
         self.listeners: list[Callable[[dict[str, Any]], None]] = []
         self.other_orders: list[Any] = []  # rows of any kind that the API lists beside the orders
         self.other_positions: list[Any] = []
+        self.lists_held = True  # whether the open orders include those that are held, which they did not always
 
     def list_asset(self, symbol: str, price: str, **properties: Any) -> Asset:
         """Make a symbol known; one with a slash is a crypto pair."""
@@ -111,6 +112,11 @@ class Exchange:
             for each in (order, *order.legs, *self._siblings(order)):
                 if each.status in OPEN:
                     self._end(each, "canceled")
+
+    def cancel_alone(self, order: VenueOrder) -> None:
+        """Cancel one order of a family and leave the others, as a venue does for reasons of its own."""
+        with self.lock:
+            self._end(order, "canceled")
 
     def replace(self, order_id: str, body: dict[str, Any]) -> VenueOrder:
         """Move the price of an open order: a successor with an id of its own takes its place."""

@@ -75,6 +75,14 @@ class VenueOrder:
         """Quantity still to be filled."""
         return self.qty - self.filled_qty
 
+    @property
+    def shown_status(self) -> str:
+        """The status as the API shows it: a stop is held while the target beside it works, and works all the same."""
+        if self.type != "stop" or self.parent is None or self.status != "new":
+            return self.status
+        beside = self.parent if self.order_class == "oco" else next((leg for leg in self.parent.legs if leg is not self), None)
+        return "held" if beside is not None and beside.status in WORKING else self.status
+
     def json(self, *, nested: bool = True) -> dict[str, Any]:
         """The order as the API shows it: numbers as strings, absent values null."""
         average = self.paid / self.filled_qty if self.filled_qty else None
@@ -108,7 +116,7 @@ class VenueOrder:
             "time_in_force": self.time_in_force,
             "limit_price": text(self.limit_price),
             "stop_price": text(self.stop_price),
-            "status": self.status,
+            "status": self.shown_status,
             "extended_hours": False,
             "legs": [leg.json() for leg in self.legs] if nested and self.legs else None,
             "trail_percent": None,

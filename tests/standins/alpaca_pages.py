@@ -26,6 +26,7 @@ def listed(exchange: Exchange, query: dict[str, str]) -> list[dict[str, Any]]:
             (symbols is None or order.symbol in symbols)
             and (status == "all" or live == (status == "open"))
             and not (nested and order.parent)
+            and (status == "all" or exchange.lists_held or order.shown_status != "held")
             and (query.get("after") or "") < (stamp(order.times["submitted_at"]) or "") < (query.get("until") or "9")
         )
 

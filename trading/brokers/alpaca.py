@@ -7,17 +7,17 @@ own from Alpaca; here they are called `<entry>.stop` and `<entry>.target`.
 from __future__ import annotations
 
 import math
-import time
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 import structlog
-from alpaca.trading.enums import OrderClass, OrderSide, TimeInForce
+from alpaca.trading.enums import OrderSide
 from alpaca.trading.requests import LimitOrderRequest, MarketOrderRequest, StopOrderRequest
 
 from core.errors import RetryLater, UnknownSymbol
 from core.models import FINAL, Answer, Instrument, Leg, MarketClock, MarketDay, OrderState, OrderType, Refused
 from trading.brokers.alpaca_cash import TYPES, movements_of
+from trading.brokers.alpaca_children import Children, Released
 from trading.brokers.alpaca_families import Families
 from trading.brokers.alpaca_read import (
     NEW_YORK,
@@ -25,6 +25,7 @@ from trading.brokers.alpaca_read import (
     fill_of_activity,
     instant,
     is_crypto,
+    is_dormant,
     number,
     position_of,
     state_of,
@@ -33,8 +34,9 @@ from trading.brokers.alpaca_read import (
     venue_symbol,
     view_of,
 )
-from trading.brokers.alpaca_terms import CENT, children_of, time_in_force, to_tick
+from trading.brokers.alpaca_terms import CENT, children_of, time_in_force
 from trading.brokers.alpaca_wire import DUPLICATE, VenueRefusal, readable
+from trading.brokers.base import unfenced
 from trading.brokers.listing import Listing, read_each
 from trading.portfolio import Account
 
@@ -45,6 +47,7 @@ if TYPE_CHECKING:
     from core.book_events import CashMovement
     from core.models import Fill, OrderIntent, OrderView, Position, VenuePosition
     from trading.brokers.alpaca_wire import AlpacaClient
+    from trading.brokers.base import Fence
 
     Json = dict[str, Any]
 
@@ -52,7 +55,6 @@ log = structlog.get_logger()
 REQUESTS = {OrderType.MARKET: MarketOrderRequest, OrderType.LIMIT: LimitOrderRequest, OrderType.STOP: StopOrderRequest}
 FRACTION = Decimal("0.000000001")
 ACTIVITIES_A_PAGE = 100
-RELEASE_SECONDS = 5.0
 
 
 class AlpacaBroker:
@@ -88,10 +90,14 @@ class AlpacaBroker:
         self.gap_pct = gap_pct
         self.holds_brackets = brackets
         self.families = Families(client)
+        self.children = Children(client, self.families)
 
     @readable
-    def submit(self, order: OrderIntent) -> Answer:
-        """Send the order once; an exit first takes back the stop and target that hold its shares."""
+    def submit(self, order: OrderIntent, fence: Fence = unfenced) -> Answer:
+        """Send the order once; an exit first takes back the stop and target that hold its shares.
+
+        An exit that Alpaca refuses puts them back. One whose stop or target filled in that moment is not sent.
+        """
         objection = self._objection(order)
         if objection is not None:
             return Answer(OrderState.REJECTED, *objection)
@@ -99,13 +105,19 @@ class AlpacaBroker:
             body = self._request(order)
         except ValueError as error:  # alpaca-py's own checks; nothing was sent
             return Answer(OrderState.REJECTED, Refused.OTHER, str(error))
+        released = Released([])
         if order.leg is Leg.EXIT:
-            self._release(order)
+            fence()
+            released = self.children.release(order)
+        if released.filled:
+            return Answer(OrderState.REJECTED, Refused.QUANTITY, "its stop or target filled in the same moment")
+        fence()
         try:
             placed = self.client.one("POST", "/orders", body)
         except VenueRefusal as refusal:
             if refusal.message == DUPLICATE:
                 return self._sent_before(order)
+            self.children.restore(released.covers)  # the position is still there, and naked
             return Answer(OrderState.REJECTED, refusal.refused, refusal.message)
         self.families.learn(placed)
         view = view_of(placed, order.client_order_id)
@@ -126,7 +138,7 @@ class AlpacaBroker:
             return Answer(OrderState.UNKNOWN, Refused.UNKNOWN_ORDER, "Alpaca has no such order")
         if STATES.get(found["status"]) in FINAL:  # one of an unknown status may work, and is cancelled
             return Answer(state_of(found), Refused.TOO_LATE, f"the order is {found['status']}", found["id"])
-        refusal = self._cancel(found["id"])
+        refusal = self.children.cancel(found["id"])
         now = self.client.one("GET", f"/orders/{found['id']}")
         if refusal is not None:
             return Answer(state_of(now), refusal.refused, refusal.message, found["id"])
@@ -137,9 +149,11 @@ class AlpacaBroker:
     def open_orders(self) -> Listing[OrderView]:
         """Orders that work at Alpaca or wait for their parent, sorted by the desk's names."""
         names = self.families
+        rows = names.open_orders()
+        entries = {names.shown_name(order) for order in rows}
         found = read_each(
-            names.open_orders(),
-            lambda order: view_of(order, names.name(order)),
+            rows,
+            lambda order: view_of(order, (name := names.name(order)), dormant=is_dormant(order, name, entries)),
             lambda order, problem: unreadable_order(order, names.shown_name(order), problem),
         )
         return Listing(sorted(found, key=lambda view: view.client_order_id), found.unreadable)
@@ -225,50 +239,15 @@ class AlpacaBroker:
     @readable
     def move_children(self, entry: str, stop_price: Decimal | None, target_price: Decimal | None) -> int:
         """Put the stop and target of a filled entry at these prices, rounded to the tick; return how many moved."""
-        wanted = {"stop": ("stop_price", stop_price), "target": ("limit_price", target_price)}
-        moved = 0
-        for kind, (field, price) in wanted.items():
-            child = self.families.order(f"{entry}.{kind}")
-            if price is None or child is None or state_of(child) in FINAL or number(child[field]) == to_tick(price):
-                continue
-            try:
-                self.client.one("PATCH", f"/orders/{child['id']}", {field: f"{to_tick(price):f}"})
-                moved += 1
-            except VenueRefusal as refusal:  # filled or cancelled in the same moment: its event says which
-                log.warning("child_not_moved", entry=entry, child=kind, reason=refusal.message)
-        return moved
+        return self.children.move(entry, stop_price, target_price)
 
     @readable
-    def protect(self, position: Position) -> bool:
-        """Send a stop and target for a position whose own are gone; False when that was done before, or Alpaca refuses.
+    def protect(self, position: Position, quantity: Decimal) -> bool:
+        """Send a stop and target for the quantity of a position that has none; False when Alpaca refuses.
 
-        An entry that ends in part takes its children along, an exit that is refused has taken them back before.
+        An entry that ends in part takes its children along, and the venue may end one alone.
         """
-        prices = {"stop": position.stop_price, "target": position.target_price}
-        stop, target = (None if price is None else f"{to_tick(price):f}" for price in prices.values())
-        body: Json = {
-            "symbol": venue_symbol(position.symbol),
-            "qty": f"{abs(position.quantity):f}",
-            "side": "sell" if position.quantity > 0 else "buy",
-            "time_in_force": TimeInForce.GTC.value,
-            "type": "stop" if target is None else "limit",
-            "client_order_id": f"{position.entry_order_id}.{'stop' if target is None else 'target'}",
-        }
-        if stop is not None and target is not None:
-            body |= {
-                "order_class": OrderClass.OCO.value,
-                "take_profit": {"limit_price": target},
-                "stop_loss": {"stop_price": stop},
-            }
-        else:
-            body |= {"stop_price": stop} if target is None else {"limit_price": target}
-        try:
-            self.families.learn(self.client.one("POST", "/orders", body))
-        except VenueRefusal as refusal:
-            log.warning("position_unprotected", symbol=position.symbol, entry=position.entry_order_id, reason=refusal.message)
-            return False
-        log.warning("protected_anew", symbol=position.symbol, entry=position.entry_order_id, stop=stop, target=target)
-        return True
+        return self.children.protect(position, quantity)
 
     def _objection(self, order: OrderIntent) -> tuple[Refused, str] | None:
         """Return why Alpaca cannot take the order, as reason and words, or None."""
@@ -317,30 +296,6 @@ class AlpacaBroker:
         if found is None:
             raise RetryLater(f"Alpaca says that order {order.client_order_id} exists, and does not find it.")
         return Answer(found.state, None, "sent before", found.venue_order_id)
-
-    def _cancel(self, venue_order_id: str) -> VenueRefusal | None:
-        try:
-            self.client.send("DELETE", f"/orders/{venue_order_id}")
-        except VenueRefusal as refusal:
-            return refusal
-        return None
-
-    def _release(self, order: OrderIntent) -> None:
-        """Take back the children that hold the shares an exit wants to sell, and wait until they are gone.
-
-        Those of an entry of the same quantity, or all of the symbol when none has it: Alpaca nets the strategies of an account.
-        """
-        held = [child for child in self.families.open_children(venue_symbol(order.symbol)) if child["side"] == order.side.value]
-        same = [child for child in held if number(child["qty"]) == order.quantity]
-        chosen = same[:2] if same else held
-        for child in chosen:
-            self._cancel(child["id"])
-        until = time.monotonic() + RELEASE_SECONDS
-        for child in chosen:
-            while state_of(self.client.one("GET", f"/orders/{child['id']}")) not in FINAL:
-                if time.monotonic() > until:
-                    raise RetryLater(f"Alpaca has not cancelled the stop and target of {order.symbol} yet; its exit waits.")
-                time.sleep(0.1)
 
     def _activities(self, since: dt.datetime) -> Iterator[Json]:
         """Fills as account activities, page after page, from a second before the instant, which Alpaca excludes."""

@@ -18,6 +18,7 @@ from alpaca.data.requests import (
 from core.models import Quote
 from trading.brokers.alpaca_read import instant, is_crypto, number, venue_symbol
 from trading.brokers.alpaca_wire import OneRequest, VenueRefusal, proving, readable, require_host
+from trading.brokers.listing import UNREADABLE
 from trading.watch import PriceSeen
 
 if TYPE_CHECKING:
@@ -123,7 +124,20 @@ def _answers(
             return {symbol: answer for each in symbols for symbol, answer in _answers([each], request, read).items()}
         log.warning("no_market_data", symbol=symbols[0], reason=refusal.message)
         return {}
-    return {names[name]: read(names[name], row) for name, row in rows.items()}
+    return _each(names, rows, read)
+
+
+def _each(names: Json, rows: Json, read: Callable[[str, Json], Answer]) -> dict[str, Answer]:
+    """Return each symbol's answer; a row that cannot be read costs no other symbol its price, unless there is no other."""
+    answers: dict[str, Answer] = {}
+    for name, row in rows.items():
+        try:
+            answers[names[name]] = read(names[name], row)
+        except UNREADABLE as error:
+            if len(rows) == 1:
+                raise
+            log.warning("market_data_unreadable", symbol=name, reason=f"{type(error).__name__}: {error}")
+    return answers
 
 
 def _quote(symbol: str, row: Json) -> Quote:

@@ -7,12 +7,13 @@ entry is sent, and asked for when another process sent it.
 from __future__ import annotations
 
 import datetime as dt
+from dataclasses import replace
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 from trading.brokers.alpaca_read import ENDED, LEG_NAMES, child_id, instant
 from trading.brokers.alpaca_wire import VenueRefusal
-from trading.brokers.children import entry_of
+from trading.brokers.children import STOP, TARGET, child_name, entry_of
 from trading.brokers.listing import UNREADABLE
 
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
 ORDERS_A_PAGE = 500
 BORN_WITHIN = dt.timedelta(minutes=1)  # an entry and its children are created together
+WITH_BOTH = frozenset({"bracket", "oco"})  # a stop and a target
 WITH_CHILDREN = frozenset({"bracket", "oto", "oco"})
 
 
@@ -35,10 +37,9 @@ class Families:
     def learn(self, order: Json) -> None:
         """Remember an order's name and those of its children."""
         self._names[order["id"]] = order["client_order_id"]
-        entry = entry_of(order["client_order_id"]) or order["client_order_id"]
         for leg in order.get("legs") or ():
             if order.get("order_class") in WITH_CHILDREN and leg["type"] in LEG_NAMES:  # no desk sends a trailing stop
-                self._names[leg["id"]] = child_id(entry, leg["type"])
+                self._names[leg["id"]] = child_id(order["client_order_id"], leg["type"])
 
     def name(self, order: Json) -> str:
         """The desk's name of an order that Alpaca showed; its own client id when it is no child of a known bracket."""
@@ -80,12 +81,13 @@ class Families:
 
     def order(self, client_order_id: str) -> Json | None:
         """The order as Alpaca has it now, or None; a child by its entry's legs, or as one that was sent in their place."""
-        entry = entry_of(client_order_id)
-        if entry is None:
+        child = child_name(client_order_id)
+        if child is None:
             return self._by_client_id(client_order_id)
-        found = self._leg(entry, client_order_id)
+        found = self._leg(child.entry, child.kind) if child.attempt == 1 else None
         if found is None or found["status"] in ENDED:
-            found = self._by_client_id(client_order_id) or self._leg(f"{entry}.target", client_order_id) or found
+            beside = str(replace(child, kind=TARGET))  # of a stop and a target sent together the target is the parent
+            found = self._by_client_id(client_order_id) or self._leg(beside, child.kind) or found
         return found
 
     def open_orders(self, symbol: str | None = None) -> list[Any]:
@@ -100,18 +102,32 @@ class Families:
             found |= page
             times = [order["submitted_at"] for order in page.values() if isinstance(order, dict) and order.get("submitted_at")]
             if len(page) < ORDERS_A_PAGE or not fresh or not times:
-                return list(found.values())
+                return self._with_held([*found.values()])
             query["until"] = times[-1]
+
+    def _with_held(self, orders: list[Any]) -> list[Any]:
+        """Add the stops that Alpaca holds beside their target: not every listing of open orders has them."""
+        names = {self.shown_name(order): order for order in orders}
+        for name, order in names.items():
+            child = child_name(name)
+            stop = None if child is None or child.kind != TARGET else str(replace(child, kind=STOP))
+            if stop is None or stop in names or order.get("order_class") not in WITH_BOTH:
+                continue
+            held = self.order(stop)
+            if held is not None and held.get("status") not in ENDED:
+                self._names[held["id"]] = stop
+                orders.append(held)
+        return orders
 
     def open_children(self, symbol: str | None = None) -> list[Json]:
         """Open stops and targets of a symbol, as Alpaca spells it; of all without one. What cannot be read is left out."""
         orders = [order for order in self.open_orders(symbol) if entry_of(self.shown_name(order)) is not None]
         return [order for order in orders if order.get("id")]
 
-    def _leg(self, parent: str, name: str) -> Json | None:
-        """The leg of an order that has the name, the newest of those alive before any that is not."""
+    def _leg(self, parent: str, kind: str) -> Json | None:
+        """The leg of an order that is of the kind, the newest of those alive before any that is not."""
         found = self._by_client_id(parent)
-        legs: list[Json] = [leg for leg in (found or {}).get("legs") or () if name.endswith(LEG_NAMES.get(leg["type"], "?"))]
+        legs: list[Json] = [leg for leg in (found or {}).get("legs") or () if LEG_NAMES.get(leg["type"]) == kind]
         alive = [leg for leg in legs if leg["status"] not in ENDED]  # a child that was moved leaves its old self behind
         return next(reversed(alive or legs), None)
 

@@ -8,15 +8,17 @@ from __future__ import annotations
 
 import datetime as dt
 import zoneinfo
+from dataclasses import replace
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from core.models import Fill, OrderState, OrderView, Side, VenuePosition
 from core.sessions import calendar_name, normalise_symbol
+from trading.brokers.children import ChildName, child_name
 from trading.brokers.listing import Unreadable
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
 
     Json = Mapping[str, Any]
 
@@ -58,12 +60,14 @@ def is_crypto(symbol: str) -> bool:
 
 
 def child_id(parent: str, venue_type: str) -> str:
-    """The name the desk gives a child of a bracket, which Alpaca gives an id of its own.
+    """The name the desk gives a child of a bracket or of a target, which Alpaca gives an id of its own.
 
-    >>> child_id("20261123-entry-AAPL-1f", "limit")
-    '20261123-entry-AAPL-1f.target'
+    >>> child_id("20261123-entry-AAPL-1f", "limit"), child_id("20261123-entry-AAPL-1f.target-2", "stop")
+    ('20261123-entry-AAPL-1f.target', '20261123-entry-AAPL-1f.stop-2')
     """
-    return f"{parent}.{LEG_NAMES[venue_type]}"
+    above = child_name(parent)
+    kind = LEG_NAMES[venue_type]
+    return str(ChildName(parent, kind) if above is None else replace(above, kind=kind))
 
 
 def state_of(order: Json) -> OrderState:
@@ -74,7 +78,7 @@ def state_of(order: Json) -> OrderState:
     return OrderState.PARTIALLY_FILLED if state is OrderState.ACCEPTED and number(order["filled_qty"]) > 0 else state
 
 
-def view_of(order: Json, client_order_id: str) -> OrderView:
+def view_of(order: Json, client_order_id: str, *, dormant: bool = False) -> OrderView:
     """An order under the desk's name for it."""
     average = order.get("filled_avg_price")
     return OrderView(
@@ -87,7 +91,17 @@ def view_of(order: Json, client_order_id: str) -> OrderView:
         average_price=None if average is None else number(average),
         venue_order_id=order["id"],
         reason="refused after it was accepted; Alpaca does not say why" if order["status"] == "rejected" else "",
+        dormant=dormant,
     )
+
+
+def is_dormant(order: Json, client_order_id: str, working: Collection[str]) -> bool:
+    """Return True for a child that Alpaca holds until its entry, which is among the working orders, has filled.
+
+    A stop is held beside a target that works, too, and protects all the same.
+    """
+    child = child_name(client_order_id)
+    return child is not None and order["status"] == "held" and child.attempt == 1 and child.entry in working
 
 
 def fill_id(venue_order_id: str, filled_so_far: Decimal) -> str:
@@ -109,7 +123,7 @@ def fill_of_event(event: Json, client_order_id: str) -> Fill:
 def fill_of_activity(row: Json, client_order_id: str) -> Fill:
     """The fill of an account activity FILL."""
     symbol, price, at = symbol_of(row), number(row["price"]), instant(row["transaction_time"])
-    child = client_order_id.endswith(tuple(f".{name}" for name in LEG_NAMES.values()))
+    child = child_name(client_order_id)
     return Fill(
         fill_id=fill_id(row["order_id"], number(row["cum_qty"])),
         client_order_id=client_order_id,
@@ -121,7 +135,7 @@ def fill_of_activity(row: Json, client_order_id: str) -> Fill:
         commission_usd=Decimal(0),
         session=at.date() if is_crypto(symbol) else at.astimezone(NEW_YORK).date(),
         filled_at=at,
-        reason=client_order_id.rpartition(".")[2] if child else "order",
+        reason="order" if child is None else child.kind,
     )
 
 

@@ -9,15 +9,18 @@ from __future__ import annotations
 import asyncio
 import math
 import time
+from dataclasses import replace
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
+import structlog
 from ib_async import ExecutionFilter, LimitOrder, MarketOrder, Stock, StopOrder
 
 from core.errors import RetryLater, UnknownSymbol
 from core.models import FINAL, Answer, Instrument, Leg, OrderState, OrderType, Refused, Side, VenuePosition
 from core.sessions import calendar_name, normalise_symbol
-from trading.brokers.children import entry_of
+from trading.brokers.base import unfenced
+from trading.brokers.children import STOP, child_name, entry_of
 from trading.brokers.ib_reports import CANCELLED, UNPROVEN, TwsOrders
 from trading.brokers.ib_rows import order_of_share, position_of, unreadable
 from trading.brokers.ib_views import answer, fill_of, in_order, refused, view
@@ -30,12 +33,14 @@ if TYPE_CHECKING:
     import datetime as dt
     from collections.abc import Callable, Mapping, Sequence
 
-    from ib_async import Order, Trade
+    from ib_async import Contract, Order, Trade
 
     from core.models import Fill, OrderIntent, OrderView
+    from trading.brokers.base import Fence
     from trading.brokers.ib_reports import Complaint, ReportingIB
     from trading.brokers.ib_wire import IBWire
 
+log = structlog.get_logger()
 CENT = Decimal("0.01")
 POLL_SECONDS = 0.02
 TOO_LATE = frozenset({161, 10147, 10148})  # a cancellation that came when there was nothing to cancel any more
@@ -59,12 +64,15 @@ class IBBroker:
         self.wire = wire
         self.price_of = price_of
 
-    def submit(self, order: OrderIntent) -> Answer:
-        """Look for the order, then send it once; an exit first takes back the stop and target that rest for its shares."""
+    def submit(self, order: OrderIntent, fence: Fence = unfenced) -> Answer:
+        """Look for the order, then send it once; an exit first takes back the stop and target that rest for its shares.
+
+        A refused exit puts its stop back. One whose stop or target filled in that moment is not sent.
+        """
         objection = self._objection(order)
         if objection is not None:
             return Answer(OrderState.REJECTED, *objection)
-        return self.wire.call(lambda ib: self._submit(ib, order))
+        return self.wire.call(lambda ib: self._submit(ib, order, fence))
 
     def find(self, client_order_id: str) -> OrderView | None:
         """The order among those that work, are over, or were executed today."""
@@ -147,7 +155,7 @@ class IBBroker:
             return Refused.PRICE, f"No price of {order.symbol} is known to reckon its stop and target from."
         return None
 
-    async def _submit(self, ib: ReportingIB, order: OrderIntent) -> Answer:
+    async def _submit(self, ib: ReportingIB, order: OrderIntent, fence: Fence) -> Answer:
         listing = await self._listing(ib)
         sent = listing.find(order.client_order_id)
         if sent is not None:
@@ -156,12 +164,22 @@ class IBBroker:
         details = await self.wire.within(ib.reqContractDetailsAsync(_contract(order.symbol)))
         if not details or details[0].contract is None:
             return Answer(OrderState.REJECTED, Refused.UNKNOWN_SYMBOL, f"TWS knows no {order.symbol}.")
-        refusal = await self._release(ib, listing, order) if order.leg is Leg.EXIT else None
+        resting = _resting(listing, order) if order.leg is Leg.EXIT else []
+        if resting:
+            fence()
+        refusal = await self._release(ib, resting)
         if refusal is not None:
             return Answer(OrderState.REJECTED, *refused(refusal))
-        trades = [ib.placeOrder(details[0].contract, part) for part in self._orders(ib, order)]
+        if any(trade.orderStatus.status == "Filled" for trade in resting):
+            return Answer(OrderState.REJECTED, Refused.QUANTITY, "its stop or target filled in the same moment")
+        parts = self._orders(ib, order)
+        fence()
+        trades = [ib.placeOrder(details[0].contract, part) for part in parts]
         await self._proven(ib, trades[0])
-        return answer(ib, trades[0])
+        outcome = answer(ib, trades[0])
+        if outcome.state is OrderState.REJECTED:
+            await self._restore(ib, details[0].contract, resting)
+        return outcome
 
     def _orders(self, ib: ReportingIB, order: OrderIntent) -> list[Order]:
         """The order and its children; TWS holds them until the last one is there."""
@@ -246,26 +264,35 @@ class IBBroker:
         name, words = refused(refusal)
         return Answer(state, Refused.TOO_LATE if refusal.code in TOO_LATE else name, words)
 
-    async def _release(self, ib: ReportingIB, listing: TwsOrders, order: OrderIntent) -> Complaint | None:
+    async def _release(self, ib: ReportingIB, resting: Sequence[Trade]) -> Complaint | None:
         """Take back the children that would sell the shares of an exit a second time, and wait until they are gone.
 
         Returns the refusal where TWS does not cancel them: they go on protecting the position, and no exit may be sent.
         """
-        resting = [
-            trade
-            for trade in listing.working
-            if not trade.isDone()
-            and entry_of(trade.order.orderRef) is not None
-            and normalise_symbol(trade.contract.symbol) == order.symbol
-            and trade.order.action == order.side.value.upper()
-        ]
-        same = [trade for trade in resting if exact(trade.order.totalQuantity) == order.quantity]
-        refusal = await self._cancelled(ib, same[:2] or resting)
-        if all(trade.isDone() for trade in same[:2] or resting):
+        refusal = await self._cancelled(ib, resting)
+        if all(trade.isDone() for trade in resting):
             return None
         if refusal is None or refusal.code in TOO_LATE:
             raise TimeoutError
         return refusal
+
+    async def _restore(self, ib: ReportingIB, contract: Contract, released: Sequence[Trade]) -> None:
+        """Send the stop again that an exit took back for nothing, under its next name; a target where there was no stop."""
+        named = [(name, trade) for trade in released if (name := child_name(trade.order.orderRef)) is not None]
+        for name, trade in [pair for pair in named if pair[0].kind == STOP] or named:
+            old, left = trade.order, exact(trade.order.totalQuantity) - exact(trade.orderStatus.filled)
+            if left <= 0:
+                continue
+            next_name = str(replace(name, attempt=name.attempt + 1))
+            terms = {"orderRef": next_name, "tif": "GTC", "orderId": ib.client.getReqId()}
+            kind, price = (StopOrder, old.auxPrice) if name.kind == STOP else (LimitOrder, old.lmtPrice)
+            sent = ib.placeOrder(contract, kind(old.action, float(left), float(price or 0), **terms))
+            try:
+                await self._proven(ib, sent)
+            except TimeoutError:
+                log.warning("child_restored_without_answer", child=next_name)
+            else:
+                log.warning("child_restored", child=next_name, state=str(answer(ib, sent).state))
 
     async def _cancelled(self, ib: ReportingIB, trades: Sequence[Trade]) -> Complaint | None:
         """Cancel orders and wait until they are over; return TWS's refusal as soon as there is one, None after the wait."""
@@ -281,6 +308,24 @@ class IBBroker:
                 return refusal
             await asyncio.sleep(POLL_SECONDS)
         return None
+
+
+def _resting(listing: TwsOrders, order: OrderIntent) -> list[Trade]:
+    """Return the children that rest for the shares of an exit.
+
+    Those of its entry. Where the exit names none: those of the same quantity, or all of the symbol.
+    """
+    found = [
+        trade
+        for trade in listing.working
+        if not trade.isDone()
+        and (entry := entry_of(trade.order.orderRef)) is not None
+        and order.entry_order_id in {None, entry}
+        and normalise_symbol(trade.contract.symbol) == order.symbol
+        and trade.order.action == order.side.value.upper()
+    ]
+    same = [trade for trade in found if exact(trade.order.totalQuantity) == order.quantity]
+    return found if order.entry_order_id is not None else same[:2] or found
 
 
 def _contract(symbol: str) -> Stock:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from core.models import Answer, Fill, OrderState, OrderView, Refused, Side
 from core.sessions import normalise_symbol
-from trading.brokers.children import entry_of
+from trading.brokers.children import child_name
 from trading.brokers.ib_reports import REJECTED, UNPROVEN
 from trading.brokers.ib_rows import quantity_of, share_of
 from trading.orders import exact
@@ -115,7 +115,7 @@ def fill_of(found: Execution) -> Fill:
     """Return an execution as a fill; TWS tells one again under the same id."""
     execution, symbol = found.execution, share_of(found.contract)
     at = execution.time.astimezone(dt.UTC)
-    child = entry_of(execution.orderRef) is not None
+    child = child_name(execution.orderRef)
     return Fill(
         fill_id=f"ib-{execution.execId}",
         client_order_id=execution.orderRef,
@@ -127,5 +127,5 @@ def fill_of(found: Execution) -> Fill:
         commission_usd=exact(found.commissionReport.commission),
         session=at.astimezone(NEW_YORK).date(),
         filled_at=at,
-        reason=execution.orderRef.rpartition(".")[2] if child else "order",
+        reason="order" if child is None else child.kind,
     )

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from contextlib import suppress
 from typing import TYPE_CHECKING, TypeVar
 
 from ib_async import StartupFetch
 
-from core.errors import ConfigError, RetryLater
+from core.errors import ConfigError, RetryLater, UnreadableAnswer
 from trading.brokers.ib_reports import CLIENT_ID_IN_USE, CONNECTION, ReportingIB
+from trading.brokers.listing import UNREADABLE
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -86,6 +88,8 @@ class IBWire:
             words = self._last_words()
             self.disconnect()
             raise RetryLater(f"TWS at {self.host}:{self.port} gave no answer ({type(error).__name__}).{words}") from error
+        except UNREADABLE as error:
+            raise UnreadableAnswer(f"TWS's answer cannot be read ({type(error).__name__}: {error}).") from error
 
     async def within(self, answer: Awaitable[T]) -> T:
         """Wait for one answer, as long as it counts and the connection is there."""
@@ -100,9 +104,11 @@ class IBWire:
         asyncio.run_coroutine_threadsafe(drop(), self._loop).result(timeout=5)
 
     def _drop(self) -> None:
-        if self._ib is not None:
-            self._ib.disconnect()
-            self._ib = None
+        ib, self._ib = self._ib, None
+        if ib is not None:
+            with suppress(ConnectionError):  # ib_async has no figures of a connection that never was
+                ib.disconnect()
+            ib.client.disconnect()  # type: ignore[no-untyped-call]
 
     def _last_words(self) -> str:
         """Return what TWS said last about the connection, as a sentence with its code, or nothing."""
@@ -139,6 +145,7 @@ class IBWire:
         await asyncio.wait({connecting, in_use}, return_when=asyncio.FIRST_COMPLETED)
         if in_use.done():
             connecting.cancel()
+            await asyncio.gather(connecting, return_exceptions=True)
             raise ConnectionError(f"client id {self.client_id}: {in_use.result()}")
         await connecting
 

@@ -6,13 +6,14 @@ Each kind of difference has a name; the desk resolves it by itself, tolerates it
 from __future__ import annotations
 
 from collections import defaultdict
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from core.models import FINAL, SENT, WORKING, Leg, OrderState
 from trading.brokers.children import entry_of
+from trading.brokers.protection import uncovered, wanted
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -41,6 +42,8 @@ class Mismatch(StrEnum):
     EXTERNAL_POSITION = "external_position"
     CONTRADICTION = "contradiction"
     UNREADABLE = "unreadable"
+    UNPROTECTED = "unprotected"
+    PROTECTED_ANEW = "protected_anew"
     CASH = "cash"
 
 
@@ -48,8 +51,9 @@ EXPIRES = {  # the state an order ends in, EXPIRED, takes a fill that comes late
     Mismatch.NEVER_ARRIVED: "reconciliation: it never reached the venue",
     Mismatch.VANISHED: "reconciliation: the venue took it and does not have it any more",
 }
-RESOLVED = frozenset({Mismatch.MISSED_FILL, Mismatch.SENT_AGAIN, *EXPIRES})
-TOLERATED = frozenset({Mismatch.CASH, Mismatch.NOT_LISTED, Mismatch.OVERDUE})  # a person checks, and trading goes on
+RESOLVED = frozenset({Mismatch.MISSED_FILL, Mismatch.SENT_AGAIN, Mismatch.PROTECTED_ANEW, *EXPIRES})
+# Fees, dividends and interest move cash; the listener and the watch go on protecting. A person checks, and trading goes on.
+TOLERATED = frozenset({Mismatch.CASH, Mismatch.NOT_LISTED, Mismatch.OVERDUE, Mismatch.UNPROTECTED})
 
 
 @dataclass(frozen=True)
@@ -103,6 +107,8 @@ class VenueState:
         Orders and fills that it shows and that cannot be read, each once.
     unreadable_positions
         Positions of the same kind.
+    keeps_stops
+        Whether stops rest there, and are listed: what they do not cover is then a difference.
     """
 
     orders: Mapping[str, OrderView | None]
@@ -111,6 +117,7 @@ class VenueState:
     cash_usd: Decimal
     unreadable: Sequence[Unreadable] = ()
     unreadable_positions: Sequence[Unreadable] = ()
+    keeps_stops: bool = False
 
 
 def missed(fills: Iterable[Fill]) -> list[Difference]:
@@ -144,7 +151,7 @@ def compare(desk: LedgerState, venue: VenueState, session: dt.date, *, cash_tole
     """
     found = [*_lost(desk, venue, session), *_strange(desk, venue), *_apart(desk, venue)]
     found += [*_vanished(desk, venue, session), *_going_on(desk, venue, session), *_untold(desk, venue)]
-    found += [*_holdings(desk, venue), *_unread(desk, venue)]
+    found += [*_holdings(desk, venue), *_unread(desk, venue), *_unprotected(desk, venue)]
     if abs(desk.cash_usd - venue.cash_usd) > cash_tolerance_usd:
         found.append(
             Difference(
@@ -156,6 +163,14 @@ def compare(desk: LedgerState, venue: VenueState, session: dt.date, *, cash_tole
             )
         )
     return sorted(found, key=lambda each: (each.rule, each.subject))
+
+
+def protected_anew(before: Sequence[Difference], after: Sequence[Difference]) -> tuple[Difference, ...]:
+    """Return the differences after stops were sent anew; a gap that they closed, and a fill taken before, stay on the list."""
+    still = {each.subject for each in after if each.rule is Mismatch.UNPROTECTED}
+    closed = [each for each in before if each.rule is Mismatch.UNPROTECTED and each.subject not in still]
+    anew = [replace(each, rule=Mismatch.PROTECTED_ANEW, resolution="sent anew") for each in closed]
+    return (*(each for each in before if each.rule is Mismatch.MISSED_FILL), *anew, *after)
 
 
 def expired(differences: Iterable[Difference]) -> dict[str, str]:
@@ -242,6 +257,25 @@ def _strange(desk: LedgerState, venue: VenueState) -> list[Difference]:
         )
         for view in strange
     ]
+
+
+def _unprotected(desk: LedgerState, venue: VenueState) -> list[Difference]:
+    """Positions that neither stops nor an exit at the venue cover; a fraction of a share cannot be covered there."""
+    found = []
+    for position in desk.positions if venue.keeps_stops else ():
+        exits = [
+            order.client_order_id
+            for order, _ in desk.orders
+            if order.leg is Leg.EXIT and (order.strategy, order.symbol) == (position.strategy, position.symbol)
+        ]
+        missing = uncovered(position, venue.working, exits)
+        if missing and not position.quantity % 1:
+            words = f"{missing} of {abs(position.quantity)} without one"
+            remedy = "the listener sends it anew, the watch sells at its price; keep both running, or set it at the venue"
+            found.append(
+                Difference(Mismatch.UNPROTECTED, position.entry_order_id, f"{wanted(position)} for all", words, remedy)
+            )
+    return found
 
 
 def _unread(desk: LedgerState, venue: VenueState) -> list[Difference]:
