@@ -55,8 +55,13 @@ class FileTable:
         """Return the text of every field of a row, by the name of its column."""
         if line in self.ragged:
             return self.ragged[line]
-        row = self.rows.loc[line]
-        return {str(column): "" if pd.isna(value) else str(value) for column, value in zip(row.index, row, strict=True)}
+        columns = (self.rows.iloc[:, at] for at in range(self.rows.shape[1]))
+        return {str(column.name): _original(column.loc[line]) for column in columns}
+
+
+def _original(value: object) -> str:
+    missing = value is None or value is pd.NA or (isinstance(value, float | pd.Timestamp | type(pd.NaT)) and value != value)  # noqa: PLR0124 - NaN
+    return "" if missing else str(value)
 
 
 def read_file(path: Path) -> list[FileTable]:

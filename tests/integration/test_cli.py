@@ -89,6 +89,17 @@ def test_the_verbs_build_on_each_other(tmp_path: Path) -> None:
     assert {path.name for path in tmp_path.iterdir()} == {"c.html", "c.csv"}
 
 
+def test_an_instrument_is_shown_corrected_and_listed() -> None:
+    assert "rule" in call("instruments", "show", "brk.b")
+    output = call("instruments", "set", "BRK.B", "calendar=LSE", "currency=GBP")
+    assert "XLON" in output
+    assert "person" in output
+    assert "BRK-B" in call("instruments", "list")
+    assert "^GSPC" in call("instruments", "refresh")
+    with pytest.raises(ConfigError, match="field=value"):
+        call("instruments", "set", "AAPL", "calendar")
+
+
 def test_the_strategies_are_listed_with_their_rules() -> None:
     output = call("strategies")
 

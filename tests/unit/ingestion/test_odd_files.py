@@ -237,6 +237,16 @@ def test_a_row_with_an_unquoted_comma_in_a_number_is_quarantined_whole(tmp_path:
     }
 
 
+def test_a_row_of_a_parquet_file_is_quarantined_with_its_values(tmp_path: Path) -> None:
+    frame = two_bars(date=["2021-07-01", "01/02/2020"], volume=[5, 6], tags=[["a"], ["b", "c"]])
+    frame.to_parquet(tmp_path / "AAA.parquet")
+
+    (payload,) = map(json.loads, judged(folder(tmp_path)).quarantined["payload"])
+
+    assert (payload["file"], payload["row"], payload["text"]["date"]) == ("AAA.parquet", 2, "01/02/2020")
+    assert (payload["text"]["close"], payload["text"]["volume"]) == ("10.5", "6")
+
+
 def test_a_row_without_a_symbol_is_quarantined_and_charged_to_nobody(tmp_path: Path) -> None:
     provider = folder(tmp_path, prices__csv="symbol,date,close\nAAA,2021-07-01,10\n,2021-07-01,10\nAAA,2021-07-02,10.5\n")
 
