@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 import sqlalchemy as sa
 
 from core.models import MOST_USD
-from storage.trading.tables import equity, risk_heartbeats
+from storage.trading.control_tables import risk_heartbeats
+from storage.trading.tables import equity
 
 if TYPE_CHECKING:
     import datetime as dt
