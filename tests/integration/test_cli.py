@@ -131,6 +131,11 @@ def test_parameters_that_are_no_json_are_refused() -> None:
         call("backtest", "--params", "{stop: 1}")
 
 
+def test_a_weekend_is_not_traded() -> None:
+    with pytest.raises(ConfigError, match="Sunday 2018-12-30 is not an XNYS session"):
+        call("trade", "--session", "2018-12-30")
+
+
 def test_a_day_without_entries_needs_no_prediction() -> None:
     output = call("trade", "--session", LAST)
 
