@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 import pytest
 import sqlalchemy as sa
+from typer.testing import CliRunner
 
 from core.errors import ConfigError
 from core.models import Leg, OrderState
 from core.sessions import sessions_between
+from desk.cli import app
 from desk.ops import status
 from pipeline.audit import explain_order, parity_day
 from pipeline.bars import VIX
@@ -274,6 +276,20 @@ def test_a_position_is_left_by_the_rule_it_was_handed_to(desk: Desk) -> None:
         decided = [order.entry_order_id for order, _ in desk.resources.ledger.orders_decided("main", day)]
         if expected["exit_long" if position.quantity > 0 else "exit_short"]:
             assert position.entry_order_id in decided
+
+
+def test_the_verb_hands_over_and_the_record_says_who_and_why(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    desk.until_held()
+    (position, *_) = desk.resources.ledger.positions("main")
+    monkeypatch.setattr("pipeline.execution.hand_over.live", lambda: desk.resources)
+    words = ["hand-over", "bollinger_vix", position.symbol, "--to", "rsi", "--reason", "retired", "--author", "ada"]
+
+    result = CliRunner().invoke(app.cli, words, catch_exceptions=False)
+
+    assert result.exit_code == 0, result.output
+    assert f"{position.symbol} of bollinger_vix is left by the exits of rsi from now on." in result.output
+    given = desk.resources.position_rules.hand_overs([position.entry_order_id])[position.entry_order_id]
+    assert (given.source, given.author, given.reason) == ("rsi", "ada", "retired")
 
 
 @pytest.mark.parametrize(
