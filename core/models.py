@@ -7,15 +7,17 @@ venue says about it goes through `follows`, to which an event told twice or late
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import ROUND_DOWN, Decimal
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
+from core.ages import seconds_ahead
 from core.errors import IllegalTransition
 
 if TYPE_CHECKING:
     import datetime as dt
+    from collections.abc import Mapping
 
 
 class Side(StrEnum):
@@ -200,6 +202,8 @@ class Instrument:
         Quantities are multiples of it: 1 for whole shares.
     price_tick
         Limit and stop prices are multiples of it; None where the venue takes any.
+    statements
+        What else the venue says, by field of the table of instruments (`core.instruments`).
     """
 
     symbol: str
@@ -207,6 +211,7 @@ class Instrument:
     min_quantity: Decimal = Decimal("0.000001")
     min_notional_usd: Decimal = Decimal(0)
     price_tick: Decimal | None = None
+    statements: Mapping[str, str] = field(default_factory=dict, compare=False)
 
     def rounded(self, quantity: Decimal) -> Decimal:
         """The quantity rounded down to the step, never to more than was decided."""
@@ -349,7 +354,7 @@ class Quote:
         return BPS * (self.ask - self.bid) / self.mid
 
     def objection(self, now: dt.datetime, *, max_age_seconds: float, max_spread_bps: float = STUB_SPREAD_BPS) -> str | None:
-        """Return why the quote does not describe the market at `now`, or None; a future one is as wrong as an old one."""
+        """Return why the quote does not describe the market at `now`, or None; a future one is wrong as an old one is."""
         quoted = f"{self.bid} bid, {self.ask} asked"
         if not (self.bid.is_finite() and self.ask.is_finite()):
             return f"expected two prices, found {quoted}"
@@ -360,7 +365,7 @@ class Quote:
         if self.spread_bps > max_spread_bps:
             return f"expected a spread of at most {max_spread_bps:g} bps, found {quoted}"
         age = (now - self.at).total_seconds()
-        if abs(age) > max_age_seconds:
+        if age > max_age_seconds or seconds_ahead(self.at, now):
             return f"expected a quote of the last {max_age_seconds:g} s, found one {age:.0f} s old"
         return None
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
 from core.errors import DataError
-from core.sessions import close_of, is_session, last_closed_session, open_of
+from pipeline.desk_calendar import DeskCalendar, newest_common_session
 from pipeline.resources import Resources, live
 
 if TYPE_CHECKING:
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from ingestion.providers.base import Provider
 
 NEW_YORK = ZoneInfo("America/New_York")
+NEW_YORK_CALENDAR = DeskCalendar()
 
 
 @dataclass(frozen=True)
@@ -47,17 +48,24 @@ class SessionChoice:
         return asdict(self)
 
 
-def check_session(session: str) -> SessionChoice:
-    """Return the date with whether the exchange trades on it; a run for a weekend or holiday skips and shows the reason."""
+def check_session(session: str, calendar: DeskCalendar = NEW_YORK_CALENDAR) -> SessionChoice:
+    """Return the date with whether every market trades on it; a run for a weekend or holiday skips and shows the reason."""
     day = dt.date.fromisoformat(session)
-    trades = is_session(day)
-    return SessionChoice(session, trades, "" if trades else f"{day:%A} {session} is not an XNYS session")
+    closed = calendar.without_session(day)
+    if closed is None:
+        return SessionChoice(session, trades=True)
+    return SessionChoice(
+        session, trades=False, reason=f"{day:%A} {session} is not {'a' if closed[0].isdigit() else 'an'} {closed} session"
+    )
 
 
 def newest_session(*, resources: Resources | None = None) -> str:
-    """Return the newest session to run for: the last one that has closed, or the end of a historical provider's data."""
+    """Return the newest session to run for: the last one that has closed, or the end of a historical provider's data.
+
+    See `pipeline.desk_calendar` for what is a session where symbols trade by different calendars.
+    """
     resources = resources or live()
-    closed = last_closed_session(resources.clock())
+    closed = DeskCalendar.of_symbols(resources.universe()).last_closed(resources.clock())
     if not resources.historical:
         return closed.isoformat()
     start = dt.date.fromisoformat(resources.settings.ingestion.history_start)
@@ -79,20 +87,28 @@ def choose_session(
         True when the schedule made the run. A manual run without a date is for the newest session.
     """
     typed = _typed_date(logical_date)
-    if scheduled and logical_date and not (given or typed):
+    resources = resources or live()
+    if (
+        scheduled
+        and logical_date
+        and not (given or typed)
+        and not DeskCalendar.of_symbols(resources.universe()).around_the_clock
+    ):
         typed = logical_date.astimezone(NEW_YORK).date().isoformat()
     return newest_before(given or typed, logical_date, resources=resources)
 
 
 def newest_before(given: str | None, logical_date: dt.datetime | None, *, resources: Resources | None = None) -> SessionChoice:
     """Return the session that a person gave, else the newest one closed at the logical date."""
+    resources = resources or live()
     newest = partial(newest_session, resources=resources)
+    calendar = DeskCalendar.of_symbols(resources.universe())
     typed = _typed_date(logical_date)
     if given or typed:
-        return _with_bars(given or str(typed), newest)
+        return _with_bars(given or str(typed), calendar, newest)
     last = newest()
-    closed = last_closed_session(logical_date).isoformat() if logical_date else last
-    return check_session(min(last, closed))
+    closed = calendar.last_closed(logical_date).isoformat() if logical_date else last
+    return check_session(min(last, closed), calendar)
 
 
 def session_in_progress(
@@ -106,10 +122,11 @@ def session_in_progress(
     resources = resources or live()
     now = resources.clock()
     day = given or _typed_date(logical_date) or (logical_date or now).astimezone(NEW_YORK).date().isoformat()
-    answer = check_session(day)
+    calendar = DeskCalendar.of_symbols(resources.universe())
+    answer = check_session(day, calendar)
     if not answer.trades:
         return answer
-    opens, closes = (at(dt.date.fromisoformat(day)).astimezone(NEW_YORK) for at in (open_of, close_of))
+    opens, closes = (at.astimezone(NEW_YORK) for at in calendar.hours(dt.date.fromisoformat(day)))
     here = now.astimezone(NEW_YORK)
     if opens <= here < closes:
         return answer
@@ -118,12 +135,13 @@ def session_in_progress(
 
 
 def _newest_bar(provider: Provider, symbols: Sequence[str], start: dt.date, end: dt.date) -> str:
-    """Return the newest session of which a historical provider has a bar."""
+    """Return the newest session of which a historical provider has a bar of every symbol that has not ended."""
     download = provider.fetch(symbols, start, end)
-    if download.bars.empty:
+    bars = download.bars.dropna(subset=["symbol", "session"])
+    if bars.empty:
         raise DataError(f"{provider.name}: no bars for {symbols}: {download.failed}. Check UNIVERSE and the source.")
-    newest: dt.date = download.bars["session"].max().date()
-    return newest.isoformat()
+    last = {str(symbol): day.date() for symbol, day in bars.groupby("symbol")["session"].max().items()}
+    return newest_common_session(last).isoformat()
 
 
 def _typed_date(logical_date: dt.datetime | None) -> str | None:
@@ -131,9 +149,9 @@ def _typed_date(logical_date: dt.datetime | None) -> str | None:
     return logical_date.astimezone(dt.UTC).date().isoformat() if logical_date and midnight else None
 
 
-def _with_bars(session: str, newest: Callable[[], str]) -> SessionChoice:
-    """Check that the exchange trades on the date and that its bars are available by now."""
-    answer = check_session(session)
+def _with_bars(session: str, calendar: DeskCalendar, newest: Callable[[], str]) -> SessionChoice:
+    """Check that every market trades on the date and that its bars are available by now."""
+    answer = check_session(session, calendar)
     if not answer.trades or session <= (last := newest()):
         return answer
     return SessionChoice(session, trades=False, reason=f"No bars of {session} yet: the newest available session is {last}")

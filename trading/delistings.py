@@ -11,6 +11,8 @@ import math
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
+import pandas as pd
+
 from core.errors import DataError
 from core.models import Fill, Leg, client_order_id
 from core.sessions import calendar_name, open_of, sessions_between
@@ -20,8 +22,6 @@ from trading.orders import exact, exit_order
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from decimal import Decimal
-
-    import pandas as pd
 
     from core.models import OrderIntent, Position
 
@@ -65,6 +65,13 @@ def delistings_of(actions: pd.DataFrame) -> tuple[Delisting, ...]:
         for symbol, stamp, value in zip(rows["symbol"], rows["session"], rows["value"], strict=True)
     ]
     return tuple(sorted(found, key=lambda each: (each.session, each.symbol)))
+
+
+def actions_until(actions: pd.DataFrame, last: dt.date) -> pd.DataFrame:
+    """Return the ACTIONS of a run that ends with the session `last`; what takes effect later is none of its."""
+    days = zip(actions["symbol"], actions["session"], strict=True)
+    within = [first_session(str(symbol), stamp.date()) <= last for symbol, stamp in days]
+    return actions[pd.Series(within, index=actions.index, dtype=bool)].reset_index(drop=True)
 
 
 def first_session(symbol: str, day: dt.date) -> dt.date:

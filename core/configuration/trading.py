@@ -123,7 +123,10 @@ class PreSend(Group):
         "With VENUE__LIVE=1: 180, unless `off`.",
     )
     clock_tolerance_seconds: float = Field(
-        5, gt=0, description="Block entries when the broker's clock differs from ours by more than this (Alpaca)."
+        5,
+        gt=0,
+        description="Block entries when the broker's clock differs from ours by more than this (Alpaca), "
+        "or the risk worker's last heartbeat is further in the future.",
     )
 
 

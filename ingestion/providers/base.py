@@ -56,12 +56,15 @@ class Download:
         For each symbol that brought no bar, why.
     origins
         Where each bar was read from, for sources that know: the quarantine keeps it.
+    instruments
+        By symbol, the fields of the table of instruments (`core.instruments.FIELDS`) of which the source speaks.
     """
 
     bars: pd.DataFrame
     actions: pd.DataFrame = field(default_factory=ACTIONS.empty)
     failed: dict[str, str] = field(default_factory=dict)
     origins: Origins | None = None
+    instruments: dict[str, dict[str, str]] = field(default_factory=dict)
 
     def without(self, refused: Mapping[str, str]) -> Download:
         """Return the download without some symbols, which have failed for the reasons given."""

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from decimal import Decimal
-from functools import partial
 from typing import TYPE_CHECKING
 
 import pandas as pd
-import structlog
 
-from core.models import OrderState
-from trading.brokers.intake import position_after
+from trading.brokers.delisting import book_delistings
 from trading.brokers.paper import PaperBroker
-from trading.delistings import delisting_exits, delistings_of
+from trading.delistings import delistings_of
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -21,9 +18,6 @@ if TYPE_CHECKING:
     from pipeline.accounts.trading_account import TradingAccount
     from trading.delistings import Delisting
 
-log = structlog.get_logger()
-WORDS = "the symbol is delisted"
-
 
 def pay_out_delisted(account: TradingAccount, day: dt.date) -> list[Fill]:
     """Close positions in symbols whose delisting took effect by a session, and return the fills; again it closes nothing.
@@ -31,26 +25,13 @@ def pay_out_delisted(account: TradingAccount, day: dt.date) -> list[Fill]:
     A real venue pays out itself: there the position is closed once the venue does not hold it any more.
     """
     ledger, portfolio = account.ledger, account.portfolio
-    positions = ledger.positions(portfolio)
-    orders = ledger.open_orders(portfolio)
-    symbols = sorted({position.symbol for position in positions} | {order.symbol for order, _ in orders})
+    symbols = {position.symbol for position in ledger.positions(portfolio)}
+    symbols |= {order.symbol for order, _ in ledger.open_orders(portfolio)}
     if not symbols:
         return []
-    actions = account.bars.actions(symbols)
+    actions = account.bars.actions(sorted(symbols))
     due = [each for each in delistings_of(actions[actions["session"] <= pd.Timestamp(day)]) if each.session <= day]
-    paid = []
-    for delisting in due:
-        if not _is_gone(account, delisting):
-            continue
-        for order, fill in delisting_exits(positions, delisting):
-            if ledger.record_fill(fill, order, partial(position_after, order=order, fill=fill)):
-                paid.append(fill)
-                log.info("delisted", symbol=fill.symbol, quantity=str(fill.quantity), cash=str(fill.price))
-        for order, state in orders:
-            if order.symbol == delisting.symbol and order.decision_session < delisting.session:
-                ends = OrderState.CANCELLED if state is OrderState.CANCEL_PENDING else OrderState.EXPIRED
-                ledger.transition(order.client_order_id, ends, WORDS)
-    return paid
+    return book_delistings(ledger, portfolio, [each for each in due if _is_gone(account, each)])
 
 
 def _is_gone(account: TradingAccount, delisting: Delisting) -> bool:

@@ -16,9 +16,11 @@ from pipeline.accounts.valuation import closing_prices, initial_equity_usd
 from pipeline.bars import VIX
 from pipeline.execution.daily_trade import answers_of
 from pipeline.signals import signals_of
+from trading.brokers.delisting import book_delistings
 from trading.brokers.paper import PaperBroker
 from trading.brokers.placing import place
 from trading.decide import Holdings, decide
+from trading.delistings import delistings_of
 
 if TYPE_CHECKING:
     from core.models import Fill, OrderIntent
@@ -100,6 +102,8 @@ def repeat_fills(inputs: DecisionInputs, day: dt.date, signals: pd.DataFrame) ->
     earlier = {fill.fill_id for _, fill in book.fills(portfolio)}
     broker = PaperBroker(book, inputs.costs, portfolio=portfolio)
     place(book, broker, _decide(inputs, book, before, signals))
+    ended = delistings_of(inputs.bars.actions([held.symbol for held in book.positions(portfolio)]))
+    book_delistings(book, portfolio, [each for each in ended if each.session == day])
     broker.advance(day, inputs.bars.read(inputs.symbols, start=day, end=day))
     return [pair for pair in book.fills(portfolio) if pair[1].fill_id not in earlier]
 

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import datetime as dt
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 import pandas as pd
@@ -24,10 +24,12 @@ from core.errors import DataError
 from core.frames import SIGNALS
 from pipeline.accounts.corporate_actions import ratio_since, recorded_actions
 from pipeline.accounts.valuation import initial_equity_usd
+from pipeline.audit.trade_differences import CENT, SAME_WITHIN, Row, closed_trade_differences, open_position_differences
 from pipeline.bars import bars_by_symbol
 from pipeline.resources import Resources, live
 from pipeline.signals import signals_of
 from trading.corporate_actions import rescaled_trades
+from trading.delistings import actions_until
 from trading.fills import END_OF_DATA, REASONS
 from trading.portfolio import trades_of
 from trading.sizing import STEPS_A_SHARE
@@ -47,13 +49,8 @@ if TYPE_CHECKING:
 
 CAUSES: Final = ("signal", "fill", "cost", "missed")
 LONG_AGO, FAR = dt.date(1678, 1, 1), dt.date(2262, 1, 1)  # the first and the last year that pandas knows
-CENT: Final = 0.005  # dollars: less than this rounds to the same cent
-SAME_WITHIN: Final = 1e-9  # relative: prices and sizes take the same steps in another order
 KEY: Final = ("strategy", "symbol", "decision_session")
 OPEN_END: Final = REASONS[END_OF_DATA]
-EXACT: Final = ("side", "entry_session", "exit_session", "reason")
-QUANTITY: Final = "quantity"
-CLOSE: Final = (QUANTITY, "entry_price", "exit_price")
 
 
 @dataclass(frozen=True)
@@ -131,11 +128,11 @@ def compare_with_backtest(record: TradingRecord, result: Result, signals: pd.Dat
     finished = expected[expected["reason"] != OPEN_END]
     differing = signal_differences(record.signals, signals)
     parts = [
-        [_Row("signal", *row) for row in differing.itertuples(index=False, name=None)],
-        _closed_trades(record.trades, finished, differing, record.same_shares),
-        _open_positions(record.positions, expected[expected["reason"] == OPEN_END], record.same_shares),
+        [Row("signal", *row) for row in differing.itertuples(index=False, name=None)],
+        closed_trade_differences(record.trades, finished, differing, record.same_shares),
+        open_position_differences(record.positions, expected[expected["reason"] == OPEN_END], record.same_shares),
     ]
-    rows = pd.DataFrame([row for part in parts for row in part], columns=list(_Row._fields))
+    rows = pd.DataFrame([row for part in parts for row in part], columns=list(Row._fields))
     rows = rows.sort_values(["session", "symbol", "cause"], kind="stable", ignore_index=True)
     gap = _equity_gap(record.equity, result.equity, still_open=len(finished) < len(expected))
     return Parity(rows, len(finished), len(record.equity), gap)
@@ -217,7 +214,7 @@ class Reference:
 def run_reference_backtest(
     reference: Reference, first: dt.date, last: dt.date, *, accept: pd.DataFrame | None
 ) -> tuple[Result, pd.DataFrame]:
-    """Return the portfolio backtest on the newest versions of the bars, and its signals from `first` on."""
+    """Return the portfolio backtest on the newest versions of the bars and delistings, and its signals from `first` on."""
     from backtest.engine import backtest
 
     bars = bars_by_symbol(reference.bars, last.isoformat(), reference.symbols)
@@ -229,6 +226,7 @@ def run_reference_backtest(
         initial_cash_usd=reference.initial_cash_usd,
         accept=accept,
         start=first,
+        actions=actions_until(reference.bars.actions(reference.symbols), last),
     )
     signals = pd.concat([signals_of(reference.strategies, part) for part in bars.values()], ignore_index=True)
     return result, signals[signals["session"] >= pd.Timestamp(first)]
@@ -291,116 +289,6 @@ def _without_cash(equity: pd.DataFrame, events: Sequence[BookEvent]) -> pd.DataF
 def _concat(parts: Sequence[pd.DataFrame]) -> pd.DataFrame:
     """Return the parts that have rows, one under the other; an empty part has no column types."""
     return pd.concat([part for part in parts if len(part)] or parts[:1], ignore_index=True)
-
-
-class _Row(NamedTuple):
-    cause: str
-    strategy: str
-    symbol: str
-    session: pd.Timestamp
-    detail: str
-    record_usd: float | None = None
-    backtest_usd: float | None = None
-    gap_usd: float = 0.0
-
-
-def _closed_trades(recorded: pd.DataFrame, expected: pd.DataFrame, differing: pd.DataFrame, same_shares: float) -> list[_Row]:
-    """Return the differences of closed trades: those that one side alone has, and those that differ."""
-    mine, theirs = _by_key(recorded), _by_key(expected)
-    rows: list[_Row] = []
-    for key in sorted({*mine, *theirs}):
-        trade, other = mine.get(key), theirs.get(key)
-        if trade is not None and other is not None:
-            rows += _trade_differences(key, trade, other, differing, same_shares)
-        else:
-            cause = "signal" if _signals_differ(differing, *key, key[2]) else "missed"
-            rows.append(_one_sided(cause, key, trade, other))
-    return rows
-
-
-def _one_sided(cause: str, key: Key, trade: dict[str, Any] | None, other: dict[str, Any] | None) -> _Row:
-    """Return the difference of a trade that one side alone has."""
-    if trade is not None:
-        return _Row(cause, *key, "not in the backtest", trade["pnl_usd"], None, trade["pnl_usd"])
-    theirs = other or {}
-    return _Row(cause, *key, "not on record", None, theirs["pnl_usd"], -theirs["pnl_usd"])
-
-
-def _trade_differences(
-    key: Key, trade: dict[str, Any], other: dict[str, Any], differing: pd.DataFrame, same_shares: float
-) -> list[_Row]:
-    """Return the differences of a trade that both sides have, its money split into cost and the rest."""
-    details = [f"{name} {trade[name]}, backtest {other[name]}" for name in EXACT if trade[name] != other[name]]
-    details += [
-        f"{name} {trade[name]:.6f}, backtest {other[name]:.6f}"
-        for name in CLOSE
-        if not _alike_in(name, trade, other, same_shares)
-    ]
-    gap, cost = trade["pnl_usd"] - other["pnl_usd"], other["cost_usd"] - trade["cost_usd"]
-    if not details and abs(gap) < CENT and abs(cost) < CENT:
-        return []
-    money = (trade["pnl_usd"], other["pnl_usd"])
-    late = max(trade["exit_session"], other["exit_session"])
-    rest = "signal" if _signals_differ(differing, *key, late) else "fill"
-    rows = [_Row("cost", *key, f"costs {trade['cost_usd']:.2f}, backtest {other['cost_usd']:.2f}", *money, cost)]
-    if abs(cost) < CENT:
-        return [_Row(rest, *key, "; ".join(details) or "another profit", *money, gap)]
-    if (
-        abs(gap - cost) < CENT
-        and all(trade[name] == other[name] for name in EXACT)
-        and _alike_in(QUANTITY, trade, other, same_shares)
-    ):
-        return rows
-    return [*rows, _Row(rest, *key, "; ".join(details), *money, gap - cost)]
-
-
-def _open_positions(positions: Sequence[Position], expected: pd.DataFrame, same_shares: float) -> list[_Row]:
-    """Return the differences of positions at the end: held by one side alone, or entered differently."""
-    mine = {(held.strategy, held.symbol): held for held in positions}
-    theirs = {key[:2]: row for key, row in _by_key(expected).items()}
-    rows = []
-    for key in sorted({*mine, *theirs}):
-        held, other = mine.get(key), theirs.get(key)
-        if held is not None and other is None:
-            rows.append(_Row("missed", *key, pd.Timestamp(held.entry_session), "held at the end, not in the backtest"))
-        elif other is not None and held is None:
-            rows.append(_Row("missed", *key, other["decision_session"], "held at the end of the backtest alone"))
-        elif held is not None and other is not None and (detail := _entry_difference(held, other, same_shares)):
-            rows.append(_Row("fill", *key, other["decision_session"], detail))
-    return rows
-
-
-def _entry_difference(held: Position, other: dict[str, Any], same_shares: float) -> str:
-    """Return how a position differs from the backtest's; empty when it does not."""
-    mine = (float(held.quantity), float(held.entry_price))
-    theirs = (other["side"] * other["quantity"], other["entry_price"])
-    same = _same(mine[0], theirs[0], same_shares) and _same(mine[1], theirs[1])
-    if same and pd.Timestamp(held.entry_session) == other["entry_session"]:
-        return ""
-    return f"held at the end: {mine[0]} at {mine[1]} since {held.entry_session}, backtest {theirs[0]} at {theirs[1]}"
-
-
-Key = tuple[str, str, pd.Timestamp]
-
-
-def _by_key(trades: pd.DataFrame) -> dict[Key, dict[str, Any]]:
-    rows: list[dict[str, Any]] = trades.to_dict("records")  # type: ignore[assignment]  # every column has a name
-    return {(row["strategy"], row["symbol"], row["decision_session"]): row for row in rows}
-
-
-def _signals_differ(differing: pd.DataFrame, strategy: str, symbol: str, first: pd.Timestamp, last: pd.Timestamp) -> bool:
-    """Return True when a signal of the symbol differs between two sessions, both included."""
-    here = (differing["strategy"] == strategy) & (differing["symbol"] == symbol)
-    return bool((here & (differing["session"] >= first) & (differing["session"] <= last)).any())
-
-
-def _alike_in(name: str, trade: dict[str, Any], other: dict[str, Any], same_shares: float) -> bool:
-    part = same_shares / other[QUANTITY]  # what a fraction of that size, settled in cash, may move an average price by
-    return _same(trade[name], other[name], part * other[name])
-
-
-def _same(one: float, other: float, within: float = 0.0) -> bool:
-    return bool(np.isclose(one, other, rtol=SAME_WITHIN, atol=within))
 
 
 def _equity_gap(mine: pd.DataFrame, theirs: pd.DataFrame, *, still_open: bool) -> float:

@@ -19,7 +19,8 @@ from core.book_events import exact_ratio
 from core.models import Leg, Side
 from pipeline.accounts.corporate_actions import ratio_since, recorded_actions
 from pipeline.audit.decision_replay import DecisionInputs, closes_at, repeat_fills, session_before, signals_at
-from pipeline.audit.parity import CAUSES, CENT, FAR, signal_differences
+from pipeline.audit.parity import CAUSES, FAR, signal_differences
+from pipeline.audit.trade_differences import CENT
 from pipeline.audit.vintages import decision_deadlines
 from pipeline.resources import Resources, live
 from pipeline.signals import joint_name

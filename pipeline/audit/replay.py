@@ -10,27 +10,26 @@ from __future__ import annotations
 
 import math
 import time
-from dataclasses import dataclass, field
-from itertools import pairwise
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import pandas as pd
 
-from core.errors import DataError
-from core.frames import SESSION
+from core.frames import BARS, SESSION
 from core.sessions import normalise_symbol
-from features.regime import with_vix
-from pipeline.accounts.corporate_actions import recorded_actions, restated
+from pipeline.accounts.corporate_actions import recorded_actions
+from pipeline.audit.session_inputs import SessionInputs, session_inputs
 from pipeline.audit.vintages import read_vintages
 from pipeline.resources import Resources, live
-from pipeline.signals import signals_of
 from trading.brokers.book_events import apply_event
+from trading.brokers.delisting import book_delistings
 from trading.brokers.memory import MemoryBook
 from trading.brokers.paper import PaperBroker
 from trading.brokers.placing import place
 from trading.corporate_actions import order_split, rescaled_trades, split_of
 from trading.decide import Holdings, decide
+from trading.delistings import delistings_of
 from trading.orders import exact
 from trading.portfolio import trades_of
 from trading.strategies.vix_filter import rule_name
@@ -45,7 +44,6 @@ if TYPE_CHECKING:
     from ml.entry_filter.predict import EntryFilter
     from ml.tracking.registry import Registry
     from pipeline.accounts.corporate_actions import Action
-    from pipeline.audit.vintages import BarVintages
     from trading.costs import Costs
     from trading.decide import Decisions, Key, Refusal
     from trading.risk import Limits
@@ -53,37 +51,13 @@ if TYPE_CHECKING:
 
     Progress = Callable[[int, int], None]
 
+NO_BARS = BARS.empty()
 REPLAY_PREFIX = "replay"  # of the name of every replayed portfolio
 
 
 def no_progress(done: int, of: int) -> None:
     """Report nothing."""
     del done, of
-
-
-@dataclass(frozen=True)
-class SessionInputs:
-    """Bars, signals and filter answers of each replayed session.
-
-    Attributes
-    ----------
-    sessions
-        Tz-naive midnights, ascending.
-    bars
-        BARS of each session that had one, as known at its decision.
-    signals
-        SIGNALS with strategy, symbol, open and close of each session that had a bar.
-    accept
-        The entry filter's answers: strategy (the rule's name), symbol, session, probability, accept; None without a filter.
-    splits
-        Recorded splits by the session from which on the bars are re-scaled for them, each with its symbol.
-    """
-
-    sessions: pd.DatetimeIndex
-    bars: Mapping[pd.Timestamp, pd.DataFrame]
-    signals: Mapping[pd.Timestamp, pd.DataFrame]
-    accept: pd.DataFrame | None
-    splits: Mapping[pd.Timestamp, Sequence[tuple[str, Action]]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -162,6 +136,7 @@ def run_replay(
     vintages = read_vintages(resources.bars, first, last, names)
     recorded = recorded_actions(resources.bars, names, last)
     inputs = session_inputs(vintages, traded, None if model is None else _load_filter(resources.registry, model), recorded)
+    inputs = replace(inputs, delistings=delistings_of(resources.bars.actions(names)))
     read = time.perf_counter()
     desk = ReplayDesk(
         f"{REPLAY_PREFIX}-{first}-{last}", traded, resources.limits, resources.costs, resources.settings.initial_cash_usd
@@ -209,18 +184,20 @@ class ReplayDesk:
         self._values: list[tuple[pd.Timestamp, float]] = []
 
     def process_session(self, stamp: pd.Timestamp, inputs: SessionInputs) -> None:
-        """Settle the session, decide at its close, place, and mark the portfolio."""
+        """Settle the session, decide at its close, place, and mark the portfolio; without any bar, orders lapse and no more."""
         for symbol, action in inputs.splits.get(stamp, ()):
             self._split(stamp.date(), symbol, action)
-        bars, signals = inputs.bars.get(stamp), inputs.signals.get(stamp)
-        if bars is not None and signals is not None:
-            if self._enters_at_open:
-                self._act(stamp, signals, inputs, "open")
-            self._settle(stamp, bars)
-            self._closes.update(zip(bars["symbol"], bars["close"], strict=True))
+        bars, signals = inputs.bars.get(stamp, NO_BARS), inputs.signals.get(stamp)
+        if self._enters_at_open and signals is not None:
+            self._act(stamp, signals, inputs, "open")
+        today = [each for each in inputs.delistings if each.session == stamp.date()]
+        book_delistings(self.book, self.portfolio, today)
+        self._settle(stamp, bars)
+        self._closes.update(zip(bars["symbol"], bars["close"], strict=True))
+        if signals is not None:
             self._act(stamp, signals, inputs, "close")
-            if self._exits_at_close:
-                self._settle(stamp, bars)
+        if self._exits_at_close:
+            self._settle(stamp, bars)
         equity_usd = self._broker.account(self._closes).equity_usd
         self._peak_usd = max(self._peak_usd, equity_usd)
         self._values.append((stamp, equity_usd))
@@ -286,37 +263,6 @@ class ReplayDesk:
         )
 
 
-def session_inputs(
-    vintages: BarVintages,
-    strategies: Sequence[Strategy],
-    model: EntryFilter | None = None,
-    actions: Mapping[str, Sequence[Action]] | None = None,
-) -> SessionInputs:
-    """Return bars, signals and the filter's answers of every session, point-in-time."""
-    bars, signals, answers = [], [], []
-    for symbol in sorted(vintages.versions):
-        for vintage in vintages.of_symbol(symbol):
-            if vintage.bars.empty:
-                continue
-            whole = with_vix(vintage.bars, vintage.vix)
-            rows = signals_of(strategies, whole)
-            bars.append(vintages.rows(vintage, vintage.bars))
-            signals.append(vintages.rows(vintage, rows))
-            if model is not None:
-                answers.append(_predictions(model, vintage.bars, vintage.vix, signals[-1][signals[-1]["entry"] != 0]))
-    if not bars or all(part.empty for part in bars):
-        raise DataError(
-            f"No bar from {vintages.sessions[0]:%Y-%m-%d} to {vintages.sessions[-1]:%Y-%m-%d}. Load some: `desk ingest`."
-        )
-    return SessionInputs(
-        vintages.sessions,
-        _by_session(bars),
-        _by_session(signals),
-        None if model is None else _stacked_answers(answers),
-        _splits(vintages, actions or {}),
-    )
-
-
 def _in_terms_of_bars(trades: pd.DataFrame, splits: Mapping[pd.Timestamp, Sequence[tuple[str, Action]]]) -> pd.DataFrame:
     """Return trades in the terms after the last session's splits."""
     changes = [(stamp, symbol, action.value) for stamp, parts in splits.items() for symbol, action in parts]
@@ -334,51 +280,6 @@ def _largest_ratio(splits: Mapping[pd.Timestamp, Sequence[tuple[str, Action]]]) 
         for symbol, action in parts:
             products[symbol] = products.get(symbol, 1.0) * max(action.value, 1.0)
     return max(products.values(), default=0.0)
-
-
-def _splits(vintages: BarVintages, actions: Mapping[str, Sequence[Action]]) -> dict[pd.Timestamp, list[tuple[str, Action]]]:
-    """Return the splits by the session from which on a symbol's vintage is re-scaled for them."""
-    splits: dict[pd.Timestamp, list[tuple[str, Action]]] = {}
-    for symbol in sorted(set(actions) & set(vintages.versions)):
-        waiting = list(actions[symbol])
-        for before, after in pairwise(vintages.of_symbol(symbol)):
-            both = before.bars.merge(after.bars, on="session", suffixes=("", "_after"))
-            if both.empty or after.first >= len(vintages.sessions):
-                continue
-            old, new = (float(both[name].iloc[-1]) for name in ("close", "close_after"))
-            start = vintages.sessions[after.first]
-            due = [action for action in waiting if pd.Timestamp(action.session) <= start]
-            done = restated(old, (new, new, new), [action.value for action in reversed(due)])  # the latest come first
-            if done:
-                splits.setdefault(start, []).extend((symbol, action) for action in due[-done:])
-                waiting = waiting[len(due) :]
-    return splits
-
-
-def _predictions(model: EntryFilter, bars: pd.DataFrame, vix: pd.DataFrame, entries: pd.DataFrame) -> pd.DataFrame:
-    """Return the filter's answers about a symbol's entries; none where every feature is missing, as from the API."""
-    from core.frames import FEATURES
-    from features.build import build_features
-
-    features = build_features(bars, vix)
-    usable = features[features[list(FEATURES)].notna().any(axis=1)]
-    candidates = entries[["strategy", "session"]].assign(strategy=[rule_name(name) for name in entries["strategy"]])
-    wanted = candidates.merge(usable, on="session")
-    wanted = wanted[wanted["strategy"].isin(model.strategies)]
-    keys = wanted[["strategy", "symbol", "session"]].reset_index(drop=True)
-    if wanted.empty:
-        return keys
-    judged = model.predict(wanted)
-    return keys.assign(**{name: judged[name].to_numpy() for name in ("probability", "accept")})
-
-
-def _stacked_answers(parts: Sequence[pd.DataFrame]) -> pd.DataFrame:
-    """Return the answers about all symbols: strategy, symbol, session, probability, accept."""
-    given = [part for part in parts if not part.empty]
-    if given:
-        return pd.concat(given, ignore_index=True)
-    kinds = {"strategy": "object", "symbol": "object", "session": SESSION, "probability": "float64", "accept": "bool"}
-    return pd.DataFrame({name: pd.Series(dtype=kind) for name, kind in kinds.items()})
 
 
 def _load_filter(registry: Registry, model: str) -> EntryFilter:
@@ -402,18 +303,6 @@ def _answers(
 
 def _among(frame: pd.DataFrame, symbols: set[str]) -> NDArray[np.bool_]:
     return np.fromiter((symbol in symbols for symbol in frame["symbol"]), dtype=np.bool_, count=len(frame))
-
-
-def _by_session(parts: Sequence[pd.DataFrame]) -> dict[pd.Timestamp, pd.DataFrame]:
-    """Return the rows of each session, sorted by symbol."""
-    whole = pd.concat(parts, ignore_index=True).sort_values(["session", "symbol"], ignore_index=True)
-    days = whole["session"].to_numpy()
-    starts = np.flatnonzero(np.r_[True, days[1:] != days[:-1]]) if len(days) else np.array([], dtype=np.int64)
-    ends = [*starts[1:].tolist(), len(days)]
-    return {
-        pd.Timestamp(days[start]): whole.iloc[start:end].reset_index(drop=True)
-        for start, end in zip(starts.tolist(), ends, strict=True)
-    }
 
 
 def _stacked(parts: Mapping[pd.Timestamp, pd.DataFrame]) -> pd.DataFrame:

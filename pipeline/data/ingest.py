@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from ingestion.providers.base import Download, Provider
     from monitoring.alerts import Alerts
     from storage.market.bars import BarStore, WriteResult
+    from storage.market.instruments import InstrumentStore
 
 log = structlog.get_logger()
 CONTEXT_DAYS = 120
@@ -67,6 +68,7 @@ class Loader:
 
     provider: Provider
     bars: BarStore
+    instruments: InstrumentStore
     alerts: Alerts
     clock: Callable[[], dt.datetime]
     history_start: dt.date
@@ -90,6 +92,8 @@ class Loader:
         checked, quarantined = self._validate(download, context, symbols, day)
         written = self._write(checked.good, watched=set() if full_history else set(context["symbol"]))
         self.bars.write_actions(download.actions, self.clock())
+        for symbol, fields in download.instruments.items():
+            self.instruments.record(symbol, fields, source=self.provider.name, recorded_at=self.clock())
         return LoadResult(
             session=session,
             fetched=len(download.bars),
@@ -221,6 +225,7 @@ def fetch_symbols(
     loader = Loader(
         provider=resources.provider,
         bars=resources.bars,
+        instruments=resources.instruments,
         alerts=resources.alerts,
         clock=resources.clock,
         history_start=dt.date.fromisoformat(settings.ingestion.history_start),

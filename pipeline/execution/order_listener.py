@@ -19,8 +19,10 @@ from typing import TYPE_CHECKING
 import structlog
 
 from core.errors import ConfigError, StopTrading
+from pipeline.accounts.corporate_actions import apply_corporate_actions
 from pipeline.resources import Resources, live
 from pipeline.risk import kill_switch
+from pipeline.risk.exit_orders import ExitOrders
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -125,6 +127,7 @@ def _listen(resources: Resources, over: threading.Event, poll_seconds: float) ->
         portfolio,
         resources.alpaca_stream(),
         clock=resources.clock,
+        follow=lambda: apply_corporate_actions(resources.account, ExitOrders.of(resources).today()),
         alarm=lambda words: resources.alerts.send(f"A position of {portfolio} has no stop", words, "critical"),
         beat=lambda: write_beat(resources.data_dir, portfolio, Beat(resources.clock(), poll_seconds, listener.connections)),
         poll_seconds=poll_seconds,

@@ -16,7 +16,7 @@ import structlog
 
 from core.errors import DeskError, ExecutorBusy, RetryLater
 from core.models import FINAL, SENT, OrderState
-from core.sessions import calendar_name, close_of, is_session, open_of
+from core.sessions import calendar, calendar_name, open_of, session_at
 from pipeline import sessions
 from pipeline.accounts.corporate_actions import collect_fills
 from pipeline.resources import Resources, live
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from monitoring.alerts import Alerts
     from pipeline.accounts.trading_account import TradingAccount
     from pipeline.sessions import SessionChoice
+    from trading.brokers.base import Fence
     from trading.brokers.placing import PreSendCheck
     from trading.watch import PriceSeen
 
@@ -102,6 +103,8 @@ class WatchParts:
         Last close of a symbol on record, None without one.
     pre_send
         Asked before an exit is sent, as for every order.
+    fence
+        That of the lock, asked at the last moment before an exit is sent.
     working_exits
         Returns the exits whose life is not over, by strategy and symbol.
     exit_of
@@ -115,6 +118,7 @@ class WatchParts:
     alerts: Alerts
     last_close: Callable[[str], float | None]
     pre_send: PreSendCheck
+    fence: Fence
     working_exits: Callable[[], Mapping[tuple[str, str], tuple[OrderIntent, OrderState]]]
     exit_of: Callable[[Position], OrderIntent | None]
 
@@ -158,6 +162,7 @@ def check_positions(*, resources: Resources | None = None, prices: Prices | None
             alerts=resources.alerts,
             last_close=resources.last_close,
             pre_send=pre_send_checks(lock, resources=resources),
+            fence=lock.require,
             working_exits=partial(working_exits, resources.ledger, settings.portfolio),
             exit_of=partial(ExitOrders.of(resources).exit_for, arm=WATCH),
         )
@@ -297,8 +302,10 @@ class _Watch:
 
     def _send(self, position: Position, order: OrderIntent, why: str) -> None:
         """Send an exit, or follow up one sent before."""
-        account, symbol = self.account, position.symbol
-        states = place(account.ledger, account.broker, [order], pre_send=self.parts.pre_send, patience=account.patience)
+        account, parts, symbol = self.account, self.parts, position.symbol
+        states = place(
+            account.ledger, account.broker, [order], pre_send=parts.pre_send, fence=parts.fence, patience=account.patience
+        )
         state = states[order.client_order_id]
         if state in FINAL - {OrderState.FILLED}:
             self._refuse(
@@ -349,14 +356,13 @@ class _Watch:
 
 def is_open(symbol: str, now: dt.datetime) -> bool:
     """Return True while the symbol's market trades, by its calendar."""
-    calendar, day = calendar_name(symbol), _today(symbol, now)
-    return is_session(day, calendar) and open_of(day, calendar) <= now < close_of(day, calendar)
+    return session_at(now, calendar_name(symbol)) is not None
 
 
 def _opened(symbol: str, now: dt.datetime) -> dt.datetime:
     """Return the open of the day's session; the earliest moment there is for a market that never closes."""
-    calendar = calendar_name(symbol)
-    return dt.datetime.min.replace(tzinfo=dt.UTC) if calendar == "24/7" else open_of(_today(symbol, now), calendar)
+    name = calendar_name(symbol)
+    return dt.datetime.min.replace(tzinfo=dt.UTC) if name == "24/7" else open_of(_today(symbol, now), name)
 
 
 def _new_york_date(now: dt.datetime) -> dt.date:
@@ -365,4 +371,5 @@ def _new_york_date(now: dt.datetime) -> dt.date:
 
 def _today(symbol: str, now: dt.datetime) -> dt.date:
     """Return the date in the time zone of the symbol's market."""
-    return now.astimezone(dt.UTC if calendar_name(symbol) == "24/7" else sessions.NEW_YORK).date()
+    name = calendar_name(symbol)
+    return session_at(now, name) or now.astimezone(calendar(name).tz).date()

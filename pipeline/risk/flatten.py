@@ -18,6 +18,7 @@ from core.models import FINAL, OrderState
 from pipeline.accounts.corporate_actions import collect_fills
 from pipeline.resources import Resources, live
 from pipeline.risk.exit_orders import FLATTEN, ExitOrders, working_exits
+from trading.brokers.base import unfenced
 from trading.brokers.children import entry_of
 from trading.brokers.intake import collect
 from trading.brokers.placing import cancel, place
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
     from core.models import OrderIntent, Position
     from pipeline.accounts.trading_account import TradingAccount
+    from trading.brokers.base import Fence
 
 log = structlog.get_logger()
 LOOK_BACK = dt.timedelta(days=7)
@@ -61,13 +63,15 @@ def flatten(reason: str, *, day: dt.date | None = None, resources: Resources | N
     return flatten_account(ExitOrders.of(resources or live()), reason, day=day)
 
 
-def flatten_account(exit_orders: ExitOrders, reason: str, *, day: dt.date | None = None) -> Flattening:
+def flatten_account(exit_orders: ExitOrders, reason: str, *, day: dt.date | None = None, fence: Fence = unfenced) -> Flattening:
     """Cancel every open order of the account, then order the exit of every position.
 
     Parameters
     ----------
     day
         The session at whose close this was decided, for the daily run; None: the present moment, during a session or after it.
+    fence
+        The caller's, asked at the last moment before each exit is sent.
 
     An order that cannot be read is logged and passed over, and an exit without an answer keeps no other from being sent.
 
@@ -83,7 +87,7 @@ def flatten_account(exit_orders: ExitOrders, reason: str, *, day: dt.date | None
     orders = [order for each in ledger.positions(portfolio) if (order := _exit_for(exit_orders, each, day)) is not None]
     cancelled += tuple(_cancel_others(account, leaving=orders))
     ledger.record_intents(orders)
-    exits, unanswered = _send(account, orders)
+    exits, unanswered = _send(account, orders, fence)
     collect(ledger, broker, portfolio, exit_orders.clock() - LOOK_BACK)
     done = Flattening(cancelled, exits, tuple(ledger.positions(portfolio)))
     log.warning("flattened", reason=reason, cancelled=cancelled, exits=done.exits, left=len(done.left))
@@ -92,12 +96,12 @@ def flatten_account(exit_orders: ExitOrders, reason: str, *, day: dt.date | None
     return done
 
 
-def _send(account: TradingAccount, orders: Sequence[OrderIntent]) -> tuple[tuple[str, ...], list[RetryLater]]:
+def _send(account: TradingAccount, orders: Sequence[OrderIntent], fence: Fence) -> tuple[tuple[str, ...], list[RetryLater]]:
     """Send each exit; return the ids of those that were answered, and the errors of the others."""
     sent, unanswered = [], []
     for order in orders:
         try:
-            place(account.ledger, account.broker, [order], patience=account.patience)
+            place(account.ledger, account.broker, [order], fence=fence, patience=account.patience)
         except ExecutorBusy:
             raise
         except RetryLater as error:

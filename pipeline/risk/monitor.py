@@ -240,8 +240,9 @@ class RiskMonitor:
     def _sell(self, now: Heartbeat) -> Flattening | None:
         """Cancel and flatten; None while another executor holds the lock, and the next check tries again."""
         try:
-            with executor_lock(self.engine, self.account.portfolio):
-                return flatten_account(self.exits, describe_breaches(now.breaches) or "a sale that has begun goes on")
+            with executor_lock(self.engine, self.account.portfolio) as lock:
+                reason = describe_breaches(now.breaches) or "a sale that has begun goes on"
+                return flatten_account(self.exits, reason, fence=lock.require)
         except ExecutorBusy as busy:
             log.warning("flatten_waits", reason=str(busy))
             return None

@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
+from core.ages import seconds_ahead
 from core.models import Leg
 from core.sessions import calendar_name, open_of
 from pipeline.resources import Resources, live
@@ -59,23 +60,33 @@ class KillSwitchCheck:
 
 @dataclass(frozen=True)
 class HeartbeatCheck:
-    """Refuse entries while the risk worker does not watch the portfolio; `max_age_seconds` None refuses none."""
+    """Refuse entries while the risk worker does not watch the portfolio; `max_age_seconds` None refuses none.
+
+    Attributes
+    ----------
+    ahead_seconds
+        The most that a heartbeat may be in the future: one from further on says nothing about this moment.
+    """
 
     heartbeats: Heartbeats
     clock: Callable[[], dt.datetime]
     max_age_seconds: float | None
+    ahead_seconds: float
     rule: str = HEARTBEAT
 
     def check(self, order: OrderIntent) -> Objection | None:
-        """Compare the age of the newest heartbeat with the limit."""
+        """Hold the age of the last heartbeat against its bounds."""
         limit = self.max_age_seconds
         if order.leg is Leg.EXIT or limit is None:
             return None
-        last = self.heartbeats.last(order.portfolio)
-        age = None if last is None else (self.clock() - last.at).total_seconds()
-        if age is not None and age <= limit:
+        last, now = self.heartbeats.last(order.portfolio), self.clock()
+        age = None if last is None else (now - last.at).total_seconds()
+        ahead = 0.0 if last is None else seconds_ahead(last.at, now, self.ahead_seconds)
+        if age is not None and age <= limit and not ahead:
             return None
         seen = "no heartbeat" if age is None else f"the last heartbeat {age:.0f} s ago"
+        if ahead:
+            seen = f"the last heartbeat {ahead:.0f} s in the future: a clock is wrong"
         details = {"limit_seconds": limit, "found_seconds": age}
         return Objection(f"expected the risk worker within {limit:g} s, found {seen}", details)
 
@@ -154,7 +165,12 @@ def risk_checks(*, resources: Resources | None = None) -> RiskChecks:
     return RiskChecks(
         (
             KillSwitchCheck(KillSwitch.of(resources), settings.pre_send.halt_blocks_exits),
-            HeartbeatCheck(resources.heartbeats, resources.clock, settings.pre_send.heartbeat_max_age_seconds),
+            HeartbeatCheck(
+                resources.heartbeats,
+                resources.clock,
+                settings.pre_send.heartbeat_max_age_seconds,
+                settings.pre_send.clock_tolerance_seconds,
+            ),
             ClockCheck(venue),
             CalendarCheck(venue),
             DataGuardCheck(resources.guard_findings),

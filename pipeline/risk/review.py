@@ -23,6 +23,7 @@ from pipeline.risk.kill_switch import DAILY_TRADE, KillSwitch
 from pipeline.risk.monitor import CALENDAR_DAYS_PER_SESSION, DRAWDOWN, ENFORCE, PeakEquity, RiskLimits
 from pipeline.risk.objection import risk_event
 from pipeline.signals import joint_name
+from trading.brokers.base import unfenced
 from trading.decide import Refusal
 from trading.drawdown import Level, drawdown_pct
 from trading.portfolio import account as value_account
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
     from pipeline.accounts.trading_account import TradingAccount
     from pipeline.resources import Resources
     from storage.trading.ledger import Ledger
+    from trading.brokers.base import Fence
     from trading.drawdown import DrawdownLimits
     from trading.order_check import Intents, OrderContext
     from trading.risk import Limits
@@ -77,10 +79,11 @@ class DrawdownReview:
     switch: KillSwitch
     exits: ExitOrders
     alerts: Alerts
+    fence: Fence
 
     @classmethod
-    def of(cls, resources: Resources) -> Self:
-        """Build from the desk's account and limits."""
+    def of(cls, resources: Resources, fence: Fence = unfenced) -> Self:
+        """Build from the desk's account and limits, and the fence of the lock it is used under."""
         return cls(
             account=resources.account,
             strategy=joint_name(resources.strategies),
@@ -90,6 +93,7 @@ class DrawdownReview:
             switch=KillSwitch.of(resources),
             exits=ExitOrders.of(resources),
             alerts=resources.alerts,
+            fence=fence,
         )
 
     def check(self, day: dt.date, equity_usd: float) -> DrawdownBreach | None:
@@ -117,7 +121,7 @@ class DrawdownReview:
         reason = f"drawdown {breach.found_pct:.2f} % at the close of {day} (limit {breach.limit_pct:g} %)"
         if self.switch.halt_reason() is None:
             self.switch.halt(reason, DAILY_TRADE)
-        flatten_account(self.exits, reason, day=day)
+        flatten_account(self.exits, reason, day=day, fence=self.fence)
         self.account.ledger.save_risk_events([risk_event(order, DRAWDOWN, asdict(breach)) for order in entries])
         log.warning("day_not_traded", session=str(day), reason=reason, dropped=len(intents))
         return [Refusal(order.strategy, order.symbol, day, DRAWDOWN) for order in entries]
@@ -151,13 +155,13 @@ class RiskReview:
     cools_down: bool
 
     @classmethod
-    def of(cls, resources: Resources) -> Self:
-        """Build from the desk's account, limits and rules."""
+    def of(cls, resources: Resources, fence: Fence = unfenced) -> Self:
+        """Build from the desk's account, limits and rules, and the fence of the lock it is used under."""
         settings = resources.settings
         return cls(
             account=resources.account,
             rules=risk_manager(settings, resources.limits),
-            drawdown=DrawdownReview.of(resources),
+            drawdown=DrawdownReview.of(resources, fence),
             data_guard=None if settings.guard.mode == "off" else DataGuard.of(resources),
             strict=settings.guard.mode == "strict",
             correlation_sessions=settings.risk.correlation_sessions,

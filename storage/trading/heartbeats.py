@@ -56,10 +56,10 @@ class Heartbeats:
             connection.execute(sa.insert(risk_heartbeats).values(asdict(heartbeat)))
 
     def last(self, portfolio: str) -> Heartbeat | None:
-        """Return the newest heartbeat of a portfolio; None before the first."""
+        """Return the heartbeat of a portfolio that was written last, whatever its clock said; None before the first."""
         table = risk_heartbeats.c
         columns = [column for column in table if column.name != "id"]
-        query = sa.select(*columns).where(table.portfolio == portfolio).order_by(table.at.desc(), table.id.desc()).limit(1)
+        query = sa.select(*columns).where(table.portfolio == portfolio).order_by(table.id.desc()).limit(1)
         with self._engine.connect() as connection:
             row = connection.execute(query).mappings().one_or_none()
         return Heartbeat(**row) if row else None

@@ -366,3 +366,44 @@ reconciliations = sa.Table(
     column("created_at", INSTANT, server_default=sa.func.clock_timestamp()),
     schema="trading",
 )
+
+# Who works on a portfolio: `token` rises each time an executor takes it, so that one which was overtaken can tell.
+executor_leases = sa.Table(
+    "executor_leases",
+    metadata,
+    sa.Column("portfolio", sa.Text, primary_key=True),
+    column("token", sa.BigInteger),
+    column("holder", sa.Text),
+    column("taken_at", INSTANT, server_default=sa.func.clock_timestamp()),
+    schema="trading",
+)
+
+# The rule that an entry was decided by, so that its position is left by it after STRATEGIES, a preset or a parameter changed:
+# what `make_strategy` takes. Written before the order is sent; an order without a row was decided before there was this table.
+entry_rules = sa.Table(
+    "entry_rules",
+    metadata,
+    sa.Column("entry_order_id", sa.Text, primary_key=True),
+    column("source", sa.Text),
+    column("params", JSONB),
+    column("created_at", INSTANT, server_default=sa.func.clock_timestamp()),
+    schema="trading",
+)
+
+# Positions handed to a person (`person` is not empty) or to another rule (`source` and `params`); the newest row counts.
+hand_overs = sa.Table(
+    "hand_overs",
+    metadata,
+    sa.Column("id", sa.BigInteger, sa.Identity(), primary_key=True),
+    column("portfolio", sa.Text),
+    column("strategy", sa.Text),
+    column("symbol", sa.Text),
+    sa.Column("entry_order_id", sa.Text, nullable=False, index=True),
+    column("person", sa.Text),
+    column("source", sa.Text),
+    column("params", JSONB),
+    column("author", sa.Text),
+    column("reason", sa.Text),
+    column("created_at", INSTANT, server_default=sa.func.clock_timestamp()),
+    schema="trading",
+)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from core.errors import ExecutorBusy
 from core.models import FINAL, Leg, OrderIntent, OrderState, OrderType, Refused, Side
 from tests.standins.alpaca import AlpacaStandIn
 from tests.standins.tws import TwsStandIn
@@ -26,7 +27,7 @@ from tests.standins.venues import (
     send,
     state,
 )
-from trading.brokers.placing import cancel
+from trading.brokers.placing import cancel, place
 from trading.brokers.reconcile import LedgerState, Mismatch, VenueState, compare
 from trading.orders import exit_order
 
@@ -299,3 +300,29 @@ def test_an_order_that_was_just_filled_is_not_lost(venue: Venue) -> None:
 
     assert differences(venue, SESSION) == []
     assert state(venue, order) is OrderState.FILLED
+
+
+@pytest.mark.parametrize("leaving", [False, True])
+def test_behind_a_fence_that_closed_nothing_reaches_the_venue(venue: Venue, leaving: bool) -> None:
+    """Neither the order, nor the cancellation of the children in its way."""
+
+    def closed() -> None:
+        raise ExecutorBusy("another executor has taken over")
+
+    order, working = entry(10, stop_pct=5, target_pct=10), []
+    if leaving:
+        send(venue, order)
+        venue.trade(100)
+        working = [view.client_order_id for view in venue.broker.open_orders()]
+        (position,) = venue.book.positions("main")
+        order = exit_order(position, decision_session=SESSION, session=venue.session)
+    venue.book.record_intents([order])
+
+    with pytest.raises(ExecutorBusy):
+        place(venue.book, venue.broker, [order], fence=closed, patience=QUICK)
+
+    if venue.name != "paper":
+        assert venue.broker.find(order.client_order_id) is None
+        assert [view.client_order_id for view in venue.broker.open_orders()] == working
+    assert state(venue, order) is OrderState.SUBMITTED, "whoever works on it now looks it up"
+    assert send(venue, order) is OrderState.ACCEPTED

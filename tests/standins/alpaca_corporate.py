@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 def split(exchange: Exchange, symbol: str, ratio: str, day: dt.date, *, children: str = "scaled") -> None:
     """Re-scale a symbol before the open: position, price, and the orders that rest, or cancel those.
 
-    Whole shares stay; the fraction is paid in cash, as an activity of the day.
+    Whole shares stay whole, the fraction being paid in cash as an activity of the day; fractional shares stay fractional.
     """
     by = Decimal(ratio)
     with exchange.lock:
@@ -26,7 +26,7 @@ def split(exchange: Exchange, symbol: str, ratio: str, day: dt.date, *, children
         exchange.tape.pop(symbol, None)
         if symbol in exchange.held:
             quantity, average = exchange.held[symbol]
-            after = (quantity * by).to_integral_value(ROUND_DOWN)
+            after = _split(quantity, by)
             exchange.held[symbol] = (after, average / by)
             fraction = quantity * by - after
             if fraction:
@@ -37,7 +37,7 @@ def split(exchange: Exchange, symbol: str, ratio: str, day: dt.date, *, children
             if children == "cancelled":
                 exchange._end(order, "canceled")  # the stand-in's own
                 continue
-            order.qty = (order.qty * by).to_integral_value(ROUND_DOWN)
+            order.qty = _split(order.qty, by)
             for name in ("limit_price", "stop_price"):
                 price = getattr(order, name)
                 setattr(order, name, None if price is None else (price / by).quantize(CENT))
@@ -55,3 +55,7 @@ def move_cash(exchange: Exchange, kind: str, usd: Decimal, day: dt.date, symbol:
         **({"symbol": symbol} if symbol else {}),
     }
     exchange.movements.append(row)
+
+
+def _split(quantity: Decimal, by: Decimal) -> Decimal:
+    return quantity * by if quantity % 1 else (quantity * by).to_integral_value(ROUND_DOWN)

@@ -36,6 +36,7 @@ from trading.brokers.alpaca_read import (
 )
 from trading.brokers.alpaca_terms import CENT, children_of, time_in_force
 from trading.brokers.alpaca_wire import DUPLICATE, VenueRefusal, readable
+from trading.brokers.base import unfenced
 from trading.brokers.listing import Listing, read_each
 from trading.portfolio import Account
 
@@ -46,6 +47,7 @@ if TYPE_CHECKING:
     from core.book_events import CashMovement
     from core.models import Fill, OrderIntent, OrderView, Position, VenuePosition
     from trading.brokers.alpaca_wire import AlpacaClient
+    from trading.brokers.base import Fence
 
     Json = dict[str, Any]
 
@@ -91,7 +93,7 @@ class AlpacaBroker:
         self.children = Children(client, self.families)
 
     @readable
-    def submit(self, order: OrderIntent) -> Answer:
+    def submit(self, order: OrderIntent, fence: Fence = unfenced) -> Answer:
         """Send the order once; an exit first takes back the stop and target that hold its shares.
 
         An exit that Alpaca refuses puts them back. One whose stop or target filled in that moment is not sent.
@@ -103,9 +105,13 @@ class AlpacaBroker:
             body = self._request(order)
         except ValueError as error:  # alpaca-py's own checks; nothing was sent
             return Answer(OrderState.REJECTED, Refused.OTHER, str(error))
-        released = self.children.release(order) if order.leg is Leg.EXIT else Released([])
+        released = Released([])
+        if order.leg is Leg.EXIT:
+            fence()
+            released = self.children.release(order)
         if released.filled:
             return Answer(OrderState.REJECTED, Refused.QUANTITY, "its stop or target filled in the same moment")
+        fence()
         try:
             placed = self.client.one("POST", "/orders", body)
         except VenueRefusal as refusal:
@@ -201,9 +207,11 @@ class AlpacaBroker:
             raise UnknownSymbol(symbol)
         if asset["class"] == "crypto":
             step, least = number(asset["min_trade_increment"]), number(asset["min_order_size"])
-            return Instrument(symbol, step, least, Decimal(1), number(asset["price_increment"]))
+            says = {"asset_class": "crypto", "calendar": "24/7", "name:alpaca": str(asset["symbol"])}
+            return Instrument(symbol, step, least, Decimal(1), number(asset["price_increment"]), says)
         step = FRACTION if asset["fractionable"] and not self.holds_brackets else Decimal(1)
-        return Instrument(symbol, step, step, Decimal(1), CENT)
+        says = {"currency": "USD", "calendar": "XNYS", "name:alpaca": str(asset["symbol"])}
+        return Instrument(symbol, step, step, Decimal(1), CENT, says)
 
     # What only this venue has.
 

@@ -130,6 +130,8 @@ class OrderListener:
     ----------
     alarm
         Told what a person must look at while the listener goes on.
+    follow
+        Brings the book into the terms after recorded splits, before fills are taken.
     beat
         Called each time the venue has been asked for everything and the book has it: the sign that the listener works.
     poll_seconds
@@ -149,6 +151,7 @@ class OrderListener:
         *,
         clock: Callable[[], dt.datetime],
         alarm: Callable[[str], object] = lambda _words: None,
+        follow: Callable[[], object] = lambda: None,
         beat: Callable[[], object] = lambda: None,
         poll_seconds: float = 60.0,
         patience_seconds: float = 60.0,
@@ -160,6 +163,7 @@ class OrderListener:
         self.stream = stream
         self.clock = clock
         self.alarm = alarm
+        self.follow = follow
         self.beat = beat
         self.poll_seconds = poll_seconds
         self.patience_seconds = patience_seconds
@@ -214,10 +218,12 @@ class OrderListener:
         self.beat()
 
     def _collect(self) -> int:
-        """Fills and states; once more when the executor moved an order between our reading and writing."""
+        """Fills and states; once more when the executor moved an order, or a split the shares, between reading and writing."""
+        self.follow()
         try:
             return collect(self.book, self.broker, self.portfolio, self.since)
         except IllegalTransition:
+            self.follow()
             return collect(self.book, self.broker, self.portfolio, self.since)
 
     def _take(self, message: Json) -> None:

@@ -15,13 +15,19 @@ from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
     import datetime as dt
-    from collections.abc import Collection, Mapping, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
     from decimal import Decimal
 
     from core.book_events import CashMovement
     from core.models import Answer, Fill, Instrument, MarketClock, MarketDay, OrderIntent, OrderView, Quote, VenuePosition
     from trading.brokers.listing import Listing
     from trading.portfolio import Account
+
+    Fence = Callable[[], None]  # raises ExecutorBusy when another executor has taken over
+
+
+def unfenced() -> None:
+    """Let the order go: nobody else may send."""
 
 
 class Broker(Protocol):
@@ -37,10 +43,16 @@ class Broker(Protocol):
         """True when stops and targets rest at the venue once the entry fills; otherwise the desk watches them."""
         ...
 
-    def submit(self, order: OrderIntent) -> Answer:
+    def submit(self, order: OrderIntent, fence: Fence = unfenced) -> Answer:
         """Send the order once, without retries.
 
         An id the venue has already is no refusal: the answer is then the state of the order it has.
+
+        Parameters
+        ----------
+        fence
+            Called after every look-up, right before anything that changes the venue is written to the wire; what it raises
+            comes out, and nothing is sent.
 
         Returns
         -------

@@ -19,6 +19,7 @@ from ib_async import ExecutionFilter, LimitOrder, MarketOrder, Stock, StopOrder
 from core.errors import RetryLater, UnknownSymbol
 from core.models import FINAL, Answer, Instrument, Leg, OrderState, OrderType, Refused, Side, VenuePosition
 from core.sessions import calendar_name, normalise_symbol
+from trading.brokers.base import unfenced
 from trading.brokers.children import STOP, child_name, entry_of
 from trading.brokers.ib_reports import CANCELLED, UNPROVEN, TwsOrders
 from trading.brokers.ib_rows import order_of_share, position_of, unreadable
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from ib_async import Contract, Order, Trade
 
     from core.models import Fill, OrderIntent, OrderView
+    from trading.brokers.base import Fence
     from trading.brokers.ib_reports import Complaint, ReportingIB
     from trading.brokers.ib_wire import IBWire
 
@@ -62,7 +64,7 @@ class IBBroker:
         self.wire = wire
         self.price_of = price_of
 
-    def submit(self, order: OrderIntent) -> Answer:
+    def submit(self, order: OrderIntent, fence: Fence = unfenced) -> Answer:
         """Look for the order, then send it once; an exit first takes back the stop and target that rest for its shares.
 
         A refused exit puts its stop back. One whose stop or target filled in that moment is not sent.
@@ -70,7 +72,7 @@ class IBBroker:
         objection = self._objection(order)
         if objection is not None:
             return Answer(OrderState.REJECTED, *objection)
-        return self.wire.call(lambda ib: self._submit(ib, order))
+        return self.wire.call(lambda ib: self._submit(ib, order, fence))
 
     def find(self, client_order_id: str) -> OrderView | None:
         """The order among those that work, are over, or were executed today."""
@@ -131,11 +133,14 @@ class IBBroker:
         return Account(*(found[tag] for tag in tags))
 
     def instrument(self, symbol: str) -> Instrument:
-        """Whole shares, and the least price variation that TWS tells."""
+        """Whole shares, the least price variation that TWS tells, and the contract's currency: one of a US share."""
         details = self.wire.call(lambda ib: self.wire.within(ib.reqContractDetailsAsync(_contract(symbol))))
         if not details:
             raise UnknownSymbol(symbol)
-        return Instrument(symbol, Decimal(1), Decimal(1), Decimal(0), exact(details[0].minTick))
+        contract = details[0].contract
+        says = {"name:ib": contract.symbol, "currency": contract.currency, "calendar": "XNYS"} if contract else {}
+        said = {field: value for field, value in says.items() if value}
+        return Instrument(symbol, Decimal(1), Decimal(1), Decimal(0), exact(details[0].minTick), said)
 
     def _objection(self, order: OrderIntent) -> tuple[Refused, str] | None:
         """Return why Interactive Brokers cannot take the order, as reason and words, or None."""
@@ -150,7 +155,7 @@ class IBBroker:
             return Refused.PRICE, f"No price of {order.symbol} is known to reckon its stop and target from."
         return None
 
-    async def _submit(self, ib: ReportingIB, order: OrderIntent) -> Answer:
+    async def _submit(self, ib: ReportingIB, order: OrderIntent, fence: Fence) -> Answer:
         listing = await self._listing(ib)
         sent = listing.find(order.client_order_id)
         if sent is not None:
@@ -160,12 +165,16 @@ class IBBroker:
         if not details or details[0].contract is None:
             return Answer(OrderState.REJECTED, Refused.UNKNOWN_SYMBOL, f"TWS knows no {order.symbol}.")
         resting = _resting(listing, order) if order.leg is Leg.EXIT else []
+        if resting:
+            fence()
         refusal = await self._release(ib, resting)
         if refusal is not None:
             return Answer(OrderState.REJECTED, *refused(refusal))
         if any(trade.orderStatus.status == "Filled" for trade in resting):
             return Answer(OrderState.REJECTED, Refused.QUANTITY, "its stop or target filled in the same moment")
-        trades = [ib.placeOrder(details[0].contract, part) for part in self._orders(ib, order)]
+        parts = self._orders(ib, order)
+        fence()
+        trades = [ib.placeOrder(details[0].contract, part) for part in parts]
         await self._proven(ib, trades[0])
         outcome = answer(ib, trades[0])
         if outcome.state is OrderState.REJECTED:

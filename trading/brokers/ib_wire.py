@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from contextlib import suppress
 from typing import TYPE_CHECKING, TypeVar
 
 from ib_async import StartupFetch
@@ -103,9 +104,11 @@ class IBWire:
         asyncio.run_coroutine_threadsafe(drop(), self._loop).result(timeout=5)
 
     def _drop(self) -> None:
-        if self._ib is not None:
-            self._ib.disconnect()
-            self._ib = None
+        ib, self._ib = self._ib, None
+        if ib is not None:
+            with suppress(ConnectionError):  # ib_async has no figures of a connection that never was
+                ib.disconnect()
+            ib.client.disconnect()  # type: ignore[no-untyped-call]
 
     def _last_words(self) -> str:
         """Return what TWS said last about the connection, as a sentence with its code, or nothing."""
@@ -142,6 +145,7 @@ class IBWire:
         await asyncio.wait({connecting, in_use}, return_when=asyncio.FIRST_COMPLETED)
         if in_use.done():
             connecting.cancel()
+            await asyncio.gather(connecting, return_exceptions=True)
             raise ConnectionError(f"client id {self.client_id}: {in_use.result()}")
         await connecting
 

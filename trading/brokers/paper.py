@@ -29,6 +29,7 @@ from core.models import (
     VenuePosition,
 )
 from core.sessions import calendar_name, close_of, open_of
+from trading.brokers.base import unfenced
 from trading.brokers.intake import position_after
 from trading.brokers.listing import Listing
 from trading.costs import commission_usd, exit_price, slipped
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from core.models import OrderIntent, Position
+    from trading.brokers.base import Fence
     from trading.brokers.book import Book
     from trading.costs import Costs
 
@@ -118,8 +120,9 @@ class PaperBroker:
 
     # The port `trading.brokers.base.Broker`.
 
-    def submit(self, order: OrderIntent) -> Answer:
+    def submit(self, order: OrderIntent, fence: Fence = unfenced) -> Answer:
         """Accept the order, which then rests in the book until `advance` reaches its session, or say what it lacks."""
+        fence()
         objection = self.instrument(order.symbol).objection(order) or self._beyond_buying_power(order)
         if objection is None:
             return Answer(OrderState.ACCEPTED)

@@ -52,9 +52,8 @@ EXPIRES = {  # the state an order ends in, EXPIRED, takes a fill that comes late
     Mismatch.VANISHED: "reconciliation: the venue took it and does not have it any more",
 }
 RESOLVED = frozenset({Mismatch.MISSED_FILL, Mismatch.SENT_AGAIN, Mismatch.PROTECTED_ANEW, *EXPIRES})
-TOLERATED = frozenset(  # a person checks, and trading goes on; so does the watch over what has no stop
-    {Mismatch.CASH, Mismatch.NOT_LISTED, Mismatch.OVERDUE, Mismatch.UNPROTECTED}
-)
+# Fees, dividends and interest move cash; the listener and the watch go on protecting. A person checks, and trading goes on.
+TOLERATED = frozenset({Mismatch.CASH, Mismatch.NOT_LISTED, Mismatch.OVERDUE, Mismatch.UNPROTECTED})
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from core.errors import DataError
 from core.frames import ACTIONS
 from core.models import Leg, Position, Side
 from trading.brokers.intake import position_after
-from trading.delistings import Delisting, delisting_exits, delistings_of
+from trading.delistings import Delisting, actions_until, delisting_exits, delistings_of
 
 FRIDAY, MONDAY = dt.date(2018, 12, 14), dt.date(2018, 12, 17)
 
@@ -38,6 +38,15 @@ def test_it_takes_effect_at_the_next_session_of_the_symbols_own_exchange() -> No
     rows = actions(("A", "2018-12-15", "delisting", 1.0), ("BTC-USD", "2018-12-15", "delisting", 1.0))
 
     assert {each.symbol: each.session for each in delistings_of(rows)} == {"A": MONDAY, "BTC-USD": dt.date(2018, 12, 15)}
+
+
+def test_a_run_knows_what_takes_effect_by_its_last_session() -> None:
+    rows = actions(
+        ("A", "2018-12-14", "split", 2.0), ("A", "2018-12-15", "delisting", 1.0), ("A", "2018-12-20", "dividend", 1.0)
+    )
+
+    assert [len(actions_until(rows, day)) for day in (dt.date(2018, 12, 13), FRIDAY, MONDAY)] == [0, 1, 2]
+    assert ACTIONS.check(actions_until(ACTIONS.empty(), FRIDAY)).empty
 
 
 @pytest.mark.parametrize("day", ["1950-01-03", "2203-01-03"])

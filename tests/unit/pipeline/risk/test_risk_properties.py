@@ -25,6 +25,7 @@ from pipeline.risk.exit_orders import ExitOrders
 from pipeline.risk.flatten import flatten_account
 from tests.properties import examples
 from tests.standins.memory_book import MemoryBook
+from trading.brokers.base import unfenced
 from trading.brokers.paper import PaperBroker, PaperRules
 from trading.brokers.placing import Patience, place
 from trading.costs import Costs
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from core.models import OrderIntent
+    from trading.brokers.base import Fence
 
 SYMBOLS = ("AAA", "BBB", "CCC", "DDD")
 SESSIONS = [stamp.date() for stamp in sessions_between(dt.date(2018, 11, 1), dt.date(2018, 12, 31))]
@@ -97,10 +99,10 @@ class Watched(Fragile):
         super().__init__(inner, fuse)
         self._world = world
 
-    def submit(self, order: OrderIntent) -> Any:
+    def submit(self, order: OrderIntent, fence: Fence = unfenced) -> Any:
         assert order.leg is Leg.EXIT or not self._world.halted, "an entry was sent by a halted desk"
         self._fuse.burn()
-        return self._inner.submit(order)
+        return self._inner.submit(order, fence)
 
 
 @dataclass(frozen=True)
