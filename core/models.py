@@ -168,7 +168,7 @@ class Answer:
 class OrderView:
     """An order as the venue sees it; `average_price` is None before the first fill.
 
-    `dormant` is True for a stop or target that waits until its entry has filled: it protects nothing yet.
+    `dormant` is True for a stop or target that waits until its entry has filled, or is suspended: it protects nothing.
     """
 
     client_order_id: str
