@@ -280,7 +280,7 @@ def _unprotected(desk: LedgerState, venue: VenueState) -> list[Difference]:
 
 
 def _unread(desk: LedgerState, venue: VenueState) -> list[Difference]:
-    """What the venue shows and nobody can read: of the desk, or an order or position of somebody else."""
+    """Return the rows of the venue that cannot be read: the desk's own, and orders or positions of somebody else."""
     found = []
     symbols = {position.symbol for position in desk.positions}
     orders = {each.subject: each for each in venue.unreadable}
