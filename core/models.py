@@ -168,7 +168,7 @@ class Answer:
 class OrderView:
     """An order as the venue sees it; `average_price` is None before the first fill.
 
-    `dormant` is True for a stop or target that waits until its entry has filled: it protects nothing yet.
+    `dormant` is True for a stop or target that waits until its entry has filled, or is suspended: it protects nothing.
     """
 
     client_order_id: str
@@ -323,6 +323,7 @@ class Position:
     entry_order_id: str
 
 
+MOST_USD = 1e12  # a larger figure stands for "not set": TWS sends the largest double
 BPS = 10_000
 STUB_SPREAD_BPS = 5_000  # who must quote and wants no trade asks a multiple of what he bids
 

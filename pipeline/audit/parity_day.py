@@ -22,6 +22,7 @@ from pipeline.audit.decision_replay import DecisionInputs, closes_at, repeat_fil
 from pipeline.audit.parity import CAUSES, FAR, signal_differences
 from pipeline.audit.trade_differences import CENT
 from pipeline.audit.vintages import decision_deadlines
+from pipeline.execution.exit_rules import ExitRuleBook
 from pipeline.resources import Resources, live
 from pipeline.signals import joint_name
 from trading.corporate_actions import scaled_fill
@@ -100,7 +101,12 @@ def record_day(session: str, *, resources: Resources | None = None) -> ParityDay
     """
     resources = resources or live()
     inputs = DecisionInputs(
-        resources.account, tuple(resources.universe()), resources.strategies, resources.costs, resources.limits
+        resources.account,
+        tuple(resources.universe()),
+        resources.strategies,
+        resources.costs,
+        resources.limits,
+        exit_rules=ExitRuleBook.of(resources),
     )
     day = measure_day(inputs, dt.date.fromisoformat(session))
     row, portfolio = row_of(day, inputs.account.portfolio, joint_name(inputs.strategies)), inputs.account.portfolio

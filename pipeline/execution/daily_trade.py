@@ -43,6 +43,7 @@ from pipeline.execution.step_results import (
 )
 from pipeline.research.portfolio import objection
 from pipeline.resources import Resources, live
+from pipeline.risk.equity_bounds import UNREADABLE_EQUITY, EquityBounds
 from pipeline.risk.pre_send import pre_send_checks
 from pipeline.risk.review import RiskReview
 from pipeline.signals import signals_of
@@ -189,7 +190,7 @@ def record(session: str, *, resources: Resources | None = None) -> ValueRecorded
     """Mark the portfolio to the session's closes and store its value and its closed trades.
 
     Cash and positions are those of the close, also when it runs later. Once the next session has opened, what is on record
-    stands.
+    stands. A value that is not believed (`pipeline.risk.equity_bounds`) is mailed and not stored.
     """
     resources = resources or live()
     day, account = dt.date.fromisoformat(session), resources.account
@@ -201,6 +202,10 @@ def record(session: str, *, resources: Resources | None = None) -> ValueRecorded
     positions = positions_at(account.ledger, account.portfolio, day)
     closes = closing_prices(account.bars, {held.symbol for held in positions}, day)
     value = value_account(cash_at(account, day), positions, (), closes)
+    if (doubt := EquityBounds.of(resources).doubt(value.equity_usd, positions, closes, day)) is not None:
+        words = f"At the close of {day}: {doubt}.\nThe value is not recorded. Look at the account, then run `desk trade` again."
+        resources.alerts.send(f"The equity of {account.portfolio} is not believed", words, "critical")
+        return ValueRecorded(session, len(trades), reason=f"{UNREADABLE_EQUITY}: {doubt}")
     account.ledger.save_equity({"portfolio": account.portfolio, "session": day, **asdict(value), "positions": len(positions)})
     reach("record.recorded")
     return ValueRecorded(session, len(trades), equity_usd=value.equity_usd, positions=len(positions))

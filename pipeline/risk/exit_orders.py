@@ -16,6 +16,7 @@ from core.models import FINAL, SENT, Leg, OrderState, Origin, client_order_id
 from core.sessions import calendar_name, last_closed_session, next_session, open_of
 from pipeline.accounts.corporate_actions import collect_fills
 from pipeline.sessions import NEW_YORK
+from trading.brokers.children import entry_of
 from trading.brokers.placing import cancel
 from trading.orders import exit_order
 
@@ -146,8 +147,13 @@ def end_entry(account: TradingAccount, position: Position, since: dt.datetime, d
 
 
 def working_exits(ledger: Ledger, portfolio: str) -> dict[tuple[str, str], tuple[OrderIntent, OrderState]]:
-    """Return the open exit of each strategy and symbol with its state; of several the one that has come farthest."""
-    orders = [pair for pair in ledger.open_orders(portfolio) if pair[0].leg is Leg.EXIT]
+    """Return the open exit of each strategy and symbol with its state; of several the one that has come farthest.
+
+    A stop that has filled in part is none: what is left of it protects as a stop does.
+    """
+    orders = [
+        pair for pair in ledger.open_orders(portfolio) if pair[0].leg is Leg.EXIT and entry_of(pair[0].client_order_id) is None
+    ]
     progress = {OrderState.INTENT: 0} | dict.fromkeys(SENT, 1)
     ordered = sorted(orders, key=lambda pair: progress.get(pair[1], 2))
     return {(order.strategy, order.symbol): (order, state) for order, state in ordered}

@@ -29,6 +29,7 @@ def holding(running: Running, quantity: float = 10) -> OrderIntent:  # noqa: F81
     order = entry(quantity, stop_pct=5, target_pct=10)
     send(running.venue, order)
     running.until(running.filled(order))
+    settled(running)
     return order
 
 
@@ -54,7 +55,14 @@ def covered(running: Running, quantity: int) -> bool:  # noqa: F811
     return sum(abs(position.quantity) for position in positions) == quantity and gap(running) == 0
 
 
+def settled(running: Running) -> None:  # noqa: F811
+    """Wait until the polls that the last events asked for are over."""
+    running.until(lambda: running.listener._poll_at > time.monotonic())
+
+
 def check(running: Running) -> None:  # noqa: F811
+    """Have the listener poll now, for changes of which no event tells."""
+    settled(running)
     running.listener._poll_at = 0.0
 
 
@@ -73,7 +81,7 @@ def test_an_entry_that_fills_in_part_gives_up_the_rest_and_gets_a_stop_for_the_p
     assert gap(running) == 4, "the venue holds the children back while the rest works"
 
     running.until(lambda: state(running.venue, order) is OrderState.CANCELLED)
-    running.until(lambda: covered(running, 4))
+    running.until(lambda: covered(running, 4), seconds=12)
 
     running.venue.exchange.trade("AAPL", "94.90" if quantity > 0 else "105.10")
     running.until(lambda: not running.venue.book.positions("main"))
@@ -97,7 +105,7 @@ def test_an_entry_that_fills_in_parts_within_the_time_keeps_its_own_children(run
 def test_children_that_the_venue_has_split_are_not_put_back_on_the_old_scale(running: Running) -> None:  # noqa: F811
     order = holding(running)
     check(running)
-    running.until(lambda: running.listener._poll_at > time.monotonic())
+    settled(running)
     exchange = running.venue.exchange
     exchange.held["AAPL"], exchange.assets["AAPL"].price = (Decimal(20), Decimal(50)), Decimal(50)
     for child in legs(running, order):
@@ -147,7 +155,7 @@ def test_a_stop_that_is_held_beside_its_target_and_not_listed_is_known_to_live(r
     running.venue.exchange.lists_held = False
     holding(running)
     check(running)
-    running.until(lambda: running.listener._poll_at > time.monotonic())
+    settled(running)
 
     assert covered(running, 10)
     assert len(running.venue.exchange.orders) == 3, "nothing was sent anew"
@@ -203,7 +211,7 @@ def test_an_exit_refused_whose_children_are_refused_too_is_covered_at_the_next_c
     send(running.venue, leaving)
 
     assert state(running.venue, leaving) is OrderState.REJECTED
-    running.until(lambda: covered(running, 10))
+    running.until(lambda: covered(running, 10), seconds=12)
 
 
 def test_an_exit_that_the_venue_rejects_after_it_was_accepted_leaves_nothing_naked(running: Running) -> None:  # noqa: F811
@@ -225,7 +233,7 @@ def test_a_position_that_cannot_be_covered_alarms_once_and_is_covered_when_alpac
     running.venue.exchange.cancel(leg(running, order, "stop").id)
     running.until(lambda: bool(running.alarms))
     check(running)
-    running.until(lambda: running.listener._poll_at > 0.0)
+    settled(running)
     assert gap(running) == 10
 
     running.stand_in.recover()

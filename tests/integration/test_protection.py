@@ -60,6 +60,16 @@ def with_small_children(desk: Desk) -> OrderIntent:
     return order
 
 
+def after_a_part_of_its_stop(desk: Desk) -> OrderIntent:
+    """10 bought, 3 sold by the stop, which the venue then makes smaller than the 7 that are left."""
+    order = whole(desk)
+    desk.exchange.trade("AAPL", "90", "3")
+    for leg in legs(desk, order):
+        leg.qty = Decimal(5)
+    desk.trade("97")
+    return order
+
+
 def legs(desk: Desk, order: OrderIntent) -> list[Any]:
     return desk.exchange.by_client_id(order.client_order_id).legs
 
@@ -79,7 +89,7 @@ def crash(desk: Desk, price: str = "94") -> None:
     desk.exchange.tape["AAPL"] = (Decimal(price), desk.exchange.now())
 
 
-@pytest.mark.parametrize("uncover", [partly_filled, without_its_stop, with_small_children])
+@pytest.mark.parametrize("uncover", [partly_filled, without_its_stop, with_small_children, after_a_part_of_its_stop])
 def test_what_is_not_covered_is_sold_at_its_stop_by_the_watch_and_nothing_is_bought_after_it(
     make: Any,  # noqa: F811
     uncover: Callable[[Desk], OrderIntent],

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-OPEN = {"accepted", "new", "partially_filled", "held", "pending_cancel"}
+OPEN = {"accepted", "new", "partially_filled", "held", "pending_cancel", "suspended"}
 WORKING = {"accepted", "new", "partially_filled"}
 ACCOUNT_ID = str(uuid.UUID(int=7))
 CENT = Decimal("0.01")

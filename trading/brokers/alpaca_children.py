@@ -16,11 +16,12 @@ from alpaca.trading.enums import OrderClass, TimeInForce
 
 from core.errors import RetryLater
 from core.models import FINAL, Refused, Side
-from trading.brokers.alpaca_read import STATES, number, venue_symbol
+from trading.brokers.alpaca_read import STATES, SUSPENDED, number, venue_symbol
 from trading.brokers.alpaca_terms import to_tick
 from trading.brokers.alpaca_wire import DUPLICATE, VenueRefusal
 from trading.brokers.children import STOP, TARGET, ChildName, child_name
 from trading.brokers.listing import UNREADABLE
+from trading.brokers.protection import LIVING
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -112,13 +113,13 @@ class Children:
         """Send a stop and target for the quantity of a position that has none; False when Alpaca refuses.
 
         What rests for the remainder stays while Alpaca has shares for both. Otherwise, and where a target rests without its
-        stop, everything of the entry is taken back first, and the whole position gets new ones.
+        stop or one of them is suspended, everything of the entry is taken back first, and the whole position gets new ones.
         """
         if position.quantity % 1 or (position.stop_price is None and position.target_price is None):
             return False
         whole = Cover.of(position, abs(position.quantity))
         resting = self.of_entry(position.entry_order_id)
-        if not _has_lone_target(resting):
+        if not _must_go(resting):
             refusal = self._place(Cover.of(position, quantity))
             if refusal is None:
                 return True
@@ -214,10 +215,12 @@ class Children:
         return None
 
 
-def _has_lone_target(children: Iterable[tuple[ChildName, Json]]) -> bool:
-    """Return True when more rests as targets than as stops."""
+def _must_go(children: Iterable[tuple[ChildName, Json]]) -> bool:
+    """Return True when more rests as targets than as stops, or a child may come back to life beside a new one."""
     left = {STOP: Decimal(0), TARGET: Decimal(0)}
     for name, child in children:
+        if _state(child) not in LIVING or child.get("status") == SUSPENDED:
+            return True
         left[name.kind] += _left(child)
     return left[TARGET] > left[STOP]
 

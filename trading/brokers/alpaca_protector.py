@@ -15,19 +15,20 @@ import structlog
 
 from core.errors import UnreadableAnswer
 from core.models import OrderState
+from trading.brokers.children import entry_of
 from trading.brokers.placing import Patience, cancel
 from trading.brokers.protection import uncovered
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from core.models import OrderView, Position
+    from core.models import OrderIntent, OrderView, Position
     from trading.brokers.alpaca import AlpacaBroker
     from trading.brokers.book import Book
     from trading.brokers.listing import Listing
 
 log = structlog.get_logger()
-RENEW_SECONDS = 3600.0
+RENEW_SECONDS, SOON_SECONDS = 3600.0, 4.0
 ONE_TRY = Patience(deadline_seconds=0.0)
 
 
@@ -78,16 +79,27 @@ class Protector:
             return 0
         working = self.broker.open_orders()
         at_venue = {position.symbol: position.quantity for position in self.broker.positions()}
-        busy = {(order.strategy, order.symbol): (order, state) for order, state in self.book.open_orders(self.portfolio)}
+        busy = self._busy()
         positions, changed = self.book.positions(self.portfolio), 0
         for position in positions:
             held = sum(each.quantity for each in positions if each.symbol == position.symbol)
             order, state = busy.get((position.strategy, position.symbol), (None, None))
             if order is not None and order.client_order_id == position.entry_order_id:
                 self._end_entry(position, state, working)
+            elif order is not None and uncovered(position, working, [order.client_order_id]):
+                self._soon()  # its exit has taken the children back, and may be refused
             elif order is None:
                 changed += self._align(position, working, as_held=at_venue.get(position.symbol, Decimal(0)) == held)
         return changed
+
+    def _soon(self) -> None:
+        """Check again before the next poll."""
+        self.due = min(self.due, time.monotonic() + SOON_SECONDS)
+
+    def _busy(self) -> dict[tuple[str, str], tuple[OrderIntent, OrderState]]:
+        """Return the open entry or exit of each strategy and symbol; a stop that has filled in part is no exit of its own."""
+        orders = [pair for pair in self.book.open_orders(self.portfolio) if entry_of(pair[0].client_order_id) is None]
+        return {(order.strategy, order.symbol): (order, state) for order, state in orders}
 
     def _align(self, position: Position, working: Listing[OrderView], *, as_held: bool) -> int:
         """Move the children of a position, or send new ones for what they do not cover; return how many changed."""
@@ -100,7 +112,10 @@ class Protector:
                 self._partial.pop(entry, None)
                 return self.broker.move_children(entry, position.stop_price, position.target_price)
             missing = self._seen_again(position)
-            if not missing or position.quantity % 1 or not self._may_renew(position, missing):
+            if not missing:
+                self._soon()
+                return 0
+            if position.quantity % 1 or not self._may_renew(position, missing):
                 return 0
             if self.broker.protect(position, missing):
                 self._renewed[entry] = time.monotonic()
@@ -113,8 +128,7 @@ class Protector:
     def _seen_again(self, position: Position) -> Decimal:
         """Return what is uncovered at a second look; nothing when an exit, which takes the children back, came meanwhile."""
         missing = uncovered(position, self.broker.open_orders())
-        leaving = {(order.strategy, order.symbol) for order, _ in self.book.open_orders(self.portfolio)}
-        settled = (position.strategy, position.symbol) not in leaving and position in self.book.positions(self.portfolio)
+        settled = (position.strategy, position.symbol) not in self._busy() and position in self.book.positions(self.portfolio)
         return missing if settled else Decimal(0)
 
     def _may_renew(self, position: Position, missing: Decimal) -> bool:
@@ -148,4 +162,4 @@ class Protector:
             return
         log.warning("entry_ended_in_part", entry=entry, symbol=position.symbol, held=str(position.quantity))
         cancel(self.book, self.broker, entry, "filled in part: no stop can rest while the remainder works", patience=ONE_TRY)
-        self.due = time.monotonic() + 1.0
+        self._soon()

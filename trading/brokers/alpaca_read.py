@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 NEW_YORK = zoneinfo.ZoneInfo("America/New_York")
 LEG_NAMES = {"limit": "target", "stop": "stop", "stop_limit": "stop"}
 ENDED = frozenset({"filled", "canceled", "expired", "rejected", "replaced"})
+SUSPENDED = "suspended"
 STATES = {
     "partially_filled": OrderState.PARTIALLY_FILLED,
     "filled": OrderState.FILLED,
@@ -98,9 +99,11 @@ def view_of(order: Json, client_order_id: str, *, dormant: bool = False) -> Orde
 def is_dormant(order: Json, client_order_id: str, working: Collection[str]) -> bool:
     """Return True for a child that Alpaca holds until its entry, which is among the working orders, has filled.
 
-    A stop is held beside a target that works, too, and protects all the same.
+    A stop is held beside a target that works, too, and protects all the same; one that Alpaca has suspended does not.
     """
     child = child_name(client_order_id)
+    if order["status"] == SUSPENDED:
+        return True
     return child is not None and order["status"] == "held" and child.attempt == 1 and child.entry in working
 
 

@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger()
 FILLS = ("fill", "partial_fill")
-ENDS = ("canceled", "expired", "rejected", "done_for_day", "suspended")
+ENDS = ("canceled", "expired", "rejected", "replaced", "done_for_day", "suspended")
 CORRECTIONS = ("trade_bust", "trade_correct")
 OVERLAP = dt.timedelta(hours=1)  # activities may be told late; what is told twice does no harm
 FIRST_LOOK_BACK = dt.timedelta(days=10)

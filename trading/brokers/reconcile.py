@@ -152,7 +152,8 @@ def compare(desk: LedgerState, venue: VenueState, session: dt.date, *, cash_tole
     found = [*_lost(desk, venue, session), *_strange(desk, venue), *_apart(desk, venue)]
     found += [*_vanished(desk, venue, session), *_going_on(desk, venue, session), *_untold(desk, venue)]
     found += [*_holdings(desk, venue), *_unread(desk, venue), *_unprotected(desk, venue)]
-    if abs(desk.cash_usd - venue.cash_usd) > cash_tolerance_usd:
+    readable = desk.cash_usd.is_finite() and venue.cash_usd.is_finite()
+    if not readable or abs(desk.cash_usd - venue.cash_usd) > cash_tolerance_usd:
         found.append(
             Difference(
                 Mismatch.CASH,
