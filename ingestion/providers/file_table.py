@@ -103,6 +103,10 @@ def _read_text(name: str, text: str) -> list[FileTable]:
     line = skip + 1  # a quoted field may hold several lines: a row has the number of its first
     for fields in reader:
         first, line = line, skip + 1 + reader.line_num
+        if len(fields) == len(columns) and fields[0].strip():
+            numbers.append(first)
+            cells.append(list(fields))
+            continue
         if not any(map(str.strip, fields)):
             continue
         row: list[str | None] = list(fields) if any(map(str.strip, fields[len(columns) :])) else list(fields[: len(columns)])

@@ -262,6 +262,14 @@ def test_every_unreadable_date_is_a_row_of_the_quarantine(tmp_path: Path) -> Non
     assert [json.loads(payload)["line"] for payload in verdict.quarantined["payload"]] == [2, 3]
 
 
+def test_a_row_without_a_date_is_no_jump_and_judges_no_other(tmp_path: Path) -> None:
+    lines = "".join(f"{day.date()},{100 + number % 3}\n" for number, day in enumerate(sessions_between(START, END)))
+
+    verdict = judged(folder(tmp_path, AAA__csv=f"date,close\n01/02/2020,50\n{lines}"))
+
+    assert verdict.quarantined["reason"].tolist() == ["expect_column_values_to_not_be_null:session"]
+
+
 def test_a_symbol_in_two_files_is_read_once_and_a_contradiction_names_both(tmp_path: Path) -> None:
     provider = folder(tmp_path, AAA__csv=GOOD, aaa_daily__csv=GOOD.replace("10.5", "10.6") + "2021-07-06,10,11,9,10,100\n")
 
