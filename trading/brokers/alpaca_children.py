@@ -75,6 +75,10 @@ class Cover:
         return body | {PRICE_FIELDS[kind]: self.stop if kind == STOP else self.target}
 
 
+class StillCancelling(RetryLater):
+    """Children that Alpaca was asked to cancel are still there."""
+
+
 @dataclass(frozen=True)
 class Released:
     """What an exit took back: the covers to put back if it is refused, and whether one of them filled first."""
@@ -125,7 +129,11 @@ class Children:
                 return True
             if refusal.refused is not Refused.QUANTITY or not resting:
                 return False
-        before = _covers(self.take_back(order for _, order in resting))
+        try:
+            before = _covers(self.take_back(order for _, order in resting))
+        except StillCancelling as error:
+            log.warning("position_unprotected", symbol=whole.symbol, entry=whole.entry, reason=str(error))
+            return False
         if self._place(whole) is None:
             return True
         self.restore(before)
@@ -154,7 +162,7 @@ class Children:
 
         Raises
         ------
-        core.errors.RetryLater
+        StillCancelling
             When Alpaca takes longer than `RELEASE_SECONDS`.
         """
         asked = list(children)
@@ -166,7 +174,7 @@ class Children:
             now = self.client.one("GET", f"/orders/{child['id']}")
             while _state(now) not in FINAL:
                 if time.monotonic() > until and _state(now) is not None:
-                    raise RetryLater(f"Alpaca has not cancelled the stop and target of {child['symbol']} yet; its exit waits.")
+                    raise StillCancelling(f"Alpaca has not cancelled the stop and target of {child['symbol']} yet.")
                 if time.monotonic() > until:
                     break  # of a status that nobody knows: Alpaca refuses an exit if it still holds the shares
                 time.sleep(0.1)
