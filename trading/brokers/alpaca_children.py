@@ -96,8 +96,8 @@ class Children:
 
     def of_entry(self, entry: str) -> list[tuple[ChildName, Json]]:
         """Open children of an entry, those sent in the place of others included."""
-        named = [(child_name(self.families.shown_name(order)), order) for order in self.families.open_children()]
-        return [(name, order) for name, order in named if name is not None and name.entry == entry]
+        named = [(child_name(self.families.shown_name(order)), order) for order in self.families.open_children(entry=entry)]
+        return [(name, order) for name, order in named if name is not None]
 
     def move(self, entry: str, stop_price: Decimal | None, target_price: Decimal | None) -> int:
         """Put the children of an entry at these prices, rounded to the tick; return how many moved."""
