@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import datetime as dt
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 import structlog
 
-from core.errors import StopTrading, UnreadableAnswer
+from core.errors import RetryLater, StopTrading, UnreadableAnswer
 from core.models import FINAL, OrderState
 from pipeline.accounts.corporate_actions import collect_fills
 from pipeline.accounts.valuation import fill_query_start
@@ -85,7 +86,8 @@ def reconcile(session: str, *, resources: Resources | None = None) -> ReconcileR
             taken = [each for each in differences if each.rule is Mismatch.MISSED_FILL]
             differences = (*taken, *_differences(account, day, tolerance))
         if any(each.rule is Mismatch.UNPROTECTED for each in differences) and resources.settings.venue.kind == "alpaca":
-            Protector(resources.alpaca, account.ledger, account.portfolio, alarm=_left_to_the_difference).check()
+            with suppress(RetryLater):  # what is not done is a difference
+                Protector(resources.alpaca, account.ledger, account.portfolio, alarm=_left_to_the_difference).check()
             differences = protected_anew(differences, _differences(account, day, tolerance))
         for order_id, reason in expired(differences).items():
             take_state(account.ledger, order_id, OrderState.EXPIRED, reason)

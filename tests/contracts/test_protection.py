@@ -102,6 +102,45 @@ def test_an_entry_that_fills_in_parts_within_the_time_keeps_its_own_children(run
     assert len(running.venue.exchange.orders) == 3
 
 
+def test_what_an_entry_buys_after_its_end_was_told_is_covered_too(running: Running) -> None:  # noqa: F811
+    running.venue.exchange.is_open = False
+    order = entry(10, stop_pct=5, target_pct=10)
+    send(running.venue, order)
+    running.venue.exchange.is_open = True
+    running.venue.exchange.trade("AAPL", "100", "4")
+    at_venue = running.venue.exchange.by_client_id(order.client_order_id)
+    running.venue.exchange.cancel(at_venue.id)
+    running.until(lambda: covered(running, 4), seconds=12)
+
+    with running.venue.exchange.lock:
+        running.venue.exchange._fill(at_venue, Decimal(2), Decimal(100))
+        at_venue.status = "canceled"
+
+    running.until(lambda: covered(running, 6), seconds=12)
+    assert running.alarms == []
+
+
+def test_children_that_the_venue_does_not_cancel_cost_no_other_position_its_stop(
+    running: Running,  # noqa: F811
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("trading.brokers.alpaca_children.RELEASE_SECONDS", 0.2)
+    stuck = holding(running)
+    other = replace(stuck, client_order_id="20261123-entry-MSFT-2", symbol="MSFT", quantity=Decimal(5))
+    send(running.venue, other)
+    running.until(running.filled(other))
+    settled(running)
+    target = leg(running, stuck, "limit")
+    target.shows = {"status": "pending_cancel"}
+    running.venue.exchange.cancel_alone(leg(running, stuck, "stop"))
+    running.venue.exchange.cancel(leg(running, other, "stop").id)
+
+    running.until(lambda: bool(running.alarms), seconds=12)
+    running.until(lambda: {view.symbol for view in children(running)} == {"AAPL", "MSFT"}, seconds=12)
+    running.until(lambda: gap(running) == 0, seconds=12)
+    assert running.error is None
+
+
 def test_children_that_the_venue_has_split_are_not_put_back_on_the_old_scale(running: Running) -> None:  # noqa: F811
     order = holding(running)
     check(running)

@@ -75,6 +75,10 @@ class Cover:
         return body | {PRICE_FIELDS[kind]: self.stop if kind == STOP else self.target}
 
 
+class StillCancelling(RetryLater):
+    """Children that Alpaca was asked to cancel are still there."""
+
+
 @dataclass(frozen=True)
 class Released:
     """Children that an exit took back: the covers to put back if it is refused, and whether one of them filled first."""
@@ -92,8 +96,8 @@ class Children:
 
     def of_entry(self, entry: str) -> list[tuple[ChildName, Json]]:
         """Open children of an entry, those sent in the place of others included."""
-        named = [(child_name(self.families.shown_name(order)), order) for order in self.families.open_children()]
-        return [(name, order) for name, order in named if name is not None and name.entry == entry]
+        named = [(child_name(self.families.shown_name(order)), order) for order in self.families.open_children(entry=entry)]
+        return [(name, order) for name, order in named if name is not None]
 
     def move(self, entry: str, stop_price: Decimal | None, target_price: Decimal | None) -> int:
         """Put the children of an entry at these prices, rounded to the tick; return how many moved."""
@@ -125,7 +129,11 @@ class Children:
                 return True
             if refusal.refused is not Refused.QUANTITY or not resting:
                 return False
-        before = _covers(self.take_back(order for _, order in resting))
+        try:
+            before = _covers(self.take_back(order for _, order in resting))
+        except StillCancelling as error:
+            log.warning("position_unprotected", symbol=whole.symbol, entry=whole.entry, reason=str(error))
+            return False
         if self._place(whole) is None:
             return True
         self.restore(before)
@@ -154,7 +162,7 @@ class Children:
 
         Raises
         ------
-        core.errors.RetryLater
+        StillCancelling
             When Alpaca takes longer than `RELEASE_SECONDS`.
         """
         asked = list(children)
@@ -166,7 +174,7 @@ class Children:
             now = self.client.one("GET", f"/orders/{child['id']}")
             while _state(now) not in FINAL:
                 if time.monotonic() > until and _state(now) is not None:
-                    raise RetryLater(f"Alpaca has not cancelled the stop and target of {child['symbol']} yet; its exit waits.")
+                    raise StillCancelling(f"Alpaca has not cancelled the stop and target of {child['symbol']} yet.")
                 if time.monotonic() > until:
                     break  # of a status that nobody knows: Alpaca refuses an exit if it still holds the shares
                 time.sleep(0.1)

@@ -11,6 +11,8 @@ from dataclasses import replace
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
+import structlog
+
 from trading.brokers.alpaca_read import ENDED, LEG_NAMES, child_id, instant
 from trading.brokers.alpaca_wire import VenueRefusal
 from trading.brokers.children import STOP, TARGET, child_name, entry_of
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
 
     Json = dict[str, Any]
 
+log = structlog.get_logger()
 ORDERS_A_PAGE = 500
 BORN_WITHIN = dt.timedelta(minutes=1)  # an entry and its children are created together
 WITH_BOTH = frozenset({"bracket", "oco"})  # a stop and a target
@@ -90,39 +93,59 @@ class Families:
             found = self._by_client_id(client_order_id) or self._leg(beside, child.kind) or found
         return found
 
-    def open_orders(self, symbol: str | None = None) -> list[Any]:
-        """Every open order, children included, newest first, as Alpaca shows it: rows of any kind."""
+    def open_orders(self, symbol: str | None = None, entry: str | None = None) -> list[Any]:
+        """Every open order, children included, newest first, as Alpaca shows it: rows of any kind.
+
+        Parameters
+        ----------
+        entry
+            Look up held stops of this entry alone; None those of all.
+        """
         query: Json = {"status": "open", "limit": ORDERS_A_PAGE, "nested": False, "direction": "desc"}
         if symbol is not None:
             query["symbols"] = symbol
         found: dict[str, Any] = {}
         while True:
-            page = {_key(order): order for order in self.client.rows("/orders", query)}
+            rows = self.client.rows("/orders", query)
+            page = {_key(order): order for order in rows}
             fresh = page.keys() - found.keys()
             found |= page
             times = [order["submitted_at"] for order in page.values() if isinstance(order, dict) and order.get("submitted_at")]
-            if len(page) < ORDERS_A_PAGE or not fresh or not times:
-                return self._with_held([*found.values()])
+            if len(rows) < ORDERS_A_PAGE or not fresh or not times:
+                return self._with_held([*found.values()], entry)
             query["until"] = times[-1]
 
-    def _with_held(self, orders: list[Any]) -> list[Any]:
+    def _with_held(self, orders: list[Any], entry: str | None) -> list[Any]:
         """Add the stops that Alpaca holds beside their target: not every listing of open orders has them."""
         names = {self.shown_name(order): order for order in orders}
         for name, order in names.items():
             child = child_name(name)
             stop = None if child is None or child.kind != TARGET else str(replace(child, kind=STOP))
+            if child is not None and entry not in {None, child.entry}:
+                continue
             if stop is None or stop in names or order.get("order_class") not in WITH_BOTH:
                 continue
-            held = self.order(stop)
-            if held is not None and held.get("status") not in ENDED:
-                self._names[held["id"]] = stop
+            held = self._held(stop)
+            if held is not None:
                 orders.append(held)
         return orders
 
-    def open_children(self, symbol: str | None = None) -> list[Json]:
-        """Open stops and targets of a symbol, as Alpaca spells it; of all without one. What cannot be read is left out."""
-        orders = [order for order in self.open_orders(symbol) if entry_of(self.shown_name(order)) is not None]
-        return [order for order in orders if order.get("id")]
+    def _held(self, stop: str) -> Json | None:
+        """The stop of a name, if it lives; None when what Alpaca says of it cannot be read."""
+        try:
+            held = self.order(stop)
+            if held is None or held["status"] in ENDED:
+                return None
+            self._names[held["id"]] = stop
+        except (VenueRefusal, *UNREADABLE) as error:
+            log.warning("stop_unreadable", client_order_id=stop, problem=f"{type(error).__name__}: {error}")
+            return None
+        return held
+
+    def open_children(self, symbol: str | None = None, entry: str | None = None) -> list[Json]:
+        """Open stops and targets of a symbol, as Alpaca spells it, or of an entry. What has no id is left out."""
+        named = [(entry_of(self.shown_name(order)), order) for order in self.open_orders(symbol, entry)]
+        return [order for above, order in named if above is not None and entry in {None, above} and order.get("id")]
 
     def _leg(self, parent: str, kind: str) -> Json | None:
         """The leg of an order that is of the kind, the newest of those alive before any that is not."""

@@ -64,7 +64,7 @@ class Protector:
         self.partial_seconds = partial_seconds
         self.due = math.inf
         self._alarmed: set[str] = set()
-        self._renewed: dict[str, float] = {}  # when children were last sent anew, by entry
+        self._renewed: dict[str, tuple[float, Decimal]] = {}  # when children were last sent anew, for what was held, by entry
         self._partial: dict[str, float] = {}  # since when an entry that works has filled in part
 
     def check(self) -> int:
@@ -84,12 +84,16 @@ class Protector:
         for position in positions:
             held = sum(each.quantity for each in positions if each.symbol == position.symbol)
             order, state = busy.get((position.strategy, position.symbol), (None, None))
-            if order is not None and order.client_order_id == position.entry_order_id:
-                self._end_entry(position, state, working)
-            elif order is not None and uncovered(position, working, [order.client_order_id]):
-                self._soon()  # its exit has taken the children back, and may be refused
-            elif order is None:
-                changed += self._align(position, working, as_held=at_venue.get(position.symbol, Decimal(0)) == held)
+            try:
+                if order is None:
+                    changed += self._align(position, working, as_held=at_venue.get(position.symbol, Decimal(0)) == held)
+                elif order.client_order_id == position.entry_order_id:
+                    self._end_entry(position, state, working)
+                elif uncovered(position, working, [order.client_order_id]):
+                    self._soon()  # its exit has taken the children back, and may be refused
+            except UnreadableAnswer as error:  # about this position alone
+                log.warning("position_unreadable", entry=position.entry_order_id, symbol=position.symbol, reason=str(error))
+                self._alarm_once(position, uncovered(position, working), "Alpaca's answer about them cannot be read")
         return changed
 
     def _soon(self) -> None:
@@ -106,22 +110,19 @@ class Protector:
         entry, missing = position.entry_order_id, uncovered(position, working)
         if not as_held:  # a fill on its way, or a split that the book does not know yet: its prices may be on another scale
             return 0
-        try:
-            if not missing:
-                self._alarmed.discard(entry)
-                self._partial.pop(entry, None)
-                return self.broker.move_children(entry, position.stop_price, position.target_price)
-            missing = self._seen_again(position)
-            if not missing:
-                self._soon()
-                return 0
-            if position.quantity % 1 or not self._may_renew(position, missing):
-                return 0
-            if self.broker.protect(position, missing):
-                self._renewed[entry] = time.monotonic()
-                return 1
-        except UnreadableAnswer as error:  # of this one alone
-            log.warning("children_unreadable", entry=entry, symbol=position.symbol, reason=str(error))
+        if not missing:
+            self._alarmed.discard(entry)
+            self._partial.pop(entry, None)
+            return self.broker.move_children(entry, position.stop_price, position.target_price)
+        missing = self._seen_again(position)
+        if not missing:
+            self._soon()
+            return 0
+        if position.quantity % 1 or not self._may_renew(position, missing):
+            return 0
+        if self.broker.protect(position, missing):
+            self._renewed[entry] = time.monotonic(), position.quantity
+            return 1
         self._alarm_once(position, missing, "new ones were refused")
         return 0
 
@@ -132,16 +133,16 @@ class Protector:
         return missing if settled else Decimal(0)
 
     def _may_renew(self, position: Position, missing: Decimal) -> bool:
-        """Return True unless children sent anew are gone again so soon that somebody takes them away."""
-        before = self._renewed.get(position.entry_order_id)
-        if before is None or time.monotonic() - before > RENEW_SECONDS:
+        """Return True unless children sent anew for the same quantity are gone so soon that somebody takes them away."""
+        at, quantity = self._renewed.get(position.entry_order_id, (-math.inf, None))
+        if quantity != position.quantity or time.monotonic() - at > RENEW_SECONDS:
             return True
         self._alarm_once(position, missing, "new ones vanished again")
         return False
 
     def _alarm_once(self, position: Position, missing: Decimal, why: str) -> None:
         """Tell a person of a position without protection, once until it is protected again."""
-        if position.entry_order_id in self._alarmed:
+        if not missing or position.entry_order_id in self._alarmed:
             return
         self._alarmed.add(position.entry_order_id)
         self.alarm(
