@@ -73,7 +73,9 @@ TRANSITIONS: dict[OrderState, frozenset[OrderState]] = {
     OrderState.UNKNOWN: frozenset({OrderState.SUBMITTED, *_ANSWERS}),
     OrderState.ACCEPTED: frozenset({OrderState.PARTIALLY_FILLED, OrderState.CANCEL_PENDING, OrderState.REJECTED, *_ENDS}),
     OrderState.PARTIALLY_FILLED: frozenset({OrderState.CANCEL_PENDING, *_ENDS}),
-    OrderState.CANCEL_PENDING: frozenset({OrderState.ACCEPTED, OrderState.PARTIALLY_FILLED, *_ENDS}),  # back: it was refused
+    OrderState.CANCEL_PENDING: frozenset(  # back: the cancellation was refused
+        {OrderState.ACCEPTED, OrderState.PARTIALLY_FILLED, OrderState.REJECTED, *_ENDS}
+    ),
     OrderState.FILLED: frozenset(),
     OrderState.CANCELLED: frozenset({OrderState.FILLED}),  # the last fill was overtaken by the news of the end
     OrderState.EXPIRED: frozenset({OrderState.FILLED}),

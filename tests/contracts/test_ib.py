@@ -361,6 +361,18 @@ def test_a_connection_that_nobody_uses_is_given_back(venue: IBVenue) -> None:
     second.wire.disconnect()
 
 
+def test_an_order_turned_down_while_its_cancellation_is_pending_is_rejected(venue: IBVenue) -> None:
+    order = entry(10)
+    send(venue, order)
+    venue.book.transition(order.client_order_id, OrderState.CANCEL_PENDING)
+    (known,) = venue.exchange.orders.values()
+
+    venue.exchange.refuse_later(known.client_order_id)
+    venue.settle()
+
+    assert state(venue, order) is OrderState.REJECTED
+
+
 def test_a_symbol_that_tws_does_not_know_has_no_grid(venue: IBVenue) -> None:
     with pytest.raises(UnknownSymbol, match="NOSUCH"):
         venue.broker.instrument("NOSUCH")

@@ -278,6 +278,19 @@ def test_a_position_is_left_by_the_rule_it_was_handed_to(desk: Desk) -> None:
             assert position.entry_order_id in decided
 
 
+def test_the_day_after_a_hand_over_of_a_listed_strategy_has_parity(desk: Desk) -> None:
+    number = desk.until_held()
+    (position, *_) = desk.resources.ledger.positions("main")
+    hand_over("bollinger_vix", position.symbol, to="rsi", reason="test", resources=desk.resources)
+    with desk.resources.engine.begin() as connection:  # the evenings here were long ago
+        connection.execute(sa.text("UPDATE trading.hand_overs SET created_at = '2018-01-01'"))
+
+    for day in SESSIONS[number:]:
+        desk.evening(day)
+        measured = parity_day.record_day(day.isoformat(), resources=desk.resources)
+        assert measured.differences == (), day
+
+
 def test_the_verb_hands_over_and_the_record_says_who_and_why(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     desk.until_held()
     (position, *_) = desk.resources.ledger.positions("main")

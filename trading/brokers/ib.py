@@ -246,7 +246,8 @@ class IBBroker:
         working = await self.wire.within(ib.reqAllOpenOrdersAsync())
         over = await self.wire.within(ib.reqCompletedOrdersAsync(apiOnly=False))
         await self.wire.within(ib.reqExecutionsAsync(ExecutionFilter()))
-        return TwsOrders(working, [*over, *(trade for trade in ib.trades() if trade.isDone())])
+        once = {id(trade): trade for trade in working}  # news of an order comes into the list as well
+        return TwsOrders([*once.values()], [*over, *(trade for trade in ib.trades() if trade.isDone())])
 
     async def _find(self, ib: ReportingIB, client_order_id: str) -> OrderView | None:
         trade = (await self._listing(ib)).find(client_order_id)
