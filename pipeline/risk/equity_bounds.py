@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Self
 
 from pipeline.accounts.valuation import cash_flow_at
+from trading.brokers.paper import PaperBroker
 from trading.equity import EquityReferences, equity_doubt, is_amount
 
 if TYPE_CHECKING:
@@ -97,7 +98,7 @@ class EquityBounds:
         since = min(moments, default=LONG_AGO)
         references = EquityReferences(
             earlier_usd=earlier,
-            books_usd=self._books_usd(sum(values), resumed, day),
+            books_usd=self._books_usd(sum(values), day) if earlier or self._books_are_the_venue else None,
             gross_usd=max(sum(map(abs, values)), 0.0 if beat is None else beat.gross_usd),
             traded_usd=lambda: self._traded(since),
         )
@@ -116,10 +117,15 @@ class EquityBounds:
         found = history[wanted.to_numpy(dtype=bool)].tail(1)
         return {stamp.date(): float(value) for stamp, value in zip(found["session"], found["equity_usd"], strict=True)}
 
-    def _books_usd(self, held_usd: float, resumed: dt.datetime | None, day: dt.date | None) -> float | None:
-        """Return the initial cash, the fills' cash flow and the positions; None where other money may have moved since."""
+    @property
+    def _books_are_the_venue(self) -> bool:
+        """True for the paper broker: at another venue other money may be in the account, and the first value is believed."""
+        return self.account.broker.name == PaperBroker.name
+
+    def _books_usd(self, held_usd: float, day: dt.date | None) -> float | None:
+        """Return the initial cash, the fills' cash flow and the positions; None where the initial cash is not known."""
         initial = self.account.initial_cash_usd
-        if initial is None or (resumed is not None and self.peak.initial_usd is None):
+        if initial is None:
             return None
         flow = cash_flow_at(self.account.ledger, self.account.portfolio, day or dt.date.max)
         return initial + float(flow) + held_usd
