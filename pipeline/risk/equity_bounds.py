@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final, Self
 
 from core.book_events import TRANSFERS
 from pipeline.accounts.valuation import cash_flow_at, transferred_usd
+from trading.brokers.paper import PaperBroker
 from trading.equity import EquityReferences, equity_doubt, is_amount
 
 if TYPE_CHECKING:
@@ -108,7 +109,7 @@ class EquityBounds:
         since = min(moments, default=LONG_AGO)
         references = EquityReferences(
             earlier_usd=earlier,
-            books_usd=self._books_usd(sum(values), resumed, day),
+            books_usd=self._books_usd(sum(values), day) if earlier or self._books_are_the_venue else None,
             gross_usd=max(sum(map(abs, values)), 0.0 if beat is None else beat.gross_usd),
             traded_usd=lambda: self._traded(since),
         )
@@ -134,10 +135,15 @@ class EquityBounds:
         transfers = [event for event in self.peak.transfers() if day is None or event.session <= day]
         return {session: float(value) + transferred_usd(transfers, after=session) for session, value in closes}
 
-    def _books_usd(self, held_usd: float, resumed: dt.datetime | None, day: dt.date | None) -> float | None:
-        """Return the initial cash, the fills' cash flow and the positions; None where other money may have moved since."""
+    @property
+    def _books_are_the_venue(self) -> bool:
+        """True for the paper broker: at another venue other money may be in the account, and the first value is believed."""
+        return self.account.broker.name == PaperBroker.name
+
+    def _books_usd(self, held_usd: float, day: dt.date | None) -> float | None:
+        """Return the initial cash, the fills' cash flow and the positions; None where the initial cash is not known."""
         initial = self.account.initial_cash_usd
-        if initial is None or (resumed is not None and self.peak.initial_usd is None):
+        if initial is None:
             return None
         flow = cash_flow_at(self.account.ledger, self.account.portfolio, day or dt.date.max)
         return initial + float(flow) + held_usd
