@@ -23,7 +23,7 @@ GROUPS = {
         "optimise", "rank", "correlate", "allocate", "validate-risk", "research",
     },
     "Models": {"train", "lift", "train-next-day", "models"},
-    "Trading": {"trade", "listen", "watch-positions", "reconcile", "params"},
+    "Trading": {"trade", "hand-over", "listen", "watch-positions", "reconcile", "params"},
     "Risk": {"halt", "resume", "risk-worker", "data-guard"},
     "Audit": {"replay", "parity", "parity-day", "explain-order"},
     "System": {"demo", "status"},
