@@ -9,8 +9,9 @@ import numpy as np
 import pandas as pd
 
 from backtest.metrics import COUNTS, EQUITY_FIGURES, Figures, defined, drawdown, measure_equity
+from backtest.one_trade import delisting_after, follow
 from core.errors import ConfigError
-from trading.costs import commission_usd, slipped
+from trading.costs import commission_usd, exit_commission_usd, exit_price, slipped
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -40,10 +41,10 @@ class Benchmark:
 
 
 def buy_and_hold(panel: Panel, costs: Costs, initial_cash_usd: float = 100_000.0, start: dt.date | None = None) -> Benchmark:
-    """Equal parts of the cash in every symbol, bought at its first open of the span and sold at its last close.
+    """Equal parts of the cash in every symbol, bought at its first open of the span and sold in the last session.
 
-    The part of a symbol that begins later waits in cash, and that of one that ended stays there; nothing is rebalanced. Both
-    fills pay costs, as a backtest's position that the data end on does, so that the two compare.
+    It leaves as a backtest's position does, so that the two compare: at the symbol's last close, both fills paying costs, or by
+    a delisting, whose cash stays. The part of a symbol that begins later waits in cash; nothing is rebalanced.
 
     Parameters
     ----------
@@ -70,11 +71,18 @@ def _hold(panel: Panel, s: int, first: int, part_usd: float, costs: Costs) -> tu
     value, exposure = np.full(len(close), part_usd), np.zeros(len(close))
     if not len(at):
         return value, exposure
-    bought, sold = at[0], at[-1]
-    paid, got = slipped(open_[bought], 1, costs.slippage_bps), slipped(close[sold], -1, costs.slippage_bps)
+    bought = int(at[0])
+    end, payout = delisting_after(panel.market.delisted[s] - first, panel.market.payout[s], bought, len(close))
+    never = np.zeros(len(close), np.bool_)
+    sold, raw, reason = follow(
+        open_, high, low, close, panel.market.session_no[s, first:], never, bought, end, payout, 1, np.nan, np.nan, 0,
+        exits_at_close=False,
+    )  # fmt: skip
+    paid, got = slipped(open_[bought], 1, costs.slippage_bps), exit_price(raw, reason, 1, costs.slippage_bps)
     shares = part_usd / (paid + commission_usd(1.0, paid, costs.commission_bps))
+    at = at[at <= sold]
     marked = np.repeat(close[at], np.diff(at, append=sold + 1))  # a session without a bar keeps the last mark
     value[bought : sold + 1] = shares * marked
     exposure[bought:sold] = value[bought:sold]
-    value[sold:] = shares * (got - commission_usd(1.0, got, costs.commission_bps))
+    value[sold:] = shares * (got - exit_commission_usd(1.0, got, reason, costs.commission_bps))
     return value, exposure

@@ -15,6 +15,7 @@ from backtest import kernel, single
 from backtest.kernel import CostTerms, Log
 from backtest.metrics import Figures, as_figures, drawdown, measure_equity, measure_trades
 from backtest.panel import Panel, line_of, prepare, rules_of
+from core.errors import ConfigError
 from core.frames import CANDIDATES, TRADES
 from core.sessions import calendar_name, closes_of, sessions_between
 from trading.fills import REASONS
@@ -76,6 +77,7 @@ def backtest(  # the first three are the question
     initial_cash_usd: float = 100_000.0,
     accept: pd.DataFrame | None = None,
     start: dt.date | None = None,
+    actions: pd.DataFrame | None = None,
 ) -> Result:
     """Run one strategy or several over symbols that share cash and position slots.
 
@@ -91,13 +93,20 @@ def backtest(  # the first three are the question
         probability if it is there, else by strength. Without strategy a row speaks for all. None trades every entry.
     start
         First session on which an entry may be decided, and of the equity curve. Earlier bars warm the strategy up.
+    actions
+        ACTIONS up to the run's end, of which the delistings close positions; a `Panel` was prepared with its own. A position in
+        a symbol whose bars stop without one is marked to its last close and keeps its slot to the run's last session.
 
     Raises
     ------
+    ConfigError
+        When actions are given with a panel, or two strategies have one name.
     DataError
         When there are no bars, or a bar falls on a day that is no session.
     """
-    panel = bars if isinstance(bars, Panel) else prepare(bars)
+    if isinstance(bars, Panel) and actions is not None:
+        raise ConfigError("Backtest: expected actions with bars, found them with a panel. Give them to `prepare`.")
+    panel = bars if isinstance(bars, Panel) else prepare(bars, actions=actions)
     strategies = list(strategy) if isinstance(strategy, Sequence) else [strategy]
     terms, cash = cost_terms(costs, limits or Limits()), float(initial_cash_usd)
     first = int(panel.sessions.searchsorted(pd.Timestamp(start))) if start else 0

@@ -1,4 +1,4 @@
-"""The backtest's loops, compiled: follow a trade from entry to exit, and run a portfolio through its sessions.
+"""The backtest's loops, compiled: run a portfolio through its sessions, and each candidate on its own.
 
 Owns the order of events; the rules of a fill, a size and a limit are those of `trading`, which the daily path calls as well.
 It knows no frames and no dates. Prices have one row a symbol and one column a session of the joint calendar; signals have one
@@ -11,23 +11,22 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from backtest.one_trade import delisting_after, follow, leaves_at_close, next_session, sessions_after
 from core.compiled import compiled
-from trading.costs import commission_usd, exit_price, outcome, slipped
-from trading.fills import END_OF_DATA, HELD, RULE, brackets, exit_at_bar, exit_due, is_tradable
+from trading.costs import commission_usd, exit_commission_usd, exit_price, outcome, slipped
+from trading.fills import is_tradable
 from trading.risk import VERDICTS, LimitTerms, allocate
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    Array = NDArray[np.float64]
-    Masks = NDArray[np.bool_]
-
 
 class Market(NamedTuple):
-    """Prices, each (symbols, sessions).
+    """Prices, each (symbols, sessions), and delistings, each (symbols, most that one symbol has).
 
-    `session_no` counts a symbol's own sessions from its first bar to its last and is -1 elsewhere (before, after, or on a day
-    its exchange is shut). A session inside that range without a bar has NaN prices, and fills nothing.
+    `session_no` counts the sessions of a symbol's exchange from its first bar on and is -1 elsewhere (before, or on a day its
+    exchange is shut). One without a bar, as all after its last, has NaN prices, and fills nothing. `delisted` are the columns
+    at whose open a symbol is delisted, ascending, the number of sessions where there is none; `payout` the cash a share.
     """
 
     open: NDArray[np.float64]
@@ -35,6 +34,8 @@ class Market(NamedTuple):
     low: NDArray[np.float64]
     close: NDArray[np.float64]
     session_no: NDArray[np.int64]
+    delisted: NDArray[np.int64]
+    payout: NDArray[np.float64]
 
 
 class LineRules(NamedTuple):
@@ -98,45 +99,6 @@ class State(NamedTuple):
 
 
 @compiled
-def follow(  # noqa: PLR0917  # numba kernels take positions
-    open_: Array,
-    high: Array,
-    low: Array,
-    close: Array,
-    session_no: NDArray[np.int64],
-    leave: Masks,
-    entry: int,
-    side: int,
-    stop_pct: float,
-    target_pct: float,
-    max_sessions: int,
-    exits_at_close: bool,
-) -> tuple[int, float, int]:
-    """Hold one symbol's position from the open of column `entry` until a rule ends it.
-
-    Returns
-    -------
-    column, raw price, reason
-        Of the exit. A position the data end on leaves at its last close, as `END_OF_DATA`.
-    """
-    stop, target = brackets(side, open_[entry], stop_pct, target_pct)
-    due, last = HELD, entry
-    for t in range(entry, len(open_)):
-        if not is_tradable(open_[t], high[t], low[t], close[t]):
-            continue
-        if due != HELD:
-            return t, open_[t], due
-        reason, price = exit_at_bar(side, t == entry, open_[t], high[t], low[t], stop, target)
-        if reason != HELD:
-            return t, price, reason
-        due = exit_due(leave[t], session_no[t] - session_no[entry] + 1, max_sessions)
-        if due != HELD and exits_at_close:
-            return t, close[t], due
-        last = t
-    return last, close[last], END_OF_DATA
-
-
-@compiled
 def write(  # noqa: PLR0917  # numba kernels take positions
     log: Log, line: int, side: int, decision: int, entry: int, out: tuple[int, float, int], held: int, shares: float,
     raw_entry: float, commission_bps: float, slippage_bps: float,
@@ -144,7 +106,7 @@ def write(  # noqa: PLR0917  # numba kernels take positions
     """Append the trade that `shares`, entered at column `entry`, turn out to be; `out` is what `follow` returned."""
     column, raw_exit, reason = out
     paid, got = slipped(raw_entry, side, slippage_bps), exit_price(raw_exit, reason, side, slippage_bps)
-    entry_fee, exit_fee = commission_usd(shares, paid, commission_bps), commission_usd(shares, got, commission_bps)
+    entry_fee, exit_fee = commission_usd(shares, paid, commission_bps), exit_commission_usd(shares, got, reason, commission_bps)
     gross, net, pnl, cost = outcome(side, abs(shares), raw_entry, raw_exit, paid, got, entry_fee + exit_fee)
     n = log.used[0]
     rows, values = log.rows[:, n], log.values[:, n]
@@ -155,21 +117,6 @@ def write(  # noqa: PLR0917  # numba kernels take positions
     values[ENTRY_FEE], values[EXIT_FEE] = entry_fee, exit_fee
     log.used[0] = n + 1
     return int(n)
-
-
-@compiled
-def leaves_at_close(reason: int, exits_at_close: bool) -> bool:
-    """Return True for an exit at a close, after the entries of that close were decided."""
-    return reason == END_OF_DATA or (reason >= RULE and exits_at_close)
-
-
-@compiled
-def next_session(session_no: NDArray[np.int64], t: int) -> int:
-    """A symbol's first session after column `t`; the next column when its data end there, where nothing can fill."""
-    for later in range(t + 1, len(session_no)):
-        if session_no[later] >= 0:
-            return later
-    return t + 1
 
 
 @compiled
@@ -280,22 +227,26 @@ def _order(  # noqa: PLR0917  # numba kernels take positions
 
 @compiled
 def _fill_entries(state: State, log: Log, market: Market, rules: LineRules, terms: CostTerms, t: int) -> None:  # noqa: PLR0917
-    """Fill what was ordered for this open; an order is good for one session of its symbol and lapses where no bar trades."""
+    """Fill what was ordered for this open; an order is good for one session of its symbol and lapses where no bar trades.
+
+    So does an order that was decided before the symbol was delisted.
+    """
     for line in state.lines[: state.many[0]]:
         if state.ordered[line] == 0 or state.due[line] > t:
             continue
         shares, state.ordered[line] = state.ordered[line], 0.0
         s, decision = rules.symbol[line], state.decided[line]
-        if not _tradable(market, s, t):
+        end, payout = delisting_after(market.delisted[s], market.payout[s], decision, market.open.shape[1])
+        if t >= end or not _tradable(market, s, t):
             continue
         side, number = int(rules.entry[line, decision]), market.session_no[s]
         out = follow(
             market.open[s], market.high[s], market.low[s], market.close[s], number,
-            rules.exit_long[line] if side > 0 else rules.exit_short[line], t, side, rules.stop_pct[line, decision],
+            rules.exit_long[line] if side > 0 else rules.exit_short[line], t, end, payout, side, rules.stop_pct[line, decision],
             rules.target_pct[line, decision], rules.max_sessions[line], rules.exits_at_close[line],
         )  # fmt: skip
         n = write(
-            log, line, side, decision, t, out, number[out[0]] - number[t], shares, market.open[s, t],
+            log, line, side, decision, t, out, sessions_after(number, t, out[0]), shares, market.open[s, t],
             terms.commission_bps, terms.slippage_bps,
         )  # fmt: skip
         state.trade[line], state.shares[line], state.mark[line] = n, shares, market.open[s, t]
@@ -372,16 +323,17 @@ def simulate_each(market: Market, rules: LineRules, terms: CostTerms) -> Log:
             if rules.entry[line, t] == 0:
                 continue
             entry = t if rules.enters_at_open[line] else next_session(number, t)
-            if not _tradable(market, s, t) or entry >= len(number) or not _tradable(market, s, entry):
+            end, payout = delisting_after(market.delisted[s], market.payout[s], t, len(number))
+            if not _tradable(market, s, t) or entry >= end or not _tradable(market, s, entry):
                 continue
             side = int(rules.entry[line, t])
             out = follow(
                 market.open[s], market.high[s], market.low[s], market.close[s], number,
-                rules.exit_long[line] if side > 0 else rules.exit_short[line], entry, side, rules.stop_pct[line, t],
-                rules.target_pct[line, t], rules.max_sessions[line], rules.exits_at_close[line],
+                rules.exit_long[line] if side > 0 else rules.exit_short[line], entry, end, payout, side,
+                rules.stop_pct[line, t], rules.target_pct[line, t], rules.max_sessions[line], rules.exits_at_close[line],
             )  # fmt: skip
             write(
-                log, line, side, t, entry, out, number[out[0]] - number[entry], 1.0, market.open[s, entry],
+                log, line, side, t, entry, out, sessions_after(number, entry, out[0]), 1.0, market.open[s, entry],
                 terms.commission_bps, terms.slippage_bps,
             )  # fmt: skip
     return log

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -14,6 +14,7 @@ from backtest.single import Line
 from core.errors import ConfigError, DataError
 from core.frames import PRICES
 from core.sessions import calendar_name, sessions_between
+from trading.delistings import delistings_of
 from trading.strategies.base import Prices, signals_of, standing
 
 if TYPE_CHECKING:
@@ -47,6 +48,8 @@ class Panel:
         naive).
     symbols, sessions
         Rows and columns of the market's arrays.
+    columns
+        Of each symbol's bars.
     """
 
     frames: Mapping[str, pd.DataFrame]
@@ -80,16 +83,22 @@ class Panel:
         return signals_of(strategy, self.frames[self.symbols[s]], self.prices[s])
 
 
-def prepare(bars: Mapping[str, pd.DataFrame], timeframe: str = "1d") -> Panel:
+def prepare(bars: Mapping[str, pd.DataFrame], timeframe: str = "1d", actions: pd.DataFrame | None = None) -> Panel:
     """Put every symbol's bars on the sessions of its own exchange, and those on one joint axis.
 
-    Daily bars must fall on sessions of the exchange calendar; a session without a bar stays in, without prices. Bars of any
-    other size are taken as they come: their axis is every time at which some symbol has a bar, and a gap is no bar.
+    Daily bars must fall on sessions of the exchange calendar; a session without a bar stays in, without prices, and so do those
+    between a symbol's last bar and the end of the axis. Bars of any other size are taken as they come: their axis is every time
+    at which some symbol has a bar, and a gap is no bar.
+
+    Parameters
+    ----------
+    actions
+        ACTIONS, of which the delistings of these symbols count. The axis ends with the last bar or the last delisting.
 
     Raises
     ------
     DataError
-        When there are no bars, or a daily bar falls on a day that is no session.
+        When there are no bars, a daily bar falls on a day that is no session, or a delisting has no terms.
     """
     if not bars:
         raise DataError("Backtest: expected bars of one symbol or more, found none. Load some first: `desk ingest`.")
@@ -97,18 +106,58 @@ def prepare(bars: Mapping[str, pd.DataFrame], timeframe: str = "1d") -> Panel:
         raise ConfigError(f"Bar size: expected one of {', '.join(BARS_A_YEAR)}, found {timeframe!r}.")
     symbols = sorted(bars)
     days = [_days(symbol, bars[symbol]) for symbol in symbols]
-    own = [_own_sessions(symbol, at, timeframe) for symbol, at in zip(symbols, days, strict=True)]
+    ends = _ends_of(symbols, days, actions)
+    last = max([at[-1] for at in days] + [end.session for end in ends])
+    own = [_own_sessions(symbol, at, last, timeframe) for symbol, at in zip(symbols, days, strict=True)]
     sessions = own[0] if len(own) == 1 else pd.DatetimeIndex(np.unique(np.concatenate([each.to_numpy() for each in own])))
+    if ends and sessions.to_numpy()[-1] < last:  # bars of another size end before the last delisting
+        sessions = sessions.union(pd.DatetimeIndex([last]))
     shape = (len(symbols), len(sessions))
     session_no = np.full(shape, -1, dtype=np.int64)
     prices = {name: np.full(shape, np.nan) for name in PRICES}
     columns = []
     for s, symbol in enumerate(symbols):
-        session_no[s, _places(own[s].to_numpy(), sessions)] = np.arange(len(own[s]))
+        places = _places(own[s].to_numpy(), sessions)
+        if timeframe != "1d":  # after its last bar, whatever has a bar is its session
+            places = np.append(places, np.arange(places[-1] + 1, len(sessions)))
+        session_no[s, places] = np.arange(len(places))
         columns.append(_places(days[s], sessions))
         for name, values in prices.items():
             values[s, columns[s]] = bars[symbol][name].to_numpy()
-    return Panel(bars, symbols, sessions, columns, Market(**prices, session_no=session_no), timeframe)
+    delisted, payout = _delisted_on(sessions, ends, len(symbols))
+    market = Market(**prices, session_no=session_no, delisted=delisted, payout=payout)
+    return Panel(bars, symbols, sessions, columns, market, timeframe)
+
+
+class _End(NamedTuple):
+    """A delisting of the symbol in row `row`: its session, and the cash a share."""
+
+    row: int
+    session: np.datetime64
+    cash: float
+
+
+def _ends_of(symbols: Sequence[str], days: Sequence[NDArray[np.datetime64]], actions: pd.DataFrame | None) -> list[_End]:
+    """Return the delistings of symbols after their first bars, by session."""
+    if actions is None:
+        return []
+    rows = {symbol: row for row, symbol in enumerate(symbols)}
+    known = delistings_of(actions[actions["symbol"].isin(list(rows))])
+    ends = [_End(rows[each.symbol], np.datetime64(each.session, "ns"), float(each.cash)) for each in known]
+    return [end for end in ends if end.session > days[end.row][0]]
+
+
+def _delisted_on(
+    sessions: pd.DatetimeIndex, ends: Sequence[_End], symbols: int
+) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """Return `delisted` and `payout` of a `Market`."""
+    of_row = [[end for end in ends if end.row == row] for row in range(symbols)] if ends else []
+    shape = (symbols, max(map(len, of_row), default=0))
+    delisted, payout = np.full(shape, len(sessions), dtype=np.int64), np.full(shape, np.nan)
+    for row, own in enumerate(of_row):
+        for i, end in enumerate(own):
+            delisted[row, i], payout[row, i] = np.searchsorted(sessions.to_numpy(), end.session), end.cash
+    return delisted, payout
 
 
 def _days(symbol: str, bars: pd.DataFrame) -> NDArray[np.datetime64]:
@@ -125,11 +174,11 @@ def _places(days: NDArray[np.datetime64], sessions: pd.DatetimeIndex) -> NDArray
     return np.arange(len(axis)) if len(days) == len(axis) and (days == axis).all() else np.searchsorted(axis, days)
 
 
-def _own_sessions(symbol: str, days: NDArray[np.datetime64], timeframe: str) -> pd.DatetimeIndex:
-    """Sessions of the symbol's exchange from its first bar to its last; for other sizes its bars."""
+def _own_sessions(symbol: str, days: NDArray[np.datetime64], end: np.datetime64, timeframe: str) -> pd.DatetimeIndex:
+    """Sessions of the symbol's exchange from its first bar to the end of the axis; for other sizes its bars."""
     if timeframe != "1d":
         return pd.DatetimeIndex(days)
-    first, last = days[[0, -1]].astype("datetime64[D]").tolist()
+    first, last = days[0].astype("datetime64[D]").item(), end.astype("datetime64[D]").item()
     sessions = _sessions(first, last, calendar_name(symbol))
     if len(days) == len(sessions) and (days == sessions.to_numpy()).all():
         return sessions
@@ -201,6 +250,8 @@ def line_of(panel: Panel, strategy: Strategy, s: int, first: int = 0) -> tuple[L
         market.low[s],
         market.close[s],
         market.session_no[s],
+        market.delisted[s],
+        market.payout[s],
         entry,
         found.exit_long,
         found.exit_short,

@@ -11,21 +11,11 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from numba import njit
 
-from backtest.kernel import (
-    ENTRY_FEE,
-    EXIT_FEE,
-    GOT,
-    PAID,
-    CostTerms,
-    Log,
-    follow,
-    leaves_at_close,
-    next_session,
-    write,
-)  # fmt: skip
+from backtest.kernel import ENTRY_FEE, EXIT_FEE, GOT, PAID, CostTerms, Log, write
 from backtest.metrics import EQUITY_FIGURES, book_close, book_trade, equity_figures, no_deals, still_curve, trade_figures
+from backtest.one_trade import delisting_after, follow, leaves_at_close, next_session, sessions_after
 from core.compiled import compiled
-from trading.costs import commission_usd, exit_price, outcome, slipped
+from trading.costs import commission_usd, exit_commission_usd, exit_price, outcome, slipped
 from trading.fills import is_tradable
 from trading.risk import ACCEPTED, grant
 
@@ -45,13 +35,18 @@ _write = njit(nogil=True, inline="always")(write.py_func)  # type: ignore[attr-d
 
 
 class Line(NamedTuple):
-    """One symbol's bars and one strategy's signals on them, each (sessions,), and what the strategy declares."""
+    """One symbol's bars and one strategy's signals on them, each (sessions,), and what the strategy declares.
+
+    `delisted` and `payout` are those of the symbol in `backtest.kernel.Market`.
+    """
 
     open: NDArray[np.float64]
     high: NDArray[np.float64]
     low: NDArray[np.float64]
     close: NDArray[np.float64]
     session_no: NDArray[np.int64]
+    delisted: NDArray[np.int64]
+    payout: NDArray[np.float64]
     entry: NDArray[np.int8]
     exit_long: NDArray[np.bool_]
     exit_short: NDArray[np.bool_]
@@ -75,6 +70,7 @@ def run(  # noqa: PLR0917  # numba kernels take positions
     """
     open_, high, low, close, number = line.open, line.high, line.low, line.close, line.session_no
     sessions, peak_usd, booked, t = len(open_), cash_usd, 0, 0
+    end, payout = delisting_after(line.delisted, line.payout, 0, sessions)
     log.used[0] = 0
     refused[:] = 0
     exposure_usd[:] = 0.0
@@ -82,20 +78,23 @@ def run(  # noqa: PLR0917  # numba kernels take positions
         if line.entry[t] == 0 or not is_tradable(open_[t], high[t], low[t], close[t]):
             t += 1
             continue
+        if t >= end:
+            end, payout = delisting_after(line.delisted, line.payout, t, sessions)
         price = open_[t] if line.enters_at_open else close[t]
         shares, verdict = grant(price, stop_pct[t], cash_usd, 0.0, 0, peak_usd, terms.limits)
         refused[verdict] += 1
         entry = t if line.enters_at_open else next_session(number, t)
-        if verdict != ACCEPTED or entry >= sessions or not is_tradable(open_[entry], high[entry], low[entry], close[entry]):
+        if verdict != ACCEPTED or entry >= end or not is_tradable(open_[entry], high[entry], low[entry], close[entry]):
             t = max(t + 1, entry) if verdict == ACCEPTED else t + 1
             continue
         side = int(line.entry[t])
         leave = line.exit_long if side > 0 else line.exit_short
         out = _follow(
-            open_, high, low, close, number, leave, entry, side, stop_pct[t], target_pct[t], max_sessions, line.exits_at_close
+            open_, high, low, close, number, leave, entry, end, payout, side, stop_pct[t], target_pct[t],
+            max_sessions, line.exits_at_close,
         )  # fmt: skip
         n = _write(
-            log, 0, side, t, entry, out, number[out[0]] - number[entry], side * shares, open_[entry],
+            log, 0, side, t, entry, out, sessions_after(number, entry, out[0]), side * shares, open_[entry],
             terms.commission_bps, terms.slippage_bps,
         )  # fmt: skip
         equity_usd[booked:entry] = cash_usd
@@ -161,20 +160,24 @@ def _trade(  # noqa: PLR0917  # numba kernels take positions
     open_, high, low, close, number = line.open, line.high, line.low, line.close, line.session_no
     curve, deals = still_curve(cash_usd), no_deals()
     sessions, t = len(open_), following[0]
+    end, payout = delisting_after(line.delisted, line.payout, 0, sessions)
     while t < sessions:
+        if t >= end:
+            end, payout = delisting_after(line.delisted, line.payout, t, sessions)
         price = open_[t] if line.enters_at_open else close[t]
         shares, verdict = grant(price, stop_pct, cash_usd, 0.0, 0, curve.peak_usd, terms.limits)
         entry = t if line.enters_at_open else next_session(number, t)
-        if verdict != ACCEPTED or entry >= sessions or not is_tradable(open_[entry], high[entry], low[entry], close[entry]):
+        if verdict != ACCEPTED or entry >= end or not is_tradable(open_[entry], high[entry], low[entry], close[entry]):
             t = following[min(max(t + 1, entry) if verdict == ACCEPTED else t + 1, sessions)]
             continue
         side = int(line.entry[t])
         leave = line.exit_long if side > 0 else line.exit_short
         column, raw_exit, reason = _follow(
-            open_, high, low, close, number, leave, entry, side, stop_pct, target_pct, max_sessions, line.exits_at_close
+            open_, high, low, close, number, leave, entry, end, payout, side, stop_pct, target_pct,
+            max_sessions, line.exits_at_close,
         )  # fmt: skip
         spent, got, net, pnl, cost = _settle(side, shares, open_[entry], raw_exit, reason, terms)
-        deals = book_trade(deals, net, pnl, cost, float(number[column] - number[entry]))
+        deals = book_trade(deals, net, pnl, cost, float(sessions_after(number, entry, column)))
         cash_usd -= spent
         mark = open_[entry]
         for held in range(entry, column):
@@ -195,6 +198,6 @@ def _settle(  # noqa: PLR0917  # numba kernels take positions
     """Cash that the entry takes and the exit gives, and the trade's net return, profit and cost."""
     paid, got = slipped(raw_entry, side, terms.slippage_bps), exit_price(raw_exit, reason, side, terms.slippage_bps)
     entry_fee = commission_usd(shares, paid, terms.commission_bps)
-    exit_fee = commission_usd(shares, got, terms.commission_bps)
+    exit_fee = exit_commission_usd(shares, got, reason, terms.commission_bps)
     _, net, pnl, cost = outcome(side, shares, raw_entry, raw_exit, paid, got, entry_fee + exit_fee)
     return side * shares * paid + entry_fee, side * shares * got - exit_fee, net, pnl, cost

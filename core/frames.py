@@ -78,7 +78,8 @@ BARS = Schema(
     ("symbol", "session"),
 )
 
-# Splits and dividends: `kind` is "split" (value = new shares per old) or "dividend" (value in currency a share).
+# Corporate actions: `kind` is "split" (value = new shares per old), "dividend" (value in currency a share) or "delisting" (the
+# value paid out, in currency a share, 0 when it is worth nothing). Each takes effect at the open of its session.
 ACTIONS = Schema(
     "actions",
     {"symbol": "object", "session": SESSION, "kind": "object", "value": "float64"},

@@ -7,15 +7,17 @@ venue says about it goes through `follows`, to which an event told twice or late
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import ROUND_DOWN, Decimal
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
+from core.ages import seconds_ahead
 from core.errors import IllegalTransition
 
 if TYPE_CHECKING:
     import datetime as dt
+    from collections.abc import Mapping
 
 
 class Side(StrEnum):
@@ -166,7 +168,10 @@ class Answer:
 
 @dataclass(frozen=True)
 class OrderView:
-    """An order as the venue sees it; `average_price` is None before the first fill."""
+    """An order as the venue sees it; `average_price` is None before the first fill.
+
+    `dormant` is True for a stop or target that waits until its entry has filled, or is suspended: it protects nothing.
+    """
 
     client_order_id: str
     symbol: str
@@ -177,6 +182,7 @@ class OrderView:
     average_price: Decimal | None = None
     venue_order_id: str = ""
     reason: str = ""
+    dormant: bool = False
 
 
 @dataclass(frozen=True)
@@ -198,6 +204,8 @@ class Instrument:
         Quantities are multiples of it: 1 for whole shares.
     price_tick
         Limit and stop prices are multiples of it; None where the venue takes any.
+    statements
+        What else the venue says, by field of the table of instruments (`core.instruments`).
     """
 
     symbol: str
@@ -205,6 +213,7 @@ class Instrument:
     min_quantity: Decimal = Decimal("0.000001")
     min_notional_usd: Decimal = Decimal(0)
     price_tick: Decimal | None = None
+    statements: Mapping[str, str] = field(default_factory=dict, compare=False)
 
     def rounded(self, quantity: Decimal) -> Decimal:
         """The quantity rounded down to the step, never to more than was decided."""
@@ -316,6 +325,7 @@ class Position:
     entry_order_id: str
 
 
+MOST_USD = 1e12  # a larger figure stands for "not set": TWS sends the largest double
 BPS = 10_000
 STUB_SPREAD_BPS = 5_000  # who must quote and wants no trade asks a multiple of what he bids
 
@@ -347,7 +357,7 @@ class Quote:
         return BPS * (self.ask - self.bid) / self.mid
 
     def objection(self, now: dt.datetime, *, max_age_seconds: float, max_spread_bps: float = STUB_SPREAD_BPS) -> str | None:
-        """Return why the quote does not describe the market at `now`, or None; a future one is as wrong as an old one."""
+        """Return why the quote does not describe the market at `now`, or None; a future one is wrong as an old one is."""
         quoted = f"{self.bid} bid, {self.ask} asked"
         if not (self.bid.is_finite() and self.ask.is_finite()):
             return f"expected two prices, found {quoted}"
@@ -358,7 +368,7 @@ class Quote:
         if self.spread_bps > max_spread_bps:
             return f"expected a spread of at most {max_spread_bps:g} bps, found {quoted}"
         age = (now - self.at).total_seconds()
-        if abs(age) > max_age_seconds:
+        if age > max_age_seconds or seconds_ahead(self.at, now):
             return f"expected a quote of the last {max_age_seconds:g} s, found one {age:.0f} s old"
         return None
 

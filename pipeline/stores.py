@@ -10,6 +10,7 @@ if TYPE_CHECKING:
 
     from storage.market.bars import BarStore
     from storage.market.earnings import EarningsStore
+    from storage.market.instruments import InstrumentStore
     from storage.models.drift import DriftLog
     from storage.models.experiments import Experiments
     from storage.models.promotions import Promotions
@@ -42,6 +43,13 @@ class Stores:
         from storage.market.bars import BarStore
 
         return BarStore(self.engine)
+
+    @cached_property
+    def instruments(self) -> InstrumentStore:
+        """Asset class, currency, calendar, grid and names of each instrument."""
+        from storage.market.instruments import InstrumentStore
+
+        return InstrumentStore(self.engine)
 
     @cached_property
     def ledger(self) -> Ledger:

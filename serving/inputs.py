@@ -69,14 +69,14 @@ class Inputs:
         UnknownSymbol
             When the online store does not know the symbol.
         StaleData
-            When its newest features are older than allowed or all unknown.
+            When its newest features are older than allowed, of a session to come, or all unknown.
         """
         newest = await self._rows.reference_session(symbol)
         if given is not None:
             values = [NAN if (value := given[name]) is None else value for name in FEATURES]
             return Input(values, newest, following(symbol, newest), None, feature_hash(values), vector_of(values))
         row = await self._rows.get(symbol)
-        if row.session < newest:
+        if row.session != newest:
             require_age(symbol, row.session, newest, self._max_age)
         if not row.has_values:
             raise StaleData(
@@ -98,13 +98,15 @@ def age_of(session: dt.date, newest: dt.date, calendar: str) -> int:
 
 
 def require_age(symbol: str, session: dt.date, newest: dt.date, limit: int) -> None:
-    """Refuse features that are older than the limit.
+    """Refuse features that are older than the limit, or of a session that has not closed.
 
     Raises
     ------
     StaleData
         Names both sessions and the limit.
     """
+    if session > newest:
+        raise StaleData(f"Features of {symbol} are of {session}, and the last closed session is {newest}: a clock is wrong.")
     age = age_of(session, newest, calendar_name(symbol))
     if age > limit:
         raise StaleData(f"Features of {symbol} are of {session}, {age} sessions before {newest}; at most {limit} are allowed.")

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from core.compiled import compiled
 from core.errors import ConfigError
-from trading.fills import is_limit_fill
+from trading.fills import DELISTED, is_limit_fill
 
 
 @dataclass(frozen=True)
@@ -42,13 +42,13 @@ def slipped(raw_price: float, direction: int, slippage_bps: float) -> float:
 
 @compiled
 def exit_price(raw_price: float, reason: int, side: int, slippage_bps: float) -> float:
-    """Return the price of an exit: a target's raw price, else that of a market order against the position's `side`.
+    """Return the price of an exit: that of a market order against `side`, or the raw price of a target or a delisting.
 
     >>> from trading.fills import STOP, TARGET
     >>> exit_price(104.0, TARGET, 1, 5.0), round(exit_price(98.0, STOP, 1, 5.0), 6)
     (104.0, 97.951)
     """
-    return raw_price if is_limit_fill(reason) else slipped(raw_price, -side, slippage_bps)
+    return raw_price if reason == DELISTED or is_limit_fill(reason) else slipped(raw_price, -side, slippage_bps)
 
 
 @compiled
@@ -59,6 +59,17 @@ def commission_usd(quantity: float, price: float, commission_bps: float) -> floa
     1.0
     """
     return abs(quantity) * price * commission_bps / 10_000
+
+
+@compiled
+def exit_commission_usd(quantity: float, price: float, reason: int, commission_bps: float) -> float:
+    """Return the commission of an exit: `commission_usd`, and none for a delisting, which is no order.
+
+    >>> from trading.fills import DELISTED, RULE
+    >>> exit_commission_usd(50.0, 200.0, RULE, 1.0), exit_commission_usd(50.0, 200.0, DELISTED, 1.0)
+    (1.0, 0.0)
+    """
+    return 0.0 if reason == DELISTED else commission_usd(quantity, price, commission_bps)
 
 
 @compiled

@@ -11,6 +11,9 @@ long and -1 for a short position; a stop or target of NaN is none. On each bar o
 When a bar touches both, the stop is taken: the order of prices within a bar is unknown, and the worse is assumed. The entry
 bar skips 1 and 2, for the position did not exist before its open. At the close of a bar still held, `exit_due` asks for the
 rule and the time exit; the caller fills them at the next open, or at this close if the strategy declares `exit="close"`.
+
+A position that no bar ends is closed by a recorded delisting (`trading.delistings`), and what a backtest holds at its last
+session leaves at the symbol's last close (`end_of_data`), whenever that was.
 """
 
 from __future__ import annotations
@@ -29,7 +32,8 @@ TARGET: Final = 4
 RULE: Final = 5
 TIME: Final = 6
 END_OF_DATA: Final = 7
-REASONS: Final = ("held", "stop_gap", "target_gap", "stop", "target", "rule", "time", "end_of_data")
+DELISTED: Final = 8
+REASONS: Final = ("held", "stop_gap", "target_gap", "stop", "target", "rule", "time", "end_of_data", "delisted")
 
 
 @compiled

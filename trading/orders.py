@@ -23,6 +23,19 @@ def exact(value: float) -> Decimal:
     return Decimal(repr(float(value)))
 
 
+def figure(text: object) -> Decimal:
+    """Return the number in a venue's text, exact; NaN for what is none, so that orders which do not need it go on.
+
+    >>> [str(figure(text)) for text in ("12.50", None, "NaN", "", "Infinity")]
+    ['12.50', 'NaN', 'NaN', 'NaN', 'NaN']
+    """
+    try:
+        value = Decimal(str(text))
+    except ArithmeticError:
+        return Decimal("NaN")
+    return value if value.is_finite() else Decimal("NaN")
+
+
 def entry_order(
     portfolio: str,
     strategy: str,

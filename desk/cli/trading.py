@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.table import Table
 
+from core.errors import ConfigError
 from desk.cli.console import TRADING, Session, console, session_of, show
 
 if TYPE_CHECKING:
@@ -22,8 +23,12 @@ verbs = typer.Typer()
 def trade(session: Session = None) -> None:
     """Settle a session, decide at its close, place the orders for the next open. Safe to run twice."""
     from pipeline.execution import daily_trade as step
+    from pipeline.sessions import check_session
 
     day = session_of(session)
+    chosen = check_session(day)
+    if not chosen.trades:
+        raise ConfigError(f"{chosen.reason}. Give the session before it, or none for the newest one.")
     for name in ("settle", "candidates", "predict", "place", "record"):
         show(name, getattr(step, name)(day).as_dict())
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from core.ages import seconds_ahead
 from core.errors import ConfigError
 from pipeline.resources import Resources, live
 
@@ -83,7 +84,11 @@ def heartbeat_limit_seconds(resources: Resources) -> float:
 
 
 def _aged(service: str, resources: Resources, at: dt.datetime, limit_seconds: float, more: str) -> ServiceStatus:
-    age = (resources.clock() - at).total_seconds()
+    now, ahead = resources.clock(), resources.settings.pre_send.clock_tolerance_seconds
+    if found := seconds_ahead(at, now, ahead):
+        detail = f"last seen {found:.0f} s in the future, {more}; expected at most {ahead:g} s: a clock is wrong"
+        return ServiceStatus(service, False, detail, at)
+    age = max((now - at).total_seconds(), 0.0)
     healthy = age <= limit_seconds
     detail = f"{'seen' if healthy else 'last seen'} {age:.0f} s ago, {more}"
     return ServiceStatus(service, healthy, detail if healthy else f"{detail}; expected at most {limit_seconds:g} s", at)

@@ -18,9 +18,11 @@ from pipeline.bars import VIX
 from pipeline.execution.daily_trade import answers_of
 from pipeline.execution.exit_rules import ExitRules
 from pipeline.signals import signals_of
+from trading.brokers.delisting import book_delistings
 from trading.brokers.paper import PaperBroker
 from trading.brokers.placing import place
 from trading.decide import Holdings, decide
+from trading.delistings import delistings_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -84,7 +86,7 @@ def signals_at(inputs: DecisionInputs, days: tuple[dt.date, ...]) -> pd.DataFram
 
 def decision_signals(inputs: DecisionInputs, session: dt.date) -> pd.DataFrame:
     """Return the signals that a past decision read: the strategies', and those of the rules that left positions."""
-    exits = _exit_rules(inputs, _book_at(inputs.account, session), session)
+    exits = _exit_rules(inputs, _book_at(inputs, session), session)
     return _with_exits(inputs, exits, session, signals_at(inputs, (session,)))
 
 
@@ -116,7 +118,7 @@ def closes_at(inputs: DecisionInputs, day: dt.date) -> dict[str, float]:
 
 def repeat_decision(inputs: DecisionInputs, session: dt.date) -> tuple[OrderIntent, ...]:
     """Return what the desk decides at a past close from its bars, its predictions and what it held then."""
-    return _decide(inputs, _book_at(inputs.account, session), session, signals_at(inputs, (session,)))
+    return _decide(inputs, _book_at(inputs, session), session, signals_at(inputs, (session,)))
 
 
 def repeat_fills(inputs: DecisionInputs, day: dt.date, signals: pd.DataFrame) -> list[tuple[OrderIntent, Fill]]:
@@ -128,10 +130,12 @@ def repeat_fills(inputs: DecisionInputs, day: dt.date, signals: pd.DataFrame) ->
         SIGNALS with strategy, symbol and close that contain the session before `day`.
     """
     before, portfolio = session_before(day), inputs.account.portfolio
-    book = _book_at(inputs.account, before)
+    book = _book_at(inputs, before)
     earlier = {fill.fill_id for _, fill in book.fills(portfolio)}
     broker = PaperBroker(book, inputs.costs, portfolio=portfolio)
     place(book, broker, _decide(inputs, book, before, signals))
+    ended = delistings_of(inputs.bars.actions([held.symbol for held in book.positions(portfolio)]))
+    book_delistings(book, portfolio, [each for each in ended if each.session == day])
     held = {position.symbol for position in book.positions(portfolio)}
     broker.advance(day, inputs.bars.read(sorted({*inputs.symbols, *held}), start=day, end=day))
     return [pair for pair in book.fills(portfolio) if pair[1].fill_id not in earlier]
@@ -168,9 +172,10 @@ def _holdings_at(inputs: DecisionInputs, book: MemoryBook, session: dt.date) -> 
     return Holdings(portfolio, book.positions(portfolio), waiting, cash, closes_at(inputs, session), peak)
 
 
-def _book_at(account: TradingAccount, session: dt.date) -> MemoryBook:
-    """Return the book at the close of a session, without the orders decided there."""
-    book = book_before(account.ledger, account.portfolio, next_session(session))
+def _book_at(inputs: DecisionInputs, session: dt.date) -> MemoryBook:
+    """Return the book at the close of a session, without the orders decided there, in the terms of the bars that are read."""
+    account = inputs.account
+    book = book_before(account.ledger, account.portfolio, next_session(session), present=inputs.as_of is None)
     return _with_waiting_exits(account, book, session)
 
 

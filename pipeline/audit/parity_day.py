@@ -15,18 +15,23 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pandas as pd
 
+from core.book_events import exact_ratio
 from core.models import Leg, Side
+from pipeline.accounts.corporate_actions import ratio_since, recorded_actions
 from pipeline.audit.decision_replay import DecisionInputs, closes_at, decision_signals, repeat_fills, session_before
-from pipeline.audit.parity import CAUSES, CENT, signal_differences
+from pipeline.audit.parity import CAUSES, FAR, signal_differences
+from pipeline.audit.trade_differences import CENT
 from pipeline.audit.vintages import decision_deadlines
 from pipeline.execution.exit_rules import ExitRuleBook
 from pipeline.resources import Resources, live
 from pipeline.signals import joint_name
+from trading.corporate_actions import scaled_fill
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from core.models import Fill, OrderIntent
+    from storage.market.bars import BarStore
 
 Key = tuple[str, str, Leg]  # strategy, symbol, leg: a symbol is entered and left at most once a session by each strategy
 
@@ -122,7 +127,10 @@ def measure_day(inputs: DecisionInputs, day: dt.date) -> ParityDay:
     decided = differing[differing["session"] == pd.Timestamp(before)]
     signal_keys = set(zip(decided["strategy"], decided["symbol"], strict=True))
     closes = closes_at(inputs, day)
-    recorded = [pair for pair in inputs.account.ledger.fills(portfolio) if pair[1].session == day]
+    ledger = inputs.account.ledger
+    recorded = [pair for pair in ledger.fills(portfolio) if pair[1].session == day]
+    if inputs.as_of is None:
+        recorded = _in_terms_of_bars(inputs.bars, recorded)
     mine, theirs = _values(recorded, closes), _values(repeat_fills(inputs, day, signals), closes)
     named = zip(differing["strategy"], differing["symbol"], differing["session"], differing["detail"], strict=True)
     rows = [Difference("signal", name, symbol, f"{session:%Y-%m-%d}: {detail}") for name, symbol, session, detail in named]
@@ -189,6 +197,19 @@ def _values(pairs: Iterable[tuple[OrderIntent, Fill]], closes: Mapping[str, floa
         before, gained = values[key], signed * (closes.get(fill.symbol, raw) - raw)
         values[key] = FillValue(before.raw_usd + gained, before.cost_usd + taken)
     return dict(values)
+
+
+def _in_terms_of_bars(bars: BarStore, pairs: list[tuple[OrderIntent, Fill]]) -> list[tuple[OrderIntent, Fill]]:
+    """Return fills of a session in the terms of the newest bars, which later splits have re-scaled."""
+    actions = recorded_actions(bars, sorted({fill.symbol for _, fill in pairs}), FAR) if pairs else {}
+    if not actions:
+        return pairs
+    scaled = []
+    for order, fill in pairs:
+        since = ratio_since(bars, actions, fill.symbol, fill.session, float(fill.raw_price), after=fill.session)
+        ratio = exact_ratio(since)
+        scaled.append((order, scaled_fill(fill, ratio, ratio)))
+    return scaled
 
 
 def _net(value: FillValue | None) -> float:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from core.models import FINAL, OrderState
 from pipeline.accounts import valuation
-from pipeline.accounts.valuation import initial_equity_usd
+from pipeline.accounts.valuation import capital_usd, transferred_usd
 from pipeline.execution.daily_trade import rerun_rules
 from pipeline.execution.exit_rules import UNMANAGED, ExitRuleBook
 from pipeline.execution.rerun_rules import PAST, next_open
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
+    from core.book_events import BookEvent
     from core.settings import Settings
     from monitoring.daily_mail import Evening, Held, Limit
     from pipeline.accounts.trading_account import TradingAccount
@@ -90,6 +91,12 @@ def _mail_file(data_dir: Path, portfolio: str, session: str) -> Path:
     return data_dir / "mails" / f"{portfolio}-{session}.txt"
 
 
+def _event_line(event: BookEvent) -> str:
+    """Return a split, dividend or transfer in words."""
+    cash = f", {event.cash_usd:+.2f} USD" if event.cash_usd else ""
+    return f"{event.symbol or event.portfolio}: {event.kind}, {event.reason}{cash}"
+
+
 def evening_of(resources: Resources, session: str) -> Evening:
     """Return the report of a session's evening, from the ledger."""
     from monitoring.daily_mail import Evening
@@ -97,9 +104,10 @@ def evening_of(resources: Resources, session: str) -> Evening:
     day, account, portfolio = dt.date.fromisoformat(session), resources.account, resources.settings.portfolio
     curve = account.ledger.equity(portfolio)
     curve = curve[curve["session"].dt.date <= day]
-    start = initial_equity_usd(account)
+    start, changes = capital_usd(account, day), [each for each in account.ledger.book_events(portfolio) if each.session == day]
+    moved = transferred_usd(changes)
     equity = float(curve["equity_usd"].iloc[-1]) if len(curve) else start
-    before = float(curve["equity_usd"].iloc[-2]) if len(curve) > 1 else start
+    before = float(curve["equity_usd"].iloc[-2]) + moved if len(curve) > 1 else start
     positions = _positions(account, day)
     halted, objects = (
         kill_switch.halt_reason(resources=resources),
@@ -126,7 +134,8 @@ def evening_of(resources: Resources, session: str) -> Evening:
             f"{fill.side} {fill.quantity.normalize():f} {fill.symbol} at {fill.price:.2f} ({fill.reason or order.leg})"
             for order, fill in account.ledger.fills(portfolio)
             if fill.session == day
-        ],
+        ]
+        + [_event_line(each) for each in changes],
         unfilled=_unfilled(account, curve, day),
         orders=_orders(account, day),
         refused=_refused(account, day),

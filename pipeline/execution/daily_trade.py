@@ -18,7 +18,9 @@ import structlog
 from core.failpoints import reach
 from core.models import WORKING, Leg, OrderState
 from core.sessions import open_of
+from pipeline.accounts.corporate_actions import apply_corporate_actions, collect_fills
 from pipeline.accounts.valuation import cash_at, cash_usd, closing_prices, fill_query_start, peak_equity_usd, positions_at
+from pipeline.accounts.venue_grid import VenueGrid
 from pipeline.bars import VIX, bars_by_symbol
 from pipeline.execution.exit_rules import ExitRuleBook, alert_orphans, sources_of
 from pipeline.execution.order_checks import (
@@ -40,12 +42,12 @@ from pipeline.execution.step_results import (
 )
 from pipeline.research.portfolio import objection
 from pipeline.resources import Resources, live
+from pipeline.risk.equity_bounds import UNREADABLE_EQUITY, EquityBounds
 from pipeline.risk.pre_send import pre_send_checks
 from pipeline.risk.review import RiskReview
 from pipeline.signals import session_signals
 from pipeline.training.ab_assignment import ArmAssignment
 from storage.locks import executor_lock
-from trading.brokers.intake import collect
 from trading.brokers.placing import cancel
 from trading.brokers.placing import place as send
 from trading.decide import Decisions, Holdings, decide
@@ -63,7 +65,6 @@ if TYPE_CHECKING:
     from pipeline.execution.exit_rules import ExitRules
     from pipeline.execution.rerun_rules import OrdersById
     from storage.locks import ExecutorLock
-    from storage.market.bars import BarStore
     from storage.trading.ledger import Ledger
     from trading.brokers.paper import PaperBroker
     from trading.decide import Key, Refusal
@@ -85,9 +86,9 @@ def settle(session: str, *, resources: Resources | None = None) -> Settlement:
     day, account = dt.date.fromisoformat(session), resources.account
     with executor_lock(resources.engine, account.portfolio):
         if resources.paper is not None:
-            fills = _simulate(resources.paper, account.bars, rerun_rules(resources).unsettled(day))
+            fills = _simulate(resources.paper, account, rerun_rules(resources).unsettled(day))
         else:
-            fills = _collect(account, fill_query_start(account.ledger, account.portfolio, day))
+            fills = collect_fills(account, fill_query_start(account.ledger, account.portfolio, day), day)
             _cancel_past_entries(account, day)
     reach("settle.settled")
     return Settlement(session, fills)
@@ -153,6 +154,7 @@ def place(session: str, *, resources: Resources | None = None) -> Placement:
             return replace(nothing, reason=PAST)
         on_record = rules.decided_at(day)
         standing = rules.standing(day, on_record, resources.strategies)
+        apply_corporate_actions(resources.account, day)
         exits = ExitRuleBook.of(resources).rules_of(resources.ledger.positions(resources.account.portfolio))
         if standing and rules.has_opened(day):
             own = (each for each in rules.standing_exits(day, on_record, exits.rules) if each not in standing)
@@ -180,7 +182,7 @@ def confirm(session: str, *, resources: Resources | None = None) -> Confirmation
     resources = resources or live()
     day, account = dt.date.fromisoformat(session), resources.account
     with executor_lock(resources.engine, account.portfolio):
-        fills = _collect(account, open_of(day))
+        fills = collect_fills(account, open_of(day), day)
     states = Counter(str(state) for _, state in account.ledger.orders_decided(account.portfolio, day))
     return Confirmation(session, fills, dict(states))
 
@@ -189,11 +191,11 @@ def record(session: str, *, resources: Resources | None = None) -> ValueRecorded
     """Mark the portfolio to the session's closes and store its value and its closed trades.
 
     Cash and positions are those of the close, also when it runs later. Once the next session has opened, what is on record
-    stands.
+    stands. A value that is not believed (`pipeline.risk.equity_bounds`) is mailed and not stored.
     """
     resources = resources or live()
     day, account = dt.date.fromisoformat(session), resources.account
-    trades = trades_of(account.ledger.fills(account.portfolio))
+    trades = trades_of(account.ledger.fills(account.portfolio), account.ledger.book_events(account.portfolio))
     account.ledger.save_trades(account.portfolio, trades)
     reach("record.trades")
     if (reason := rerun_rules(resources).why_value_stands(day)) is not None:
@@ -201,6 +203,10 @@ def record(session: str, *, resources: Resources | None = None) -> ValueRecorded
     positions = positions_at(account.ledger, account.portfolio, day)
     closes = closing_prices(account.bars, {held.symbol for held in positions}, day)
     value = value_account(cash_at(account, day), positions, (), closes)
+    if (doubt := EquityBounds.of(resources).doubt(value.equity_usd, positions, closes, day)) is not None:
+        words = f"At the close of {day}: {doubt}.\nThe value is not recorded. Look at the account, then run `desk trade` again."
+        resources.alerts.send(f"The equity of {account.portfolio} is not believed", words, "critical")
+        return ValueRecorded(session, len(trades), reason=f"{UNREADABLE_EQUITY}: {doubt}")
     account.ledger.save_equity({"portfolio": account.portfolio, "session": day, **asdict(value), "positions": len(positions)})
     reach("record.recorded")
     return ValueRecorded(session, len(trades), equity_usd=value.equity_usd, positions=len(positions))
@@ -224,7 +230,12 @@ def _order_checks(resources: Resources, lock: ExecutorLock, rules: RerunRules) -
         partial(check_in_time, rules=rules),
         partial(check_validation, objection=validated, alerts=alerts),
         RiskReview.of(resources, lock.require),
-        partial(check_venue_grid, account=resources.account, close_at=resources.close_at),
+        partial(
+            check_venue_grid,
+            account=resources.account,
+            close_at=resources.close_at,
+            correct=VenueGrid(resources.instruments, resources.settings.venue.kind, resources.clock),
+        ),
         partial(check_evidence, ledger=ledger, alerts=alerts),
     )
 
@@ -236,16 +247,12 @@ def _send(resources: Resources, lock: ExecutorLock, intents: Sequence[OrderInten
     return send(account.ledger, account.broker, intents, pre_send=pre_send, fence=lock.require, patience=account.patience)
 
 
-def _collect(account: TradingAccount, since: dt.datetime) -> int:
-    """Bring the venue's fills since a moment into the ledger; return how many were new."""
-    return account.patience.retrying()(collect, account.ledger, account.broker, account.portfolio, since)
-
-
-def _simulate(paper: PaperBroker, bars: BarStore, sessions: Iterable[dt.date]) -> int:
-    """Lead the paper broker through sessions, oldest first; return the number of fills."""
+def _simulate(paper: PaperBroker, account: TradingAccount, sessions: Iterable[dt.date]) -> int:
+    """Lead the paper broker through sessions, oldest first, its book in the terms of the bars; return the number of fills."""
     fills = 0
     for session in sessions:
-        rows = bars.read(start=session, end=session)
+        apply_corporate_actions(account, session)
+        rows = account.bars.read(start=session, end=session)
         fills += len(paper.advance(session, rows[rows["symbol"] != VIX]))
     return fills
 

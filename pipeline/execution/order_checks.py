@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     import datetime as dt
     from collections.abc import Callable, Collection
 
-    from core.models import OrderIntent
+    from core.models import Instrument, OrderIntent
     from monitoring.alerts import Alerts
     from pipeline.accounts.trading_account import TradingAccount
     from pipeline.execution.rerun_rules import RerunRules
@@ -96,6 +96,7 @@ def check_venue_grid(
     *,
     account: TradingAccount,
     close_at: Callable[[str, dt.date], float | None],
+    correct: Callable[[Instrument], Instrument] | None = None,
 ) -> tuple[Intents, list[Refusal]]:
     """Round entries down to quantities that the venue takes; refuse those that come to nothing, with the numbers on record.
 
@@ -105,6 +106,8 @@ def check_venue_grid(
     ----------
     close_at
         Close of a symbol on a day, None when there is none.
+    correct
+        From the venue's grid to the one with a person's corrections.
 
     Raises
     ------
@@ -116,7 +119,7 @@ def check_venue_grid(
         if order not in checked:
             kept.append(order)
             continue
-        sized, reason, words = _round_to_venue(context, order, account, close_at)
+        sized, reason, words = _round_to_venue(context, order, account, close_at, correct)
         if reason is None:
             kept.append(sized)
         else:
@@ -148,13 +151,18 @@ def _refusal(context: OrderContext, order: OrderIntent, reason: str) -> Refusal:
 
 
 def _round_to_venue(
-    context: OrderContext, order: OrderIntent, account: TradingAccount, close_at: Callable[[str, dt.date], float | None]
+    context: OrderContext,
+    order: OrderIntent,
+    account: TradingAccount,
+    close_at: Callable[[str, dt.date], float | None],
+    correct: Callable[[Instrument], Instrument] | None,
 ) -> tuple[OrderIntent, str | None, str]:
     """Return the order in a quantity that the venue takes; or the order, the reason why there is none, and its words."""
     try:
         instrument = account.patience.retrying()(account.broker.instrument, order.symbol)
     except UnknownSymbol:
         return order, Refused.UNKNOWN_SYMBOL, f"{account.broker.name} does not trade it"
+    instrument = instrument if correct is None else correct(instrument)
     rounded = instrument.rounded(order.quantity)
     sized = order if rounded == order.quantity else replace(order, quantity=rounded)
     close = close_at(order.symbol, context.session)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -9,10 +10,10 @@ from pipeline.bars import bars_by_symbol
 from pipeline.research.backtest_terms import BacktestTerms
 from pipeline.resources import Resources, live
 from pipeline.signals import joint_name
+from trading.delistings import actions_until
 from trading.strategies.vix_filter import rule_name
 
 if TYPE_CHECKING:
-    import datetime as dt
     from collections.abc import Sequence
     from pathlib import Path
 
@@ -83,7 +84,7 @@ def run_backtest_report(
 ) -> ReportedBacktest:
     """Backtest a strategy, or the desk's own together, on everything up to `session`, without the entry filter.
 
-    The report is written to disk and to MLflow.
+    Delistings on record close positions. The report is written to disk and to MLflow.
     """
     from pipeline.research.backtest_evidence import evidence_of
     from pipeline.research.backtest_report import write_stored_report
@@ -92,7 +93,8 @@ def run_backtest_report(
     terms = BacktestTerms.of(resources)
     bars = bars_by_symbol(resources.bars, session, resources.universe())
     traded = (strategy,) if strategy else resources.strategies
-    result = terms.run(bars, traded)
+    actions = actions_until(resources.bars.actions(list(bars)), dt.date.fromisoformat(session))
+    result = terms.run(bars, traded, actions=actions)
     _count(resources.trials, bars, traded, terms, result, kind="unfiltered", accept=None)
     evidence = evidence_of(result, traded, costs=terms.costs, trials=resources.trials)
     run_id = _save(resources.runs, traded, terms, result, kind="unfiltered", evidence=evidence)
@@ -127,7 +129,12 @@ def _count(
 
     symbols = ",".join(sorted(bars))
     family = "+".join(sorted(rule_name(strategy.name) for strategy in strategies))
-    request = {"start": str(result.equity["session"].min()), "accept": None if accept is None else _digest(accept)}
+    request: dict[str, Any] = {
+        "start": str(result.equity["session"].min()),
+        "accept": None if accept is None else _digest(accept),
+    }
+    if result.panel.market.delisted.size:
+        request["delistings"] = [values.tolist() for values in (result.panel.market.delisted, result.panel.market.payout)]
     rules = [rule_key(strategy) for strategy in strategies]
     key = {**terms.key(*(bars[symbol] for symbol in sorted(bars))), **_single(rules, "rules"), **request}
     trials.record(

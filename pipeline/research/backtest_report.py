@@ -10,6 +10,7 @@ import pandas as pd
 
 from pipeline.bars import bars_by_symbol
 from pipeline.resources import Resources, live
+from trading.delistings import actions_until
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -96,11 +97,13 @@ def stored_report(run_id: str, *, runs: Runs, bars: BarStore, symbols: Sequence[
         evidence=run.meta.get("evidence") or run.meta.get("verdict") or {},
         trades=trades,
         equity=equity,
-        benchmarks=_benchmark(run.meta, bars_by_symbol(bars, run.meta["last_session"], symbols), costs),
+        benchmarks=_benchmark(run.meta, bars_by_symbol(bars, run.meta["last_session"], symbols), bars.actions(symbols), costs),
     )
 
 
-def _benchmark(meta: Mapping[str, Any], bars: Mapping[str, pd.DataFrame], costs: Costs) -> dict[str, pd.DataFrame]:
+def _benchmark(
+    meta: Mapping[str, Any], bars: Mapping[str, pd.DataFrame], actions: pd.DataFrame, costs: Costs
+) -> dict[str, pd.DataFrame]:
     """Return buy and hold of a run's symbols on its sessions; nothing when their bars are no longer stored."""
     from backtest.benchmarks import buy_and_hold
     from backtest.panel import prepare
@@ -109,5 +112,6 @@ def _benchmark(meta: Mapping[str, Any], bars: Mapping[str, pd.DataFrame], costs:
     stored = {symbol: bars[symbol] for symbol in meta["symbols"] if symbol in bars}
     if not stored:
         return {}
-    start = dt.date.fromisoformat(meta["first_session"])
-    return {BENCHMARK: buy_and_hold(prepare(stored), costs, float(meta["initial_cash_usd"]), start).equity}
+    first, last = (dt.date.fromisoformat(meta[name]) for name in ("first_session", "last_session"))
+    panel = prepare(stored, actions=actions_until(actions, last))
+    return {BENCHMARK: buy_and_hold(panel, costs, float(meta["initial_cash_usd"]), first).equity}

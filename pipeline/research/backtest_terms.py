@@ -39,6 +39,7 @@ class BacktestTerms:
         *,
         accept: pd.DataFrame | None = None,
         start: dt.date | None = None,
+        actions: pd.DataFrame | None = None,
     ) -> Result:
         """Backtest strategies on these terms; see `backtest.engine.backtest`."""
         from backtest.engine import backtest
@@ -51,6 +52,7 @@ class BacktestTerms:
             initial_cash_usd=self.initial_cash_usd,
             accept=accept,
             start=start,
+            actions=actions,
         )
 
     def key(self, *bars: pd.DataFrame) -> dict[str, Any]:

@@ -12,13 +12,16 @@ import pytest
 from core.errors import IllegalTransition
 from core.models import Fill, Leg, OrderIntent, OrderState, Position, Side, client_order_id
 from storage.trading.ledger import Ledger
+from trading.brokers.delisting import book_delistings
 from trading.brokers.intake import position_after
 from trading.brokers.memory import MemoryBook
+from trading.delistings import Delisting
+from trading.portfolio import trades_of
 
 if TYPE_CHECKING:
     from trading.brokers.book import Book
 
-MONDAY, TUESDAY = dt.date(2018, 12, 17), dt.date(2018, 12, 18)
+MONDAY, TUESDAY, WEDNESDAY = dt.date(2018, 12, 17), dt.date(2018, 12, 18), dt.date(2018, 12, 19)
 ODD = Decimal("101.30000000000001")  # a float, to its last digit
 OPEN = dt.datetime(2018, 12, 18, 14, 30, tzinfo=dt.UTC)
 
@@ -169,3 +172,30 @@ def test_fills_come_in_the_order_of_their_time_and_each_portfolio_has_its_own(bo
     assert [held.symbol for held in book.positions("main")] == ["AAA", "ZZZ"]
     assert len(book.fills("other")) == 1
     assert isinstance(book.positions("other")[0], Position)
+
+
+@pytest.mark.parametrize("cash", ["14.25", "0.0"])
+def test_a_delisting_pays_the_position_out_and_ends_the_symbols_orders_once(book: Book, cash: str) -> None:
+    entry = sent(book, order())
+    take(book, fill(entry), entry)
+    rule_exit = sent(book, replace(order(leg=Leg.EXIT), session=WEDNESDAY, client_order_id="its-exit"))
+    another = sent(book, replace(order(), strategy="t", client_order_id="another-entry", session=WEDNESDAY))
+    intent = replace(order(), strategy="u", client_order_id="not-sent", session=WEDNESDAY)
+    book.record_intents([intent])
+    other = sent(book, order("SPY"))
+    before = book.cash_flow_usd("main")
+    gone = Delisting("AAPL", WEDNESDAY, Decimal(cash))
+
+    booked = book_delistings(book, "main", [gone])
+
+    assert [(each.reason, each.quantity, each.price) for each in booked] == [("delisted", 7, Decimal(cash))]
+    assert book.positions("main") == []
+    assert book.cash_flow_usd("main") - before == 7 * Decimal(cash)
+    assert [each.client_order_id for each, _ in book.open_orders("main")] == [other.client_order_id]
+    ends = {
+        each.client_order_id: (book.order(each.client_order_id) or (each, None))[1] for each in (rule_exit, another, intent)
+    }
+    assert ends == {"its-exit": OrderState.CANCELLED, "another-entry": OrderState.EXPIRED, "not-sent": OrderState.EXPIRED}
+    (trade,) = trades_of(book.fills("main")).to_dict("records")
+    assert (trade["reason"], trade["exit_price"], trade["holding_sessions"]) == ("delisted", float(cash), 1)
+    assert book_delistings(book, "main", [gone]) == []

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
 
-from core.errors import ConfigError, RetryLater, UnknownSymbol
+from core.errors import ConfigError, RetryLater, UnknownSymbol, UnreadableAnswer
 from core.models import Leg, OrderState, Refused
 from core.sessions import next_session
 from tests.standins.tws import TwsStandIn
@@ -176,6 +177,55 @@ def test_a_read_only_tws_cancels_nothing_and_the_order_works_on(venue: IBVenue) 
 
     venue.stand_in.read_only = False
     assert cancel(venue.book, venue.broker, order.client_order_id, "test", patience=PATIENT) is OrderState.CANCELLED
+
+
+def test_an_answer_that_cannot_be_read_proves_nothing_and_leaves_the_connection(venue: IBVenue) -> None:
+    async def odd(_ib: object) -> None:
+        raise ValueError("a quantity of nothing")
+
+    with pytest.raises(UnreadableAnswer, match="a quantity of nothing"):
+        venue.wire.call(odd)
+
+    assert venue.broker.open_orders() == []
+
+
+@pytest.mark.parametrize(
+    ("bracket", "kind", "price"),
+    [({"stop_pct": 5.0, "target_pct": 10.0}, "stop", 94.0), ({"target_pct": 10.0}, "target", 111.0)],
+)
+def test_an_exit_that_tws_refuses_puts_the_stop_back_each_time(
+    venue: IBVenue, bracket: dict[str, float], kind: str, price: float
+) -> None:
+    order = entry(10, **bracket)
+    send(venue, order)
+    venue.trade(100)
+    (position,) = venue.book.positions("main")
+    first = exit_order(position, decision_session=SESSION, session=venue.session)
+
+    for attempt in (2, 3):
+        venue.stand_in.refusals.append((201, "Order rejected - reason:trading is halted"))
+        assert send(venue, replace(first, client_order_id=f"exit-{attempt}")) is OrderState.REJECTED
+        names = [view.client_order_id for view in venue.broker.open_orders()]
+        assert names == [f"{order.client_order_id}.{kind}-{attempt}"]
+
+    venue.trade(price)
+    assert venue.book.positions("main") == []
+    assert venue.book.fills("main")[-1][1].reason == kind
+
+
+def test_an_exit_takes_back_the_children_of_its_own_entry_alone(venue: IBVenue) -> None:
+    first = entry(10, stop_pct=5)
+    second = replace(first, client_order_id="20261123-entry-AAPL-2", strategy="rsi")
+    send(venue, first)
+    send(venue, second)
+    venue.trade(100)
+    position = next(each for each in venue.book.positions("main") if each.strategy == "rsi")
+
+    send(venue, exit_order(position, decision_session=SESSION, session=venue.session))
+
+    names = [view.client_order_id for view in venue.broker.open_orders()]
+    assert f"{first.client_order_id}.stop" in names
+    assert f"{second.client_order_id}.stop" not in names
 
 
 def test_an_exit_is_refused_where_tws_does_not_take_the_children_back(venue: IBVenue) -> None:

@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 
 from core.errors import DataError
+from core.frames import ACTIONS
 from core.models import OrderState
 from core.sessions import close_of, next_session
 from pipeline.audit import parity_day
@@ -21,8 +22,10 @@ from tests.standins.alpaca import AlpacaStandIn
 from tests.standins.alpaca_desk import DAY, Mailbox, desk_at, mailbox, placed
 from tests.standins.evidence import vouch
 from tests.standins.feed import walk
+from trading.brokers.delisting import book_delistings
 from trading.brokers.intake import collect
 from trading.brokers.placing import place
+from trading.delistings import delistings_of
 from trading.orders import entry_order
 
 if TYPE_CHECKING:
@@ -141,6 +144,21 @@ def test_a_symbol_that_never_had_a_bar_is_an_error_with_its_name(database_settin
         check_portfolio(resources=desk)
     with pytest.raises(DataError, match="GON, which is held"):
         daily_trade.record(DAY.isoformat(), resources=desk)
+
+
+def test_a_day_on_which_a_delisting_paid_out_has_parity(database_settings: Settings) -> None:
+    desk, session = held(database_settings), DAY.isoformat()
+    rows = {"symbol": ["GON"], "session": [pd.Timestamp(DAY)], "kind": ["delisting"], "value": [7.5]}
+    desk.bars.write_actions(ACTIONS.coerce(pd.DataFrame(rows)), LATE)
+
+    book_delistings(desk.ledger, "main", delistings_of(desk.bars.actions(["GON"])))
+    daily_trade.settle(session, resources=desk)
+    recorded = daily_trade.record(session, resources=desk)
+    day = parity_day.record_day(session, resources=desk)
+
+    assert (recorded.positions, recorded.trades, recorded.equity_usd) == (0, 1, float(desk.broker.cash_usd()))
+    assert desk.ledger.fills("main")[-1][1].reason == "delisted"
+    assert (day.differences, day.record_usd == day.backtest_usd) == ((), True)
 
 
 def test_at_alpaca_it_is_named_too_and_halts_the_desk_once_it_is_gone(database_settings: Settings) -> None:

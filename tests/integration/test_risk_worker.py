@@ -349,6 +349,21 @@ def test_without_a_fresh_heartbeat_nothing_is_opened_where_the_setting_asks_for_
     assert refusal == "heartbeat: expected the risk worker within 120 s, found the last heartbeat 121 s ago"
 
 
+def test_a_heartbeat_from_the_future_opens_nothing_until_the_worker_looks_again(database_settings: Settings) -> None:
+    desk = desk_of(database_settings, pre_send__heartbeat_max_age_seconds=120.0)
+    desk.clock = lambda: NOW + dt.timedelta(hours=1)
+    check_portfolio(resources=desk)
+    desk.clock = lambda: NOW
+
+    refusal = risk_checks(resources=desk)(entry("AAA", 1.0))
+    check_portfolio(resources=desk)
+
+    assert refusal == (
+        "heartbeat: expected the risk worker within 120 s, found the last heartbeat 3600 s in the future: a clock is wrong"
+    )
+    assert risk_checks(resources=desk)(entry("BBB", 1.0)) is None, "the look after it counts, whose time is earlier"
+
+
 def events(desk: Resources) -> list[tuple[str, str]]:
     """Cancellations and sendings after the entry of AAA, in their order."""
     with desk.engine.connect() as connection:

@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 
 from core.errors import DataError
+from core.frames import ACTIONS
 from pipeline.bars import VIX, bars_by_symbol
 from pipeline.research import backtest, backtest_report
 from pipeline.research.backtest_terms import BacktestTerms
@@ -101,3 +102,19 @@ def test_a_backtest_without_trades_has_a_report_too(desk: Resources) -> None:
     assert figures["trade_count"] == 0
     assert figures["deflated_sharpe"] is None
     assert figures["random_entry_p"] is None
+
+
+def test_a_delisting_on_record_closes_positions_and_makes_another_trial(desk: Resources) -> None:
+    holds = make_strategy("trend")
+    before = backtest.run_backtest_report(LAST, resources=desk, strategy=holds).figures
+    rows = {"symbol": ["AAA", "BBB"], "session": [pd.Timestamp("2018-06-01"), pd.Timestamp("2019-06-03")]}
+    desk.bars.write_actions(ACTIONS.coerce(pd.DataFrame({**rows, "kind": "delisting", "value": 0.0})), NOW)
+
+    outcome = backtest.run_backtest_report(LAST, resources=desk, strategy=holds)
+    run = desk.runs.find(outcome.run_id)
+    trades, _ = desk.runs.frames(run.run_id)
+
+    assert (before["trials"], outcome.figures["trials"]) == (1, 2)
+    assert run.meta["last_session"] == LAST, "the later one is of no concern to this run"
+    assert trades.loc[trades["reason"] == "delisted", ["symbol", "exit_price"]].values.tolist() in ([], [["AAA", 0.0]])
+    assert outcome.figures["buy_and_hold_total_return"] < before["buy_and_hold_total_return"]

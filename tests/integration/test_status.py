@@ -74,6 +74,19 @@ def test_a_worker_too_old_for_the_executor_is_not_well(desks: Any) -> None:
     assert [desk.after(age, "risk-worker").healthy for age in (45, 46)] == [True, False]
 
 
+def test_what_was_seen_in_the_future_is_not_well(desks: Any) -> None:
+    desk = desks(monitor__interval_seconds=60.0)
+    check_portfolio(resources=desk.resources)
+
+    assert desk.after(-5, "risk-worker").detail.startswith("seen 0 s ago")
+    seen = desk.after(-6, "risk-worker")
+
+    assert (seen.healthy, seen.detail) == (
+        False,
+        "last seen 6 s in the future, level ok, mode log; expected at most 5 s: a clock is wrong",
+    )
+
+
 def test_no_listener_is_needed_where_the_broker_has_no_stream(desks: Any) -> None:
     seen = desks().after(0, "order-listener")
 

@@ -9,33 +9,38 @@ from __future__ import annotations
 import asyncio
 import math
 import time
+from dataclasses import replace
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
+import structlog
 from ib_async import ExecutionFilter, LimitOrder, MarketOrder, Stock, StopOrder
 
 from core.errors import RetryLater, UnknownSymbol
 from core.models import FINAL, Answer, Instrument, Leg, OrderState, OrderType, Refused, Side, VenuePosition
 from core.sessions import calendar_name, normalise_symbol
 from trading.brokers.base import unfenced
-from trading.brokers.children import entry_of
-from trading.brokers.ib_reports import CANCELLED, UNPROVEN, Listing
+from trading.brokers.children import STOP, child_name, entry_of
+from trading.brokers.ib_reports import CANCELLED, UNPROVEN, TwsOrders
+from trading.brokers.ib_rows import order_of_share, position_of, unreadable
 from trading.brokers.ib_views import answer, fill_of, in_order, refused, view
+from trading.brokers.listing import Listing, read_each
 from trading.fills import brackets
-from trading.orders import exact
+from trading.orders import exact, figure
 from trading.portfolio import Account
 
 if TYPE_CHECKING:
     import datetime as dt
     from collections.abc import Callable, Mapping, Sequence
 
-    from ib_async import Order, Trade
+    from ib_async import Contract, Order, Trade
 
     from core.models import Fill, OrderIntent, OrderView
     from trading.brokers.base import Fence
     from trading.brokers.ib_reports import Complaint, ReportingIB
     from trading.brokers.ib_wire import IBWire
 
+log = structlog.get_logger()
 CENT = Decimal("0.01")
 POLL_SECONDS = 0.02
 TOO_LATE = frozenset({161, 10147, 10148})  # a cancellation that came when there was nothing to cancel any more
@@ -60,7 +65,10 @@ class IBBroker:
         self.price_of = price_of
 
     def submit(self, order: OrderIntent, fence: Fence = unfenced) -> Answer:
-        """Look for the order, then send it once; an exit first takes back the stop and target that rest for its shares."""
+        """Look for the order, then send it once; an exit first takes back the stop and target that rest for its shares.
+
+        A refused exit puts its stop back. One whose stop or target filled in that moment is not sent.
+        """
         objection = self._objection(order)
         if objection is not None:
             return Answer(OrderState.REJECTED, *objection)
@@ -74,49 +82,51 @@ class IBBroker:
         """Ask for the cancellation of an order that this client id sent."""
         return self.wire.call(lambda ib: self._cancel(ib, client_order_id))
 
-    def open_orders(self) -> list[OrderView]:
+    def open_orders(self) -> Listing[OrderView]:
         """Orders that work at TWS, children included, sorted by the desk's ids."""
 
-        async def work(ib: ReportingIB) -> list[OrderView]:
-            return [view(ib, trade) for trade in (await self._listing(ib)).working if not trade.isDone()]
+        async def work(ib: ReportingIB) -> Listing[OrderView]:
+            working = [trade for trade in (await self._listing(ib)).working if not trade.isDone()]
+            return read_each(working, lambda trade: view(ib, order_of_share(trade)), unreadable)
 
-        return sorted(self.wire.call(work), key=lambda order: order.client_order_id)
+        found = self.wire.call(work)
+        return Listing(sorted(found, key=lambda order: order.client_order_id), found.unreadable)
 
-    def positions(self) -> list[VenuePosition]:
+    def positions(self) -> Listing[VenuePosition]:
         """Return the positions of the account, sorted by symbol."""
 
-        async def work(ib: ReportingIB) -> list[VenuePosition]:
+        async def work(ib: ReportingIB) -> Listing[VenuePosition]:
             found = await self.wire.within(ib.reqPositionsAsync())
-            return [
-                VenuePosition(normalise_symbol(held.contract.symbol), exact(held.position), exact(held.avgCost))
-                for held in found
-                if held.position
-            ]
+            return read_each((held for held in found if held.position), position_of, unreadable)
 
-        return sorted(self.wire.call(work), key=lambda position: position.symbol)
+        found = self.wire.call(work)
+        return Listing(sorted(found, key=lambda position: position.symbol), found.unreadable)
 
-    def fills(self, since: dt.datetime) -> list[Fill]:
+    def fills(self, since: dt.datetime) -> Listing[Fill]:
         """Executions at or after an instant; TWS tells those since midnight, to the second."""
 
-        async def work(ib: ReportingIB) -> list[Fill]:
+        async def work(ib: ReportingIB) -> Listing[Fill]:
             await self.wire.within(ib.reqExecutionsAsync(ExecutionFilter()))
-            return [fill_of(execution) for execution in ib.fills()]
+            return read_each(ib.fills(), fill_of, unreadable)
 
-        found = sorted(self.wire.call(work), key=lambda fill: fill.filled_at)
-        return [fill for fill in in_order(found) if fill.filled_at >= since]
+        found = self.wire.call(work)
+        ordered = in_order(sorted(found, key=lambda fill: fill.filled_at))
+        return Listing((fill for fill in ordered if fill.filled_at >= since), found.unreadable)
 
     def cash_usd(self) -> Decimal:
-        """Cash of the account."""
+        """Cash of the account; NaN where TWS wrote no number."""
         return exact(self.account({}).cash_usd)
 
     def account(self, prices: Mapping[str, float]) -> Account:
-        """Cash, equity and exposure as Interactive Brokers marks them."""
+        """Cash, equity and exposure as Interactive Brokers marks them; NaN where it wrote no number."""
         del prices
 
         async def work(ib: ReportingIB) -> dict[str, float]:
             (name, *_) = ib.managedAccounts()
             await self.wire.within(ib.reqAccountUpdatesAsync(name))
-            return {row.tag: float(row.value) for row in ib.accountValues(name) if row.tag in tags and row.currency == "USD"}
+            return {
+                row.tag: float(figure(row.value)) for row in ib.accountValues(name) if row.tag in tags and row.currency == "USD"
+            }
 
         tags = ("TotalCashValue", "NetLiquidation", "GrossPositionValue")
         found = self.wire.call(work)
@@ -125,11 +135,14 @@ class IBBroker:
         return Account(*(found[tag] for tag in tags))
 
     def instrument(self, symbol: str) -> Instrument:
-        """Whole shares, and the least price variation that TWS tells."""
+        """Whole shares, the least price variation that TWS tells, and the contract's currency: one of a US share."""
         details = self.wire.call(lambda ib: self.wire.within(ib.reqContractDetailsAsync(_contract(symbol))))
         if not details:
             raise UnknownSymbol(symbol)
-        return Instrument(symbol, Decimal(1), Decimal(1), Decimal(0), exact(details[0].minTick))
+        contract = details[0].contract
+        says = {"name:ib": contract.symbol, "currency": contract.currency, "calendar": "XNYS"} if contract else {}
+        said = {field: value for field, value in says.items() if value}
+        return Instrument(symbol, Decimal(1), Decimal(1), Decimal(0), exact(details[0].minTick), said)
 
     def _objection(self, order: OrderIntent) -> tuple[Refused, str] | None:
         """Return why Interactive Brokers cannot take the order, as reason and words, or None."""
@@ -153,16 +166,22 @@ class IBBroker:
         details = await self.wire.within(ib.reqContractDetailsAsync(_contract(order.symbol)))
         if not details or details[0].contract is None:
             return Answer(OrderState.REJECTED, Refused.UNKNOWN_SYMBOL, f"TWS knows no {order.symbol}.")
-        if order.leg is Leg.EXIT:
+        resting = _resting(listing, order) if order.leg is Leg.EXIT else []
+        if resting:
             fence()
-            refusal = await self._release(ib, listing, order)
-            if refusal is not None:
-                return Answer(OrderState.REJECTED, *refused(refusal))
+        refusal = await self._release(ib, resting)
+        if refusal is not None:
+            return Answer(OrderState.REJECTED, *refused(refusal))
+        if any(trade.orderStatus.status == "Filled" for trade in resting):
+            return Answer(OrderState.REJECTED, Refused.QUANTITY, "its stop or target filled in the same moment")
         parts = self._orders(ib, order)
         fence()
         trades = [ib.placeOrder(details[0].contract, part) for part in parts]
         await self._proven(ib, trades[0])
-        return answer(ib, trades[0])
+        outcome = answer(ib, trades[0])
+        if outcome.state is OrderState.REJECTED:
+            await self._restore(ib, details[0].contract, resting)
+        return outcome
 
     def _orders(self, ib: ReportingIB, order: OrderIntent) -> list[Order]:
         """The order and its children; TWS holds them until the last one is there."""
@@ -219,7 +238,7 @@ class IBBroker:
                 raise TimeoutError
             await asyncio.sleep(POLL_SECONDS)
 
-    async def _listing(self, ib: ReportingIB) -> Listing:
+    async def _listing(self, ib: ReportingIB) -> TwsOrders:
         """Ask for every order and execution; an order that ends meanwhile is in one of the two lists.
 
         What ib_async remembers of orders counts only where TWS has told their end: it keeps those that TWS has no more.
@@ -228,7 +247,7 @@ class IBBroker:
         over = await self.wire.within(ib.reqCompletedOrdersAsync(apiOnly=False))
         await self.wire.within(ib.reqExecutionsAsync(ExecutionFilter()))
         once = {id(trade): trade for trade in working}  # news of an order comes into the list as well
-        return Listing([*once.values()], [*over, *(trade for trade in ib.trades() if trade.isDone())])
+        return TwsOrders([*once.values()], [*over, *(trade for trade in ib.trades() if trade.isDone())])
 
     async def _find(self, ib: ReportingIB, client_order_id: str) -> OrderView | None:
         trade = (await self._listing(ib)).find(client_order_id)
@@ -248,26 +267,35 @@ class IBBroker:
         name, words = refused(refusal)
         return Answer(state, Refused.TOO_LATE if refusal.code in TOO_LATE else name, words)
 
-    async def _release(self, ib: ReportingIB, listing: Listing, order: OrderIntent) -> Complaint | None:
+    async def _release(self, ib: ReportingIB, resting: Sequence[Trade]) -> Complaint | None:
         """Take back the children that would sell the shares of an exit a second time, and wait until they are gone.
 
         Returns the refusal where TWS does not cancel them: they go on protecting the position, and no exit may be sent.
         """
-        resting = [
-            trade
-            for trade in listing.working
-            if not trade.isDone()
-            and entry_of(trade.order.orderRef) is not None
-            and normalise_symbol(trade.contract.symbol) == order.symbol
-            and trade.order.action == order.side.value.upper()
-        ]
-        same = [trade for trade in resting if exact(trade.order.totalQuantity) == order.quantity]
-        refusal = await self._cancelled(ib, same[:2] or resting)
-        if all(trade.isDone() for trade in same[:2] or resting):
+        refusal = await self._cancelled(ib, resting)
+        if all(trade.isDone() for trade in resting):
             return None
         if refusal is None or refusal.code in TOO_LATE:
             raise TimeoutError
         return refusal
+
+    async def _restore(self, ib: ReportingIB, contract: Contract, released: Sequence[Trade]) -> None:
+        """Send the stop again that an exit took back for nothing, under its next name; a target where there was no stop."""
+        named = [(name, trade) for trade in released if (name := child_name(trade.order.orderRef)) is not None]
+        for name, trade in [pair for pair in named if pair[0].kind == STOP] or named:
+            old, left = trade.order, exact(trade.order.totalQuantity) - exact(trade.orderStatus.filled)
+            if left <= 0:
+                continue
+            next_name = str(replace(name, attempt=name.attempt + 1))
+            terms = {"orderRef": next_name, "tif": "GTC", "orderId": ib.client.getReqId()}
+            kind, price = (StopOrder, old.auxPrice) if name.kind == STOP else (LimitOrder, old.lmtPrice)
+            sent = ib.placeOrder(contract, kind(old.action, float(left), float(price or 0), **terms))
+            try:
+                await self._proven(ib, sent)
+            except TimeoutError:
+                log.warning("child_restored_without_answer", child=next_name)
+            else:
+                log.warning("child_restored", child=next_name, state=str(answer(ib, sent).state))
 
     async def _cancelled(self, ib: ReportingIB, trades: Sequence[Trade]) -> Complaint | None:
         """Cancel orders and wait until they are over; return TWS's refusal as soon as there is one, None after the wait."""
@@ -283,6 +311,24 @@ class IBBroker:
                 return refusal
             await asyncio.sleep(POLL_SECONDS)
         return None
+
+
+def _resting(listing: TwsOrders, order: OrderIntent) -> list[Trade]:
+    """Return the children that rest for the shares of an exit.
+
+    Those of its entry. Where the exit names none: those of the same quantity, or all of the symbol.
+    """
+    found = [
+        trade
+        for trade in listing.working
+        if not trade.isDone()
+        and (entry := entry_of(trade.order.orderRef)) is not None
+        and order.entry_order_id in {None, entry}
+        and normalise_symbol(trade.contract.symbol) == order.symbol
+        and trade.order.action == order.side.value.upper()
+    ]
+    same = [trade for trade in found if exact(trade.order.totalQuantity) == order.quantity]
+    return found if order.entry_order_id is not None else same[:2] or found
 
 
 def _contract(symbol: str) -> Stock:

@@ -96,7 +96,7 @@ class ReportingIB(IB):
 
 
 @dataclass(frozen=True)
-class Listing:
+class TwsOrders:
     """The orders that TWS lists when it is asked: those that work, and those that are over."""
 
     working: Sequence[Trade]

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING
 
 from core.models import Answer, Fill, OrderState, OrderView, Refused, Side
 from core.sessions import normalise_symbol
-from trading.brokers.children import entry_of
+from trading.brokers.children import child_name
 from trading.brokers.ib_reports import REJECTED, UNPROVEN
+from trading.brokers.ib_rows import quantity_of, share_of
 from trading.orders import exact
 
 if TYPE_CHECKING:
@@ -69,7 +70,7 @@ def answer(ib: ReportingIB, trade: Trade) -> Answer:
 def view(ib: ReportingIB, trade: Trade) -> OrderView:
     """Return an order as TWS has it; one that was turned down after TWS took it is REJECTED, with TWS's words."""
     order, complaints = trade.order, ib.complaints_about(trade)
-    parts = [fill.execution for fill in ib.fills() if fill.execution.orderRef == order.orderRef]
+    parts = [fill.execution for fill in ib.fills() if order.orderRef and fill.execution.orderRef == order.orderRef]
     filled = sum((exact(part.shares) for part in parts), Decimal(0))
     paid = sum((exact(part.shares) * exact(part.price) for part in parts), Decimal(0))
     state = state_of(trade.orderStatus.status, filled, exact(order.totalQuantity))
@@ -112,19 +113,19 @@ def in_order(fills: Sequence[Fill]) -> list[Fill]:
 
 def fill_of(found: Execution) -> Fill:
     """Return an execution as a fill; TWS tells one again under the same id."""
-    execution, symbol = found.execution, normalise_symbol(found.contract.symbol)
+    execution, symbol = found.execution, share_of(found.contract)
     at = execution.time.astimezone(dt.UTC)
-    child = entry_of(execution.orderRef) is not None
+    child = child_name(execution.orderRef)
     return Fill(
         fill_id=f"ib-{execution.execId}",
         client_order_id=execution.orderRef,
         symbol=symbol,
         side=Side.BUY if execution.side == "BOT" else Side.SELL,
-        quantity=exact(execution.shares),
+        quantity=quantity_of(execution.shares),
         price=exact(execution.price),
         raw_price=exact(execution.price),
         commission_usd=exact(found.commissionReport.commission),
         session=at.astimezone(NEW_YORK).date(),
         filled_at=at,
-        reason=execution.orderRef.rpartition(".")[2] if child else "order",
+        reason="order" if child is None else child.kind,
     )

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, TypeVar
 
 from ib_async import StartupFetch
 
-from core.errors import ConfigError, RetryLater
+from core.errors import ConfigError, RetryLater, UnreadableAnswer
 from trading.brokers.ib_reports import CLIENT_ID_IN_USE, CONNECTION, ReportingIB
+from trading.brokers.listing import UNREADABLE
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -87,6 +88,8 @@ class IBWire:
             words = self._last_words()
             self.disconnect()
             raise RetryLater(f"TWS at {self.host}:{self.port} gave no answer ({type(error).__name__}).{words}") from error
+        except UNREADABLE as error:
+            raise UnreadableAnswer(f"TWS's answer cannot be read ({type(error).__name__}: {error}).") from error
 
     async def within(self, answer: Awaitable[T]) -> T:
         """Wait for one answer, as long as it counts and the connection is there."""

@@ -6,13 +6,14 @@ Each kind of difference has a name; the desk resolves it by itself, tolerates it
 from __future__ import annotations
 
 from collections import defaultdict
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from core.models import FINAL, SENT, WORKING, Leg, OrderState
 from trading.brokers.children import entry_of
+from trading.brokers.protection import uncovered, wanted
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
     from core.errors import StopTrading
     from core.models import Fill, OrderIntent, OrderView, Position, VenuePosition
+    from trading.brokers.listing import Unreadable
 
 
 class Mismatch(StrEnum):
@@ -39,6 +41,9 @@ class Mismatch(StrEnum):
     MISSING_POSITION = "missing_position"
     EXTERNAL_POSITION = "external_position"
     CONTRADICTION = "contradiction"
+    UNREADABLE = "unreadable"
+    UNPROTECTED = "unprotected"
+    PROTECTED_ANEW = "protected_anew"
     CASH = "cash"
 
 
@@ -46,8 +51,9 @@ EXPIRES = {  # the state an order ends in, EXPIRED, takes a fill that comes late
     Mismatch.NEVER_ARRIVED: "reconciliation: it never reached the venue",
     Mismatch.VANISHED: "reconciliation: the venue took it and does not have it any more",
 }
-RESOLVED = frozenset({Mismatch.MISSED_FILL, Mismatch.SENT_AGAIN, *EXPIRES})
-TOLERATED = frozenset({Mismatch.CASH, Mismatch.NOT_LISTED, Mismatch.OVERDUE})  # a person checks, and trading goes on
+RESOLVED = frozenset({Mismatch.MISSED_FILL, Mismatch.SENT_AGAIN, Mismatch.PROTECTED_ANEW, *EXPIRES})
+# Fees, dividends and interest move cash; the listener and the watch go on protecting. A person checks, and trading goes on.
+TOLERATED = frozenset({Mismatch.CASH, Mismatch.NOT_LISTED, Mismatch.OVERDUE, Mismatch.UNPROTECTED})
 
 
 @dataclass(frozen=True)
@@ -93,12 +99,25 @@ class LedgerState:
 
 @dataclass(frozen=True)
 class VenueState:
-    """The venue's: the desk's open orders as it has them (None: it has no such order), all its open orders, positions, cash."""
+    """The venue's: the desk's open orders as it has them (None: it has no such order), all its open orders, positions, cash.
+
+    Attributes
+    ----------
+    unreadable
+        Orders and fills that it shows and that cannot be read, each once.
+    unreadable_positions
+        Positions of the same kind.
+    keeps_stops
+        Whether stops rest there, and are listed: what they do not cover is then a difference.
+    """
 
     orders: Mapping[str, OrderView | None]
     working: Sequence[OrderView]
     positions: Sequence[VenuePosition]
     cash_usd: Decimal
+    unreadable: Sequence[Unreadable] = ()
+    unreadable_positions: Sequence[Unreadable] = ()
+    keeps_stops: bool = False
 
 
 def missed(fills: Iterable[Fill]) -> list[Difference]:
@@ -132,8 +151,9 @@ def compare(desk: LedgerState, venue: VenueState, session: dt.date, *, cash_tole
     """
     found = [*_lost(desk, venue, session), *_strange(desk, venue), *_apart(desk, venue)]
     found += [*_vanished(desk, venue, session), *_going_on(desk, venue, session), *_untold(desk, venue)]
-    found += _holdings(desk, venue)
-    if abs(desk.cash_usd - venue.cash_usd) > cash_tolerance_usd:
+    found += [*_holdings(desk, venue), *_unread(desk, venue), *_unprotected(desk, venue)]
+    readable = desk.cash_usd.is_finite() and venue.cash_usd.is_finite()
+    if not readable or abs(desk.cash_usd - venue.cash_usd) > cash_tolerance_usd:
         found.append(
             Difference(
                 Mismatch.CASH,
@@ -146,6 +166,14 @@ def compare(desk: LedgerState, venue: VenueState, session: dt.date, *, cash_tole
     return sorted(found, key=lambda each: (each.rule, each.subject))
 
 
+def protected_anew(before: Sequence[Difference], after: Sequence[Difference]) -> tuple[Difference, ...]:
+    """Return the differences after stops were sent anew; a gap that they closed, and a fill taken before, stay on the list."""
+    still = {each.subject for each in after if each.rule is Mismatch.UNPROTECTED}
+    closed = [each for each in before if each.rule is Mismatch.UNPROTECTED and each.subject not in still]
+    anew = [replace(each, rule=Mismatch.PROTECTED_ANEW, resolution="sent anew") for each in closed]
+    return (*(each for each in before if each.rule is Mismatch.MISSED_FILL), *anew, *after)
+
+
 def expired(differences: Iterable[Difference]) -> dict[str, str]:
     """Return the orders that are over without the venue having said so, by id, with the reason to write down."""
     return {each.subject: EXPIRES[each.rule] for each in differences if each.rule in EXPIRES}
@@ -153,8 +181,10 @@ def expired(differences: Iterable[Difference]) -> dict[str, str]:
 
 def _lost(desk: LedgerState, venue: VenueState, session: dt.date) -> list[Difference]:
     """Orders that were written down or sent and that the venue does not have."""
-    lost = []
+    lost, unread = [], {each.client_order_id for each in venue.unreadable}
     for order, state in desk.orders:
+        if order.client_order_id in unread:
+            continue  # it is there
         if state is not OrderState.INTENT and (state not in SENT or venue.orders.get(order.client_order_id) is not None):
             continue
         if order.session <= session:
@@ -172,8 +202,10 @@ def _vanished(desk: LedgerState, venue: VenueState, session: dt.date) -> list[Di
 
     One whose open is still to come keeps its state: a venue may be slow to list what it has just taken.
     """
-    gone = []
+    gone, unread = [], {each.client_order_id for each in venue.unreadable}
     for order, state in desk.orders:
+        if order.client_order_id in unread:
+            continue  # it is there
         if state not in WORKING or venue.orders.get(order.client_order_id) is not None:
             continue
         rule, words = Mismatch.VANISHED, "its open has passed: it expires; see at the venue what became of it"
@@ -215,11 +247,7 @@ def _untold(desk: LedgerState, venue: VenueState) -> list[Difference]:
 
 def _strange(desk: LedgerState, venue: VenueState) -> list[Difference]:
     """Orders that work at the venue and that the desk never meant; children of its entries are its own."""
-    strange = [
-        view
-        for view in venue.working
-        if view.client_order_id not in desk.own_ids and entry_of(view.client_order_id) not in desk.own_ids
-    ]
+    strange = [view for view in venue.working if not _is_own(desk, view.client_order_id)]
     return [
         Difference(
             Mismatch.EXTERNAL_ORDER,
@@ -230,6 +258,46 @@ def _strange(desk: LedgerState, venue: VenueState) -> list[Difference]:
         )
         for view in strange
     ]
+
+
+def _unprotected(desk: LedgerState, venue: VenueState) -> list[Difference]:
+    """Positions that neither stops nor an exit at the venue cover; a fraction of a share cannot be covered there."""
+    found = []
+    for position in desk.positions if venue.keeps_stops else ():
+        exits = [
+            order.client_order_id
+            for order, _ in desk.orders
+            if order.leg is Leg.EXIT and (order.strategy, order.symbol) == (position.strategy, position.symbol)
+        ]
+        missing = uncovered(position, venue.working, exits)
+        if missing and not position.quantity % 1:
+            words = f"{missing} of {abs(position.quantity)} without one"
+            remedy = "the listener sends it anew, the watch sells at its price; keep both running, or set it at the venue"
+            found.append(
+                Difference(Mismatch.UNPROTECTED, position.entry_order_id, f"{wanted(position)} for all", words, remedy)
+            )
+    return found
+
+
+def _unread(desk: LedgerState, venue: VenueState) -> list[Difference]:
+    """Return the rows of the venue that cannot be read: the desk's own, and orders or positions of somebody else."""
+    found = []
+    symbols = {position.symbol for position in desk.positions}
+    orders = {each.subject: each for each in venue.unreadable}
+    for each in (*orders.values(), *venue.unreadable_positions):
+        is_position = each in venue.unreadable_positions
+        own = each.symbol in symbols if is_position else _is_own(desk, each.client_order_id)
+        rule = Mismatch.EXTERNAL_POSITION if is_position else Mismatch.EXTERNAL_ORDER
+        words = "not of this desk, and passed over: cancel or close it at the venue, or keep it in an account of its own"
+        if own:
+            rule, words = Mismatch.UNREADABLE, "look it up at the venue, and settle it there; then `desk reconcile`"
+        shown = f"{each.found} ({each.problem})"
+        found.append(Difference(rule, each.subject, "what can be read" if own else "nothing", shown, words))
+    return found
+
+
+def _is_own(desk: LedgerState, client_order_id: str) -> bool:
+    return client_order_id in desk.own_ids or entry_of(client_order_id) in desk.own_ids
 
 
 def _apart(desk: LedgerState, venue: VenueState) -> list[Difference]:
@@ -261,14 +329,14 @@ def _holdings(desk: LedgerState, venue: VenueState) -> list[Difference]:
     for position in desk.positions:
         ours[position.symbol] += position.quantity
     theirs = {position.symbol: position.quantity for position in venue.positions if position.quantity}
-    found = []
-    for symbol in sorted({*ours, *theirs}):
+    found, unread = [], {each.symbol for each in venue.unreadable_positions}
+    for symbol in sorted({*ours, *theirs} - unread):
         mine, there = ours.get(symbol, Decimal(0)), theirs.get(symbol, Decimal(0))
         if mine == there:
             continue
         rule, words = (
             Mismatch.QUANTITY_MISMATCH,
-            "a fill, split or transfer that the venue tells no more: settle it by hand",
+            "a split, or a fill or transfer that the venue tells no more: `desk corporate-actions list`, then `... resolve`",
         )
         if not there:
             rule, words = Mismatch.MISSING_POSITION, "sold or moved outside the desk: settle it by hand"

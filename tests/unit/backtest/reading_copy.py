@@ -1,6 +1,6 @@
 """The rules of the backtest a second time, in plain Python and written for reading. The kernel must agree with it.
 
-One portfolio lives through the sessions one by one; nothing here looks ahead, except to know that a symbol's data have ended.
+One portfolio lives through the sessions one by one; nothing here looks ahead, except to know the run's last session.
 A line is one strategy on one symbol.
 """
 
@@ -60,6 +60,7 @@ def run(market: Market, rules: LineRules, terms: CostTerms, cash: float) -> Port
     lines = range(len(rules.entry))
     for t in range(market.open.shape[1]):
         decide(book, market, rules, terms, t, at_open=True)
+        delist(book, market, rules, terms, t)
         enter(book, market, rules, terms, t)
         for line in sorted(book.held):
             leave_on_the_bar(book, market, rules, terms, line, t)
@@ -122,11 +123,23 @@ def decide(book: Portfolio, market: Market, rules: LineRules, terms: CostTerms, 
         slots -= 1
 
 
+def delist(book: Portfolio, market: Market, rules: LineRules, terms: CostTerms, t: int) -> None:
+    """Rule 6: who held the symbol before this session is paid out at its open, and what was ordered before it lapses."""
+    for s, (columns, cash) in enumerate(zip(market.delisted, market.payout, strict=True)):
+        for column, paid in zip(columns, cash, strict=True):
+            if column != t:
+                continue
+            for line in [line for line in sorted(book.held) if rules.symbol[line] == s]:
+                close_trade(book, terms, book.held[line], t, paid, "delisted")
+            for line in [line for line, order in book.orders.items() if rules.symbol[line] == s and order[0] < t]:
+                del book.orders[line]
+
+
 def enter(book: Portfolio, market: Market, rules: LineRules, terms: CostTerms, t: int) -> None:
     """Rule 1: an order fills at the open of the symbol's next session (of this one when decided at the open), or lapses."""
     for line, (decision, side, quantity) in sorted(book.orders.items()):
         s = rules.symbol[line]
-        if market.session_no[s, t] < 0 and (market.session_no[s, t:] >= 0).any():
+        if market.session_no[s, t] < 0:
             continue  # the exchange is shut today
         del book.orders[line]
         if not tradable(market, s, t):
@@ -168,10 +181,18 @@ def leave_on_the_bar(book: Portfolio, market: Market, rules: LineRules, terms: C
 
 
 def leave_at_the_close(book: Portfolio, market: Market, rules: LineRules, terms: CostTerms, line: int, t: int) -> None:
-    """Rules 3 and 6: the time exit, the rule exit, and the end of the data."""
+    """Rules 3 and 6: the time exit, the rule exit, and the end of the run, at the last close that there was."""
     trade, s = book.held[line], rules.symbol[line]
-    if not tradable(market, s, t):
-        return
+    if tradable(market, s, t):
+        decide_exit(book, market, rules, terms, line, t)
+    if line in book.held and t == market.open.shape[1] - 1:
+        last = max(day for day in range(t + 1) if tradable(market, s, day))
+        close_trade(book, terms, trade, t, market.close[s, last], "end_of_data")
+
+
+def decide_exit(book: Portfolio, market: Market, rules: LineRules, terms: CostTerms, line: int, t: int) -> None:
+    """Rule 3: decided at this close, done at the next open, or at once by a strategy that leaves at the close."""
+    trade, s = book.held[line], rules.symbol[line]
     sessions = market.session_no[s, t] - market.session_no[s, trade.entry] + 1
     wanted = rules.exit_long[line, t] if trade.side > 0 else rules.exit_short[line, t]
     if rules.max_sessions[line] and sessions >= rules.max_sessions[line]:
@@ -180,14 +201,13 @@ def leave_at_the_close(book: Portfolio, market: Market, rules: LineRules, terms:
         trade.leaving = "rule"
     if trade.leaving and rules.exits_at_close[line]:
         close_trade(book, terms, trade, t, market.close[s, t], trade.leaving)
-    elif not any(tradable(market, s, later) for later in range(t + 1, market.open.shape[1])):
-        close_trade(book, terms, trade, t, market.close[s, t], "end_of_data")
 
 
 def close_trade(book: Portfolio, terms: CostTerms, trade: Trade, t: int, raw: float, reason: str) -> None:
-    """Rule 4: slippage on everything but targets, commission on everything."""
-    slip = 0.0 if reason in {"target", "target_gap"} else terms.slippage_bps
+    """Rule 4: slippage on everything but targets, commission on everything; a delisting is no order and costs nothing."""
+    slip = 0.0 if reason in {"target", "target_gap", "delisted"} else terms.slippage_bps
+    fee = 0.0 if reason == "delisted" else terms.commission_bps
     trade.exit, trade.reason = t, reason
     trade.got = raw * (1 - trade.side * slip / 10_000)
-    book.cash += trade.side * trade.quantity * trade.got - trade.quantity * trade.got * terms.commission_bps / 10_000
+    book.cash += trade.side * trade.quantity * trade.got - trade.quantity * trade.got * fee / 10_000
     book.done.append(book.held.pop(trade.line))

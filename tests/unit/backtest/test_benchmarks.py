@@ -62,13 +62,31 @@ def test_both_fills_pay_slippage_and_commission() -> None:
     assert found.equity["equity_usd"].tolist() == pytest.approx([shares * 100, shares * 99 * 0.999])
 
 
-def test_a_symbol_that_begins_later_waits_in_cash_and_one_that_ended_stays_there() -> None:
+def test_a_symbol_that_begins_later_waits_in_cash_and_one_that_ended_keeps_its_last_mark() -> None:
     late = bars("L", [20, 20], [30, 40], DAYS[2:])
     panel = prepare({"A": bars("A", [10, 10], [20, 30]), "L": late})
 
     found = buy_and_hold(panel, FREE, 200.0)
 
     assert found.equity["equity_usd"].tolist() == pytest.approx([200 + 100, 300 + 100, 300 + 150, 300 + 200])
+
+
+def test_one_that_ended_is_held_to_the_last_session_and_pays_its_costs_there() -> None:
+    panel = prepare({"A": bars("A", [100], [100]), "B": bars("B", [1, 1, 1], [1, 1, 1])})
+
+    found = buy_and_hold(panel, Costs(commission_bps=0.0, slippage_bps=100.0), 202.0)
+
+    assert found.equity["equity_usd"].tolist() == pytest.approx([100 + 100, 100 + 100, 99 + 99])
+    assert found.metrics["exposure"] == pytest.approx(2 / 3)
+
+
+def test_a_delisting_pays_its_cash_and_costs_nothing() -> None:
+    gone = pd.DataFrame({"symbol": ["A"], "session": [DAYS[1]], "kind": ["delisting"], "value": [150.0]})
+    panel = prepare({"A": bars("A", [100], [100]), "B": bars("B", [1, 1, 1], [1, 1, 1])}, actions=gone)
+
+    found = buy_and_hold(panel, Costs(commission_bps=0.0, slippage_bps=100.0), 202.0)
+
+    assert found.equity["equity_usd"].tolist() == pytest.approx([100 + 100, 150 + 100, 150 + 99])
 
 
 def test_a_session_without_a_bar_keeps_the_last_mark() -> None:

@@ -13,7 +13,7 @@ import pytest
 from backtest.engine import backtest, label_candidates
 from backtest.panel import prepare
 from core.errors import ConfigError, DataError
-from core.frames import CANDIDATES, TRADES
+from core.frames import ACTIONS, CANDIDATES, TRADES
 from core.sessions import close_of
 from tests.standins.feed import walk
 from trading.costs import Costs
@@ -41,6 +41,23 @@ class EveryOpen:
 
     def signals(self, bars: pd.DataFrame) -> pd.DataFrame:
         return to_signals(bars, entry=np.ones(len(bars)))
+
+    def describe(self) -> dict[str, Any]:
+        return {}
+
+
+@dataclass(frozen=True)
+class Marked:
+    """Buys at the open after one bar and never leaves."""
+
+    bar: int
+    name: ClassVar[str] = "marked"
+    entry: ClassVar[Literal["next_open"]] = "next_open"
+    exit: ClassVar[Literal["next_open"]] = "next_open"
+    max_sessions: ClassVar[int | None] = None
+
+    def signals(self, bars: pd.DataFrame) -> pd.DataFrame:
+        return to_signals(bars, entry=np.arange(len(bars)) == self.bar)
 
     def describe(self) -> dict[str, Any]:
         return {}
@@ -189,6 +206,60 @@ def test_bars_of_any_size_run_through_the_same_engine(timeframe: str) -> None:
     yearly = {"1m": 98_280.0, "1h": 1_638.0, "1wk": 52.0, "1mo": 12.0}[timeframe]
     assert result.metrics["sharpe"] == pytest.approx(daily.metrics["sharpe"] * (yearly / 252) ** 0.5)  # type: ignore[operator]
     assert result.trades["entry_session"].iloc[0] in set(frame["session"])
+
+
+def test_a_symbol_keeps_the_sessions_of_its_exchange_to_the_end_of_the_run() -> None:
+    """Two sessions of a share beside four days of crypto, and the other way round."""
+    friday = walk("AAA", dt.date(2018, 1, 4), dt.date(2018, 1, 5))
+    coin, brief = (walk("BTC-USD", dt.date(2018, 1, 4), dt.date(2018, 1, end)) for end in (9, 5))
+
+    beside = prepare({"AAA": friday, "BTC-USD": coin}).market.session_no.tolist()
+    turned = prepare({"AAA": walk("AAA", dt.date(2018, 1, 4), dt.date(2018, 1, 9)), "BTC-USD": brief})
+
+    assert beside == [[0, 1, -1, -1, 2, 3], [0, 1, 2, 3, 4, 5]]
+    assert turned.market.session_no.tolist() == beside, "the weekend is on the axis too"
+
+
+def gone(session: str, symbol: str = "AAA", value: float = 1.0) -> pd.DataFrame:
+    return ACTIONS.coerce(pd.DataFrame({"symbol": [symbol], "session": [session], "kind": ["delisting"], "value": [value]}))
+
+
+def test_a_delisting_after_the_last_bar_ends_the_run() -> None:
+    frame = walk("AAA", dt.date(2018, 1, 3), dt.date(2018, 1, 5))
+
+    panel = prepare({"AAA": frame}, actions=gone("2018-01-09"))
+    result = backtest({"AAA": frame}, Marked(0), COSTS, actions=gone("2018-01-09"))
+
+    assert [str(day.date()) for day in panel.sessions[3:]] == ["2018-01-08", "2018-01-09"]
+    (trade,) = result.trades.to_dict("records")
+    assert (str(trade["exit_session"].date()), trade["exit_price"], trade["reason"]) == ("2018-01-09", 1.0, "delisted")
+    assert trade["holding_sessions"] == 3
+
+
+@pytest.mark.parametrize("action", [gone("2018-01-03"), gone("2018-01-05", "OTHER"), gone("2017-06-01")])
+def test_a_delisting_of_another_symbol_or_before_the_first_bar_changes_nothing(action: pd.DataFrame) -> None:
+    frame = walk("AAA", dt.date(2018, 1, 3), dt.date(2018, 1, 5))
+
+    result = backtest({"AAA": frame}, Marked(0), COSTS, actions=action)
+
+    pd.testing.assert_frame_equal(result.trades, backtest({"AAA": frame}, Marked(0), COSTS).trades)
+
+
+@pytest.mark.parametrize("timeframe", ["1h", "1m"])
+def test_bars_of_another_size_are_delisted_at_the_first_bar_of_the_day_or_at_its_midnight(timeframe: str) -> None:
+    frame = bars()
+    frame["session"] = pd.date_range("2018-01-03 14:30", periods=len(frame), freq="h" if timeframe == "1h" else "min")
+    inside, after = (prepare({"AAA": frame}, timeframe, gone(day)) for day in ("2018-01-04", "2026-01-01"))
+
+    assert inside.sessions[inside.market.delisted[0, 0]] == (
+        frame["session"][frame["session"] >= "2018-01-04"].min() if timeframe == "1h" else pd.Timestamp("2018-01-04")
+    )
+    assert (len(after.sessions), str(after.sessions[-1])) == (len(frame) + 1, "2026-01-02 00:00:00")
+
+
+def test_actions_belong_to_the_bars_and_not_beside_a_panel() -> None:
+    with pytest.raises(ConfigError, match="Give them to `prepare`"):
+        backtest(prepare({"AAA": bars()}), BOLLINGER, COSTS, actions=gone("2018-01-05"))
 
 
 def test_an_unknown_bar_size_is_named() -> None:

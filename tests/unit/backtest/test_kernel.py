@@ -28,21 +28,36 @@ def terms(
 
 
 def random_market(rng: np.random.Generator, symbols: int, sessions: int) -> Market:
-    """Bars on a grid of half dollars, so that stops and targets are met exactly; gaps, halts, shut days, late starts."""
+    """Bars on a grid of half dollars, so that stops and targets are met exactly.
+
+    With gaps, halts, shut days, late starts, early ends and delistings, some of a symbol that has bars after it.
+    """
     open_ = 50 + np.cumsum(rng.integers(-3, 4, (symbols, sessions)), axis=1) / 2
     close = open_ + rng.integers(-4, 5, (symbols, sessions)) / 2
     high = np.maximum(open_, close) + rng.integers(0, 3, (symbols, sessions)) / 2
     low = np.minimum(open_, close) - rng.integers(0, 3, (symbols, sessions)) / 2
     session_no = np.full((symbols, sessions), -1)
+    delisted, ended = np.full((symbols, int(rng.integers(0, 3))), sessions), np.zeros((symbols, sessions), np.bool_)
     for s in range(symbols):
         first, last = sorted(rng.integers(0, sessions, 2))
-        own = np.arange(first, last + 1)
+        own = np.arange(first, sessions)
         own = own[(rng.random(len(own)) > 0.1) | (own == first) | (own == last)]  # days its exchange is shut
         session_no[s, own] = np.arange(len(own))
-    missing = (session_no < 0) | (rng.random((symbols, sessions)) < 0.08)
+        ended[s, last + 1 :] = True
+        days = rng.choice(own[1:], min(int(rng.integers(0, 3)), len(own) - 1, delisted.shape[1]), replace=False)
+        delisted[s, : len(days)] = sorted(days)
+    missing = (session_no < 0) | ended | (rng.random((symbols, sessions)) < 0.08)
     prices = [np.where(missing, np.nan, values) for values in (open_, high, low, close)]
     prices[2] = np.where(rng.random((symbols, sessions)) < 0.02, 0.0, prices[2])  # a non-positive price
-    return Market(*prices, session_no=session_no.astype(np.int64))
+    payout = rng.choice([0.0, 20.0, 55.5], delisted.shape)
+    return Market(*prices, session_no=session_no.astype(np.int64), delisted=delisted.astype(np.int64), payout=payout)
+
+
+def market_of(bars: list[tuple[float, float, float, float]], delisted: tuple[int, float] | None = None) -> Market:
+    """One symbol's bars of (open, high, low, close), and the column and the cash of its delisting."""
+    prices = (np.array([values], dtype=np.float64) for values in zip(*bars, strict=True))
+    columns, cash = ([], []) if delisted is None else ([delisted[0]], [delisted[1]])
+    return Market(*prices, np.arange(len(bars))[None], np.array([columns], np.int64), np.array([cash], np.float64))
 
 
 def random_rules(rng: np.random.Generator, market: Market, strategies: int = 1) -> LineRules:
@@ -50,7 +65,7 @@ def random_rules(rng: np.random.Generator, market: Market, strategies: int = 1) 
     symbols, sessions = market.open.shape
     shape = (strategies * symbols, sessions)
     symbol = np.tile(np.arange(symbols), strategies)
-    known = market.session_no[symbol] >= 0
+    known = ~np.isnan(market.open[symbol])
     return LineRules(
         entry=np.where(known & (rng.random(shape) < 0.4), rng.choice([-1, 1], shape), 0).astype(np.int8),
         exit_long=known & (rng.random(shape) < 0.2),
@@ -137,7 +152,7 @@ def test_a_line_alone_jumps_from_signal_to_signal_to_the_same_end(seed: int, ses
     market = random_market(rng, 1, sessions)
     rules, asked = random_rules(rng, market), random_terms(rng)
     line = single.Line(
-        *(values[0] for values in (*market[:4], market.session_no)),
+        *(values[0] for values in market),
         *(values[0] for values in (rules.entry, rules.exit_long, rules.exit_short)),
         bool(rules.enters_at_open[0]),
         bool(rules.exits_at_close[0]),
@@ -171,7 +186,8 @@ def test_the_last_equity_is_the_cash_and_what_the_trades_earned(seed: int) -> No
     n = log.used[0]
     values = log.values[:, :n]
     assert equity[-1] == pytest.approx(CASH + values[kernel.PNL].sum())
-    fees = (values[kernel.QUANTITY] * (values[kernel.PAID] + values[kernel.GOT])).sum() * asked.commission_bps / 10_000
+    ordered = np.where(log.rows[kernel.REASON, :n] == REASONS.index("delisted"), 0.0, values[kernel.GOT])
+    fees = (values[kernel.QUANTITY] * (values[kernel.PAID] + ordered)).sum() * asked.commission_bps / 10_000
     assert (values[kernel.ENTRY_FEE] + values[kernel.EXIT_FEE]).sum() == pytest.approx(fees)
     sides = log.rows[kernel.SIDE, :n]
     raw = (sides * values[kernel.QUANTITY] * (values[kernel.RAW_EXIT] - values[kernel.RAW_ENTRY])).sum()
@@ -196,7 +212,7 @@ def test_a_grid_of_exits_has_the_figures_of_each_point_run_alone(seed: int) -> N
     market = random_market(rng, 1, 80)
     rules, asked = random_rules(rng, market), random_terms(rng)
     line = single.Line(
-        *(values[0] for values in (*market[:4], market.session_no)),
+        *(values[0] for values in market),
         *(values[0] for values in (rules.entry, rules.exit_long, rules.exit_short)),
         bool(rules.enters_at_open[0]),
         bool(rules.exits_at_close[0]),
@@ -217,7 +233,7 @@ def test_a_grid_of_exits_has_the_figures_of_each_point_run_alone(seed: int) -> N
 
 def test_in_a_drawdown_nothing_is_entered_and_the_candidate_is_counted() -> None:
     falling = [FLAT, FLAT, (80.0, 80.0, 80.0, 80.0), (80.0, 80.0, 80.0, 80.0), (80.0, 80.0, 80.0, 80.0)]
-    market = Market(*(np.array([values]) for values in zip(*falling, strict=True)), np.arange(5)[None])
+    market = market_of(falling)
     nan, no = np.full((1, 5), np.nan), np.zeros((1, 5), np.bool_)
     rules = LineRules(
         np.array([[1, 0, 0, 1, 0]], np.int8), np.array([[False, False, True, False, False]]), no, nan, nan, nan,
@@ -233,9 +249,8 @@ def test_in_a_drawdown_nothing_is_entered_and_the_candidate_is_counted() -> None
 
 def one(bars: list[tuple[float, float, float, float]], **options: Any) -> dict[str, Any]:
     """Trade one symbol on bars of (open, high, low, close) with an entry signal on the first; its only trade."""
-    open_, high, low, close = (np.array([values], dtype=np.float64) for values in zip(*bars, strict=True))
     size = len(bars)
-    market = Market(open_, high, low, close, np.arange(size, dtype=np.int64)[None])
+    market = market_of(bars, options.get("delisted"))
     side = options.get("side", 1)
     entry = np.zeros((1, size), np.int8)
     entry[0, 0] = side
@@ -269,6 +284,7 @@ def one(bars: list[tuple[float, float, float, float]], **options: Any) -> dict[s
 
 
 FLAT = (100.0, 100.0, 100.0, 100.0)
+HOLE = (np.nan, np.nan, np.nan, np.nan)
 
 
 def test_an_entry_decided_at_a_close_fills_at_the_next_open() -> None:
@@ -333,9 +349,67 @@ def test_a_position_at_the_end_of_the_data_is_closed_and_flagged() -> None:
     assert (trade["exit"], trade["got"], trade["reason"]) == (1, 104, "end_of_data")
 
 
+@pytest.mark.parametrize(("side", "equity"), [(1, [1000, 1000, 1040, 1040, 1040]), (-1, [1000, 1000, 960, 960, 960])])
+def test_a_symbol_whose_bars_stop_is_held_at_its_last_close_to_the_last_session_of_the_run(
+    side: int, equity: list[float]
+) -> None:
+    trade = one([FLAT, FLAT, (100, 104, 99, 104), HOLE, HOLE], side=side, exits=[2], max_sessions=2)
+
+    assert (trade["exit"], trade["got"], trade["reason"]) == (4, 104, "end_of_data")
+    assert trade["equity"].tolist() == pytest.approx(equity)
+
+
+@pytest.mark.parametrize(("side", "cash", "equity"), [(1, 0.0, 0.0), (-1, 0.0, 2000.0), (1, 130.0, 1300.0), (-1, 130.0, 700.0)])
+def test_a_delisting_pays_its_cash_without_costs(side: int, cash: float, equity: float) -> None:
+    free = one([FLAT, FLAT, HOLE, HOLE, HOLE], side=side, exits=[1], delisted=(3, cash))
+    dear = one([FLAT, FLAT, HOLE, HOLE, HOLE], side=side, delisted=(3, cash), terms=terms(10.0, 50.0))
+
+    assert (free["exit"], free["got"], free["reason"]) == (3, cash, "delisted")
+    assert free["equity"].tolist() == pytest.approx([1000, 1000, 1000, equity, equity])
+    assert dear["got"] == cash
+    paid = 100 * (1 + side * 0.005)
+    assert dear["equity"][-1] == pytest.approx(1000 + side * 10 * (cash - paid) - 10 * paid * 0.001)
+
+
+def test_a_stop_before_the_delisting_comes_first_and_bars_after_it_are_not_the_positions() -> None:
+    stopped = one([FLAT, FLAT, (100, 100, 90, 90), FLAT], stop=5, delisted=(3, 50.0))
+    paid = one([FLAT, FLAT, (100, 100, 90, 90), FLAT], stop=5, delisted=(2, 50.0))
+
+    assert (stopped["exit"], stopped["got"], stopped["reason"]) == (2, 95, "stop")
+    assert (paid["exit"], paid["got"], paid["reason"]) == (2, 50, "delisted")
+
+
+def test_an_order_decided_before_the_delisting_lapses() -> None:
+    market = market_of([FLAT, FLAT, FLAT], (1, 50.0))
+    entry, no, nan = np.array([[1, 0, 0]], np.int8), np.zeros((1, 3), np.bool_), np.full((1, 3), np.nan)
+    rules = LineRules(entry, no, no, nan, nan, nan, *(np.array([value]) for value in (0, 0, False, False)))  # type: ignore[arg-type]
+
+    log, equity, _, _ = simulate(market, rules, terms(), 1000.0)
+
+    assert (log.used[0], equity.tolist(), simulate_each(market, rules, terms()).used[0]) == (0, [1000, 1000, 1000], 0)
+
+
+def test_the_slot_and_the_cash_of_an_ended_symbol_stay_taken_until_it_is_delisted() -> None:
+    """Two symbols and one slot: the first ends at once, and the second signals at every close."""
+    bars = [[FLAT, FLAT, HOLE, HOLE, HOLE, HOLE], [FLAT] * 6]
+    prices = (np.array([[bar[i] for bar in rows] for rows in bars]) for i in range(4))
+    entry = np.array([[1, 0, 0, 0, 0, 0], [0, 1, 1, 1, 1, 0]], np.int8)
+    no, nan = np.zeros((2, 6), np.bool_), np.full((2, 6), np.nan)
+    rules = LineRules(entry, no, no, nan, nan, nan, np.arange(2), np.zeros(2, np.int64), no[:, 0], no[:, 0])
+    kept = Market(*prices, np.tile(np.arange(6), (2, 1)), np.full((2, 1), 6), np.full((2, 1), np.nan))
+    paid = kept._replace(delisted=np.array([[3], [6]]), payout=np.array([[80.0], [np.nan]]))
+
+    held, _, exposure, refused = simulate(kept, rules, terms(slots=1), 1000.0)
+    freed, *_ = simulate(paid, rules, terms(slots=1), 1000.0)
+
+    assert (held.used[0], refused[VERDICTS.index("max_positions")]) == (1, 4)
+    assert exposure.tolist() == [0, 1000, 1000, 1000, 1000, 0]
+    assert freed.rows[kernel.ENTRY, :2].tolist() == [1, 4], "decided at the close of the session that paid out"
+    assert freed.values[kernel.QUANTITY, 1] == 8.0
+
+
 def test_a_bar_without_prices_fills_nothing() -> None:
-    hole = (np.nan, np.nan, np.nan, np.nan)
-    trade = one([FLAT, FLAT, hole, (90, 91, 89, 90)], stop=5)
+    trade = one([FLAT, FLAT, HOLE, (90, 91, 89, 90)], stop=5)
 
     assert (trade["exit"], trade["got"]) == (3, 90)
 

@@ -126,6 +126,8 @@ def test_a_spread_is_measured_from_the_middle() -> None:
         (quoted("99.90", "Infinity"), "expected two prices, found 99.90 bid, Infinity asked"),
         (quoted("0.01", "199999.99"), "expected a spread of at most 5000 bps, found 0.01 bid, 199999.99 asked"),
         (quoted("99.90", "100.10", age_seconds=61), "expected a quote of the last 60 s, found one 61 s old"),
+        (quoted("99.90", "100.10", age_seconds=-5), None),
+        (quoted("99.90", "100.10", age_seconds=-6), "expected a quote of the last 60 s, found one -6 s old"),
         (quoted("99.90", "100.10", age_seconds=-61), "expected a quote of the last 60 s, found one -61 s old"),
     ],
 )

@@ -17,7 +17,7 @@ from desk.cli import app
 
 ROOT = Path(__file__).resolve().parents[4]
 GROUPS = {
-    "Data": {"ingest", "featurize", "earnings"},
+    "Data": {"ingest", "featurize", "earnings", "instruments"},
     "Research": {
         "backtest", "runs", "report", "compare", "strategies", "sweep", "check-leakage", "warm-up",
         "optimise", "rank", "correlate", "allocate", "validate-risk", "research",
