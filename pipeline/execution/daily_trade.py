@@ -13,7 +13,6 @@ from dataclasses import asdict, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-import pandas as pd
 import structlog
 
 from core.failpoints import reach
@@ -46,7 +45,7 @@ from pipeline.resources import Resources, live
 from pipeline.risk.equity_bounds import UNREADABLE_EQUITY, EquityBounds
 from pipeline.risk.pre_send import pre_send_checks
 from pipeline.risk.review import RiskReview
-from pipeline.signals import signals_of
+from pipeline.signals import session_signals
 from pipeline.training.ab_assignment import ArmAssignment
 from storage.locks import executor_lock
 from trading.brokers.placing import cancel
@@ -58,6 +57,8 @@ from trading.portfolio import trades_of
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
+
+    import pandas as pd
 
     from core.models import OrderIntent
     from pipeline.accounts.trading_account import TradingAccount
@@ -103,7 +104,7 @@ def candidates(session: str, *, resources: Resources | None = None) -> SignalsSt
     if reason is not None:
         return SignalsStored(session, reason=reason)
     ledger, portfolio, day = resources.ledger, resources.settings.portfolio, dt.date.fromisoformat(session)
-    listed = _signals_at(session, bars_by_symbol(resources.bars, session, resources.universe()), resources.strategies)
+    listed = session_signals(resources.strategies, bars_by_symbol(resources.bars, session, resources.universe()), day)
     exits = ExitRuleBook.of(resources).rules_of(ledger.positions(portfolio))
     alert_orphans(exits.orphans, day, portfolio, ledger, resources.alerts)
     signals = exits.add_signals(listed, day, bars_by_symbol(resources.bars, session, exits.symbols))
@@ -345,16 +346,3 @@ def _stored_signals(
     signals, names = ledger.signals(day), {strategy.name for strategy in strategies}
     keys = zip(signals["strategy"], signals["symbol"], strict=True)
     return signals[[key[0] in names or key in positions for key in keys]].reset_index(drop=True)
-
-
-def _signals_at(session: str, bars: Mapping[str, pd.DataFrame], strategies: Sequence[Strategy]) -> pd.DataFrame:
-    """Return every strategy's last row for each symbol that has a bar for the session."""
-    day = pd.Timestamp(session)
-    rows = []
-    for symbol, own in bars.items():
-        if own["session"].iloc[-1] != day:
-            log.warning("stale_symbol", symbol=symbol, session=session, last=str(own["session"].iloc[-1].date()))
-            continue
-        signals = signals_of(strategies, own)
-        rows.append(signals[signals["session"] == day])
-    return pd.concat(rows, ignore_index=True) if rows else pd.DataFrame()

@@ -290,6 +290,14 @@ def test_a_notice_is_no_refusal_whether_the_client_library_knows_it_or_not(
     assert found.state is OrderState.FILLED
 
 
+def test_a_code_that_nobody_documents_is_waited_out_for_the_state_behind_it(venue: IBVenue) -> None:
+    venue.stand_in.notices, venue.stand_in.pause_seconds = [(10999, "A notice that nobody documents.")], 0.4
+    order = entry(10)
+
+    assert send(venue, order) is OrderState.ACCEPTED
+    assert venue.stand_in.placed == 1
+
+
 def test_a_notice_about_an_order_that_tws_never_took_proves_nothing(venue: IBVenue) -> None:
     venue.stand_in.refusals.append((10349, "Order TIF was set to DAY based on order preset."))
     order = entry(10)
