@@ -1,4 +1,4 @@
-"""What is known of an instrument, field by field, with who said it.
+"""Fields of an instrument, each with the source that states it.
 
 Several sources may speak of one field. A person comes first, then the venue, then the data provider, then the rule of the
 spelling (`core.symbols`); of one source the newest statement counts.
@@ -30,7 +30,7 @@ _CURRENCY = re.compile(r"[A-Za-z]{3,5}")
 
 @dataclass(frozen=True)
 class Statement:
-    """What a source says of one field of an instrument.
+    """One field of an instrument as one source states it.
 
     Attributes
     ----------

@@ -73,7 +73,9 @@ TRANSITIONS: dict[OrderState, frozenset[OrderState]] = {
     OrderState.UNKNOWN: frozenset({OrderState.SUBMITTED, *_ANSWERS}),
     OrderState.ACCEPTED: frozenset({OrderState.PARTIALLY_FILLED, OrderState.CANCEL_PENDING, OrderState.REJECTED, *_ENDS}),
     OrderState.PARTIALLY_FILLED: frozenset({OrderState.CANCEL_PENDING, *_ENDS}),
-    OrderState.CANCEL_PENDING: frozenset({OrderState.ACCEPTED, OrderState.PARTIALLY_FILLED, *_ENDS}),  # back: it was refused
+    OrderState.CANCEL_PENDING: frozenset(  # back: the cancellation was refused
+        {OrderState.ACCEPTED, OrderState.PARTIALLY_FILLED, OrderState.REJECTED, *_ENDS}
+    ),
     OrderState.FILLED: frozenset(),
     OrderState.CANCELLED: frozenset({OrderState.FILLED}),  # the last fill was overtaken by the news of the end
     OrderState.EXPIRED: frozenset({OrderState.FILLED}),
@@ -323,6 +325,7 @@ class Position:
     entry_order_id: str
 
 
+MOST_USD = 1e12  # a larger figure stands for "not set": TWS sends the largest double
 BPS = 10_000
 STUB_SPREAD_BPS = 5_000  # who must quote and wants no trade asks a multiple of what he bids
 

@@ -24,7 +24,7 @@ class AssetClass(StrEnum):
 
 
 class Traits(NamedTuple):
-    """What a spelling says of an instrument; `currency` is empty where it says nothing."""
+    """Properties of an instrument that its spelling implies; `currency` is empty where it implies none."""
 
     asset_class: AssetClass
     currency: str

@@ -67,7 +67,10 @@ def long_bars(sessions: pd.DatetimeIndex, exchange: str) -> LongBars | None:
     whole = _long_bars(days, exchange)
     if whole is not None:
         return whole
-    years = [days[days.year == year] for year in days.year.unique()]
+    if len(days) < _DOUBTFUL:
+        return None
+    daily = pd.Series(_steps(days, exchange) <= 1).groupby(days.year[1:]).mean()
+    years = [days[days.year == year] for year in daily.index[daily <= _DAILY]]
     parts = [_long_bars(year, exchange) for year in years if len(year) >= _CERTAIN_STEPS]
     return next((part for part in parts if part is not None and part.certain), None)
 
@@ -84,8 +87,7 @@ def long_bars_by_symbol(bars: pd.DataFrame) -> dict[str, LongBars]:
 def _long_bars(days: pd.DatetimeIndex, exchange: str) -> LongBars | None:
     if len(days) < _DOUBTFUL:
         return None
-    open_days = sessions_between(days[0].date(), days[-1].date(), exchange)
-    steps = np.diff(np.searchsorted(open_days, days))
+    steps = _steps(days, exchange)
     if np.mean(steps <= 1) > _DAILY:
         return None
     apart = int(np.median(steps))
@@ -96,6 +98,11 @@ def _long_bars(days: pd.DatetimeIndex, exchange: str) -> LongBars | None:
     if np.mean(steps == apart) >= _REGULAR and len(days) >= _CERTAIN_STEPS // 2:
         return LongBars(f"one every {apart} sessions {where}", len(days) >= _CERTAIN_STEPS)
     return None
+
+
+def _steps(days: pd.DatetimeIndex, exchange: str) -> NDArray[np.int64]:
+    """Return how many sessions lie from each bar to the next."""
+    return np.diff(np.searchsorted(sessions_between(days[0].date(), days[-1].date(), exchange), days))
 
 
 def _one_a_period(days: pd.DatetimeIndex, period: _Period) -> bool:

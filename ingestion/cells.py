@@ -27,6 +27,7 @@ _DATE: Final = (
     r"(?:[T ]+(?P<time>\d{1,2}:\d{2}(?::\d{2}(?:\.\d+)?)?)\s*(?P<zone>Z|UTC|[+-]\d{2}:?\d{2})?)?$"
 )
 _EPOCH: Final = {9: "s", 10: "s", 12: "ms", 13: "ms", 15: "us", 16: "us", 18: "ns", 19: "ns"}  # digits -> unit
+_USUAL: Final = len("2020-01-31")
 _NOTHING: Final = frozenset({"", "nan", "nat", "none", "<na>"})
 
 
@@ -44,12 +45,10 @@ def numbers(values: pd.Series) -> pd.Series:
     """
     if pd.api.types.is_numeric_dtype(values.dtype) and not pd.api.types.is_bool_dtype(values.dtype):
         return pd.Series(values.to_numpy(dtype="float64", na_value=np.nan), index=values.index)
+    whole = _plain_numbers(values.tolist())
+    if whole is not None:
+        return pd.Series(whole, index=values.index)
     text = as_text(values).tolist()
-    if frozenset("".join(text)) <= _PLAIN and all(text):
-        try:
-            return pd.Series(np.array(text, dtype="float64"), index=values.index)
-        except ValueError:
-            pass  # "1.2.3": judged one by one
     read = [float(each) if _NUMBER.fullmatch(each) else np.nan for each in text]
     return pd.Series(read, index=values.index, dtype="float64")
 
@@ -69,6 +68,28 @@ def labels_and_instants(stamps: pd.Series) -> tuple[pd.Series, pd.Series]:
             return _of_datetimes(stamps.dt.as_unit("ns"))
         except pd.errors.OutOfBoundsDatetime:
             pass  # a year that nanoseconds cannot hold: read one by one
+    usual = [value if isinstance(value, str) and len(value) == _USUAL else None for value in stamps]
+    plain = pd.to_datetime(pd.Series(usual, index=stamps.index, dtype=object), format="%Y-%m-%d", errors="coerce")
+    labels, instants = pd.Series(plain, dtype=SESSION), pd.Series(pd.NaT, index=stamps.index, dtype=INSTANT)
+    other = labels.isna()
+    if other.any():
+        labels.loc[other], instants.loc[other] = _of_text(stamps[other])
+    return labels, instants
+
+
+def _plain_numbers(values: list[object]) -> NDArray[np.float64] | None:
+    """Return the numbers of a column whose every field is plain text of a number, else None."""
+    texts = [value for value in values if isinstance(value, str) and value]
+    if len(texts) < len(values) or not frozenset("".join(texts)) <= _PLAIN:
+        return None
+    try:
+        return np.array(texts, dtype="float64")
+    except ValueError:
+        return None  # "1.2.3": judged one by one
+
+
+def _of_text(stamps: pd.Series) -> tuple[pd.Series, pd.Series]:
+    """Return labels and instants of stamps in any of the forms that the module's docstring lists."""
     text = as_text(stamps).str.removesuffix(".0")  # whole numbers of a column with a gap
     labels = pd.Series(pd.NaT, index=stamps.index, dtype=SESSION)
     instants = pd.Series(pd.NaT, index=stamps.index, dtype=INSTANT)

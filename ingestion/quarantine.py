@@ -30,7 +30,7 @@ class Reason(NamedTuple):
 
 @dataclass(frozen=True)
 class NewBars:
-    """What a batch brings that nobody had judged before.
+    """Part of a batch that was not judged before.
 
     Attributes
     ----------

@@ -67,7 +67,7 @@ def with_row_checks(bars: pd.DataFrame, context: pd.DataFrame, actions: pd.DataF
     body = bars[["open", "close"]]
     history = pd.concat([part for part in (context, bars) if not part.empty] or [BARS.empty()])
     history = history.assign(row=[-1] * len(context) + list(bars.index))
-    history = history.sort_values(["symbol", "session"], kind="stable", ignore_index=True)
+    history = history.dropna(subset=["session"]).sort_values(["symbol", "session"], kind="stable", ignore_index=True)
     moves = pd.DataFrame(
         {
             "row": history["row"],
@@ -76,12 +76,13 @@ def with_row_checks(bars: pd.DataFrame, context: pd.DataFrame, actions: pd.DataF
             "given_back_bps": given_back_bps(history, fail_bps=jump_fail_bps),
         }
     )
-    return bars.assign(
+    checked = bars.assign(
         body_high=body.max(axis=1, skipna=False) * (1 - ROUNDING),
         body_low=body.min(axis=1, skipna=False) * (1 + ROUNDING),
         copy=bars.groupby(list(BARS.columns), dropna=False, sort=False).cumcount(),
         trades=_trades(bars),
     ).join(moves[moves["row"] >= 0].set_index("row"))
+    return checked.fillna(dict.fromkeys(moves.columns.drop("row"), 0.0))  # a row without a session follows no other
 
 
 VERDICT = ("body_high", "body_low", "copy", "trades", "move_bps", "unexplained_bps")

@@ -1,4 +1,4 @@
-"""The session that a scheduled or manual run is for.
+"""The session that a scheduled or manual run is for: one of New York, whatever else the desk trades.
 
 Schedules use New York time. A logical date at midnight UTC is a date that a person typed (`airflow dags test NAME
 2018-12-31`), since no schedule of the desk falls there.
@@ -9,20 +9,30 @@ from __future__ import annotations
 import datetime as dt
 from dataclasses import asdict, dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 from zoneinfo import ZoneInfo
 
 from core.errors import DataError
-from pipeline.desk_calendar import DeskCalendar, newest_common_session
+from core.sessions import (
+    ROUND_THE_CLOCK,
+    calendar_name,
+    close_of,
+    is_session,
+    last_closed_session,
+    next_session,
+    open_of,
+    sessions_between,
+)
 from pipeline.resources import Resources, live
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from ingestion.providers.base import Provider
 
 NEW_YORK = ZoneInfo("America/New_York")
-NEW_YORK_CALENDAR = DeskCalendar()
+ENDED_AFTER_SESSIONS: Final = 20  # sessions without a bar after which a symbol of a finished history has ended
+LONGEST_CLOSURE_DAYS: Final = 10  # New York was closed for six days in September 2001
 
 
 @dataclass(frozen=True)
@@ -48,28 +58,55 @@ class SessionChoice:
         return asdict(self)
 
 
-def check_session(session: str, calendar: DeskCalendar = NEW_YORK_CALENDAR) -> SessionChoice:
-    """Return the date with whether every market trades on it; a run for a weekend or holiday skips and shows the reason."""
+def check_session(session: str) -> SessionChoice:
+    """Return the date with whether the exchange trades on it; a run for a weekend or holiday skips and shows the reason."""
     day = dt.date.fromisoformat(session)
-    closed = calendar.without_session(day)
-    if closed is None:
-        return SessionChoice(session, trades=True)
-    return SessionChoice(
-        session, trades=False, reason=f"{day:%A} {session} is not {'a' if closed[0].isdigit() else 'an'} {closed} session"
-    )
+    trades = is_session(day)
+    return SessionChoice(session, trades, "" if trades else f"{day:%A} {session} is not an XNYS session")
 
 
 def newest_session(*, resources: Resources | None = None) -> str:
-    """Return the newest session to run for: the last one that has closed, or the end of a historical provider's data.
+    """Return the newest session to run for.
 
-    See `pipeline.desk_calendar` for what is a session where symbols trade by different calendars.
+    With a live provider the last one of New York that has closed; with a finished history the last one up to which every symbol
+    has its bars, see `newest_common_session`.
     """
     resources = resources or live()
-    closed = DeskCalendar.of_symbols(resources.universe()).last_closed(resources.clock())
+    closed = last_closed_session(resources.clock())
     if not resources.historical:
         return closed.isoformat()
     start = dt.date.fromisoformat(resources.settings.ingestion.history_start)
     return _newest_bar(resources.provider, resources.universe(), start, closed)
+
+
+def newest_common_session(last_bars: Mapping[str, dt.date]) -> dt.date:
+    """Return the last session of New York up to which every symbol has all the bars that its calendar can have.
+
+    A symbol has ended, and does not count, when its last bar is more than `ENDED_AFTER_SESSIONS` of its own sessions older than
+    the newest bar of the markets that close for the night. So neither a symbol that stopped years ago nor crypto bars of a
+    weekend decide.
+
+    Parameters
+    ----------
+    last_bars
+        Session of the newest bar of each symbol; one or more.
+
+    Examples
+    --------
+    >>> bars = {"BTC-USD": dt.date(2024, 7, 7), "AAPL": dt.date(2024, 7, 5), "XLF": dt.date(2018, 8, 30)}
+    >>> str(newest_common_session(bars))
+    '2024-07-05'
+    """
+    closing = [day for symbol, day in last_bars.items() if calendar_name(symbol) not in ROUND_THE_CLOCK]
+    reference = max(closing or last_bars.values())
+    reach = [
+        next_session(day, calendar_name(symbol)) - dt.timedelta(days=1)
+        for symbol, day in last_bars.items()
+        if len(sessions_between(day + dt.timedelta(days=1), reference, calendar_name(symbol))) <= ENDED_AFTER_SESSIONS
+    ]
+    days = sessions_between(min(reach) - dt.timedelta(days=LONGEST_CLOSURE_DAYS), min(reach))
+    newest: dt.date = days[-1].date()
+    return newest
 
 
 def choose_session(
@@ -87,28 +124,20 @@ def choose_session(
         True when the schedule made the run. A manual run without a date is for the newest session.
     """
     typed = _typed_date(logical_date)
-    resources = resources or live()
-    if (
-        scheduled
-        and logical_date
-        and not (given or typed)
-        and not DeskCalendar.of_symbols(resources.universe()).around_the_clock
-    ):
+    if scheduled and logical_date and not (given or typed):
         typed = logical_date.astimezone(NEW_YORK).date().isoformat()
     return newest_before(given or typed, logical_date, resources=resources)
 
 
 def newest_before(given: str | None, logical_date: dt.datetime | None, *, resources: Resources | None = None) -> SessionChoice:
     """Return the session that a person gave, else the newest one closed at the logical date."""
-    resources = resources or live()
     newest = partial(newest_session, resources=resources)
-    calendar = DeskCalendar.of_symbols(resources.universe())
     typed = _typed_date(logical_date)
     if given or typed:
-        return _with_bars(given or str(typed), calendar, newest)
+        return _with_bars(given or str(typed), newest)
     last = newest()
-    closed = calendar.last_closed(logical_date).isoformat() if logical_date else last
-    return check_session(min(last, closed), calendar)
+    closed = last_closed_session(logical_date).isoformat() if logical_date else last
+    return check_session(min(last, closed))
 
 
 def session_in_progress(
@@ -122,11 +151,10 @@ def session_in_progress(
     resources = resources or live()
     now = resources.clock()
     day = given or _typed_date(logical_date) or (logical_date or now).astimezone(NEW_YORK).date().isoformat()
-    calendar = DeskCalendar.of_symbols(resources.universe())
-    answer = check_session(day, calendar)
+    answer = check_session(day)
     if not answer.trades:
         return answer
-    opens, closes = (at.astimezone(NEW_YORK) for at in calendar.hours(dt.date.fromisoformat(day)))
+    opens, closes = (at(dt.date.fromisoformat(day)).astimezone(NEW_YORK) for at in (open_of, close_of))
     here = now.astimezone(NEW_YORK)
     if opens <= here < closes:
         return answer
@@ -135,7 +163,7 @@ def session_in_progress(
 
 
 def _newest_bar(provider: Provider, symbols: Sequence[str], start: dt.date, end: dt.date) -> str:
-    """Return the newest session of which a historical provider has a bar of every symbol that has not ended."""
+    """Return the newest session that a historical provider's bars reach."""
     download = provider.fetch(symbols, start, end)
     bars = download.bars.dropna(subset=["symbol", "session"])
     if bars.empty:
@@ -149,9 +177,9 @@ def _typed_date(logical_date: dt.datetime | None) -> str | None:
     return logical_date.astimezone(dt.UTC).date().isoformat() if logical_date and midnight else None
 
 
-def _with_bars(session: str, calendar: DeskCalendar, newest: Callable[[], str]) -> SessionChoice:
-    """Check that every market trades on the date and that its bars are available by now."""
-    answer = check_session(session, calendar)
+def _with_bars(session: str, newest: Callable[[], str]) -> SessionChoice:
+    """Check that the exchange trades on the date and that its bars are available by now."""
+    answer = check_session(session)
     if not answer.trades or session <= (last := newest()):
         return answer
     return SessionChoice(session, trades=False, reason=f"No bars of {session} yet: the newest available session is {last}")

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from core.errors import StopTrading
-from core.models import Leg, Origin
+from core.models import MOST_USD, Leg, Origin
 from core.sessions import calendar_name, next_session
 from trading.fills import HELD, exit_due
 from trading.orders import entry_order, exit_order
@@ -37,7 +37,10 @@ Key = tuple[str, str]  # strategy and symbol
 
 @dataclass(frozen=True)
 class Refusal:
-    """A candidate that is not entered, with the reason: `held`, `filter`, `no_prediction`, `max_positions` or `no_capital`."""
+    """A candidate that is not entered, with the reason: `held`, `filter`, `no_prediction`, `max_positions`, `no_capital` ...
+
+    `unreadable_equity` when cash or a price is no number that somebody could own: nothing is sized on it.
+    """
 
     strategy: str
     symbol: str
@@ -143,6 +146,9 @@ def decide(
     keys: list[Key] = list(zip(rows["strategy"], rows["symbol"], strict=True))
     wanted, refused = _candidates(rows, keys, holdings, orders, accept)
     value = account(holdings.cash_usd, holdings.positions, orders, holdings.prices)
+    if not (abs(value.equity_usd) < MOST_USD and value.exposure_usd < MOST_USD):  # NaN is neither
+        refused |= {int(i): "unreadable_equity" for i in np.flatnonzero(wanted)}
+        return Decisions(tuple(exits), tuple(Refusal(*keys[i], session, refused[i]) for i in refused))
     strength = rows["strength"] if probability is None else [probability.get(key, np.nan) for key in keys]
     signed, verdict = allocate(
         wanted,

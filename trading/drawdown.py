@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from enum import StrEnum
 
 from core.errors import ConfigError
+from trading.equity import is_amount
 
 PERCENT = 100.0
 
@@ -32,14 +34,19 @@ class DrawdownLimits:
             )
 
     def level(self, equity_usd: float, peak_usd: float) -> Level:
-        """Return the level of an equity; a limit is broken when it is reached, and NaN equity is the worst level.
+        """Return the level of an equity; a limit is broken when it is reached.
 
-        An account that is empty and always was has lost nothing; one that owes money has.
+        What is no positive amount is an alert and never a halt: on zero, debt, NaN or infinity nothing may be sold. An account
+        that is empty and always was has lost nothing.
 
         >>> limits = DrawdownLimits(alert_pct=1.0, halt_pct=2.0)
         >>> [str(limits.level(equity, 100_000.0)) for equity in (99_500.0, 99_000.0, 98_000.0)]
         ['ok', 'alert', 'halt']
         """
+        if equity_usd == 0 == peak_usd:
+            return Level.OK
+        if not is_amount(equity_usd) or not math.isfinite(peak_usd):
+            return Level.ALERT
         if equity_usd >= peak_usd or equity_usd > peak_usd * (1 - self.alert_pct / PERCENT):
             return Level.OK
         return Level.ALERT if equity_usd > peak_usd * (1 - self.halt_pct / PERCENT) else Level.HALT

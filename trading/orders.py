@@ -23,6 +23,21 @@ def exact(value: float) -> Decimal:
     return Decimal(repr(float(value)))
 
 
+def figure(text: str | float | None) -> Decimal:
+    """Return the number in a venue's text, exact; NaN for nothing, NaN and infinity, so that orders which need none go on.
+
+    Raises
+    ------
+    decimal.InvalidOperation
+        For words, which are no answer.
+
+    >>> [str(figure(text)) for text in ("12.50", None, "", "NaN", "Infinity")]
+    ['12.50', 'NaN', 'NaN', 'NaN', 'NaN']
+    """
+    value = Decimal(str(text)) if text not in {None, ""} else Decimal("NaN")
+    return value if value.is_finite() else Decimal("NaN")
+
+
 def entry_order(
     portfolio: str,
     strategy: str,

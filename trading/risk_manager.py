@@ -14,7 +14,8 @@ from decimal import ROUND_DOWN, Decimal
 from typing import TYPE_CHECKING, Any
 
 from core.errors import ConfigError
-from core.models import Leg, Side
+from core.models import MOST_USD, Leg, Side
+from trading.equity import is_amount
 from trading.orders import exact
 
 if TYPE_CHECKING:
@@ -240,6 +241,14 @@ def _sizing_usd(situation: Situation, rules: RiskRules) -> float:
     return min(max(situation.equity_usd, low), high)
 
 
+def _readable(order: OrderIntent, situation: Situation, manager: RiskManager) -> Finding | None:
+    """Of an equity that is no number no share can be taken, and at a price that is none nothing can be measured."""
+    del manager
+    if abs(situation.equity_usd) < MOST_USD and is_amount(situation.prices[order.symbol]):
+        return None
+    return Finding("unreadable_equity", order, 0.0, None, "USD")
+
+
 def _positions(order: OrderIntent, situation: Situation, manager: RiskManager) -> Finding | None:
     most, found = manager.limits.max_positions, len(situation.lines) + 1
     return Finding("max_positions", order, most, found, "positions") if found > most else None
@@ -276,7 +285,7 @@ def _correlated(returns: pd.DataFrame | None, one: str, other: str) -> float:
     return float(returns[one].corr(returns[other], min_periods=MIN_COMMON_SESSIONS))
 
 
-_COUNTS = (_positions, _entries, _cool_down, _correlation)
+_COUNTS = (_readable, _positions, _entries, _cool_down, _correlation)
 
 
 def _position_size(order: OrderIntent, situation: Situation, manager: RiskManager) -> _Room | None:

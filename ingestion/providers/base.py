@@ -35,7 +35,7 @@ class Origin:
 
 
 class Origins(Protocol):
-    """Where the bars of a download were read from."""
+    """Source of each bar of a download: its table and line."""
 
     def of(self, row: int) -> Origin:
         """Return the place of the bar at that position of `Download.bars`."""

@@ -55,8 +55,13 @@ class FileTable:
         """Return the text of every field of a row, by the name of its column."""
         if line in self.ragged:
             return self.ragged[line]
-        row = self.rows.loc[line]
-        return {str(column): "" if pd.isna(value) else str(value) for column, value in zip(row.index, row, strict=True)}
+        columns = (self.rows.iloc[:, at] for at in range(self.rows.shape[1]))
+        return {str(column.name): _original(column.loc[line]) for column in columns}
+
+
+def _original(value: object) -> str:
+    missing = value is None or value is pd.NA or (isinstance(value, float | pd.Timestamp | type(pd.NaT)) and value != value)  # noqa: PLR0124 - NaN
+    return "" if missing else str(value)
 
 
 def read_file(path: Path) -> list[FileTable]:
@@ -98,6 +103,10 @@ def _read_text(name: str, text: str) -> list[FileTable]:
     line = skip + 1  # a quoted field may hold several lines: a row has the number of its first
     for fields in reader:
         first, line = line, skip + 1 + reader.line_num
+        if len(fields) == len(columns) and fields[0].strip():
+            numbers.append(first)
+            cells.append(list(fields))
+            continue
         if not any(map(str.strip, fields)):
             continue
         row: list[str | None] = list(fields) if any(map(str.strip, fields[len(columns) :])) else list(fields[: len(columns)])

@@ -37,7 +37,7 @@ _COLUMNS: Final = list(BARS.columns)
 
 @dataclass(frozen=True)
 class _Folder:
-    """What was read of a folder: bars with the number of their table and their line, the tables, and what was left out."""
+    """Contents of a folder: bars with the number of their table and their line, the tables, and what was left out."""
 
     bars: pd.DataFrame
     tables: list[FileTable]

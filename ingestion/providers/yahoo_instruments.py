@@ -1,4 +1,4 @@
-"""What Yahoo says of an instrument in the metadata of its bars: kind, currency, exchange."""
+"""Instruments from the metadata of Yahoo's bars: kind, currency, exchange."""
 
 from __future__ import annotations
 

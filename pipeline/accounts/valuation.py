@@ -15,9 +15,10 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from core.book_events import TRANSFERS
-from core.models import Side
+from core.models import MOST_USD, Side
 from core.sessions import calendar_name, open_of, sessions_between
 from pipeline.accounts.book import book_before
+from trading.equity import is_amount
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
@@ -63,20 +64,25 @@ def cash_usd(account: TradingAccount) -> Decimal:
 
 def cash_at(account: TradingAccount, day: dt.date) -> Decimal:
     """Return the broker's cash at the close of a session: today's, less what later fills and book events brought."""
-    later = [_cash_flow_usd(fill) for fill in _fills_after(account.ledger, account.portfolio, day)]
-    later += [event.cash_usd for event in account.ledger.book_events(account.portfolio) if event.session > day]
-    return cash_usd(account) - sum(later, Decimal(0))
+    return cash_usd(account) - _later_flow_usd(account.ledger, account.portfolio, day)
+
+
+def cash_flow_at(ledger: Ledger, portfolio: str, day: dt.date) -> Decimal:
+    """Return the cash that fills and book events had brought at the close of a session."""
+    return ledger.cash_flow_usd(portfolio) - _later_flow_usd(ledger, portfolio, day)
 
 
 def initial_equity_usd(account: TradingAccount) -> float:
     """Return the equity that the portfolio started with.
 
-    It is the account's initial cash; without one the first value on record, else the broker's value of the account now.
+    It is the account's initial cash; without one the first value on record, else the broker's value of the account now, and 0
+    where that is no amount.
     """
     if account.initial_cash_usd is not None:
         return account.initial_cash_usd
     history = account.ledger.equity(account.portfolio)["equity_usd"]
-    return float(history.iloc[0]) if len(history) else float(account.broker.account({}).equity_usd)
+    initial = float(history.iloc[0]) if len(history) else float(account.broker.account({}).equity_usd)
+    return initial if is_amount(initial) else 0.0
 
 
 def peak_equity_usd(account: TradingAccount, day: dt.date) -> float:
@@ -85,7 +91,7 @@ def peak_equity_usd(account: TradingAccount, day: dt.date) -> float:
     Deposits and withdrawals count as if they had been there from the start: they are neither profit nor loss.
     """
     history = account.ledger.equity(account.portfolio)
-    before = history[history["session"] < pd.Timestamp(day)]
+    before = history[(history["session"] < pd.Timestamp(day)) & history["equity_usd"].between(0, MOST_USD)]
     moved = [each for each in account.ledger.book_events(account.portfolio) if each.kind in TRANSFERS and each.session <= day]
     values = [capital_usd(account, day)]
     for stamp, equity in zip(before["session"], before["equity_usd"], strict=True):
@@ -129,10 +135,8 @@ def _initial_cash_usd(account: TradingAccount) -> Decimal | None:
     history = account.ledger.equity(account.portfolio)
     if history.empty:
         return None
-    day, flow = history["session"].iloc[0].date(), account.ledger.cash_flow_usd(account.portfolio)
-    later = [_cash_flow_usd(fill) for fill in _fills_after(account.ledger, account.portfolio, day)]
-    later += [event.cash_usd for event in account.ledger.book_events(account.portfolio) if event.session > day]
-    return Decimal(str(float(history["cash_usd"].iloc[0]))) - (flow - sum(later, Decimal(0)))
+    first = cash_flow_at(account.ledger, account.portfolio, history["session"].iloc[0].date())
+    return Decimal(str(float(history["cash_usd"].iloc[0]))) - first
 
 
 def last_recorded_session(ledger: Ledger, portfolio: str) -> dt.date | None:
@@ -167,6 +171,12 @@ def stale_positions(bars: BarStore, symbols: Collection[str], day: dt.date) -> l
 
 def _fills_after(ledger: Ledger, portfolio: str, day: dt.date) -> list[Fill]:
     return [fill for _, fill in ledger.fills(portfolio) if fill.session > day]
+
+
+def _later_flow_usd(ledger: Ledger, portfolio: str, day: dt.date) -> Decimal:
+    later = [_cash_flow_usd(fill) for fill in _fills_after(ledger, portfolio, day)]
+    later += [event.cash_usd for event in ledger.book_events(portfolio) if event.session > day]
+    return sum(later, Decimal(0))
 
 
 def _cash_flow_usd(fill: Fill) -> Decimal:

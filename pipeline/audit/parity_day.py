@@ -18,10 +18,11 @@ import pandas as pd
 from core.book_events import exact_ratio
 from core.models import Leg, Side
 from pipeline.accounts.corporate_actions import ratio_since, recorded_actions
-from pipeline.audit.decision_replay import DecisionInputs, closes_at, repeat_fills, session_before, signals_at
+from pipeline.audit.decision_replay import DecisionInputs, closes_at, decision_signals, repeat_fills, session_before
 from pipeline.audit.parity import CAUSES, FAR, signal_differences
 from pipeline.audit.trade_differences import CENT
 from pipeline.audit.vintages import decision_deadlines
+from pipeline.execution.exit_rules import ExitRuleBook
 from pipeline.resources import Resources, live
 from pipeline.signals import joint_name
 from trading.corporate_actions import scaled_fill
@@ -100,7 +101,12 @@ def record_day(session: str, *, resources: Resources | None = None) -> ParityDay
     """
     resources = resources or live()
     inputs = DecisionInputs(
-        resources.account, tuple(resources.universe()), resources.strategies, resources.costs, resources.limits
+        resources.account,
+        tuple(resources.universe()),
+        resources.strategies,
+        resources.costs,
+        resources.limits,
+        exit_rules=ExitRuleBook.of(resources),
     )
     day = measure_day(inputs, dt.date.fromisoformat(session))
     row, portfolio = row_of(day, inputs.account.portfolio, joint_name(inputs.strategies)), inputs.account.portfolio
@@ -115,7 +121,7 @@ def record_day(session: str, *, resources: Resources | None = None) -> ParityDay
 def measure_day(inputs: DecisionInputs, day: dt.date) -> ParityDay:
     """Compare the live portfolio's session `day` with the backtest: the orders it filled, and the signals of its close."""
     before, portfolio = session_before(day), inputs.account.portfolio
-    signals = signals_at(inputs, (before, day))
+    signals = pd.concat([decision_signals(inputs, each) for each in (before, day)], ignore_index=True)
     parts = [_stored_signal_differences(inputs, each, signals) for each in (before, day)]
     differing = pd.concat([part for part in parts if len(part)] or parts[:1], ignore_index=True)
     decided = differing[differing["session"] == pd.Timestamp(before)]
@@ -153,15 +159,19 @@ def _signal_rows(row: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 def _stored_signal_differences(inputs: DecisionInputs, day: dt.date, signals: pd.DataFrame) -> pd.DataFrame:
     """Return the stored signals of a session that differ from the ones computed now, with the reason in `detail`."""
-    stored = inputs.account.ledger.signals(day)
-    stored = stored[stored["strategy"].isin([strategy.name for strategy in inputs.strategies])]
-    differing = signal_differences(stored, signals[signals["session"] == pd.Timestamp(day)])
+    stored = _listed(inputs, inputs.account.ledger.signals(day))
+    differing = signal_differences(stored, _listed(inputs, signals[signals["session"] == pd.Timestamp(day)]))
     if stored.empty or differing.empty:  # a day on which the desk did not run has no signals to differ
         return differing.iloc[:0]
     moment = decision_deadlines(pd.DatetimeIndex([pd.Timestamp(day)]))[0].to_pydatetime()
-    point_in_time = signal_differences(stored, signals_at(inputs.at(moment), (day,)))
+    point_in_time = signal_differences(stored, _listed(inputs, decision_signals(inputs.at(moment), day)))
     revised, changed = " (a bar was revised since)", " (not even from the bars known then: code or parameters changed)"
     return differing.assign(detail=differing["detail"] + (revised if point_in_time.empty else changed))
+
+
+def _listed(inputs: DecisionInputs, signals: pd.DataFrame) -> pd.DataFrame:
+    """Return the signals of the strategies that trade."""
+    return signals[signals["strategy"].isin([strategy.name for strategy in inputs.strategies])]
 
 
 def _fill_differences(key: Key, mine: FillValue | None, theirs: FillValue | None, *, signal: bool) -> list[Difference]:

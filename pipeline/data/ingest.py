@@ -194,9 +194,20 @@ def _first(bars: pd.DataFrame) -> dt.date | None:
 
 
 def list_symbols(session: str, *, resources: Resources | None = None) -> list[str]:
-    """Return the symbols to load for the session."""
+    """Return the symbols to load for the session: the universe, then what is held outside of it and must be left some day."""
     del session  # the universe does not change with time yet
-    return (resources or live()).universe()
+    resources = resources or live()
+    symbols = resources.universe()
+    held = {position.symbol for position in resources.ledger.positions(resources.settings.portfolio)}
+    return [*symbols, *sorted(held - {*symbols})]
+
+
+def files_left_out(*, resources: Resources | None = None) -> dict[str, str]:
+    """Return the files of the folder that hold no daily bars, with the reason of each; none with another provider."""
+    from ingestion.providers.files import FilesProvider
+
+    provider = (resources or live()).provider
+    return dict(provider.ignored) if isinstance(provider, FilesProvider) else {}
 
 
 def fetch_vix(session: str, *, full_history: bool = False, resources: Resources | None = None) -> LoadResult:

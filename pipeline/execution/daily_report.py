@@ -14,6 +14,7 @@ from core.models import FINAL, OrderState
 from pipeline.accounts import valuation
 from pipeline.accounts.valuation import capital_usd, transferred_usd
 from pipeline.execution.daily_trade import rerun_rules
+from pipeline.execution.exit_rules import UNMANAGED, ExitRuleBook
 from pipeline.execution.rerun_rules import PAST, next_open
 from pipeline.execution.step_results import MailSent
 from pipeline.research.portfolio import objection
@@ -127,6 +128,7 @@ def evening_of(resources: Resources, session: str) -> Evening:
             *([objects] if objects else []),
             *_open_differences(resources.reconciliations.last(portfolio), day),
             *_attention(account, day),
+            *map(str, ExitRuleBook.of(resources).rules_of(account.ledger.positions(portfolio)).orphans),
         ],
         fills=[
             f"{fill.side} {fill.quantity.normalize():f} {fill.symbol} at {fill.price:.2f} ({fill.reason or order.leg})"
@@ -189,12 +191,12 @@ def _positions(account: TradingAccount, day: dt.date) -> list[Held]:
 
 
 def _refused(account: TradingAccount, day: dt.date) -> dict[str, list[str]]:
-    """Return the symbols refused in the session by reason; exits at stops and targets are no refusals."""
+    """Return the symbols refused in the session by reason; what happens to positions is no refusal."""
     events = account.ledger.risk_events(account.portfolio)
     by_reason: defaultdict[str, list[str]] = defaultdict(list)
     for event in events.to_dict("records"):
-        sold = event["reason"] in {REACHED_STOP, REACHED_TARGET}
-        if event["session"] == day and event["symbol"] and not sold:
+        of_a_position = event["reason"] in {REACHED_STOP, REACHED_TARGET, UNMANAGED}
+        if event["session"] == day and event["symbol"] and not of_a_position:
             by_reason[str(event["reason"])].append(str(event["symbol"]))
     return dict(by_reason)
 

@@ -13,7 +13,6 @@ from dataclasses import asdict, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-import pandas as pd
 import structlog
 
 from core.failpoints import reach
@@ -43,9 +42,10 @@ from pipeline.execution.step_results import (
 )
 from pipeline.research.portfolio import objection
 from pipeline.resources import Resources, live
+from pipeline.risk.equity_bounds import UNREADABLE_EQUITY, EquityBounds
 from pipeline.risk.pre_send import pre_send_checks
 from pipeline.risk.review import RiskReview
-from pipeline.signals import signals_of
+from pipeline.signals import session_signals
 from pipeline.training.ab_assignment import ArmAssignment
 from storage.locks import executor_lock
 from trading.brokers.placing import cancel
@@ -57,6 +57,8 @@ from trading.portfolio import trades_of
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
+
+    import pandas as pd
 
     from core.models import OrderIntent
     from pipeline.accounts.trading_account import TradingAccount
@@ -102,7 +104,7 @@ def candidates(session: str, *, resources: Resources | None = None) -> SignalsSt
     if reason is not None:
         return SignalsStored(session, reason=reason)
     ledger, portfolio, day = resources.ledger, resources.settings.portfolio, dt.date.fromisoformat(session)
-    listed = _signals_at(session, bars_by_symbol(resources.bars, session, resources.universe()), resources.strategies)
+    listed = session_signals(resources.strategies, bars_by_symbol(resources.bars, session, resources.universe()), day)
     exits = ExitRuleBook.of(resources).rules_of(ledger.positions(portfolio))
     alert_orphans(exits.orphans, day, portfolio, ledger, resources.alerts)
     signals = exits.add_signals(listed, day, bars_by_symbol(resources.bars, session, exits.symbols))
@@ -189,7 +191,7 @@ def record(session: str, *, resources: Resources | None = None) -> ValueRecorded
     """Mark the portfolio to the session's closes and store its value and its closed trades.
 
     Cash and positions are those of the close, also when it runs later. Once the next session has opened, what is on record
-    stands.
+    stands. A value that is not believed (`pipeline.risk.equity_bounds`) is mailed and not stored.
     """
     resources = resources or live()
     day, account = dt.date.fromisoformat(session), resources.account
@@ -201,6 +203,10 @@ def record(session: str, *, resources: Resources | None = None) -> ValueRecorded
     positions = positions_at(account.ledger, account.portfolio, day)
     closes = closing_prices(account.bars, {held.symbol for held in positions}, day)
     value = value_account(cash_at(account, day), positions, (), closes)
+    if (doubt := EquityBounds.of(resources).doubt(value.equity_usd, positions, closes, day)) is not None:
+        words = f"At the close of {day}: {doubt}.\nThe value is not recorded. Look at the account, then run `desk trade` again."
+        resources.alerts.send(f"The equity of {account.portfolio} is not believed", words, "critical")
+        return ValueRecorded(session, len(trades), reason=f"{UNREADABLE_EQUITY}: {doubt}")
     account.ledger.save_equity({"portfolio": account.portfolio, "session": day, **asdict(value), "positions": len(positions)})
     reach("record.recorded")
     return ValueRecorded(session, len(trades), equity_usd=value.equity_usd, positions=len(positions))
@@ -340,16 +346,3 @@ def _stored_signals(
     signals, names = ledger.signals(day), {strategy.name for strategy in strategies}
     keys = zip(signals["strategy"], signals["symbol"], strict=True)
     return signals[[key[0] in names or key in positions for key in keys]].reset_index(drop=True)
-
-
-def _signals_at(session: str, bars: Mapping[str, pd.DataFrame], strategies: Sequence[Strategy]) -> pd.DataFrame:
-    """Return every strategy's last row for each symbol that has a bar for the session."""
-    day = pd.Timestamp(session)
-    rows = []
-    for symbol, own in bars.items():
-        if own["session"].iloc[-1] != day:
-            log.warning("stale_symbol", symbol=symbol, session=session, last=str(own["session"].iloc[-1].date()))
-            continue
-        signals = signals_of(strategies, own)
-        rows.append(signals[signals["session"] == day])
-    return pd.concat(rows, ignore_index=True) if rows else pd.DataFrame()

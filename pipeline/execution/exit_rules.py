@@ -53,7 +53,7 @@ class Orphan(NamedTuple):
 
 @dataclass(frozen=True)
 class TimeLimitOnly:
-    """What is left of a rule that cannot be built: no signals, so that the position's own time limit alone leaves it."""
+    """Stand-in for a rule that cannot be built: no signals, so that the position's own time limit alone leaves it."""
 
     name: str
     entry: Entry = "next_open"

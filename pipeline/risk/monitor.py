@@ -2,7 +2,8 @@
 
 Marked to the last prices: equity against its peak, gross and net exposure, value at risk. A breach is written into the
 heartbeat and mailed once; in the mode `enforce` it halts the desk, cancels the open orders and then flattens, in this order.
-It sells once two checks in a row have found the breach: one wrong price must not.
+It sells once two checks in a row have found the breach: one wrong price must not. An equity that is not believed
+(`pipeline.risk.equity_bounds`) is mailed and blocks entries; nothing is halted or sold for it.
 
 A check that fails is logged, mailed once and tried again; `PRE_SEND__HEARTBEAT_MAX_AGE_SECONDS` holds entries back meanwhile.
 """
@@ -15,12 +16,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 import structlog
 
-from core.book_events import TRANSFERS
 from core.errors import DataError, DeskError, ExecutorBusy
 from pipeline.accounts import valuation
 from pipeline.accounts.cash_movements import book_cash_movements
 from pipeline.accounts.corporate_actions import apply_corporate_actions, due_events
 from pipeline.resources import Resources, live
+from pipeline.risk.equity_bounds import UNREADABLE_EQUITY, EquityBounds, PeakEquity
 from pipeline.risk.exit_orders import ExitOrders
 from pipeline.risk.flatten import flatten_account
 from pipeline.risk.kill_switch import RISK_WORKER, KillSwitch
@@ -36,13 +37,11 @@ if TYPE_CHECKING:
     import pandas as pd
     from sqlalchemy import Engine
 
-    from core.book_events import BookEvent
     from monitoring.alerts import Alerts
     from pipeline.accounts.trading_account import TradingAccount
     from pipeline.accounts.valuation import StalePosition
     from pipeline.risk.flatten import Flattening
     from storage.market.bars import BarStore
-    from storage.trading.halts import Halts
     from storage.trading.heartbeats import Heartbeats
 
 log = structlog.get_logger()
@@ -90,48 +89,13 @@ class RiskLimits:
 
 
 @dataclass(frozen=True)
-class PeakEquity:
-    """The peak that drawdown is measured from, which starts anew when a person resumes trading.
-
-    Attributes
-    ----------
-    initial_usd
-        Initial cash of the paper portfolio, which counts until the first resumption; None for an outside account.
-    events
-        Returns the book events of a portfolio: deposits and withdrawals among them move the peak.
-    """
-
-    portfolio: str
-    halts: Halts
-    heartbeats: Heartbeats
-    initial_usd: float | None
-    events: Callable[[str], Sequence[BookEvent]]
-
-    @classmethod
-    def of(cls, resources: Resources) -> Self:
-        """Build from the desk's stores."""
-        settings = resources.settings
-        initial = float(settings.initial_cash_usd) if settings.venue.kind == "paper" else None
-        return cls(settings.portfolio, resources.halts, resources.heartbeats, initial, resources.ledger.book_events)
-
-    def value_usd(self) -> float:
-        """Return the highest equity on record since a person last resumed trading, 0 without any."""
-        last = self.halts.current(self.portfolio)
-        resumed = last.created_at if last is not None and not last.halted else None
-        transfers = [event for event in self.events(self.portfolio) if event.kind in TRANSFERS]
-        highest = self.heartbeats.peak_equity_usd(self.portfolio, resumed, transfers) or 0.0
-        if resumed is not None or self.initial_usd is None:
-            return highest
-        return max(highest, self.initial_usd + valuation.transferred_usd(transfers))
-
-
-@dataclass(frozen=True)
 class RiskMonitor:
     """Measures the risk of an account, and sells where the mode says so."""
 
     account: TradingAccount
     heartbeats: Heartbeats
     peak: PeakEquity
+    bounds: EquityBounds
     limits: RiskLimits
     var_window_sessions: int
     exits: ExitOrders
@@ -146,6 +110,7 @@ class RiskMonitor:
             account=resources.account,
             heartbeats=resources.heartbeats,
             peak=PeakEquity.of(resources),
+            bounds=EquityBounds.of(resources),
             limits=RiskLimits.of(resources),
             var_window_sessions=resources.settings.monitor.var_window_sessions,
             exits=ExitOrders.of(resources),
@@ -158,7 +123,7 @@ class RiskMonitor:
         """Measure, store the heartbeat, mail what is new, and enforce where the mode says so."""
         self._follow_book_changes()
         before = self.heartbeats.last(self.account.portfolio)
-        now = self.measure(mode)
+        now = self.measure(mode, before)
         sell = self._must_sell(before, now)
         if sell:
             now = replace(now, breaches={**now.breaches, SELLING: {}})
@@ -171,8 +136,8 @@ class RiskMonitor:
             self.switch.halt(describe_breaches(now.breaches), RISK_WORKER)
         return RiskCheck(now, self._sell(now) if sell else None)
 
-    def measure(self, mode: str) -> Heartbeat:
-        """Return the portfolio's risk at this moment.
+    def measure(self, mode: str, before: Heartbeat | None) -> Heartbeat:
+        """Return the portfolio's risk at this moment; with an equity that is not believed, an alert with the figures before.
 
         Raises
         ------
@@ -193,6 +158,9 @@ class RiskMonitor:
         }
         unexplained = self._unexplained_usd()
         equity = float(account.broker.account(prices).equity_usd) - unexplained
+        doubt = self.bounds.doubt(equity, positions, prices)
+        if doubt is not None:
+            return self._unreadable(mode, before, doubt, len(positions))
         peak = max(self.peak.value_usd(), equity)
         pnl = var.pnl(window_returns(account.bars, symbols, end, self.var_window_sessions), exposures) if symbols else None
         figures = RiskFigures(
@@ -226,6 +194,14 @@ class RiskMonitor:
         total = float(self.account.broker.account({}).equity_usd) if found else 0.0
         return found if abs(found) > UNEXPLAINED_PCT * abs(total) / PERCENT else 0.0
 
+    def _unreadable(self, mode: str, before: Heartbeat | None, doubt: str, positions: int) -> Heartbeat:
+        """Return the heartbeat of an equity that is not believed: the last figures that were, and the doubt."""
+        nothing = RiskFigures(0.0, self.peak.value_usd(), 0.0, 0.0, 0.0, None, None)
+        figures = {name: getattr(before or nothing, name) for name in asdict(nothing)}
+        breaches = {UNREADABLE_EQUITY: {"says": doubt}}
+        portfolio, now = self.account.portfolio, self.exits.clock()
+        return Heartbeat(portfolio, now, mode, Level.ALERT, **figures, positions=positions, breaches=breaches)
+
     def _must_sell(self, before: Heartbeat | None, now: Heartbeat) -> bool:
         """Return True when two checks in a row call for it, or a sale that has begun has not ended.
 
@@ -252,6 +228,12 @@ class RiskMonitor:
         ranks = list(Level)
         worse = ranks.index(Level(now.level)) > (ranks.index(Level(before.level)) if before else 0)
         if not worse and not set(now.breaches) - set(before.breaches if before else ()) - {SELLING}:
+            return
+        if UNREADABLE_EQUITY in now.breaches:
+            text = "Nothing is entered, and nothing is sold for it. Look at the account; `desk resume` takes it as it is."
+            self.alerts.send(
+                f"The equity of {now.portfolio} is not believed", f"{describe_breaches(now.breaches)}\n{text}", "critical"
+            )
             return
         then = "The desk is halted, and sells everything if the next check agrees."
         if now.mode != ENFORCE:
@@ -329,6 +311,8 @@ def check_limits(
 
 def describe_breaches(breaches: Mapping[str, Any]) -> str:
     """Return breaches in words: drawdown 2.99 % (limit 2 %)."""
+    if UNREADABLE_EQUITY in breaches:
+        return f"{UNREADABLE_EQUITY}: {breaches[UNREADABLE_EQUITY]['says']}"
     described = [
         f"{rule} {'undefined' if each['found'] is None else format(each['found'], '.4g')} {each['unit']}"
         f" (limit {each['limit']:g} {each['unit']})" + "".join(f" {symbol}" for symbol in each.get("symbols", ()))

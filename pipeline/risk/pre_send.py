@@ -12,6 +12,7 @@ from core.ages import seconds_ahead
 from core.models import Leg
 from core.sessions import calendar_name, open_of
 from pipeline.resources import Resources, live
+from pipeline.risk.equity_bounds import UNREADABLE_EQUITY
 from pipeline.risk.kill_switch import KillSwitch
 from pipeline.risk.objection import Objection, risk_event
 from pipeline.risk.venue_clock import CalendarCheck, ClockCheck, VenueClock
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from core.models import OrderIntent
     from storage.locks import ExecutorLock
     from storage.trading.guard_findings import GuardFindings
-    from storage.trading.heartbeats import Heartbeats
+    from storage.trading.heartbeats import Heartbeat, Heartbeats
     from storage.trading.ledger import Ledger
 
 KILL_SWITCH, HEARTBEAT, DATA_GUARD = "kill_switch", "heartbeat", "data_guard"
@@ -60,7 +61,9 @@ class KillSwitchCheck:
 
 @dataclass(frozen=True)
 class HeartbeatCheck:
-    """Refuse entries while the risk worker does not watch the portfolio; `max_age_seconds` None refuses none.
+    """Refuse entries while the risk worker does not watch the portfolio, or does not believe its equity.
+
+    `max_age_seconds` None refuses none for the heartbeat's age.
 
     Attributes
     ----------
@@ -75,11 +78,23 @@ class HeartbeatCheck:
     rule: str = HEARTBEAT
 
     def check(self, order: OrderIntent) -> Objection | None:
-        """Hold the age of the last heartbeat against its bounds."""
-        limit = self.max_age_seconds
-        if order.leg is Leg.EXIT or limit is None:
+        """Read the last heartbeat."""
+        if order.leg is Leg.EXIT:
             return None
         last, now = self.heartbeats.last(order.portfolio), self.clock()
+        if last is not None and UNREADABLE_EQUITY in last.breaches:
+            says = last.breaches[UNREADABLE_EQUITY]["says"]
+            words = (
+                f"the risk worker does not believe the equity: {says}. Look at the account, then run `desk risk-worker --once`"
+            )
+            return Objection(words, {UNREADABLE_EQUITY: says})
+        return self._aged(last, now)
+
+    def _aged(self, last: Heartbeat | None, now: dt.datetime) -> Objection | None:
+        """Hold the age of the last heartbeat against its bounds."""
+        limit = self.max_age_seconds
+        if limit is None:
+            return None
         age = None if last is None else (now - last.at).total_seconds()
         ahead = 0.0 if last is None else seconds_ahead(last.at, now, self.ahead_seconds)
         if age is not None and age <= limit and not ahead:

@@ -17,10 +17,11 @@ from core.sessions import calendar_name, sessions_between
 from pipeline.accounts import valuation
 from pipeline.accounts.valuation import capital_usd, cash_usd
 from pipeline.risk.data_guard import DataGuard
+from pipeline.risk.equity_bounds import UNREADABLE_EQUITY, EquityBounds, PeakEquity
 from pipeline.risk.exit_orders import ExitOrders
 from pipeline.risk.flatten import flatten_account
 from pipeline.risk.kill_switch import DAILY_TRADE, KillSwitch
-from pipeline.risk.monitor import CALENDAR_DAYS_PER_SESSION, DRAWDOWN, ENFORCE, PeakEquity, RiskLimits
+from pipeline.risk.monitor import CALENDAR_DAYS_PER_SESSION, DRAWDOWN, ENFORCE, RiskLimits
 from pipeline.risk.objection import risk_event
 from pipeline.signals import joint_name
 from trading.brokers.base import unfenced
@@ -147,6 +148,7 @@ class RiskReview:
 
     account: TradingAccount
     rules: RiskManager
+    bounds: EquityBounds
     drawdown: DrawdownReview
     data_guard: DataGuard | None
     strict: bool
@@ -161,6 +163,7 @@ class RiskReview:
         return cls(
             account=resources.account,
             rules=risk_manager(settings, resources.limits),
+            bounds=EquityBounds.of(resources),
             drawdown=DrawdownReview.of(resources, fence),
             data_guard=None if settings.guard.mode == "off" else DataGuard.of(resources),
             strict=settings.guard.mode == "strict",
@@ -173,7 +176,7 @@ class RiskReview:
         """Check the orders decided at a session; orders on record pass as they are.
 
         New entries may become smaller or be refused, one refusal a symbol and rule; the rows with the numbers are stored. After
-        a drawdown that sells everything nothing passes.
+        a drawdown that sells everything nothing passes. On an equity that is not believed nothing is entered, and nothing sold.
         """
         day = context.session
         ledger, portfolio = self.account.ledger, self.account.portfolio
@@ -184,6 +187,9 @@ class RiskReview:
         before = [order for order in orders if order.decision_session < day]
         equity = value_account(cash_usd(self.account), positions, before, market.prices).equity_usd
         entries = context.new_entries(intents)
+        doubt = self.bounds.doubt(equity, positions, market.prices, day)
+        if doubt is not None:
+            return self._without_entries(day, doubt, intents, entries)
         breach = self.drawdown.check(day, equity)
         if breach is not None:
             return (), self.drawdown.sell(day, breach, intents, entries)
@@ -209,6 +215,19 @@ class RiskReview:
         kept = tuple(passed.get(each.client_order_id, each) for each in intents if each.client_order_id in going)
         refused = [each for each in reviewed.findings if each.refused]
         return kept, [Refusal(each.order.strategy, each.order.symbol, day, each.rule) for each in refused]
+
+    def _without_entries(
+        self, day: dt.date, doubt: str, intents: Intents, entries: Sequence[OrderIntent]
+    ) -> tuple[Intents, list[Refusal]]:
+        """Refuse the new entries of an equity that is not believed, and mail it once a session."""
+        ledger, dropped = self.account.ledger, {order.client_order_id for order in entries}
+        row = {"portfolio": self.account.portfolio, "strategy": self.drawdown.strategy, "symbol": "", "session": day}
+        if ledger.save_risk_events([row | {"reason": UNREADABLE_EQUITY, "details": {"says": doubt}}]):
+            text = f"At the close of {day}: {doubt}.\nNothing is entered, and nothing is sold for it. Look at the account."
+            self.drawdown.alerts.send(f"The equity of {self.account.portfolio} is not believed", text, "critical")
+        ledger.save_risk_events([risk_event(order, UNREADABLE_EQUITY, {"says": doubt}) for order in entries])
+        kept = tuple(order for order in intents if order.client_order_id not in dropped)
+        return kept, [Refusal(order.strategy, order.symbol, day, UNREADABLE_EQUITY) for order in entries]
 
     def _market(self, day: dt.date, symbols: set[str]) -> MarketInputs:
         """Read bars up to the session, as many as the longest window of a rule needs, and the newest closes."""

@@ -258,7 +258,7 @@ class BarStore:
                 "session": row["session"] and row["session"].date(),
                 "reason": row["reason"],
                 "detail": row["detail"],
-                "payload": json.loads(row["payload"].replace("NaN", "null")),
+                "payload": _stored_payload(row["payload"]),
                 "digest": _digest(row),
             }
             for row in records(frame)
@@ -309,6 +309,11 @@ class BarStore:
         with self._engine.connect() as connection:
             rows = connection.execute(query)
             return pd.DataFrame(rows.all(), columns=list(rows.keys()))
+
+
+def _stored_payload(text: str) -> Any:  # noqa: ANN401 - JSON
+    """Return a payload as the database can hold it: a number that is none is null, a zero byte a question mark."""
+    return json.loads(text.replace("\\u0000", "?"), parse_constant=lambda _: None)
 
 
 def _digest(row: dict[str, Any]) -> str:

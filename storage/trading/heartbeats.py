@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
-from storage.trading.tables import equity, risk_heartbeats
+from core.models import MOST_USD
+from storage.trading.control_tables import risk_heartbeats
+from storage.trading.tables import equity
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -80,9 +82,13 @@ class Heartbeats:
     def _peaks_between(
         self, portfolio: str, since: dt.datetime | None, after: BookEvent | None, before: BookEvent | None
     ) -> list[float]:
-        """Return the highest equity of heartbeats and of closes between two transfers, those that there are."""
-        beats = sa.select(sa.func.max(risk_heartbeats.c.equity_usd)).where(risk_heartbeats.c.portfolio == portfolio)
-        closes = sa.select(sa.func.max(equity.c.equity_usd)).where(equity.c.portfolio == portfolio)
+        """Return the highest equity of heartbeats and of closes between two transfers, those that there are.
+
+        Rows that hold no amount, NaN and infinity above all, which PostgreSQL sorts last, are passed over.
+        """
+        of_beats, of_closes = risk_heartbeats.c.equity_usd, equity.c.equity_usd
+        beats = sa.select(sa.func.max(of_beats)).where(risk_heartbeats.c.portfolio == portfolio, of_beats < MOST_USD)
+        closes = sa.select(sa.func.max(of_closes)).where(equity.c.portfolio == portfolio, of_closes < MOST_USD)
         if since is not None:
             beats = beats.where(risk_heartbeats.c.at > since)
             closes = closes.where(equity.c.session > since.date())

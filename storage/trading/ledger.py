@@ -28,6 +28,7 @@ from storage.trading.book_rows import (
     reorder_open,
     set_state,
 )
+from storage.trading.control_tables import risk_events
 from storage.trading.evidence import Evidence
 from storage.trading.orders import to_event, to_fill, to_position, to_present_intent, to_row
 from storage.trading.tables import (
@@ -39,7 +40,6 @@ from storage.trading.tables import (
     orders,
     positions,
     predictions,
-    risk_events,
     signals,
     trades,
 )

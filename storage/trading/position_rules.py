@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class RuleSource:
-    """What a rule is built from: a strategy's name, or `path/to/file.py:Class`, and every parameter."""
+    """Source of a rule: a strategy's name, or `path/to/file.py:Class`, and every parameter."""
 
     source: str
     params: Mapping[str, Any] = field(default_factory=dict)

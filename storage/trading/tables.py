@@ -122,19 +122,6 @@ served_predictions = sa.Table(
     schema="trading",
 )
 
-# The halt switch of each portfolio: the newest row counts, none means that it may trade.
-halts = sa.Table(
-    "halts",
-    metadata,
-    sa.Column("id", sa.BigInteger, sa.Identity(), primary_key=True),
-    column("portfolio", sa.Text),
-    column("halted", sa.Boolean),
-    column("reason", sa.Text),
-    column("author", sa.Text),
-    column("created_at", INSTANT, server_default=sa.func.clock_timestamp()),
-    schema="trading",
-)
-
 # Money, prices and quantities of orders are `numeric` without a scale: what was decided is given back to the last digit.
 # `code_commit` is that of the code which decided, "unknown" in rows from before it was kept; `dag_run` is NULL for a terminal.
 # `entry_order_id` is the entry that an exit closes; `evidence_id` is what an order of origin `signal` was decided on.
@@ -265,69 +252,6 @@ equity = sa.Table(
     schema="trading",
 )
 
-# Each refusal of a candidate and each limit that spoke, with its reason; `details` has the rule's numbers. A row without a
-# symbol concerns the whole portfolio.
-risk_events = sa.Table(
-    "risk_events",
-    metadata,
-    key("portfolio", sa.Text),
-    key("strategy", sa.Text),
-    key("symbol", sa.Text),
-    key("session", sa.Date),
-    key("reason", sa.Text),
-    column("created_at", INSTANT, server_default=NOW),
-    sa.Column("details", JSONB(none_as_null=True)),
-    schema="trading",
-)
-
-# One row for each look of the risk worker. Money is marked to the last prices; a figure that is not defined is NULL.
-risk_heartbeats = sa.Table(
-    "risk_heartbeats",
-    metadata,
-    sa.Column("id", sa.BigInteger, sa.Identity(), primary_key=True),
-    column("portfolio", sa.Text),
-    column("at", INSTANT),
-    column("mode", sa.Text),
-    column("level", sa.Text),
-    *(column(name, sa.Double) for name in ("equity_usd", "peak_usd", "drawdown_pct", "gross_usd", "net_usd")),
-    *(sa.Column(name, sa.Double) for name in ("var_historical_usd", "var_parametric_usd")),
-    column("positions", sa.Integer),
-    column("breaches", JSONB),
-    sa.Index("ix_trading_risk_heartbeats_portfolio_at", "portfolio", "at"),
-    schema="trading",
-)
-
-# What data-guard found in a symbol's bars for a session; the newest row of both counts.
-data_guard = sa.Table(
-    "data_guard",
-    metadata,
-    sa.Column("id", sa.BigInteger, sa.Identity(), primary_key=True),
-    column("symbol", sa.Text),
-    column("session", sa.Date),
-    column("blocked", sa.Boolean),
-    column("findings", JSONB),
-    column("created_at", INSTANT, server_default=sa.func.clock_timestamp()),
-    sa.Index("ix_trading_data_guard_session", "session"),
-    schema="trading",
-)
-
-# How far a traded day was from the backtest, by cause, in differences and in dollars; the newest row of a session counts.
-parity_days = sa.Table(
-    "parity_days",
-    metadata,
-    sa.Column("id", sa.BigInteger, sa.Identity(), primary_key=True),
-    column("portfolio", sa.Text),
-    column("strategy", sa.Text),
-    column("session", sa.Date),
-    *(column(f"{cause}_differences", sa.Integer) for cause in ("signal", "fill", "cost", "missed")),
-    *(column(f"{cause}_usd", sa.Double) for cause in ("signal", "fill", "cost", "missed")),
-    *(column(name, sa.Double) for name in ("record_usd", "backtest_usd")),
-    column("details", JSONB),
-    column("created_at", INSTANT, server_default=sa.func.clock_timestamp()),
-    sa.Index("ix_trading_parity_days_portfolio_session", "portfolio", "session"),
-    schema="trading",
-)
-
 # Every version of a strategy's parameters; symbol NULL = all symbols. A change is a new row, never an update. The clock, not
 # the start of the transaction, dates a row: a writer that waited for another comes after it.
 strategy_params = sa.Table(
@@ -350,20 +274,6 @@ strategy_params = sa.Table(
         name="strategy_params_strategy_symbol_version_key",
         postgresql_nulls_not_distinct=True,
     ),
-    schema="trading",
-)
-
-# What the desk believed against what the venue said, each time it was asked; `differences` is empty when they agreed.
-reconciliations = sa.Table(
-    "reconciliations",
-    metadata,
-    sa.Column("id", sa.BigInteger, sa.Identity(), primary_key=True),
-    column("portfolio", sa.Text),
-    column("session", sa.Date),
-    column("broker", sa.Text),
-    column("differences", JSONB),
-    column("halted", sa.Boolean),
-    column("created_at", INSTANT, server_default=sa.func.clock_timestamp()),
     schema="trading",
 )
 

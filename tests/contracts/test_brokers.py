@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import math
 from dataclasses import replace
 from decimal import Decimal
 from typing import TYPE_CHECKING
@@ -252,6 +253,17 @@ def test_the_account_is_cash_and_what_is_held(venue: Venue) -> None:
     worth = venue.broker.account({"AAPL": 100.0})
 
     assert (worth.cash_usd, worth.equity_usd, worth.exposure_usd) == (99_000.0, 100_000.0, 1_000.0)
+
+
+@pytest.mark.parametrize("written", ["NaN", "Infinity"])
+def test_a_figure_that_is_no_number_is_nan_and_not_money(venue: Venue, written: str) -> None:
+    if isinstance(venue, PaperVenue):
+        pytest.skip("the paper broker's cash is the book's")
+    venue.exchange.cash = Decimal(written)
+
+    worth = venue.broker.account({})
+
+    assert (math.isnan(worth.cash_usd), math.isnan(worth.equity_usd), venue.broker.cash_usd().is_nan()) == (True, True, True)
 
 
 def test_an_instrument_has_a_grid_that_its_orders_must_be_on(venue: Venue) -> None:

@@ -290,6 +290,14 @@ def test_a_notice_is_no_refusal_whether_the_client_library_knows_it_or_not(
     assert found.state is OrderState.FILLED
 
 
+def test_a_code_that_nobody_documents_is_waited_out_for_the_state_behind_it(venue: IBVenue) -> None:
+    venue.stand_in.notices, venue.stand_in.pause_seconds = [(10999, "A notice that nobody documents.")], 0.4
+    order = entry(10)
+
+    assert send(venue, order) is OrderState.ACCEPTED
+    assert venue.stand_in.placed == 1
+
+
 def test_a_notice_about_an_order_that_tws_never_took_proves_nothing(venue: IBVenue) -> None:
     venue.stand_in.refusals.append((10349, "Order TIF was set to DAY based on order preset."))
     order = entry(10)
@@ -359,6 +367,18 @@ def test_a_connection_that_nobody_uses_is_given_back(venue: IBVenue) -> None:
 
     assert PATIENT.retrying()(second.open_orders) == []
     second.wire.disconnect()
+
+
+def test_an_order_turned_down_while_its_cancellation_is_pending_is_rejected(venue: IBVenue) -> None:
+    order = entry(10)
+    send(venue, order)
+    venue.book.transition(order.client_order_id, OrderState.CANCEL_PENDING)
+    (known,) = venue.exchange.orders.values()
+
+    venue.exchange.refuse_later(known.client_order_id)
+    venue.settle()
+
+    assert state(venue, order) is OrderState.REJECTED
 
 
 def test_a_symbol_that_tws_does_not_know_has_no_grid(venue: IBVenue) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import datetime as dt
+from dataclasses import dataclass, field
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -28,6 +30,18 @@ START, DAY = dt.date(2018, 7, 2), dt.date(2018, 12, 27)
 YESTERDAY = dt.date(2018, 12, 26)
 SYMBOLS = ("AAA", "BBB", "CCC")
 NOW = dt.datetime(2018, 12, 28, 2, tzinfo=dt.UTC)
+
+
+@dataclass
+class Mailbox:
+    """Keeps the subjects of what would be mailed."""
+
+    subjects: list[str] = field(default_factory=list)
+
+    def send(self, subject: str, body: str, severity: str = "warning") -> bool:
+        del body, severity
+        self.subjects.append(subject)
+        return True
 
 
 def desk_of(settings: Settings, bars: pd.DataFrame | None = None, **changes: Any) -> Resources:
@@ -248,3 +262,40 @@ def test_a_jump_over_a_recorded_split_is_explained(database_settings: Settings) 
     desk.bars.write_actions(split, NOW)
 
     assert data_guard.check_data(DAY.isoformat(), symbols=["BBB"], resources=desk).findings == ()
+
+
+@pytest.mark.parametrize("cash", ["NaN", "Infinity", "0", "-5", "1.00", "250000", "1.7976931348623157E308"])
+@pytest.mark.parametrize("mode", ["log", "enforce"])
+def test_cash_that_cannot_be_enters_nothing_sells_nothing_and_is_mailed_once(
+    database_settings: Settings, monkeypatch: pytest.MonkeyPatch, mode: str, cash: str
+) -> None:
+    desk = desk_of(database_settings, monitor__mode=mode)
+    kept = Mailbox()
+    desk.__dict__["alerts"] = kept
+    monkeypatch.setattr(desk.broker, "cash_usd", lambda: Decimal(cash))
+
+    assert placed(desk) == placed(desk) == {}
+    recorded = daily_trade.record(DAY.isoformat(), resources=desk)
+
+    assert kill_switch.halt_reason(resources=desk) is None
+    assert desk.ledger.equity("main").empty, "no value is recorded that is not believed"
+    assert (recorded.equity_usd, (recorded.reason or "").startswith("unreadable_equity: expected ")) == (None, True)
+    assert kept.subjects == ["The equity of main is not believed"] * 2, "one of the evening, one of the record"
+    assert ("", "unreadable_equity") in rows(desk)
+
+
+def test_an_exit_goes_although_the_cash_cannot_be_read(database_settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    desk = desk_of(database_settings)
+    bought = entry_order(
+        "main", desk.strategies[0].name, "AAA", decision_session=dt.date(2018, 12, 24), session=YESTERDAY,
+        signed_quantity=10.0, stop_pct=50.0, target_pct=50.0, max_sessions=1,
+    )  # fmt: skip
+    place(desk.ledger, desk.broker, [bought])
+    assert desk.paper is not None
+    desk.paper.advance(YESTERDAY, walk("AAA", START, YESTERDAY))
+    monkeypatch.setattr(desk.broker, "cash_usd", lambda: Decimal("NaN"))
+
+    assert placed(desk) == {}
+
+    exits = [(order.symbol, state) for order, state in desk.ledger.open_orders("main") if order.leg is Leg.EXIT]
+    assert exits == [("AAA", OrderState.ACCEPTED)]

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import datetime as dt
 import threading
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
 import pytest
 
-from core.models import FINAL, OrderType
+from core.models import FINAL, Leg, OrderType, Side
 from core.sessions import last_closed_session, next_session
 from pipeline.resources import Resources, utc_now
 from pipeline.risk import kill_switch, monitor
 from pipeline.risk.monitor import check_portfolio
+from pipeline.risk.pre_send import risk_checks
 from tests.standins.alpaca import KEY, SECRET, AlpacaStandIn, Fault
 from tests.standins.feed import walk
 from trading.brokers.intake import collect
@@ -145,3 +146,73 @@ def test_a_venue_in_trouble_ends_flat_and_sold_once(desk: Resources, alpaca: Alp
     assert desk.ledger.positions("main") == []
     assert alpaca.exchange.held.get("AAPL", (Decimal(0),))[0] == 0
     assert sales(alpaca) == [Decimal(300)]
+
+
+ABSURD = ["0", "-5000", "NaN", "Infinity", "-Infinity", None, "", "1.7976931348623157E308", "1.00", "30000", "100000000"]
+
+
+@pytest.mark.parametrize("equity", ABSURD)
+def test_an_equity_that_cannot_be_is_mailed_blocks_entries_and_sells_nothing(
+    desk: Resources, alpaca: AlpacaStandIn, equity: str | None
+) -> None:
+    place(desk.ledger, desk.broker, [entry("AAPL", 300.0)])
+    alpaca.exchange.trade("AAPL", "100")
+    collect(desk.ledger, desk.broker, "main", utc_now() - dt.timedelta(days=1))
+    kept = Mailbox()
+    desk.alerts = kept  # type: ignore[assignment]
+    before, _ = check_portfolio(resources=desk)
+    alpaca.exchange.account_says = {"equity": equity}
+
+    looks = [check_portfolio(resources=desk) for _ in range(3)]
+
+    assert [(look.heartbeat.level, look.flattening) for look in looks] == [("alert", None)] * 3
+    assert kill_switch.halt_reason(resources=desk) is None
+    assert sales(alpaca) == []
+    assert [subject for subject, _, _ in kept.mails] == ["The equity of main is not believed"], "mailed once"
+    assert looks[-1].heartbeat.equity_usd == before.equity_usd, "the last figure that was believed"
+    refusal = risk_checks(resources=desk)(entry("MSFT", 1.0))
+    assert refusal is not None
+    assert refusal.startswith("heartbeat: the risk worker does not believe the equity: expected ")
+    assert risk_checks(resources=desk)(replace(entry("AAPL", 300.0), leg=Leg.EXIT, side=Side.SELL)) is None
+
+    alpaca.exchange.account_says = {}
+    after, done = check_portfolio(resources=desk)
+
+    assert (after.level, done, after.peak_usd) == ("ok", None, before.peak_usd), "no peak was made of it"
+    again = risk_checks(resources=desk)(entry("MSFT", 1.0)) or ""
+    assert not again.startswith("heartbeat")
+
+
+def test_a_person_who_resumes_takes_the_equity_as_it_is(desk: Resources, alpaca: AlpacaStandIn) -> None:
+    check_portfolio(resources=desk)
+    alpaca.exchange.cash = Decimal(40_000)
+    assert check_portfolio(resources=desk).heartbeat.level == "alert"
+
+    kill_switch.resume("60,000 were taken out", "a person", resources=desk)
+    heartbeat, _ = check_portfolio(resources=desk)
+
+    assert (heartbeat.level, heartbeat.equity_usd, heartbeat.peak_usd) == ("ok", 40_000.0, 40_000.0)
+
+
+def test_a_breach_is_no_second_look_when_the_one_between_could_not_be_read(desk: Resources, alpaca: AlpacaStandIn) -> None:
+    breach(desk, alpaca)
+    first, _ = check_portfolio(resources=desk)
+    alpaca.exchange.account_says = {"equity": "0"}
+    second, done = check_portfolio(resources=desk)
+    alpaca.exchange.account_says = {}
+    third, later = check_portfolio(resources=desk)
+
+    assert [first.level, second.level, third.level] == ["halt", "alert", "halt"]
+    assert (done, later) == (None, None), "two looks in a row must see it"
+    assert work(desk)[-1].positions == 0
+
+
+@dataclass
+class Mailbox:
+    """Keeps what would be mailed."""
+
+    mails: list[tuple[str, str, str]] = field(default_factory=list)
+
+    def send(self, subject: str, body: str, severity: str = "warning") -> bool:
+        self.mails.append((subject, body, severity))
+        return True

@@ -38,6 +38,7 @@ class Exchange:
         self.is_open = True
         self.pattern_day_trader = False
         self.trading_blocked = False
+        self.account_says: dict[str, object] = {}  # fields of the account that the venue reports wrongly
         self.clock_ahead = dt.timedelta(0)
         self.special_days: dict[dt.date, tuple[str, str] | None] = {}  # hours in New York, None for a closed day
         self.assets: dict[str, Asset] = {}

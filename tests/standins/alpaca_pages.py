@@ -119,6 +119,7 @@ def account_json(exchange: Exchange) -> dict[str, Any]:
         "shorting_enabled": True,
         "created_at": stamp(exchange.now()),
         "daytrade_count": 0,
+        **exchange.account_says,
     }
 
 

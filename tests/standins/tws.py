@@ -10,6 +10,7 @@ import socket
 import socketserver
 import struct
 import threading
+import time
 from contextlib import suppress
 from decimal import Decimal
 from typing import Any, Self
@@ -42,7 +43,7 @@ class TwsStandIn:
     refusals
         Taken one an order: the code and words with which it is refused. No status of the order is told.
     notices
-        Code and words told about each order that is taken, before its first status and after it.
+        Code and words told about each order that is taken, before its first status, `pause_seconds` ahead of it, and after it.
     cancel_refusal
         Code and words with which every cancellation is refused; the order goes on working.
     read_only
@@ -55,6 +56,7 @@ class TwsStandIn:
     def __init__(self) -> None:
         self.refusals: list[tuple[int, str]] = []
         self.notices: list[tuple[int, str]] = []
+        self.pause_seconds = 0.0
         self.cancel_refusal: tuple[int, str] | None = None
         self.read_only = False
         self.lists_orders = True
@@ -187,6 +189,7 @@ class TwsStandIn:
             for child in children:
                 child.venue = next(leg for leg in parent.venue.legs if leg.type == TYPES[child.type])
             self._tell_notices(peer, parent)
+            time.sleep(self.pause_seconds)
             for event in events:
                 self._on_event(event)
             self._tell_notices(peer, parent)

@@ -38,6 +38,7 @@ from trading.brokers.alpaca_terms import CENT, children_of, time_in_force
 from trading.brokers.alpaca_wire import DUPLICATE, VenueRefusal, readable
 from trading.brokers.base import unfenced
 from trading.brokers.listing import Listing, read_each
+from trading.orders import figure
 from trading.portfolio import Account
 
 if TYPE_CHECKING:
@@ -196,16 +197,18 @@ class AlpacaBroker:
 
     @readable
     def cash_usd(self) -> Decimal:
-        """Cash of the account."""
-        return number(self.client.one("GET", "/account")["cash"])
+        """Cash of the account; NaN where Alpaca wrote no number."""
+        return figure(self.client.one("GET", "/account")["cash"])
 
     @readable
     def account(self, prices: Mapping[str, float]) -> Account:
-        """Cash, equity and exposure as Alpaca marks them."""
+        """Cash, equity and exposure as Alpaca marks them; NaN where it wrote no number."""
         del prices
         found = self.client.one("GET", "/account")
-        exposure = abs(float(found["long_market_value"])) + abs(float(found["short_market_value"]))
-        return Account(float(found["cash"]), float(found["equity"]), exposure)
+        cash, equity, long, short = (
+            float(figure(found[name])) for name in ("cash", "equity", "long_market_value", "short_market_value")
+        )
+        return Account(cash, equity, abs(long) + abs(short))
 
     @readable
     def instrument(self, symbol: str) -> Instrument:

@@ -81,7 +81,7 @@ class StillCancelling(RetryLater):
 
 @dataclass(frozen=True)
 class Released:
-    """What an exit took back: the covers to put back if it is refused, and whether one of them filled first."""
+    """Children that an exit took back: the covers to put back if it is refused, and whether one of them filled first."""
 
     covers: list[Cover]
     filled: bool = False

@@ -1,4 +1,4 @@
-"""Which order at Alpaca is which of the desk's: entries by their client id, children by their entry. Owns only that memory.
+"""Match orders at Alpaca with the desk's: entries by their client id, children by their entry. Owns only that memory.
 
 Alpaca gives the children of a bracket client ids of its own, and a child alone does not name its parent. It is learned when the
 entry is sent, and asked for when another process sent it.
@@ -188,5 +188,5 @@ class Families:
 
 
 def _key(order: object) -> str:
-    """What tells a row of a listing from the others: its id where it has one."""
+    """Return the key of a row in a listing: its id where it has one."""
     return str(order["id"]) if isinstance(order, dict) and order.get("id") else repr(order)

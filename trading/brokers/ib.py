@@ -26,7 +26,7 @@ from trading.brokers.ib_rows import order_of_share, position_of, unreadable
 from trading.brokers.ib_views import answer, fill_of, in_order, refused, view
 from trading.brokers.listing import Listing, read_each
 from trading.fills import brackets
-from trading.orders import exact
+from trading.orders import exact, figure
 from trading.portfolio import Account
 
 if TYPE_CHECKING:
@@ -114,17 +114,19 @@ class IBBroker:
         return Listing((fill for fill in ordered if fill.filled_at >= since), found.unreadable)
 
     def cash_usd(self) -> Decimal:
-        """Cash of the account."""
+        """Cash of the account; NaN where TWS wrote no number."""
         return exact(self.account({}).cash_usd)
 
     def account(self, prices: Mapping[str, float]) -> Account:
-        """Cash, equity and exposure as Interactive Brokers marks them."""
+        """Cash, equity and exposure as Interactive Brokers marks them; NaN where it wrote no number."""
         del prices
 
         async def work(ib: ReportingIB) -> dict[str, float]:
             (name, *_) = ib.managedAccounts()
             await self.wire.within(ib.reqAccountUpdatesAsync(name))
-            return {row.tag: float(row.value) for row in ib.accountValues(name) if row.tag in tags and row.currency == "USD"}
+            return {
+                row.tag: float(figure(row.value)) for row in ib.accountValues(name) if row.tag in tags and row.currency == "USD"
+            }
 
         tags = ("TotalCashValue", "NetLiquidation", "GrossPositionValue")
         found = self.wire.call(work)
@@ -244,7 +246,8 @@ class IBBroker:
         working = await self.wire.within(ib.reqAllOpenOrdersAsync())
         over = await self.wire.within(ib.reqCompletedOrdersAsync(apiOnly=False))
         await self.wire.within(ib.reqExecutionsAsync(ExecutionFilter()))
-        return TwsOrders(working, [*over, *(trade for trade in ib.trades() if trade.isDone())])
+        once = {id(trade): trade for trade in working}  # news of an order comes into the list as well
+        return TwsOrders([*once.values()], [*over, *(trade for trade in ib.trades() if trade.isDone())])
 
     async def _find(self, ib: ReportingIB, client_order_id: str) -> OrderView | None:
         trade = (await self._listing(ib)).find(client_order_id)

@@ -324,7 +324,7 @@ class PaperBroker:
         held = self.book.positions(self.portfolio)
         names = {order.symbol, *(position.symbol for position in held), *(other.symbol for other in others)}
         prices = {name: self.rules.price_of(name, order.decision_session) for name in names}
-        unpriced = sorted(name for name, price in prices.items() if price is None)
+        unpriced = sorted(name for name, price in prices.items() if price is None or not price > 0)
         if unpriced:
             return Refused.UNKNOWN_SYMBOL, f"No price for {unpriced[0]}. Load its bars first."
         priced = {name: price for name, price in prices.items() if price is not None}

@@ -152,7 +152,8 @@ def compare(desk: LedgerState, venue: VenueState, session: dt.date, *, cash_tole
     found = [*_lost(desk, venue, session), *_strange(desk, venue), *_apart(desk, venue)]
     found += [*_vanished(desk, venue, session), *_going_on(desk, venue, session), *_untold(desk, venue)]
     found += [*_holdings(desk, venue), *_unread(desk, venue), *_unprotected(desk, venue)]
-    if abs(desk.cash_usd - venue.cash_usd) > cash_tolerance_usd:
+    readable = desk.cash_usd.is_finite() and venue.cash_usd.is_finite()
+    if not readable or abs(desk.cash_usd - venue.cash_usd) > cash_tolerance_usd:
         found.append(
             Difference(
                 Mismatch.CASH,
@@ -279,7 +280,7 @@ def _unprotected(desk: LedgerState, venue: VenueState) -> list[Difference]:
 
 
 def _unread(desk: LedgerState, venue: VenueState) -> list[Difference]:
-    """What the venue shows and nobody can read: of the desk, or an order or position of somebody else."""
+    """Return the rows of the venue that cannot be read: the desk's own, and orders or positions of somebody else."""
     found = []
     symbols = {position.symbol for position in desk.positions}
     orders = {each.subject: each for each in venue.unreadable}

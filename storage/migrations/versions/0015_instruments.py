@@ -1,4 +1,4 @@
-"""What each source says of an instrument: asset class, currency, calendar, grid, names."""
+"""Fields of instruments by source: asset class, currency, calendar, grid, names."""
 
 from __future__ import annotations
 

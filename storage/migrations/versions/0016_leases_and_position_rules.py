@@ -14,7 +14,6 @@ depends_on = None
 
 def upgrade() -> None:
     """Create the tables."""
-    created = sa.Column("created_at", sa.DateTime(timezone=True), server_default=sa.func.clock_timestamp(), nullable=False)
     op.create_table(
         "executor_leases",
         sa.Column("portfolio", sa.Text(), nullable=False),
@@ -29,7 +28,7 @@ def upgrade() -> None:
         sa.Column("entry_order_id", sa.Text(), nullable=False),
         sa.Column("source", sa.Text(), nullable=False),
         sa.Column("params", JSONB(), nullable=False),
-        created.copy(),
+        sa.Column("created_at", sa.DateTime(timezone=True), server_default=sa.func.clock_timestamp(), nullable=False),
         sa.PrimaryKeyConstraint("entry_order_id"),
         schema="trading",
     )
@@ -45,7 +44,7 @@ def upgrade() -> None:
         sa.Column("params", JSONB(), nullable=False),
         sa.Column("author", sa.Text(), nullable=False),
         sa.Column("reason", sa.Text(), nullable=False),
-        created.copy(),
+        sa.Column("created_at", sa.DateTime(timezone=True), server_default=sa.func.clock_timestamp(), nullable=False),
         sa.PrimaryKeyConstraint("id"),
         schema="trading",
     )

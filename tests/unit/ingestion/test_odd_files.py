@@ -13,8 +13,11 @@ import pandas as pd
 import pytest
 
 from core.sessions import sessions_between
+from core.settings import Settings
 from ingestion.expectations import Validation, validate
 from ingestion.providers.files import FilesProvider
+from pipeline.data import ingest
+from pipeline.resources import Resources
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -237,6 +240,16 @@ def test_a_row_with_an_unquoted_comma_in_a_number_is_quarantined_whole(tmp_path:
     }
 
 
+def test_a_row_of_a_parquet_file_is_quarantined_with_its_values(tmp_path: Path) -> None:
+    frame = two_bars(date=["2021-07-01", "01/02/2020"], volume=[5, 6], tags=[["a"], ["b", "c"]])
+    frame.to_parquet(tmp_path / "AAA.parquet")
+
+    (payload,) = map(json.loads, judged(folder(tmp_path)).quarantined["payload"])
+
+    assert (payload["file"], payload["row"], payload["text"]["date"]) == ("AAA.parquet", 2, "01/02/2020")
+    assert (payload["text"]["close"], payload["text"]["volume"]) == ("10.5", "6")
+
+
 def test_a_row_without_a_symbol_is_quarantined_and_charged_to_nobody(tmp_path: Path) -> None:
     provider = folder(tmp_path, prices__csv="symbol,date,close\nAAA,2021-07-01,10\n,2021-07-01,10\nAAA,2021-07-02,10.5\n")
 
@@ -250,6 +263,14 @@ def test_every_unreadable_date_is_a_row_of_the_quarantine(tmp_path: Path) -> Non
     verdict = judged(folder(tmp_path, AAA__csv="date,close\n01/02/2020,10\n01/03/2020,11\n2021-07-01,10\n"))
 
     assert [json.loads(payload)["line"] for payload in verdict.quarantined["payload"]] == [2, 3]
+
+
+def test_a_row_without_a_date_is_no_jump_and_judges_no_other(tmp_path: Path) -> None:
+    lines = "".join(f"{day.date()},{100 + number % 3}\n" for number, day in enumerate(sessions_between(START, END)))
+
+    verdict = judged(folder(tmp_path, AAA__csv=f"date,close\n01/02/2020,50\n{lines}"))
+
+    assert verdict.quarantined["reason"].tolist() == ["expect_column_values_to_not_be_null:session"]
 
 
 def test_a_symbol_in_two_files_is_read_once_and_a_contradiction_names_both(tmp_path: Path) -> None:
@@ -276,3 +297,11 @@ def test_one_odd_file_does_not_disturb_a_hundred_good_ones(tmp_path: Path) -> No
 
     assert len([symbol for symbol in symbols if symbol.startswith("S")]) == 100
     assert len(provider.ignored) == 40
+
+
+def test_the_files_left_out_are_told_after_a_load(tmp_path: Path) -> None:
+    folder(tmp_path, AAA__csv="")
+    desk = Resources(Settings.of(provider="files", ingestion__files_dir=tmp_path))
+
+    assert ingest.files_left_out(resources=desk) == {"AAA.csv": "is empty"}
+    assert ingest.files_left_out(resources=Resources(Settings.of(provider="sample"))) == {}

@@ -274,3 +274,25 @@ def test_no_decision_takes_exposure_positions_or_a_position_over_its_limit(
     wanted = {each["symbol"] for each in signals if each["entry"]}
     assert sizes(decisions).keys() | reasons(decisions).keys() == wanted
     assert not sizes(decisions).keys() & reasons(decisions).keys()
+
+
+NO_NUMBERS = (math.nan, math.inf, -math.inf, 1.7976931348623157e308)
+
+
+@given(
+    cash=st.sampled_from([CASH, *NO_NUMBERS, Decimal("NaN"), Decimal("Infinity")]),
+    price=st.sampled_from([100.0, *NO_NUMBERS]),
+    peak=st.sampled_from([None, CASH, *NO_NUMBERS]),
+)
+def test_without_a_readable_equity_exits_go_and_nothing_is_entered(cash: Any, price: float, peak: float | None) -> None:
+    leaving = row("BBB", entry=0, exit_long=True)
+
+    decisions = made(
+        row("AAA"), leaving, positions=[held("BBB"), held("CCC")], cash_usd=cash, prices={"CCC": price}, peak_usd=peak
+    )
+
+    assert [order.symbol for order in decisions.intents if order.leg is Leg.EXIT] == ["BBB"]
+    if cash != CASH or price != 100.0:
+        assert (sizes(decisions), reasons(decisions)) == ({}, {"AAA": "unreadable_equity"})
+    elif peak in {None, CASH}:
+        assert sizes(decisions) == {"AAA": 127.5}  # 0.25 % of 102,000 over $2 a share

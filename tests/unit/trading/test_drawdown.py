@@ -18,9 +18,13 @@ from trading.drawdown import DrawdownLimits, Level, drawdown_pct
         (99_000.0, Level.ALERT),
         (98_000.01, Level.ALERT),
         (98_000.0, Level.HALT),
-        (0.0, Level.HALT),
-        (-5.0, Level.HALT),
-        (math.nan, Level.HALT),
+        (0.01, Level.HALT),
+        (0.0, Level.ALERT),
+        (-5.0, Level.ALERT),
+        (math.nan, Level.ALERT),
+        (math.inf, Level.ALERT),
+        (-math.inf, Level.ALERT),
+        (1.8e308, Level.ALERT),
     ],
 )
 def test_a_limit_is_broken_when_it_is_reached(equity: float, level: Level) -> None:
@@ -33,7 +37,7 @@ def test_the_depth_is_in_percent_of_the_peak_and_never_negative() -> None:
 
 
 @pytest.mark.parametrize(
-    ("equity", "level", "depth"), [(0.0, Level.OK, 0.0), (-500.0, Level.HALT, 100.0), (10.0, Level.OK, 0.0)]
+    ("equity", "level", "depth"), [(0.0, Level.OK, 0.0), (-500.0, Level.ALERT, 100.0), (10.0, Level.OK, 0.0)]
 )
 def test_an_account_that_never_had_money_has_lost_none_unless_it_owes_some(equity: float, level: Level, depth: float) -> None:
     assert DrawdownLimits(1.0, 2.0).level(equity, 0.0) is level

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import math
 from dataclasses import replace
 from decimal import Decimal
 from typing import Any
@@ -14,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from core.errors import ConfigError
-from core.models import OrderIntent, Position
+from core.models import MOST_USD, Leg, OrderIntent, Position
 from trading.orders import entry_order, exit_order
 from trading.risk import Limits, allocate
 from trading.risk_manager import Line, RiskManager, RiskRules, Situation, lines_of
@@ -298,3 +299,31 @@ def test_what_the_shared_rule_allows_the_manager_never_touches(
 
     assert review.orders == tuple(orders)
     assert review.findings == ()
+
+
+@given(
+    equity=st.one_of(
+        st.sampled_from([math.nan, math.inf, -math.inf, 0.0, -1.0, MOST_USD, 1.7976931348623157e308]), st.floats(max_value=0)
+    ),
+    base=st.floats(1, 1e6),
+    used=st.floats(-1e6, 1e6),
+    low=st.none() | st.floats(1, 100),
+    high=st.none() | st.floats(100, 500),
+)
+def test_on_an_equity_that_is_no_amount_exits_go_and_entries_do_not(
+    equity: float, base: float, used: float, low: float | None, high: float | None
+) -> None:
+    leaving = replace(order(), client_order_id="leaving", leg=Leg.EXIT)
+    rules = RiskRules(scale_low_pct=low, scale_high_pct=high)
+
+    review = RiskManager(WIDE, rules).review(
+        [order(), leaving], situation(Line("bollinger", "BBB", used), equity_usd=equity, base_usd=base)
+    )
+
+    assert review.orders == (leaving,)
+    assert review.findings
+
+
+@pytest.mark.parametrize("price", [math.nan, math.inf, 0.0, -1.0])
+def test_at_a_price_that_is_none_nothing_is_entered(price: float) -> None:
+    assert judged(RiskRules(), situation(prices=PRICES | {"AAA": price}), order()) == ([], ["unreadable_equity"])

@@ -18,6 +18,7 @@ import pytest
 from hypothesis import HealthCheck, Phase, event, given, settings
 from hypothesis import strategies as st
 
+from core.frames import ACTIONS
 from core.models import FINAL, Leg, OrderState, Side
 from core.sessions import sessions_between
 from pipeline.accounts.trading_account import TradingAccount
@@ -172,8 +173,9 @@ class World:
         if DRAWDOWN.level(equity, self.peak) is Level.HALT:
             event("drawdown")
             self.halted = True
-            patience, bars = Patience(deadline_seconds=0.0), SimpleNamespace()
-            account = TradingAccount("main", self.book, self.broker, bars, patience, CASH)  # type: ignore[arg-type]
+            no_bars = SimpleNamespace(last_sessions=lambda: {"AAA": day}, actions=lambda _symbols: ACTIONS.empty())
+            patience = Patience(deadline_seconds=0.0)
+            account = TradingAccount("main", self.book, self.broker, no_bars, patience, CASH)  # type: ignore[arg-type]
             exits = ExitOrders(account, clock=lambda: dt.datetime(2018, 1, 1, tzinfo=dt.UTC), historical=True)
             flatten_account(exits, "drawdown", day=day)
             return

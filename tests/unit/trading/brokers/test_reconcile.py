@@ -134,6 +134,8 @@ CASES = {
         [],
     ),
     "cash within a cent": (desk(cash="1000"), venue(cash="1000.01"), []),
+    "cash unreadable": (desk(cash="1000"), venue(cash="NaN"), [(Mismatch.CASH, "cash", False)]),
+    "cash unreadable on both sides": (desk(cash="NaN"), venue(cash="NaN"), [(Mismatch.CASH, "cash", False)]),
     "cash apart": (desk(cash="1000"), venue(cash="990"), [(Mismatch.CASH, "cash", False)]),
 }
 
