@@ -120,6 +120,20 @@ def test_what_an_entry_buys_after_its_end_was_told_is_covered_too(running: Runni
     assert running.alarms == []
 
 
+def test_a_stop_and_a_target_sent_anew_are_moved_and_still_cancel_each_other(running: Running) -> None:  # noqa: F811
+    order = holding(running)
+    running.venue.exchange.cancel(leg(running, order, "stop").id)
+    running.until(lambda: covered(running, 10), seconds=12)
+
+    moved = running.venue.broker.move_children(order.client_order_id, Decimal(96), Decimal(111))  # type: ignore[attr-defined]
+
+    assert moved == 2
+    assert covered(running, 10)
+    running.venue.exchange.trade("AAPL", "95.90")
+    running.until(lambda: not running.venue.book.positions("main"))
+    assert (held(running.venue), children(running)) == (0, [])
+
+
 def test_children_that_the_venue_does_not_cancel_cost_no_other_position_its_stop(
     running: Running,  # noqa: F811
     monkeypatch: pytest.MonkeyPatch,

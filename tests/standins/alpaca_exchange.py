@@ -130,6 +130,8 @@ class Exchange:
             self._keep(new)
             if old.parent is not None:
                 old.parent.legs = [new if leg is old else leg for leg in old.parent.legs]
+            for leg in new.legs:
+                leg.parent = new
             old.status, old.replaced_by = "replaced", new.id
             self.emit("replaced", old)
             self.emit("new", new)

@@ -90,7 +90,13 @@ class Books:
         """Orders at the venue that the desk decided: no children, and none sent in their place."""
         with self.exchange.lock:
             orders = [order for order in self.exchange.orders.values() if order.parent is None]
-        return [order for order in orders if entry_of(order.client_order_id) is None]
+            return [order for order in orders if entry_of(self.first(order).client_order_id) is None]
+
+    def first(self, order: VenueOrder) -> VenueOrder:
+        """The order that a moved one was at first, under the name that it was sent with."""
+        while order.replaces is not None:
+            order = self.exchange.orders[order.replaces]
+        return order
 
     def doubled(self) -> list[str]:
         """Ids and trades that the venue has twice, and orders that no intent stands for."""
