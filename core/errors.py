@@ -2,7 +2,8 @@
 
 DeskError
 ├── RetryLater        the world was not ready (network, database starting): run the step again
-│   └── ExecutorBusy  another process is placing the portfolio's orders: let it
+│   ├── ExecutorBusy  another process is placing the portfolio's orders: let it
+│   └── UnreadableAnswer  a venue's answer about one thing cannot be read: go on with the others
 ├── DataError         the data is wrong: look at `market.quarantine` and the Data Docs
 │   ├── UnknownSymbol
 │   ├── StaleData
@@ -41,6 +42,10 @@ class RetryLater(DeskError):
 
 class ExecutorBusy(RetryLater):
     """Another executor holds the portfolio."""
+
+
+class UnreadableAnswer(RetryLater):
+    """The venue answered, and the answer cannot be read: it proves nothing about this one thing, and nothing about others."""
 
 
 class DataError(DeskError):

@@ -33,6 +33,7 @@ FAILPOINTS: Final = (
     "cancel.answered",  # the venue has answered it, nothing written
     "collect.read",  # fills read from the venue, nothing written
     "ledger.fill_halfway",  # inside the transaction that writes a fill
+    "ledger.event_halfway",  # inside the transaction that writes a split or another book event
     "collect.taken",  # one fill written
     "record.trades",  # trades written, the day's equity not
     "record.recorded",  # the day is on record

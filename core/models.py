@@ -7,7 +7,7 @@ venue says about it goes through `follows`, to which an event told twice or late
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import ROUND_DOWN, Decimal
 from enum import StrEnum
 from typing import TYPE_CHECKING
@@ -17,6 +17,7 @@ from core.errors import IllegalTransition
 
 if TYPE_CHECKING:
     import datetime as dt
+    from collections.abc import Mapping
 
 
 class Side(StrEnum):
@@ -72,7 +73,9 @@ TRANSITIONS: dict[OrderState, frozenset[OrderState]] = {
     OrderState.UNKNOWN: frozenset({OrderState.SUBMITTED, *_ANSWERS}),
     OrderState.ACCEPTED: frozenset({OrderState.PARTIALLY_FILLED, OrderState.CANCEL_PENDING, OrderState.REJECTED, *_ENDS}),
     OrderState.PARTIALLY_FILLED: frozenset({OrderState.CANCEL_PENDING, *_ENDS}),
-    OrderState.CANCEL_PENDING: frozenset({OrderState.ACCEPTED, OrderState.PARTIALLY_FILLED, *_ENDS}),  # back: it was refused
+    OrderState.CANCEL_PENDING: frozenset(  # back: the cancellation was refused
+        {OrderState.ACCEPTED, OrderState.PARTIALLY_FILLED, OrderState.REJECTED, *_ENDS}
+    ),
     OrderState.FILLED: frozenset(),
     OrderState.CANCELLED: frozenset({OrderState.FILLED}),  # the last fill was overtaken by the news of the end
     OrderState.EXPIRED: frozenset({OrderState.FILLED}),
@@ -165,7 +168,10 @@ class Answer:
 
 @dataclass(frozen=True)
 class OrderView:
-    """An order as the venue sees it; `average_price` is None before the first fill."""
+    """An order as the venue sees it; `average_price` is None before the first fill.
+
+    `dormant` is True for a stop or target that waits until its entry has filled, or is suspended: it protects nothing.
+    """
 
     client_order_id: str
     symbol: str
@@ -176,6 +182,7 @@ class OrderView:
     average_price: Decimal | None = None
     venue_order_id: str = ""
     reason: str = ""
+    dormant: bool = False
 
 
 @dataclass(frozen=True)
@@ -197,6 +204,8 @@ class Instrument:
         Quantities are multiples of it: 1 for whole shares.
     price_tick
         Limit and stop prices are multiples of it; None where the venue takes any.
+    statements
+        What else the venue says, by field of the table of instruments (`core.instruments`).
     """
 
     symbol: str
@@ -204,6 +213,7 @@ class Instrument:
     min_quantity: Decimal = Decimal("0.000001")
     min_notional_usd: Decimal = Decimal(0)
     price_tick: Decimal | None = None
+    statements: Mapping[str, str] = field(default_factory=dict, compare=False)
 
     def rounded(self, quantity: Decimal) -> Decimal:
         """The quantity rounded down to the step, never to more than was decided."""

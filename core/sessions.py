@@ -1,54 +1,74 @@
 """Trading sessions and the instants at which they open and close. It never reads the clock.
 
-Times are UTC and timezone-aware. XNYS comes from `exchange_calendars` (half days included); crypto pairs trade 24/7.
+Times are UTC and timezone-aware. Calendars come from `exchange_calendars`: half days included, 24/7 for crypto pairs, 24/5 for
+currencies. Which one a symbol has, its spelling says (`core.symbols`), or the table of instruments.
 """
 
 from __future__ import annotations
 
-import re
+import difflib
 from functools import lru_cache
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Final, cast
 
 import pandas as pd
 
+from core.errors import ConfigError
+from core.symbols import normalise_symbol as normalise_symbol  # noqa: PLC0414 - sessions and spellings go together
+from core.symbols import traits_of
+
 if TYPE_CHECKING:
     import datetime as dt
+    from collections.abc import Iterable, Mapping
 
     import exchange_calendars as xcals
 
-_CRYPTO = re.compile(r"^([A-Z0-9]{2,6})[-/]?(USD|USDT|USDC)$")
-_CRYPTO_BASES = {"BTC", "ETH", "SOL", "LTC", "BCH", "DOGE", "AVAX", "LINK", "UNI", "AAVE", "XRP", "ADA"}
-
-
-def normalise_symbol(symbol: str) -> str:
-    """Bring the spellings of a symbol to one.
-
-    >>> [normalise_symbol(s) for s in ("BTC/USD", "btcusd", "BTC-USD", " aapl ", "BRK.B")]
-    ['BTC-USD', 'BTC-USD', 'BTC-USD', 'AAPL', 'BRK-B']
-    """
-    name = symbol.strip().upper()
-    pair = _CRYPTO.match(name)
-    if pair and pair.group(1) in _CRYPTO_BASES:
-        return f"{pair.group(1)}-{pair.group(2)}"
-    return name.replace(".", "-").replace("/", "-")
+FIRST_DAY: Final = pd.Timestamp("1990-01-02")
+ROUND_THE_CLOCK: Final = frozenset({"24/7", "24/5"})
+# Calendars that the table of instruments names in place of the rule's, by symbol; swapped whole, for threads that read.
+_in_force: dict[str, Mapping[str, str]] = {"corrections": {}}
 
 
 def calendar_name(symbol: str) -> str:
-    """Return `24/7` for crypto pairs, else `XNYS`.
+    """Return the calendar of a symbol: the one that the table of instruments names, else what its spelling says.
 
-    >>> calendar_name("BTC-USD"), calendar_name("AAPL")
-    ('24/7', 'XNYS')
+    >>> [calendar_name(symbol) for symbol in ("BTC-USD", "AAPL", "VOD.L")]
+    ['24/7', 'XNYS', 'XLON']
     """
-    pair = _CRYPTO.match(symbol)
-    return "24/7" if pair and pair.group(1) in _CRYPTO_BASES else "XNYS"
+    return _in_force["corrections"].get(symbol) or traits_of(symbol).calendar
 
 
-@lru_cache(maxsize=4)
+def correct_calendars(calendars: Mapping[str, str]) -> None:
+    """Use these calendars in this process in place of the rules'. The composition root gives the table's, once a process."""
+    _in_force["corrections"] = dict(calendars)
+
+
+def resolve_calendar(name: str) -> str:
+    """Return the name under which a calendar is kept (`LSE` is `XLON`).
+
+    Raises
+    ------
+    core.errors.ConfigError
+        When there is no such calendar.
+    """
+    import exchange_calendars as xcals
+
+    known = xcals.get_calendar_names(include_aliases=True)
+    if name not in known:
+        near = difflib.get_close_matches(name.upper(), known, n=1)
+        raise ConfigError(
+            f"Calendar: expected a name of exchange_calendars, found {name!r}. Did you mean {(near or ['XNYS'])[0]}?"
+        )
+    return str(xcals.resolve_alias(name))
+
+
+@lru_cache(maxsize=64)
 def calendar(name: str = "XNYS") -> xcals.ExchangeCalendar:
-    """Return the exchange calendar from 1990 on, built once a process."""
+    """Return the exchange calendar from 1990 on (or from its own first date), built once a process."""
     import exchange_calendars as xcals  # half a second that a help text need not wait for
 
-    return xcals.get_calendar(name, start="1990-01-02")
+    factory = xcals.calendar_utils._default_calendar_factories[xcals.resolve_alias(name)]  # noqa: SLF001 - says the first date
+    first = max(FIRST_DAY, factory.bound_min() or FIRST_DAY)
+    return xcals.get_calendar(name, start=first)
 
 
 def sessions_between(start: dt.date, end: dt.date, name: str = "XNYS") -> pd.DatetimeIndex:
@@ -63,6 +83,19 @@ def sessions_between(start: dt.date, end: dt.date, name: str = "XNYS") -> pd.Dat
     if low > high:
         return pd.DatetimeIndex([])
     return pd.DatetimeIndex(calendar(name).sessions_in_range(low, high))
+
+
+def joint_sessions(start: dt.date, end: dt.date, names: Iterable[str]) -> pd.DatetimeIndex:
+    """Return the dates from `start` to `end` on which at least one of these calendars has a session.
+
+    >>> import datetime as dt
+    >>> [f"{day:%a %d}" for day in joint_sessions(dt.date(2024, 7, 3), dt.date(2024, 7, 5), ["XNYS", "XLON"])]
+    ['Wed 03', 'Thu 04', 'Fri 05']
+    """
+    days = pd.DatetimeIndex([])
+    for name in names:
+        days = days.union(sessions_between(start, end, name))
+    return days
 
 
 def is_session(day: dt.date, name: str = "XNYS") -> bool:

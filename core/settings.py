@@ -29,6 +29,7 @@ from core.configuration.models import (
     Validation,
 )
 from core.configuration.names import SEPARATOR, SettingNames, text_of
+from core.configuration.real_money import RULES, with_rules
 from core.configuration.renamed import READ_UNTIL, RENAMED
 from core.configuration.services import Api, Database, Mail, Ports
 from core.configuration.sources import Reading, place, read_sources
@@ -152,11 +153,22 @@ class Settings(Group):
     def _refuse_contradictions(self) -> Self:
         if self.provider == "files" and self.ingestion.files_dir is None:
             raise ValueError("PROVIDER=files needs INGESTION__FILES_DIR: the folder that holds the CSV or Parquet files.")
+        if self.venue.live and self.provider in {"sample", "files"}:
+            raise ValueError(
+                f"PROVIDER={self.provider} is a finished history, and VENUE__LIVE=1 asks for real money. Set PROVIDER=yfinance."
+            )
         if self.environment != "local":
             for name in ("DATABASE__URL", "MAIL__PASSWORD"):
                 secret: SecretStr | None = self.value_of(name)
                 if secret and any(word in secret.get_secret_value().lower() for word in PLACEHOLDERS):
                     raise ValueError(f"{name} still holds a placeholder; set a real secret outside ENVIRONMENT=local.")
+        return self
+
+    @model_validator(mode="after")
+    def _switch_rules_on(self) -> Self:
+        """Real money is not traded without the rules of `core.configuration.real_money`, unless they are turned off by name."""
+        if self.venue.live:
+            self.__dict__.update({name: with_rules(name, getattr(self, name)) for name in RULES})
         return self
 
 

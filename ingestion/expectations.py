@@ -17,7 +17,8 @@ from great_expectations.data_context.types.base import ProgressBarsConfig
 from great_expectations.expectations.metadata_types import FailureSeverity
 
 from core.errors import BatchRejected, DataError
-from core.frames import BARS, QUARANTINE
+from core.frames import BARS
+from ingestion.quarantine import Reason, count_new, describe, quarantine_rows
 from ingestion.suites import NO_ACTIONS, coverage, coverage_suite, row_suite, with_row_checks
 
 if TYPE_CHECKING:
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 
     from great_expectations.core import ExpectationSuiteValidationResult, ExpectationValidationResult
     from great_expectations.expectations.expectation_configuration import ExpectationConfiguration
+
+    from ingestion.providers.base import Origin, Origins
 
 _BULKY = ("unexpected_list", "unexpected_index_list", "unexpected_index_query")
 _one_at_a_time = threading.Lock()  # Great Expectations keeps its current context in a global
@@ -43,9 +46,9 @@ class Validation:
         One row a refused row and reason, a valid `core.frames.QUARANTINE` frame.
     results
         JSON-able account for `market.validation_runs` and the Data Docs: counts, reasons, missing sessions, stale symbols,
-        large moves, and under `suites` what Great Expectations says.
+        large moves, those that the next close gave back, and under `suites` what Great Expectations says.
     bad_fraction
-        Refused rows by all rows, counted once each.
+        Bad bars by new bars, as `ingestion.quarantine.count_new` counts them.
     max_bad_fraction
         The most that may be refused.
     """
@@ -71,10 +74,11 @@ class Validation:
         """Return one paragraph for a log line or an alert."""
         results = self.results
         text = (
-            f"{results['session']}: {results['bad_rows']} of {results['rows']} rows refused "
-            f"({self.bad_fraction:.1%}, at most {self.max_bad_fraction:.1%} allowed)."
+            f"{results['session']}: {results['bad_rows']} of {results['rows']} rows refused; {results['new_bad_bars']} of "
+            f"{results['new_bars']} new bars are bad ({self.bad_fraction:.1%} of {results['judged_over']}, at most "
+            f"{self.max_bad_fraction:.1%} allowed)."
         )
-        for title in ("reasons", "stale", "missing", "short"):
+        for title in ("reasons", "stale", "missing", "short", "spacing"):
             if results[title]:
                 text += f" {title.capitalize()}: {results[title]}."
         return text
@@ -87,6 +91,9 @@ def validate(
     actions: pd.DataFrame | None = None,
     context: pd.DataFrame | None = None,
     expected_symbols: Sequence[str] = (),
+    stored: pd.DataFrame | None = None,
+    known_bad: pd.DataFrame | None = None,
+    origins: Origins | None = None,
     max_bad_fraction: float = 0.05,
     jump_fail_bps: float = 1500.0,
     min_history: int = 1,
@@ -105,8 +112,12 @@ def validate(
         Stored bars before the batch. They are not judged, but moves, gaps and history are measured against them.
     expected_symbols
         Symbols that were asked for: one without bars is reported.
+    stored, known_bad
+        Bars (symbol, session) that are stored, and rows (QUARANTINE) refused before: the fraction is that of new bars.
+    origins
+        Where the bars were read from: the quarantine keeps file, line and the text of every field.
     max_bad_fraction, jump_fail_bps, min_history
-        Limits: refused rows by rows, the move over which a bar is looked at as an error, bars a symbol should have.
+        Limits: bad bars by new bars, the move over which a bar is looked at as an error, bars a symbol should have.
 
     Raises
     ------
@@ -117,33 +128,41 @@ def validate(
     missing = [column for column in BARS.columns if column not in bars]
     if missing:
         raise DataError(f"Expected the columns {list(BARS.columns)}, found none of {missing}.")
-    rows = bars[list(BARS.columns)].sort_values(["symbol", "session"], kind="stable", ignore_index=True)
+    ordered = bars[list(BARS.columns)].reset_index(drop=True).sort_values(["symbol", "session"], kind="stable")
+    rows, places = ordered.reset_index(drop=True), ordered.index
     earlier = _before(rows, context)
     checked = with_row_checks(rows, earlier, NO_ACTIONS if actions is None else actions, jump_fail_bps)
     judged = _run(checked, row_suite(session, jump_fail_bps))
-    reasons = _reasons(checked, judged)
-    refused = sorted({row for row, _, _ in reasons})
+    broken = _broken(judged)
+    refused = sorted({row for row, _, _ in broken})
+    read_from = {} if origins is None else {row: origins.of(int(places[row])) for row in refused}
+    reasons = [_reason(checked, each, read_from.get(each[0])) for each in broken]
+    quarantined = quarantine_rows(rows, reasons, read_from)
     good = BARS.coerce(rows.drop(index=refused))
     symbols = sorted({*rows["symbol"].dropna(), *expected_symbols})
     covered = coverage(pd.concat([earlier, good]) if len(earlier) else good, symbols, session)
     suites = [judged]
     if not covered.empty:
-        suites.append(_run(covered.drop(columns=["missing", "last"]), coverage_suite(min_history)))
-    bad_fraction = len(refused) / len(rows) if len(rows) else 0.0
+        suites.append(_run(covered.drop(columns=["missing", "last", "longer"]), coverage_suite(min_history)))
+    new = count_new(good, quarantined, stored, known_bad, most=max_bad_fraction)
     results = {
         "session": str(session),
         "symbols": symbols,
         "rows": len(rows),
         "good_rows": len(good),
         "bad_rows": len(refused),
-        "bad_fraction": bad_fraction,
+        "new_bars": new.bars,
+        "new_bad_bars": new.bad,
+        "judged_over": new.judged_over,
+        "bad_fraction": new.bad_fraction,
         "schema_ok": _schema_ok(judged),
-        "reasons": dict(Counter(reason for _, reason, _ in reasons)),
+        "reasons": dict(Counter(reason.name for reason in reasons)),
         **_coverage_findings(covered, min_history),
-        "large_moves": _large_moves(checked.drop(index=refused), jump_fail_bps),
+        "large_moves": _large_moves(checked.drop(index=refused), "move_bps", jump_fail_bps),
+        "given_back": _large_moves(checked.drop(index=refused), "given_back_bps", jump_fail_bps),
         "suites": [_portable(suite) for suite in suites],
     }
-    return Validation(good, _quarantine(rows, reasons), results, bad_fraction, max_bad_fraction)
+    return Validation(good, quarantined, results, new.bad_fraction, max_bad_fraction)
 
 
 def _before(rows: pd.DataFrame, context: pd.DataFrame | None) -> pd.DataFrame:
@@ -187,18 +206,22 @@ def _config(result: ExpectationValidationResult) -> ExpectationConfiguration:
     return result.expectation_config
 
 
-def _reasons(checked: pd.DataFrame, judged: ExpectationSuiteValidationResult) -> list[tuple[int, str, str]]:
-    """Return (row, expectation, detail) for each row that breaks a critical expectation."""
-    reasons = []
-    for result in judged.results:
-        if not _critical(result):
-            continue
-        name, says = _name(result), (_config(result).meta or {})["says"]
-        columns = [column for column in name.split(":")[1:] if column in checked]
-        for row in result.result.get("unexpected_index_list") or []:
-            values = ", ".join(f"{column}={checked.loc[row, column]}" for column in columns)
-            reasons.append((int(row), name, f"Expected: {says}; found {values}."))
-    return reasons
+def _broken(judged: ExpectationSuiteValidationResult) -> list[tuple[int, str, str]]:
+    """Return (row, expectation, what it says) for each row that breaks a critical expectation."""
+    return [
+        (int(row), _name(result), (_config(result).meta or {})["says"])
+        for result in judged.results
+        if _critical(result)
+        for row in result.result.get("unexpected_index_list") or []
+    ]
+
+
+def _reason(checked: pd.DataFrame, broken: tuple[int, str, str], origin: Origin | None) -> Reason:
+    row, name, says = broken
+    columns = [column for column in name.split(":")[1:] if column in checked]
+    return Reason(
+        row, name, f"Expected: {says}; found {describe({name: checked.loc[row, name] for name in columns}, columns, origin)}."
+    )
 
 
 def _schema_ok(judged: ExpectationSuiteValidationResult) -> bool:
@@ -206,31 +229,15 @@ def _schema_ok(judged: ExpectationSuiteValidationResult) -> bool:
     return all(result.success for result in judged.results if _critical(result) and "unexpected_count" not in result.result)
 
 
-def _quarantine(rows: pd.DataFrame, reasons: list[tuple[int, str, str]]) -> pd.DataFrame:
-    """Return one row per symbol, session and reason; the payload of duplicates is the list of their rows."""
-    if not reasons:
-        return QUARANTINE.empty()
-    refused = pd.DataFrame(reasons, columns=["row", "reason", "detail"])
-    table = rows.loc[refused["row"]].reset_index(drop=True).assign(reason=refused["reason"], detail=refused["detail"])
-    table["payload"] = table[list(BARS.columns)].to_json(orient="records", lines=True, date_format="iso").splitlines()
-    table["symbol"] = table["symbol"].fillna("").astype(object)
-    groups = table.groupby(["symbol", "session", "reason"], dropna=False, sort=False)
-    merged = groups.agg({"detail": "first", "payload": _one_payload})
-    return QUARANTINE.coerce(merged.reset_index())
-
-
-def _one_payload(texts: pd.Series) -> str:
-    return str(texts.iloc[0]) if len(texts) == 1 else f"[{','.join(texts)}]"
-
-
 def _coverage_findings(covered: pd.DataFrame, min_history: int) -> dict[str, dict[str, Any]]:
-    """Stale symbols with their last bar, missing sessions and symbols of too few bars."""
+    """Stale symbols with their last bar, missing sessions, symbols of too few bars and of a doubtful bar size."""
     if covered.empty:
-        return {"stale": {}, "missing": {}, "short": {}}
+        return {"stale": {}, "missing": {}, "short": {}, "spacing": {}}
     return {
         "stale": _by_symbol(covered[covered["sessions_behind"] > 0], "last"),
         "missing": _by_symbol(covered[covered["missing_sessions"] > 0], "missing"),
         "short": _by_symbol(covered[covered["bars"] < max(min_history, 1)], "bars"),
+        "spacing": _by_symbol(covered[covered["longer_bars"] > 0], "longer"),
     }
 
 
@@ -238,9 +245,9 @@ def _by_symbol(covered: pd.DataFrame, column: str) -> dict[str, Any]:
     return dict(zip(covered["symbol"], covered[column].tolist(), strict=True))
 
 
-def _large_moves(good: pd.DataFrame, fail_bps: float) -> list[dict[str, Any]]:
-    large = good[good["move_bps"].abs() > fail_bps]
-    moves = zip(large["symbol"], large["session"].dt.date.astype(str), large["move_bps"].round(1), strict=True)
+def _large_moves(good: pd.DataFrame, column: str, fail_bps: float) -> list[dict[str, Any]]:
+    large = good[good[column].abs() > fail_bps]
+    moves = zip(large["symbol"], large["session"].dt.date.astype(str), large[column].round(1), strict=True)
     return [{"symbol": symbol, "session": day, "move_bps": float(move)} for symbol, day, move in moves]
 
 

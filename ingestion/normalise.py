@@ -1,9 +1,12 @@
-"""Bring the frames of every source to one shape.: spelling of symbols, dtypes and sessions.
+"""Bring the frames of every source to one shape: one column a field, spelling of symbols, dtypes and sessions.
 
 Text that is no number becomes NaN and text that is no date NaT: validation refuses those rows with a reason.
 """
 
 from __future__ import annotations
+
+import re
+from typing import Final
 
 import pandas as pd
 import structlog
@@ -11,18 +14,18 @@ import structlog
 from core.errors import DataError
 from core.frames import BARS, PRICES, SESSION
 from core.sessions import calendar, calendar_name, normalise_symbol
+from ingestion.cells import as_text, labels_and_instants, numbers
 
 log = structlog.get_logger()
 
+DATES: Final = ("session", "date", "datetime", "timestamp", "ts", "time")  # the first that a source has says the session
 _COLUMNS = {
-    "date": "session",
-    "datetime": "session",
-    "time": "session",
-    "timestamp": "session",
-    "ts": "session",
+    **dict.fromkeys(DATES, "session"),
     "ticker": "symbol",
     "adjclose": "adj_close",
     "adj": "adj_close",
+    "close_last": "close",
+    "vol": "volume",
 }
 _INDICES = {"VIX": "^VIX"}
 
@@ -40,32 +43,59 @@ def symbol_name(symbol: str) -> str:
 def column_name(column: object) -> str:
     """The schema's name of a source's column.
 
-    >>> [column_name(c) for c in ("Adj Close", "Date", "OPEN", "adjclose")]
-    ['adj_close', 'session', 'open', 'adj_close']
+    >>> [column_name(c) for c in ("Adj Close", "Date", "OPEN", "adjclose", "<CLOSE>")]
+    ['adj_close', 'session', 'open', 'adj_close', 'close']
     """
-    name = str(column).strip().lower().replace(" ", "_").replace("-", "_")
+    name = _plain(column)
     return _COLUMNS.get(name, name)
+
+
+def columns_of(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return the frame with the schema's names, one column a field.
+
+    Several date columns (`Date` and `Time`) give the first of `DATES`. Of several columns of any other field (`ticker` and
+    `symbol`, a header twice) the first is kept.
+
+    Raises
+    ------
+    DataError
+        Two columns of one field hold different values.
+    """
+    places: dict[str, list[int]] = {}
+    for at, column in enumerate(frame.columns):
+        places.setdefault(column_name(column), []).append(at)
+    for field, several in places.items():
+        if field == "session":
+            several.sort(key=lambda at: DATES.index(_plain(frame.columns[at])))
+        elif field in {*BARS.columns} and len(several) > 1:
+            _require_agreement(frame, field, several)
+    kept = frame.iloc[:, [several[0] for several in places.values()]]
+    return kept.set_axis(list(places), axis=1)
 
 
 def sessions_of(stamps: pd.Series, exchange: str = "XNYS") -> pd.Series:
     """The session each stamp belongs to, a tz-naive midnight; NaT where a stamp is unreadable.
 
-    A naive stamp, or one at midnight UTC, is the label of a date. Any other aware stamp is an instant and takes the date it
-    has at the exchange, so that 05:00 UTC in winter and 04:00 UTC in summer are both New York's midnight.
+    A naive stamp, or one at midnight (in its own zone or in UTC), is the label of a date. Any other aware stamp is an instant
+    and takes the date it has at the exchange, so that 05:00 UTC in winter and 04:00 UTC in summer are both New York's midnight.
     """
-    if not isinstance(stamps.dtype, pd.DatetimeTZDtype) and not pd.api.types.is_datetime64_dtype(stamps.dtype):
-        stamps = _parse(stamps)
-    if not isinstance(stamps.dtype, pd.DatetimeTZDtype):
-        return pd.Series(stamps.dt.normalize(), dtype=SESSION)
-    utc = stamps.dt.tz_convert("UTC")
-    labels = utc.dt.tz_localize(None)
-    local = utc.dt.tz_convert(calendar(exchange).tz).dt.tz_localize(None)
-    labelled = labels == labels.dt.normalize()
-    return pd.Series(labels.where(labelled, local).dt.normalize(), dtype=SESSION)
+    labels, instants = labels_and_instants(stamps)
+    if instants.notna().any():
+        local = instants.dt.tz_convert(calendar(exchange).tz).dt.tz_localize(None)
+        labels = labels.fillna(local.dt.normalize())
+    return pd.Series(labels, dtype=SESSION)
 
 
 def to_bars(raw: pd.DataFrame, symbol: str | None = None) -> pd.DataFrame:
     """Bring a source's frame to the columns, dtypes and order of `core.frames.BARS`, without judging its values.
+
+    Parameters are those of `parse_bars`.
+    """
+    return parse_bars(raw, symbol).sort_values(["symbol", "session"], kind="stable", ignore_index=True)
+
+
+def parse_bars(raw: pd.DataFrame, symbol: str | None = None) -> pd.DataFrame:
+    """Bring a source's frame to the columns and dtypes of `core.frames.BARS`, its rows in their order.
 
     Parameters
     ----------
@@ -78,9 +108,9 @@ def to_bars(raw: pd.DataFrame, symbol: str | None = None) -> pd.DataFrame:
     Raises
     ------
     DataError
-        No date, symbol or close column.
+        No date, symbol or close column, or two columns of one field that disagree.
     """
-    frame = raw.rename(columns=column_name)
+    frame = columns_of(raw)
     if "session" not in frame:
         frame = frame.rename_axis(index="session").reset_index()
     if symbol is not None:
@@ -89,18 +119,38 @@ def to_bars(raw: pd.DataFrame, symbol: str | None = None) -> pd.DataFrame:
     if missing:
         raise DataError(f"Expected columns symbol, date and close, found {list(raw.columns)}: no {', '.join(missing)}.")
     frame = _fill_columns(frame)
-    names = {name: symbol_name(str(name)) for name in frame["symbol"].dropna().unique()}
-    frame["symbol"] = frame["symbol"].map(names).astype(object)
+    frame["symbol"] = _symbols(frame["symbol"])
     frame["session"] = _sessions(frame)
     for column in (*PRICES, "adj_close", "volume"):
-        frame[column] = pd.to_numeric(frame[column], errors="coerce").astype("float64")
-    return frame[list(BARS.columns)].sort_values(["symbol", "session"], kind="stable", ignore_index=True)
+        frame[column] = numbers(frame[column])
+    return frame[list(BARS.columns)]
 
 
-def _parse(stamps: pd.Series) -> pd.Series:
-    parsed = pd.to_datetime(stamps, errors="coerce", format="ISO8601", utc=True)
-    naive = not stamps.astype(str).str.contains(r"(?:Z|[+-]\d{2}:?\d{2})$", regex=True).any()
-    return parsed.dt.tz_localize(None) if naive else parsed
+def _plain(column: object) -> str:
+    return re.sub(r"[^a-z0-9]+", "_", str(column).strip().lower()).strip("_")
+
+
+def _require_agreement(frame: pd.DataFrame, field: str, places: list[int]) -> None:
+    first = frame.iloc[:, places[0]]
+    for place in places[1:]:
+        other = frame.iloc[:, place]
+        if field == "symbol":
+            differ = _symbols(first).fillna("") != _symbols(other).fillna("")
+        else:
+            differ = (as_text(first) != as_text(other)) & (numbers(first) != numbers(other))
+        if differ.any():
+            names, at = [str(frame.columns[each]) for each in (places[0], place)], int(differ.to_numpy().argmax())
+            raise DataError(
+                f"columns {names[0]!r} and {names[1]!r} both hold the {field} and disagree: "
+                f"{first.iloc[at]!r} and {other.iloc[at]!r}. Remove one of them."
+            )
+
+
+def _symbols(column: pd.Series) -> pd.Series:
+    """Return one spelling a symbol, None where there is none. `NA` and `NAN` are tickers."""
+    text = column.astype(object).where(column.notna(), "").map(lambda value: str(value).strip())
+    names = {name: symbol_name(name) if name else None for name in text.unique()}
+    return text.map(names).astype(object)
 
 
 def _fill_columns(frame: pd.DataFrame) -> pd.DataFrame:

@@ -15,7 +15,8 @@ from great_expectations.expectations.metadata_types import FailureSeverity
 
 from core.frames import ACTIONS, BARS, PRICES
 from core.sessions import calendar_name, sessions_between
-from ingestion.jumps import moves_bps, unexplained_bps
+from ingestion.bar_size import long_bars
+from ingestion.jumps import given_back_bps, moves_bps, unexplained_bps
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 
 ROWS, COVERAGE = "daily_bars", "coverage"
 NO_ACTIONS = ACTIONS.empty()
+NUMBER = "present and a plain number (1234.5)"
+READABLE = {"symbol": "present", "session": "present and a date with its year first (2020-01-31)"}
 ROUNDING = 1e-6  # sources publish prices as 32-bit floats: a high may be under its close in the eighth digit
 
 
@@ -43,6 +46,7 @@ def coverage_suite(min_history: int) -> gx.ExpectationSuite:
         ("bars", least, None, f"a symbol has at least {least} bars"),
         ("missing_sessions", None, 0, "no session is missing between a symbol's bars"),
         ("sessions_behind", None, 0, "the newest bar is that of the session asked for"),
+        ("longer_bars", None, 0, "a symbol's bars are not spaced like weekly or monthly ones"),
     )
     expectations = [
         gxe.ExpectColumnValuesToBeBetween(
@@ -57,26 +61,36 @@ def with_row_checks(bars: pd.DataFrame, context: pd.DataFrame, actions: pd.DataF
     """`bars` plus the columns that the row suite looks at.
 
     `body_high` and `body_low` are the extremes of open and close (less rounding), `copy` numbers identical rows, `trades` says
-    whether the exchange trades that day, `move_bps` and `unexplained_bps` come from `ingestion.jumps`. `context` holds earlier
+    whether the exchange trades that day, and the columns in `_bps` come from `ingestion.jumps`. `context` holds earlier
     bars of the same symbols, which the moves are measured against.
     """
     body = bars[["open", "close"]]
     history = pd.concat([part for part in (context, bars) if not part.empty] or [BARS.empty()])
     history = history.assign(row=[-1] * len(context) + list(bars.index))
-    history = history.sort_values(["symbol", "session"], kind="stable", ignore_index=True)
+    history = history.dropna(subset=["session"]).sort_values(["symbol", "session"], kind="stable", ignore_index=True)
     moves = pd.DataFrame(
         {
             "row": history["row"],
             "move_bps": moves_bps(history),
             "unexplained_bps": unexplained_bps(history, actions, fail_bps=jump_fail_bps),
+            "given_back_bps": given_back_bps(history, fail_bps=jump_fail_bps),
         }
     )
-    return bars.assign(
+    checked = bars.assign(
         body_high=body.max(axis=1, skipna=False) * (1 - ROUNDING),
         body_low=body.min(axis=1, skipna=False) * (1 + ROUNDING),
         copy=bars.groupby(list(BARS.columns), dropna=False, sort=False).cumcount(),
         trades=_trades(bars),
     ).join(moves[moves["row"] >= 0].set_index("row"))
+    return checked.fillna(dict.fromkeys(moves.columns.drop("row"), 0.0))  # a row without a session follows no other
+
+
+VERDICT = ("body_high", "body_low", "copy", "trades", "move_bps", "unexplained_bps")
+
+
+def verdict_columns(bars: pd.DataFrame, jump_fail_bps: float) -> pd.DataFrame:
+    """Return the computed columns by which each row is kept or refused, for the leakage check: they know no later row."""
+    return with_row_checks(bars, BARS.empty(), NO_ACTIONS, jump_fail_bps)[list(VERDICT)]
 
 
 def coverage(bars: pd.DataFrame, expected: Iterable[str], session: dt.date) -> pd.DataFrame:
@@ -87,9 +101,18 @@ def coverage(bars: pd.DataFrame, expected: Iterable[str], session: dt.date) -> p
 
 def _cover(symbol: str, days: pd.DatetimeIndex | None, session: dt.date) -> dict[str, Any]:
     if days is None:
-        return {"symbol": symbol, "bars": 0, "last": "", "missing": [], "missing_sessions": 0, "sessions_behind": None}
+        none: dict[str, Any] = {
+            "symbol": symbol,
+            "bars": 0,
+            "last": "",
+            "missing": [],
+            "missing_sessions": 0,
+            "sessions_behind": None,
+        }
+        return {**none, "longer": "", "longer_bars": 0}
     exchange = calendar_name(symbol)
     missing = sessions_between(days.min().date(), days.max().date(), exchange).difference(days)
+    longer = long_bars(days, exchange)
     behind = sessions_between(days.max().date(), session, exchange)
     return {
         "symbol": symbol,
@@ -98,6 +121,8 @@ def _cover(symbol: str, days: pd.DatetimeIndex | None, session: dt.date) -> dict
         "missing": [str(day.date()) for day in missing],
         "missing_sessions": len(missing),
         "sessions_behind": int((behind > days.max()).sum()),
+        "longer": str(longer or ""),
+        "longer_bars": int(longer is not None),
     }
 
 
@@ -107,7 +132,7 @@ def _meta(says: str) -> dict[str, str]:
 
 def _value_expectations() -> list[Expectation]:
     not_null = [
-        gxe.ExpectColumnValuesToNotBeNull(column=column, meta=_meta(f"{column} is present and readable"))
+        gxe.ExpectColumnValuesToNotBeNull(column=column, meta=_meta(f"{column} is {READABLE.get(column, NUMBER)}"))
         for column in BARS.columns
     ]
     types = [
@@ -144,6 +169,7 @@ def _shape_expectations() -> list[Expectation]:
         gxe.ExpectColumnValuesToBeInSet(column="copy", value_set=[0], meta=_meta("a row comes once (the first is kept)")),
         gxe.ExpectCompoundColumnsToBeUnique(
             column_list=["symbol", "session", "copy"],
+            ignore_row_if="any_value_is_missing",
             meta=_meta("a session has one bar (none of several different ones is kept)"),
         ),
     ]
@@ -164,7 +190,7 @@ def _jump_expectations(fail_bps: float) -> list[Expectation]:
             column="unexplained_bps",
             min_value=-fail_bps,
             max_value=fail_bps,
-            meta=_meta(f"no move over {fail_bps:g} bps looks like a missed split or a wrong tick"),
+            meta=_meta(f"no move over {fail_bps:g} bps looks like a missed split"),
         ),
         gxe.ExpectColumnValuesToBeBetween(
             column="move_bps",
@@ -172,6 +198,13 @@ def _jump_expectations(fail_bps: float) -> list[Expectation]:
             max_value=fail_bps,
             severity=FailureSeverity.WARNING,
             meta=_meta(f"moves over {fail_bps:g} bps are worth a look"),
+        ),
+        gxe.ExpectColumnValuesToBeBetween(
+            column="given_back_bps",
+            min_value=-fail_bps,
+            max_value=fail_bps,
+            severity=FailureSeverity.WARNING,
+            meta=_meta("a large move that the next close gave back may be a wrong tick; it is kept"),
         ),
     ]
 

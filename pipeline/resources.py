@@ -75,10 +75,15 @@ class Resources(Stores):
 
     @cached_property
     def engine(self) -> Engine:
-        """The `desk` database, migrated."""
+        """The `desk` database, migrated; the calendars that its table of instruments corrects are in force from here on."""
+        from core.instruments import calendar_corrections
+        from core.sessions import correct_calendars
         from storage.engine import open_engine
+        from storage.market.instruments import InstrumentStore
 
-        return open_engine(self.settings)
+        engine = open_engine(self.settings)
+        correct_calendars(calendar_corrections(InstrumentStore(engine).read()))
+        return engine
 
     @cached_property
     def runs(self) -> Runs:

@@ -1,4 +1,4 @@
-"""The session that a scheduled or manual run is for.
+"""The session that a scheduled or manual run is for: one of New York, whatever else the desk trades.
 
 Schedules use New York time. A logical date at midnight UTC is a date that a person typed (`airflow dags test NAME
 2018-12-31`), since no schedule of the desk falls there.
@@ -9,19 +9,30 @@ from __future__ import annotations
 import datetime as dt
 from dataclasses import asdict, dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 from zoneinfo import ZoneInfo
 
 from core.errors import DataError
-from core.sessions import close_of, is_session, last_closed_session, open_of
+from core.sessions import (
+    ROUND_THE_CLOCK,
+    calendar_name,
+    close_of,
+    is_session,
+    last_closed_session,
+    next_session,
+    open_of,
+    sessions_between,
+)
 from pipeline.resources import Resources, live
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from ingestion.providers.base import Provider
 
 NEW_YORK = ZoneInfo("America/New_York")
+ENDED_AFTER_SESSIONS: Final = 20  # sessions without a bar after which a symbol of a finished history has ended
+LONGEST_CLOSURE_DAYS: Final = 10  # New York was closed for six days in September 2001
 
 
 @dataclass(frozen=True)
@@ -55,13 +66,47 @@ def check_session(session: str) -> SessionChoice:
 
 
 def newest_session(*, resources: Resources | None = None) -> str:
-    """Return the newest session to run for: the last one that has closed, or the end of a historical provider's data."""
+    """Return the newest session to run for.
+
+    With a live provider the last one of New York that has closed; with a finished history the last one up to which every symbol
+    has its bars, see `newest_common_session`.
+    """
     resources = resources or live()
     closed = last_closed_session(resources.clock())
     if not resources.historical:
         return closed.isoformat()
     start = dt.date.fromisoformat(resources.settings.ingestion.history_start)
     return _newest_bar(resources.provider, resources.universe(), start, closed)
+
+
+def newest_common_session(last_bars: Mapping[str, dt.date]) -> dt.date:
+    """Return the last session of New York up to which every symbol has all the bars that its calendar can have.
+
+    A symbol has ended, and does not count, when its last bar is more than `ENDED_AFTER_SESSIONS` of its own sessions older than
+    the newest bar of the markets that close for the night. So neither a symbol that stopped years ago nor crypto bars of a
+    weekend decide.
+
+    Parameters
+    ----------
+    last_bars
+        Session of the newest bar of each symbol; one or more.
+
+    Examples
+    --------
+    >>> bars = {"BTC-USD": dt.date(2024, 7, 7), "AAPL": dt.date(2024, 7, 5), "XLF": dt.date(2018, 8, 30)}
+    >>> str(newest_common_session(bars))
+    '2024-07-05'
+    """
+    closing = [day for symbol, day in last_bars.items() if calendar_name(symbol) not in ROUND_THE_CLOCK]
+    reference = max(closing or last_bars.values())
+    reach = [
+        next_session(day, calendar_name(symbol)) - dt.timedelta(days=1)
+        for symbol, day in last_bars.items()
+        if len(sessions_between(day + dt.timedelta(days=1), reference, calendar_name(symbol))) <= ENDED_AFTER_SESSIONS
+    ]
+    days = sessions_between(min(reach) - dt.timedelta(days=LONGEST_CLOSURE_DAYS), min(reach))
+    newest: dt.date = days[-1].date()
+    return newest
 
 
 def choose_session(
@@ -118,12 +163,13 @@ def session_in_progress(
 
 
 def _newest_bar(provider: Provider, symbols: Sequence[str], start: dt.date, end: dt.date) -> str:
-    """Return the newest session of which a historical provider has a bar."""
+    """Return the newest session that a historical provider's bars reach."""
     download = provider.fetch(symbols, start, end)
-    if download.bars.empty:
+    bars = download.bars.dropna(subset=["symbol", "session"])
+    if bars.empty:
         raise DataError(f"{provider.name}: no bars for {symbols}: {download.failed}. Check UNIVERSE and the source.")
-    newest: dt.date = download.bars["session"].max().date()
-    return newest.isoformat()
+    last = {str(symbol): day.date() for symbol, day in bars.groupby("symbol")["session"].max().items()}
+    return newest_common_session(last).isoformat()
 
 
 def _typed_date(logical_date: dt.datetime | None) -> str | None:

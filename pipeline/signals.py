@@ -5,13 +5,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pandas as pd
+import structlog
 
 from trading.strategies.base import standing
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    import datetime as dt
+    from collections.abc import Mapping, Sequence
 
     from trading.strategies.base import Strategy
+
+log = structlog.get_logger()
 
 
 def joint_name(strategies: Sequence[Strategy]) -> str:
@@ -41,3 +45,15 @@ def signals_of(strategies: Sequence[Strategy], bars: pd.DataFrame) -> pd.DataFra
         about = {"strategy": strategy.name, "symbol": str(bars["symbol"].iloc[0])}
         parts.append(signals.assign(**about, open=bars["open"].to_numpy(), close=bars["close"].to_numpy()))
     return pd.concat(parts, ignore_index=True)
+
+
+def session_signals(strategies: Sequence[Strategy], bars: Mapping[str, pd.DataFrame], day: dt.date) -> pd.DataFrame:
+    """Return every strategy's signals of one session for each symbol that has a bar for it; log the others."""
+    stamp, rows = pd.Timestamp(day), []
+    for symbol, own in bars.items():
+        if own["session"].iloc[-1] != stamp:
+            log.warning("stale_symbol", symbol=symbol, session=str(day), last=str(own["session"].iloc[-1].date()))
+            continue
+        signals = signals_of(strategies, own)
+        rows.append(signals[signals["session"] == stamp])
+    return pd.concat(rows, ignore_index=True) if rows else pd.DataFrame()

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
 
     from storage.market.bars import BarStore
     from storage.market.earnings import EarningsStore
+    from storage.market.instruments import InstrumentStore
     from storage.models.drift import DriftLog
     from storage.models.experiments import Experiments
     from storage.models.promotions import Promotions
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from storage.trading.ledger import Ledger
     from storage.trading.lineage import Lineage
     from storage.trading.parity import ParityLedger
+    from storage.trading.position_rules import PositionRules
     from storage.trading.reconciliations import Reconciliations
     from storage.trading.served import ServedPredictions
     from storage.trading.strategy_params import StrategyParams
@@ -41,6 +43,13 @@ class Stores:
         from storage.market.bars import BarStore
 
         return BarStore(self.engine)
+
+    @cached_property
+    def instruments(self) -> InstrumentStore:
+        """Asset class, currency, calendar, grid and names of each instrument."""
+        from storage.market.instruments import InstrumentStore
+
+        return InstrumentStore(self.engine)
 
     @cached_property
     def ledger(self) -> Ledger:
@@ -125,6 +134,13 @@ class Stores:
         from storage.trading.guard_findings import GuardFindings
 
         return GuardFindings(self.engine)
+
+    @cached_property
+    def position_rules(self) -> PositionRules:
+        """The rules that entries were decided by, and hand-overs."""
+        from storage.trading.position_rules import PositionRules
+
+        return PositionRules(self.engine)
 
     @cached_property
     def reconciliations(self) -> Reconciliations:

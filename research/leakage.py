@@ -102,6 +102,28 @@ def find_leaks(
     return sorted(found.values(), key=lambda leak: leak.column)
 
 
+def with_errors(bars: Mapping[str, pd.DataFrame], *, share: float = 0.04, seed: int = 7) -> dict[str, pd.DataFrame]:
+    """Return the bars with errors planted at random: wrong ticks, missed splits, missing and impossible prices.
+
+    What decides on clean bars decides nothing: a check of the cleaning needs something to clean.
+    """
+    rng = np.random.default_rng(seed)
+    spoiled = {}
+    for symbol, frame in bars.items():
+        copy = frame.copy()
+        close = copy["close"].to_numpy(dtype=np.float64, copy=True)
+        for at in np.flatnonzero(rng.random(len(copy)) < share):
+            kind = rng.integers(4)
+            if kind == 0:
+                close[at] *= rng.choice([0.5, 0.7, 1.4, 1.8])
+            elif kind == 1:
+                close[at : at + rng.integers(1, 20)] *= rng.choice([0.5, 0.25, 2.0])
+            else:
+                close[at] = np.nan if kind == 2 else rng.choice([0.0, -1.0, np.inf])  # noqa: PLR2004 - the kinds are numbered
+        spoiled[symbol] = copy.assign(close=close)
+    return spoiled
+
+
 def warm_up(compute: Compute, bars: pd.DataFrame, *, tolerance: float = 1e-6, skip: int = WARM_UP_SKIP) -> dict[str, int]:
     """Bars that each column needs until it no longer remembers where the history began.
 

@@ -240,7 +240,7 @@ class ParametersChange(BaseModel):
 
 
 class SwitchChange(BaseModel):
-    """Why a strategy is switched, and where."""
+    """Reason for switching a strategy, and its scope."""
 
     model_config = STRICT | ConfigDict(json_schema_extra={"examples": [{"reason": "earnings week", "author": "ann"}]})
 
@@ -250,7 +250,7 @@ class SwitchChange(BaseModel):
 
 
 class HaltChange(BaseModel):
-    """Why trading is halted or resumed, and by whom."""
+    """Reason for a halt or resumption of trading, and its author."""
 
     model_config = STRICT | ConfigDict(json_schema_extra={"examples": [{"reason": "prices look wrong", "author": "ann"}]})
 

@@ -1,4 +1,8 @@
-"""Allow one executor per portfolio by a PostgreSQL advisory lock, which ends with the process that holds it."""
+"""Allow one executor per portfolio by a PostgreSQL advisory lock, which ends with the process that holds it.
+
+Each holder gets a fencing token, which rises from one to the next. An executor that was frozen or cut off, and whose lock went
+to another meanwhile, finds a higher token than its own when it asks, and sends nothing more.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +12,7 @@ import socket
 from typing import TYPE_CHECKING, Final
 
 import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import insert
 
 from core.errors import ExecutorBusy
 
@@ -15,6 +20,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 EXECUTOR: Final = 7_103_221  # the first half of the key; the second is made from the portfolio's name
+LEASES: Final = sa.table(  # a light copy of the table in storage.trading, which stands above this module
+    "executor_leases", sa.column("portfolio"), sa.column("token"), sa.column("holder"), sa.column("taken_at"), schema="trading"
+)
 HOLDER = sa.text(
     "SELECT a.application_name, a.backend_start FROM pg_locks l JOIN pg_stat_activity a USING (pid) "
     "WHERE l.locktype = 'advisory' AND l.granted AND l.classid = :namespace AND l.objid = CAST(:key AS oid) "
@@ -23,21 +31,35 @@ HOLDER = sa.text(
 
 
 class ExecutorLock:
-    """A lock that is held; `require` asks the server, for a connection that broke has lost it."""
+    """A lock that is held, with the fencing token that came with it."""
 
-    def __init__(self, connection: sa.Connection, portfolio: str) -> None:
+    def __init__(self, connection: sa.Connection, portfolio: str, token: int) -> None:
+        self.token = token
         self._connection = connection
         self._portfolio = portfolio
+        self._lost = ""
 
     def require(self) -> None:
-        """Raise `ExecutorBusy` when the lock is gone with its connection: another executor may hold it by now."""
+        """Raise `ExecutorBusy` when the lock went with its connection, or another executor has taken the portfolio since.
+
+        A lock once lost stays lost: the connection would come back without it.
+        """
+        if not self._lost:
+            self._lost = self._why_lost()
+        if self._lost:
+            raise ExecutorBusy(f"{self._lost}; nothing more is sent. Run the step again.")
+
+    def _why_lost(self) -> str:
+        lease = LEASES.c
+        query = sa.select(lease.token, lease.holder).where(lease.portfolio == self._portfolio)
         try:
-            self._connection.execute(sa.select(1))
-        except sa.exc.DBAPIError as error:
-            raise ExecutorBusy(
-                f"The lock of portfolio {self._portfolio!r} was lost with its connection to PostgreSQL; nothing more is sent. "
-                "Run the step again."
-            ) from error
+            found = self._connection.execute(query).first()
+        except sa.exc.SQLAlchemyError:
+            return f"The lock of portfolio {self._portfolio!r} was lost with its connection to PostgreSQL"
+        if found is None or found.token != self.token:
+            holder = "nobody" if found is None else f"{found.holder}, token {found.token}"
+            return f"The lock of portfolio {self._portfolio!r}, token {self.token}, has gone to another executor ({holder})"
+        return ""
 
 
 @contextlib.contextmanager
@@ -57,13 +79,23 @@ def executor_lock(engine: sa.Engine, portfolio: str) -> Iterator[ExecutorLock]:
         if not connection.execute(sa.select(sa.func.pg_try_advisory_lock(EXECUTOR, key))).scalar():
             raise ExecutorBusy(_who(connection, portfolio, key))
         try:
-            yield ExecutorLock(connection, portfolio)
+            yield ExecutorLock(connection, portfolio, _next_token(connection, portfolio, name))
         finally:
             with contextlib.suppress(sa.exc.SQLAlchemyError):  # a connection that broke has lost it already
                 connection.execute(sa.select(sa.func.pg_advisory_unlock(EXECUTOR, key)))  # now, not when the server notices
     finally:
         connection.invalidate()  # closes it, and whatever it holds goes with it
         connection.close()
+
+
+def _next_token(connection: sa.Connection, portfolio: str, holder: str) -> int:
+    """Return the token of the executor that has just taken the lock: one higher than that of the one before."""
+    row = insert(LEASES).values(portfolio=portfolio, token=1, holder=holder)
+    taken = row.on_conflict_do_update(
+        index_elements=["portfolio"],
+        set_={"token": LEASES.c.token + 1, "holder": holder, "taken_at": sa.func.clock_timestamp()},
+    )
+    return int(connection.execute(taken.returning(LEASES.c.token)).scalar_one())
 
 
 def _who(connection: sa.Connection, portfolio: str, key: int) -> str:

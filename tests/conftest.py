@@ -13,6 +13,7 @@ import pytest
 import sqlalchemy as sa
 import structlog
 
+from core.sessions import correct_calendars
 from core.settings import Settings
 from storage.engine import cluster_url, open_engine
 from tests.isolation import leave_the_developers_desk
@@ -52,6 +53,13 @@ def fresh_logging() -> Iterator[None]:
     """A test that configures logging does so for itself alone."""
     yield
     structlog.reset_defaults()
+
+
+@pytest.fixture(autouse=True)
+def calendars_by_rule() -> Iterator[None]:
+    """A test that corrects calendars does so for itself alone."""
+    yield
+    correct_calendars({})
 
 
 @contextlib.contextmanager

@@ -6,7 +6,7 @@ the ones the backtest kernel applies, so that both make the same trades.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -61,7 +61,8 @@ class Holdings:
     """State of the portfolio at the decision: its positions, open orders and cash, and the last price of each symbol.
 
     `prices` are the closes of the session, or for a decision at the open the closes before it. `peak_usd` is the highest equity
-    on record; None when there is none, as before the first session.
+    on record; None when there is none, as before the first session. `exit_rules` names the rule that leaves a position where it
+    is not the strategy of its name, or None where a person does: no rule and no time limit leaves that one.
     """
 
     portfolio: str
@@ -70,6 +71,7 @@ class Holdings:
     cash_usd: Decimal | float
     prices: Mapping[str, float]
     peak_usd: float | None = None
+    exit_rules: Mapping[Key, Strategy | None] = field(default_factory=dict)
 
 
 def decide(
@@ -188,7 +190,7 @@ def _exits(
     exits = []
     for position in holdings.positions:
         key = (position.strategy, position.symbol)
-        row, strategy = by_key.get(key), rules.get(position.strategy)
+        row, strategy = by_key.get(key), holdings.exit_rules.get(key, rules.get(position.strategy))
         if strategy is None or row is None or key in leaving:
             continue
         rule = bool(row.exit_long if position.quantity > 0 else row.exit_short)

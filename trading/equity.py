@@ -21,7 +21,7 @@ SLACK_SHARE: Final = 0.01  # of the equity: fees, interest and rounding
 
 @dataclass(frozen=True)
 class EquityReferences:
-    """What an equity is held against.
+    """Reference values that an equity is compared with.
 
     Attributes
     ----------

@@ -8,17 +8,23 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import pandas as pd
 
+from core.book_events import exact_ratio
 from core.errors import DataError
 from core.frames import TRADES
 from core.models import Leg, Side
 from core.sessions import calendar_name, sessions_between
+from trading.corporate_actions import scaled_fill
 from trading.costs import outcome
 
 if TYPE_CHECKING:
     import datetime as dt
     from collections.abc import Iterable, Mapping, Sequence
 
+    from core.book_events import BookEvent
     from core.models import Fill, OrderIntent, Position
+
+
+ROUNDING = Decimal("1e-15")
 
 
 @dataclass(frozen=True)
@@ -60,24 +66,34 @@ def sessions_held(symbol: str, entry_session: dt.date, session: dt.date) -> int:
     return len(sessions_between(entry_session, session, calendar_name(symbol)))
 
 
-def trades_of(fills: Sequence[tuple[OrderIntent, Fill]]) -> pd.DataFrame:
+def trades_of(fills: Sequence[tuple[OrderIntent, Fill]], events: Sequence[BookEvent] = ()) -> pd.DataFrame:
     """Return TRADES from fills in time order: exits close the entries before them in the same strategy and symbol.
 
     A trade is finished when its exits have taken all that its entries brought; fills in parts count at their average price.
     Returns and costs are those of `trading.costs.outcome`, as in the backtest; a position still open is not a trade yet.
+
+    Parameters
+    ----------
+    events
+        Splits and renames of the book: a trade held over them is in the terms of its exit, and a fraction settled in cash is
+        part of the exit.
     """
     trips: dict[tuple[str, str, str], _Trip] = {}
     rows = []
+    waiting = sorted((event for event in events if event.symbol), key=lambda event: event.session)
     for order, fill in fills:
-        key = (order.portfolio, order.strategy, order.symbol)
+        while waiting and waiting[0].session <= fill.session:
+            ended = _change_terms(trips, waiting.pop(0))
+            rows += [] if ended is None else [ended.trade()]
+        key = (order.portfolio, order.strategy, fill.symbol)
         if order.leg is Leg.ENTRY:
-            trips.setdefault(key, _Trip(order, [], [])).entries.append(fill)
+            trips.setdefault(key, _Trip(order, [], [], [])).entries.append(fill)
             continue
         trip = trips[key]
         trip.exits.append(fill)
-        if _quantity(trip.exits) == _quantity(trip.entries):
-            rows.append(_trade(trip.order, _whole(trip.entries, 0), _whole(trip.exits, -1)))
-            del trips[key]
+        if trip.is_over():
+            rows.append(trips.pop(key).trade())
+    rows += [ended.trade() for event in waiting if (ended := _change_terms(trips, event)) is not None]
     return TRADES.coerce(pd.DataFrame(rows)) if rows else TRADES.empty()
 
 
@@ -85,6 +101,52 @@ class _Trip(NamedTuple):
     order: OrderIntent
     entries: list[Fill]
     exits: list[Fill]
+    settled: list[Fill]  # fractions of a share, in cash
+
+    def trade(self) -> dict[str, object]:
+        """Return the finished trade as a row."""
+        exits = _whole([*self.exits, *self.settled], max(len(self.exits) - 1, 0))
+        return _trade(self.order, _whole(self.entries, 0), exits)
+
+    def is_over(self) -> bool:
+        """Return True when what was entered has left, but for a rounding of divisions by a ratio."""
+        entered = _quantity(self.entries)
+        return abs(entered - _quantity(self.exits) - _quantity(self.settled)) <= entered * ROUNDING
+
+
+def _change_terms(trips: dict[tuple[str, str, str], _Trip], event: BookEvent) -> _Trip | None:
+    """Bring the open trade that an event concerns into the terms after it; return it when the event ends it."""
+    key = (event.portfolio, event.strategy, event.symbol)
+    trip = trips.pop(key, None)
+    if trip is None:
+        return None
+    ratio, price_ratio = exact_ratio(event.ratio), exact_ratio(event.price_ratio)
+    name = event.new_symbol or event.symbol
+    parts = [[replace(scaled_fill(part, ratio, price_ratio), symbol=name) for part in fills] for fills in trip[1:]]
+    after = _Trip(trip.order, *parts)
+    if event.fraction:
+        after.settled.append(_settled_in_cash(after.entries[0], event))
+    if after.is_over():
+        return after
+    trips[event.portfolio, event.strategy, name] = after
+    return None
+
+
+def _settled_in_cash(entry: Fill, event: BookEvent) -> Fill:
+    """Return the fraction of a share that was settled in cash, as a fill without costs."""
+    price = event.cash_usd / event.fraction
+    side = Side.SELL if entry.side is Side.BUY else Side.BUY
+    return replace(
+        entry,
+        fill_id=f"{entry.fill_id}-in-lieu",
+        side=side,
+        quantity=abs(event.fraction),
+        price=price,
+        raw_price=price,
+        commission_usd=Decimal(0),
+        session=event.session,
+        reason=str(event.kind),
+    )
 
 
 def _quantity(parts: list[Fill]) -> Decimal:
@@ -92,7 +154,7 @@ def _quantity(parts: list[Fill]) -> Decimal:
 
 
 def _whole(parts: list[Fill], dated: int) -> Fill:
-    """The parts as one fill at their average prices, in the session of the part at index `dated`; the first says why."""
+    """Return the parts as one fill at their average prices, in the session of part `dated`; the first gives the reason."""
     if len(parts) == 1:
         return parts[0]
     quantity = _quantity(parts)
@@ -113,7 +175,7 @@ def _trade(order: OrderIntent, entry: Fill, exit_: Fill) -> dict[str, object]:
     fees = float(entry.commission_usd) + float(exit_.commission_usd)
     gross, net, pnl, cost = outcome(side, quantity, raw_paid, raw_got, paid, got, fees)
     return {
-        "symbol": order.symbol,
+        "symbol": exit_.symbol,
         "strategy": order.strategy,
         "side": side,
         "decision_session": pd.Timestamp(order.decision_session),
@@ -126,6 +188,6 @@ def _trade(order: OrderIntent, entry: Fill, exit_: Fill) -> dict[str, object]:
         "net_return": net,
         "pnl_usd": pnl,
         "cost_usd": cost,
-        "holding_sessions": sessions_held(order.symbol, entry.session, exit_.session) - 1,
+        "holding_sessions": sessions_held(exit_.symbol, entry.session, exit_.session) - 1,
         "reason": exit_.reason,
     }

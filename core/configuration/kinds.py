@@ -29,5 +29,11 @@ def require_length(value: tuple[SecretStr, ...]) -> tuple[SecretStr, ...]:
     return value
 
 
+def none_when_off(value: object) -> object:
+    """Return None for the word `off`; leave anything else as it is."""
+    return None if isinstance(value, str) and value.strip().lower() == "off" else value
+
+
+OffAllowed = BeforeValidator(none_when_off)  # a limit that may be turned off by name: an empty variable is one not set
 Names = Annotated[tuple[str, ...], BeforeValidator(split_commas)]
 ApiKeys = Annotated[tuple[SecretStr, ...], BeforeValidator(split_commas), AfterValidator(require_length)]

@@ -15,7 +15,7 @@ class Ingestion(Group):
     files_dir: Path | None = Field(None, description="Folder of CSV or Parquet files. PROVIDER=files needs it.")
     history_start: str = Field("1999-01-04", description="First date (YYYY-MM-DD) of a historical load.")
     max_bad_fraction: float = Field(
-        0.05, ge=0, le=1, description="Largest fraction of refused rows with which a batch is still loaded."
+        0.05, ge=0, le=1, description="Largest fraction of bad bars among the new ones with which a batch is still loaded."
     )
     jump_fail_bps: float = Field(
         1500, gt=0, description="Close-to-close move, in basis points, over which a bar is examined as a possible error."

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, SecretStr, model_validator
 
-from core.configuration.kinds import Group
+from core.configuration.addresses import Purpose, objection
+from core.configuration.kinds import Group, OffAllowed
+
+LIVE_PORTS, PAPER_PORTS = frozenset({7496, 4001}), frozenset({7497, 4002})  # of TWS and of IB Gateway, as they are installed
 
 
 class Costs(Group):
@@ -48,9 +51,14 @@ class Risk(Group):
     max_net_pct: float | None = Field(
         None, gt=0, le=100, description="Largest net notional (longs less shorts, either way), in percent of equity."
     )
-    max_entries_a_day: int | None = Field(None, ge=1, description="Largest number of entries of one strategy in one session.")
-    cool_down_sessions: int | None = Field(
-        None, ge=1, description="Sessions after a losing trade during which a strategy does not enter the symbol again."
+    max_entries_a_day: Annotated[int | None, OffAllowed] = Field(
+        None, ge=1, description="Largest number of entries of one strategy in one session. With VENUE__LIVE=1: 3, unless `off`."
+    )
+    cool_down_sessions: Annotated[int | None, OffAllowed] = Field(
+        None,
+        ge=1,
+        description="Sessions after a losing trade during which a strategy does not enter the symbol again. "
+        "With VENUE__LIVE=1: 1, unless `off`.",
     )
     max_correlation: float | None = Field(
         None, ge=-1, le=1, description="Largest correlation of daily returns with a symbol that is held or ordered."
@@ -73,7 +81,8 @@ class Monitor(Group):
 
     mode: Literal["log", "enforce"] = Field(
         "log",
-        description="What a breach does: `log` writes a row and sends a mail; `enforce` also halts, cancels and sells.",
+        description="What a breach does: `log` writes a row and sends a mail; `enforce` also halts, cancels and sells. "
+        "With VENUE__LIVE=1: `enforce`, unless set.",
     )
     interval_seconds: float = Field(60.0, gt=0, description="Seconds between two checks of `desk risk-worker`.")
     drawdown_alert_pct: float = Field(
@@ -106,11 +115,12 @@ class PreSend(Group):
     halt_blocks_exits: bool = Field(
         False, description="1 makes a halted desk hold back exits as well; it always holds back entries."
     )
-    heartbeat_max_age_seconds: float | None = Field(
+    heartbeat_max_age_seconds: Annotated[float | None, OffAllowed] = Field(
         None,
         gt=0,
         description="Block entries when the risk worker's last heartbeat is older than this. Empty: not checked. "
-        "`make up` and docker-compose.yml start the worker and use 180 when this is empty.",
+        "`make up` and docker-compose.yml start the worker and use 180 when this is empty. "
+        "With VENUE__LIVE=1: 180, unless `off`.",
     )
     clock_tolerance_seconds: float = Field(
         5,
@@ -124,7 +134,9 @@ class Guard(Group):
     """Checks of the bars and the quote of each symbol about to be entered."""
 
     mode: Literal["off", "on", "strict"] = Field(
-        "off", description="`on` blocks entries in a symbol that fails a check; `strict` blocks on warnings as well."
+        "off",
+        description="`on` blocks entries in a symbol that fails a check; `strict` blocks on warnings as well. "
+        "With VENUE__LIVE=1: `on`, unless set.",
     )
     jump_warn_bps: float = Field(
         300, gt=0, description="Warn of a close-to-close move over this; INGESTION__JUMP_FAIL_BPS is the failure."
@@ -150,6 +162,11 @@ class PositionWatch(Group):
     max_price_age_seconds: float = Field(600.0, gt=0, description="An older last price only alerts and sells nothing.")
     max_price_move_pct: float = Field(
         30.0, gt=0, description="A price further from the last close only alerts: it is rather a wrong print or a split."
+    )
+    partial_entry_seconds: float = Field(
+        60.0,
+        gt=0,
+        description="Seconds after which an entry that has filled in part gives up its rest, so that a stop can rest (Alpaca).",
     )
 
 
@@ -187,9 +204,9 @@ class Alpaca(Group):
         description="Gap between last close and open, in percent, that does not trigger a resting stop or target. "
         "The fill then moves both.",
     )
-    url: str | None = Field(None, description="Other address in place of Alpaca's paper account, for tests.")
-    stream_url: str | None = Field(None, description="Other address of its trade updates, for tests.")
-    data_url: str | None = Field(None, description="Other address of its market data, for tests.")
+    url: str | None = Field(None, description="Other address in place of Alpaca's paper account, for tests: loopback alone.")
+    stream_url: str | None = Field(None, description="Other address of its trade updates, for tests: loopback alone.")
+    data_url: str | None = Field(None, description="Other address of its market data, for tests: loopback alone.")
     data_feed: Literal["iex", "sip"] = Field(
         "iex", description="Source of its quotes and prices: `iex`, one exchange, or `sip`, all of them (a paid plan)."
     )
@@ -213,7 +230,8 @@ class Venue(Group):
     )
     live: bool = Field(
         False,
-        description="1 trades real money, the second switch besides VENUE__KIND. Without it only paper accounts trade.",
+        description="1 trades real money, the second switch besides VENUE__KIND. Without it only paper accounts trade. "
+        "It refuses PROVIDER=sample and files, and switches the rules on that say so.",
     )
     deadline_seconds: float = Field(
         30.0, gt=0, description="Time for which a broker that does not answer is tried again before the step fails."
@@ -239,9 +257,24 @@ class Venue(Group):
             raise ValueError(
                 "VENUE__KIND=alpaca needs VENUE__ALPACA__API_KEY and VENUE__ALPACA__SECRET_KEY: a pair from Alpaca's dashboard."
             )
-        if self.live and (self.alpaca.url or self.alpaca.stream_url or self.alpaca.data_url):
-            raise ValueError(
-                "VENUE__LIVE=1 knows Alpaca's own addresses. "
-                "Unset VENUE__ALPACA__URL, VENUE__ALPACA__STREAM_URL, VENUE__ALPACA__DATA_URL."
-            )
+        self._refuse_addresses()
+        if self.kind == "ib" and self.ib.port in (PAPER_PORTS if self.live else LIVE_PORTS):
+            kind = "real money, which needs VENUE__LIVE=1 as well"
+            if self.live:
+                kind = "a paper account. VENUE__LIVE=1 needs 4001 (Gateway) or 7496 (TWS)"
+            raise ValueError(f"VENUE__IB__PORT={self.ib.port} is the port of {kind}.")
         return self
+
+    def _refuse_addresses(self) -> None:
+        """Refuse an address of Alpaca that is not of the kind of money asked for."""
+        addresses: dict[Purpose, str | None] = {
+            "trading": self.alpaca.url,
+            "stream": self.alpaca.stream_url,
+            "data": self.alpaca.data_url,
+        }
+        names = {"trading": "VENUE__ALPACA__URL", "stream": "VENUE__ALPACA__STREAM_URL", "data": "VENUE__ALPACA__DATA_URL"}
+        for purpose, address in addresses.items():
+            refusal = None if address is None else objection(address, purpose, live=self.live)
+            if refusal is not None:
+                known = f"VENUE__LIVE=1 knows Alpaca's own addresses. Unset {names[purpose]}: " if self.live else ""
+                raise ValueError(f"{known}{names[purpose]}: {refusal}.")

@@ -152,15 +152,19 @@ def check_leakage(
     session: Session = None,
     strategy: StrategyName = None,
     features: Annotated[bool, typer.Option(help="Check every feature instead of a strategy.")] = False,
+    cleaning: Annotated[bool, typer.Option(help="Check the validation of bars instead of a strategy.")] = False,
     cuts: Annotated[int, typer.Option(min=1, help="Random (symbol, session) pairs, each tried several ways.")] = 1000,
 ) -> None:
     """Look for look-ahead: recompute on cut-off and falsified futures, compare bit for bit. Exit code 1 when one is found."""
     from pipeline.research import leakage_check
 
-    checked = None if features else strategy_of(strategy or "bollinger", "{}", gate=False)
+    checked = None if features or cleaning else strategy_of(strategy or "bollinger", "{}", gate=False)
     with console.status(f"Recomputing at {cuts:,} cuts ..."):
-        leaks = leakage_check.check_leakage(session_of(session), checked, cuts=cuts)
-    subject = "features" if checked is None else checked.name
+        if cleaning:
+            leaks = leakage_check.check_cleaning(session_of(session), cuts=cuts)
+        else:
+            leaks = leakage_check.check_leakage(session_of(session), checked, cuts=cuts)
+    subject = "the cleaning of bars" if cleaning else "features" if checked is None else checked.name
     if not leaks:
         console.print(f"[green]No look-ahead found[/green] in {subject} at {cuts:,} cuts.")
         return

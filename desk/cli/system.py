@@ -24,7 +24,7 @@ def demo() -> None:
 def status(
     services: Annotated[list[str] | None, typer.Argument(metavar="[SERVICE]...", help="Default: each of them.")] = None,
 ) -> None:
-    """Show the status of risk worker and order listener. Exit code 1 when one that is needed does not do its work."""
+    """Show the status of risk worker, order listener and the positions' rules. Exit code 1 when one is not as it should be."""
     from desk.ops import status as step
     from pipeline.risk import kill_switch
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import getpass
 import signal
 import threading
 from typing import TYPE_CHECKING, Annotated
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.table import Table
 
+from core.errors import ConfigError
 from desk.cli.console import TRADING, Session, console, session_of, show
 
 if TYPE_CHECKING:
@@ -21,8 +23,12 @@ verbs = typer.Typer()
 def trade(session: Session = None) -> None:
     """Settle a session, decide at its close, place the orders for the next open. Safe to run twice."""
     from pipeline.execution import daily_trade as step
+    from pipeline.sessions import check_session
 
     day = session_of(session)
+    chosen = check_session(day)
+    if not chosen.trades:
+        raise ConfigError(f"{chosen.reason}. Give the session before it, or none for the newest one.")
     for name in ("settle", "candidates", "predict", "place", "record"):
         show(name, getattr(step, name)(day).as_dict())
 
@@ -81,6 +87,26 @@ def reconcile(session: Session = None) -> None:
         console.print("[red]Trading is halted.[/red] Settle the differences, then `desk resume --reason ...`.")
     if result.open:
         raise typer.Exit(1)
+
+
+@verbs.command(rich_help_panel=TRADING)
+def hand_over(
+    strategy: Annotated[str, typer.Argument(help="Strategy that holds the position.")],
+    symbol: Annotated[str, typer.Argument(help="Symbol of the position.")],
+    *,
+    reason: Annotated[str, typer.Option(help="Why; it is stored.")],
+    to: Annotated[str, typer.Option(help="Strategy that leaves it from now on; `name:preset` takes a preset.")] = "",
+    to_person: Annotated[str, typer.Option(help="Person who leaves it from now on: no rule and no time limit does.")] = "",
+    author: Annotated[str | None, typer.Option(help="Who; default: the user of this terminal.")] = None,
+) -> None:
+    """Hand a position over to another strategy's exits or to a person; its stop and target stay."""
+    from pipeline.execution import hand_over as step
+
+    given = step.hand_over(
+        strategy, symbol, to=to, person=to_person, reason=reason, author=getpass.getuser() if author is None else author
+    )
+    taker = f"the exits of {given.source}" if given.source else given.person
+    console.print(f"[green]{given.symbol}[/] of {given.strategy} is left by {taker} from now on.")
 
 
 def _show_check(done: PositionCheck) -> None:

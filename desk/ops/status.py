@@ -1,4 +1,4 @@
-"""Status of the services beside the daily DAGs, by their heartbeats. Starts nothing."""
+"""Status of the services beside the daily DAGs, by their heartbeats, and of the positions' rules. Starts nothing."""
 
 from __future__ import annotations
 
@@ -65,6 +65,19 @@ def order_listener(resources: Resources) -> ServiceStatus:
     return _aged(ORDER_LISTENER, resources, last.at, INTERVALS * last.poll_seconds, f"connections: {last.connections}")
 
 
+def positions(resources: Resources) -> ServiceStatus:
+    """Return whether every position has a rule that leaves it; name those left by other rules than the listed strategies."""
+    from pipeline.execution.exit_rules import ExitRuleBook
+
+    held = resources.ledger.positions(resources.settings.portfolio)
+    exits = ExitRuleBook.of(resources).rules_of(held)
+    if exits.orphans:
+        return ServiceStatus(POSITIONS, False, " ".join(map(str, exits.orphans)))
+    leavers = {key: rule.name if rule else "a person" for key, rule in exits.rules.items()}
+    others = [f"{symbol} of {strategy} by {leaver}" for (strategy, symbol), leaver in leavers.items()]
+    return ServiceStatus(POSITIONS, True, f"{len(held)} held" + (f"; left {', '.join(others)}" if others else ""))
+
+
 def heartbeat_limit_seconds(resources: Resources) -> float:
     """Return the age from which a heartbeat is too old: the executor's own limit, where it has one."""
     return resources.settings.pre_send.heartbeat_max_age_seconds or INTERVALS * resources.settings.monitor.interval_seconds
@@ -81,5 +94,9 @@ def _aged(service: str, resources: Resources, at: dt.datetime, limit_seconds: fl
     return ServiceStatus(service, healthy, detail if healthy else f"{detail}; expected at most {limit_seconds:g} s", at)
 
 
-RISK_WORKER, ORDER_LISTENER = "risk-worker", "order-listener"
-SERVICES: dict[str, Callable[[Resources], ServiceStatus]] = {RISK_WORKER: risk_worker, ORDER_LISTENER: order_listener}
+RISK_WORKER, ORDER_LISTENER, POSITIONS = "risk-worker", "order-listener", "positions"
+SERVICES: dict[str, Callable[[Resources], ServiceStatus]] = {
+    RISK_WORKER: risk_worker,
+    ORDER_LISTENER: order_listener,
+    POSITIONS: positions,
+}

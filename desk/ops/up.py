@@ -78,10 +78,7 @@ def services(settings: Settings) -> list[Service]:
     from storage.engine import cluster_url
 
     python = (sys.executable, "-m")
-    limit = settings.pre_send.heartbeat_max_age_seconds or max(
-        HEARTBEAT_SECONDS, status.INTERVALS * settings.monitor.interval_seconds
-    )
-    watched = environment_for(pre_send__heartbeat_max_age_seconds=f"{limit:g}")
+    watched = environment_for(pre_send__heartbeat_max_age_seconds=_heartbeat_limit(settings))
     airflow, desk = airflow_environment(settings) | watched, desk_environment(settings) | watched
     artifacts = settings.data_dir.absolute() / "mlartifacts"
     mlflow = {
@@ -128,6 +125,15 @@ def services(settings: Settings) -> list[Service]:
         ),
         *monitors(settings, desk),
     ]
+
+
+def _heartbeat_limit(settings: Settings) -> str:
+    """Return the age of a heartbeat from which nothing is opened; `off` where that was set by name."""
+    checks = settings.pre_send
+    if checks.heartbeat_max_age_seconds is None and "heartbeat_max_age_seconds" in checks.model_fields_set:
+        return "off"
+    least = max(HEARTBEAT_SECONDS, status.INTERVALS * settings.monitor.interval_seconds)
+    return f"{checks.heartbeat_max_age_seconds or least:g}"
 
 
 def monitors(settings: Settings, desk: Mapping[str, str]) -> list[Service]:

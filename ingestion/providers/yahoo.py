@@ -26,6 +26,7 @@ from core.sessions import calendar_name, last_closed_session
 from core.settings import DEFAULT_UNIVERSE
 from ingestion.normalise import symbol_name, to_bars
 from ingestion.providers.base import Download
+from ingestion.providers.yahoo_instruments import fields_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -146,7 +147,8 @@ class YahooProvider:
             return error
 
     def _history(self, symbol: str, start: dt.date, end: dt.date) -> pd.DataFrame:
-        history: pd.DataFrame = yf.Ticker(symbol).history(
+        ticker = yf.Ticker(symbol)
+        history: pd.DataFrame = ticker.history(
             start=start.isoformat(),
             end=(end + dt.timedelta(days=1)).isoformat(),  # Yahoo's end is exclusive
             interval="1d",
@@ -155,6 +157,7 @@ class YahooProvider:
             keepna=True,  # a bar without prices is quarantined, not lost
             timeout=self.timeout_seconds,
         )
+        history.attrs["instrument"] = fields_of(ticker.history_metadata or {}, symbol)
         return history
 
     def _finished(self, symbol: str, history: pd.DataFrame, start: dt.date, end: dt.date) -> pd.DataFrame:
@@ -166,7 +169,9 @@ class YahooProvider:
             refused = [str(day.date()) for day in sessions[unfinished]]
             log.info("unfinished_bar_refused", symbol=symbol, sessions=refused, last_closed=str(last))
         inside = (sessions >= pd.Timestamp(start)) & (sessions <= pd.Timestamp(end)) & ~unfinished
-        return history.set_axis(sessions, axis=0)[inside]
+        finished = history.set_axis(sessions, axis=0)[inside]
+        finished.attrs = history.attrs
+        return finished
 
 
 def _log_retry(symbol: str, state: tenacity.RetryCallState) -> None:
@@ -185,7 +190,9 @@ def _download(histories: dict[str, pd.DataFrame], failed: dict[str, str]) -> Dow
         return Download(BARS.empty(), ACTIONS.empty(), failed)
     bars = pd.concat([to_bars(history, name) for name, history in filled.items()], ignore_index=True)
     actions = pd.concat([_actions(name, history) for name, history in filled.items()], ignore_index=True)
-    return Download(bars.sort_values(["symbol", "session"], kind="stable", ignore_index=True), ACTIONS.coerce(actions), failed)
+    bars = bars.sort_values(["symbol", "session"], kind="stable", ignore_index=True)
+    instruments = {name: history.attrs["instrument"] for name, history in filled.items()}
+    return Download(bars, ACTIONS.coerce(actions), failed, instruments=instruments)
 
 
 def _actions(symbol: str, history: pd.DataFrame) -> pd.DataFrame:

@@ -7,20 +7,23 @@ evening before with them. A position is marked to its newest close, however old:
 from __future__ import annotations
 
 import datetime as dt
+from collections import defaultdict
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
 import pandas as pd
 
+from core.book_events import TRANSFERS
 from core.models import MOST_USD, Side
 from core.sessions import calendar_name, open_of, sessions_between
 from pipeline.accounts.book import book_before
 from trading.equity import is_amount
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Iterable
 
+    from core.book_events import BookEvent
     from core.models import Fill, Position
     from pipeline.accounts.trading_account import TradingAccount
     from storage.market.bars import BarStore
@@ -48,10 +51,10 @@ class StalePosition:
 
 
 def positions_at(ledger: Ledger, portfolio: str, day: dt.date) -> list[Position]:
-    """Return the positions held at the close of a session."""
+    """Return the positions held at the close of a session, in the terms of today, as the newest bars are."""
     if not _fills_after(ledger, portfolio, day):
         return ledger.positions(portfolio)
-    return book_before(ledger, portfolio, day + dt.timedelta(days=1)).positions(portfolio)
+    return book_before(ledger, portfolio, day + dt.timedelta(days=1), present=True).positions(portfolio)
 
 
 def cash_usd(account: TradingAccount) -> Decimal:
@@ -60,12 +63,12 @@ def cash_usd(account: TradingAccount) -> Decimal:
 
 
 def cash_at(account: TradingAccount, day: dt.date) -> Decimal:
-    """Return the broker's cash at the close of a session: today's, less the cash flow of later fills."""
+    """Return the broker's cash at the close of a session: today's, less what later fills and book events brought."""
     return cash_usd(account) - _later_flow_usd(account.ledger, account.portfolio, day)
 
 
 def cash_flow_at(ledger: Ledger, portfolio: str, day: dt.date) -> Decimal:
-    """Return the cash that the fills had brought at the close of a session."""
+    """Return the cash that fills and book events had brought at the close of a session."""
     return ledger.cash_flow_usd(portfolio) - _later_flow_usd(ledger, portfolio, day)
 
 
@@ -83,10 +86,57 @@ def initial_equity_usd(account: TradingAccount) -> float:
 
 
 def peak_equity_usd(account: TradingAccount, day: dt.date) -> float:
-    """Return the highest equity at a close before `day`, at least the initial equity."""
+    """Return the highest equity at a close before `day`, at least the initial equity.
+
+    Deposits and withdrawals count as if they had been there from the start: they are neither profit nor loss.
+    """
     history = account.ledger.equity(account.portfolio)
-    before = history.loc[(history["session"] < pd.Timestamp(day)) & history["equity_usd"].between(0, MOST_USD), "equity_usd"]
-    return max(initial_equity_usd(account), float(before.max()) if len(before) else 0.0)
+    before = history[(history["session"] < pd.Timestamp(day)) & history["equity_usd"].between(0, MOST_USD)]
+    moved = [each for each in account.ledger.book_events(account.portfolio) if each.kind in TRANSFERS and each.session <= day]
+    values = [capital_usd(account, day)]
+    for stamp, equity in zip(before["session"], before["equity_usd"], strict=True):
+        values.append(float(equity) + transferred_usd(moved, after=stamp.date()))
+    return max(values)
+
+
+def capital_usd(account: TradingAccount, day: dt.date) -> float:
+    """Return the equity that the portfolio started with plus deposits less withdrawals up to a session."""
+    moved = [each for each in account.ledger.book_events(account.portfolio) if each.session <= day]
+    return initial_equity_usd(account) + transferred_usd(moved)
+
+
+def transferred_usd(events: Iterable[BookEvent], *, after: dt.date | None = None) -> float:
+    """Return deposits less withdrawals of the sessions after a day; of all without one."""
+    moved = [event.cash_usd for event in events if event.kind in TRANSFERS and (after is None or event.session > after)]
+    return float(sum(moved, Decimal(0)))
+
+
+def unexplained_cash_usd(account: TradingAccount) -> float:
+    """Return the venue's cash less what the ledger explains: a transfer, fee or dividend that nobody has recorded.
+
+    It is 0 while the venue's quantities differ from the ledger's, for a fill on its way explains it then; and before the first
+    session on record, when nothing says what the portfolio started with.
+    """
+    ledger, broker = account.ledger, account.broker
+    ours: defaultdict[str, Decimal] = defaultdict(Decimal)
+    for position in ledger.positions(account.portfolio):
+        ours[position.symbol] += position.quantity
+    there = {position.symbol: position.quantity for position in account.patience.retrying()(broker.positions)}
+    start = _initial_cash_usd(account)
+    if start is None or any(ours[symbol] != there.get(symbol, Decimal(0)) for symbol in {*ours, *there}):
+        return 0.0
+    return float(cash_usd(account) - start - ledger.cash_flow_usd(account.portfolio))
+
+
+def _initial_cash_usd(account: TradingAccount) -> Decimal | None:
+    """Return the cash that the portfolio started with: as stated, else what its first session on record implies."""
+    if account.initial_cash_usd is not None:
+        return Decimal(str(account.initial_cash_usd))
+    history = account.ledger.equity(account.portfolio)
+    if history.empty:
+        return None
+    first = cash_flow_at(account.ledger, account.portfolio, history["session"].iloc[0].date())
+    return Decimal(str(float(history["cash_usd"].iloc[0]))) - first
 
 
 def last_recorded_session(ledger: Ledger, portfolio: str) -> dt.date | None:
@@ -124,7 +174,9 @@ def _fills_after(ledger: Ledger, portfolio: str, day: dt.date) -> list[Fill]:
 
 
 def _later_flow_usd(ledger: Ledger, portfolio: str, day: dt.date) -> Decimal:
-    return sum((_cash_flow_usd(fill) for fill in _fills_after(ledger, portfolio, day)), Decimal(0))
+    later = [_cash_flow_usd(fill) for fill in _fills_after(ledger, portfolio, day)]
+    later += [event.cash_usd for event in ledger.book_events(portfolio) if event.session > day]
+    return sum(later, Decimal(0))
 
 
 def _cash_flow_usd(fill: Fill) -> Decimal:

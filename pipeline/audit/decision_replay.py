@@ -13,8 +13,10 @@ from core.sessions import next_session, sessions_between
 from features.regime import with_vix
 from pipeline.accounts.book import accept, book_before
 from pipeline.accounts.valuation import closing_prices, initial_equity_usd
+from pipeline.audit.vintages import decision_deadlines
 from pipeline.bars import VIX
 from pipeline.execution.daily_trade import answers_of
+from pipeline.execution.exit_rules import ExitRules
 from pipeline.signals import signals_of
 from trading.brokers.delisting import book_delistings
 from trading.brokers.paper import PaperBroker
@@ -23,8 +25,11 @@ from trading.decide import Holdings, decide
 from trading.delistings import delistings_of
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from core.models import Fill, OrderIntent
     from pipeline.accounts.trading_account import TradingAccount
+    from pipeline.execution.exit_rules import ExitRuleBook
     from storage.market.bars import BarStore
     from trading.brokers.memory import MemoryBook
     from trading.costs import Costs
@@ -42,6 +47,8 @@ class DecisionInputs:
         The universe.
     as_of
         Moment (aware) at which the bars are read, point-in-time; None reads the newest versions.
+    exit_rules
+        Finds the rules of positions that no listed strategy leaves; None: there are none.
     """
 
     account: TradingAccount
@@ -50,6 +57,7 @@ class DecisionInputs:
     costs: Costs
     limits: Limits
     as_of: dt.datetime | None = None
+    exit_rules: ExitRuleBook | None = None
 
     @property
     def bars(self) -> BarStore:
@@ -69,13 +77,37 @@ def session_before(day: dt.date) -> dt.date:
 
 def signals_at(inputs: DecisionInputs, days: tuple[dt.date, ...]) -> pd.DataFrame:
     """Return SIGNALS with strategy, symbol and close of some sessions, computed now."""
-    bars = inputs.bars.read([*inputs.symbols, VIX], end=max(days), as_of=inputs.as_of)
-    vix = bars[bars["symbol"] == VIX]
     rows = []
-    for _, part in bars[bars["symbol"] != VIX].groupby("symbol"):
-        signals = signals_of(inputs.strategies, with_vix(part.reset_index(drop=True), vix))
+    for part in _bars_by_symbol(inputs, inputs.symbols, max(days)).values():
+        signals = signals_of(inputs.strategies, part)
         rows.append(signals[signals["session"].isin([pd.Timestamp(day) for day in days])])
     return pd.concat(rows, ignore_index=True)
+
+
+def decision_signals(inputs: DecisionInputs, session: dt.date) -> pd.DataFrame:
+    """Return the signals that a past decision read: the strategies', and those of the rules that left positions."""
+    exits = _exit_rules(inputs, _book_at(inputs, session), session)
+    return _with_exits(inputs, exits, session, signals_at(inputs, (session,)))
+
+
+def _bars_by_symbol(inputs: DecisionInputs, symbols: Iterable[str], end: dt.date) -> dict[str, pd.DataFrame]:
+    """Return the bars of each symbol up to a session, with the VIX."""
+    bars = inputs.bars.read([*symbols, VIX], end=end, as_of=inputs.as_of)
+    vix, traded = bars[bars["symbol"] == VIX], bars[bars["symbol"] != VIX]
+    return {str(symbol): with_vix(part.reset_index(drop=True), vix) for symbol, part in traded.groupby("symbol")}
+
+
+def _exit_rules(inputs: DecisionInputs, book: MemoryBook, session: dt.date) -> ExitRules:
+    """Return the rules that left the positions of a book at a session, with the hand-overs up to its decision."""
+    if inputs.exit_rules is None:
+        return ExitRules({})
+    until = decision_deadlines(pd.DatetimeIndex([pd.Timestamp(session)]))[0].to_pydatetime()
+    return inputs.exit_rules.rules_of(book.positions(inputs.account.portfolio), until)
+
+
+def _with_exits(inputs: DecisionInputs, exits: ExitRules, session: dt.date, signals: pd.DataFrame) -> pd.DataFrame:
+    """Return the signals of a session with those of the exit rules."""
+    return exits.add_signals(signals, session, _bars_by_symbol(inputs, exits.symbols, session) if exits.symbols else {})
 
 
 def closes_at(inputs: DecisionInputs, day: dt.date) -> dict[str, float]:
@@ -86,7 +118,7 @@ def closes_at(inputs: DecisionInputs, day: dt.date) -> dict[str, float]:
 
 def repeat_decision(inputs: DecisionInputs, session: dt.date) -> tuple[OrderIntent, ...]:
     """Return what the desk decides at a past close from its bars, its predictions and what it held then."""
-    return _decide(inputs, _book_at(inputs.account, session), session, signals_at(inputs, (session,)))
+    return _decide(inputs, _book_at(inputs, session), session, signals_at(inputs, (session,)))
 
 
 def repeat_fills(inputs: DecisionInputs, day: dt.date, signals: pd.DataFrame) -> list[tuple[OrderIntent, Fill]]:
@@ -98,24 +130,27 @@ def repeat_fills(inputs: DecisionInputs, day: dt.date, signals: pd.DataFrame) ->
         SIGNALS with strategy, symbol and close that contain the session before `day`.
     """
     before, portfolio = session_before(day), inputs.account.portfolio
-    book = _book_at(inputs.account, before)
+    book = _book_at(inputs, before)
     earlier = {fill.fill_id for _, fill in book.fills(portfolio)}
     broker = PaperBroker(book, inputs.costs, portfolio=portfolio)
     place(book, broker, _decide(inputs, book, before, signals))
     ended = delistings_of(inputs.bars.actions([held.symbol for held in book.positions(portfolio)]))
     book_delistings(book, portfolio, [each for each in ended if each.session == day])
-    broker.advance(day, inputs.bars.read(inputs.symbols, start=day, end=day))
+    held = {position.symbol for position in book.positions(portfolio)}
+    broker.advance(day, inputs.bars.read(sorted({*inputs.symbols, *held}), start=day, end=day))
     return [pair for pair in book.fills(portfolio) if pair[1].fill_id not in earlier]
 
 
 def _decide(inputs: DecisionInputs, book: MemoryBook, session: dt.date, signals: pd.DataFrame) -> tuple[OrderIntent, ...]:
+    exits = _exit_rules(inputs, book, session)
     rows = signals[signals["session"] == pd.Timestamp(session)].reset_index(drop=True)
+    rows = _with_exits(inputs, exits, session, rows)
     answers = answers_of(inputs.account.ledger.predictions(session))
     decisions = decide(
         session,
         rows,
         inputs.strategies,
-        _holdings_at(inputs, book, session),
+        replace(_holdings_at(inputs, book, session), exit_rules=exits.rules),
         inputs.limits,
         accept=answers.accept,
         probability=answers.probability,
@@ -137,9 +172,10 @@ def _holdings_at(inputs: DecisionInputs, book: MemoryBook, session: dt.date) -> 
     return Holdings(portfolio, book.positions(portfolio), waiting, cash, closes_at(inputs, session), peak)
 
 
-def _book_at(account: TradingAccount, session: dt.date) -> MemoryBook:
-    """Return the book at the close of a session, without the orders decided there."""
-    book = book_before(account.ledger, account.portfolio, next_session(session))
+def _book_at(inputs: DecisionInputs, session: dt.date) -> MemoryBook:
+    """Return the book at the close of a session, without the orders decided there, in the terms of the bars that are read."""
+    account = inputs.account
+    book = book_before(account.ledger, account.portfolio, next_session(session), present=inputs.as_of is None)
     return _with_waiting_exits(account, book, session)
 
 

@@ -14,26 +14,32 @@ from __future__ import annotations
 
 import datetime as dt
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 import pandas as pd
 
+from core.book_events import CASH_KINDS
 from core.errors import DataError
 from core.frames import SIGNALS
+from pipeline.accounts.corporate_actions import ratio_since, recorded_actions
 from pipeline.accounts.valuation import initial_equity_usd
+from pipeline.audit.trade_differences import CENT, SAME_WITHIN, Row, closed_trade_differences, open_position_differences
 from pipeline.bars import bars_by_symbol
 from pipeline.resources import Resources, live
 from pipeline.signals import signals_of
+from trading.corporate_actions import rescaled_trades
 from trading.delistings import actions_until
 from trading.fills import END_OF_DATA, REASONS
 from trading.portfolio import trades_of
+from trading.sizing import STEPS_A_SHARE
 from trading.strategies.vix_filter import rule_name
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from backtest.engine import Result
+    from core.book_events import BookEvent
     from core.models import Position
     from pipeline.audit.replay import Replay
     from storage.market.bars import BarStore
@@ -43,12 +49,8 @@ if TYPE_CHECKING:
 
 CAUSES: Final = ("signal", "fill", "cost", "missed")
 LONG_AGO, FAR = dt.date(1678, 1, 1), dt.date(2262, 1, 1)  # the first and the last year that pandas knows
-CENT: Final = 0.005  # dollars: less than this rounds to the same cent
-SAME_WITHIN: Final = 1e-9  # relative: prices and sizes take the same steps in another order
 KEY: Final = ("strategy", "symbol", "decision_session")
 OPEN_END: Final = REASONS[END_OF_DATA]
-EXACT: Final = ("side", "entry_session", "exit_session", "reason")
-CLOSE: Final = ("quantity", "entry_price", "exit_price")
 
 
 @dataclass(frozen=True)
@@ -65,12 +67,21 @@ class TradingRecord:
         Columns session, equity_usd, from the first session on.
     signals
         SIGNALS with strategy and symbol, as they were acted on.
+    split_ratio
+        Largest ratio of the splits of its sessions, 0 without one. Sizes are rounded down to a millionth of a share, of the
+        old ones before a split: they may be that many millionths apart.
     """
 
     trades: pd.DataFrame
     positions: tuple[Position, ...]
     equity: pd.DataFrame
     signals: pd.DataFrame
+    split_ratio: float = 0.0
+
+    @property
+    def same_shares(self) -> float:
+        """Shares by which sizes may differ."""
+        return 4 * self.split_ratio / STEPS_A_SHARE
 
 
 @dataclass(frozen=True)
@@ -117,11 +128,11 @@ def compare_with_backtest(record: TradingRecord, result: Result, signals: pd.Dat
     finished = expected[expected["reason"] != OPEN_END]
     differing = signal_differences(record.signals, signals)
     parts = [
-        [_Row("signal", *row) for row in differing.itertuples(index=False, name=None)],
-        _closed_trades(record.trades, finished, differing),
-        _open_positions(record.positions, expected[expected["reason"] == OPEN_END]),
+        [Row("signal", *row) for row in differing.itertuples(index=False, name=None)],
+        closed_trade_differences(record.trades, finished, differing, record.same_shares),
+        open_position_differences(record.positions, expected[expected["reason"] == OPEN_END], record.same_shares),
     ]
-    rows = pd.DataFrame([row for part in parts for row in part], columns=list(_Row._fields))
+    rows = pd.DataFrame([row for part in parts for row in part], columns=list(Row._fields))
     rows = rows.sort_values(["session", "symbol", "cause"], kind="stable", ignore_index=True)
     gap = _equity_gap(record.equity, result.equity, still_open=len(finished) < len(expected))
     return Parity(rows, len(finished), len(record.equity), gap)
@@ -137,7 +148,9 @@ def compare_replay(replayed: Replay, *, resources: Resources | None = None) -> P
     )
     result, signals = run_reference_backtest(reference, first, last, accept=replayed.accept)
     return compare_with_backtest(
-        TradingRecord(replayed.trades, replayed.positions, replayed.equity, replayed.signals), result, signals
+        TradingRecord(replayed.trades, replayed.positions, replayed.equity, replayed.signals, replayed.split_ratio),
+        result,
+        signals,
     )
 
 
@@ -166,7 +179,9 @@ def compare_ledger(first: dt.date | None, last: dt.date | None, *, resources: Re
     answers = _concat([ledger.predictions(day).assign(session=pd.Timestamp(day)) for day in days])
     answers = answers[answers["strategy"].isin(names)]
     accept = answers.assign(accept=answers["signal"] == "enter", strategy=[rule_name(name) for name in answers["strategy"]])
-    trades = trades_of([(order, fill) for order, fill in ledger.fills(portfolio) if fill.session <= days[-1]])
+    events = ledger.book_events(portfolio)
+    closed = trades_of([(order, fill) for order, fill in ledger.fills(portfolio) if fill.session <= days[-1]], events)
+    trades = _in_terms_of_bars(resources.bars, closed)
     held = tuple(ledger.positions(portfolio))
     reference = Reference(
         resources.bars,
@@ -178,7 +193,9 @@ def compare_ledger(first: dt.date | None, last: dt.date | None, *, resources: Re
     )
     result, expected = run_reference_backtest(reference, days[0], days[-1], accept=accept)
     mine = signals[signals["strategy"].isin(names)]
-    record = TradingRecord(trades[trades["decision_session"] >= pd.Timestamp(days[0])], held, equity, mine)
+    record = TradingRecord(
+        trades[trades["decision_session"] >= pd.Timestamp(days[0])], held, _without_cash(equity, events), mine
+    )
     return compare_with_backtest(record, result, expected[expected["session"].isin(equity["session"])])
 
 
@@ -216,7 +233,10 @@ def run_reference_backtest(
 
 
 def signal_differences(record: pd.DataFrame, expected: pd.DataFrame) -> pd.DataFrame:
-    """Return the signals that differ in a bit or that one side lacks: strategy, symbol, session, detail (names of columns)."""
+    """Return the signals that differ or that one side lacks: strategy, symbol, session, detail (names of columns).
+
+    Numbers are the same within `SAME_WITHIN`: a history that was re-scaled for a split since differs in its last digits.
+    """
     key, columns = ["strategy", "symbol", "session"], [name for name in SIGNALS.columns if name != "session"]
     both = record[[*key, *columns]].merge(
         expected[[*key, *columns]], on=key, how="outer", suffixes=("", "_expected"), indicator=True
@@ -224,117 +244,51 @@ def signal_differences(record: pd.DataFrame, expected: pd.DataFrame) -> pd.DataF
     detail = pd.Series("", index=both.index, dtype=object)
     for name in columns:
         mine, theirs = both[name], both[f"{name}_expected"]
-        differs = (both["_merge"] == "both") & (mine != theirs) & ~(mine.isna() & theirs.isna())
+        differs = (both["_merge"] == "both") & ~_alike(mine, theirs)
         detail[differs] = detail[differs] + f" {name}"
     detail[both["_merge"] == "left_only"] = " no signal in the backtest"
     detail[both["_merge"] == "right_only"] = " no signal on record"
     return both.loc[detail != "", key].assign(detail=detail[detail != ""].str.strip()).reset_index(drop=True)
 
 
+def _alike(mine: pd.Series, theirs: pd.Series) -> pd.Series:
+    """Return True where two columns of signals have the same values, missing ones included."""
+    if mine.dtype == "float64":
+        return pd.Series(np.isclose(mine, theirs, rtol=SAME_WITHIN, atol=SAME_WITHIN, equal_nan=True), index=mine.index)
+    return (mine == theirs) | (mine.isna() & theirs.isna())
+
+
+def _ratios(bars: BarStore, symbols: Sequence[str]) -> list[list[float]]:
+    """Return the ratios of the recorded splits of each symbol that has one, each at least 1."""
+    actions = recorded_actions(bars, symbols, FAR) if symbols else {}
+    return [[max(action.value, 1.0) for action in parts] for parts in actions.values()]
+
+
+def _in_terms_of_bars(bars: BarStore, trades: pd.DataFrame) -> pd.DataFrame:
+    """Return trades in the terms of the newest bars, which later splits have re-scaled."""
+    actions = recorded_actions(bars, sorted(set(trades["symbol"])), FAR) if len(trades) else {}
+    if not actions:
+        return trades
+    columns = [trades[name] for name in ("symbol", "entry_session", "entry_price", "exit_session")]
+    ratios = [
+        ratio_since(bars, actions, symbol, entered.date(), price, after=exited.date())
+        for symbol, entered, price, exited in zip(*columns, strict=True)
+    ]
+    return rescaled_trades(trades, ratios)
+
+
+def _without_cash(equity: pd.DataFrame, events: Sequence[BookEvent]) -> pd.DataFrame:
+    """Return the value at each close without the dividends and transfers booked so far, which no backtest has."""
+    moved = [event for event in events if event.kind in CASH_KINDS]
+    if not moved:
+        return equity
+    brought = [float(sum(event.cash_usd for event in moved if event.session <= day.date())) for day in equity["session"]]
+    return equity.assign(equity_usd=equity["equity_usd"] - brought)
+
+
 def _concat(parts: Sequence[pd.DataFrame]) -> pd.DataFrame:
     """Return the parts that have rows, one under the other; an empty part has no column types."""
     return pd.concat([part for part in parts if len(part)] or parts[:1], ignore_index=True)
-
-
-class _Row(NamedTuple):
-    cause: str
-    strategy: str
-    symbol: str
-    session: pd.Timestamp
-    detail: str
-    record_usd: float | None = None
-    backtest_usd: float | None = None
-    gap_usd: float = 0.0
-
-
-def _closed_trades(recorded: pd.DataFrame, expected: pd.DataFrame, differing: pd.DataFrame) -> list[_Row]:
-    """Return the differences of closed trades: those that one side alone has, and those that differ."""
-    mine, theirs = _by_key(recorded), _by_key(expected)
-    rows: list[_Row] = []
-    for key in sorted({*mine, *theirs}):
-        trade, other = mine.get(key), theirs.get(key)
-        if trade is not None and other is not None:
-            rows += _trade_differences(key, trade, other, differing)
-        else:
-            cause = "signal" if _signals_differ(differing, *key, key[2]) else "missed"
-            rows.append(_one_sided(cause, key, trade, other))
-    return rows
-
-
-def _one_sided(cause: str, key: Key, trade: dict[str, Any] | None, other: dict[str, Any] | None) -> _Row:
-    """Return the difference of a trade that one side alone has."""
-    if trade is not None:
-        return _Row(cause, *key, "not in the backtest", trade["pnl_usd"], None, trade["pnl_usd"])
-    theirs = other or {}
-    return _Row(cause, *key, "not on record", None, theirs["pnl_usd"], -theirs["pnl_usd"])
-
-
-def _trade_differences(key: Key, trade: dict[str, Any], other: dict[str, Any], differing: pd.DataFrame) -> list[_Row]:
-    """Return the differences of a trade that both sides have, its money split into cost and the rest."""
-    details = [f"{name} {trade[name]}, backtest {other[name]}" for name in EXACT if trade[name] != other[name]]
-    details += [
-        f"{name} {trade[name]:.6f}, backtest {other[name]:.6f}" for name in CLOSE if not _same(trade[name], other[name])
-    ]
-    gap, cost = trade["pnl_usd"] - other["pnl_usd"], other["cost_usd"] - trade["cost_usd"]
-    if not details and abs(gap) < CENT and abs(cost) < CENT:
-        return []
-    money = (trade["pnl_usd"], other["pnl_usd"])
-    late = max(trade["exit_session"], other["exit_session"])
-    rest = "signal" if _signals_differ(differing, *key, late) else "fill"
-    rows = [_Row("cost", *key, f"costs {trade['cost_usd']:.2f}, backtest {other['cost_usd']:.2f}", *money, cost)]
-    if abs(cost) < CENT:
-        return [_Row(rest, *key, "; ".join(details) or "another profit", *money, gap)]
-    if abs(gap - cost) < CENT and all(trade[name] == other[name] for name in EXACT) and _same(*_sizes(trade, other)):
-        return rows
-    return [*rows, _Row(rest, *key, "; ".join(details), *money, gap - cost)]
-
-
-def _open_positions(positions: Sequence[Position], expected: pd.DataFrame) -> list[_Row]:
-    """Return the differences of positions at the end: held by one side alone, or entered differently."""
-    mine = {(held.strategy, held.symbol): held for held in positions}
-    theirs = {key[:2]: row for key, row in _by_key(expected).items()}
-    rows = []
-    for key in sorted({*mine, *theirs}):
-        held, other = mine.get(key), theirs.get(key)
-        if held is not None and other is None:
-            rows.append(_Row("missed", *key, pd.Timestamp(held.entry_session), "held at the end, not in the backtest"))
-        elif other is not None and held is None:
-            rows.append(_Row("missed", *key, other["decision_session"], "held at the end of the backtest alone"))
-        elif held is not None and other is not None and (detail := _entry_difference(held, other)):
-            rows.append(_Row("fill", *key, other["decision_session"], detail))
-    return rows
-
-
-def _entry_difference(held: Position, other: dict[str, Any]) -> str:
-    """Return how a position differs from the backtest's; empty when it does not."""
-    mine = (float(held.quantity), float(held.entry_price))
-    theirs = (other["side"] * other["quantity"], other["entry_price"])
-    same = all(_same(*pair) for pair in zip(mine, theirs, strict=True))
-    if same and pd.Timestamp(held.entry_session) == other["entry_session"]:
-        return ""
-    return f"held at the end: {mine[0]} at {mine[1]} since {held.entry_session}, backtest {theirs[0]} at {theirs[1]}"
-
-
-Key = tuple[str, str, pd.Timestamp]
-
-
-def _by_key(trades: pd.DataFrame) -> dict[Key, dict[str, Any]]:
-    rows: list[dict[str, Any]] = trades.to_dict("records")  # type: ignore[assignment]  # every column has a name
-    return {(row["strategy"], row["symbol"], row["decision_session"]): row for row in rows}
-
-
-def _signals_differ(differing: pd.DataFrame, strategy: str, symbol: str, first: pd.Timestamp, last: pd.Timestamp) -> bool:
-    """Return True when a signal of the symbol differs between two sessions, both included."""
-    here = (differing["strategy"] == strategy) & (differing["symbol"] == symbol)
-    return bool((here & (differing["session"] >= first) & (differing["session"] <= last)).any())
-
-
-def _sizes(trade: dict[str, Any], other: dict[str, Any]) -> tuple[float, float]:
-    return trade["quantity"], other["quantity"]
-
-
-def _same(one: float, other: float) -> bool:
-    return bool(np.isclose(one, other, rtol=SAME_WITHIN, atol=0.0))
 
 
 def _equity_gap(mine: pd.DataFrame, theirs: pd.DataFrame, *, still_open: bool) -> float:

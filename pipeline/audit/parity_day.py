@@ -15,17 +15,23 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pandas as pd
 
+from core.book_events import exact_ratio
 from core.models import Leg, Side
-from pipeline.audit.decision_replay import DecisionInputs, closes_at, repeat_fills, session_before, signals_at
-from pipeline.audit.parity import CAUSES, CENT, signal_differences
+from pipeline.accounts.corporate_actions import ratio_since, recorded_actions
+from pipeline.audit.decision_replay import DecisionInputs, closes_at, decision_signals, repeat_fills, session_before
+from pipeline.audit.parity import CAUSES, FAR, signal_differences
+from pipeline.audit.trade_differences import CENT
 from pipeline.audit.vintages import decision_deadlines
+from pipeline.execution.exit_rules import ExitRuleBook
 from pipeline.resources import Resources, live
 from pipeline.signals import joint_name
+from trading.corporate_actions import scaled_fill
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from core.models import Fill, OrderIntent
+    from storage.market.bars import BarStore
 
 Key = tuple[str, str, Leg]  # strategy, symbol, leg: a symbol is entered and left at most once a session by each strategy
 
@@ -95,7 +101,12 @@ def record_day(session: str, *, resources: Resources | None = None) -> ParityDay
     """
     resources = resources or live()
     inputs = DecisionInputs(
-        resources.account, tuple(resources.universe()), resources.strategies, resources.costs, resources.limits
+        resources.account,
+        tuple(resources.universe()),
+        resources.strategies,
+        resources.costs,
+        resources.limits,
+        exit_rules=ExitRuleBook.of(resources),
     )
     day = measure_day(inputs, dt.date.fromisoformat(session))
     row, portfolio = row_of(day, inputs.account.portfolio, joint_name(inputs.strategies)), inputs.account.portfolio
@@ -110,13 +121,16 @@ def record_day(session: str, *, resources: Resources | None = None) -> ParityDay
 def measure_day(inputs: DecisionInputs, day: dt.date) -> ParityDay:
     """Compare the live portfolio's session `day` with the backtest: the orders it filled, and the signals of its close."""
     before, portfolio = session_before(day), inputs.account.portfolio
-    signals = signals_at(inputs, (before, day))
+    signals = pd.concat([decision_signals(inputs, each) for each in (before, day)], ignore_index=True)
     parts = [_stored_signal_differences(inputs, each, signals) for each in (before, day)]
     differing = pd.concat([part for part in parts if len(part)] or parts[:1], ignore_index=True)
     decided = differing[differing["session"] == pd.Timestamp(before)]
     signal_keys = set(zip(decided["strategy"], decided["symbol"], strict=True))
     closes = closes_at(inputs, day)
-    recorded = [pair for pair in inputs.account.ledger.fills(portfolio) if pair[1].session == day]
+    ledger = inputs.account.ledger
+    recorded = [pair for pair in ledger.fills(portfolio) if pair[1].session == day]
+    if inputs.as_of is None:
+        recorded = _in_terms_of_bars(inputs.bars, recorded)
     mine, theirs = _values(recorded, closes), _values(repeat_fills(inputs, day, signals), closes)
     named = zip(differing["strategy"], differing["symbol"], differing["session"], differing["detail"], strict=True)
     rows = [Difference("signal", name, symbol, f"{session:%Y-%m-%d}: {detail}") for name, symbol, session, detail in named]
@@ -145,15 +159,19 @@ def _signal_rows(row: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 def _stored_signal_differences(inputs: DecisionInputs, day: dt.date, signals: pd.DataFrame) -> pd.DataFrame:
     """Return the stored signals of a session that differ from the ones computed now, with the reason in `detail`."""
-    stored = inputs.account.ledger.signals(day)
-    stored = stored[stored["strategy"].isin([strategy.name for strategy in inputs.strategies])]
-    differing = signal_differences(stored, signals[signals["session"] == pd.Timestamp(day)])
+    stored = _listed(inputs, inputs.account.ledger.signals(day))
+    differing = signal_differences(stored, _listed(inputs, signals[signals["session"] == pd.Timestamp(day)]))
     if stored.empty or differing.empty:  # a day on which the desk did not run has no signals to differ
         return differing.iloc[:0]
     moment = decision_deadlines(pd.DatetimeIndex([pd.Timestamp(day)]))[0].to_pydatetime()
-    point_in_time = signal_differences(stored, signals_at(inputs.at(moment), (day,)))
+    point_in_time = signal_differences(stored, _listed(inputs, decision_signals(inputs.at(moment), day)))
     revised, changed = " (a bar was revised since)", " (not even from the bars known then: code or parameters changed)"
     return differing.assign(detail=differing["detail"] + (revised if point_in_time.empty else changed))
+
+
+def _listed(inputs: DecisionInputs, signals: pd.DataFrame) -> pd.DataFrame:
+    """Return the signals of the strategies that trade."""
+    return signals[signals["strategy"].isin([strategy.name for strategy in inputs.strategies])]
 
 
 def _fill_differences(key: Key, mine: FillValue | None, theirs: FillValue | None, *, signal: bool) -> list[Difference]:
@@ -179,6 +197,19 @@ def _values(pairs: Iterable[tuple[OrderIntent, Fill]], closes: Mapping[str, floa
         before, gained = values[key], signed * (closes.get(fill.symbol, raw) - raw)
         values[key] = FillValue(before.raw_usd + gained, before.cost_usd + taken)
     return dict(values)
+
+
+def _in_terms_of_bars(bars: BarStore, pairs: list[tuple[OrderIntent, Fill]]) -> list[tuple[OrderIntent, Fill]]:
+    """Return fills of a session in the terms of the newest bars, which later splits have re-scaled."""
+    actions = recorded_actions(bars, sorted({fill.symbol for _, fill in pairs}), FAR) if pairs else {}
+    if not actions:
+        return pairs
+    scaled = []
+    for order, fill in pairs:
+        since = ratio_since(bars, actions, fill.symbol, fill.session, float(fill.raw_price), after=fill.session)
+        ratio = exact_ratio(since)
+        scaled.append((order, scaled_fill(fill, ratio, ratio)))
+    return scaled
 
 
 def _net(value: FillValue | None) -> float:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from core.frames import FEATURES
 from core.models import Leg
 from features.build import build_features
-from pipeline.audit.decision_replay import repeat_decision, repeat_fills, session_before, signals_at
+from pipeline.audit.decision_replay import decision_signals, repeat_decision, repeat_fills, session_before, signals_at
 from pipeline.bars import VIX
 from trading.strategies.vix_filter import rule_name
 
@@ -60,7 +60,7 @@ class Recomputation:
         stored = self.lineage.signal(evidence) if evidence else None
         if stored is None:
             return {"same": None, "why": "no signal on record"}
-        rows = signals_at(self.inputs, (order["decision_session"],))
+        rows = decision_signals(self.inputs, order["decision_session"])
         row = rows[(rows["symbol"] == order["symbol"]) & (rows["strategy"] == order["strategy"])]
         if row.empty:
             return {"same": False, "why": "the symbol had no bar then, or STRATEGIES no longer names the strategy"}

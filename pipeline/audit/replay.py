@@ -8,6 +8,7 @@ of the scheduled steps on a ledger in PostgreSQL is tested (`tests/parity/test_p
 
 from __future__ import annotations
 
+import math
 import time
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
@@ -15,19 +16,21 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 import pandas as pd
 
-from core.errors import DataError
 from core.frames import BARS, SESSION
 from core.sessions import normalise_symbol
-from features.regime import with_vix
+from pipeline.accounts.corporate_actions import recorded_actions
+from pipeline.audit.session_inputs import SessionInputs, session_inputs
 from pipeline.audit.vintages import read_vintages
 from pipeline.resources import Resources, live
-from pipeline.signals import signals_of
+from trading.brokers.book_events import apply_event
 from trading.brokers.delisting import book_delistings
 from trading.brokers.memory import MemoryBook
 from trading.brokers.paper import PaperBroker
 from trading.brokers.placing import place
+from trading.corporate_actions import order_split, rescaled_trades, split_of
 from trading.decide import Holdings, decide
 from trading.delistings import delistings_of
+from trading.orders import exact
 from trading.portfolio import trades_of
 from trading.strategies.vix_filter import rule_name
 
@@ -40,10 +43,9 @@ if TYPE_CHECKING:
     from core.models import Position
     from ml.entry_filter.predict import EntryFilter
     from ml.tracking.registry import Registry
-    from pipeline.audit.vintages import BarVintages
+    from pipeline.accounts.corporate_actions import Action
     from trading.costs import Costs
     from trading.decide import Decisions, Key, Refusal
-    from trading.delistings import Delisting
     from trading.risk import Limits
     from trading.strategies.base import Strategy
 
@@ -56,31 +58,6 @@ REPLAY_PREFIX = "replay"  # of the name of every replayed portfolio
 def no_progress(done: int, of: int) -> None:
     """Report nothing."""
     del done, of
-
-
-@dataclass(frozen=True)
-class SessionInputs:
-    """Bars, signals and filter answers of each replayed session.
-
-    Attributes
-    ----------
-    sessions
-        Tz-naive midnights, ascending.
-    bars
-        BARS of each session that had one, as known at its decision.
-    signals
-        SIGNALS with strategy, symbol, open and close of each session that had a bar.
-    accept
-        The entry filter's answers: strategy (the rule's name), symbol, session, probability, accept; None without a filter.
-    delistings
-        Those on record today, whenever they came to be known.
-    """
-
-    sessions: pd.DatetimeIndex
-    bars: Mapping[pd.Timestamp, pd.DataFrame]
-    signals: Mapping[pd.Timestamp, pd.DataFrame]
-    accept: pd.DataFrame | None
-    delistings: tuple[Delisting, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -99,6 +76,8 @@ class Replay:
         SIGNALS with strategy, symbol, open and close of every session.
     refusals
         Candidates not entered, and why.
+    split_ratio
+        Largest ratio of a symbol's splits in these sessions, 0 without one.
     seconds, loop_seconds
         Of the whole, reading and signals included, and of the sessions alone.
     """
@@ -111,6 +90,7 @@ class Replay:
     signals: pd.DataFrame
     accept: pd.DataFrame | None
     refusals: tuple[Refusal, ...]
+    split_ratio: float
     seconds: float
     loop_seconds: float
 
@@ -154,7 +134,8 @@ def run_replay(
     traded = tuple(strategies) or resources.strategies
     names = [normalise_symbol(each) for each in symbols] or resources.universe()
     vintages = read_vintages(resources.bars, first, last, names)
-    inputs = session_inputs(vintages, traded, None if model is None else _load_filter(resources.registry, model))
+    recorded = recorded_actions(resources.bars, names, last)
+    inputs = session_inputs(vintages, traded, None if model is None else _load_filter(resources.registry, model), recorded)
     inputs = replace(inputs, delistings=delistings_of(resources.bars.actions(names)))
     read = time.perf_counter()
     desk = ReplayDesk(
@@ -163,16 +144,17 @@ def run_replay(
     for done, stamp in enumerate(inputs.sessions):
         desk.process_session(stamp, inputs)
         on_progress(done + 1, len(inputs.sessions))
-    ended = time.perf_counter()
+    ended, splits = time.perf_counter(), desk.book.book_events(desk.portfolio)
     return Replay(
         desk.portfolio,
         traded,
-        trades_of(desk.book.fills(desk.portfolio)),
+        _in_terms_of_bars(trades_of(desk.book.fills(desk.portfolio), splits), inputs.splits),
         tuple(desk.book.positions(desk.portfolio)),
         desk.equity(),
         _stacked(inputs.signals),
         inputs.accept,
         tuple(desk.refusals),
+        _largest_ratio(inputs.splits),
         ended - started,
         ended - read,
     )
@@ -203,6 +185,8 @@ class ReplayDesk:
 
     def process_session(self, stamp: pd.Timestamp, inputs: SessionInputs) -> None:
         """Settle the session, decide at its close, place, and mark the portfolio; without any bar, orders lapse and no more."""
+        for symbol, action in inputs.splits.get(stamp, ()):
+            self._split(stamp.date(), symbol, action)
         bars, signals = inputs.bars.get(stamp, NO_BARS), inputs.signals.get(stamp)
         if self._enters_at_open and signals is not None:
             self._act(stamp, signals, inputs, "open")
@@ -222,6 +206,22 @@ class ReplayDesk:
         """Return columns session, equity_usd: the value at each close."""
         frame = pd.DataFrame(self._values, columns=["session", "equity_usd"])
         return frame.astype({"session": SESSION})
+
+    def _split(self, session: dt.date, symbol: str, action: Action) -> None:
+        """Bring positions, orders and the last close of a symbol into the terms after a split."""
+        if symbol in self._closes:
+            self._closes[symbol] /= action.value
+        step, terms = self._broker.instrument(symbol).quantity_step, {"effective": action.session, "session": session}
+        positions = [held for held in self.book.positions(self.portfolio) if held.symbol == symbol]
+        for position in positions:
+            price = exact(self._closes.get(symbol, float(position.entry_price) / action.value))
+            apply_event(
+                self.book, split_of(position, action.kind, action.value, step=step, last_price=price, **terms), position
+            )
+        held_by = {position.strategy for position in positions}
+        for order, _ in self.book.open_orders(self.portfolio):
+            if order.symbol == symbol and order.strategy not in held_by:
+                apply_event(self.book, order_split(order, action.kind, action.value, step=step, **terms))
 
     def _settle(self, stamp: pd.Timestamp, bars: pd.DataFrame) -> None:
         """Give the broker the bars of the symbols that are held or ordered."""
@@ -263,52 +263,23 @@ class ReplayDesk:
         )
 
 
-def session_inputs(vintages: BarVintages, strategies: Sequence[Strategy], model: EntryFilter | None = None) -> SessionInputs:
-    """Return bars, signals and the filter's answers of every session, point-in-time."""
-    bars, signals, answers = [], [], []
-    for symbol in sorted(vintages.versions):
-        for vintage in vintages.of_symbol(symbol):
-            if vintage.bars.empty:
-                continue
-            whole = with_vix(vintage.bars, vintage.vix)
-            rows = signals_of(strategies, whole)
-            bars.append(vintages.rows(vintage, vintage.bars))
-            signals.append(vintages.rows(vintage, rows))
-            if model is not None:
-                answers.append(_predictions(model, vintage.bars, vintage.vix, signals[-1][signals[-1]["entry"] != 0]))
-    if not bars or all(part.empty for part in bars):
-        raise DataError(
-            f"No bar from {vintages.sessions[0]:%Y-%m-%d} to {vintages.sessions[-1]:%Y-%m-%d}. Load some: `desk ingest`."
-        )
-    return SessionInputs(
-        vintages.sessions, _by_session(bars), _by_session(signals), None if model is None else _stacked_answers(answers)
-    )
+def _in_terms_of_bars(trades: pd.DataFrame, splits: Mapping[pd.Timestamp, Sequence[tuple[str, Action]]]) -> pd.DataFrame:
+    """Return trades in the terms after the last session's splits."""
+    changes = [(stamp, symbol, action.value) for stamp, parts in splits.items() for symbol, action in parts]
+    ratios = [
+        math.prod(value for stamp, name, value in changes if name == symbol and stamp > exited)
+        for symbol, exited in zip(trades["symbol"], trades["exit_session"], strict=True)
+    ]
+    return rescaled_trades(trades, ratios)
 
 
-def _predictions(model: EntryFilter, bars: pd.DataFrame, vix: pd.DataFrame, entries: pd.DataFrame) -> pd.DataFrame:
-    """Return the filter's answers about a symbol's entries; none where every feature is missing, as from the API."""
-    from core.frames import FEATURES
-    from features.build import build_features
-
-    features = build_features(bars, vix)
-    usable = features[features[list(FEATURES)].notna().any(axis=1)]
-    candidates = entries[["strategy", "session"]].assign(strategy=[rule_name(name) for name in entries["strategy"]])
-    wanted = candidates.merge(usable, on="session")
-    wanted = wanted[wanted["strategy"].isin(model.strategies)]
-    keys = wanted[["strategy", "symbol", "session"]].reset_index(drop=True)
-    if wanted.empty:
-        return keys
-    judged = model.predict(wanted)
-    return keys.assign(**{name: judged[name].to_numpy() for name in ("probability", "accept")})
-
-
-def _stacked_answers(parts: Sequence[pd.DataFrame]) -> pd.DataFrame:
-    """Return the answers about all symbols: strategy, symbol, session, probability, accept."""
-    given = [part for part in parts if not part.empty]
-    if given:
-        return pd.concat(given, ignore_index=True)
-    kinds = {"strategy": "object", "symbol": "object", "session": SESSION, "probability": "float64", "accept": "bool"}
-    return pd.DataFrame({name: pd.Series(dtype=kind) for name, kind in kinds.items()})
+def _largest_ratio(splits: Mapping[pd.Timestamp, Sequence[tuple[str, Action]]]) -> float:
+    """Return the largest product of a symbol's ratios, each at least 1; 0 without a split."""
+    products: dict[str, float] = {}
+    for parts in splits.values():
+        for symbol, action in parts:
+            products[symbol] = products.get(symbol, 1.0) * max(action.value, 1.0)
+    return max(products.values(), default=0.0)
 
 
 def _load_filter(registry: Registry, model: str) -> EntryFilter:
@@ -332,18 +303,6 @@ def _answers(
 
 def _among(frame: pd.DataFrame, symbols: set[str]) -> NDArray[np.bool_]:
     return np.fromiter((symbol in symbols for symbol in frame["symbol"]), dtype=np.bool_, count=len(frame))
-
-
-def _by_session(parts: Sequence[pd.DataFrame]) -> dict[pd.Timestamp, pd.DataFrame]:
-    """Return the rows of each session, sorted by symbol."""
-    whole = pd.concat(parts, ignore_index=True).sort_values(["session", "symbol"], ignore_index=True)
-    days = whole["session"].to_numpy()
-    starts = np.flatnonzero(np.r_[True, days[1:] != days[:-1]]) if len(days) else np.array([], dtype=np.int64)
-    ends = [*starts[1:].tolist(), len(days)]
-    return {
-        pd.Timestamp(days[start]): whole.iloc[start:end].reset_index(drop=True)
-        for start, end in zip(starts.tolist(), ends, strict=True)
-    }
 
 
 def _stacked(parts: Mapping[pd.Timestamp, pd.DataFrame]) -> pd.DataFrame:

@@ -15,12 +15,12 @@ import numpy as np
 import pandas as pd
 
 from core.errors import DataError
-from core.sessions import calendar, calendar_name, sessions_between
+from core.sessions import calendar, calendar_name, joint_sessions
 from pipeline.bars import VIX
 
 if TYPE_CHECKING:
     import datetime as dt
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from numpy.typing import NDArray
 
@@ -88,8 +88,8 @@ def read_vintages(bars: BarStore, first: dt.date, last: dt.date, symbols: Sequen
     DataError
         When a symbol has no bar, or there is no session.
     """
-    name = "24/7" if any(calendar_name(symbol) == "24/7" for symbol in symbols) else "XNYS"
-    sessions = sessions_between(first, last, name)
+    names = {calendar_name(symbol) for symbol in symbols}
+    sessions = joint_sessions(first, last, names)
     if sessions.empty:
         raise DataError(f"Sessions: expected at least one from {first} to {last}, found none. Widen --from and --to.")
     table = bars.versions([*symbols, VIX], end=last)
@@ -98,7 +98,7 @@ def read_vintages(bars: BarStore, first: dt.date, last: dt.date, symbols: Sequen
     missing = sorted(set(symbols) - set(versions))
     if missing:
         raise DataError(f"No bars of {missing[0]} up to {last}. Load them: `desk ingest --full-history`.")
-    return BarVintages(sessions, decision_deadlines(sessions, name), versions, vix)
+    return BarVintages(sessions, _first_deadlines(sessions, names), versions, vix)
 
 
 def decision_deadlines(sessions: pd.DatetimeIndex, name: str = "XNYS") -> pd.DatetimeIndex:
@@ -108,6 +108,16 @@ def decision_deadlines(sessions: pd.DatetimeIndex, name: str = "XNYS") -> pd.Dat
     opens = pd.DatetimeIndex(exchange.opens.iloc[after])
     closes = pd.DatetimeIndex(exchange.closes.loc[sessions])
     return pd.DatetimeIndex(np.maximum(opens, closes + SHORTEST_WAIT)) - BEFORE_OPEN
+
+
+def _first_deadlines(sessions: pd.DatetimeIndex, names: Iterable[str]) -> pd.DatetimeIndex:
+    """Return the earliest deadline of each session among the calendars that have it."""
+    earliest = pd.Series(pd.NaT, index=sessions, dtype="datetime64[ns, UTC]")
+    for name in names:
+        own = sessions[sessions.isin(calendar(name).sessions)]
+        deadlines = pd.Series(decision_deadlines(own, name), index=own).reindex(sessions)
+        earliest = earliest.where(earliest.notna() & ~(deadlines < earliest), deadlines)
+    return pd.DatetimeIndex(earliest)
 
 
 def _newest(versions: pd.DataFrame, visible: NDArray[np.bool_]) -> pd.DataFrame:

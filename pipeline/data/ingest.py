@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from ingestion.providers.base import Download, Provider
     from monitoring.alerts import Alerts
     from storage.market.bars import BarStore, WriteResult
+    from storage.market.instruments import InstrumentStore
 
 log = structlog.get_logger()
 CONTEXT_DAYS = 120
@@ -32,7 +33,7 @@ OVERLAP_SESSIONS = 10  # re-read this many stored sessions, so that a provider's
 
 @dataclass(frozen=True)
 class LoadResult:
-    """Counts of bars of one load, and the symbols that failed with their reason."""
+    """Counts of bars of one load (`quarantined`: rows that were not before), and the symbols that failed with their reason."""
 
     session: str
     fetched: int
@@ -67,6 +68,7 @@ class Loader:
 
     provider: Provider
     bars: BarStore
+    instruments: InstrumentStore
     alerts: Alerts
     clock: Callable[[], dt.datetime]
     history_start: dt.date
@@ -87,22 +89,24 @@ class Loader:
         if rescaled:
             log.warning("history_rescaled", session=session, symbols=rescaled, remedy="the whole history is loaded again")
             return self.load(session, symbols, full_history=True)
-        checked = self._validate(download, context, symbols, day)
+        checked, quarantined = self._validate(download, context, symbols, day)
         written = self._write(checked.good, watched=set() if full_history else set(context["symbol"]))
         self.bars.write_actions(download.actions, self.clock())
+        for symbol, fields in download.instruments.items():
+            self.instruments.record(symbol, fields, source=self.provider.name, recorded_at=self.clock())
         return LoadResult(
             session=session,
             fetched=len(download.bars),
             new=written.new,
             revised=written.revised,
             unchanged=written.unchanged,
-            quarantined=len(checked.quarantined),
+            quarantined=quarantined,
             failed=dict(download.failed),
         )
 
     def _fetch(self, symbols: Sequence[str], start: dt.date, day: dt.date) -> Download:
         """Return what the provider delivers; mail the symbols that failed, and refuse an empty answer."""
-        download = self.provider.fetch(list(symbols), start, day)
+        download = _daily_only(self.provider.fetch(list(symbols), start, day))
         if download.failed:
             log.warning("symbols_failed", session=day.isoformat(), failed=download.failed)
             self.alerts.send(f"Bars missing for {day}", "\n".join(f"{s}: {why}" for s, why in download.failed.items()))
@@ -110,8 +114,15 @@ class Loader:
             raise DataError(f"{day}: no bars for {list(symbols)}: {download.failed}. Check the symbols and the provider.")
         return download
 
-    def _validate(self, download: Download, context: pd.DataFrame, symbols: Sequence[str], day: dt.date) -> Validation:
-        """Validate the bars and record the outcome; mail and raise `BatchRejected` when too many rows are bad."""
+    def _validate(
+        self, download: Download, context: pd.DataFrame, symbols: Sequence[str], day: dt.date
+    ) -> tuple[Validation, int]:
+        """Validate the bars and record the outcome; mail and raise `BatchRejected` when too many new bars are bad.
+
+        Returns
+        -------
+        The verdict, and how many refused rows the quarantine did not hold yet.
+        """
         from ingestion.data_docs import build_data_docs
         from ingestion.expectations import validate
 
@@ -121,19 +132,22 @@ class Loader:
             actions=download.actions,
             context=context,
             expected_symbols=tuple(symbols),
+            stored=self.bars.read(list(symbols), start=_first(download.bars), end=day),
+            known_bad=self.bars.quarantine(symbols, known_at=day),
+            origins=download.origins,
             max_bad_fraction=self.max_bad_fraction,
             jump_fail_bps=self.jump_fail_bps,
             min_history=MIN_HISTORY,
         )
         run_id = self.bars.write_validation_run(checked.results, session=day, passed=checked.passed)
-        self.bars.write_quarantine(checked.quarantined, run_id)
+        quarantined = self.bars.write_quarantine(checked.quarantined, run_id)
         build_data_docs(self.bars.validation_results(day), self.docs_dir)
         if not checked.passed:
             self.alerts.send(f"Bars for {day} rejected", checked.summary())
             checked.require()
-        if not self.historical and any(checked.results[kind] for kind in ("missing", "stale", "short")):
+        if not self.historical and any(checked.results[kind] for kind in ("missing", "stale", "short", "spacing")):
             self.alerts.send(f"Bars for {checked.results['session']} are loaded and need a look", checked.summary())
-        return checked
+        return checked, quarantined
 
     def _write(self, bars: pd.DataFrame, watched: set[str]) -> WriteResult:
         """Write the bars; those of a finished history, or of a symbol whose arrival nobody watched, count as backfilled."""
@@ -164,10 +178,36 @@ class Loader:
         return first
 
 
+def _daily_only(download: Download) -> Download:
+    """Return the download without the symbols whose bars are certainly not daily: they have failed, with what was found."""
+    from ingestion.bar_size import long_bars_by_symbol
+
+    longer = {symbol: str(size) for symbol, size in long_bars_by_symbol(download.bars).items() if size.certain}
+    if not longer:
+        return download
+    return download.without(longer)
+
+
+def _first(bars: pd.DataFrame) -> dt.date | None:
+    first: dt.date | None = bars["session"].min().date() if bars["session"].notna().any() else None
+    return first
+
+
 def list_symbols(session: str, *, resources: Resources | None = None) -> list[str]:
-    """Return the symbols to load for the session."""
+    """Return the symbols to load for the session: the universe, then what is held outside of it and must be left some day."""
     del session  # the universe does not change with time yet
-    return (resources or live()).universe()
+    resources = resources or live()
+    symbols = resources.universe()
+    held = {position.symbol for position in resources.ledger.positions(resources.settings.portfolio)}
+    return [*symbols, *sorted(held - {*symbols})]
+
+
+def files_left_out(*, resources: Resources | None = None) -> dict[str, str]:
+    """Return the files of the folder that hold no daily bars, with the reason of each; none with another provider."""
+    from ingestion.providers.files import FilesProvider
+
+    provider = (resources or live()).provider
+    return dict(provider.ignored) if isinstance(provider, FilesProvider) else {}
 
 
 def fetch_vix(session: str, *, full_history: bool = False, resources: Resources | None = None) -> LoadResult:
@@ -185,15 +225,18 @@ def fetch_symbols(
     Raises
     ------
     BatchRejected
-        After an alert, when more than `max_bad_fraction` of the rows are bad.
+        After an alert, when more than `max_bad_fraction` of the new bars are bad.
     DataError
         When no symbol could be fetched at all.
     """
+    from ingestion.normalise import symbol_name
+
     resources = resources or live()
     settings = resources.settings
     loader = Loader(
         provider=resources.provider,
         bars=resources.bars,
+        instruments=resources.instruments,
         alerts=resources.alerts,
         clock=resources.clock,
         history_start=dt.date.fromisoformat(settings.ingestion.history_start),
@@ -202,4 +245,4 @@ def fetch_symbols(
         jump_fail_bps=settings.ingestion.jump_fail_bps,
         docs_dir=resources.data_dir / "data_docs",
     )
-    return loader.load(session, symbols, full_history=full_history)
+    return loader.load(session, [symbol_name(symbol) for symbol in symbols], full_history=full_history)

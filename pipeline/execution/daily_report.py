@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 from core.models import FINAL, OrderState
 from pipeline.accounts import valuation
-from pipeline.accounts.valuation import initial_equity_usd
+from pipeline.accounts.valuation import capital_usd, transferred_usd
 from pipeline.execution.daily_trade import rerun_rules
+from pipeline.execution.exit_rules import UNMANAGED, ExitRuleBook
 from pipeline.execution.rerun_rules import PAST, next_open
 from pipeline.execution.step_results import MailSent
 from pipeline.research.portfolio import objection
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
+    from core.book_events import BookEvent
     from core.settings import Settings
     from monitoring.daily_mail import Evening, Held, Limit
     from pipeline.accounts.trading_account import TradingAccount
@@ -89,6 +91,12 @@ def _mail_file(data_dir: Path, portfolio: str, session: str) -> Path:
     return data_dir / "mails" / f"{portfolio}-{session}.txt"
 
 
+def _event_line(event: BookEvent) -> str:
+    """Return a split, dividend or transfer in words."""
+    cash = f", {event.cash_usd:+.2f} USD" if event.cash_usd else ""
+    return f"{event.symbol or event.portfolio}: {event.kind}, {event.reason}{cash}"
+
+
 def evening_of(resources: Resources, session: str) -> Evening:
     """Return the report of a session's evening, from the ledger."""
     from monitoring.daily_mail import Evening
@@ -96,9 +104,10 @@ def evening_of(resources: Resources, session: str) -> Evening:
     day, account, portfolio = dt.date.fromisoformat(session), resources.account, resources.settings.portfolio
     curve = account.ledger.equity(portfolio)
     curve = curve[curve["session"].dt.date <= day]
-    start = initial_equity_usd(account)
+    start, changes = capital_usd(account, day), [each for each in account.ledger.book_events(portfolio) if each.session == day]
+    moved = transferred_usd(changes)
     equity = float(curve["equity_usd"].iloc[-1]) if len(curve) else start
-    before = float(curve["equity_usd"].iloc[-2]) if len(curve) > 1 else start
+    before = float(curve["equity_usd"].iloc[-2]) + moved if len(curve) > 1 else start
     positions = _positions(account, day)
     halted, objects = (
         kill_switch.halt_reason(resources=resources),
@@ -119,12 +128,14 @@ def evening_of(resources: Resources, session: str) -> Evening:
             *([objects] if objects else []),
             *_open_differences(resources.reconciliations.last(portfolio), day),
             *_attention(account, day),
+            *map(str, ExitRuleBook.of(resources).rules_of(account.ledger.positions(portfolio)).orphans),
         ],
         fills=[
             f"{fill.side} {fill.quantity.normalize():f} {fill.symbol} at {fill.price:.2f} ({fill.reason or order.leg})"
             for order, fill in account.ledger.fills(portfolio)
             if fill.session == day
-        ],
+        ]
+        + [_event_line(each) for each in changes],
         unfilled=_unfilled(account, curve, day),
         orders=_orders(account, day),
         refused=_refused(account, day),
@@ -180,12 +191,12 @@ def _positions(account: TradingAccount, day: dt.date) -> list[Held]:
 
 
 def _refused(account: TradingAccount, day: dt.date) -> dict[str, list[str]]:
-    """Return the symbols refused in the session by reason; exits at stops and targets are no refusals."""
+    """Return the symbols refused in the session by reason; what happens to positions is no refusal."""
     events = account.ledger.risk_events(account.portfolio)
     by_reason: defaultdict[str, list[str]] = defaultdict(list)
     for event in events.to_dict("records"):
-        sold = event["reason"] in {REACHED_STOP, REACHED_TARGET}
-        if event["session"] == day and event["symbol"] and not sold:
+        of_a_position = event["reason"] in {REACHED_STOP, REACHED_TARGET, UNMANAGED}
+        if event["session"] == day and event["symbol"] and not of_a_position:
             by_reason[str(event["reason"])].append(str(event["symbol"]))
     return dict(by_reason)
 

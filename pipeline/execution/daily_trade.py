@@ -13,14 +13,16 @@ from dataclasses import asdict, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-import pandas as pd
 import structlog
 
 from core.failpoints import reach
 from core.models import WORKING, Leg, OrderState
 from core.sessions import open_of
+from pipeline.accounts.corporate_actions import apply_corporate_actions, collect_fills
 from pipeline.accounts.valuation import cash_at, cash_usd, closing_prices, fill_query_start, peak_equity_usd, positions_at
+from pipeline.accounts.venue_grid import VenueGrid
 from pipeline.bars import VIX, bars_by_symbol
+from pipeline.execution.exit_rules import ExitRuleBook, alert_orphans, sources_of
 from pipeline.execution.order_checks import (
     check_decided_once,
     check_evidence,
@@ -43,10 +45,9 @@ from pipeline.resources import Resources, live
 from pipeline.risk.equity_bounds import UNREADABLE_EQUITY, EquityBounds
 from pipeline.risk.pre_send import pre_send_checks
 from pipeline.risk.review import RiskReview
-from pipeline.signals import signals_of
+from pipeline.signals import session_signals
 from pipeline.training.ab_assignment import ArmAssignment
 from storage.locks import executor_lock
-from trading.brokers.intake import collect
 from trading.brokers.placing import cancel
 from trading.brokers.placing import place as send
 from trading.decide import Decisions, Holdings, decide
@@ -55,13 +56,15 @@ from trading.portfolio import account as value_account
 from trading.portfolio import trades_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Mapping, Sequence
+
+    import pandas as pd
 
     from core.models import OrderIntent
     from pipeline.accounts.trading_account import TradingAccount
+    from pipeline.execution.exit_rules import ExitRules
     from pipeline.execution.rerun_rules import OrdersById
     from storage.locks import ExecutorLock
-    from storage.market.bars import BarStore
     from storage.trading.ledger import Ledger
     from trading.brokers.paper import PaperBroker
     from trading.decide import Key, Refusal
@@ -83,27 +86,35 @@ def settle(session: str, *, resources: Resources | None = None) -> Settlement:
     day, account = dt.date.fromisoformat(session), resources.account
     with executor_lock(resources.engine, account.portfolio):
         if resources.paper is not None:
-            fills = _simulate(resources.paper, account.bars, rerun_rules(resources).unsettled(day))
+            fills = _simulate(resources.paper, account, rerun_rules(resources).unsettled(day))
         else:
-            fills = _collect(account, fill_query_start(account.ledger, account.portfolio, day))
+            fills = collect_fills(account, fill_query_start(account.ledger, account.portfolio, day), day)
             _cancel_past_entries(account, day)
     reach("settle.settled")
     return Settlement(session, fills)
 
 
 def candidates(session: str, *, resources: Resources | None = None) -> SignalsStored:
-    """Store the signals of every strategy at the close of the session; those that orders were decided on stand."""
+    """Store the signals of every strategy at the close of the session; those that orders were decided on stand.
+
+    Positions that none of them leaves get the signals of their own rules (`pipeline.execution.exit_rules`), for their exits.
+    """
     resources = resources or live()
     reason = rerun_rules(resources).why_inputs_stand(dt.date.fromisoformat(session), resources.strategies)
     if reason is not None:
         return SignalsStored(session, reason=reason)
-    signals = _signals_at(session, bars_by_symbol(resources.bars, session, resources.universe()), resources.strategies)
+    ledger, portfolio, day = resources.ledger, resources.settings.portfolio, dt.date.fromisoformat(session)
+    listed = session_signals(resources.strategies, bars_by_symbol(resources.bars, session, resources.universe()), day)
+    exits = ExitRuleBook.of(resources).rules_of(ledger.positions(portfolio))
+    alert_orphans(exits.orphans, day, portfolio, ledger, resources.alerts)
+    signals = exits.add_signals(listed, day, bars_by_symbol(resources.bars, session, exits.symbols))
     if not signals.empty:
         resources.ledger.save_signals(signals)
     reach("candidates.saved")
     if signals.empty:
         return SignalsStored(session)
-    return SignalsStored(session, symbols=signals["symbol"].nunique(), entries=int((signals["entry"] != 0).sum()))
+    entries = 0 if listed.empty else int((listed["entry"] != 0).sum())
+    return SignalsStored(session, symbols=signals["symbol"].nunique(), entries=entries)
 
 
 def predict(session: str, *, resources: Resources | None = None) -> PredictionsStored:
@@ -143,14 +154,21 @@ def place(session: str, *, resources: Resources | None = None) -> Placement:
             return replace(nothing, reason=PAST)
         on_record = rules.decided_at(day)
         standing = rules.standing(day, on_record, resources.strategies)
+        apply_corporate_actions(resources.account, day)
+        exits = ExitRuleBook.of(resources).rules_of(resources.ledger.positions(resources.account.portfolio))
         if standing and rules.has_opened(day):
-            decisions = Decisions(standing, ())
-            states = _send(resources, lock, standing)
+            own = (each for each in rules.standing_exits(day, on_record, exits.rules) if each not in standing)
+            decisions = Decisions((*standing, *own), ())
+            states = _send(resources, lock, decisions.intents)
         else:
-            decisions = _decide(resources.account, resources.strategies, resources.limits, day)
+            decisions = _decide(resources.account, resources.strategies, resources.limits, day, exits)
             reach("place.decided")
-            checks = _order_checks(resources, rules, standing)
-            intents, refused = run_order_checks(checks, OrderContext(day, frozenset(on_record)), decisions.intents)
+            decided_once = partial(check_decided_once, standing=standing, positions=exits.rules)
+            checks = (decided_once, *_order_checks(resources, lock, rules))
+            context = OrderContext(day, frozenset(on_record))
+            intents, refused = run_order_checks(checks, context, decisions.intents)
+            entries = context.new_entries(intents)
+            resources.position_rules.save_entries(sources_of(entries, resources.strategies, resources.settings.strategies))
             states = _send(resources, lock, intents)
             reach("place.sent")
             _save_refusals(resources.ledger, resources.account.portfolio, (*decisions.refusals, *refused))
@@ -164,7 +182,7 @@ def confirm(session: str, *, resources: Resources | None = None) -> Confirmation
     resources = resources or live()
     day, account = dt.date.fromisoformat(session), resources.account
     with executor_lock(resources.engine, account.portfolio):
-        fills = _collect(account, open_of(day))
+        fills = collect_fills(account, open_of(day), day)
     states = Counter(str(state) for _, state in account.ledger.orders_decided(account.portfolio, day))
     return Confirmation(session, fills, dict(states))
 
@@ -177,7 +195,7 @@ def record(session: str, *, resources: Resources | None = None) -> ValueRecorded
     """
     resources = resources or live()
     day, account = dt.date.fromisoformat(session), resources.account
-    trades = trades_of(account.ledger.fills(account.portfolio))
+    trades = trades_of(account.ledger.fills(account.portfolio), account.ledger.book_events(account.portfolio))
     account.ledger.save_trades(account.portfolio, trades)
     reach("record.trades")
     if (reason := rerun_rules(resources).why_value_stands(day)) is not None:
@@ -204,16 +222,20 @@ def rerun_rules(resources: Resources) -> RerunRules:
     )
 
 
-def _order_checks(resources: Resources, rules: RerunRules, standing: tuple[OrderIntent, ...]) -> tuple[OrderCheck, ...]:
-    """Return the checks between a decision and its orders, in their order."""
+def _order_checks(resources: Resources, lock: ExecutorLock, rules: RerunRules) -> tuple[OrderCheck, ...]:
+    """Return the checks between what stands as decided and its orders, in their order."""
     ledger, alerts, max_age_days = resources.ledger, resources.alerts, resources.settings.validation.max_age_days
     validated = partial(objection, resources.portfolios, max_age_days=max_age_days)
     return (
-        partial(check_decided_once, standing=standing),
         partial(check_in_time, rules=rules),
         partial(check_validation, objection=validated, alerts=alerts),
-        RiskReview.of(resources),
-        partial(check_venue_grid, account=resources.account, close_at=resources.close_at),
+        RiskReview.of(resources, lock.require),
+        partial(
+            check_venue_grid,
+            account=resources.account,
+            close_at=resources.close_at,
+            correct=VenueGrid(resources.instruments, resources.settings.venue.kind, resources.clock),
+        ),
         partial(check_evidence, ledger=ledger, alerts=alerts),
     )
 
@@ -222,19 +244,15 @@ def _send(resources: Resources, lock: ExecutorLock, intents: Sequence[OrderInten
     """Write the orders down and send them, each after the pre-send check; return their states."""
     account = resources.account
     pre_send = pre_send_checks(lock, resources=resources)
-    return send(account.ledger, account.broker, intents, pre_send=pre_send, patience=account.patience)
+    return send(account.ledger, account.broker, intents, pre_send=pre_send, fence=lock.require, patience=account.patience)
 
 
-def _collect(account: TradingAccount, since: dt.datetime) -> int:
-    """Bring the venue's fills since a moment into the ledger; return how many were new."""
-    return account.patience.retrying()(collect, account.ledger, account.broker, account.portfolio, since)
-
-
-def _simulate(paper: PaperBroker, bars: BarStore, sessions: Iterable[dt.date]) -> int:
-    """Lead the paper broker through sessions, oldest first; return the number of fills."""
+def _simulate(paper: PaperBroker, account: TradingAccount, sessions: Iterable[dt.date]) -> int:
+    """Lead the paper broker through sessions, oldest first, its book in the terms of the bars; return the number of fills."""
     fills = 0
     for session in sessions:
-        rows = bars.read(start=session, end=session)
+        apply_corporate_actions(account, session)
+        rows = account.bars.read(start=session, end=session)
         fills += len(paper.advance(session, rows[rows["symbol"] != VIX]))
     return fills
 
@@ -270,15 +288,18 @@ def _counted(
     return replace(empty, orders=len(states), placed=len(sent), refused=len(refusals), refusals=dict(reasons))
 
 
-def _decide(account: TradingAccount, strategies: Sequence[Strategy], limits: Limits, day: dt.date) -> Decisions:
+def _decide(
+    account: TradingAccount, strategies: Sequence[Strategy], limits: Limits, day: dt.date, exits: ExitRules
+) -> Decisions:
     """Decide from the stored signals and predictions of the session and from what the portfolio holds."""
     portfolio, ledger = account.portfolio, account.ledger
-    signals, answers = _stored_signals(ledger, strategies, day), answers_of(ledger.predictions(day))
+    signals, answers = _stored_signals(ledger, strategies, day, exits.rules), answers_of(ledger.predictions(day))
     positions = ledger.positions(portfolio)
     orders = [order for order, _ in ledger.open_orders(portfolio)]
     symbols = {*signals["symbol"], *(held.symbol for held in positions), *(order.symbol for order in orders)}
     closes = closing_prices(account.bars, symbols, day)
-    holdings = Holdings(portfolio, positions, orders, cash_usd(account), closes, peak_equity_usd(account, day))
+    peak_usd = peak_equity_usd(account, day)
+    holdings = Holdings(portfolio, positions, orders, cash_usd(account), closes, peak_usd, exits.rules)
     return decide(
         day,
         signals,
@@ -318,20 +339,10 @@ def _answers_of_session(answers: Iterable[dict[str, Any]], session: str) -> list
     return usable
 
 
-def _stored_signals(ledger: Ledger, strategies: Iterable[Strategy], day: dt.date) -> pd.DataFrame:
-    """Return the signals of the strategies that trade; others may have traded that day."""
-    signals = ledger.signals(day)
-    return signals[signals["strategy"].isin([strategy.name for strategy in strategies])].reset_index(drop=True)
-
-
-def _signals_at(session: str, bars: Mapping[str, pd.DataFrame], strategies: Sequence[Strategy]) -> pd.DataFrame:
-    """Return every strategy's last row for each symbol that has a bar for the session."""
-    day = pd.Timestamp(session)
-    rows = []
-    for symbol, own in bars.items():
-        if own["session"].iloc[-1] != day:
-            log.warning("stale_symbol", symbol=symbol, session=session, last=str(own["session"].iloc[-1].date()))
-            continue
-        signals = signals_of(strategies, own)
-        rows.append(signals[signals["session"] == day])
-    return pd.concat(rows, ignore_index=True) if rows else pd.DataFrame()
+def _stored_signals(
+    ledger: Ledger, strategies: Iterable[Strategy], day: dt.date, positions: Collection[Key] = ()
+) -> pd.DataFrame:
+    """Return the signals of the strategies that trade, and of some positions; others may have traded that day."""
+    signals, names = ledger.signals(day), {strategy.name for strategy in strategies}
+    keys = zip(signals["strategy"], signals["symbol"], strict=True)
+    return signals[[key[0] in names or key in positions for key in keys]].reset_index(drop=True)

@@ -20,13 +20,14 @@ from trading.decide import Refusal
 
 if TYPE_CHECKING:
     import datetime as dt
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection
 
-    from core.models import OrderIntent
+    from core.models import Instrument, OrderIntent
     from monitoring.alerts import Alerts
     from pipeline.accounts.trading_account import TradingAccount
     from pipeline.execution.rerun_rules import RerunRules
     from storage.trading.ledger import Ledger
+    from trading.decide import Key
     from trading.order_check import Intents, OrderContext
 
 EVIDENCE, VALIDATION = "evidence", "validation"
@@ -34,7 +35,9 @@ EVIDENCE, VALIDATION = "evidence", "validation"
 log = structlog.get_logger()
 
 
-def check_decided_once(context: OrderContext, intents: Intents, *, standing: Intents) -> tuple[Intents, list[Refusal]]:
+def check_decided_once(
+    context: OrderContext, intents: Intents, *, standing: Intents, positions: Collection[Key] = ()
+) -> tuple[Intents, list[Refusal]]:
     """Replace orders for later sessions by those that an earlier run decided: a session is decided once.
 
     Deciding again on predictions or prices that changed since would add orders to those sent already.
@@ -43,13 +46,22 @@ def check_decided_once(context: OrderContext, intents: Intents, *, standing: Int
     ----------
     standing
         Orders for later sessions that an earlier run decided at this session; empty before the first.
+    positions
+        Those that their own rules leave: their exits are sent whatever the listed strategies have decided.
     """
     if not standing:
         return intents, []
-    fresh = [intent for intent in intents if intent.session > context.session and context.is_new(intent)]
+    ids = {order.client_order_id for order in standing}
+    others = [each for each in intents if each.client_order_id not in ids]
+    kept = [
+        each
+        for each in others
+        if each.session <= context.session or (each.leg is Leg.EXIT and (each.strategy, each.symbol) in positions)
+    ]
+    fresh = [each for each in others if each not in kept and context.is_new(each)]
     if fresh:
         log.warning("decision_stands", session=context.session.isoformat(), orders=len(standing), not_added=len(fresh))
-    return (*standing, *(intent for intent in intents if intent.session <= context.session)), []
+    return (*standing, *kept), []
 
 
 def check_in_time(context: OrderContext, intents: Intents, *, rules: RerunRules) -> tuple[Intents, list[Refusal]]:
@@ -84,6 +96,7 @@ def check_venue_grid(
     *,
     account: TradingAccount,
     close_at: Callable[[str, dt.date], float | None],
+    correct: Callable[[Instrument], Instrument] | None = None,
 ) -> tuple[Intents, list[Refusal]]:
     """Round entries down to quantities that the venue takes; refuse those that come to nothing, with the numbers on record.
 
@@ -93,6 +106,8 @@ def check_venue_grid(
     ----------
     close_at
         Close of a symbol on a day, None when there is none.
+    correct
+        From the venue's grid to the one with a person's corrections.
 
     Raises
     ------
@@ -104,7 +119,7 @@ def check_venue_grid(
         if order not in checked:
             kept.append(order)
             continue
-        sized, reason, words = _round_to_venue(context, order, account, close_at)
+        sized, reason, words = _round_to_venue(context, order, account, close_at, correct)
         if reason is None:
             kept.append(sized)
         else:
@@ -136,13 +151,18 @@ def _refusal(context: OrderContext, order: OrderIntent, reason: str) -> Refusal:
 
 
 def _round_to_venue(
-    context: OrderContext, order: OrderIntent, account: TradingAccount, close_at: Callable[[str, dt.date], float | None]
+    context: OrderContext,
+    order: OrderIntent,
+    account: TradingAccount,
+    close_at: Callable[[str, dt.date], float | None],
+    correct: Callable[[Instrument], Instrument] | None,
 ) -> tuple[OrderIntent, str | None, str]:
     """Return the order in a quantity that the venue takes; or the order, the reason why there is none, and its words."""
     try:
         instrument = account.patience.retrying()(account.broker.instrument, order.symbol)
     except UnknownSymbol:
         return order, Refused.UNKNOWN_SYMBOL, f"{account.broker.name} does not trade it"
+    instrument = instrument if correct is None else correct(instrument)
     rounded = instrument.rounded(order.quantity)
     sized = order if rounded == order.quantity else replace(order, quantity=rounded)
     close = close_at(order.symbol, context.session)

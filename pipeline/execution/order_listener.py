@@ -1,4 +1,6 @@
-"""The order listener: brings the venue's events on the desk's orders into the ledger as they happen. It sends nothing.
+"""The order listener: brings the venue's events on the desk's orders into the ledger as they happen.
+
+It decides no order. It keeps stops over what is held, and gives up the rest of an entry that fills in part.
 
 It may run beside the daily trade: a fill has an id, and an event received twice changes nothing. A supervisor may restart it
 at any time: once it has halted the desk, it waits until a person has resumed before it listens.
@@ -17,8 +19,10 @@ from typing import TYPE_CHECKING
 import structlog
 
 from core.errors import ConfigError, StopTrading
+from pipeline.accounts.corporate_actions import apply_corporate_actions
 from pipeline.resources import Resources, live
 from pipeline.risk import kill_switch
+from pipeline.risk.exit_orders import ExitOrders
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -123,9 +127,11 @@ def _listen(resources: Resources, over: threading.Event, poll_seconds: float) ->
         portfolio,
         resources.alpaca_stream(),
         clock=resources.clock,
+        follow=lambda: apply_corporate_actions(resources.account, ExitOrders.of(resources).today()),
         alarm=lambda words: resources.alerts.send(f"A position of {portfolio} has no stop", words, "critical"),
         beat=lambda: write_beat(resources.data_dir, portfolio, Beat(resources.clock(), poll_seconds, listener.connections)),
         poll_seconds=poll_seconds,
+        partial_seconds=resources.settings.position_watch.partial_entry_seconds,
     )
     log.info("listener_started", portfolio=portfolio, live=resources.settings.venue.live)
     listener.run(over)

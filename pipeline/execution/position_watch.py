@@ -1,8 +1,8 @@
 """The watch over stops and targets that rest at no venue: compares prices with them in a session, and orders the exits.
 
 Alpaca keeps no stop for fractions of a share and for crypto pairs, nor with `VENUE__ALPACA__BRACKETS=0`. A check takes the
-portfolio's lock, brings in what the venue filled, leaves alone what has its stop at the venue or an exit on its way, and sends
-the exits of the rest as every order is sent. It concerns the present alone: a check for a session that is over does nothing.
+portfolio's lock, brings in what the venue filled, leaves alone what is covered by stops there or has an exit on its way, and
+sends the exits of the rest as every order is sent. It concerns the present alone: one for a session that is over does nothing.
 """
 
 from __future__ import annotations
@@ -16,15 +16,17 @@ import structlog
 
 from core.errors import DeskError, ExecutorBusy, RetryLater
 from core.models import FINAL, SENT, OrderState
-from core.sessions import calendar_name, close_of, is_session, open_of
+from core.sessions import calendar, calendar_name, open_of, session_at
 from pipeline import sessions
+from pipeline.accounts.corporate_actions import collect_fills
 from pipeline.resources import Resources, live
-from pipeline.risk.exit_orders import WATCH, ExitOrders, working_exits
+from pipeline.risk.exit_orders import WATCH, ExitOrders, end_entry, working_exits
 from pipeline.risk.pre_send import pre_send_checks
+from pipeline.risk.split_guard import suspected_splits
 from storage.locks import executor_lock
-from trading.brokers.children import KINDS
 from trading.brokers.intake import collect
 from trading.brokers.placing import place
+from trading.brokers.protection import uncovered
 from trading.watch import NO_PRICE, REACHED_STOP, STALE_PRICE, Bounds, doubt, reached
 
 if TYPE_CHECKING:
@@ -35,12 +37,14 @@ if TYPE_CHECKING:
     from monitoring.alerts import Alerts
     from pipeline.accounts.trading_account import TradingAccount
     from pipeline.sessions import SessionChoice
+    from trading.brokers.base import Fence
     from trading.brokers.placing import PreSendCheck
     from trading.watch import PriceSeen
 
 log = structlog.get_logger()
 LOOK_BACK = dt.timedelta(days=7)  # reading a fill twice does no harm
 EXIT_REFUSED, NOT_AT_VENUE = "watch_exit_refused", "watch_not_at_venue"
+SUSPECTED_SPLIT = "watch_suspected_split"
 ELSEWHERE = {
     "paper": "VENUE__KIND=paper fills stops and targets on each session's bar: nothing to watch",
     "ib": "VENUE__KIND=ib keeps stops and targets at the venue: nothing to watch",
@@ -99,6 +103,8 @@ class WatchParts:
         Last close of a symbol on record, None without one.
     pre_send
         Asked before an exit is sent, as for every order.
+    fence
+        That of the lock, asked at the last moment before an exit is sent.
     working_exits
         Returns the exits whose life is not over, by strategy and symbol.
     exit_of
@@ -112,6 +118,7 @@ class WatchParts:
     alerts: Alerts
     last_close: Callable[[str], float | None]
     pre_send: PreSendCheck
+    fence: Fence
     working_exits: Callable[[], Mapping[tuple[str, str], tuple[OrderIntent, OrderState]]]
     exit_of: Callable[[Position], OrderIntent | None]
 
@@ -155,6 +162,7 @@ def check_positions(*, resources: Resources | None = None, prices: Prices | None
             alerts=resources.alerts,
             last_close=resources.last_close,
             pre_send=pre_send_checks(lock, resources=resources),
+            fence=lock.require,
             working_exits=partial(working_exits, resources.ledger, settings.portfolio),
             exit_of=partial(ExitOrders.of(resources).exit_for, arm=WATCH),
         )
@@ -209,11 +217,17 @@ class _Watch:
     def run(self) -> None:
         """Bring the ledger up to date, judge, sell, mail; a venue that did not answer is raised at the end."""
         since = self.parts.clock() - LOOK_BACK
-        collect(self.account.ledger, self.account.broker, self.account.portfolio, since)
+        collect_fills(self.account, since, _new_york_date(self.parts.clock()))
         watched = self._unprotected()
         seen = self.parts.prices.prices({position.symbol for position, _ in watched}) if watched else {}
+        prices = {symbol: float(each.price) for symbol, each in seen.items()}
+        today = _new_york_date(self.parts.clock())
+        suspects = suspected_splits(self.account, today, prices, self.parts.last_close) if watched else {}
         for position, standing in watched:
             try:
+                if (why := suspects.get(position.symbol)) is not None:
+                    self._refuse(position, SUSPECTED_SPLIT, {"says": why}, f"no judgement, {why}")
+                    continue
                 self._judge(position, standing, seen.get(position.symbol))
             except ExecutorBusy:
                 raise
@@ -228,18 +242,18 @@ class _Watch:
             raise self.unanswered[0]
 
     def _unprotected(self) -> list[tuple[Position, OrderIntent | None]]:
-        """Return the positions to judge: with a barrier, in an open market, no child at the venue, no exit that works there.
+        """Return the positions to judge: with a barrier, in an open market, not covered by stops or an exit at the venue.
 
         An exit written down or sent without an answer comes along: it goes on under its own id.
         """
         account, now, watched = self.account, self.parts.clock(), []
-        resting = {view.client_order_id for view in account.patience.retrying()(account.broker.open_orders)}
+        resting = account.patience.retrying()(account.broker.open_orders)
         working = self.parts.working_exits()
         for position in account.ledger.positions(account.portfolio):
             if (position.stop_price is None and position.target_price is None) or not is_open(position.symbol, now):
                 continue
             order, state = working.get((position.strategy, position.symbol), (None, None))
-            if {f"{position.entry_order_id}.{kind}" for kind in KINDS} & resting:
+            if not uncovered(position, resting):
                 self.done.at_venue.append(position.symbol)
             elif state is None or state is OrderState.INTENT or state in SENT:
                 watched.append((position, order))
@@ -266,6 +280,12 @@ class _Watch:
 
     def _leave(self, position: Position, standing: OrderIntent | None, barrier: str, seen: PriceSeen) -> None:
         """Order the exit of a position whose barrier is reached: one that waits to be sent, else one of the watch's own."""
+        now = self.parts.clock()
+        now_held = end_entry(self.account, position, now - LOOK_BACK, _new_york_date(now))
+        if now_held is None:
+            self.done.refused[position.symbol] = f"the rest of {position.entry_order_id} is being cancelled"
+            return
+        position = now_held
         order = standing or self.parts.exit_of(position)
         if order is None:
             self._refuse(position, NOT_AT_VENUE, {"quantity": str(position.quantity)}, "the venue does not hold it")
@@ -282,8 +302,10 @@ class _Watch:
 
     def _send(self, position: Position, order: OrderIntent, why: str) -> None:
         """Send an exit, or follow up one sent before."""
-        account, symbol = self.account, position.symbol
-        states = place(account.ledger, account.broker, [order], pre_send=self.parts.pre_send, patience=account.patience)
+        account, parts, symbol = self.account, self.parts, position.symbol
+        states = place(
+            account.ledger, account.broker, [order], pre_send=parts.pre_send, fence=parts.fence, patience=account.patience
+        )
         state = states[order.client_order_id]
         if state in FINAL - {OrderState.FILLED}:
             self._refuse(
@@ -334,16 +356,20 @@ class _Watch:
 
 def is_open(symbol: str, now: dt.datetime) -> bool:
     """Return True while the symbol's market trades, by its calendar."""
-    calendar, day = calendar_name(symbol), _today(symbol, now)
-    return is_session(day, calendar) and open_of(day, calendar) <= now < close_of(day, calendar)
+    return session_at(now, calendar_name(symbol)) is not None
 
 
 def _opened(symbol: str, now: dt.datetime) -> dt.datetime:
     """Return the open of the day's session; the earliest moment there is for a market that never closes."""
-    calendar = calendar_name(symbol)
-    return dt.datetime.min.replace(tzinfo=dt.UTC) if calendar == "24/7" else open_of(_today(symbol, now), calendar)
+    name = calendar_name(symbol)
+    return dt.datetime.min.replace(tzinfo=dt.UTC) if name == "24/7" else open_of(_today(symbol, now), name)
+
+
+def _new_york_date(now: dt.datetime) -> dt.date:
+    return now.astimezone(sessions.NEW_YORK).date()
 
 
 def _today(symbol: str, now: dt.datetime) -> dt.date:
     """Return the date in the time zone of the symbol's market."""
-    return now.astimezone(dt.UTC if calendar_name(symbol) == "24/7" else sessions.NEW_YORK).date()
+    name = calendar_name(symbol)
+    return session_at(now, name) or now.astimezone(calendar(name).tz).date()

@@ -3,30 +3,46 @@
 from __future__ import annotations
 
 import datetime as dt
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 import structlog
 
-from core.errors import StopTrading
-from core.models import OrderState
+from core.errors import RetryLater, StopTrading, UnreadableAnswer
+from core.models import FINAL, OrderState
+from pipeline.accounts.corporate_actions import collect_fills
 from pipeline.accounts.valuation import fill_query_start
 from pipeline.resources import Resources, live
 from pipeline.risk import kill_switch
 from storage.locks import executor_lock
+from trading.brokers.alpaca_protector import Protector
 from trading.brokers.children import is_ours
-from trading.brokers.intake import collect
-from trading.brokers.reconcile import LedgerState, Mismatch, VenueState, compare, contradiction, expired, missed
+from trading.brokers.intake import take_state
+from trading.brokers.listing import Unreadable
+from trading.brokers.reconcile import (
+    EXPIRES,
+    LedgerState,
+    Mismatch,
+    VenueState,
+    compare,
+    contradiction,
+    expired,
+    missed,
+    protected_anew,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
 
+    from core.models import OrderView
     from monitoring.alerts import Alerts
     from pipeline.accounts.trading_account import TradingAccount
     from trading.brokers.reconcile import Difference
 
 log = structlog.get_logger()
+PAPER = "paper"
 
 
 @dataclass(frozen=True)
@@ -52,8 +68,9 @@ class ReconcileResult:
 def reconcile(session: str, *, resources: Resources | None = None) -> ReconcileResult:
     """Compare orders, fills, positions and cash at the venue with the ledger, after `session` has closed.
 
-    Fills the desk missed are taken, orders that never arrived and can reach their open no more expire. What no rule resolves
-    halts the desk: nothing is opened until a person resumes. Running it again changes nothing more.
+    Fills the desk missed are taken; orders that the venue does not have, asked twice by id, and that can reach their open no
+    more expire; stops that are gone are sent anew. What no rule resolves halts the desk: nothing is opened until a person
+    resumes. Running it again changes nothing more.
 
     Raises
     ------
@@ -65,11 +82,15 @@ def reconcile(session: str, *, resources: Resources | None = None) -> ReconcileR
     tolerance = Decimal(str(resources.settings.venue.cash_tolerance_usd))
     with executor_lock(resources.engine, account.portfolio):
         differences = _differences(account, day, tolerance)
-        if any(each.halts for each in differences):  # the venue goes on meanwhile: a difference that halts is seen twice
+        if any(each.halts or each.rule in EXPIRES for each in differences):  # the venue goes on meanwhile: seen twice
             taken = [each for each in differences if each.rule is Mismatch.MISSED_FILL]
             differences = (*taken, *_differences(account, day, tolerance))
-        for order_id in expired(differences):
-            account.ledger.transition(order_id, OrderState.EXPIRED, "reconciliation: it never reached the venue")
+        if any(each.rule is Mismatch.UNPROTECTED for each in differences) and resources.settings.venue.kind == "alpaca":
+            with suppress(RetryLater):  # what is not done is a difference
+                Protector(resources.alpaca, account.ledger, account.portfolio, alarm=_left_to_the_difference).check()
+            differences = protected_anew(differences, _differences(account, day, tolerance))
+        for order_id, reason in expired(differences).items():
+            take_state(account.ledger, order_id, OrderState.EXPIRED, reason)
         halted = any(each.halts for each in differences)
         if halted and kill_switch.halt_reason(resources=resources) is None:
             kill_switch.halt(_halt_reason(differences), kill_switch.RECONCILIATION, resources=resources)
@@ -82,15 +103,19 @@ def reconcile(session: str, *, resources: Resources | None = None) -> ReconcileR
     )
     for each in differences:
         log.warning("reconciliation", **asdict(each), resolved=each.resolved)
-    if not halted:
-        _mail_unresolved(resources.alerts, account.broker.name, differences)
+    _mail(resources.alerts, account.broker.name, [each for each in differences if each.is_alerted and not each.halts])
     return ReconcileResult(session, account.broker.name, differences, halted)
+
+
+def _left_to_the_difference(words: str) -> None:
+    """Send no mail of its own: a position that stays without a stop is a difference, which is mailed."""
+    log.warning("still_unprotected", says=words)
 
 
 def _differences(account: TradingAccount, day: dt.date, cash_tolerance_usd: Decimal) -> tuple[Difference, ...]:
     """Take what was missed, then compare; return both kinds of differences."""
     fresh = _take_missed_fills(account, day)
-    ours, theirs = account.patience.retrying()(lambda: (_ledger_state(account), _venue_state(account)))
+    ours, theirs = account.patience.retrying()(_both_states, account, fill_query_start(account.ledger, account.portfolio, day))
     return (*fresh, *compare(ours, theirs, day, cash_tolerance_usd=cash_tolerance_usd))
 
 
@@ -100,21 +125,23 @@ def _take_missed_fills(account: TradingAccount, day: dt.date) -> list[Difference
     before = {fill.fill_id for _, fill in ledger.fills(portfolio)}
     untakable, since = [], fill_query_start(ledger, portfolio, day)
     try:
-        account.patience.retrying()(collect, ledger, account.broker, portfolio, since)
+        collect_fills(account, since, day)
     except StopTrading as error:
         untakable = [contradiction(error)]
     return [*missed(fill for _, fill in ledger.fills(portfolio) if fill.fill_id not in before), *untakable]
 
 
-def _ledger_state(account: TradingAccount) -> LedgerState:
-    """Return orders, positions and cash as the ledger has them, and every order id that the desk has used."""
+def _ledger_state(account: TradingAccount, shown: Collection[str]) -> LedgerState:
+    """Return orders, positions and cash as the ledger has them, and the ids of the desk's orders, `shown` ones too."""
     ledger, orders = account.ledger, account.ledger.open_orders(account.portfolio)
     positions = ledger.positions(account.portfolio)
-    ours = {view.client_order_id for view in account.broker.open_orders() if view.client_order_id}
     ids = {order.client_order_id for order, _ in orders}
-    ids |= {order_id for order_id in ours if is_ours(ledger, order_id)}
+    filled = {order_id: ledger.filled(order_id) for order_id in ids}
+    known = {order_id: ledger.order(order_id) for order_id in {*shown} - ids - {""}}
+    ended = frozenset(order_id for order_id, order in known.items() if order is not None and order[1] in FINAL)
+    ids |= {order_id for order_id in shown if is_ours(ledger, order_id)}
     ids |= {position.entry_order_id for position in positions}
-    return LedgerState(orders, positions, _expected_cash_usd(account), frozenset(ids))
+    return LedgerState(orders, positions, _expected_cash_usd(account), frozenset(ids), filled, ended)
 
 
 def _expected_cash_usd(account: TradingAccount) -> Decimal:
@@ -124,16 +151,27 @@ def _expected_cash_usd(account: TradingAccount) -> Decimal:
     return Decimal(str(account.initial_cash_usd)) + account.ledger.cash_flow_usd(account.portfolio)
 
 
-def _venue_state(account: TradingAccount) -> VenueState:
-    """Return orders, positions and cash as the venue has them."""
-    broker = account.broker
-    orders = [order.client_order_id for order, _ in account.ledger.open_orders(account.portfolio)]
-    return VenueState(
-        {order_id: broker.find(order_id) for order_id in orders},
-        list(broker.open_orders()),
-        list(broker.positions()),
-        broker.cash_usd(),
-    )
+def _both_states(account: TradingAccount, since: dt.datetime) -> tuple[LedgerState, VenueState]:
+    """Return what the ledger has and what the venue has, the venue's answer first."""
+    theirs = _venue_state(account, since)
+    shown = [view.client_order_id for view in theirs.working] + [each.client_order_id for each in theirs.unreadable]
+    return _ledger_state(account, shown), theirs
+
+
+def _venue_state(account: TradingAccount, since: dt.datetime) -> VenueState:
+    """Return orders, positions and cash as the venue has them, with what cannot be read of them."""
+    broker, unreadable = account.broker, []
+    orders: dict[str, OrderView | None] = {}
+    for order, _ in account.ledger.open_orders(account.portfolio):
+        try:
+            orders[order.client_order_id] = account.patience.retrying()(broker.find, order.client_order_id)
+        except UnreadableAnswer as error:
+            shown = f"{order.side} {order.quantity} {order.symbol}"
+            unreadable.append(Unreadable(order.client_order_id, order.symbol, shown, str(error)))
+    working, positions = broker.open_orders(), broker.positions()
+    unreadable += [*working.unreadable, *broker.fills(since).unreadable]
+    keeps_stops = broker.holds_brackets and broker.name != PAPER  # which executes them and lists none
+    return VenueState(orders, working, positions, broker.cash_usd(), unreadable, positions.unreadable, keeps_stops)
 
 
 def _halt_reason(differences: Sequence[Difference]) -> str:
@@ -142,11 +180,10 @@ def _halt_reason(differences: Sequence[Difference]) -> str:
     )
 
 
-def _mail_unresolved(alerts: Alerts, broker: str, differences: Sequence[Difference]) -> None:
-    """Mail the differences that a person must settle, if any."""
-    unresolved = [each for each in differences if not each.resolved]
-    if unresolved:
+def _mail(alerts: Alerts, broker: str, differences: Sequence[Difference]) -> None:
+    """Mail differences that halt nothing and that a person must look at, if any."""
+    if differences:
         lines = [
-            f"{each.rule} {each.subject}: {each.expected} here, {each.found} there. {each.resolution}" for each in unresolved
+            f"{each.rule} {each.subject}: {each.expected} here, {each.found} there. {each.resolution}" for each in differences
         ]
-        alerts.send(f"{len(unresolved)} differences to {broker}", "\n".join(lines))
+        alerts.send(f"{len(differences)} differences to {broker}", "\n".join(lines))

@@ -15,10 +15,11 @@ from core.sessions import next_session, open_of, sessions_between
 from pipeline.accounts.valuation import last_recorded_session
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Collection, Iterable
 
     from monitoring.alerts import Alerts
     from storage.trading.ledger import Ledger
+    from trading.decide import Key
     from trading.strategies.base import Strategy
 
 OrdersById = Mapping[str, tuple[OrderIntent, OrderState]]
@@ -91,6 +92,12 @@ class RerunRules:
         names = {strategy.name for strategy in strategies}
         mine = (order for order, _ in on_record.values() if order.strategy in names and order.by_strategy)
         return tuple(order for order in mine if order.session > day)
+
+    @staticmethod
+    def standing_exits(day: dt.date, on_record: OrdersById, positions: Collection[Key]) -> tuple[OrderIntent, ...]:
+        """Return the exits for later sessions among those on record that the positions' own rules have decided."""
+        exits = (order for order, _ in on_record.values() if order.leg is Leg.EXIT and order.by_strategy)
+        return tuple(order for order in exits if order.session > day and (order.strategy, order.symbol) in positions)
 
 
 def mail_late_orders(

@@ -1,4 +1,4 @@
-"""Look-ahead and warm-up of a strategy, or of every feature, on the stored bars."""
+"""Look-ahead and warm-up of a strategy, of every feature, or of the cleaning of bars, on the stored bars."""
 
 from __future__ import annotations
 
@@ -21,6 +21,25 @@ def check_leakage(
     """Return every look-ahead in a strategy, or in the features when None is given, on the stored bars up to `session`."""
     resources = resources or live()
     return leaks_in(strategy, bars_by_symbol(resources.bars, session, resources.universe()), cuts=cuts)
+
+
+def check_cleaning(session: str, *, cuts: int = 1000, resources: Resources | None = None) -> list[Leak]:
+    """Return every look-ahead in the validation of bars, tried on the stored bars with errors planted in them."""
+    resources = resources or live()
+    bars = bars_by_symbol(resources.bars, session, resources.universe())
+    return leaks_in_cleaning(bars, jump_fail_bps=resources.settings.ingestion.jump_fail_bps, cuts=cuts)
+
+
+def leaks_in_cleaning(bars: dict[str, pd.DataFrame], *, jump_fail_bps: float, cuts: int) -> list[Leak]:
+    """Return every look-ahead in the validation of bars: taking later bars away must not change the verdict on earlier ones."""
+    from core.frames import BARS
+    from ingestion.suites import verdict_columns
+    from research.leakage import find_leaks, with_errors
+
+    def compute(frame: pd.DataFrame) -> pd.DataFrame:
+        return verdict_columns(frame[list(BARS.columns)], jump_fail_bps)
+
+    return find_leaks(compute, with_errors(bars), cuts=cuts)
 
 
 def leaks_in(strategy: Strategy | None, bars: dict[str, pd.DataFrame], *, cuts: int) -> list[Leak]:

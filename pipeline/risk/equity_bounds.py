@@ -10,13 +10,15 @@ import datetime as dt
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Self
 
-from pipeline.accounts.valuation import cash_flow_at
+from core.book_events import TRANSFERS
+from pipeline.accounts.valuation import cash_flow_at, transferred_usd
 from trading.brokers.paper import PaperBroker
 from trading.equity import EquityReferences, equity_doubt, is_amount
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
+    from core.book_events import BookEvent
     from core.models import Position
     from pipeline.accounts.trading_account import TradingAccount
     from pipeline.resources import Resources
@@ -35,25 +37,34 @@ class PeakEquity:
     ----------
     initial_usd
         Initial cash of the paper portfolio, which counts until the first resumption; None for an outside account.
+    events
+        Returns the book events of a portfolio: deposits and withdrawals among them move the peak.
     """
 
     portfolio: str
     halts: Halts
     heartbeats: Heartbeats
     initial_usd: float | None
+    events: Callable[[str], Sequence[BookEvent]]
 
     @classmethod
     def of(cls, resources: Resources) -> Self:
         """Build from the desk's stores."""
         settings = resources.settings
         initial = float(settings.initial_cash_usd) if settings.venue.kind == "paper" else None
-        return cls(settings.portfolio, resources.halts, resources.heartbeats, initial)
+        return cls(settings.portfolio, resources.halts, resources.heartbeats, initial, resources.ledger.book_events)
 
     def value_usd(self) -> float:
         """Return the highest equity on record since a person last resumed trading, 0 without any."""
-        resumed = self.resumed_at()
-        highest = self.heartbeats.peak_equity_usd(self.portfolio, resumed) or 0.0
-        return highest if resumed is not None or self.initial_usd is None else max(highest, self.initial_usd)
+        resumed, transfers = self.resumed_at(), self.transfers()
+        highest = self.heartbeats.peak_equity_usd(self.portfolio, resumed, transfers) or 0.0
+        if resumed is not None or self.initial_usd is None:
+            return highest
+        return max(highest, self.initial_usd + transferred_usd(transfers))
+
+    def transfers(self) -> list[BookEvent]:
+        """Return the deposits and withdrawals of the portfolio."""
+        return [event for event in self.events(self.portfolio) if event.kind in TRANSFERS]
 
     def resumed_at(self) -> dt.datetime | None:
         """Return when a person resumed trading; None while it is halted, or when it never was."""
@@ -93,7 +104,7 @@ class EquityBounds:
             return None  # an account that is empty and always was
         beat, resumed = self._last_beat(), self.peak.resumed_at()
         closes = self._closes(day, resumed)
-        earlier = (*([] if beat is None else [beat.equity_usd]), *closes.values())
+        earlier = (*([] if beat is None else [self._with_transfers(beat)]), *closes.values())
         moments = [*([] if beat is None else [beat.at]), *(dt.datetime.combine(each, dt.time(), dt.UTC) for each in closes)]
         since = min(moments, default=LONG_AGO)
         references = EquityReferences(
@@ -109,13 +120,20 @@ class EquityBounds:
         last, resumed = self.peak.heartbeats.last(self.account.portfolio), self.peak.resumed_at()
         return None if last is None or (resumed is not None and last.at <= resumed) else last
 
+    def _with_transfers(self, beat: Heartbeat) -> float:
+        """Return the equity of a heartbeat with the deposits and withdrawals recorded since."""
+        since = [event for event in self.peak.transfers() if event.created_at is not None and event.created_at > beat.at]
+        return beat.equity_usd + transferred_usd(since)
+
     def _closes(self, day: dt.date | None, resumed: dt.datetime | None) -> dict[dt.date, float]:
         """Return the last value on record at a close, before `day` and after a person resumed; empty without one."""
         history = self.account.ledger.equity(self.account.portfolio)
         sessions = history["session"].dt.date
         wanted = (sessions < (day or dt.date.max)) & (sessions > (dt.date.min if resumed is None else resumed.date()))
         found = history[wanted.to_numpy(dtype=bool)].tail(1)
-        return {stamp.date(): float(value) for stamp, value in zip(found["session"], found["equity_usd"], strict=True)}
+        closes = zip(found["session"].dt.date, found["equity_usd"], strict=True)
+        transfers = [event for event in self.peak.transfers() if day is None or event.session <= day]
+        return {session: float(value) + transferred_usd(transfers, after=session) for session, value in closes}
 
     @property
     def _books_are_the_venue(self) -> bool:

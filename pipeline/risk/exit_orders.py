@@ -6,6 +6,7 @@ attempts of a session: an exit that is working is never doubled, one that failed
 
 from __future__ import annotations
 
+import datetime as dt
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, NamedTuple, Self
 
@@ -13,10 +14,13 @@ import structlog
 
 from core.models import FINAL, SENT, Leg, OrderState, Origin, client_order_id
 from core.sessions import calendar_name, last_closed_session, next_session, open_of
+from pipeline.accounts.corporate_actions import collect_fills
+from pipeline.sessions import NEW_YORK
+from trading.brokers.children import entry_of
+from trading.brokers.placing import cancel
 from trading.orders import exit_order
 
 if TYPE_CHECKING:
-    import datetime as dt
     from collections.abc import Callable
     from decimal import Decimal
 
@@ -57,6 +61,12 @@ class ExitOrders:
         """Build from the desk's account and clock."""
         return cls(resources.account, resources.clock, resources.historical)
 
+    def today(self) -> dt.date:
+        """Return the date in New York; in a finished history the day of its newest bar."""
+        if not self.historical:
+            return self.clock().astimezone(NEW_YORK).date()
+        return max(self.account.bars.last_sessions().values(), default=dt.date.min)
+
     def exit_for(self, position: Position, arm: str, day: dt.date | None = None) -> OrderIntent | None:
         """Return the exit of a position under an arm: the working one, else a new one; None when the venue holds nothing.
 
@@ -96,20 +106,54 @@ class ExitOrders:
         return OrderSessions(coming if now >= open_of(coming, calendar) else closed, coming)
 
     def _quantity_at_venue(self, position: Position) -> Decimal:
-        """Return the quantity to sell: at most the venue's in that direction, or the exit would open the other side."""
+        """Return the quantity to sell: at most the venue's in that direction, or the exit would open the other side.
+
+        The ledger's when the venue shows a position of the symbol that cannot be read: an exit does not wait for that.
+        """
         side = 1 if position.quantity > 0 else -1
         nothing = position.quantity * 0
         ledger, broker = self.account.ledger, self.account.broker
         book = [each.quantity for each in ledger.positions(position.portfolio) if each.symbol == position.symbol]
-        venue = {each.symbol: each.quantity for each in broker.positions()}.get(position.symbol, nothing)
+        held = broker.positions()
+        if any(each.symbol == position.symbol for each in held.unreadable):
+            log.error("position_unreadable", symbol=position.symbol, quantity=str(position.quantity), remedy="desk reconcile")
+            return abs(position.quantity)
+        venue = {each.symbol: each.quantity for each in held}.get(position.symbol, nothing)
         if venue == sum(book, nothing):  # strategies on both sides of a symbol are netted at the venue
             return abs(position.quantity)
         return min(abs(position.quantity), side * venue)
 
 
+def end_entry(account: TradingAccount, position: Position, since: dt.datetime, day: dt.date) -> Position | None:
+    """Cancel what has not filled of a position's entry, which would buy again what is sold; return the position after it.
+
+    None while the venue has not ended the entry, or nothing is held any more.
+
+    Parameters
+    ----------
+    since, day
+        Start of the fill query and the present session: the entry may have bought more meanwhile.
+    """
+    ledger, entry = account.ledger, position.entry_order_id
+    stored = ledger.order(entry)
+    if stored is None or stored[1] in FINAL:
+        return position
+    cancel(ledger, account.broker, entry, "its position is sold", patience=account.patience)
+    collect_fills(account, since, day)
+    stored = ledger.order(entry)
+    if stored is None or stored[1] not in FINAL:
+        return None
+    return next((each for each in ledger.positions(account.portfolio) if each.entry_order_id == entry), None)
+
+
 def working_exits(ledger: Ledger, portfolio: str) -> dict[tuple[str, str], tuple[OrderIntent, OrderState]]:
-    """Return the open exit of each strategy and symbol with its state; of several the one that has come farthest."""
-    orders = [pair for pair in ledger.open_orders(portfolio) if pair[0].leg is Leg.EXIT]
+    """Return the open exit of each strategy and symbol with its state; of several the one that has come farthest.
+
+    A stop that has filled in part is none: what is left of it protects as a stop does.
+    """
+    orders = [
+        pair for pair in ledger.open_orders(portfolio) if pair[0].leg is Leg.EXIT and entry_of(pair[0].client_order_id) is None
+    ]
     progress = {OrderState.INTENT: 0} | dict.fromkeys(SENT, 1)
     ordered = sorted(orders, key=lambda pair: progress.get(pair[1], 2))
     return {(order.strategy, order.symbol): (order, state) for order, state in ordered}

@@ -18,6 +18,8 @@ import structlog
 
 from core.errors import DataError, DeskError, ExecutorBusy
 from pipeline.accounts import valuation
+from pipeline.accounts.cash_movements import book_cash_movements
+from pipeline.accounts.corporate_actions import apply_corporate_actions, due_events
 from pipeline.resources import Resources, live
 from pipeline.risk.equity_bounds import UNREADABLE_EQUITY, EquityBounds, PeakEquity
 from pipeline.risk.exit_orders import ExitOrders
@@ -44,6 +46,7 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger()
 DRAWDOWN, VALUE_AT_RISK, EXPOSURE, STALE_PRICE = "drawdown", "value_at_risk", "exposure", "stale_price"
+UNEXPLAINED_CASH, UNEXPLAINED_PCT = "unexplained_cash", 0.25  # percent of the equity: fees and interest stay below
 SELLING = "selling"  # among the breaches: a sale has begun
 ENFORCE = "enforce"
 CALENDAR_DAYS_PER_SESSION = 1.6  # an upper bound, holidays included
@@ -118,6 +121,7 @@ class RiskMonitor:
 
     def check(self, mode: str) -> RiskCheck:
         """Measure, store the heartbeat, mail what is new, and enforce where the mode says so."""
+        self._follow_book_changes()
         before = self.heartbeats.last(self.account.portfolio)
         now = self.measure(mode, before)
         sell = self._must_sell(before, now)
@@ -143,7 +147,7 @@ class RiskMonitor:
         account, clock = self.account, self.exits.clock
         positions, newest = account.ledger.positions(account.portfolio), account.bars.last_sessions()
         symbols = sorted({position.symbol for position in positions})
-        end = max(newest.values(), default=dt.date.min) if self.exits.historical else clock().date()
+        end = self.exits.today()
         prices = valuation.closing_prices(account.bars, symbols, end)
         absent = [symbol for symbol in symbols if symbol not in prices]
         if absent:
@@ -152,7 +156,8 @@ class RiskMonitor:
             symbol: sum(float(each.quantity) for each in positions if each.symbol == symbol) * prices[symbol]
             for symbol in symbols
         }
-        equity = float(account.broker.account(prices).equity_usd)
+        unexplained = self._unexplained_usd()
+        equity = float(account.broker.account(prices).equity_usd) - unexplained
         doubt = self.bounds.doubt(equity, positions, prices)
         if doubt is not None:
             return self._unreadable(mode, before, doubt, len(positions))
@@ -169,9 +174,25 @@ class RiskMonitor:
         )
         stale = valuation.stale_positions(account.bars, symbols, max(newest.values())) if symbols else []
         level, breaches = check_limits(figures, stale, self.limits)
+        if unexplained:
+            breaches[UNEXPLAINED_CASH] = _breach(UNEXPLAINED_PCT * equity / PERCENT, unexplained, "USD")
+            level = Level.ALERT if level is Level.OK else level
         return Heartbeat(
             account.portfolio, clock(), mode, level, **asdict(figures), positions=len(positions), breaches=breaches
         )
+
+    def _follow_book_changes(self) -> None:
+        """Bring the book up to the venue's cash and the terms of the bars first: neither a withdrawal nor a split is a loss."""
+        book_cash_movements(self.account, self.exits.today())
+        if due_events(self.account, self.exits.today()):
+            with executor_lock(self.engine, self.account.portfolio):
+                apply_corporate_actions(self.account, self.exits.today())
+
+    def _unexplained_usd(self) -> float:
+        """Return cash at the venue that no fill and no event explains, 0 when it is little: no trade has won or lost it."""
+        found = valuation.unexplained_cash_usd(self.account)
+        total = float(self.account.broker.account({}).equity_usd) if found else 0.0
+        return found if abs(found) > UNEXPLAINED_PCT * abs(total) / PERCENT else 0.0
 
     def _unreadable(self, mode: str, before: Heartbeat | None, doubt: str, positions: int) -> Heartbeat:
         """Return the heartbeat of an equity that is not believed: the last figures that were, and the doubt."""
@@ -195,8 +216,9 @@ class RiskMonitor:
     def _sell(self, now: Heartbeat) -> Flattening | None:
         """Cancel and flatten; None while another executor holds the lock, and the next check tries again."""
         try:
-            with executor_lock(self.engine, self.account.portfolio):
-                return flatten_account(self.exits, describe_breaches(now.breaches) or "a sale that has begun goes on")
+            with executor_lock(self.engine, self.account.portfolio) as lock:
+                reason = describe_breaches(now.breaches) or "a sale that has begun goes on"
+                return flatten_account(self.exits, reason, fence=lock.require)
         except ExecutorBusy as busy:
             log.warning("flatten_waits", reason=str(busy))
             return None
@@ -247,6 +269,8 @@ def watch_portfolio(
     while not stop.is_set():
         try:
             heartbeat, _ = check_portfolio(mode=mode, resources=resources)
+        except ExecutorBusy as busy:
+            log.info("risk_check_waits", reason=str(busy))
         except (DeskError, SQLAlchemyError, OSError) as error:
             failed = _report_failure(resources.alerts, error, failed)
         else:

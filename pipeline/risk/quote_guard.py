@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, Literal, Self
 
-from core.sessions import calendar_name, last_closed_session, session_at
+from core.sessions import ROUND_THE_CLOCK, calendar_name, last_closed_session, session_at
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -117,7 +117,7 @@ class QuoteGuard:
         awake = [symbol for symbol in symbols if trading[symbol] is not None]
         quotes = self.patience.retrying()(self.quotes.latest, awake)
         for symbol in awake:
-            session = trading[symbol] if calendar_name(symbol) == "XNYS" else None
+            session = trading[symbol] if calendar_name(symbol) not in ROUND_THE_CLOCK else None
             findings[symbol, session or day] = self.check_quote(symbol, quotes.get(symbol), session or day)
         asleep = ", ".join(symbol for symbol in symbols if trading[symbol] is None)
         unquoted = f"no trading in {asleep} at this hour; the findings made during the session count" if asleep else ""

@@ -15,7 +15,7 @@ import structlog
 from core.models import Leg
 from core.sessions import calendar_name, sessions_between
 from pipeline.accounts import valuation
-from pipeline.accounts.valuation import cash_usd, initial_equity_usd
+from pipeline.accounts.valuation import capital_usd, cash_usd
 from pipeline.risk.data_guard import DataGuard
 from pipeline.risk.equity_bounds import UNREADABLE_EQUITY, EquityBounds, PeakEquity
 from pipeline.risk.exit_orders import ExitOrders
@@ -24,6 +24,7 @@ from pipeline.risk.kill_switch import DAILY_TRADE, KillSwitch
 from pipeline.risk.monitor import CALENDAR_DAYS_PER_SESSION, DRAWDOWN, ENFORCE, RiskLimits
 from pipeline.risk.objection import risk_event
 from pipeline.signals import joint_name
+from trading.brokers.base import unfenced
 from trading.decide import Refusal
 from trading.drawdown import Level, drawdown_pct
 from trading.portfolio import account as value_account
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
     from pipeline.accounts.trading_account import TradingAccount
     from pipeline.resources import Resources
     from storage.trading.ledger import Ledger
+    from trading.brokers.base import Fence
     from trading.drawdown import DrawdownLimits
     from trading.order_check import Intents, OrderContext
     from trading.risk import Limits
@@ -78,10 +80,11 @@ class DrawdownReview:
     switch: KillSwitch
     exits: ExitOrders
     alerts: Alerts
+    fence: Fence
 
     @classmethod
-    def of(cls, resources: Resources) -> Self:
-        """Build from the desk's account and limits."""
+    def of(cls, resources: Resources, fence: Fence = unfenced) -> Self:
+        """Build from the desk's account and limits, and the fence of the lock it is used under."""
         return cls(
             account=resources.account,
             strategy=joint_name(resources.strategies),
@@ -91,6 +94,7 @@ class DrawdownReview:
             switch=KillSwitch.of(resources),
             exits=ExitOrders.of(resources),
             alerts=resources.alerts,
+            fence=fence,
         )
 
     def check(self, day: dt.date, equity_usd: float) -> DrawdownBreach | None:
@@ -118,7 +122,7 @@ class DrawdownReview:
         reason = f"drawdown {breach.found_pct:.2f} % at the close of {day} (limit {breach.limit_pct:g} %)"
         if self.switch.halt_reason() is None:
             self.switch.halt(reason, DAILY_TRADE)
-        flatten_account(self.exits, reason, day=day)
+        flatten_account(self.exits, reason, day=day, fence=self.fence)
         self.account.ledger.save_risk_events([risk_event(order, DRAWDOWN, asdict(breach)) for order in entries])
         log.warning("day_not_traded", session=str(day), reason=reason, dropped=len(intents))
         return [Refusal(order.strategy, order.symbol, day, DRAWDOWN) for order in entries]
@@ -153,14 +157,14 @@ class RiskReview:
     cools_down: bool
 
     @classmethod
-    def of(cls, resources: Resources) -> Self:
-        """Build from the desk's account, limits and rules."""
+    def of(cls, resources: Resources, fence: Fence = unfenced) -> Self:
+        """Build from the desk's account, limits and rules, and the fence of the lock it is used under."""
         settings = resources.settings
         return cls(
             account=resources.account,
             rules=risk_manager(settings, resources.limits),
             bounds=EquityBounds.of(resources),
-            drawdown=DrawdownReview.of(resources),
+            drawdown=DrawdownReview.of(resources, fence),
             data_guard=None if settings.guard.mode == "off" else DataGuard.of(resources),
             strict=settings.guard.mode == "strict",
             correlation_sessions=settings.risk.correlation_sessions,
@@ -195,7 +199,7 @@ class RiskReview:
         session = max((order.session for order in intents), default=day)
         situation = Situation(
             equity_usd=equity,
-            base_usd=initial_equity_usd(self.account),
+            base_usd=capital_usd(self.account, day),
             prices=market.prices,
             lines=lines_of(positions, {order.client_order_id: order for order in ordered}.values(), market.prices),
             entries=entries_on_record(ledger, portfolio, day, session),
@@ -265,7 +269,7 @@ def entries_on_record(ledger: Ledger, portfolio: str, day: dt.date, session: dt.
 
 def sessions_since_loss(ledger: Ledger, portfolio: str, day: dt.date) -> dict[tuple[str, str], int]:
     """Return the sessions since the newest losing trade of each strategy and symbol ended."""
-    trades = trades_of(ledger.fills(portfolio))
+    trades = trades_of(ledger.fills(portfolio), ledger.book_events(portfolio))
     lost = trades[trades["pnl_usd"] < 0].sort_values("exit_session")
     return {
         (strategy, symbol): len(sessions_between(ended.date(), day, calendar_name(symbol))) - 1

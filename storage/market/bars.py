@@ -29,6 +29,7 @@ VALUES = (*PRICES, "adj_close", "volume")
 INCOMING = ("symbol", "timeframe", "ts", "ingested_at", "known_at", *VALUES, "source", "backfilled")
 # Vendors send single-precision prices: a smaller relative difference is rounding, not a revision.
 SAME_WITHIN = 1e-6
+PLACE = frozenset({"file", "line", "row"})  # of a refused row: where it stood, which moves
 PUBLICATION_LAG = dt.timedelta(minutes=15)
 historical_prices = sa.table("historical_prices", schema="research")  # a view: the newest version of each bar
 NORMALIZED = tuple(normalized_prices.c.keys())
@@ -257,10 +258,8 @@ class BarStore:
                 "session": row["session"] and row["session"].date(),
                 "reason": row["reason"],
                 "detail": row["detail"],
-                "payload": json.loads(row["payload"].replace("NaN", "null")),
-                "digest": hashlib.sha256(
-                    f"{row['symbol']}|{row['session']}|{row['reason']}|{row['payload']}".encode()
-                ).hexdigest(),
+                "payload": _stored_payload(row["payload"]),
+                "digest": _digest(row),
             }
             for row in records(frame)
         ]
@@ -270,10 +269,23 @@ class BarStore:
         with self._engine.begin() as connection:
             return len(connection.execute(query, rows).all())
 
-    def quarantine(self) -> pd.DataFrame:
-        """Return QUARANTINE: every row ever refused."""
+    def quarantine(self, symbols: Sequence[str] | None = None, known_at: dt.date | None = None) -> pd.DataFrame:
+        """Return QUARANTINE: the rows ever refused.
+
+        Parameters
+        ----------
+        symbols
+            None reads all.
+        known_at
+            Only rows of a batch that was loaded, or of an earlier session: a batch that is judged again is judged alike.
+        """
         columns = [quarantine.c[name] for name in QUARANTINE.columns]
-        frame = self._frame(sa.select(*columns).order_by(quarantine.c.symbol, quarantine.c.session, quarantine.c.reason))
+        query = sa.select(*columns).order_by(quarantine.c.symbol, quarantine.c.session, quarantine.c.reason)
+        if symbols is not None:
+            query = query.where(quarantine.c.symbol.in_(list(symbols)))
+        if known_at is not None:
+            query = query.join(validation_runs).where(sa.or_(validation_runs.c.passed, validation_runs.c.session < known_at))
+        frame = self._frame(query)
         frame["payload"] = frame["payload"].map(json.dumps)
         return frame.astype(dict(QUARANTINE.columns))
 
@@ -297,6 +309,20 @@ class BarStore:
         with self._engine.connect() as connection:
             rows = connection.execute(query)
             return pd.DataFrame(rows.all(), columns=list(rows.keys()))
+
+
+def _stored_payload(text: str) -> Any:  # noqa: ANN401 - JSON
+    """Return a payload as the database can hold it: a number that is none is null, a zero byte a question mark."""
+    return json.loads(text.replace("\\u0000", "?"), parse_constant=lambda _: None)
+
+
+def _digest(row: dict[str, Any]) -> str:
+    """Return what makes a refused row the same as before: what it said and why, wherever in its file it stands by now."""
+    payload = json.loads(row["payload"])
+    rows = payload if isinstance(payload, list) else [payload]
+    said = [{name: value for name, value in each.items() if name not in PLACE} for each in rows]
+    text = row["payload"] if said == rows else json.dumps(said, sort_keys=True)
+    return hashlib.sha256(f"{row['symbol']}|{row['session']}|{row['reason']}|{text}".encode()).hexdigest()
 
 
 def _midnight(day: dt.date) -> dt.datetime:

@@ -1,4 +1,4 @@
-"""Tables of the schema `market`: bars by version, normalised prices, corporate actions, validation, earnings.
+"""Tables of the schema `market`: bars by version, normalised prices, actions, instruments, validation, earnings.
 
 The migrations create them, and a test compares the two. Tables that are evidence only grow.
 """
@@ -46,6 +46,18 @@ corporate_actions = sa.Table(
     key("kind", sa.Text),
     key("recorded_at", INSTANT),
     column("value", sa.Double),
+    schema="market",
+)
+
+# What each source says of an instrument, field by field; of one source the newest statement counts. The only such table.
+instruments = sa.Table(
+    "instruments",
+    metadata,
+    key("symbol", sa.Text),
+    key("field", sa.Text),
+    key("source", sa.Text),
+    key("recorded_at", INSTANT),
+    column("value", sa.Text),
     schema="market",
 )
 

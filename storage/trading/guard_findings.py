@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import distinct_on
 
-from storage.trading.tables import data_guard
+from storage.trading.control_tables import data_guard
 
 if TYPE_CHECKING:
     import datetime as dt

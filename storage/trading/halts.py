@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import sqlalchemy as sa
 
 from core.errors import ConfigError
-from storage.trading.tables import halts
+from storage.trading.control_tables import halts
 
 if TYPE_CHECKING:
     import datetime as dt

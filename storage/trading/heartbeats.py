@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
 from core.models import MOST_USD
-from storage.trading.tables import equity, risk_heartbeats
+from storage.trading.control_tables import risk_heartbeats
+from storage.trading.tables import equity
 
 if TYPE_CHECKING:
     import datetime as dt
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
+
+    from core.book_events import BookEvent
 
 
 @dataclass(frozen=True)
@@ -62,8 +66,23 @@ class Heartbeats:
             row = connection.execute(query).mappings().one_or_none()
         return Heartbeat(**row) if row else None
 
-    def peak_equity_usd(self, portfolio: str, since: dt.datetime | None) -> float | None:
+    def peak_equity_usd(self, portfolio: str, since: dt.datetime | None, transfers: Sequence[BookEvent] = ()) -> float | None:
         """Return the highest equity of a heartbeat after `since` or of a later session's close; None without either.
+
+        Deposits and withdrawals count as if they had been there from the start: they move no drawdown.
+        """
+        moved = sorted((each for each in transfers if each.created_at is not None), key=lambda each: str(each.created_at))
+        peaks = []
+        for place in range(len(moved) + 1):
+            later = float(sum((each.cash_usd for each in moved[place:]), Decimal(0)))
+            after, before = (moved[place - 1] if place else None), (moved[place] if place < len(moved) else None)
+            peaks += [peak + later for peak in self._peaks_between(portfolio, since, after, before)]
+        return max(peaks, default=None)
+
+    def _peaks_between(
+        self, portfolio: str, since: dt.datetime | None, after: BookEvent | None, before: BookEvent | None
+    ) -> list[float]:
+        """Return the highest equity of heartbeats and of closes between two transfers, those that there are.
 
         Rows that hold no amount, NaN and infinity above all, which PostgreSQL sorts last, are passed over.
         """
@@ -73,6 +92,12 @@ class Heartbeats:
         if since is not None:
             beats = beats.where(risk_heartbeats.c.at > since)
             closes = closes.where(equity.c.session > since.date())
+        if after is not None:
+            beats = beats.where(risk_heartbeats.c.at >= after.created_at)
+            closes = closes.where(equity.c.session >= after.session)
+        if before is not None:
+            beats = beats.where(risk_heartbeats.c.at < before.created_at)
+            closes = closes.where(equity.c.session < before.session)
         with self._engine.connect() as connection:
-            peaks = [connection.execute(query).scalar() for query in (beats, closes)]
-        return max((float(value) for value in peaks if value is not None), default=None)
+            found = [connection.execute(query).scalar() for query in (beats, closes)]
+        return [float(value) for value in found if value is not None]

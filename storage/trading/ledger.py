@@ -13,16 +13,26 @@ import pandas as pd
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import distinct_on, insert
 
-from core.errors import IllegalTransition
 from core.failpoints import reach
 from core.frames import SESSION, SIGNALS, TRADES
 from core.models import FINAL, OrderState, require_transition, state_after_fill
-from core.provenance import code_commit, dag_run
 from storage.columns import TRADE_COLUMNS
 from storage.engine import records
+from storage.trading.book_rows import (
+    PRESENT_COLUMNS,
+    change_position,
+    filled_quantity,
+    locked_state,
+    move_order,
+    record_intent,
+    reorder_open,
+    set_state,
+)
+from storage.trading.control_tables import risk_events
 from storage.trading.evidence import Evidence
-from storage.trading.orders import to_fill, to_intent, to_position, to_row
+from storage.trading.orders import to_event, to_fill, to_position, to_present_intent, to_row
 from storage.trading.tables import (
+    book_events,
     equity,
     fills,
     order_events,
@@ -30,7 +40,6 @@ from storage.trading.tables import (
     orders,
     positions,
     predictions,
-    risk_events,
     signals,
     trades,
 )
@@ -39,6 +48,7 @@ if TYPE_CHECKING:
     import datetime as dt
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
+    from core.book_events import BookEvent
     from core.models import Fill, OrderIntent, Position
 
 SIGNAL_COLUMNS = ("strategy", "symbol", *SIGNALS.columns, "close")
@@ -56,7 +66,7 @@ class Ledger:
     def record_intents(self, intents: Sequence[OrderIntent]) -> int:
         """Store the intents that are new, in state INTENT; return their number."""
         with self._engine.begin() as connection:
-            return sum(_record(connection, intent) for intent in intents)
+            return sum(record_intent(connection, intent) for intent in intents)
 
     def missing_evidence(self, intents: Iterable[OrderIntent]) -> dict[str, list[str]]:
         """Return by order id the decision inputs that are not stored (`evidence.REMEDIES`); complete orders are absent."""
@@ -97,7 +107,7 @@ class Ledger:
             When the move is not allowed or there is no such order.
         """
         with self._engine.begin() as connection:
-            return _move(connection, client_order_id, state, reason)
+            return move_order(connection, client_order_id, state, reason)
 
     def record_fill(self, fill: Fill, order: OrderIntent, change: Callable[[Position | None], Position | None]) -> bool:
         """Record an execution, its order's move and the position after it, in one transaction.
@@ -110,24 +120,49 @@ class Ledger:
             When the fills would exceed the order, or it was refused or never sent.
         """
         with self._engine.begin() as connection:
-            if _record(connection, order):
-                _move(connection, order.client_order_id, OrderState.SUBMITTED, "executed by the broker itself")
-            state = _locked(connection, order.client_order_id)
+            if record_intent(connection, order):
+                move_order(connection, order.client_order_id, OrderState.SUBMITTED, "executed by the broker itself")
+            state = locked_state(connection, order.client_order_id)
             stored = insert(fills).values(to_row(fill)).on_conflict_do_nothing().returning(fills.c.fill_id)
             if connection.execute(stored).first() is None:
                 return False
             reach("ledger.fill_halfway")
-            reached = state_after_fill(order, state, _filled(connection, order.client_order_id))
+            reached = state_after_fill(order, state, filled_quantity(connection, order.client_order_id))
             if reached is not state:
                 require_transition(state, reached)
-            _set(connection, order.client_order_id, reached, f"{fill.reason}: {fill.quantity} at {fill.price}")
-            _change_position(connection, order, change)
+            set_state(connection, order.client_order_id, reached, f"{fill.reason}: {fill.quantity} at {fill.price}")
+            key = {"portfolio": order.portfolio, "strategy": order.strategy, "symbol": order.symbol}
+            change_position(connection, key, change)
             return True
 
+    def record_event(
+        self,
+        event: BookEvent,
+        change: Callable[[Position], Position | None],
+        reorder: Callable[[OrderIntent], OrderIntent],
+    ) -> bool:
+        """Record a book event, the position and the open orders after it, in one transaction; False when it is on record."""
+        with self._engine.begin() as connection:
+            row = {name: value for name, value in to_row(event).items() if value is not None}
+            stored = insert(book_events).values(row).on_conflict_do_nothing().returning(book_events.c.event_id)
+            if connection.execute(stored).first() is None:
+                return False
+            reach("ledger.event_halfway")
+            reorder_open(connection, event, reorder)
+            key = {"portfolio": event.portfolio, "strategy": event.strategy, "symbol": event.symbol}
+            change_position(connection, key, lambda before: None if before is None else change(before))
+            return True
+
+    def book_events(self, portfolio: str) -> list[BookEvent]:
+        """Return the book events of a portfolio, sorted by (session, event_id)."""
+        event = book_events.c
+        query = sa.select(book_events).where(event.portfolio == portfolio).order_by(event.session, event.event_id)
+        return [to_event(row) for row in self._rows(query)]
+
     def filled(self, client_order_id: str) -> Decimal:
-        """Return the quantity filled so far."""
+        """Return the quantity filled so far, in the terms of today."""
         with self._engine.connect() as connection:
-            return _filled(connection, client_order_id)
+            return filled_quantity(connection, client_order_id)
 
     def reasons(self, client_order_ids: Sequence[str]) -> dict[str, str]:
         """Return the reason of each order's newest event, by order id."""
@@ -144,13 +179,14 @@ class Ledger:
         """Return every fill with its order, sorted by `filled_at`, then `fill_id`."""
         intents = [column.label(f"intent_{column.name}") for column in order_intents.c]
         query = (
-            sa.select(fills, *intents)
+            sa.select(fills, *intents, *PRESENT_COLUMNS)
             .join(order_intents, order_intents.c.client_order_id == fills.c.client_order_id)
+            .join(orders, orders.c.client_order_id == fills.c.client_order_id)
             .where(order_intents.c.portfolio == portfolio)
             .order_by(fills.c.filled_at, fills.c.fill_id)
         )
         return [
-            (to_intent({column.name: row[f"intent_{column.name}"] for column in order_intents.c}), to_fill(row))
+            (to_present_intent(row | {column.name: row[f"intent_{column.name}"] for column in order_intents.c}), to_fill(row))
             for row in self._rows(query)
         ]
 
@@ -160,15 +196,16 @@ class Ledger:
         return sorted((to_position(row) for row in self._rows(query)), key=lambda held: (held.strategy, held.symbol))
 
     def cash_flow_usd(self, portfolio: str) -> Decimal:
-        """Return the cash flow of all fills: sales minus purchases minus commissions; zero before the first."""
+        """Return the cash flow of all fills and events: sales minus purchases minus commissions, and the events' cash."""
         signed = sa.case((fills.c.side == "sell", fills.c.quantity), else_=-fills.c.quantity)
         query = (
             sa.select(sa.func.sum(signed * fills.c.price - fills.c.commission_usd))
             .join(order_intents, order_intents.c.client_order_id == fills.c.client_order_id)
             .where(order_intents.c.portfolio == portfolio)
         )
+        events = sa.select(sa.func.sum(book_events.c.cash_usd)).where(book_events.c.portfolio == portfolio)
         with self._engine.connect() as connection:
-            return connection.execute(query).scalar() or Decimal(0)
+            return (connection.execute(query).scalar() or Decimal(0)) + (connection.execute(events).scalar() or Decimal(0))
 
     # Results of the daily trade.
 
@@ -251,8 +288,8 @@ class Ledger:
         return frame
 
     def _orders(self, condition: sa.ColumnElement[bool]) -> list[tuple[OrderIntent, OrderState]]:
-        query = sa.select(order_intents, orders.c.state).join(orders).where(condition)
-        pairs = [(to_intent(row), OrderState(row["state"])) for row in self._rows(query)]
+        query = sa.select(order_intents, orders.c.state, *PRESENT_COLUMNS).join(orders).where(condition)
+        pairs = [(to_present_intent(row), OrderState(row["state"])) for row in self._rows(query)]
         return sorted(pairs, key=lambda pair: (pair[0].session, pair[0].client_order_id))
 
     def _reasons(self, client_order_ids: Sequence[str]) -> dict[str, str]:
@@ -276,71 +313,3 @@ class Ledger:
         changed = {name: query.excluded[name] for name in rows[0] if name not in key}
         with self._engine.begin() as connection:
             connection.execute(query.on_conflict_do_update(index_elements=list(key), set_=changed), rows)
-
-
-def _record(connection: sa.Connection, intent: OrderIntent) -> bool:
-    """Store an intent and its first event, unless its id is on record."""
-    recorded = sa.select(order_intents.c.client_order_id).where(order_intents.c.client_order_id == intent.client_order_id)
-    if connection.execute(recorded).first() is not None:
-        return False
-    halfway = connection.begin_nested()
-    row = {
-        **to_row(intent),
-        "code_commit": code_commit(),
-        "dag_run": dag_run(),
-        "evidence_id": Evidence(connection).link(intent),
-    }
-    query = insert(order_intents).values(row).on_conflict_do_nothing().returning(order_intents.c.client_order_id)
-    if connection.execute(query).first() is None:  # another process recorded it in the same moment
-        halfway.rollback()
-        return False
-    halfway.commit()
-    reach("ledger.intent_halfway")
-    connection.execute(sa.insert(orders).values(client_order_id=intent.client_order_id, state=OrderState.INTENT))
-    _event(connection, intent.client_order_id, OrderState.INTENT, "decided")
-    return True
-
-
-def _move(connection: sa.Connection, client_order_id: str, state: OrderState, reason: str) -> bool:
-    present = _locked(connection, client_order_id)
-    if present is state:
-        return False
-    require_transition(present, state)
-    _set(connection, client_order_id, state, reason)
-    return True
-
-
-def _locked(connection: sa.Connection, client_order_id: str) -> OrderState:
-    """Return the order's state, locked until this transaction ends."""
-    query = sa.select(orders.c.state).where(orders.c.client_order_id == client_order_id).with_for_update()
-    present = connection.execute(query).scalar()
-    if present is None:
-        raise IllegalTransition(f"Order {client_order_id} is not in the book; record its intent first.")
-    return OrderState(present)
-
-
-def _set(connection: sa.Connection, client_order_id: str, state: OrderState, reason: str) -> None:
-    moved = sa.update(orders).where(orders.c.client_order_id == client_order_id)
-    connection.execute(moved.values(state=state, updated_at=sa.func.now()))
-    _event(connection, client_order_id, state, reason)
-
-
-def _filled(connection: sa.Connection, client_order_id: str) -> Decimal:
-    query = sa.select(sa.func.sum(fills.c.quantity)).where(fills.c.client_order_id == client_order_id)
-    return connection.execute(query).scalar() or Decimal(0)
-
-
-def _change_position(
-    connection: sa.Connection, order: OrderIntent, change: Callable[[Position | None], Position | None]
-) -> None:
-    key = {"portfolio": order.portfolio, "strategy": order.strategy, "symbol": order.symbol}
-    mine = [positions.c[name] == value for name, value in key.items()]
-    row = connection.execute(sa.select(positions).where(*mine).with_for_update()).mappings().first()
-    after = change(None if row is None else to_position(dict(row)))
-    connection.execute(sa.delete(positions).where(*mine))
-    if after is not None:
-        connection.execute(sa.insert(positions).values(to_row(after)))
-
-
-def _event(connection: sa.Connection, client_order_id: str, state: OrderState, reason: str) -> None:
-    connection.execute(sa.insert(order_events).values(client_order_id=client_order_id, state=state, reason=reason))

@@ -8,7 +8,7 @@ import pandas as pd
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import distinct_on
 
-from storage.trading.tables import parity_days
+from storage.trading.control_tables import parity_days
 
 if TYPE_CHECKING:
     import datetime as dt

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
-from storage.trading.tables import reconciliations
+from storage.trading.control_tables import reconciliations
 
 if TYPE_CHECKING:
     import datetime as dt

@@ -122,19 +122,6 @@ served_predictions = sa.Table(
     schema="trading",
 )
 
-# The halt switch of each portfolio: the newest row counts, none means that it may trade.
-halts = sa.Table(
-    "halts",
-    metadata,
-    sa.Column("id", sa.BigInteger, sa.Identity(), primary_key=True),
-    column("portfolio", sa.Text),
-    column("halted", sa.Boolean),
-    column("reason", sa.Text),
-    column("author", sa.Text),
-    column("created_at", INSTANT, server_default=sa.func.clock_timestamp()),
-    schema="trading",
-)
-
 # Money, prices and quantities of orders are `numeric` without a scale: what was decided is given back to the last digit.
 # `code_commit` is that of the code which decided, "unknown" in rows from before it was kept; `dag_run` is NULL for a terminal.
 # `entry_order_id` is the entry that an exit closes; `evidence_id` is what an order of origin `signal` was decided on.
@@ -168,12 +155,14 @@ order_intents = sa.Table(
     schema="trading",
 )
 
+# `quantity` and the prices are those of an order that was open over a split, in its new terms; NULL where the intent's hold.
 orders = sa.Table(
     "orders",
     metadata,
     sa.Column("client_order_id", sa.Text, sa.ForeignKey("trading.order_intents.client_order_id"), primary_key=True),
     column("state", sa.Text),
     column("updated_at", INSTANT, server_default=NOW),
+    *(sa.Column(name, sa.Numeric) for name in ("quantity", "limit_price", "stop_price")),
     schema="trading",
 )
 
@@ -222,6 +211,27 @@ positions = sa.Table(
     schema="trading",
 )
 
+# Changes of a book that no fill explains (`core.book_events`): splits, renames, dividends, deposits. `session` is the first in
+# the new terms: fills of earlier sessions are in the terms before.
+book_events = sa.Table(
+    "book_events",
+    metadata,
+    key("event_id", sa.Text),
+    column("portfolio", sa.Text),
+    column("kind", sa.Text),
+    column("session", sa.Date),
+    column("strategy", sa.Text, server_default=""),
+    column("symbol", sa.Text, server_default=""),
+    *(column(name, sa.Numeric) for name in ("ratio", "price_ratio", "fraction", "cash_usd")),
+    sa.Column("new_symbol", sa.Text),
+    column("author", sa.Text),
+    column("reason", sa.Text),
+    column("created_at", INSTANT, server_default=NOW),
+    sa.CheckConstraint("ratio > 0 AND price_ratio > 0", name="ck_book_events_ratio"),
+    sa.Index("ix_trading_book_events_portfolio_session", "portfolio", "session"),
+    schema="trading",
+)
+
 trades = sa.Table(
     "trades",
     metadata,
@@ -239,69 +249,6 @@ equity = sa.Table(
     column("equity_usd", sa.Double),
     column("exposure_usd", sa.Double),
     column("positions", sa.Integer),
-    schema="trading",
-)
-
-# Each refusal of a candidate and each limit that spoke, with its reason; `details` has the rule's numbers. A row without a
-# symbol concerns the whole portfolio.
-risk_events = sa.Table(
-    "risk_events",
-    metadata,
-    key("portfolio", sa.Text),
-    key("strategy", sa.Text),
-    key("symbol", sa.Text),
-    key("session", sa.Date),
-    key("reason", sa.Text),
-    column("created_at", INSTANT, server_default=NOW),
-    sa.Column("details", JSONB(none_as_null=True)),
-    schema="trading",
-)
-
-# One row for each look of the risk worker. Money is marked to the last prices; a figure that is not defined is NULL.
-risk_heartbeats = sa.Table(
-    "risk_heartbeats",
-    metadata,
-    sa.Column("id", sa.BigInteger, sa.Identity(), primary_key=True),
-    column("portfolio", sa.Text),
-    column("at", INSTANT),
-    column("mode", sa.Text),
-    column("level", sa.Text),
-    *(column(name, sa.Double) for name in ("equity_usd", "peak_usd", "drawdown_pct", "gross_usd", "net_usd")),
-    *(sa.Column(name, sa.Double) for name in ("var_historical_usd", "var_parametric_usd")),
-    column("positions", sa.Integer),
-    column("breaches", JSONB),
-    sa.Index("ix_trading_risk_heartbeats_portfolio_at", "portfolio", "at"),
-    schema="trading",
-)
-
-# What data-guard found in a symbol's bars for a session; the newest row of both counts.
-data_guard = sa.Table(
-    "data_guard",
-    metadata,
-    sa.Column("id", sa.BigInteger, sa.Identity(), primary_key=True),
-    column("symbol", sa.Text),
-    column("session", sa.Date),
-    column("blocked", sa.Boolean),
-    column("findings", JSONB),
-    column("created_at", INSTANT, server_default=sa.func.clock_timestamp()),
-    sa.Index("ix_trading_data_guard_session", "session"),
-    schema="trading",
-)
-
-# How far a traded day was from the backtest, by cause, in differences and in dollars; the newest row of a session counts.
-parity_days = sa.Table(
-    "parity_days",
-    metadata,
-    sa.Column("id", sa.BigInteger, sa.Identity(), primary_key=True),
-    column("portfolio", sa.Text),
-    column("strategy", sa.Text),
-    column("session", sa.Date),
-    *(column(f"{cause}_differences", sa.Integer) for cause in ("signal", "fill", "cost", "missed")),
-    *(column(f"{cause}_usd", sa.Double) for cause in ("signal", "fill", "cost", "missed")),
-    *(column(name, sa.Double) for name in ("record_usd", "backtest_usd")),
-    column("details", JSONB),
-    column("created_at", INSTANT, server_default=sa.func.clock_timestamp()),
-    sa.Index("ix_trading_parity_days_portfolio_session", "portfolio", "session"),
     schema="trading",
 )
 
@@ -330,16 +277,43 @@ strategy_params = sa.Table(
     schema="trading",
 )
 
-# What the desk believed against what the venue said, each time it was asked; `differences` is empty when they agreed.
-reconciliations = sa.Table(
-    "reconciliations",
+# Who works on a portfolio: `token` rises each time an executor takes it, so that one which was overtaken can tell.
+executor_leases = sa.Table(
+    "executor_leases",
+    metadata,
+    sa.Column("portfolio", sa.Text, primary_key=True),
+    column("token", sa.BigInteger),
+    column("holder", sa.Text),
+    column("taken_at", INSTANT, server_default=sa.func.clock_timestamp()),
+    schema="trading",
+)
+
+# The rule that an entry was decided by, so that its position is left by it after STRATEGIES, a preset or a parameter changed:
+# what `make_strategy` takes. Written before the order is sent; an order without a row was decided before there was this table.
+entry_rules = sa.Table(
+    "entry_rules",
+    metadata,
+    sa.Column("entry_order_id", sa.Text, primary_key=True),
+    column("source", sa.Text),
+    column("params", JSONB),
+    column("created_at", INSTANT, server_default=sa.func.clock_timestamp()),
+    schema="trading",
+)
+
+# Positions handed to a person (`person` is not empty) or to another rule (`source` and `params`); the newest row counts.
+hand_overs = sa.Table(
+    "hand_overs",
     metadata,
     sa.Column("id", sa.BigInteger, sa.Identity(), primary_key=True),
     column("portfolio", sa.Text),
-    column("session", sa.Date),
-    column("broker", sa.Text),
-    column("differences", JSONB),
-    column("halted", sa.Boolean),
+    column("strategy", sa.Text),
+    column("symbol", sa.Text),
+    sa.Column("entry_order_id", sa.Text, nullable=False, index=True),
+    column("person", sa.Text),
+    column("source", sa.Text),
+    column("params", JSONB),
+    column("author", sa.Text),
+    column("reason", sa.Text),
     column("created_at", INSTANT, server_default=sa.func.clock_timestamp()),
     schema="trading",
 )

@@ -86,7 +86,8 @@ def at_failpoint(world: World, failpoint: str, repeats: int, visits: Sequence[in
         name = f"f-{failpoint}-{number}-{uuid.uuid4().hex[:6]}"
         kills = [*before, *(f"{failpoint}:{visit}" for visit in visits)]
         tasks = ON_PAPER if on_paper else AT_THE_VENUE
-        tally.add(name, run(world, Schedule(name, number, kills, stubborn=True, paper=on_paper, tasks=tasks)))
+        split = 1 if on_paper else 2
+        tally.add(name, run(world, Schedule(name, number, kills, stubborn=True, paper=on_paper, split=split, tasks=tasks)))
     return tally
 
 

@@ -6,6 +6,7 @@ Then the books are compared: one order for each intent at the venue, none lost, 
 from __future__ import annotations
 
 import contextlib
+import datetime as dt
 import gc
 import os
 import random
@@ -38,7 +39,8 @@ SESSION = DAY.isoformat()
 KILLED, DONE, AGAIN, BUSY, BROKEN = -1, 0, 3, 4, 5
 MOST_STARTS, RETRIES = 60, 3
 TASK_TIMEOUT_SECONDS = 30
-RANDOM_TASKS = ("place", "cancel", "trade", "confirm", "record")
+RANDOM_TASKS = ("place", "cancel", "withdraw", "trade", "confirm", "record")
+WITHDRAWN_USD = Decimal(3000)
 REACHED = tuple(name for name in FAILPOINTS if name.partition(".")[0] not in {"settle", "candidates", "predict"})
 
 
@@ -49,11 +51,18 @@ def _cancel_one(desk: Desk) -> None:
     cancel(desk.ledger, desk.broker, first, "called off", patience=desk.patience)
 
 
+def _withdraw(desk: Desk) -> None:
+    """Take cash out of the account at the venue, as its owner does; done again it is the same withdrawal."""
+    movement = {"id": f"w-{desk.settings.portfolio}", "date": SESSION, "usd": str(-WITHDRAWN_USD)}
+    httpx.post(f"{desk.venue_url}/{desk.settings.portfolio}/withdraw", json=movement).raise_for_status()
+
+
 TASKS: dict[str, Callable[[Desk], Any]] = {
     "candidates": lambda desk: daily_trade.candidates(SESSION, resources=desk),
     "predict": lambda desk: daily_trade.predict(SESSION, resources=desk),
     "place": lambda desk: daily_trade.place(SESSION, resources=desk),
     "cancel": _cancel_one,
+    "withdraw": _withdraw,
     "confirm": lambda desk: daily_trade.confirm(SESSION, resources=desk),
     "record": lambda desk: daily_trade.record(SESSION, resources=desk),
     "trade": lambda desk: httpx.post(f"{desk.venue_url}/{desk.settings.portfolio}/trade").raise_for_status(),
@@ -67,7 +76,9 @@ ON_PAPER = ("candidates", "predict", "place", "record", "settle")
 class Schedule:
     """What happens to one day. `kills` are failpoints, one for each start of the day until they are used up.
 
-    With `stubborn` each is set again for the next start until it has struck. `twins` starts two executors at once.
+    With `stubborn` each is set again for the next start until it has struck. `twins` starts two executors at once. At the venue
+    the shares held are split when `split` is over 1, and a part of the orders is refused; each process has a clock that is off
+    by up to `clock_hours`.
     """
 
     name: str
@@ -78,6 +89,9 @@ class Schedule:
     twins: bool = False
     stubborn: bool = False
     paper: bool = False
+    refusals: float = 0.0
+    split: int = 1
+    clock_hours: int = 0
     tasks: tuple[str, ...] = AT_THE_VENUE
 
 
@@ -104,7 +118,7 @@ def warm(world: World) -> None:
     """Live through a day in this process, so that its children have everything loaded and compiled."""
     for on_paper, tasks in ((False, AT_THE_VENUE), (True, ON_PAPER)):
         name = f"warm-{on_paper}"
-        world.open_portfolio(name, 0, faults=0, unique=True)
+        world.open_portfolio(name, seed=0, split=2)
         desk = world.desk(name, on_paper=on_paper)
         for task in tasks:
             TASKS[task](desk)
@@ -124,13 +138,17 @@ def draw(seed: int) -> Schedule:
         faults=dice.randint(0, 8),
         unique=dice.random() < 0.5,
         twins=dice.random() < 1 / 3,
+        refusals=dice.choice((0.0, 0.3)),
+        split=dice.choice((1, 2)),
+        clock_hours=dice.choice((0, 30)),
         tasks=RANDOM_TASKS,
     )
 
 
 def run(world: World, schedule: Schedule) -> Outcome:
     """Live through the day and check it: start it, and when it dies start it again at the task that was not finished."""
-    world.open_portfolio(schedule.name, schedule.seed, faults=schedule.faults, unique=schedule.unique)
+    run_at_venue = {name: getattr(schedule, name) for name in ("seed", "faults", "unique", "refusals", "split")}
+    world.open_portfolio(schedule.name, **run_at_venue)
     outcome, kills, done = Outcome(), list(schedule.kills), 0
     for _ in range(MOST_STARTS):
         failpoint = kills[0] if kills else ""
@@ -170,7 +188,8 @@ def _start(world: World, schedule: Schedule, already: int, failpoint: str) -> Ch
         gc.disable()  # nor touch what is shared with the parent
         os.environ[VARIABLE] = failpoint
         structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(50))
-        desk = world.desk(schedule.name, on_paper=schedule.paper)
+        hours = random.Random(os.getpid()).uniform(-schedule.clock_hours, schedule.clock_hours)  # noqa: S311
+        desk = world.desk(schedule.name, on_paper=schedule.paper, clock_ahead=dt.timedelta(hours=hours))
         for task in schedule.tasks[already:]:
             _patiently(TASKS[task], desk)
             os.write(writing, b".")
@@ -242,9 +261,15 @@ def _check(world: World, schedule: Schedule, outcome: Outcome) -> None:
     mine = {fill.fill_id for _, fill in ledger.fills(schedule.name) if not fill.fill_id.startswith("seed-")}
     _expect(outcome, "fills", mine, {fill["fill_id"] for fill in told["fills"]})
     cash = sum((_flow(fill) for fill in told["fills"]), Decimal(-1000))
+    cash += sum((Decimal(each["usd"]) for each in told["movements"]), Decimal(0))
+    events = sorted(str(event.kind) for event in ledger.book_events(schedule.name))
+    expected = ["split"] * (told["split"] > 1) + ["withdrawal"] * len(told["movements"])
+    _expect(outcome, "book events", events, expected)
     _expect(outcome, "cash", ledger.cash_flow_usd(schedule.name), cash)
-    _expect(outcome, "held", HELD in {position.symbol for position in ledger.positions(schedule.name)}, False)
-    _expect(outcome, "sessions on record", len(ledger.equity(schedule.name)), 1)
+    sold = all(order["state"] == "filled" for order in told["orders"] if order["symbol"] == HELD)
+    held = {position.symbol: position.quantity for position in ledger.positions(schedule.name)}
+    _expect(outcome, "held", held.get(HELD), None if sold else 10 * Decimal(told["split"]))
+    _expect(outcome, "sessions on record", len(ledger.equity(schedule.name)), 2)
 
 
 def _check_paper(ledger: Ledger, schedule: Schedule, outcome: Outcome) -> None:

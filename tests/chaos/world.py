@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from trading.strategies.base import Strategy
 
 ROOT = Path(__file__).resolve().parents[2]
-BEFORE, DAY = dt.date(2018, 12, 17), dt.date(2018, 12, 18)
+EVE, BEFORE, DAY = dt.date(2018, 12, 14), dt.date(2018, 12, 17), dt.date(2018, 12, 18)
 OPENS = next_session(DAY)
 FALLING, HELD = ("AAA", "BBB", "CCC", "DDD"), "EEE"
 ORDERS = 3  # two entries beside the position held, and its exit
@@ -68,7 +68,7 @@ class Desk(Resources):
 
     @cached_property
     def broker(self) -> Broker:
-        return self.paper or VenueBroker(self.venue_url, self.settings.portfolio, OPENS)
+        return self.paper or VenueBroker(self.venue_url, self.settings.portfolio, OPENS, held={HELD: Decimal(10)})
 
     @cached_property
     def paper(self) -> PaperBroker | None:
@@ -87,14 +87,15 @@ class World:
     url: str
     venue_url: str
 
-    def desk(self, portfolio: str, *, on_paper: bool = False) -> Desk:
-        """The resources of a new process."""
+    def desk(self, portfolio: str, *, on_paper: bool = False, clock_ahead: dt.timedelta = dt.timedelta(0)) -> Desk:
+        """The resources of a new process, whose clock is off."""
         settings = self.settings.with_changes(portfolio=portfolio, api__url=self.venue_url)
-        return Desk(settings, url=self.url, venue_url=self.venue_url, on_paper=on_paper)
+        clock = lambda: dt.datetime.now(dt.UTC) + clock_ahead  # noqa: E731
+        return Desk(settings, clock=clock, url=self.url, venue_url=self.venue_url, on_paper=on_paper)
 
-    def open_portfolio(self, portfolio: str, seed: int, *, faults: int, unique: bool) -> None:
-        """A portfolio that holds one position, due to be left, and its account at the venue."""
-        httpx.put(f"{self.venue_url}/{portfolio}", json={"seed": seed, "faults": faults, "unique": unique}).raise_for_status()
+    def open_portfolio(self, portfolio: str, **run: float | bool) -> None:
+        """A portfolio that holds one position, due to be left, and its account at the venue, a `tests.standins.venue.Run`."""
+        httpx.put(f"{self.venue_url}/{portfolio}", json=run).raise_for_status()
         engine = sa.create_engine(self.url, poolclass=sa.NullPool)
         _hold(Ledger(engine), portfolio)
 
@@ -124,22 +125,24 @@ def build(settings: Settings, venue_url: str) -> World:
         frame.loc[last, ["open", "high", "low", "close", "adj_close"]] *= 0.9
     BarStore(engine).write(pd.concat(frames, ignore_index=True), source="chaos", ingested_at=now)
     vouch(engine, pd.concat(frames), first=DAY)
+    split = {"symbol": HELD, "session": pd.Timestamp(DAY), "kind": "split", "value": 2.0}
+    BarStore(engine).write_actions(pd.DataFrame([split]), now)  # a venue makes it, or does not
     engine.dispose()
     return World(settings, cluster_url(settings, settings.database.name), venue_url)
 
 
 def _hold(ledger: Ledger, portfolio: str) -> None:
-    """An entry filled on the day, with a time limit of one session."""
+    """An entry filled the day before, with a time limit of two sessions; that day is on record."""
     order = entry_order(
         portfolio,
         "bollinger",
         HELD,
-        decision_session=BEFORE,
-        session=DAY,
+        decision_session=EVE,
+        session=BEFORE,
         signed_quantity=10.0,
         stop_pct=float("nan"),
         target_pct=float("nan"),
-        max_sessions=1,
+        max_sessions=2,
     )
     ledger.record_intents([order])
     ledger.transition(order.client_order_id, OrderState.SUBMITTED)
@@ -148,5 +151,27 @@ def _hold(ledger: Ledger, portfolio: str) -> None:
     name = f"seed-{portfolio}"
     take_fill(
         ledger,
-        Fill(name, order.client_order_id, HELD, order.side, Decimal(10), price, price, Decimal(0), DAY, open_of(DAY), "entry"),
+        Fill(
+            name,
+            order.client_order_id,
+            HELD,
+            order.side,
+            Decimal(10),
+            price,
+            price,
+            Decimal(0),
+            BEFORE,
+            open_of(BEFORE),
+            "entry",
+        ),
+    )
+    ledger.save_equity(
+        {
+            "portfolio": portfolio,
+            "session": BEFORE,
+            "cash_usd": 99_000.0,
+            "equity_usd": 1e5,
+            "exposure_usd": 1e3,
+            "positions": 1,
+        }
     )

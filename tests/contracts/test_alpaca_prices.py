@@ -93,3 +93,14 @@ def test_wrong_keys_name_the_setting_and_are_not_shown(alpaca: AlpacaStandIn) ->
 
     assert "another-secret" not in str(refused.value)
     assert KEY not in str(refused.value)
+
+
+@pytest.mark.parametrize("row", ["null", "7", '{"p": "much", "t": "2026-11-27T15:00:00Z"}', '{"p": 1}'])
+def test_a_row_that_cannot_be_read_costs_no_other_symbol_its_price(alpaca: AlpacaStandIn, row: str) -> None:
+    good = '{"p": 101.5, "t": "2026-11-27T15:00:00Z"}'
+    body = f'{{"trades": {{"AAPL": {row}, "MSFT": {good}, "NOT.ASKED": {good}}}}}'
+    alpaca.fail("GET", "/v2/stocks/trades/latest", Fault.garbage(body))
+
+    found = prices(alpaca).prices(["AAPL", "MSFT"])
+
+    assert {symbol: seen.price for symbol, seen in found.items()} == {"MSFT": Decimal("101.5")}

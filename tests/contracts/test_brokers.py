@@ -10,11 +10,26 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from core.errors import ExecutorBusy
 from core.models import FINAL, Leg, OrderIntent, OrderState, OrderType, Refused, Side
 from tests.standins.alpaca import AlpacaStandIn
 from tests.standins.tws import TwsStandIn
-from tests.standins.venues import LONG_AGO, QUICK, SESSION, AlpacaVenue, IBVenue, PaperVenue, Venue, entry, held, send, state
-from trading.brokers.placing import cancel
+from tests.standins.venues import (
+    DECIDED,
+    LONG_AGO,
+    QUICK,
+    SESSION,
+    AlpacaVenue,
+    IBVenue,
+    PaperVenue,
+    Venue,
+    entry,
+    held,
+    send,
+    state,
+)
+from trading.brokers.placing import cancel, place
+from trading.brokers.reconcile import LedgerState, Mismatch, VenueState, compare
 from trading.orders import exit_order
 
 if TYPE_CHECKING:
@@ -258,3 +273,68 @@ def test_an_instrument_has_a_grid_that_its_orders_must_be_on(venue: Venue) -> No
     assert grid.rounded(Decimal("10.00000000001")) == 10
     assert grid.objection(entry(10)) is None
     assert grid.objection(entry(0)) is not None
+
+
+def differences(venue: Venue, closed: dt.date) -> list[tuple[Mismatch, str]]:
+    """Names of the differences between book and venue after a session has closed."""
+    orders, broker = venue.book.open_orders("main"), venue.broker
+    ids = [order.client_order_id for order, _ in orders]
+    filled = {order_id: venue.book.filled(order_id) for order_id in ids}
+    ours = LedgerState(orders, venue.book.positions("main"), broker.cash_usd(), frozenset(ids), filled)
+    theirs = VenueState({each: broker.find(each) for each in ids}, broker.open_orders(), broker.positions(), broker.cash_usd())
+    return [(each.rule, each.subject) for each in compare(ours, theirs, closed, cash_tolerance_usd=Decimal(0))]
+
+
+@pytest.mark.parametrize("believed", [OrderState.ACCEPTED, OrderState.PARTIALLY_FILLED, OrderState.CANCEL_PENDING])
+def test_an_order_that_the_venue_lost_is_named_whatever_the_book_believes(venue: Venue, believed: OrderState) -> None:
+    order = entry(10)
+    send(venue, order)
+    if believed is OrderState.PARTIALLY_FILLED:
+        venue.trade(100, size=4)
+    if believed is OrderState.CANCEL_PENDING:
+        venue.book.transition(order.client_order_id, OrderState.CANCEL_PENDING)
+    if not venue.lose(order):
+        assert differences(venue, DECIDED) == []
+        return
+
+    venue.settle()
+
+    assert state(venue, order) is believed
+    assert differences(venue, DECIDED) == [(Mismatch.NOT_LISTED, order.client_order_id)]
+    assert differences(venue, SESSION) == [(Mismatch.VANISHED, order.client_order_id)]
+
+
+def test_an_order_that_was_just_filled_is_not_lost(venue: Venue) -> None:
+    order = entry(10)
+    send(venue, order)
+
+    venue.trade(100)
+
+    assert differences(venue, SESSION) == []
+    assert state(venue, order) is OrderState.FILLED
+
+
+@pytest.mark.parametrize("leaving", [False, True])
+def test_behind_a_fence_that_closed_nothing_reaches_the_venue(venue: Venue, leaving: bool) -> None:
+    """Neither the order, nor the cancellation of the children in its way."""
+
+    def closed() -> None:
+        raise ExecutorBusy("another executor has taken over")
+
+    order, working = entry(10, stop_pct=5, target_pct=10), []
+    if leaving:
+        send(venue, order)
+        venue.trade(100)
+        working = [view.client_order_id for view in venue.broker.open_orders()]
+        (position,) = venue.book.positions("main")
+        order = exit_order(position, decision_session=SESSION, session=venue.session)
+    venue.book.record_intents([order])
+
+    with pytest.raises(ExecutorBusy):
+        place(venue.book, venue.broker, [order], fence=closed, patience=QUICK)
+
+    if venue.name != "paper":
+        assert venue.broker.find(order.client_order_id) is None
+        assert [view.client_order_id for view in venue.broker.open_orders()] == working
+    assert state(venue, order) is OrderState.SUBMITTED, "whoever works on it now looks it up"
+    assert send(venue, order) is OrderState.ACCEPTED

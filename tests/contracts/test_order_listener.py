@@ -354,7 +354,7 @@ def test_children_cancelled_by_hand_are_sent_anew_once_and_then_left_to_a_person
         assert running.venue.broker.open_orders() == []
         before = len(running.venue.exchange.orders)
         running.listener._poll_at = 0.0
-        running.until(lambda: bool(running.venue.broker.open_orders()) or bool(running.listener._given_up))
+        running.until(lambda: bool(running.venue.broker.open_orders()) or bool(running.alarms))
 
     (alarm,) = running.alarms
     assert order.client_order_id in alarm
@@ -371,7 +371,7 @@ def test_no_stop_is_sent_for_shares_that_the_venue_does_not_hold_any_more(runnin
     (position,) = running.venue.book.positions("main")
     count = len(running.venue.exchange.orders)
 
-    assert running.listener._align_children() == 0
+    assert running.listener.protector.check() == 0
 
     assert position.quantity == 10
     assert len(running.venue.exchange.orders) == count

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import json
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -200,6 +201,39 @@ def test_normalised_prices_are_updated_where_they_changed(database: Engine) -> N
     assert store.write_normalized(frame) == 5
     assert store.write_normalized(frame) == 0
     assert store.write_normalized(frame.assign(std_20=[1.0, 1.0, 2.0, 1.0, 1.0])) == 1
+
+
+def test_the_quarantine_keeps_a_text_that_is_no_json_number(database: Engine) -> None:
+    store = BarStore(database)
+    run = store.write_validation_run({}, session=dt.date(2021, 7, 2), passed=False)
+    text = {"Date": "NaN", "Close": "NaN\x00 $10"}
+    row = {
+        "symbol": "NAN",
+        "session": pd.NaT,
+        "reason": "null",
+        "detail": "",
+        "payload": json.dumps({"close": np.nan, "text": text}),
+    }
+
+    store.write_quarantine(QUARANTINE.coerce(pd.DataFrame([row])), run)
+
+    assert json.loads(store.quarantine()["payload"].iloc[0]) == {"close": None, "text": {"Date": "NaN", "Close": "NaN? $10"}}
+
+
+def test_a_refused_row_is_the_same_when_its_line_moves_and_known_from_the_next_session_on(database: Engine) -> None:
+    store, day = BarStore(database), dt.date(2021, 7, 2)
+    run = store.write_validation_run({}, session=day, passed=False)
+
+    def refused(line: int) -> pd.DataFrame:
+        payload = json.dumps({"close": None, "file": "a.csv", "line": line, "text": {"Close": "$10"}})
+        row = {"symbol": "AAA", "session": pd.Timestamp("2021-07-01"), "reason": "null", "detail": "", "payload": payload}
+        return QUARANTINE.coerce(pd.DataFrame([row]))
+
+    assert [store.write_quarantine(refused(line), run) for line in (3, 7)] == [1, 0]
+    assert len(store.quarantine(["AAA"])) == 1
+    assert store.quarantine(["BBB"]).empty
+    assert store.quarantine(known_at=day).empty, "a batch that was rejected is judged alike when it comes again"
+    assert len(store.quarantine(known_at=day + dt.timedelta(days=1))) == 1
 
 
 def test_researchers_see_the_newest_revision_in_their_own_schema(database: Engine) -> None:

@@ -89,6 +89,17 @@ def test_the_verbs_build_on_each_other(tmp_path: Path) -> None:
     assert {path.name for path in tmp_path.iterdir()} == {"c.html", "c.csv"}
 
 
+def test_an_instrument_is_shown_corrected_and_listed() -> None:
+    assert "rule" in call("instruments", "show", "brk.b")
+    output = call("instruments", "set", "BRK.B", "calendar=LSE", "currency=GBP")
+    assert "XLON" in output
+    assert "person" in output
+    assert "BRK-B" in call("instruments", "list")
+    assert "^GSPC" in call("instruments", "refresh")
+    with pytest.raises(ConfigError, match="field=value"):
+        call("instruments", "set", "AAPL", "calendar")
+
+
 def test_the_strategies_are_listed_with_their_rules() -> None:
     output = call("strategies")
 
@@ -118,6 +129,11 @@ def test_a_leak_is_named_and_ends_with_an_error(tmp_path: Path) -> None:
 def test_parameters_that_are_no_json_are_refused() -> None:
     with pytest.raises(ConfigError, match="expected JSON"):
         call("backtest", "--params", "{stop: 1}")
+
+
+def test_a_weekend_is_not_traded() -> None:
+    with pytest.raises(ConfigError, match="Sunday 2018-12-30 is not an XNYS session"):
+        call("trade", "--session", "2018-12-30")
 
 
 def test_a_day_without_entries_needs_no_prediction() -> None:

@@ -12,7 +12,7 @@ import pytest
 
 from core.errors import BatchRejected, DataError
 from core.frames import ACTIONS
-from core.sessions import close_of
+from core.sessions import close_of, sessions_between
 from pipeline import sessions
 from pipeline.bars import VIX, load_bars
 from pipeline.data import build_features, ingest
@@ -20,6 +20,8 @@ from pipeline.resources import Resources
 from tests.standins.feed import Feed, walk
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from core.settings import Settings
 
 pytestmark = pytest.mark.integration
@@ -199,10 +201,102 @@ def test_a_split_that_arrives_unadjusted_is_refused(desk: Desk) -> None:
         monday.loc[monday["symbol"] == "AAA", name] /= 2
     desk.feed.table = pd.concat([desk.feed.table, monday])
 
-    with pytest.raises(BatchRejected):
-        desk.at_close(MONDAY).load(MONDAY, "AAA")
+    loaded = desk.at_close(MONDAY).load(MONDAY, "AAA")
 
+    assert (loaded.new, loaded.quarantined) == (0, 1)
     assert desk.resources.bars.last_sessions()["AAA"] == FRIDAY
+    assert "unexplained_bps" in desk.resources.bars.quarantine()["reason"].iloc[0]
+    subject, body = desk.mail.sent[-1]
+    assert subject == "Bars for 2018-12-17 are loaded and need a look"
+    assert "unexplained_bps" in body
+
+
+def evenings(desk: Desk, spoil: Callable[[pd.DataFrame], pd.DataFrame], symbol: str) -> list[ingest.LoadResult]:
+    """Load 14 evenings of one symbol from a feed that serves `spoil(bars up to that evening)`."""
+    whole = desk.feed.table
+    desk.feed.table = whole[whole["session"] <= pd.Timestamp("2018-11-23")].reset_index(drop=True)
+    desk.load(dt.date(2018, 11, 23), symbol, full_history=True)
+    loads = []
+    for session in sessions_between(dt.date(2018, 11, 26), FRIDAY):
+        day = session.date()
+        desk.feed.table = spoil(whole[whole["session"] <= session].reset_index(drop=True))
+        loads.append(desk.at_close(day).load(day, symbol))
+    assert len(loads) == 14
+    return loads
+
+
+def null_on(*days: str) -> Callable[[pd.DataFrame], pd.DataFrame]:
+    return lambda bars: bars.assign(close=bars["close"].where(~bars["session"].isin(pd.to_datetime(list(days)))))
+
+
+def doubled_last(bars: pd.DataFrame) -> pd.DataFrame:
+    """The newest row comes twice, the second time with another volume, as a source that is still counting sends it."""
+    last = bars[bars["session"] == bars["session"].max()]
+    return pd.concat([bars, last.assign(volume=last["volume"] + 1)], ignore_index=True)
+
+
+def same_last(bars: pd.DataFrame) -> pd.DataFrame:
+    return pd.concat([bars, bars[bars["session"] == bars["session"].max()]], ignore_index=True)
+
+
+@pytest.mark.parametrize("symbol", ["AAA", VIX])
+def test_a_null_bar_does_not_stop_a_symbol_on_any_of_14_evenings(desk: Desk, symbol: str) -> None:
+    loads = evenings(desk, null_on("2018-11-28"), symbol)
+
+    assert [load.new for load in loads] == [1, 1, 0] + [1] * 11
+    assert [load.quarantined for load in loads] == [0, 0, 1] + [0] * 11, "quarantined once"
+    assert len(desk.resources.bars.quarantine()) == 1
+
+
+def test_a_past_bar_that_turns_null_is_quarantined_once_and_the_stored_one_stays(desk: Desk) -> None:
+    loads = evenings(desk, null_on("2018-11-21"), "AAA")
+
+    assert [load.new for load in loads] == [1] * 14
+    assert [load.quarantined for load in loads] == [1] + [0] * 13
+    assert pd.Timestamp("2018-11-21") in set(desk.resources.bars.read(["AAA"])["session"])
+
+
+@pytest.mark.parametrize(("spoil", "stored_at_once"), [(doubled_last, False), (same_last, True)])
+def test_a_doubled_last_row_does_not_stop_a_symbol_on_any_of_14_evenings(
+    desk: Desk, spoil: Callable[[pd.DataFrame], pd.DataFrame], stored_at_once: bool
+) -> None:
+    loads = evenings(desk, spoil, "AAA")
+
+    assert [load.new for load in loads] == [1] * 14 if stored_at_once else [0, *[1] * 13]
+    assert [load.quarantined for load in loads] == [1] * 14
+
+
+def test_a_source_that_sends_nulls_every_evening_is_stale_and_not_a_failure(desk: Desk) -> None:
+    loads = evenings(desk, lambda bars: null_on(*(f"{day}" for day in bars["session"] if day.month == 12))(bars), VIX)
+
+    assert [load.new for load in loads] == [1] * 5 + [0] * 9
+    assert [load.quarantined for load in loads] == [0] * 5 + [1] * 9
+    assert "Stale: {'^VIX': '2018-11-30'}" in desk.mail.sent[-1][1]
+
+
+def test_a_batch_that_is_really_bad_is_rejected_and_rejected_again_when_it_is_loaded_again(desk: Desk) -> None:
+    monday = upto(desk, FRIDAY)
+    desk.load(FRIDAY)
+    desk.feed.table = pd.concat([desk.feed.table, monday], ignore_index=True)
+    recent = desk.feed.table["session"].isin(pd.to_datetime(["2018-12-11", "2018-12-12", "2018-12-13", MONDAY]))
+    desk.feed.table.loc[recent & desk.feed.table["symbol"].eq("AAA"), "close"] = np.nan
+
+    for _ in range(2):
+        with pytest.raises(BatchRejected, match=r"4 of 4 new bars are bad \(20.0% of 20"):
+            desk.at_close(MONDAY).load(MONDAY, "AAA")
+
+    assert desk.at_close(MONDAY).load(MONDAY, "BBB").new == 1
+
+
+def test_a_history_that_was_rejected_is_not_taken_on_the_next_evening(desk: Desk) -> None:
+    upto(desk, FRIDAY)
+    desk.feed.table.loc[desk.feed.table["symbol"].eq("AAA") & (desk.feed.table.index % 3 == 0), "close"] = np.nan
+
+    for day in (dt.date(2018, 12, 13), FRIDAY):
+        with pytest.raises(BatchRejected):
+            desk.at_close(day).load(day, "AAA", full_history=True)
+
+    assert desk.resources.bars.read(["AAA"]).empty
 
 
 def test_an_adjusted_split_reloads_the_history_as_revisions(desk: Desk) -> None:
@@ -256,3 +350,17 @@ def test_the_newest_session_of_a_live_source_is_the_last_one_closed(desk: Desk) 
     assert sessions.newest_session(resources=desk.resources) == "2018-12-13"
     desk.now = close_of(FRIDAY)
     assert sessions.newest_session(resources=desk.resources) == "2018-12-14"
+
+
+def test_a_symbol_whose_bars_come_weekly_is_refused_and_the_rest_kept(desk: Desk) -> None:
+    upto(desk, FRIDAY)
+    table = desk.feed.table
+    desk.feed.table = table[(table["symbol"] != "BBB") | (table["session"].dt.dayofweek == 4)].reset_index(drop=True)
+
+    loaded = desk.load(FRIDAY)
+
+    assert loaded.new == 137
+    assert "expected daily bars, found weekly ones (29 bars" in loaded.failed["BBB"]
+    assert "weekly" in desk.mail.sent[0][1]
+    with pytest.raises(DataError, match="found weekly"):
+        desk.load(FRIDAY, "BBB")

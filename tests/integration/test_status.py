@@ -124,5 +124,5 @@ def test_a_halt_of_somebody_else_is_no_fault_of_the_listener(desks: Any) -> None
 
 
 def test_an_unknown_service_is_named(desks: Any) -> None:
-    with pytest.raises(ConfigError, match="expected risk-worker or order-listener, found 'scheduler'"):
+    with pytest.raises(ConfigError, match="expected risk-worker or order-listener or positions, found 'scheduler'"):
         status.check_services(["scheduler"], resources=desks().resources)

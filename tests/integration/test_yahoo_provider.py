@@ -59,6 +59,16 @@ def test_bars_keep_their_sessions_across_a_daylight_saving_change(provider: Yaho
     assert set(found.bars["symbol"]) == {"AAPL", "^VIX"}
 
 
+def test_what_yahoo_says_of_an_instrument_is_delivered_without_another_request(
+    yahoo: YahooStandIn, provider: YahooProvider
+) -> None:
+    found = provider.fetch(["AAPL", "^VIX"], START, END)
+
+    assert found.instruments["AAPL"] == {"asset_class": "equity", "currency": "USD", "calendar": "XNYS"}
+    assert found.instruments["^VIX"]["asset_class"] == "index"
+    assert yahoo.requests["AAPL"] <= 2  # the bars, and the time zone
+
+
 def test_splits_and_dividends_are_recorded(yahoo: YahooStandIn, provider: YahooProvider) -> None:
     table = bars()
     table["split"] = np.where(table.index == "2021-03-10", 4.0, 0.0)

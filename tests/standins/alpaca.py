@@ -221,7 +221,7 @@ class AlpacaStandIn:
         pages: dict[str, Callable[[], Any]] = {
             "orders:by_client_order_id": lambda: exchange.by_client_id(query["client_order_id"]).json(),
             "assets": lambda: asset_json(exchange, unquote(key)),
-            "positions": lambda: [position_json(exchange, symbol) for symbol in sorted(exchange.held)],
+            "positions": lambda: [position_json(exchange, name) for name in sorted(exchange.held)] + exchange.other_positions,
             "account": lambda: activities(exchange, query) if key.startswith("activities") else account_json(exchange),
             "clock": lambda: clock_json(exchange),
             "calendar": lambda: calendar_json(exchange, query["start"], query["end"]),

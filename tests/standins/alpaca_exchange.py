@@ -46,7 +46,11 @@ class Exchange:
         self.held: dict[str, tuple[Decimal, Decimal]] = {}
         self.tape: dict[str, tuple[Decimal, dt.datetime]] = {}  # the last trade of each symbol that has traded
         self.activities: list[dict[str, Any]] = []
+        self.movements: list[dict[str, Any]] = []  # cash that moved without an order
         self.listeners: list[Callable[[dict[str, Any]], None]] = []
+        self.other_orders: list[Any] = []  # rows of any kind that the API lists beside the orders
+        self.other_positions: list[Any] = []
+        self.lists_held = True  # whether the open orders include those that are held, which they did not always
 
     def list_asset(self, symbol: str, price: str, **properties: Any) -> Asset:
         """Make a symbol known; one with a slash is a crypto pair."""
@@ -109,6 +113,11 @@ class Exchange:
             for each in (order, *order.legs, *self._siblings(order)):
                 if each.status in OPEN:
                     self._end(each, "canceled")
+
+    def cancel_alone(self, order: VenueOrder) -> None:
+        """Cancel one order of a family and leave the others, as a venue does for reasons of its own."""
+        with self.lock:
+            self._end(order, "canceled")
 
     def replace(self, order_id: str, body: dict[str, Any]) -> VenueOrder:
         """Move the price of an open order: a successor with an id of its own takes its place."""
@@ -173,11 +182,13 @@ class Exchange:
         if symbol not in self.assets:
             raise Refusal(422, 42210000, f'asset "{symbol}" not found')
         price = {name: Decimal(str(body[name])) if name in body else None for name in ("limit_price", "stop_price")}
+        notional = Decimal(str(body["notional"])) if "notional" in body else None
         order = VenueOrder(
             symbol=symbol,
             kind=self.assets[symbol].kind,
             side=body["side"],
-            qty=Decimal(str(body["qty"])),
+            qty=Decimal(str(body["qty"])) if notional is None else round(notional / self.assets[symbol].price, 9),
+            notional=notional,
             type=body["type"],
             time_in_force=body["time_in_force"],
             client_order_id=body.get("client_order_id") or str(uuid.uuid4()),

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-OPEN = {"accepted", "new", "partially_filled", "held", "pending_cancel"}
+OPEN = {"accepted", "new", "partially_filled", "held", "pending_cancel", "suspended"}
 WORKING = {"accepted", "new", "partially_filled"}
 ACCOUNT_ID = str(uuid.UUID(int=7))
 CENT = Decimal("0.01")
@@ -67,11 +67,21 @@ class VenueOrder:
     replaces: str | None = None
     replaced_by: str | None = None
     times: dict[str, dt.datetime] = field(default_factory=dict)
+    notional: Decimal | None = None
+    shows: dict[str, Any] = field(default_factory=dict)  # what the API shows in place of the truth
 
     @property
     def leaves(self) -> Decimal:
         """Quantity still to be filled."""
         return self.qty - self.filled_qty
+
+    @property
+    def shown_status(self) -> str:
+        """The status as the API shows it: a stop is held while the target beside it works, and works all the same."""
+        if self.type != "stop" or self.parent is None or self.status != "new":
+            return self.status
+        beside = self.parent if self.order_class == "oco" else next((leg for leg in self.parent.legs if leg is not self), None)
+        return "held" if beside is not None and beside.status in WORKING else self.status
 
     def json(self, *, nested: bool = True) -> dict[str, Any]:
         """The order as the API shows it: numbers as strings, absent values null."""
@@ -95,8 +105,8 @@ class VenueOrder:
             "asset_id": self.asset_id,
             "symbol": self.symbol,
             "asset_class": self.kind,
-            "notional": None,
-            "qty": text(self.qty),
+            "notional": text(self.notional),
+            "qty": text(self.qty) if self.notional is None else None,
             "filled_qty": text(self.filled_qty),
             "filled_avg_price": text(average),
             "order_class": "" if self.order_class == "simple" else self.order_class,
@@ -106,12 +116,13 @@ class VenueOrder:
             "time_in_force": self.time_in_force,
             "limit_price": text(self.limit_price),
             "stop_price": text(self.stop_price),
-            "status": self.status,
+            "status": self.shown_status,
             "extended_hours": False,
             "legs": [leg.json() for leg in self.legs] if nested and self.legs else None,
             "trail_percent": None,
             "trail_price": None,
             "hwm": None,
+            **self.shows,
         }
 
 

@@ -26,18 +26,24 @@ def listed(exchange: Exchange, query: dict[str, str]) -> list[dict[str, Any]]:
             (symbols is None or order.symbol in symbols)
             and (status == "all" or live == (status == "open"))
             and not (nested and order.parent)
+            and (status == "all" or exchange.lists_held or order.shown_status != "held")
             and (query.get("after") or "") < (stamp(order.times["submitted_at"]) or "") < (query.get("until") or "9")
         )
 
     found = [order for order in exchange.orders.values() if wanted(order)]
     if query.get("direction", "desc") == "desc":
         found.reverse()
-    return [order.json(nested=nested) for order in found[: min(int(query.get("limit", 50)), 500)]]
+    others = exchange.other_orders if status != "closed" and symbols is None and "until" not in query else []
+    return [order.json(nested=nested) for order in found[: min(int(query.get("limit", 50)), 500)]] + others
 
 
 def activities(exchange: Exchange, query: dict[str, str]) -> list[dict[str, Any]]:
-    """`GET /v2/account/activities/FILL`: pages of at most 100, a page token being the last id of the page before."""
-    rows = [row for row in exchange.activities if row["transaction_time"] > query.get("after", "")]
+    """`GET /v2/account/activities`, fills or by type: pages of at most 100, a token being the last id of the page before."""
+    if "activity_types" in query:
+        types, after = query["activity_types"].split(","), query.get("after", "")[:10]
+        rows = [row for row in exchange.movements if row["activity_type"] in types and row["date"] >= after]
+    else:
+        rows = [row for row in exchange.activities if str(row["transaction_time"]) > query.get("after", "")]
     if query.get("direction", "desc") == "desc":
         rows.reverse()
     ids = [row["id"] for row in rows]

@@ -11,6 +11,7 @@ from core.sessions import close_of, open_of
 from tests.standins.alpaca_orders import WORKING
 from trading.brokers.alpaca_read import fill_id, state_of
 from trading.brokers.alpaca_terms import to_tick
+from trading.brokers.children import entry_of
 
 if TYPE_CHECKING:
     from storage.trading.ledger import Ledger
@@ -89,7 +90,7 @@ class Books:
         """Orders at the venue that the desk decided: no children, and none sent in their place."""
         with self.exchange.lock:
             orders = [order for order in self.exchange.orders.values() if order.parent is None]
-        return [order for order in orders if order.client_order_id.rpartition(".")[2] not in {"stop", "target"}]
+        return [order for order in orders if entry_of(order.client_order_id) is None]
 
     def doubled(self) -> list[str]:
         """Ids and trades that the venue has twice, and orders that no intent stands for."""

@@ -21,6 +21,7 @@ import structlog
 import uvicorn
 
 from core.errors import RetryLater
+from core.models import Leg
 from core.sessions import close_of
 from pipeline.audit import parity_day
 from pipeline.bars import VIX
@@ -29,12 +30,14 @@ from pipeline.execution.order_listener import listen
 from pipeline.resources import Resources
 from serving.app import create_app
 from tests.standins.alpaca import KEY, SECRET, AlpacaStandIn
+from tests.standins.alpaca_corporate import split
 from tests.standins.alpaca_floor import Floor, in_cents
 from tests.standins.api_desk import Desk as ApiDesk
 from tests.standins.desk_books import Books
 from tests.standins.evidence import vouch
 from tests.standins.feed import walk
 from tests.standins.mail import Inbox, free_port, mail_server, text_of
+from trading.brokers.protection import uncovered
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -85,11 +88,12 @@ class Life:
     api: ApiDesk
     evenings: dict[dt.date, Evening] = field(default_factory=dict)
     retries: int = 0
+    clock_off: dt.timedelta = dt.timedelta(0)  # the desk's clock against the venue's
     listener_error: Exception | None = None
 
     def process(self) -> Resources:
         """The resources of a new process."""
-        made = Resources(self.settings, clock=self.floor.now)
+        made = Resources(self.settings, clock=lambda: self.floor.now() + self.clock_off)
         made.__dict__["engine"] = self.engine
         made.__dict__["registry"] = SimpleNamespace(
             aliases=SimpleNamespace(champion=lambda: "1", challengers=list)  # nobody challenges
@@ -130,6 +134,28 @@ class Life:
         vouch(desk.engine, pd.concat([rows, calm]))
         for symbol in self.settings.universe:
             self.api.features.put(symbol, pd.Timestamp(close_of(day)), 0.5)
+
+    def split(self, symbol: str, ratio: int, day: dt.date, *, children: str) -> None:
+        """Split a symbol at the venue before the open of a day; the bars on the floor are in new terms from then on."""
+        split(self.alpaca.exchange, symbol, str(ratio), day, children=children)
+        prices, mine = ["open", "high", "low", "close", "adj_close"], self.floor.bars["symbol"] == symbol
+        self.floor.bars.loc[mine, prices] = (self.floor.bars.loc[mine, prices] / ratio).round(2)
+
+    def record_split(self, symbol: str, ratio: int, day: dt.date) -> None:
+        """The provider records a split and gives its history until the day before in new terms."""
+        past = self.floor.bars[(self.floor.bars["symbol"] == symbol) & (self.floor.bars["session"] < pd.Timestamp(day))]
+        desk = self.process()
+        desk.bars.write(past.reset_index(drop=True), source="floor", ingested_at=self.floor.now())
+        row = {"symbol": symbol, "session": pd.Timestamp(day), "kind": "split", "value": float(ratio)}
+        desk.bars.write_actions(pd.DataFrame([row]), self.floor.now())
+
+    def unprotected(self) -> dict[str, Decimal]:
+        """What no stop and no exit at the venue covers of each position."""
+        desk = self.process()
+        working = desk.broker.open_orders()
+        exits = [order.client_order_id for order, _ in desk.ledger.open_orders("main") if order.leg is Leg.EXIT]
+        missing = {held.symbol: uncovered(held, working, exits) for held in desk.ledger.positions("main")}
+        return {symbol: quantity for symbol, quantity in missing.items() if quantity}
 
     def step(self, name: str, day: dt.date) -> Any:
         """One step, tried again as Airflow does."""

@@ -10,57 +10,58 @@ import socket
 import socketserver
 import struct
 import threading
+import time
 from contextlib import suppress
-from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, Self
 
 from tests.standins.alpaca_exchange import Exchange
-from tests.standins.alpaca_orders import OPEN, Refusal, VenueOrder, text
+from tests.standins.alpaca_orders import OPEN, Refusal, text
+from tests.standins.tws_messages import ACCOUNT, TYPES, Sent, completed_order, conid, contract, open_order, status_of
 
 VERSION = 157
-ACCOUNT = "DU1234567"
-TYPES = {"MKT": "market", "LMT": "limit", "STP": "stop"}
 WORDS = {
     "insufficient buying power": "YOUR ORDER IS NOT ACCEPTED. IN ORDER TO OBTAIN THE DESIRED POSITION YOUR EQUITY WITH LOAN "
     "VALUE [100000.00 USD] MUST EXCEED THE INITIAL MARGIN [110000.00 USD]",
 }
-STATUS = {
-    "accepted": "PreSubmitted",
-    "held": "PreSubmitted",
-    "new": "Submitted",
-    "partially_filled": "Submitted",
-    "filled": "Filled",
-}
 
 
-@dataclass
-class Sent:
-    """An order as a client sent it, and the venue's order once it was transmitted."""
+READ_ONLY = "Error validating request.-'bO' : cause - The API interface is currently in Read-Only mode."
 
-    client: int
-    order_id: int
-    symbol: str
-    action: str
-    qty: str
-    type: str
-    limit: str
-    stop: str
-    tif: str
-    ref: str
-    parent: int
-    venue: VenueOrder | None = None
 
-    @property
-    def perm(self) -> int:
-        """The id TWS gives an order for ever."""
-        return 1_000_000 + self.client * 10_000 + self.order_id
+class Turned(Exception):
+    """An order that TWS turns down: code and words."""
 
 
 class TwsStandIn:
-    """`faults` are taken one an order: (performs, what): `cut` the connection, or be `silent`."""
+    """One TWS, with one account.
+
+    Attributes
+    ----------
+    faults
+        Taken one an order: (performs, what): `cut` the connection, or be `silent`.
+    refusals
+        Taken one an order: the code and words with which it is refused. No status of the order is told.
+    notices
+        Code and words told about each order that is taken, before its first status, `pause_seconds` ahead of it, and after it.
+    cancel_refusal
+        Code and words with which every cancellation is refused; the order goes on working.
+    read_only
+        The setting "Read-Only API": orders and cancellations are refused with 321, and so are the lists of orders where
+        `lists_orders` is False.
+    word
+        What an order is called until the exchange has confirmed it, where TWS says so: `PendingSubmit`.
+    """
 
     def __init__(self) -> None:
+        self.refusals: list[tuple[int, str]] = []
+        self.notices: list[tuple[int, str]] = []
+        self.pause_seconds = 0.0
+        self.cancel_refusal: tuple[int, str] | None = None
+        self.read_only = False
+        self.lists_orders = True
+        self.word = ""
+        self.collisions = 0
         self.exchange = Exchange()
         self.exchange.listeners.append(self._on_event)
         self.sent: dict[tuple[int, int], Sent] = {}
@@ -86,6 +87,9 @@ class TwsStandIn:
 
     def place(self, peer: _Peer, fields: list[str]) -> None:
         """Take an order; a bracket is sent to the venue when its last order says transmit."""
+        if self.read_only:
+            peer.send(4, 2, int(fields[1]), 321, READ_ONLY)
+            return
         order = Sent(
             client=peer.client,
             order_id=int(fields[1]),
@@ -98,6 +102,7 @@ class TwsStandIn:
             tif=fields[21],
             ref=fields[26],
             parent=int(fields[28] or 0),
+            word=self.word,
         )
         known = self.sent.get((order.client, order.order_id))
         if known is not None and known.venue is not None:
@@ -109,6 +114,10 @@ class TwsStandIn:
 
     def cancel(self, peer: _Peer, order_id: int) -> None:
         """Cancel an order, or say that there is none."""
+        refusal = (321, READ_ONLY) if self.read_only else self.cancel_refusal
+        if refusal is not None:
+            peer.send(4, 2, order_id, *refusal)
+            return
         order = self.sent.get((peer.client, order_id))
         if order is None or order.venue is None:
             peer.send(4, 2, order_id, 10147, f"OrderId {order_id} that needs to be cancelled is not found.")
@@ -126,20 +135,35 @@ class TwsStandIn:
         self.placed += 1
         peer.mute = bool(what)
         try:
+            if self.refusals:
+                raise Turned(*self.refusals.pop(0))
             if performs:
-                self._submit(parent, children)
-        except Refusal as refusal:
-            reason = WORDS.get(str(refusal), str(refusal))
+                self._submit(peer, parent, children)
+        except (Refusal, Turned) as refusal:
+            code, words = (
+                refusal.args
+                if isinstance(refusal, Turned)
+                else (201, f"Order rejected - reason:{WORDS.get(str(refusal), str(refusal))}")
+            )
             for order in (parent, *children):
                 del self.sent[order.client, order.order_id]
-                peer.send(4, 2, order.order_id, 201, f"Order rejected - reason:{reason}")
+                peer.send(4, 2, order.order_id, code, words)
+            performs = True
         if not performs:
             for order in (parent, *children):
                 del self.sent[order.client, order.order_id]
         if what == "cut":
             peer.cut()
 
-    def _submit(self, parent: Sent, children: list[Sent]) -> None:
+    def forget(self, ref: str) -> None:
+        """Lose an order and its children, as if they had never come."""
+        for key, order in list(self.sent.items()):
+            if order.ref == ref or order.ref.startswith(f"{ref}."):
+                assert order.venue is not None
+                self.exchange.orders.pop(order.venue.id, None)
+                del self.sent[key]
+
+    def _submit(self, peer: _Peer, parent: Sent, children: list[Sent]) -> None:
         body: dict[str, Any] = {
             "symbol": parent.symbol,
             "side": parent.action.lower(),
@@ -164,8 +188,15 @@ class TwsStandIn:
                 events, self._later = self._later, None
             for child in children:
                 child.venue = next(leg for leg in parent.venue.legs if leg.type == TYPES[child.type])
+            self._tell_notices(peer, parent)
+            time.sleep(self.pause_seconds)
             for event in events:
                 self._on_event(event)
+            self._tell_notices(peer, parent)
+
+    def _tell_notices(self, peer: _Peer, order: Sent) -> None:
+        for code, words in self.notices:
+            peer.send(4, 2, order.order_id, code, words)
 
     def _change(self, known: Sent, order: Sent) -> None:
         assert known.venue is not None
@@ -192,6 +223,7 @@ class TwsStandIn:
 
     def _tell_status(self, order: Sent) -> None:
         for peer in self._peers_of(order):
+            peer.send(*open_order(order))
             peer.tell_status(order)
             if status_of(order) == "Cancelled":
                 peer.send(4, 2, order.order_id, 202, "Order Canceled - reason:")
@@ -204,12 +236,6 @@ class TwsStandIn:
     def executions(self) -> list[tuple[Sent, dict[str, Any]]]:
         """Every execution of the day, oldest first."""
         return list(self._executions)
-
-
-def status_of(order: Sent) -> str:
-    """TWS's word for the state of an order."""
-    assert order.venue is not None
-    return STATUS.get(order.venue.status, "Inactive" if order.venue.status == "rejected" else "Cancelled")
 
 
 class _Server(socketserver.ThreadingTCPServer):
@@ -235,6 +261,8 @@ class _Peer(socketserver.BaseRequestHandler):
             self.tws._peers.remove(self)
 
     def cut(self) -> None:
+        with suppress(ValueError):
+            self.tws._peers.remove(self)
         with suppress(OSError):
             self.request.shutdown(socket.SHUT_RDWR)
 
@@ -276,13 +304,25 @@ class _Peer(socketserver.BaseRequestHandler):
             handlers[fields[0]]()
 
     def _start(self, client: int) -> None:
+        if any(peer.client == client for peer in self.tws._peers):
+            self.tws.collisions += 1
+            self.send(4, 2, -1, 326, "Unable to connect as the client id is already in use. Retry with a unique client id.")
+            raise EOFError
         self.client = client
         used = [order_id for owner, order_id in self.tws.sent if owner == client]
         self.tws._peers.append(self)
         self.send(15, 1, ACCOUNT)
         self.send(9, 1, max(used, default=0) + 1)
 
+    def _refuses_lists(self) -> bool:
+        if self.tws.read_only and not self.tws.lists_orders:
+            self.send(4, 2, -1, 321, READ_ONLY)
+            return True
+        return False
+
     def _open_orders(self) -> None:
+        if self._refuses_lists():
+            return
         for order in list(self.tws.sent.values()):
             if order.venue is not None and order.venue.status in OPEN:
                 self.send(*open_order(order))
@@ -290,6 +330,8 @@ class _Peer(socketserver.BaseRequestHandler):
         self.send(53, 1)
 
     def _completed(self) -> None:
+        if self._refuses_lists():
+            return
         for order in list(self.tws.sent.values()):
             if order.venue is not None and order.venue.status not in OPEN:
                 self.send(*completed_order(order))
@@ -341,50 +383,3 @@ class _Peer(socketserver.BaseRequestHandler):
         ids = (order.perm, order.client, 0, event["order"]["filled_qty"], event["price"], order.ref, "", "", "", 1)
         self.send(11, request, order.order_id, *contract(order.symbol), *execution, *ids)
         self.send(59, 1, event["execution_id"], "1.00", "USD", 0, 0, 0)
-
-
-def conid(symbol: str) -> int:
-    """A number for a symbol, always the same."""
-    return 1000 + sum(map(ord, symbol))
-
-
-def contract(symbol: str) -> tuple[object, ...]:
-    """conId, symbol, secType, month, strike, right, multiplier, exchange, currency, local symbol, trading class."""
-    return (conid(symbol), symbol, "STK", "", 0, "", "", "SMART", "USD", symbol, symbol)
-
-
-def _terms(order: Sent) -> tuple[object, ...]:
-    return (order.action, order.qty, order.type, order.limit or 0, order.stop or 0, order.tif, "", ACCOUNT, "", 0, order.ref)
-
-
-def open_order(order: Sent) -> list[object]:
-    """Message 5: places of the fields as ib_async's decoder reads them at this version."""
-    head = (5, order.order_id, *contract(order.symbol), *_terms(order), order.client, order.perm)
-    before_parent = [""] * 32  # outsideRth to nbboPriceCap
-    after_parent = [""] * 12  # triggerMethod to comboLegsDescrip, with no delta-neutral part
-    counts = [
-        0,
-        0,
-        0,
-        "",
-        "",
-        "",
-        "",
-        "",
-        "",
-        "",
-        "",
-        0,
-        "",
-    ]  # legs, parameters, scale, hedge, clearing, delta-neutral, algorithm
-    state = ["", 0, status_of(order)] + [""] * 16
-    return [*head, *before_parent, order.parent, *after_parent, *counts, *state, 0, *[""] * 16]
-
-
-def completed_order(order: Sent) -> list[object]:
-    """Message 101: the same for an order that is over."""
-    assert order.venue is not None
-    head = (101, *contract(order.symbol), *_terms(order), order.perm)
-    counts = [0, 0, 0, "", "", "", "", "", "", "", 0, ""]
-    tail = ["", "", "", "", "", "", text(order.venue.filled_qty), *[""] * 8]
-    return [*head, *[""] * 31, *[""] * 5, *counts, "", status_of(order), "", "", 0, *tail]

@@ -30,11 +30,18 @@ OTHER_FAULTS = ("drop_before", "drop_after", "503_before", "503_after", "garbled
 
 @dataclass
 class Run:
-    """The venue as one run sees it. `unique` refuses a second order under a known id, as most venues do."""
+    """The venue as one run sees it.
+
+    `unique` refuses a second order under a known id, as most venues do. `refusals` is the part of the orders that it turns
+    down; `split` multiplies what was held before the day. `movements` are cash that no order moved.
+    """
 
     seed: int
     faults: int = 0
     unique: bool = True
+    refusals: float = 0.0
+    split: int = 1
+    movements: list[dict[str, Any]] = field(default_factory=list)
     asked: int = 0
     refused_twice: int = 0
     kills: int = 0
@@ -65,7 +72,8 @@ class Run:
             if known is not None and self.unique:
                 self.refused_twice += 1
                 return known
-            self.orders.append(order | {"state": "accepted", "filled": "0"})
+            refused = random.Random(f"{self.seed} {order['symbol']}").random() < self.refusals  # noqa: S311
+            self.orders.append(order | {"state": "rejected" if refused else "accepted", "filled": "0"})
             return self.orders[-1]
 
     def cancel(self, client_order_id: str) -> dict[str, Any] | None:
@@ -75,6 +83,12 @@ class Run:
             if order is not None and order["state"] == "accepted":
                 order["state"] = "cancelled"
             return order
+
+    def withdraw(self, movement: dict[str, Any]) -> None:
+        """Take cash out of the account, once for each id."""
+        with self.lock:
+            if movement["id"] not in {known["id"] for known in self.movements}:
+                self.movements.append(movement)
 
     def trade(self) -> None:
         """Fill every order that works, in one to three parts."""
@@ -110,6 +124,8 @@ class Run:
                 "refused_twice": self.refused_twice,
                 "kills": self.kills,
                 "asked": self.asked,
+                "movements": self.movements,
+                "split": self.split,
             }
 
 
@@ -147,6 +163,10 @@ class Handler(BaseHTTPRequestHandler):
             run.trade()
             self._say(200, {})
             return
+        if parts[1] == "withdraw":
+            run.withdraw(body)
+            self._say(200, {})
+            return
         pid = body.pop("pid")
         self._with_fault(run, SUBMIT_FAULTS, lambda: run.take(body), pid)
 
@@ -160,6 +180,10 @@ class Handler(BaseHTTPRequestHandler):
         run = self.server.runs[name]
         if what == "audit":
             self._say(200, run.audit())
+        elif what == "movements":
+            self._with_fault(run, OTHER_FAULTS, lambda: run.movements, 0)
+        elif what == "split":
+            self._say(200, {"split": run.split})
         elif what == "fills":
             self._with_fault(run, OTHER_FAULTS, run.told, 0)
         elif rest:

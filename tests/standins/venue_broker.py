@@ -9,15 +9,19 @@ from typing import TYPE_CHECKING, Any
 
 import httpx
 
+from core.book_events import BookEventKind, CashMovement
 from core.errors import RetryLater
 from core.models import Answer, Fill, Instrument, OrderState, OrderView, Refused, Side, VenuePosition
 from core.sessions import open_of
+from trading.brokers.base import unfenced
+from trading.brokers.listing import Listing
 from trading.portfolio import Account
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from core.models import OrderIntent
+    from trading.brokers.base import Fence
 
 
 class VenueBroker:
@@ -26,12 +30,21 @@ class VenueBroker:
     name = "venue"
     holds_brackets = False
 
-    def __init__(self, url: str, run: str, session: dt.date, cash_usd: Decimal = Decimal(100_000)) -> None:
+    def __init__(
+        self,
+        url: str,
+        run: str,
+        session: dt.date,
+        cash_usd: Decimal = Decimal(100_000),
+        held: Mapping[str, Decimal] | None = None,
+    ) -> None:
+        self._held = dict(held or {})  # before the run, in the terms before its split
         self._client = httpx.Client(base_url=f"{url}/{run}", timeout=5.0, verify=False)  # noqa: S501  # plain HTTP; spares loading certificates
         self._session = session
         self._cash_usd = cash_usd
 
-    def submit(self, order: OrderIntent) -> Answer:
+    def submit(self, order: OrderIntent, fence: Fence = unfenced) -> Answer:
+        fence()
         body = {
             "client_order_id": order.client_order_id,
             "symbol": order.symbol,
@@ -52,18 +65,25 @@ class VenueBroker:
         state = OrderState(found["state"])
         return Answer(state, None if state is OrderState.CANCELLED else Refused.TOO_LATE)
 
-    def open_orders(self) -> list[OrderView]:
-        return sorted((_view(order) for order in self._ask("GET", "/orders")), key=lambda view: view.client_order_id)
+    def open_orders(self) -> Listing[OrderView]:
+        return Listing(sorted((_view(order) for order in self._ask("GET", "/orders")), key=lambda view: view.client_order_id))
 
-    def positions(self) -> list[VenuePosition]:
-        held: dict[str, Decimal] = {}
-        for fill in self.fills(dt.datetime.min.replace(tzinfo=dt.UTC)):
+    def positions(self) -> Listing[VenuePosition]:
+        split = Decimal(self._ask("GET", "/split")["split"]) if self._held else Decimal(1)
+        held = {symbol: quantity * split for symbol, quantity in self._held.items()}
+        for fill in {fill.fill_id: fill for fill in self.fills(dt.datetime.min.replace(tzinfo=dt.UTC))}.values():
             held[fill.symbol] = held.get(fill.symbol, Decimal(0)) + (fill.quantity if fill.side is Side.BUY else -fill.quantity)
-        return [VenuePosition(symbol, quantity, Decimal(100)) for symbol, quantity in sorted(held.items()) if quantity]
+        return Listing(VenuePosition(symbol, quantity, Decimal(100)) for symbol, quantity in sorted(held.items()) if quantity)
 
-    def fills(self, since: dt.datetime) -> list[Fill]:
+    def fills(self, since: dt.datetime) -> Listing[Fill]:
         del since  # the venue tells everything again each time
-        return [self._fill(told) for told in self._ask("GET", "/fills")]
+        return Listing(self._fill(told) for told in self._ask("GET", "/fills"))
+
+    def cash_movements(self, since: dt.date) -> list[CashMovement]:
+        rows = [
+            (each["id"], dt.date.fromisoformat(each["date"]), Decimal(each["usd"])) for each in self._ask("GET", "/movements")
+        ]
+        return [CashMovement(name, BookEventKind.WITHDRAWAL, day, usd) for name, day, usd in rows if day >= since]
 
     def cash_usd(self) -> Decimal:
         return self._cash_usd

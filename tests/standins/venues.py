@@ -56,6 +56,11 @@ class PaperVenue:
     def settle(self) -> None:
         """The book is the venue."""
 
+    def lose(self, order: OrderIntent) -> bool:
+        """The book is the venue: it loses nothing."""
+        del order
+        return False
+
 
 class AlpacaVenue:
     """Alpaca's stand-in: orders wait for the bell, and the book learns by asking."""
@@ -86,6 +91,10 @@ class AlpacaVenue:
         """What the venue did goes into the book, as the listener puts it there."""
         collect(self.book, self.broker, "main", LONG_AGO)
 
+    def lose(self, order: OrderIntent) -> bool:
+        """The venue has no such order any more."""
+        return self.exchange.orders.pop(self.exchange.by_client_id(order.client_order_id).id, None) is not None
+
 
 class IBVenue:
     """TWS's stand-in: the same exchange behind another wire."""
@@ -114,6 +123,11 @@ class IBVenue:
     def settle(self) -> None:
         """What the venue did goes into the book."""
         collect(self.book, self.broker, "main", LONG_AGO)
+
+    def lose(self, order: OrderIntent) -> bool:
+        """TWS has no such order any more."""
+        self.stand_in.forget(order.client_order_id)
+        return True
 
 
 Venue = PaperVenue | AlpacaVenue | IBVenue

@@ -122,6 +122,7 @@ def chart(symbol: str, bars: pd.DataFrame) -> dict[str, Any]:
         "currency": "USD",
         "symbol": symbol,
         "instrumentType": "INDEX" if symbol.startswith("^") else "EQUITY",
+        "exchangeName": "SNP" if symbol.startswith("^") else "NMS",
         "exchangeTimezoneName": NEW_YORK,
         "timezone": "EST",
         "gmtoffset": -18000,

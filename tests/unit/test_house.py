@@ -24,6 +24,7 @@ TAKES_THE_CONTAINER = {
     "pipeline/research/chain.py": {"_evaluate", "_stored_shortlist"},  # steps of the chain, which call other steps
     "pipeline/training/promotion.py": {"_aliases"},  # picks the registry of a kind of model, opened on first use
 }
+MOST_LINES = 400
 COMPOSITION_ROOT = "pipeline/resources.py"
 SHELLS = ("desk/", "serving/")  # they hold the container for a process, a command or an application
 # Words for which the field has a term (docs/glossary.md): found -> resources or what it is, known -> point-in-time, ...
@@ -207,3 +208,24 @@ def test_the_glossary_defines_each_term_once_and_in_order() -> None:
     assert len(terms) == len(set(terms)) > 80
     for section in sections:
         assert section == sorted(section, key=str.lower)
+
+
+def test_no_docstring_begins_with_a_question_word() -> None:
+    asking = re.compile(r"^(What|Whether|How|When|Why|Who|Where|Which|From when)\b")
+    found = []
+    for path in sorted(ROOT.glob("*/**/*.py")):
+        if path.relative_to(ROOT).parts[0] not in PACKAGES:
+            continue
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+                first = (ast.get_docstring(node) or "").partition("\n")[0]
+                if asking.match(first) and "migrations" not in path.parts:
+                    found.append(f"{path.relative_to(ROOT)}: {first}")
+
+    assert found == [], "the first line says what it does or returns"
+
+
+def test_no_file_of_code_is_longer_than_one_sitting() -> None:
+    lengths = {path: len(path.read_text().splitlines()) for name in PACKAGES for path in (ROOT / name).rglob("*.py")}
+
+    assert {str(path.relative_to(ROOT)): length for path, length in lengths.items() if length > MOST_LINES} == {}

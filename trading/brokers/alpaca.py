@@ -7,30 +7,37 @@ own from Alpaca; here they are called `<entry>.stop` and `<entry>.target`.
 from __future__ import annotations
 
 import math
-import time
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 import structlog
-from alpaca.trading.enums import OrderClass, OrderSide, TimeInForce
+from alpaca.trading.enums import OrderSide
 from alpaca.trading.requests import LimitOrderRequest, MarketOrderRequest, StopOrderRequest
 
 from core.errors import RetryLater, UnknownSymbol
 from core.models import FINAL, Answer, Instrument, Leg, MarketClock, MarketDay, OrderState, OrderType, Refused
+from trading.brokers.alpaca_cash import TYPES, movements_of
+from trading.brokers.alpaca_children import Children
 from trading.brokers.alpaca_families import Families
 from trading.brokers.alpaca_read import (
     NEW_YORK,
+    STATES,
     fill_of_activity,
     instant,
     is_crypto,
+    is_dormant,
     number,
     position_of,
     state_of,
+    unreadable_order,
+    unreadable_position,
     venue_symbol,
     view_of,
 )
-from trading.brokers.alpaca_terms import CENT, children_of, time_in_force, to_tick
+from trading.brokers.alpaca_terms import CENT, children_of, time_in_force
 from trading.brokers.alpaca_wire import DUPLICATE, VenueRefusal, readable
+from trading.brokers.base import unfenced
+from trading.brokers.listing import Listing, read_each
 from trading.orders import figure
 from trading.portfolio import Account
 
@@ -38,16 +45,18 @@ if TYPE_CHECKING:
     import datetime as dt
     from collections.abc import Callable, Iterator, Mapping
 
+    from core.book_events import CashMovement
     from core.models import Fill, OrderIntent, OrderView, Position, VenuePosition
     from trading.brokers.alpaca_wire import AlpacaClient
+    from trading.brokers.base import Fence
 
     Json = dict[str, Any]
 
 log = structlog.get_logger()
 REQUESTS = {OrderType.MARKET: MarketOrderRequest, OrderType.LIMIT: LimitOrderRequest, OrderType.STOP: StopOrderRequest}
+BLOCKS = ("trading_blocked", "account_blocked", "trade_suspended_by_user")
 FRACTION = Decimal("0.000000001")
 ACTIVITIES_A_PAGE = 100
-RELEASE_SECONDS = 5.0
 
 
 class AlpacaBroker:
@@ -83,10 +92,15 @@ class AlpacaBroker:
         self.gap_pct = gap_pct
         self.holds_brackets = brackets
         self.families = Families(client)
+        self.children = Children(client, self.families)
 
     @readable
-    def submit(self, order: OrderIntent) -> Answer:
-        """Send the order once; an exit first takes back the stop and target that hold its shares."""
+    def submit(self, order: OrderIntent, fence: Fence = unfenced) -> Answer:
+        """Send the order once; an exit first takes back the stop and target that hold its shares.
+
+        An exit that Alpaca refuses puts them back. One whose stop or target filled in that moment is not sent, nor is one while
+        the account takes no orders: its stop could not be put back.
+        """
         objection = self._objection(order)
         if objection is not None:
             return Answer(OrderState.REJECTED, *objection)
@@ -94,8 +108,24 @@ class AlpacaBroker:
             body = self._request(order)
         except ValueError as error:  # alpaca-py's own checks; nothing was sent
             return Answer(OrderState.REJECTED, Refused.OTHER, str(error))
-        if order.leg is Leg.EXIT:
-            self._release(order)
+        return self._leave(order, body, fence) if order.leg is Leg.EXIT else self._post(order, body, fence)
+
+    def _leave(self, order: OrderIntent, body: Json, fence: Fence) -> Answer:
+        """Take the children of an exit back, send it, and put them back if it is refused."""
+        blocked = self._blocked() if self.holds_brackets else None
+        if blocked is not None:
+            return Answer(OrderState.REJECTED, Refused.ACCOUNT, blocked)
+        fence()
+        released = self.children.release(order)
+        if released.filled:
+            return Answer(OrderState.REJECTED, Refused.QUANTITY, "its stop or target filled in the same moment")
+        answer = self._post(order, body, fence)
+        if answer.state is OrderState.REJECTED:  # the position is still there, and naked
+            self.children.restore(released.covers)
+        return answer
+
+    def _post(self, order: OrderIntent, body: Json, fence: Fence) -> Answer:
+        fence()
         try:
             placed = self.client.one("POST", "/orders", body)
         except VenueRefusal as refusal:
@@ -119,9 +149,9 @@ class AlpacaBroker:
         found = self.families.order(client_order_id)
         if found is None:
             return Answer(OrderState.UNKNOWN, Refused.UNKNOWN_ORDER, "Alpaca has no such order")
-        if state_of(found) in FINAL:
+        if STATES.get(found["status"]) in FINAL:  # one of an unknown status may work, and is cancelled
             return Answer(state_of(found), Refused.TOO_LATE, f"the order is {found['status']}", found["id"])
-        refusal = self._cancel(found["id"])
+        refusal = self.children.cancel(found["id"])
         now = self.client.one("GET", f"/orders/{found['id']}")
         if refusal is not None:
             return Answer(state_of(now), refusal.refused, refusal.message, found["id"])
@@ -129,22 +159,41 @@ class AlpacaBroker:
         return Answer(state if state in FINAL else OrderState.CANCEL_PENDING, venue_order_id=found["id"])
 
     @readable
-    def open_orders(self) -> list[OrderView]:
+    def open_orders(self) -> Listing[OrderView]:
         """Orders that work at Alpaca or wait for their parent, sorted by the desk's names."""
-        found = self.families.open_orders()
-        return sorted((view_of(order, self.families.name(order)) for order in found), key=lambda view: view.client_order_id)
+        names = self.families
+        rows = names.open_orders()
+        entries = {names.shown_name(order) for order in rows}
+        found = read_each(
+            rows,
+            lambda order: view_of(order, (name := names.name(order)), dormant=is_dormant(order, name, entries)),
+            lambda order, problem: unreadable_order(order, names.shown_name(order), problem),
+        )
+        return Listing(sorted(found, key=lambda view: view.client_order_id), found.unreadable)
 
     @readable
-    def positions(self) -> list[VenuePosition]:
+    def positions(self) -> Listing[VenuePosition]:
         """Return the positions of the account, sorted by symbol."""
-        return sorted(map(position_of, self.client.many("/positions")), key=lambda position: position.symbol)
+        found = read_each(self.client.rows("/positions"), position_of, unreadable_position)
+        return Listing(sorted(found, key=lambda position: position.symbol), found.unreadable)
 
     @readable
-    def fills(self, since: dt.datetime) -> list[Fill]:
+    def fills(self, since: dt.datetime) -> Listing[Fill]:
         """Executions at or after an instant, oldest first; Alpaca's fees come later, as activities of their own."""
-        rows = [row for row in self._activities(since) if instant(row["transaction_time"]) >= since]
-        fills = [fill_of_activity(row, self.families.name_of_id(row["order_id"])) for row in rows]
-        return sorted(fills, key=lambda fill: (fill.filled_at, fill.fill_id))
+        names = self.families
+        found = read_each(
+            self._activities(since),
+            lambda row: fill_of_activity(row, names.name_of_id(row["order_id"])),
+            lambda row, problem: unreadable_order(row, names.shown_name_of_id(row), problem),
+        )
+        fills = [fill for fill in found if fill.filled_at >= since]
+        return Listing(sorted(fills, key=lambda fill: (fill.filled_at, fill.fill_id)), found.unreadable)
+
+    @readable
+    def cash_movements(self, since: dt.date) -> Listing[CashMovement]:
+        """Return the deposits, withdrawals, dividends, fees and interest on or after a day, oldest first."""
+        query = {"activity_types": ",".join(TYPES), "after": f"{since.isoformat()}T00:00:00Z"}
+        return movements_of(self._pages("/account/activities", query))
 
     @readable
     def cash_usd(self) -> Decimal:
@@ -173,9 +222,11 @@ class AlpacaBroker:
             raise UnknownSymbol(symbol)
         if asset["class"] == "crypto":
             step, least = number(asset["min_trade_increment"]), number(asset["min_order_size"])
-            return Instrument(symbol, step, least, Decimal(1), number(asset["price_increment"]))
+            says = {"asset_class": "crypto", "calendar": "24/7", "name:alpaca": str(asset["symbol"])}
+            return Instrument(symbol, step, least, Decimal(1), number(asset["price_increment"]), says)
         step = FRACTION if asset["fractionable"] and not self.holds_brackets else Decimal(1)
-        return Instrument(symbol, step, step, Decimal(1), CENT)
+        says = {"currency": "USD", "calendar": "XNYS", "name:alpaca": str(asset["symbol"])}
+        return Instrument(symbol, step, step, Decimal(1), CENT, says)
 
     # What only this venue has.
 
@@ -203,50 +254,21 @@ class AlpacaBroker:
     @readable
     def move_children(self, entry: str, stop_price: Decimal | None, target_price: Decimal | None) -> int:
         """Put the stop and target of a filled entry at these prices, rounded to the tick; return how many moved."""
-        wanted = {"stop": ("stop_price", stop_price), "target": ("limit_price", target_price)}
-        moved = 0
-        for kind, (field, price) in wanted.items():
-            child = self.families.order(f"{entry}.{kind}")
-            if price is None or child is None or state_of(child) in FINAL or number(child[field]) == to_tick(price):
-                continue
-            try:
-                self.client.one("PATCH", f"/orders/{child['id']}", {field: f"{to_tick(price):f}"})
-                moved += 1
-            except VenueRefusal as refusal:  # filled or cancelled in the same moment: its event says which
-                log.warning("child_not_moved", entry=entry, child=kind, reason=refusal.message)
-        return moved
+        return self.children.move(entry, stop_price, target_price)
 
     @readable
-    def protect(self, position: Position) -> bool:
-        """Send a stop and target for a position whose own are gone; False when that was done before, or Alpaca refuses.
+    def protect(self, position: Position, quantity: Decimal) -> bool:
+        """Send a stop and target for the quantity of a position that has none; False when Alpaca refuses.
 
-        An entry that ends in part takes its children along, an exit that is refused has taken them back before.
+        An entry that ends in part takes its children along, and the venue may end one alone.
         """
-        prices = {"stop": position.stop_price, "target": position.target_price}
-        stop, target = (None if price is None else f"{to_tick(price):f}" for price in prices.values())
-        body: Json = {
-            "symbol": venue_symbol(position.symbol),
-            "qty": f"{abs(position.quantity):f}",
-            "side": "sell" if position.quantity > 0 else "buy",
-            "time_in_force": TimeInForce.GTC.value,
-            "type": "stop" if target is None else "limit",
-            "client_order_id": f"{position.entry_order_id}.{'stop' if target is None else 'target'}",
-        }
-        if stop is not None and target is not None:
-            body |= {
-                "order_class": OrderClass.OCO.value,
-                "take_profit": {"limit_price": target},
-                "stop_loss": {"stop_price": stop},
-            }
-        else:
-            body |= {"stop_price": stop} if target is None else {"limit_price": target}
-        try:
-            self.families.learn(self.client.one("POST", "/orders", body))
-        except VenueRefusal as refusal:
-            log.warning("position_unprotected", symbol=position.symbol, entry=position.entry_order_id, reason=refusal.message)
-            return False
-        log.warning("protected_anew", symbol=position.symbol, entry=position.entry_order_id, stop=stop, target=target)
-        return True
+        return self.children.protect(position, quantity)
+
+    def _blocked(self) -> str | None:
+        """Return why the account takes no orders, in Alpaca's words for it, or None."""
+        account = self.client.one("GET", "/account")
+        found = [name for name in BLOCKS if account.get(name)]
+        return f"the account is blocked at Alpaca: {', '.join(found)}" if found else None
 
     def _objection(self, order: OrderIntent) -> tuple[Refused, str] | None:
         """Return why Alpaca cannot take the order, as reason and words, or None."""
@@ -296,38 +318,19 @@ class AlpacaBroker:
             raise RetryLater(f"Alpaca says that order {order.client_order_id} exists, and does not find it.")
         return Answer(found.state, None, "sent before", found.venue_order_id)
 
-    def _cancel(self, venue_order_id: str) -> VenueRefusal | None:
-        try:
-            self.client.send("DELETE", f"/orders/{venue_order_id}")
-        except VenueRefusal as refusal:
-            return refusal
-        return None
-
-    def _release(self, order: OrderIntent) -> None:
-        """Take back the children that hold the shares an exit wants to sell, and wait until they are gone.
-
-        Those of an entry of the same quantity, or all of the symbol when none has it: Alpaca nets the strategies of an account.
-        """
-        held = [child for child in self.families.open_children(venue_symbol(order.symbol)) if child["side"] == order.side.value]
-        same = [child for child in held if number(child["qty"]) == order.quantity]
-        chosen = same[:2] if same else held
-        for child in chosen:
-            self._cancel(child["id"])
-        until = time.monotonic() + RELEASE_SECONDS
-        for child in chosen:
-            while state_of(self.client.one("GET", f"/orders/{child['id']}")) not in FINAL:
-                if time.monotonic() > until:
-                    raise RetryLater(f"Alpaca has not cancelled the stop and target of {order.symbol} yet; its exit waits.")
-                time.sleep(0.1)
-
     def _activities(self, since: dt.datetime) -> Iterator[Json]:
         """Fills as account activities, page after page, from a second before the instant, which Alpaca excludes."""
         import datetime as dt
 
-        query = {"after": (since - dt.timedelta(seconds=1)).isoformat(), "direction": "asc", "page_size": ACTIVITIES_A_PAGE}
+        yield from self._pages("/account/activities/FILL", {"after": (since - dt.timedelta(seconds=1)).isoformat()})
+
+    def _pages(self, path: str, wanted: Mapping[str, str]) -> Iterator[Json]:
+        """Rows of account activities, oldest first, page after page."""
+        query: dict[str, Any] = {**wanted, "direction": "asc", "page_size": ACTIVITIES_A_PAGE}
         while True:
-            page = self.client.many("/account/activities/FILL", query)
+            page = self.client.rows(path, query)
             yield from page
-            if len(page) < ACTIVITIES_A_PAGE:
+            ids = [row["id"] for row in page if isinstance(row, dict) and row.get("id")]
+            if len(page) < ACTIVITIES_A_PAGE or not ids:
                 return
-            query["page_token"] = page[-1]["id"]
+            query["page_token"] = ids[-1]

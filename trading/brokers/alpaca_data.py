@@ -17,7 +17,8 @@ from alpaca.data.requests import (
 
 from core.models import Quote
 from trading.brokers.alpaca_read import instant, is_crypto, number, venue_symbol
-from trading.brokers.alpaca_wire import OneRequest, VenueRefusal, proving, readable
+from trading.brokers.alpaca_wire import OneRequest, VenueRefusal, proving, readable, require_host
+from trading.brokers.listing import UNREADABLE
 from trading.watch import PriceSeen
 
 if TYPE_CHECKING:
@@ -58,6 +59,7 @@ class AlpacaData:
     def __init__(
         self, key: SecretStr, secret: SecretStr, *, url: str | None = None, feed: str = "iex", timeout_seconds: float = 10.0
     ) -> None:
+        require_host(url, "data")
         keys = (key.get_secret_value(), secret.get_secret_value())
         self.feed = DataFeed(feed)
         self._stocks = _Stocks(*keys, raw_data=True, url_override=url)
@@ -122,7 +124,20 @@ def _answers(
             return {symbol: answer for each in symbols for symbol, answer in _answers([each], request, read).items()}
         log.warning("no_market_data", symbol=symbols[0], reason=refusal.message)
         return {}
-    return {names[name]: read(names[name], row) for name, row in rows.items()}
+    return _each(names, rows, read)
+
+
+def _each(names: Json, rows: Json, read: Callable[[str, Json], Answer]) -> dict[str, Answer]:
+    """Return each symbol's answer; a row that cannot be read costs no other symbol its price, unless there is no other."""
+    answers: dict[str, Answer] = {}
+    for name, row in rows.items():
+        try:
+            answers[names[name]] = read(names[name], row)
+        except UNREADABLE as error:
+            if len(rows) == 1:
+                raise
+            log.warning("market_data_unreadable", symbol=name, reason=f"{type(error).__name__}: {error}")
+    return answers
 
 
 def _quote(symbol: str, row: Json) -> Quote:

@@ -15,7 +15,6 @@ import queue
 import threading
 import time
 from dataclasses import dataclass
-from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 import structlog
@@ -23,16 +22,18 @@ from alpaca.trading.stream import TradingStream
 
 from core.errors import ConfigError, IllegalTransition, RetryLater, StopTrading
 from core.models import Leg, OrderState
+from trading.brokers.alpaca_protector import Protector
 from trading.brokers.alpaca_read import fill_of_event, state_of
-from trading.brokers.children import KINDS, is_ours
+from trading.brokers.alpaca_wire import require_host
+from trading.brokers.children import is_ours
 from trading.brokers.intake import collect, take_fill, take_state
+from trading.brokers.listing import UNREADABLE
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from pydantic import SecretStr
 
-    from core.models import Position
     from trading.brokers.alpaca import AlpacaBroker
     from trading.brokers.book import Book
 
@@ -40,10 +41,10 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger()
 FILLS = ("fill", "partial_fill")
+ENDS = ("canceled", "expired", "rejected", "replaced", "done_for_day", "suspended")
 CORRECTIONS = ("trade_bust", "trade_correct")
 OVERLAP = dt.timedelta(hours=1)  # activities may be told late; what is told twice does no harm
 FIRST_LOOK_BACK = dt.timedelta(days=10)
-UNREADABLE = (KeyError, TypeError, AttributeError, ValueError, ArithmeticError)
 _wire_log = logging.getLogger("trading.alpaca.wire")
 _wire_log.setLevel(logging.INFO)  # at DEBUG websockets logs frames, and the first one holds the keys
 
@@ -69,6 +70,7 @@ class TradeStream(TradingStream):
         shortest_wait_seconds: float = 1.0,
         longest_wait_seconds: float = 30.0,
     ) -> None:
+        require_host(None if live else url, "stream")
         wire = {"ping_interval": 10, "ping_timeout": 20, "max_queue": 1024, "logger": _wire_log}
         super().__init__(
             key.get_secret_value(),
@@ -128,12 +130,16 @@ class OrderListener:
     ----------
     alarm
         Told what a person must look at while the listener goes on.
+    follow
+        Brings the book into the terms after recorded splits, before fills are taken.
     beat
         Called each time the venue has been asked for everything and the book has it: the sign that the listener works.
     poll_seconds
         Pause between two times of asking while the stream is silent, and the longest that an event lost on the way is missed.
     patience_seconds
         How long a fill may contradict the book before trading stops: the one before it may be on its way.
+    partial_seconds
+        See `trading.brokers.alpaca_protector.Protector`.
     """
 
     def __init__(
@@ -145,9 +151,11 @@ class OrderListener:
         *,
         clock: Callable[[], dt.datetime],
         alarm: Callable[[str], object] = lambda _words: None,
+        follow: Callable[[], object] = lambda: None,
         beat: Callable[[], object] = lambda: None,
         poll_seconds: float = 60.0,
         patience_seconds: float = 60.0,
+        partial_seconds: float = 60.0,
     ) -> None:
         self.broker = broker
         self.book = book
@@ -155,6 +163,7 @@ class OrderListener:
         self.stream = stream
         self.clock = clock
         self.alarm = alarm
+        self.follow = follow
         self.beat = beat
         self.poll_seconds = poll_seconds
         self.patience_seconds = patience_seconds
@@ -163,7 +172,7 @@ class OrderListener:
         self._poll_at = 0.0
         self._failures = 0
         self._waiting: list[_Waiting] = []
-        self._given_up: set[str] = set()
+        self.protector = Protector(broker, book, portfolio, alarm=alarm, partial_seconds=partial_seconds)
 
     def run(self, stop: threading.Event) -> None:
         """Listen until `stop` is set.
@@ -194,7 +203,7 @@ class OrderListener:
         asked = self.clock()
         try:
             fills = self._collect()
-            moved = self._align_children()
+            moved = self.protector.check()
         except RetryLater as error:
             self._failures += 1
             pause = min(self.poll_seconds, 2.0**self._failures * 0.5)
@@ -202,17 +211,19 @@ class OrderListener:
             log.warning("venue_silent", failures=self._failures, reason=str(error))
             return
         self._failures, self.since = 0, asked - OVERLAP
-        self._poll_at = time.monotonic() + self.poll_seconds
+        self._poll_at = min(time.monotonic() + self.poll_seconds, self.protector.due)
         if fills or moved:
             log.info("caught_up", fills=fills, children_changed=moved)
         self._try_again()
         self.beat()
 
     def _collect(self) -> int:
-        """Fills and states; once more when the executor moved an order between our reading and writing."""
+        """Fills and states; once more when the executor moved an order, or a split the shares, between reading and writing."""
+        self.follow()
         try:
             return collect(self.book, self.broker, self.portfolio, self.since)
         except IllegalTransition:
+            self.follow()
             return collect(self.book, self.broker, self.portfolio, self.since)
 
     def _take(self, message: Json) -> None:
@@ -250,59 +261,40 @@ class OrderListener:
         """Events that did not fit: into the book if they do now, kept until their time is over."""
         waiting, self._waiting = self._waiting, []
         for each in waiting:
+            late = time.monotonic() > each.until
             try:
                 self._apply(each.event)
-            except (RetryLater, StopTrading):
-                if time.monotonic() > each.until:
+            except StopTrading:
+                if late:
                     raise
                 self._waiting.append(each)
+            except (RetryLater, *UNREADABLE) as error:  # the poll before this has brought what it would have said
+                if late:
+                    log.warning("event_dropped", kind=type(error).__name__, reason=str(error))
+                else:
+                    self._waiting.append(each)
         if self._waiting:
             self._poll_at = min(self._poll_at, time.monotonic() + 1.0)
 
     def _apply(self, event: Json) -> None:
         kind, order = event["event"], event["order"]
-        if kind in CORRECTIONS:
-            raise StopTrading(f"Alpaca took back or corrected a trade in {order['symbol']}. Run `desk reconcile`.")
         name = self.broker.families.name(order)
         if not is_ours(self.book, name):
-            log.warning("order_of_somebody_else", client_order_id=name, symbol=order["symbol"], event_kind=kind)
+            log.warning("order_of_somebody_else", client_order_id=name, symbol=order.get("symbol"), event_kind=kind)
+        elif kind in CORRECTIONS:
+            raise StopTrading(f"Alpaca took back or corrected a trade in {order['symbol']}. Run `desk reconcile`.")
         elif kind in FILLS:
             if take_fill(self.book, fill_of_event(event, name)) and self._has_children(name):
                 self._poll_at = 0.0  # they go where the fill puts them
-        elif self.book.order(name) is not None and state_of(order) is not OrderState.CANCEL_PENDING:
-            take_state(self.book, name, state_of(order), f"Alpaca: {kind}")
+        else:
+            if self.book.order(name) is not None and state_of(order) is not OrderState.CANCEL_PENDING:
+                take_state(self.book, name, state_of(order), f"Alpaca: {kind}")
+            if kind in ENDS:
+                self._poll_at = 0.0  # what it covered may be covered no more
 
     def _has_children(self, name: str) -> bool:
+        """Return True for an entry with children, and for what takes from a position: the cover must be looked at again."""
         known = self.book.order(name)
-        return known is not None and known[0].leg is Leg.ENTRY and (known[0].stop_pct or known[0].target_pct) is not None
-
-    def _align_children(self) -> int:
-        """Put stops and targets at what the fill made of them, and send them anew where they are gone; return how many.
-
-        They were sent on the last price before the fill. Left alone are a symbol with an order that works, an exit for example,
-        which takes them back first, and one of which the venue does not hold what the book does. The book is asked last: what
-        made the children vanish is in it by then, or the position is gone from the venue.
-        """
-        if not self.broker.holds_brackets or not self.book.positions(self.portfolio):
-            return 0
-        resting = {view.client_order_id for view in self.broker.open_orders()}
-        at_venue = {position.symbol: position.quantity for position in self.broker.positions()}
-        busy = {order.symbol for order, _ in self.book.open_orders(self.portfolio)}
-        positions = [part for part in self.book.positions(self.portfolio) if part.symbol not in busy]
-        return sum(self._align(part, resting, at_venue.get(part.symbol, Decimal(0))) for part in positions)
-
-    def _align(self, position: Position, resting: set[str], at_venue: Decimal) -> int:
-        """Move the children of a position, or send them anew when it has none; return how many changed."""
-        if {f"{position.entry_order_id}.{kind}" for kind in KINDS} & resting:
-            return self.broker.move_children(position.entry_order_id, position.stop_price, position.target_price)
-        wanted = position.stop_price is not None or position.target_price is not None
-        if not wanted or at_venue != position.quantity or position.quantity % 1 or position.entry_order_id in self._given_up:
-            return 0
-        if not self.broker.protect(position):
-            self._given_up.add(position.entry_order_id)
-            self.alarm(
-                f"{position.quantity} {position.symbol} are held at Alpaca without stop or target: those of "
-                f"{position.entry_order_id} are gone, and new ones were refused. Set them there, or close the position."
-            )
-            return 0
-        return 1
+        if known is None or known[0].leg is not Leg.ENTRY:
+            return True
+        return (known[0].stop_pct or known[0].target_pct) is not None

@@ -17,13 +17,17 @@ from alpaca.common.rest import RESTClient
 from alpaca.trading.client import TradingClient
 from requests import RequestException
 
-from core.errors import ConfigError, RetryLater
+from core.configuration.addresses import objection
+from core.errors import ConfigError, RetryLater, UnreadableAnswer
 from core.models import Refused
+from trading.brokers.listing import UNREADABLE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from pydantic import SecretStr
+
+    from core.configuration.addresses import Purpose
 
     Json = dict[str, Any]
 
@@ -47,6 +51,19 @@ _REASONS = (
     (r"\bqty\b|fraction", Refused.QUANTITY),
     (r"by user request|account|restricted|blocked", Refused.ACCOUNT),
 )
+
+
+def require_host(url: str | None, purpose: Purpose) -> None:
+    """Refuse an address that is neither loopback nor of Alpaca's paper account, before a key goes there.
+
+    Raises
+    ------
+    core.errors.ConfigError
+        When it may be real money: that has no address to set.
+    """
+    refusal = None if url is None else objection(url, purpose, live=False)
+    if refusal is not None:
+        raise ConfigError(f"Alpaca's address for {purpose}: {refusal}.")
 
 
 class VenueRefusal(Exception):
@@ -81,7 +98,8 @@ class OneRequest(RESTClient):
         self.timeout_seconds = timeout_seconds
 
     def _one_request(self, method: str, url: str, opts: Json, retry: int) -> Any:  # noqa: ANN401  # alpaca-py's own
-        return super()._one_request(method, url, opts | {"timeout": self.timeout_seconds}, retry)
+        brief = {"timeout": self.timeout_seconds, "allow_redirects": False}  # another host is another account
+        return super()._one_request(method, url, opts | brief, retry)
 
 
 class AlpacaClient(OneRequest, TradingClient):
@@ -104,6 +122,7 @@ class AlpacaClient(OneRequest, TradingClient):
         url: str | None = None,
         timeout_seconds: float = 10.0,
     ) -> None:
+        require_host(None if live else url, "trading")
         super().__init__(
             key.get_secret_value(), secret.get_secret_value(), paper=not live, raw_data=True, url_override=None if live else url
         )
@@ -118,9 +137,16 @@ class AlpacaClient(OneRequest, TradingClient):
 
     def many(self, path: str, data: Json | None = None) -> list[Json]:
         """The objects that a GET answers with; see `send` for what it raises."""
-        answer = self.send("GET", path, data)
-        if not isinstance(answer, list) or not all(isinstance(row, dict) for row in answer):
+        answer = self.rows(path, data)
+        if not all(isinstance(row, dict) for row in answer):
             raise RetryLater(f"Alpaca's answer to {_named('GET', path)} is no list of objects.")
+        return answer
+
+    def rows(self, path: str, data: Json | None = None) -> list[Any]:
+        """The rows that a GET answers with, whatever each one is; see `send` for what it raises."""
+        answer = self.send("GET", path, data)
+        if not isinstance(answer, list):
+            raise RetryLater(f"Alpaca's answer to {_named('GET', path)} is no list.")
         return answer
 
     def send(self, method: str, path: str, data: Json | None = None) -> object:
@@ -130,16 +156,21 @@ class AlpacaClient(OneRequest, TradingClient):
 
 
 def readable(method: Callable[P, T]) -> Callable[P, T]:
-    """Make `RetryLater` of an answer with a field missing or of an unknown kind: it proves nothing."""
+    """Make `UnreadableAnswer` of an answer with a field missing or of an unknown kind, and `RetryLater` of a refused question.
+
+    Neither proves anything.
+    """
 
     @wraps(method)
     def wrapped(*args: P.args, **kwargs: P.kwargs) -> T:
         try:
             return method(*args, **kwargs)
-        except (KeyError, TypeError, AttributeError, ValueError, ArithmeticError) as error:
-            raise RetryLater(
+        except UNREADABLE as error:
+            raise UnreadableAnswer(
                 f"Alpaca's answer cannot be read in {method.__name__} ({type(error).__name__}: {error})."
             ) from error
+        except VenueRefusal as refusal:
+            raise RetryLater(f"Alpaca refuses to answer {method.__name__} ({refusal.message}).") from refusal
 
     return wrapped
 

@@ -4,21 +4,30 @@ Every venue is a `Broker`. One with a clock is a `Timetable` as well, one with m
 
 Outcome policy. An `Answer` proves what became of a request and is final. A timeout, a dropped connection, a server error (5xx)
 or an answer that cannot be read proves nothing: the adapter raises `core.errors.RetryLater`, with `retry_after_seconds` where
-the venue asked for a pause (429), and the caller looks the order up under its id before it sends anything again. A bad key or
-a setting that contradicts another is `ConfigError`. Nothing else may come out of an adapter.
+the venue asked for a pause (429), and its kind `UnreadableAnswer` where an answer came. The caller then looks the order up
+under its id before it sends anything again. A bad key or a setting that contradicts another is `ConfigError`. Nothing else may
+come out of an adapter.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
     import datetime as dt
-    from collections.abc import Collection, Mapping, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
     from decimal import Decimal
 
+    from core.book_events import CashMovement
     from core.models import Answer, Fill, Instrument, MarketClock, MarketDay, OrderIntent, OrderView, Quote, VenuePosition
+    from trading.brokers.listing import Listing
     from trading.portfolio import Account
+
+    Fence = Callable[[], None]  # raises ExecutorBusy when another executor has taken over
+
+
+def unfenced() -> None:
+    """Let the order go: nobody else may send."""
 
 
 class Broker(Protocol):
@@ -34,10 +43,16 @@ class Broker(Protocol):
         """True when stops and targets rest at the venue once the entry fills; otherwise the desk watches them."""
         ...
 
-    def submit(self, order: OrderIntent) -> Answer:
+    def submit(self, order: OrderIntent, fence: Fence = unfenced) -> Answer:
         """Send the order once, without retries.
 
         An id the venue has already is no refusal: the answer is then the state of the order it has.
+
+        Parameters
+        ----------
+        fence
+            Called after every look-up, right before anything that changes the venue is written to the wire; what it raises
+            comes out, and nothing is sent.
 
         Returns
         -------
@@ -60,15 +75,18 @@ class Broker(Protocol):
         """
         ...
 
-    def open_orders(self) -> Sequence[OrderView]:
-        """Orders that work at the venue, children of brackets included, sorted by client order id."""
+    def open_orders(self) -> Listing[OrderView]:
+        """Orders that work at the venue, children of brackets included, sorted by client order id.
+
+        Each is read by itself: what cannot be read is in `unreadable` and costs no other. So are positions and fills.
+        """
         ...
 
-    def positions(self) -> Sequence[VenuePosition]:
+    def positions(self) -> Listing[VenuePosition]:
         """Return the positions at the venue, one a symbol, sorted by symbol."""
         ...
 
-    def fills(self, since: dt.datetime) -> Sequence[Fill]:
+    def fills(self, since: dt.datetime) -> Listing[Fill]:
         """Executions at or after an instant, oldest first; a fill may be repeated, under the same `fill_id`."""
         ...
 
@@ -108,4 +126,13 @@ class Quotes(Protocol):
 
     def latest(self, symbols: Collection[str]) -> Mapping[str, Quote]:
         """The newest quote of each symbol, however old; a symbol without one is left out. Raises as `Broker` does."""
+        ...
+
+
+@runtime_checkable
+class CashStatement(Protocol):
+    """A venue that lists the cash it moved without an order."""
+
+    def cash_movements(self, since: dt.date) -> Sequence[CashMovement]:
+        """Return deposits, withdrawals, dividends and fees on or after a day, oldest first."""
         ...

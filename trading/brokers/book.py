@@ -15,9 +15,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from decimal import Decimal
 
+    from core.book_events import BookEvent
     from core.models import Fill, OrderIntent, OrderState, Position
 
     Change = Callable[[Position | None], Position | None]  # the position before the fill -> the one after it, None = flat
+    EventChange = Callable[[Position], Position | None]
+    Reorder = Callable[[OrderIntent], OrderIntent]  # an open order before an event -> the same in the terms after it
 
 
 class Book(Protocol):
@@ -28,7 +31,7 @@ class Book(Protocol):
         ...
 
     def order(self, client_order_id: str) -> tuple[OrderIntent, OrderState] | None:
-        """The intent and its present state, or None when no such order was ever recorded."""
+        """The intent, in the terms of today while it is open, and its present state; None without such an order."""
         ...
 
     def open_orders(self, portfolio: str) -> list[tuple[OrderIntent, OrderState]]:
@@ -62,12 +65,24 @@ class Book(Protocol):
         """
         ...
 
+    def record_event(self, event: BookEvent, change: EventChange, reorder: Reorder) -> bool:
+        """Record a book event and its consequences in one transaction; False, and nothing changes, when its id is known.
+
+        Puts `change(position)` in the place of the position of the event's (portfolio, strategy, symbol), and `reorder(order)`
+        in the place of each of its open orders. An event without a symbol brings cash alone.
+        """
+        ...
+
+    def book_events(self, portfolio: str) -> list[BookEvent]:
+        """Book events, sorted by (session, event_id)."""
+        ...
+
     def filled(self, client_order_id: str) -> Decimal:
-        """Quantity filled so far."""
+        """Quantity filled so far, in the terms of today."""
         ...
 
     def fills(self, portfolio: str) -> list[tuple[OrderIntent, Fill]]:
-        """Every fill with its order, in the order of `filled_at`, then `fill_id`."""
+        """Every fill as it was executed, with its order, in the order of `filled_at`, then `fill_id`."""
         ...
 
     def positions(self, portfolio: str) -> list[Position]:
@@ -75,5 +90,5 @@ class Book(Protocol):
         ...
 
     def cash_flow_usd(self, portfolio: str) -> Decimal:
-        """Cash the fills have brought: sales minus purchases minus commissions; zero before the first."""
+        """Cash the fills and events have brought: sales minus purchases minus commissions, and the events' cash."""
         ...

@@ -7,57 +7,43 @@ the broker looks before it sends. Children of an entry carry `<entry>.stop` and 
 from __future__ import annotations
 
 import asyncio
-import datetime as dt
 import math
-import re
 import time
-import zoneinfo
 from dataclasses import replace
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
+import structlog
 from ib_async import ExecutionFilter, LimitOrder, MarketOrder, Stock, StopOrder
 
 from core.errors import RetryLater, UnknownSymbol
-from core.models import FINAL, Answer, Fill, Instrument, Leg, OrderState, OrderType, OrderView, Refused, Side, VenuePosition
+from core.models import FINAL, Answer, Instrument, Leg, OrderState, OrderType, Refused, Side, VenuePosition
 from core.sessions import calendar_name, normalise_symbol
-from trading.brokers.children import entry_of
+from trading.brokers.base import unfenced
+from trading.brokers.children import STOP, child_name, entry_of
+from trading.brokers.ib_reports import CANCELLED, UNPROVEN, TwsOrders
+from trading.brokers.ib_rows import order_of_share, position_of, unreadable
+from trading.brokers.ib_views import answer, fill_of, in_order, refused, view
+from trading.brokers.listing import Listing, read_each
 from trading.fills import brackets
 from trading.orders import exact, figure
 from trading.portfolio import Account
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    import datetime as dt
+    from collections.abc import Callable, Mapping, Sequence
 
-    from ib_async import IB, Order, Trade
-    from ib_async import Fill as Execution
+    from ib_async import Contract, Order, Trade
 
-    from core.models import OrderIntent
+    from core.models import Fill, OrderIntent, OrderView
+    from trading.brokers.base import Fence
+    from trading.brokers.ib_reports import Complaint, ReportingIB
     from trading.brokers.ib_wire import IBWire
 
-NEW_YORK = zoneinfo.ZoneInfo("America/New_York")
+log = structlog.get_logger()
 CENT = Decimal("0.01")
 POLL_SECONDS = 0.02
-UNPROVEN = frozenset({"PendingSubmit", "ApiPending", ""})  # ib_async writes them down before TWS has reported anything
-STATES = {
-    "Filled": OrderState.FILLED,
-    "Cancelled": OrderState.CANCELLED,
-    "ApiCancelled": OrderState.CANCELLED,
-    "Inactive": OrderState.REJECTED,
-    "PendingCancel": OrderState.CANCEL_PENDING,
-}
-REFUSALS = frozenset({103, 104, 110, 200, 201, 203, 321, 387, 404, 434})
-_REASONS = (
-    (r"margin|equity with loan|available funds|buying power", Refused.BUYING_POWER),
-    (r"day trad|pattern", Refused.DAY_TRADES),
-    (r"halt", Refused.HALTED),
-    (r"no security definition|not found", Refused.UNKNOWN_SYMBOL),
-    (r"short", Refused.NOT_SHORTABLE),
-    (r"price", Refused.PRICE),
-    (r"\bsize|quantity|qty", Refused.QUANTITY),
-    (r"market is closed|trading hours", Refused.MARKET_CLOSED),
-    (r"account|permission", Refused.ACCOUNT),
-)
+TOO_LATE = frozenset({161, 10147, 10148})  # a cancellation that came when there was nothing to cancel any more
 
 
 class IBBroker:
@@ -78,12 +64,15 @@ class IBBroker:
         self.wire = wire
         self.price_of = price_of
 
-    def submit(self, order: OrderIntent) -> Answer:
-        """Look for the order, then send it once; an exit first takes back the stop and target that rest for its shares."""
+    def submit(self, order: OrderIntent, fence: Fence = unfenced) -> Answer:
+        """Look for the order, then send it once; an exit first takes back the stop and target that rest for its shares.
+
+        A refused exit puts its stop back. One whose stop or target filled in that moment is not sent.
+        """
         objection = self._objection(order)
         if objection is not None:
             return Answer(OrderState.REJECTED, *objection)
-        return self.wire.call(lambda ib: self._submit(ib, order))
+        return self.wire.call(lambda ib: self._submit(ib, order, fence))
 
     def find(self, client_order_id: str) -> OrderView | None:
         """The order among those that work, are over, or were executed today."""
@@ -93,37 +82,36 @@ class IBBroker:
         """Ask for the cancellation of an order that this client id sent."""
         return self.wire.call(lambda ib: self._cancel(ib, client_order_id))
 
-    def open_orders(self) -> list[OrderView]:
+    def open_orders(self) -> Listing[OrderView]:
         """Orders that work at TWS, children included, sorted by the desk's ids."""
 
-        async def work(ib: IB) -> list[OrderView]:
-            await self._refresh(ib)
-            return [_view(ib, trade) for trade in ib.trades() if _is_proven(trade) and not trade.isDone()]
+        async def work(ib: ReportingIB) -> Listing[OrderView]:
+            working = [trade for trade in (await self._listing(ib)).working if not trade.isDone()]
+            return read_each(working, lambda trade: view(ib, order_of_share(trade)), unreadable)
 
-        return sorted(self.wire.call(work), key=lambda view: view.client_order_id)
+        found = self.wire.call(work)
+        return Listing(sorted(found, key=lambda order: order.client_order_id), found.unreadable)
 
-    def positions(self) -> list[VenuePosition]:
+    def positions(self) -> Listing[VenuePosition]:
         """Return the positions of the account, sorted by symbol."""
 
-        async def work(ib: IB) -> list[VenuePosition]:
+        async def work(ib: ReportingIB) -> Listing[VenuePosition]:
             found = await self.wire.within(ib.reqPositionsAsync())
-            return [
-                VenuePosition(normalise_symbol(held.contract.symbol), exact(held.position), exact(held.avgCost))
-                for held in found
-                if held.position
-            ]
+            return read_each((held for held in found if held.position), position_of, unreadable)
 
-        return sorted(self.wire.call(work), key=lambda position: position.symbol)
+        found = self.wire.call(work)
+        return Listing(sorted(found, key=lambda position: position.symbol), found.unreadable)
 
-    def fills(self, since: dt.datetime) -> list[Fill]:
+    def fills(self, since: dt.datetime) -> Listing[Fill]:
         """Executions at or after an instant; TWS tells those since midnight, to the second."""
 
-        async def work(ib: IB) -> list[Fill]:
+        async def work(ib: ReportingIB) -> Listing[Fill]:
             await self.wire.within(ib.reqExecutionsAsync(ExecutionFilter()))
-            return [_fill(execution) for execution in ib.fills()]
+            return read_each(ib.fills(), fill_of, unreadable)
 
-        found = sorted(self.wire.call(work), key=lambda fill: fill.filled_at)
-        return [fill for fill in _in_order(found) if fill.filled_at >= since]
+        found = self.wire.call(work)
+        ordered = in_order(sorted(found, key=lambda fill: fill.filled_at))
+        return Listing((fill for fill in ordered if fill.filled_at >= since), found.unreadable)
 
     def cash_usd(self) -> Decimal:
         """Cash of the account; NaN where TWS wrote no number."""
@@ -133,7 +121,7 @@ class IBBroker:
         """Cash, equity and exposure as Interactive Brokers marks them; NaN where it wrote no number."""
         del prices
 
-        async def work(ib: IB) -> dict[str, float]:
+        async def work(ib: ReportingIB) -> dict[str, float]:
             (name, *_) = ib.managedAccounts()
             await self.wire.within(ib.reqAccountUpdatesAsync(name))
             return {
@@ -147,11 +135,14 @@ class IBBroker:
         return Account(*(found[tag] for tag in tags))
 
     def instrument(self, symbol: str) -> Instrument:
-        """Whole shares, and the least price variation that TWS tells."""
+        """Whole shares, the least price variation that TWS tells, and the contract's currency: one of a US share."""
         details = self.wire.call(lambda ib: self.wire.within(ib.reqContractDetailsAsync(_contract(symbol))))
         if not details:
             raise UnknownSymbol(symbol)
-        return Instrument(symbol, Decimal(1), Decimal(1), Decimal(0), exact(details[0].minTick))
+        contract = details[0].contract
+        says = {"name:ib": contract.symbol, "currency": contract.currency, "calendar": "XNYS"} if contract else {}
+        said = {field: value for field, value in says.items() if value}
+        return Instrument(symbol, Decimal(1), Decimal(1), Decimal(0), exact(details[0].minTick), said)
 
     def _objection(self, order: OrderIntent) -> tuple[Refused, str] | None:
         """Return why Interactive Brokers cannot take the order, as reason and words, or None."""
@@ -166,20 +157,33 @@ class IBBroker:
             return Refused.PRICE, f"No price of {order.symbol} is known to reckon its stop and target from."
         return None
 
-    async def _submit(self, ib: IB, order: OrderIntent) -> Answer:
-        sent = await self._find(ib, order.client_order_id)
+    async def _submit(self, ib: ReportingIB, order: OrderIntent, fence: Fence) -> Answer:
+        listing = await self._listing(ib)
+        sent = listing.find(order.client_order_id)
         if sent is not None:
-            return Answer(sent.state, None, "sent before", sent.venue_order_id)
+            found = view(ib, sent)
+            return Answer(found.state, None, "sent before", found.venue_order_id)
         details = await self.wire.within(ib.reqContractDetailsAsync(_contract(order.symbol)))
         if not details or details[0].contract is None:
             return Answer(OrderState.REJECTED, Refused.UNKNOWN_SYMBOL, f"TWS knows no {order.symbol}.")
-        if order.leg is Leg.EXIT:
-            await self._release(ib, order)
-        trades = [ib.placeOrder(details[0].contract, part) for part in self._orders(ib, order)]
+        resting = _resting(listing, order) if order.leg is Leg.EXIT else []
+        if resting:
+            fence()
+        refusal = await self._release(ib, resting)
+        if refusal is not None:
+            return Answer(OrderState.REJECTED, *refused(refusal))
+        if any(trade.orderStatus.status == "Filled" for trade in resting):
+            return Answer(OrderState.REJECTED, Refused.QUANTITY, "its stop or target filled in the same moment")
+        parts = self._orders(ib, order)
+        fence()
+        trades = [ib.placeOrder(details[0].contract, part) for part in parts]
         await self._proven(ib, trades[0])
-        return _answer(trades[0])
+        outcome = answer(ib, trades[0])
+        if outcome.state is OrderState.REJECTED:
+            await self._restore(ib, details[0].contract, resting)
+        return outcome
 
-    def _orders(self, ib: IB, order: OrderIntent) -> list[Order]:
+    def _orders(self, ib: ReportingIB, order: OrderIntent) -> list[Order]:
         """The order and its children; TWS holds them until the last one is there."""
         action = order.side.value.upper()
         quantity = float(order.quantity)
@@ -197,7 +201,7 @@ class IBBroker:
             part.transmit = part is parts[-1]
         return parts
 
-    def _children(self, ib: IB, order: OrderIntent, parent: int) -> list[Order]:
+    def _children(self, ib: ReportingIB, order: OrderIntent, parent: int) -> list[Order]:
         side, away = (1, "SELL") if order.side is Side.BUY else (-1, "BUY")
         reference = float(order.limit_price) if order.limit_price is not None else self.price_of(order.symbol)
         percentages = (math.nan if pct is None else pct for pct in (order.stop_pct, order.target_pct))
@@ -214,61 +218,117 @@ class IBBroker:
             children.append(LimitOrder(away, quantity, _tick(target), orderRef=name, orderId=ib.client.getReqId(), **terms))
         return children
 
-    async def _proven(self, ib: IB, trade: Trade) -> None:
-        """Wait until TWS has reported on the order."""
+    async def _proven(self, ib: ReportingIB, trade: Trade) -> None:
+        """Wait until TWS has reported on the order: its state, or a refusal of it.
+
+        A code that TWS documents nowhere proves nothing by itself. After a whole wait without a state TWS is asked for its
+        orders: one that it spoke of and does not have was refused.
+        """
         until = time.monotonic() + self.wire.timeout_seconds
         while trade.orderStatus.status in UNPROVEN:
-            if time.monotonic() > until or not ib.isConnected():
+            complaints = ib.complaints_about(trade)
+            if any(each.refuses for each in complaints):
+                return
+            if not ib.isConnected():
+                raise TimeoutError
+            if time.monotonic() > until:
+                spoken_of = any(not each.is_notice for each in complaints)
+                if spoken_of and (await self._listing(ib)).find(trade.order.orderRef) is None:
+                    return
                 raise TimeoutError
             await asyncio.sleep(POLL_SECONDS)
 
-    async def _refresh(self, ib: IB) -> None:
-        """Ask for every order and execution, so that `ib.trades()` and `ib.fills()` hold what TWS holds."""
-        await self.wire.within(ib.reqAllOpenOrdersAsync())
-        await self.wire.within(ib.reqCompletedOrdersAsync(apiOnly=False))
+    async def _listing(self, ib: ReportingIB) -> TwsOrders:
+        """Ask for every order and execution; an order that ends meanwhile is in one of the two lists.
+
+        What ib_async remembers of orders counts only where TWS has told their end: it keeps those that TWS has no more.
+        """
+        working = await self.wire.within(ib.reqAllOpenOrdersAsync())
+        over = await self.wire.within(ib.reqCompletedOrdersAsync(apiOnly=False))
         await self.wire.within(ib.reqExecutionsAsync(ExecutionFilter()))
+        once = {id(trade): trade for trade in working}  # news of an order comes into the list as well
+        return TwsOrders([*once.values()], [*over, *(trade for trade in ib.trades() if trade.isDone())])
 
-    async def _trade(self, ib: IB, client_order_id: str) -> Trade | None:
-        await self._refresh(ib)
-        found = [trade for trade in ib.trades() if trade.order.orderRef == client_order_id and _is_proven(trade)]
-        return found[-1] if found else None
+    async def _find(self, ib: ReportingIB, client_order_id: str) -> OrderView | None:
+        trade = (await self._listing(ib)).find(client_order_id)
+        return None if trade is None else view(ib, trade)
 
-    async def _find(self, ib: IB, client_order_id: str) -> OrderView | None:
-        trade = await self._trade(ib, client_order_id)
-        return None if trade is None else _view(ib, trade)
-
-    async def _cancel(self, ib: IB, client_order_id: str) -> Answer:
-        trade = await self._trade(ib, client_order_id)
+    async def _cancel(self, ib: ReportingIB, client_order_id: str) -> Answer:
+        trade = (await self._listing(ib)).find(client_order_id)
         if trade is None:
             return Answer(OrderState.UNKNOWN, Refused.UNKNOWN_ORDER, "TWS has no such order")
         if trade.isDone():
-            return Answer(_view(ib, trade).state, Refused.TOO_LATE, f"the order is {trade.orderStatus.status}")
-        ib.cancelOrder(trade.order)
-        until = time.monotonic() + self.wire.timeout_seconds
-        while not trade.isDone() and time.monotonic() < until:
-            await asyncio.sleep(POLL_SECONDS)
-        state = _view(ib, trade).state
-        return Answer(state if state in FINAL else OrderState.CANCEL_PENDING)
+            return Answer(view(ib, trade).state, Refused.TOO_LATE, f"the order is {trade.orderStatus.status}")
+        refusal = await self._cancelled(ib, [trade])
+        trade = (await self._listing(ib)).find(client_order_id) or trade
+        state = view(ib, trade).state
+        if state in FINAL or refusal is None:
+            return Answer(state if state in FINAL else OrderState.CANCEL_PENDING)
+        name, words = refused(refusal)
+        return Answer(state, Refused.TOO_LATE if refusal.code in TOO_LATE else name, words)
 
-    async def _release(self, ib: IB, order: OrderIntent) -> None:
-        """Take back the children that would sell the shares of an exit a second time, and wait until they are gone."""
-        resting = [
-            trade
-            for trade in ib.trades()
-            if not trade.isDone()
-            and entry_of(trade.order.orderRef) is not None
-            and normalise_symbol(trade.contract.symbol) == order.symbol
-            and trade.order.action == order.side.value.upper()
-        ]
-        same = [trade for trade in resting if exact(trade.order.totalQuantity) == order.quantity]
-        for trade in same[:2] or resting:
+    async def _release(self, ib: ReportingIB, resting: Sequence[Trade]) -> Complaint | None:
+        """Take back the children that would sell the shares of an exit a second time, and wait until they are gone.
+
+        Returns the refusal where TWS does not cancel them: they go on protecting the position, and no exit may be sent.
+        """
+        refusal = await self._cancelled(ib, resting)
+        if all(trade.isDone() for trade in resting):
+            return None
+        if refusal is None or refusal.code in TOO_LATE:
+            raise TimeoutError
+        return refusal
+
+    async def _restore(self, ib: ReportingIB, contract: Contract, released: Sequence[Trade]) -> None:
+        """Send the stop again that an exit took back for nothing, under its next name; a target where there was no stop."""
+        named = [(name, trade) for trade in released if (name := child_name(trade.order.orderRef)) is not None]
+        for name, trade in [pair for pair in named if pair[0].kind == STOP] or named:
+            old, left = trade.order, exact(trade.order.totalQuantity) - exact(trade.orderStatus.filled)
+            if left <= 0:
+                continue
+            next_name = str(replace(name, attempt=name.attempt + 1))
+            terms = {"orderRef": next_name, "tif": "GTC", "orderId": ib.client.getReqId()}
+            kind, price = (StopOrder, old.auxPrice) if name.kind == STOP else (LimitOrder, old.lmtPrice)
+            sent = ib.placeOrder(contract, kind(old.action, float(left), float(price or 0), **terms))
+            try:
+                await self._proven(ib, sent)
+            except TimeoutError:
+                log.warning("child_restored_without_answer", child=next_name)
+            else:
+                log.warning("child_restored", child=next_name, state=str(answer(ib, sent).state))
+
+    async def _cancelled(self, ib: ReportingIB, trades: Sequence[Trade]) -> Complaint | None:
+        """Cancel orders and wait until they are over; return TWS's refusal as soon as there is one, None after the wait."""
+        said = {id(trade): len(ib.complaints_about(trade)) for trade in trades}
+        for trade in trades:
             if not trade.isDone():  # its sibling's cancellation may have taken it along
                 ib.cancelOrder(trade.order)
         until = time.monotonic() + self.wire.timeout_seconds
-        while not all(trade.isDone() for trade in same[:2] or resting):
-            if time.monotonic() > until:
-                raise TimeoutError
+        while not all(trade.isDone() for trade in trades) and time.monotonic() < until:
+            fresh = (each for trade in trades for each in ib.complaints_about(trade)[said[id(trade)] :] if not trade.isDone())
+            refusal = next((each for each in fresh if each.refuses and each.code != CANCELLED), None)
+            if refusal is not None:
+                return refusal
             await asyncio.sleep(POLL_SECONDS)
+        return None
+
+
+def _resting(listing: TwsOrders, order: OrderIntent) -> list[Trade]:
+    """Return the children that rest for the shares of an exit.
+
+    Those of its entry. Where the exit names none: those of the same quantity, or all of the symbol.
+    """
+    found = [
+        trade
+        for trade in listing.working
+        if not trade.isDone()
+        and (entry := entry_of(trade.order.orderRef)) is not None
+        and order.entry_order_id in {None, entry}
+        and normalise_symbol(trade.contract.symbol) == order.symbol
+        and trade.order.action == order.side.value.upper()
+    ]
+    same = [trade for trade in found if exact(trade.order.totalQuantity) == order.quantity]
+    return found if order.entry_order_id is not None else same[:2] or found
 
 
 def _contract(symbol: str) -> Stock:
@@ -287,83 +347,3 @@ def _tif(order: OrderIntent) -> str:
 
 def _tick(price: float) -> float:
     return float(Decimal(repr(price)).quantize(CENT))
-
-
-def _is_proven(trade: Trade) -> bool:
-    """Return True once TWS has reported on the order; ib_async keeps what it sent, arrived or not."""
-    return trade.orderStatus.status not in UNPROVEN
-
-
-def _refusal(trade: Trade) -> tuple[Refused, str] | None:
-    """Return why TWS rejected the order, or None when it did not."""
-    refusals = [entry for entry in trade.log if entry.errorCode in REFUSALS]
-    if not refusals:
-        return None
-    words = re.sub(r"^(Error|Warning) \d+, reqId -?\d+: (Order rejected - reason:)?", "", refusals[-1].message)
-    name = next((name for pattern, name in _REASONS if re.search(pattern, words, re.IGNORECASE)), Refused.OTHER)
-    return name, words
-
-
-def _answer(trade: Trade) -> Answer:
-    refusal = _refusal(trade)
-    status = trade.orderStatus.status
-    if refusal is not None and trade.isDone() and status != "Filled":
-        return Answer(OrderState.REJECTED, *refusal)
-    if status == "Inactive":
-        return Answer(OrderState.REJECTED, Refused.OTHER, "TWS holds the order inactive")
-    return Answer(_state(status, exact(trade.orderStatus.filled), exact(trade.order.totalQuantity)))
-
-
-def _view(ib: IB, trade: Trade) -> OrderView:
-    order, refusal = trade.order, _refusal(trade)
-    parts = [fill.execution for fill in ib.fills() if fill.execution.orderRef == order.orderRef]
-    filled = sum((exact(part.shares) for part in parts), Decimal(0))
-    paid = sum((exact(part.shares) * exact(part.price) for part in parts), Decimal(0))
-    state = _state(trade.orderStatus.status, filled, exact(order.totalQuantity))
-    return OrderView(
-        client_order_id=order.orderRef,
-        symbol=normalise_symbol(trade.contract.symbol),
-        side=Side(order.action.lower()),
-        quantity=exact(order.totalQuantity),
-        state=OrderState.REJECTED if refusal is not None and state is OrderState.CANCELLED and not filled else state,
-        filled_quantity=filled,
-        average_price=paid / filled if filled else None,
-        venue_order_id=str(order.permId),
-        reason="" if refusal is None else refusal[1],
-    )
-
-
-def _state(status: str, filled: Decimal, quantity: Decimal) -> OrderState:
-    state = STATES.get(status, OrderState.ACCEPTED)
-    if state is OrderState.ACCEPTED and filled:
-        return OrderState.FILLED if filled >= quantity else OrderState.PARTIALLY_FILLED
-    return state
-
-
-def _in_order(fills: list[Fill]) -> list[Fill]:
-    """The fills with a microsecond between those of one second, or an exit could be read as coming before its entry."""
-    ordered: list[Fill] = []
-    for fill in fills:
-        earliest = ordered[-1].filled_at + dt.timedelta(microseconds=1) if ordered else fill.filled_at
-        ordered.append(replace(fill, filled_at=max(fill.filled_at, earliest)))
-    return ordered
-
-
-def _fill(found: Execution) -> Fill:
-    """An execution; TWS tells one again under the same id."""
-    execution, symbol = found.execution, normalise_symbol(found.contract.symbol)
-    at = execution.time.astimezone(dt.UTC)
-    child = entry_of(execution.orderRef) is not None
-    return Fill(
-        fill_id=f"ib-{execution.execId}",
-        client_order_id=execution.orderRef,
-        symbol=symbol,
-        side=Side.BUY if execution.side == "BOT" else Side.SELL,
-        quantity=exact(execution.shares),
-        price=exact(execution.price),
-        raw_price=exact(execution.price),
-        commission_usd=exact(found.commissionReport.commission),
-        session=at.astimezone(NEW_YORK).date(),
-        filled_at=at,
-        reason=execution.orderRef.rpartition(".")[2] if child else "order",
-    )

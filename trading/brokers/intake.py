@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from core.errors import IllegalTransition, StopTrading
+from core.errors import IllegalTransition, StopTrading, UnreadableAnswer
 from core.failpoints import reach
 from core.models import Leg, OrderState, Position, Side, follows
 from trading.brokers.children import child_order, is_ours
+from trading.corporate_actions import present_fill
 from trading.fills import brackets
 from trading.orders import exact
 
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     import datetime as dt
     from decimal import Decimal
 
-    from core.models import Fill, OrderIntent
+    from core.models import Fill, OrderIntent, OrderView
     from trading.brokers.base import Broker
     from trading.brokers.book import Book
 
@@ -79,7 +80,8 @@ def take_fill(book: Book, fill: Fill) -> bool:
     order = _order_of(book, fill)
     if order is None:
         raise StopTrading(f"A fill of {fill.symbol} under the unknown order {fill.client_order_id}. Run `desk reconcile`.")
-    taken = book.record_fill(fill, order, lambda before: position_after(before, order, fill))
+    present = present_fill(book.book_events(order.portfolio), order, fill)
+    taken = book.record_fill(fill, order, lambda before: position_after(before, order, present))
     if taken:
         log.info("fill", symbol=fill.symbol, side=fill.side, quantity=str(fill.quantity), price=str(fill.price))
     return taken
@@ -99,7 +101,10 @@ def _order_of(book: Book, fill: Fill) -> OrderIntent | None:
 
 
 def collect(book: Book, broker: Broker, portfolio: str, since: dt.datetime) -> int:
-    """Take the fills since an instant and the states of the orders still open in the book; return how many fills were new."""
+    """Take the fills since an instant and the states of the orders still open in the book; return how many fills were new.
+
+    What cannot be read is passed over, and costs no other order its news: reconciliation names it.
+    """
     fills = sorted(broker.fills(since), key=lambda fill: (fill.filled_at, fill.fill_id))  # entries before their exits
     reach("collect.read")
     fresh = 0
@@ -110,10 +115,19 @@ def collect(book: Book, broker: Broker, portfolio: str, since: dt.datetime) -> i
         fresh += take_fill(book, fill)
         reach("collect.taken")
     for order, state in book.open_orders(portfolio):
-        view = None if state is OrderState.INTENT else broker.find(order.client_order_id)
+        view = None if state is OrderState.INTENT else _readable(broker, order.client_order_id)
         if view is not None:
             take_state(book, order.client_order_id, view.state, view.reason or f"found at {broker.name}")
     return fresh
+
+
+def _readable(broker: Broker, client_order_id: str) -> OrderView | None:
+    """Return the order as the venue has it; None when it has none, or its answer about this one cannot be read."""
+    try:
+        return broker.find(client_order_id)
+    except UnreadableAnswer as error:
+        log.warning("order_unreadable", client_order_id=client_order_id, reason=str(error))
+        return None
 
 
 def position_after(before: Position | None, order: OrderIntent, fill: Fill) -> Position | None:

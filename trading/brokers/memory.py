@@ -12,9 +12,12 @@ from typing import TYPE_CHECKING
 
 from core.errors import IllegalTransition
 from core.models import FINAL, Fill, OrderIntent, OrderState, Position, Side, require_transition, state_after_fill
+from trading.corporate_actions import present_fill
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+
+    from core.book_events import BookEvent
 
 NOTHING = Decimal(0)
 
@@ -39,6 +42,7 @@ class MemoryBook:
         self._fills: dict[str, list[tuple[object, str]]] = {}
         self._filled: dict[str, Decimal] = {}
         self._flow: dict[str, Decimal] = {}
+        self._book_events: dict[str, BookEvent] = {}
 
     def record_intents(self, intents: Sequence[OrderIntent]) -> int:
         """Store the intents not known yet, in state INTENT; return how many were new."""
@@ -75,7 +79,8 @@ class MemoryBook:
             return False
         fresh = order.client_order_id not in self.orders
         state = OrderState.SUBMITTED if fresh else self.orders[order.client_order_id][1]
-        filled = self.filled(order.client_order_id) + fill.quantity
+        present = present_fill(self.book_events(order.portfolio), order, fill) if self._book_events else fill
+        filled = self.filled(order.client_order_id) + present.quantity
         reached = state_after_fill(order, state, filled)
         if reached is not state:
             require_transition(state, reached)
@@ -91,8 +96,38 @@ class MemoryBook:
             self.held[key] = after
         return True
 
+    def record_event(
+        self,
+        event: BookEvent,
+        change: Callable[[Position], Position | None],
+        reorder: Callable[[OrderIntent], OrderIntent],
+    ) -> bool:
+        """Record a book event with the position and the open orders after it; False when it is known."""
+        if event.event_id in self._book_events:
+            return False
+        key = (event.portfolio, event.strategy, event.symbol)
+        concerned = [self.orders[each] for each in self._open if self._key(each) == key]
+        reordered = [(order, reorder(order), state) for order, state in concerned]
+        held = self.held.get(key)
+        after = None if held is None else change(held)  # the last that may raise: nothing is half done
+        self._book_events[event.event_id] = event
+        for before, order, state in reordered:
+            self.orders[order.client_order_id] = (order, state)
+            if order.client_order_id in self._filled:
+                self._filled[order.client_order_id] *= order.quantity / before.quantity
+        self.held.pop(key, None)
+        if after is not None:
+            self.held[after.portfolio, after.strategy, after.symbol] = after
+        self._flow[event.portfolio] = self.cash_flow_usd(event.portfolio) + event.cash_usd
+        return True
+
+    def book_events(self, portfolio: str) -> list[BookEvent]:
+        """Book events, sorted by (session, event_id)."""
+        mine = [event for event in self._book_events.values() if event.portfolio == portfolio]
+        return sorted(mine, key=lambda event: (event.session, event.event_id))
+
     def filled(self, client_order_id: str) -> Decimal:
-        """Quantity filled so far."""
+        """Quantity filled so far, in the terms of today."""
         return self._filled.get(client_order_id, NOTHING)
 
     def fills(self, portfolio: str) -> list[tuple[OrderIntent, Fill]]:
@@ -104,8 +139,12 @@ class MemoryBook:
         return [position for key, position in sorted(self.held.items()) if key[0] == portfolio]
 
     def cash_flow_usd(self, portfolio: str) -> Decimal:
-        """Cash the fills have brought; zero before the first."""
+        """Cash the fills and events have brought; zero before the first."""
         return self._flow.get(portfolio, NOTHING)
+
+    def _key(self, client_order_id: str) -> tuple[str, str, str]:
+        order, _ = self.orders[client_order_id]
+        return order.portfolio, order.strategy, order.symbol
 
     def _keep(self, fill: Fill, order: OrderIntent, filled: Decimal) -> None:
         self.executions[fill.fill_id] = (order, fill)

@@ -29,7 +29,9 @@ from core.models import (
     VenuePosition,
 )
 from core.sessions import calendar_name, close_of, open_of
+from trading.brokers.base import unfenced
 from trading.brokers.intake import position_after
+from trading.brokers.listing import Listing
 from trading.costs import commission_usd, exit_price, slipped
 from trading.fills import HELD, REASONS, exit_at_bar, exit_due, is_tradable
 from trading.orders import exact, exit_order
@@ -42,6 +44,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from core.models import OrderIntent, Position
+    from trading.brokers.base import Fence
     from trading.brokers.book import Book
     from trading.costs import Costs
 
@@ -117,8 +120,9 @@ class PaperBroker:
 
     # The port `trading.brokers.base.Broker`.
 
-    def submit(self, order: OrderIntent) -> Answer:
+    def submit(self, order: OrderIntent, fence: Fence = unfenced) -> Answer:
         """Accept the order, which then rests in the book until `advance` reaches its session, or say what it lacks."""
+        fence()
         objection = self.instrument(order.symbol).objection(order) or self._beyond_buying_power(order)
         if objection is None:
             return Answer(OrderState.ACCEPTED)
@@ -140,21 +144,21 @@ class PaperBroker:
             return Answer(stored[1], Refused.TOO_LATE)
         return Answer(OrderState.CANCELLED)
 
-    def open_orders(self) -> list[OrderView]:
+    def open_orders(self) -> Listing[OrderView]:
         """Orders that wait for a session, sorted by client order id."""
         waiting = [pair for pair in self.book.open_orders(self.portfolio) if pair[1] is not OrderState.INTENT]
-        return sorted((self._view(*pair) for pair in waiting), key=lambda view: view.client_order_id)
+        return Listing(sorted((self._view(*pair) for pair in waiting), key=lambda view: view.client_order_id))
 
-    def positions(self) -> list[VenuePosition]:
+    def positions(self) -> Listing[VenuePosition]:
         """Net position of each symbol, strategies taken together."""
         held: dict[str, list[Position]] = {}
         for position in self.book.positions(self.portfolio):
             held.setdefault(position.symbol, []).append(position)
-        return [_netted(symbol, parts) for symbol, parts in sorted(held.items()) if sum(part.quantity for part in parts)]
+        return Listing(_netted(symbol, parts) for symbol, parts in sorted(held.items()) if sum(part.quantity for part in parts))
 
-    def fills(self, since: dt.datetime) -> list[Fill]:
+    def fills(self, since: dt.datetime) -> Listing[Fill]:
         """Fills at or after an instant, oldest first."""
-        return [fill for _, fill in self.book.fills(self.portfolio) if fill.filled_at >= since]
+        return Listing(fill for _, fill in self.book.fills(self.portfolio) if fill.filled_at >= since)
 
     def cash_usd(self) -> Decimal:
         """Initial cash and what the fills brought."""

@@ -15,6 +15,7 @@ from tenacity import Retrying, retry_if_exception, stop_after_delay, wait_expone
 from core.errors import ExecutorBusy, RetryLater
 from core.failpoints import reach
 from core.models import FINAL, SENT, OrderState
+from trading.brokers.base import unfenced
 from trading.brokers.intake import moved, stored_order, take_state
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from tenacity import RetryCallState
 
     from core.models import Answer, OrderIntent
-    from trading.brokers.base import Broker
+    from trading.brokers.base import Broker, Fence
     from trading.brokers.book import Book
 
     PreSendCheck = Callable[[OrderIntent], str | None]  # why the order must not be sent any more; None lets it pass
@@ -74,6 +75,7 @@ def place(
     intents: Sequence[OrderIntent],
     *,
     pre_send: PreSendCheck = allow_all,
+    fence: Fence = unfenced,
     patience: Patience = Patience(),  # immutable
 ) -> dict[str, OrderState]:
     """Write the intents down, send those not sent yet, and return the state of each.
@@ -83,18 +85,22 @@ def place(
     pre_send
         Called right before each sending; the order is cancelled with the reason it returns. Kill switch and deadline are such
         checks.
+    fence
+        Called by the broker at the last moment before it writes an order to the wire: an executor that was frozen and
+        overtaken by another sends nothing.
 
     Raises
     ------
     core.errors.RetryLater
         When the venue did not answer in time; the order stays UNKNOWN, those behind it stay INTENT.
     core.errors.ExecutorBusy
-        When another executor took the order in the same moment.
+        When another executor took the order in the same moment, or has taken over the portfolio.
     """
     book.record_intents(intents)
     reach("place.written")
     return {
-        intent.client_order_id: patience.retrying()(_send, book, broker, intent.client_order_id, pre_send) for intent in intents
+        intent.client_order_id: patience.retrying()(_send, book, broker, intent.client_order_id, pre_send, fence)
+        for intent in intents
     }
 
 
@@ -106,7 +112,7 @@ def cancel(book: Book, broker: Broker, client_order_id: str, reason: str, *, pat
     return patience.retrying()(_cancel, book, broker, client_order_id, reason)
 
 
-def _send(book: Book, broker: Broker, client_order_id: str, pre_send: PreSendCheck) -> OrderState:
+def _send(book: Book, broker: Broker, client_order_id: str, pre_send: PreSendCheck, fence: Fence) -> OrderState:
     order, state = stored_order(book, client_order_id)
     if state in SENT:
         state = _look_up(book, broker, client_order_id)
@@ -121,7 +127,7 @@ def _send(book: Book, broker: Broker, client_order_id: str, pre_send: PreSendChe
     if not moved(book, client_order_id, state, OrderState.SUBMITTED, f"to {broker.name}"):
         return _state_after_race(book, client_order_id)
     reach("send.claimed")
-    return _submit(book, broker, order)
+    return _submit(book, broker, order, fence)
 
 
 def _state_after_race(book: Book, client_order_id: str) -> OrderState:
@@ -132,9 +138,11 @@ def _state_after_race(book: Book, client_order_id: str) -> OrderState:
     return state
 
 
-def _submit(book: Book, broker: Broker, order: OrderIntent) -> OrderState:
+def _submit(book: Book, broker: Broker, order: OrderIntent, fence: Fence) -> OrderState:
     try:
-        answer = broker.submit(order)
+        answer = broker.submit(order, fence)
+    except ExecutorBusy:  # nothing was sent, and the order is the other executor's
+        raise
     except RetryLater as error:
         if _in_doubt(book, order.client_order_id, OrderState.SUBMITTED, str(error)) is OrderState.UNKNOWN:
             raise

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from core.errors import ConfigError, DataError
 from trading.strategies.base import Wrapper
@@ -89,3 +89,12 @@ class Switch(Wrapper):
     def describe(self) -> dict[str, Any]:
         """The strategy's parameters and what is switched off."""
         return {**self.strategy.describe(), "switched_off": "all" if self.off is None else sorted(self.off)}
+
+
+def base_rule(strategy: Strategy, symbol: str) -> Strategy:
+    """Return the rule that decides in a symbol, under filters, switches and parameters by symbol."""
+    rule: Any = strategy
+    while isinstance(rule, Wrapper):
+        own = rule.strategy_by_symbol.get(symbol) if isinstance(rule, PerSymbol) else None
+        rule = own or rule.strategy
+    return cast("Strategy", rule)

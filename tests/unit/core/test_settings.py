@@ -86,7 +86,7 @@ def test_real_money_on_the_paper_broker_is_a_contradiction() -> None:
 
 def test_real_money_must_be_asked_for_twice() -> None:
     assert not Settings.of(venue__kind="alpaca", **KEYS).venue.live
-    assert Settings.of(venue__kind="alpaca", venue__live=True, **KEYS).venue.live
+    assert Settings.of(venue__kind="alpaca", venue__live=True, provider="yfinance", **KEYS).venue.live
     with pytest.raises(ValidationError, match="VENUE__LIVE=1"):
         Settings.of(venue__live=True, **KEYS)
 
@@ -122,7 +122,7 @@ def test_every_name_of_version_0_1_leads_to_a_setting_of_its_own() -> None:
     assert len(RENAMED) == len(set(RENAMED.values())) == 114
     assert {name.upper() for name in RENAMED.values()} <= set(NAMES.by_variable)
     unchanged = set(NAMES.by_variable) - {name.upper() for name in RENAMED.values()}
-    assert len(unchanged) + len(RENAMED) == 123
+    assert len(unchanged) + len(RENAMED) == 124
     assert environment_names() == set(NAMES.by_variable) | set(RENAMED)
 
 

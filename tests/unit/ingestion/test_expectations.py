@@ -280,3 +280,32 @@ def test_the_order_of_rows_and_their_index_do_not_matter() -> None:
     shuffled = bars().sample(frac=1, random_state=3)
 
     pd.testing.assert_frame_equal(judge(shuffled).good, bars())
+
+
+@pytest.mark.parametrize("cut", [25, 31, 32, 33, 41, 42, 50, 51, 52, 56, 57, 60])
+def test_bars_that_come_later_never_change_what_is_refused(cut: int) -> None:
+    frame = bars()
+    prices = ["open", "high", "low", "close", "adj_close"]
+    frame.loc[30, prices] *= 1.4  # given back at once
+    frame.loc[32, "close"] = np.nan
+    frame.loc[40:42, prices] /= 2  # a missed split, repaired
+    frame.loc[50, prices] *= 0.7
+    frame.loc[55:, prices] *= 3
+    frame = pd.concat([frame, frame.iloc[[52]].assign(volume=1.0), frame.iloc[[35]]]).sort_values("session")
+    known = frame[frame["session"] < DAYS[cut]]
+
+    verdict, early = judge(frame), judge(known)
+
+    before = verdict.quarantined["session"] < DAYS[cut]
+    pd.testing.assert_frame_equal(early.quarantined, verdict.quarantined[before].reset_index(drop=True))
+    pd.testing.assert_frame_equal(early.good, verdict.good[verdict.good["session"] < DAYS[cut]])
+
+
+def test_a_move_that_the_next_close_gives_back_is_loaded_and_flagged() -> None:
+    frame = bars()
+    frame.loc[30, ["open", "high", "low", "close", "adj_close"]] *= 1.4
+
+    verdict = judge(frame)
+
+    assert verdict.quarantined.empty
+    assert [(move["session"], round(move["move_bps"], -2)) for move in verdict.results["given_back"]] == [("2021-10-14", 4000)]

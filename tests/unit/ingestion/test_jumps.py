@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 
 from core.frames import ACTIONS
 from core.sessions import sessions_between
-from ingestion.jumps import moves_bps, rescaled_symbols, unexplained_bps
+from ingestion.jumps import given_back_bps, moves_bps, rescaled_symbols, unexplained_bps
 from ingestion.providers.files import FilesProvider
+from research.leakage import with_errors
 from tests.properties import examples
 
 CORPUS = Path(__file__).resolve().parents[3].parent / "shared" / "data"
@@ -69,11 +70,41 @@ def test_a_recorded_split_explains_its_jump() -> None:
     assert refused(bars, split("AAA", DAYS[50], 4.0)) == list(range(60, 120))
 
 
-def test_a_wrong_tick_costs_its_own_bar_alone() -> None:
+@pytest.mark.parametrize("factor", [0.6, 0.7, 1.4, 1.8, 2.6])
+@pytest.mark.parametrize("length", [1, 2, 5])
+def test_a_move_that_is_given_back_is_flagged_and_nothing_of_it_refused(factor: float, length: int) -> None:
     bars = walk()
-    bars.loc[60, "close"] *= 1.4
+    bars.loc[60 : 59 + length, "close"] *= factor
+
+    assert refused(bars) == []
+    flagged = bars.index[given_back_bps(bars, fail_bps=1500) != 0].tolist()
+    assert flagged == ([60] if length == 1 else []), "the flag knows the next close"
+
+
+def test_a_wrong_tick_that_doubles_a_price_costs_its_own_bar_alone() -> None:
+    bars = walk()
+    bars.loc[60, "close"] *= 2
 
     assert refused(bars) == [60]
+
+
+@settings(max_examples=examples(60), deadline=None)
+@given(seed=st.integers(0, 10_000), cut=st.integers(2, 119))
+def test_bars_after_a_bar_never_change_its_verdict(seed: int, cut: int) -> None:
+    bars = with_errors({"AAA": walk(seed=seed)}, share=0.1, seed=seed)["AAA"]
+
+    whole = unexplained_bps(bars, NO_SPLITS, fail_bps=1500)
+
+    pd.testing.assert_series_equal(unexplained_bps(bars.iloc[:cut], NO_SPLITS, fail_bps=1500), whole.iloc[:cut])
+
+
+def test_a_jump_after_an_unusable_close_is_seen_whatever_follows() -> None:
+    bars = walk()
+    bars.loc[60, "close"] = np.nan
+    bars.loc[61:, "close"] /= 2
+
+    assert refused(bars) == list(range(61, 120))
+    assert refused(bars.iloc[:70]) == list(range(61, 70))
 
 
 def test_a_violent_day_that_stays_is_accepted_and_visible_as_a_large_move() -> None:

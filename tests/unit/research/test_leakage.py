@@ -13,7 +13,9 @@ from scipy.signal import detrend, savgol_filter
 from core.errors import DataError
 from core.frames import BARS, FEATURES
 from features.build import build_features
-from research.leakage import DECIDED_AT_OPEN, find_leaks, warm_up
+from ingestion.jumps import given_back_bps
+from pipeline.research.leakage_check import leaks_in_cleaning
+from research.leakage import DECIDED_AT_OPEN, find_leaks, warm_up, with_errors
 from tests.standins.feed import walk
 from trading.strategies.base import to_signals
 from trading.strategies.registry import STRATEGIES, make_strategy
@@ -132,3 +134,15 @@ def test_windows_settle_with_their_window_and_recursive_averages_later() -> None
     assert needed["return_1"] == 1
     assert 100 < needed["rsi_14"] < 400
     assert needed["rsi_14"] < needed["adx_14"]
+
+
+def test_the_cleaning_of_bars_knows_no_later_bar() -> None:
+    assert leaks_in_cleaning(MARKET, jump_fail_bps=1500, cuts=150) == []
+
+
+def test_a_cleaning_rule_that_waits_for_the_next_close_is_found() -> None:
+    def flags(bars: pd.DataFrame) -> pd.DataFrame:
+        return pd.DataFrame({"refused": given_back_bps(bars, fail_bps=1500) != 0})
+
+    (leak,) = find_leaks(flags, with_errors(MARKET), cuts=300)
+    assert (leak.column, leak.how) == ("refused", "cut")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from decimal import Decimal
 from itertools import pairwise
+from typing import TYPE_CHECKING
 
 from hypothesis import settings
 from hypothesis import strategies as st
@@ -14,9 +15,13 @@ from core.errors import RetryLater
 from core.models import FINAL, TRANSITIONS, Answer, Fill, OrderIntent, OrderState, OrderView, Refused, Side
 from tests.properties import examples
 from tests.standins.memory_book import MemoryBook
+from trading.brokers.base import unfenced
 from trading.brokers.intake import take_fill, take_state
 from trading.brokers.placing import Patience, cancel, place
 from trading.orders import entry_order, exit_order
+
+if TYPE_CHECKING:
+    from trading.brokers.base import Fence
 
 MONDAY, TUESDAY, WEDNESDAY = dt.date(2018, 12, 17), dt.date(2018, 12, 18), dt.date(2018, 12, 19)
 NOON = dt.datetime(2018, 12, 18, 17, tzinfo=dt.UTC)
@@ -36,7 +41,8 @@ class FickleVenue:
         self.states: list[tuple[str, OrderState]] = []
         self.fills: list[Fill] = []
 
-    def submit(self, order: OrderIntent) -> Answer:
+    def submit(self, order: OrderIntent, fence: Fence = unfenced) -> Answer:
+        fence()
         self.sent.append(order.client_order_id)
         if self.next == "lose the request":
             raise RetryLater("no answer")

@@ -17,13 +17,15 @@ from desk.cli import app
 
 ROOT = Path(__file__).resolve().parents[4]
 GROUPS = {
-    "Data": {"ingest", "featurize", "earnings"},
+    "Data": {"ingest", "featurize", "earnings", "instruments"},
     "Research": {
         "backtest", "runs", "report", "compare", "strategies", "sweep", "check-leakage", "warm-up",
         "optimise", "rank", "correlate", "allocate", "validate-risk", "research",
     },
     "Models": {"train", "lift", "train-next-day", "models"},
-    "Trading": {"trade", "listen", "watch-positions", "reconcile", "params"},
+    "Trading": {
+        "trade", "listen", "watch-positions", "reconcile", "params", "corporate-actions", "deposit", "withdraw", "hand-over",
+    },
     "Risk": {"halt", "resume", "risk-worker", "data-guard"},
     "Audit": {"replay", "parity", "parity-day", "explain-order"},
     "System": {"demo", "status"},

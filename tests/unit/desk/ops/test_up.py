@@ -182,11 +182,16 @@ def test_the_listener_is_started_where_the_broker_has_a_stream(settings: Setting
 
 @pytest.mark.parametrize(
     ("given", "told"),
-    [({}, "180"), ({"monitor__interval_seconds": 300.0}, "900"), ({"pre_send__heartbeat_max_age_seconds": 45.0}, "45")],
-    ids=["unless the setting says", "three looks at least", "as it is set"],
+    [
+        ({}, "180"),
+        ({"monitor__interval_seconds": 300.0}, "900"),
+        ({"pre_send__heartbeat_max_age_seconds": 45.0}, "45"),
+        ({"pre_send__heartbeat_max_age_seconds": "off"}, "off"),
+    ],
+    ids=["unless the setting says", "three looks at least", "as it is set", "off by name"],
 )
 def test_nothing_is_opened_without_a_heartbeat_of_the_worker_started_here(
-    settings: Settings, given: dict[str, float], told: str
+    settings: Settings, given: dict[str, Any], told: str
 ) -> None:
     running = up.services(settings.with_changes(**given))
 

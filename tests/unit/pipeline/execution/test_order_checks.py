@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, cast
 
@@ -112,6 +112,17 @@ def test_a_session_is_decided_once_and_a_second_run_adds_no_entry() -> None:
 
     assert check_decided_once(context, (fresh, sale), standing=(written,)) == ((written, sale), [])
     assert check_decided_once(OrderContext(DAY), (fresh, sale), standing=()) == ((fresh, sale), [])
+
+
+def test_the_exit_of_a_position_that_its_own_rule_leaves_is_sent_beside_what_stands() -> None:
+    """It was decided by a strategy that is listed no more, and perhaps written down before a crash."""
+    written, sale = entry(3.0), replace(leaving(), session=NEXT)
+    own = {(sale.strategy, sale.symbol)}
+    context = OrderContext(DAY, frozenset({written.client_order_id, sale.client_order_id}))
+
+    assert check_decided_once(context, (sale,), standing=(written,), positions=own) == ((written, sale), [])
+    assert check_decided_once(context, (sale,), standing=(written,)) == ((written,), [])
+    assert check_decided_once(context, (sale,), standing=(written, sale), positions=own) == ((written, sale), [])
 
 
 @dataclass

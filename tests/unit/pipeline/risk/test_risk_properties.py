@@ -18,6 +18,7 @@ import pytest
 from hypothesis import HealthCheck, Phase, event, given, settings
 from hypothesis import strategies as st
 
+from core.frames import ACTIONS
 from core.models import FINAL, Leg, OrderState, Side
 from core.sessions import sessions_between
 from pipeline.accounts.trading_account import TradingAccount
@@ -25,6 +26,7 @@ from pipeline.risk.exit_orders import ExitOrders
 from pipeline.risk.flatten import flatten_account
 from tests.properties import examples
 from tests.standins.memory_book import MemoryBook
+from trading.brokers.base import unfenced
 from trading.brokers.paper import PaperBroker, PaperRules
 from trading.brokers.placing import Patience, place
 from trading.costs import Costs
@@ -40,6 +42,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from core.models import OrderIntent
+    from trading.brokers.base import Fence
 
 SYMBOLS = ("AAA", "BBB", "CCC", "DDD")
 SESSIONS = [stamp.date() for stamp in sessions_between(dt.date(2018, 11, 1), dt.date(2018, 12, 31))]
@@ -97,10 +100,10 @@ class Watched(Fragile):
         super().__init__(inner, fuse)
         self._world = world
 
-    def submit(self, order: OrderIntent) -> Any:
+    def submit(self, order: OrderIntent, fence: Fence = unfenced) -> Any:
         assert order.leg is Leg.EXIT or not self._world.halted, "an entry was sent by a halted desk"
         self._fuse.burn()
-        return self._inner.submit(order)
+        return self._inner.submit(order, fence)
 
 
 @dataclass(frozen=True)
@@ -170,8 +173,9 @@ class World:
         if DRAWDOWN.level(equity, self.peak) is Level.HALT:
             event("drawdown")
             self.halted = True
-            patience, bars = Patience(deadline_seconds=0.0), SimpleNamespace()
-            account = TradingAccount("main", self.book, self.broker, bars, patience, CASH)  # type: ignore[arg-type]
+            no_bars = SimpleNamespace(last_sessions=lambda: {"AAA": day}, actions=lambda _symbols: ACTIONS.empty())
+            patience = Patience(deadline_seconds=0.0)
+            account = TradingAccount("main", self.book, self.broker, no_bars, patience, CASH)  # type: ignore[arg-type]
             exits = ExitOrders(account, clock=lambda: dt.datetime(2018, 1, 1, tzinfo=dt.UTC), historical=True)
             flatten_account(exits, "drawdown", day=day)
             return

@@ -13,6 +13,7 @@ import pytest
 from core.errors import ConfigError, DataError, RetryLater, StopTrading
 from core.models import Answer, Leg, OrderIntent, OrderState, OrderView, Origin, Position, Side, client_order_id
 from tests.standins.memory_book import MemoryBook
+from trading.brokers.base import unfenced
 from trading.brokers.paper import PaperBroker
 from trading.brokers.placing import Patience, place
 from trading.costs import Costs
@@ -24,6 +25,7 @@ from trading.sizing import quantity
 from trading.strategies.registry import make_strategy
 
 if TYPE_CHECKING:
+    from trading.brokers.base import Fence
     from trading.strategies.base import Strategy
 
 MONDAY, TUESDAY, WEDNESDAY = dt.date(2018, 12, 17), dt.date(2018, 12, 18), dt.date(2018, 12, 19)
@@ -66,8 +68,8 @@ class Silent(PaperBroker):
 
     arrives = True
 
-    def submit(self, order: OrderIntent) -> Answer:
-        del order
+    def submit(self, order: OrderIntent, fence: Fence = unfenced) -> Answer:
+        del order, fence
         raise RetryLater("timed out")
 
     def find(self, client_order_id: str) -> OrderView | None:
@@ -85,7 +87,7 @@ def test_the_same_decision_has_the_same_id_and_another_one_another() -> None:
 
 def test_placing_twice_sends_once(book: MemoryBook, broker: PaperBroker) -> None:
     sent = []
-    broker.submit = lambda order: sent.append(order) or ACCEPTED  # type: ignore[method-assign, func-returns-value, assignment]
+    broker.submit = lambda order, _fence: sent.append(order) or ACCEPTED  # type: ignore[method-assign, func-returns-value, assignment]
 
     for _ in range(3):
         assert place(book, broker, [buy()]) == {buy().client_order_id: OrderState.ACCEPTED}
@@ -111,7 +113,7 @@ def test_an_unanswered_order_is_looked_up_before_anything_is_sent_again(
 
     sent: list[OrderIntent] = []
     silent.arrives = arrives
-    silent.submit = lambda order: sent.append(order) or ACCEPTED  # type: ignore[method-assign, func-returns-value, assignment]
+    silent.submit = lambda order, _fence: sent.append(order) or ACCEPTED  # type: ignore[method-assign, func-returns-value, assignment]
     assert set(place(book, silent, [buy()]).values()) == {OrderState.ACCEPTED}
     assert len(sent) == submissions
 

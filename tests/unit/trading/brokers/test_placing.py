@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from decimal import Decimal
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -12,9 +12,13 @@ from core.errors import ExecutorBusy, IllegalTransition, RetryLater, StopTrading
 from core.models import Answer, OrderState, OrderView, Refused
 from tests.standins.memory_book import MemoryBook
 from tests.unit.trading.brokers.test_orders_and_paper import AT_ONCE, FREE, TUESDAY, bars, buy
+from trading.brokers.base import unfenced
 from trading.brokers.intake import collect, take_fill, take_state
 from trading.brokers.paper import PaperBroker
 from trading.brokers.placing import Patience, cancel, place
+
+if TYPE_CHECKING:
+    from trading.brokers.base import Fence
 
 NAME = buy().client_order_id
 
@@ -26,8 +30,8 @@ class Scripted(PaperBroker):
         super().__init__(book, FREE)
         self.script, self.calls = script, []
 
-    def submit(self, order: Any) -> Answer:
-        return self._next("submit") or super().submit(order)
+    def submit(self, order: Any, fence: Fence = unfenced) -> Answer:
+        return self._next("submit") or super().submit(order, fence)
 
     def find(self, client_order_id: str) -> OrderView | None:
         answer = self._next("find")

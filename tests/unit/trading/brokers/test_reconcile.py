@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.models import Fill, Leg, OrderIntent, OrderState, OrderView, Position, Side, VenuePosition
+from core.models import FINAL, Fill, Leg, OrderIntent, OrderState, OrderView, Position, Side, VenuePosition
 from trading.brokers.reconcile import LedgerState, Mismatch, VenueState, compare, expired, missed
 
 TODAY, TOMORROW = dt.date(2026, 11, 20), dt.date(2026, 11, 23)
@@ -29,9 +29,11 @@ def held(quantity: str = "3", symbol: str = "AAPL") -> Position:
     return Position("main", "bollinger", symbol, Decimal(quantity), TODAY, Decimal(100), None, None, 2, "E")
 
 
-def desk(*orders: tuple[OrderIntent, OrderState], positions: tuple[Position, ...] = (), cash: str = "1000") -> LedgerState:
+def desk(
+    *orders: tuple[OrderIntent, OrderState], positions: tuple[Position, ...] = (), cash: str = "1000", filled: str = "0"
+) -> LedgerState:
     known = frozenset({each.client_order_id for each, _ in orders} | {"E"})
-    return LedgerState(orders, positions, Decimal(cash), known)
+    return LedgerState(orders, positions, Decimal(cash), known, {each.client_order_id: Decimal(filled) for each, _ in orders})
 
 
 def venue(*working: OrderView, positions: dict[str, str] | None = None, cash: str = "1000") -> VenueState:
@@ -56,6 +58,61 @@ CASES = {
         desk((order(session=TODAY), OrderState.INTENT)),
         venue(),
         [(Mismatch.NEVER_ARRIVED, "A", False)],
+    ),
+    "accepted and not there, in time": (
+        desk((order(), OrderState.ACCEPTED)),
+        venue(),
+        [(Mismatch.NOT_LISTED, "A", False)],
+    ),
+    "accepted and not there, too late": (
+        desk((order(session=TODAY), OrderState.ACCEPTED)),
+        venue(),
+        [(Mismatch.VANISHED, "A", False)],
+    ),
+    "filled in part, the rest not there": (
+        desk((order(session=TODAY), OrderState.PARTIALLY_FILLED), filled="1", positions=(held("1"),)),
+        venue(positions={"AAPL": "1"}),
+        [(Mismatch.VANISHED, "A", False)],
+    ),
+    "its cancellation asked for, and not there": (
+        desk((order(session=TODAY), OrderState.CANCEL_PENDING)),
+        venue(),
+        [(Mismatch.VANISHED, "A", False)],
+    ),
+    "its cancellation asked for, and under way": (
+        desk((order(session=TODAY), OrderState.CANCEL_PENDING)),
+        venue(view(state=OrderState.CANCEL_PENDING)),
+        [],
+    ),
+    "its cancellation asked for, and works on": (
+        desk((order(session=TODAY), OrderState.CANCEL_PENDING)),
+        venue(view()),
+        [(Mismatch.OVERDUE, "A", False)],
+    ),
+    "an exit of an earlier session that works on": (
+        desk((replace(order(session=TODAY), leg=Leg.EXIT, side=Side.SELL), OrderState.ACCEPTED)),
+        venue(replace(view(), side=Side.SELL)),
+        [],
+    ),
+    "over here, and works there": (
+        replace(desk(), own_ids=frozenset({"A"}), ended=frozenset({"A"})),
+        venue(view()),
+        [(Mismatch.STILL_WORKING, "A", True)],
+    ),
+    "over here, and ending there": (
+        replace(desk(), own_ids=frozenset({"A"}), ended=frozenset({"A"})),
+        venue(view(state=OrderState.CANCEL_PENDING)),
+        [],
+    ),
+    "filled there, and no fill is told": (
+        desk((order(), OrderState.ACCEPTED)),
+        replace(venue(), orders={"A": view(state=OrderState.FILLED)}),
+        [(Mismatch.FILLS_NOT_TOLD, "A", True)],
+    ),
+    "filled further there than is told": (
+        desk((order(), OrderState.PARTIALLY_FILLED), filled="1", positions=(held("1"),)),
+        venue(replace(view(state=OrderState.PARTIALLY_FILLED), filled_quantity=Decimal(2)), positions={"AAPL": "1"}),
+        [(Mismatch.FILLS_NOT_TOLD, "A", True)],
     ),
     "an order of somebody else": (desk(), venue(view("X")), [(Mismatch.EXTERNAL_ORDER, "X", True)]),
     "a stop that protects an entry": (desk(positions=(held(),)), venue(view("E.stop"), positions={"AAPL": "3"}), []),
@@ -98,7 +155,20 @@ def test_only_what_never_arrived_expires() -> None:
         desk((order("A", TODAY), OrderState.UNKNOWN), (order("B"), OrderState.UNKNOWN)), venue(), TODAY, cash_tolerance_usd=CENT
     )
 
-    assert expired(late) == ["A"]
+    assert list(expired(late)) == ["A"]
+
+
+def test_an_order_that_the_venue_lost_ends_once_its_open_has_passed_and_a_person_is_told() -> None:
+    found = compare(
+        desk((order("A", TODAY), OrderState.ACCEPTED), (order("B"), OrderState.CANCEL_PENDING)), venue(), TODAY,
+        cash_tolerance_usd=CENT,
+    )  # fmt: skip
+
+    assert [(each.rule, each.subject, each.resolved, each.halts, each.is_alerted) for each in found] == [
+        (Mismatch.NOT_LISTED, "B", False, False, True),
+        (Mismatch.VANISHED, "A", True, False, True),
+    ]
+    assert list(expired(found)) == ["A"]
 
 
 def test_a_missed_fill_is_resolved_under_the_venues_own_id() -> None:
@@ -124,3 +194,26 @@ def test_positions_agree_exactly_when_no_difference_is_named(ours: dict[str, str
 
     assert (found == []) == (ours == theirs)
     assert {each.subject for each in found} == {s for s in {*ours, *theirs} if ours.get(s) != theirs.get(s)}
+
+
+SENT_TO_THE_VENUE = sorted(set(OrderState) - FINAL - {OrderState.INTENT})
+
+
+@given(
+    state=st.sampled_from(SENT_TO_THE_VENUE),
+    session=st.sampled_from([TODAY, TOMORROW]),
+    there=st.none() | st.sampled_from(sorted(set(OrderState) - {OrderState.INTENT, OrderState.SUBMITTED, OrderState.UNKNOWN})),
+)
+def test_an_order_believed_open_is_confirmed_by_the_venue_or_named(
+    state: OrderState, session: dt.date, there: OrderState | None
+) -> None:
+    """What the venue says is over was taken into the ledger before; filled without a fill was not."""
+    found = None if there is None else view(state=there)
+    working = [found] if found is not None and there not in FINAL else []
+    theirs = VenueState({"A": found}, working, [], Decimal(1000))
+
+    named = {each.subject for each in compare(desk((order(session=session), state)), theirs, TODAY, cash_tolerance_usd=CENT)}
+
+    confirmed = found is not None and there is not OrderState.FILLED
+    overdue = there in {OrderState.ACCEPTED, OrderState.PARTIALLY_FILLED} and session == TODAY
+    assert ("A" in named) == (not confirmed or overdue)
