@@ -107,7 +107,9 @@ def prepare(bars: Mapping[str, pd.DataFrame], timeframe: str = "1d", actions: pd
     symbols = sorted(bars)
     days = [_days(symbol, bars[symbol]) for symbol in symbols]
     ends = _ends_of(symbols, days, actions)
-    last = max([at[-1] for at in days] + [end.session for end in ends])
+    last = max(at[-1] for at in days)
+    if ends:
+        last = max(last, *(end.session for end in ends))
     own = [_own_sessions(symbol, at, last, timeframe) for symbol, at in zip(symbols, days, strict=True)]
     sessions = own[0] if len(own) == 1 else pd.DatetimeIndex(np.unique(np.concatenate([each.to_numpy() for each in own])))
     if ends and sessions.to_numpy()[-1] < last:  # bars of another size end before the last delisting
@@ -151,8 +153,10 @@ def _delisted_on(
     sessions: pd.DatetimeIndex, ends: Sequence[_End], symbols: int
 ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
     """Return `delisted` and `payout` of a `Market`."""
-    of_row = [[end for end in ends if end.row == row] for row in range(symbols)] if ends else []
-    shape = (symbols, max(map(len, of_row), default=0))
+    if not ends:
+        return np.empty((symbols, 0), np.int64), np.empty((symbols, 0))
+    of_row = [[end for end in ends if end.row == row] for row in range(symbols)]
+    shape = (symbols, max(map(len, of_row)))
     delisted, payout = np.full(shape, len(sessions), dtype=np.int64), np.full(shape, np.nan)
     for row, own in enumerate(of_row):
         for i, end in enumerate(own):
