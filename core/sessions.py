@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 
 FIRST_DAY: Final = pd.Timestamp("1990-01-02")
 ROUND_THE_CLOCK: Final = frozenset({"24/7", "24/5"})
-_corrected: dict[str, str] = {}  # calendars that the table of instruments names in place of the rule's, by symbol
+# Calendars that the table of instruments names in place of the rule's, by symbol; swapped whole, for threads that read.
+_in_force: dict[str, Mapping[str, str]] = {"corrections": {}}
 
 
 def calendar_name(symbol: str) -> str:
@@ -33,13 +34,12 @@ def calendar_name(symbol: str) -> str:
     >>> [calendar_name(symbol) for symbol in ("BTC-USD", "AAPL", "VOD.L")]
     ['24/7', 'XNYS', 'XLON']
     """
-    return _corrected.get(symbol) or traits_of(symbol).calendar
+    return _in_force["corrections"].get(symbol) or traits_of(symbol).calendar
 
 
 def correct_calendars(calendars: Mapping[str, str]) -> None:
     """Use these calendars in this process in place of the rules'. The composition root gives the table's, once a process."""
-    _corrected.clear()
-    _corrected.update(calendars)
+    _in_force["corrections"] = dict(calendars)
 
 
 def resolve_calendar(name: str) -> str:

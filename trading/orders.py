@@ -23,16 +23,18 @@ def exact(value: float) -> Decimal:
     return Decimal(repr(float(value)))
 
 
-def figure(text: object) -> Decimal:
-    """Return the number in a venue's text, exact; NaN for what is none, so that orders which do not need it go on.
+def figure(text: str | float | None) -> Decimal:
+    """Return the number in a venue's text, exact; NaN for nothing, NaN and infinity, so that orders which need none go on.
 
-    >>> [str(figure(text)) for text in ("12.50", None, "NaN", "", "Infinity")]
+    Raises
+    ------
+    decimal.InvalidOperation
+        For words, which are no answer.
+
+    >>> [str(figure(text)) for text in ("12.50", None, "", "NaN", "Infinity")]
     ['12.50', 'NaN', 'NaN', 'NaN', 'NaN']
     """
-    try:
-        value = Decimal(str(text))
-    except ArithmeticError:
-        return Decimal("NaN")
+    value = Decimal(str(text)) if text not in {None, ""} else Decimal("NaN")
     return value if value.is_finite() else Decimal("NaN")
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from rich.markup import escape
 from rich.table import Table
 
 from core.errors import ConfigError
@@ -33,6 +34,8 @@ def ingest(
     names = symbols.split(",") if symbols else step.list_symbols(day)
     show("VIX", step.fetch_vix(day, full_history=full_history).as_dict())
     show("Bars", step.fetch_symbols(day, names, full_history=full_history).as_dict())
+    for file, why in step.files_left_out().items():
+        console.print(f"[yellow]left out[/yellow] {escape(file)}: {escape(why)}", highlight=False)
 
 
 @verbs.command(rich_help_panel=DATA)
@@ -64,7 +67,7 @@ def earnings(
     for refused in outcome.refused:
         console.print(f"[yellow]refused[/yellow] {refused}", highlight=False)
     for symbol, why in outcome.failed.items():
-        console.print(f"[yellow]{symbol}[/yellow]: {why}", highlight=False)
+        console.print(f"[yellow]{symbol}[/yellow]: {escape(why)}", highlight=False)
     if outcome.not_traded:
         console.print(f"Not in the universe: {', '.join(outcome.not_traded)}.")
     if outcome.without:
@@ -120,7 +123,7 @@ def refresh_from_venue(symbols: Annotated[str, typer.Option(help="Comma-separate
 
     failed = step.refresh_from_venue([each for each in symbols.split(",") if each])
     for symbol, why in failed.items():
-        console.print(f"[yellow]{symbol}[/yellow]: {why}", highlight=False)
+        console.print(f"[yellow]{symbol}[/yellow]: {escape(why)}", highlight=False)
     list_instruments()
 
 

@@ -202,6 +202,14 @@ def list_symbols(session: str, *, resources: Resources | None = None) -> list[st
     return [*symbols, *sorted(held - {*symbols})]
 
 
+def files_left_out(*, resources: Resources | None = None) -> dict[str, str]:
+    """Return the files of the folder that hold no daily bars, with the reason of each; none with another provider."""
+    from ingestion.providers.files import FilesProvider
+
+    provider = (resources or live()).provider
+    return dict(provider.ignored) if isinstance(provider, FilesProvider) else {}
+
+
 def fetch_vix(session: str, *, full_history: bool = False, resources: Resources | None = None) -> LoadResult:
     """Load VIX up to the session."""
     return fetch_symbols(session, [VIX], full_history=full_history, resources=resources)

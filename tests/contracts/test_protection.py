@@ -253,6 +253,23 @@ def test_an_exit_refused_whose_children_are_refused_too_is_covered_at_the_next_c
     running.until(lambda: covered(running, 10), seconds=12)
 
 
+def test_an_exit_while_the_account_takes_no_orders_leaves_the_stop_alone(running: Running) -> None:  # noqa: F811
+    holding(running)
+    (position,) = running.venue.book.positions("main")
+    leaving = exit_order(position, decision_session=running.venue.session, session=running.venue.session)
+    running.venue.exchange.trading_blocked = True
+
+    answer = running.venue.broker.submit(leaving)
+
+    assert (answer.state, answer.refused, answer.reason) == (
+        OrderState.REJECTED,
+        Refused.ACCOUNT,
+        "the account is blocked at Alpaca: trading_blocked",
+    )
+    assert covered(running, 10)
+    assert len(running.venue.exchange.orders) == 3
+
+
 def test_an_exit_that_the_venue_rejects_after_it_was_accepted_leaves_nothing_naked(running: Running) -> None:  # noqa: F811
     holding(running)
     running.venue.exchange.is_open = False

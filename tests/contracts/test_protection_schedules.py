@@ -104,9 +104,11 @@ class World:
     quantity=st.sampled_from([5.0, -5.0]),
     bought=st.integers(1, 5),
     events=st.lists(st.sampled_from(EVENTS), max_size=6),
+    lists_held=st.booleans(),
 )
-def test_a_position_ends_covered_and_is_sold_once(quantity: float, bought: int, events: list[str]) -> None:
+def test_a_position_ends_covered_and_is_sold_once(quantity: float, bought: int, events: list[str], *, lists_held: bool) -> None:
     with AlpacaStandIn() as stand_in:
+        stand_in.exchange.lists_held = lists_held
         world = World(stand_in, quantity, bought)
         world.look()
         assert world.gap() == 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import math
 import threading
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
@@ -20,6 +21,7 @@ from pipeline.risk.pre_send import risk_checks
 from tests.standins.feed import walk
 from trading.brokers.placing import place
 from trading.orders import entry_order
+from trading.portfolio import Account
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -347,6 +349,42 @@ def test_without_a_fresh_heartbeat_nothing_is_opened_where_the_setting_asks_for_
     desk.clock = lambda: NOW + dt.timedelta(seconds=121)
     refusal = risk_checks(resources=desk)(second)
     assert refusal == "heartbeat: expected the risk worker within 120 s, found the last heartbeat 121 s ago"
+
+
+@pytest.mark.parametrize("close", [0.0, -1.0, math.inf])
+def test_a_price_that_is_none_is_mailed_and_sells_nothing(database_settings: Settings, close: float) -> None:
+    desk = desk_of(database_settings, monitor__mode="enforce")
+    hold(desk)
+    before, _ = check_portfolio(resources=desk)
+    load(desk, "AAA", FALLEN, close=close)
+
+    looks = [check_portfolio(resources=desk) for _ in range(3)]
+
+    assert [(look.heartbeat.level, look.flattening) for look in looks] == [("alert", None)] * 3
+    says = f"expected a positive price of AAA, found {close}"
+    assert looks[0].heartbeat.breaches == {"unreadable_equity": {"says": says}}
+    assert (looks[0].heartbeat.equity_usd, looks[0].heartbeat.positions) == (before.equity_usd, 1)
+    assert kill_switch.halt_reason(resources=desk) is None
+    assert [subject for subject, _, _ in mails(desk)] == ["The equity of main is not believed"]
+
+
+@pytest.mark.parametrize("value", [0.0, -5.0, math.nan, math.inf, 1.0, 1e9])
+@pytest.mark.parametrize("looked", [True, False])
+def test_an_impossible_equity_of_the_paper_account_sells_nothing_on_any_look(
+    database_settings: Settings, monkeypatch: pytest.MonkeyPatch, value: float, looked: bool
+) -> None:
+    desk = desk_of(database_settings, monitor__mode="enforce")
+    hold(desk)
+    if looked:
+        check_portfolio(resources=desk)
+    monkeypatch.setattr(desk.broker, "account", lambda _: Account(value, value, 0.0))
+
+    looks = [check_portfolio(resources=desk) for _ in range(2)]
+
+    assert [(look.heartbeat.level, look.flattening) for look in looks] == [("alert", None)] * 2
+    assert kill_switch.halt_reason(resources=desk) is None
+    refusal = risk_checks(resources=desk)(entry("BBB", 1.0)) or ""
+    assert refusal.startswith("heartbeat: the risk worker does not believe the equity")
 
 
 def test_a_heartbeat_from_the_future_opens_nothing_until_the_worker_looks_again(database_settings: Settings) -> None:

@@ -17,7 +17,7 @@ from alpaca.trading.requests import LimitOrderRequest, MarketOrderRequest, StopO
 from core.errors import RetryLater, UnknownSymbol
 from core.models import FINAL, Answer, Instrument, Leg, MarketClock, MarketDay, OrderState, OrderType, Refused
 from trading.brokers.alpaca_cash import TYPES, movements_of
-from trading.brokers.alpaca_children import Children, Released
+from trading.brokers.alpaca_children import Children
 from trading.brokers.alpaca_families import Families
 from trading.brokers.alpaca_read import (
     NEW_YORK,
@@ -54,6 +54,7 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger()
 REQUESTS = {OrderType.MARKET: MarketOrderRequest, OrderType.LIMIT: LimitOrderRequest, OrderType.STOP: StopOrderRequest}
+BLOCKS = ("trading_blocked", "account_blocked", "trade_suspended_by_user")
 FRACTION = Decimal("0.000000001")
 ACTIVITIES_A_PAGE = 100
 
@@ -97,7 +98,8 @@ class AlpacaBroker:
     def submit(self, order: OrderIntent, fence: Fence = unfenced) -> Answer:
         """Send the order once; an exit first takes back the stop and target that hold its shares.
 
-        An exit that Alpaca refuses puts them back. One whose stop or target filled in that moment is not sent.
+        An exit that Alpaca refuses puts them back. One whose stop or target filled in that moment is not sent, nor is one while
+        the account takes no orders: its stop could not be put back.
         """
         objection = self._objection(order)
         if objection is not None:
@@ -106,19 +108,29 @@ class AlpacaBroker:
             body = self._request(order)
         except ValueError as error:  # alpaca-py's own checks; nothing was sent
             return Answer(OrderState.REJECTED, Refused.OTHER, str(error))
-        released = Released([])
-        if order.leg is Leg.EXIT:
-            fence()
-            released = self.children.release(order)
+        return self._leave(order, body, fence) if order.leg is Leg.EXIT else self._post(order, body, fence)
+
+    def _leave(self, order: OrderIntent, body: Json, fence: Fence) -> Answer:
+        """Take the children of an exit back, send it, and put them back if it is refused."""
+        blocked = self._blocked() if self.holds_brackets else None
+        if blocked is not None:
+            return Answer(OrderState.REJECTED, Refused.ACCOUNT, blocked)
+        fence()
+        released = self.children.release(order)
         if released.filled:
             return Answer(OrderState.REJECTED, Refused.QUANTITY, "its stop or target filled in the same moment")
+        answer = self._post(order, body, fence)
+        if answer.state is OrderState.REJECTED:  # the position is still there, and naked
+            self.children.restore(released.covers)
+        return answer
+
+    def _post(self, order: OrderIntent, body: Json, fence: Fence) -> Answer:
         fence()
         try:
             placed = self.client.one("POST", "/orders", body)
         except VenueRefusal as refusal:
             if refusal.message == DUPLICATE:
                 return self._sent_before(order)
-            self.children.restore(released.covers)  # the position is still there, and naked
             return Answer(OrderState.REJECTED, refusal.refused, refusal.message)
         self.families.learn(placed)
         view = view_of(placed, order.client_order_id)
@@ -251,6 +263,12 @@ class AlpacaBroker:
         An entry that ends in part takes its children along, and the venue may end one alone.
         """
         return self.children.protect(position, quantity)
+
+    def _blocked(self) -> str | None:
+        """Return why the account takes no orders, in Alpaca's words for it, or None."""
+        account = self.client.one("GET", "/account")
+        found = [name for name in BLOCKS if account.get(name)]
+        return f"the account is blocked at Alpaca: {', '.join(found)}" if found else None
 
     def _objection(self, order: OrderIntent) -> tuple[Refused, str] | None:
         """Return why Alpaca cannot take the order, as reason and words, or None."""

@@ -13,8 +13,11 @@ import pandas as pd
 import pytest
 
 from core.sessions import sessions_between
+from core.settings import Settings
 from ingestion.expectations import Validation, validate
 from ingestion.providers.files import FilesProvider
+from pipeline.data import ingest
+from pipeline.resources import Resources
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -294,3 +297,11 @@ def test_one_odd_file_does_not_disturb_a_hundred_good_ones(tmp_path: Path) -> No
 
     assert len([symbol for symbol in symbols if symbol.startswith("S")]) == 100
     assert len(provider.ignored) == 40
+
+
+def test_the_files_left_out_are_told_after_a_load(tmp_path: Path) -> None:
+    folder(tmp_path, AAA__csv="")
+    desk = Resources(Settings.of(provider="files", ingestion__files_dir=tmp_path))
+
+    assert ingest.files_left_out(resources=desk) == {"AAA.csv": "is empty"}
+    assert ingest.files_left_out(resources=Resources(Settings.of(provider="sample"))) == {}

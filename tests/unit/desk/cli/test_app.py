@@ -23,7 +23,9 @@ GROUPS = {
         "optimise", "rank", "correlate", "allocate", "validate-risk", "research",
     },
     "Models": {"train", "lift", "train-next-day", "models"},
-    "Trading": {"trade", "hand-over", "listen", "watch-positions", "reconcile", "params"},
+    "Trading": {
+        "trade", "listen", "watch-positions", "reconcile", "params", "corporate-actions", "deposit", "withdraw", "hand-over",
+    },
     "Risk": {"halt", "resume", "risk-worker", "data-guard"},
     "Audit": {"replay", "parity", "parity-day", "explain-order"},
     "System": {"demo", "status"},
