@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
@@ -152,10 +152,11 @@ def _expected_cash_usd(account: TradingAccount) -> Decimal:
 
 
 def _both_states(account: TradingAccount, since: dt.datetime) -> tuple[LedgerState, VenueState]:
-    """Return what the ledger has and what the venue has, the venue's answer first."""
+    """Return what the ledger has and what the venue has, the venue's answer first; an order that came meanwhile is left out."""
     theirs = _venue_state(account, since)
     shown = [view.client_order_id for view in theirs.working] + [each.client_order_id for each in theirs.unreadable]
-    return _ledger_state(account, shown), theirs
+    ours, requested = _ledger_state(account, shown), {*theirs.orders, *shown}
+    return replace(ours, orders=[pair for pair in ours.orders if pair[0].client_order_id in requested]), theirs
 
 
 def _venue_state(account: TradingAccount, since: dt.datetime) -> VenueState:
