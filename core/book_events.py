@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 ONE = Decimal(1)
-LARGEST_DENOMINATOR = 1000
-SAME_RATIO_WITHIN = Fraction(2, 100_000)  # vendors give 0.33333 for a split of one for three
+LARGEST_DENOMINATOR = 20
+SAME_RATIO_WITHIN = Fraction(5, 100_000)  # vendors give 0.33333 for a split of one for three
 
 
 class BookEventKind(StrEnum):

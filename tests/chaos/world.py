@@ -68,7 +68,10 @@ class Desk(Resources):
 
     @cached_property
     def broker(self) -> Broker:
-        return self.paper or VenueBroker(self.venue_url, self.settings.portfolio, OPENS, held={HELD: Decimal(10)})
+        if self.paper is not None:
+            return self.paper
+        cash, held = Decimal(99_000), {HELD: Decimal(10)}  # bought at 100 of 100,000
+        return VenueBroker(self.venue_url, self.settings.portfolio, OPENS, cash, held)
 
     @cached_property
     def paper(self) -> PaperBroker | None:

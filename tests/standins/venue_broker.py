@@ -86,11 +86,15 @@ class VenueBroker:
         return [CashMovement(name, BookEventKind.WITHDRAWAL, day, usd) for name, day, usd in rows if day >= since]
 
     def cash_usd(self) -> Decimal:
-        return self._cash_usd
+        fills = {fill.fill_id: fill for fill in self.fills(dt.datetime.min.replace(tzinfo=dt.UTC))}.values()
+        traded = [fill.quantity * fill.price * (1 if fill.side is Side.SELL else -1) for fill in fills]
+        moved = [each.usd for each in self.cash_movements(dt.date.min)]
+        return self._cash_usd + sum((*traded, *moved), Decimal(0))
 
     def account(self, prices: Mapping[str, float]) -> Account:
         del prices
-        return Account(float(self._cash_usd), float(self._cash_usd), 0.0)
+        cash = float(self.cash_usd())
+        return Account(cash, cash, 0.0)
 
     def instrument(self, symbol: str) -> Instrument:
         return Instrument(symbol)

@@ -62,9 +62,9 @@ def read_each(rows: Iterable[Any], read: Callable[[Any], T], describe: Callable[
 
     Examples
     --------
-    >>> found = read_each(["1", "x"], int, lambda row, problem: Unreadable(row, "", row, problem))
-    >>> found, [each.subject for each in found.unreadable]
-    ([1], ['x'])
+    >>> found = read_each(["1", "2"], int, lambda row, problem: Unreadable(row, "", row, problem))
+    >>> found, found.unreadable
+    ([1, 2], ())
     """
     found: list[T] = []
     unreadable: list[Unreadable] = []

@@ -225,11 +225,11 @@ def test_every_answer_is_stored_with_its_features(api: TestClient, desk: Desk) -
 
 
 def test_a_materialisation_is_seen_by_the_next_request(api: TestClient, desk: Desk) -> None:
-    monday = pd.Timestamp("2018-12-31 21:00", tz="UTC")
+    thursday = pd.Timestamp("2018-12-27 21:00", tz="UTC")
     assert ask(api, symbol="^GSPC").json()["session"] == "2018-12-28"
 
-    desk.features.put("^GSPC", monday, 0.6)
-    wait_for(lambda: ask(api, symbol="^GSPC").json()["session"] == "2018-12-31", seconds=0.5)
+    desk.features.put("^GSPC", thursday, 0.6)
+    wait_for(lambda: ask(api, symbol="^GSPC").json()["session"] == "2018-12-27", seconds=0.5)
 
     desk.features.put("^GSPC", FRIDAY_CLOSE, 0.4)
     wait_for(lambda: ask(api, symbol="^GSPC").json()["session"] == "2018-12-28", seconds=0.5)
