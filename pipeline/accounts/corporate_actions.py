@@ -20,7 +20,7 @@ import pandas as pd
 import structlog
 
 from core.book_events import BookEvent, BookEventKind
-from core.errors import StopTrading
+from core.errors import RetryLater, StopTrading
 from core.models import Side
 from core.sessions import calendar_name, next_session
 from pipeline.accounts.cash_movements import book_cash_movements
@@ -100,7 +100,10 @@ def collect_fills(account: TradingAccount, since: dt.datetime, day: dt.date) -> 
         When a fill does not fit the book, and no recorded action explains it.
     """
     ask = partial(account.patience.retrying(), collect, account.ledger, account.broker, account.portfolio, since)
-    book_cash_movements(account, day)
+    try:
+        book_cash_movements(account, day)
+    except RetryLater as error:  # a sale must not wait for a statement: what it lists is booked the next time
+        log.warning("cash_movements_unanswered", reason=str(error))
     try:
         fresh: int = ask()
     except StopTrading:

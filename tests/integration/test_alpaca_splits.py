@@ -14,7 +14,7 @@ from pipeline.execution import book_changes, daily_trade, reconcile
 from pipeline.execution.position_watch import check_positions
 from pipeline.resources import Resources
 from pipeline.risk.monitor import check_portfolio
-from tests.standins.alpaca import KEY, SECRET, AlpacaStandIn
+from tests.standins.alpaca import KEY, SECRET, AlpacaStandIn, Fault
 from tests.standins.alpaca_corporate import move_cash, split
 from tests.standins.alpaca_desk import Mailbox
 from tests.standins.feed import walk
@@ -225,3 +225,11 @@ def test_cash_that_left_without_a_word_alerts_and_sells_nothing(database_setting
 
     assert [(look.heartbeat.level, look.flattening) for look in looks] == [(Level.ALERT, None)] * 3
     assert "unexplained_cash" in looks[0].heartbeat.breaches
+
+
+def test_a_sale_does_not_wait_for_the_statement_of_cash(database_settings: Settings, alpaca: AlpacaStandIn) -> None:
+    desk = holding(database_settings, alpaca)
+    alpaca.exchange.trade("AAA", "94")
+    alpaca.fail("GET", "/v2/account/activities$", Fault.broken(503), times=99)
+
+    assert len(check_positions(resources=desk).exits) == 1

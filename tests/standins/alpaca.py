@@ -110,7 +110,7 @@ class AlpacaStandIn:
         self.stream_url = f"ws://127.0.0.1:{self._ws.socket.getsockname()[1]}/stream"
 
     def fail(self, method: str, path: str, fault: Fault, times: int = 1) -> None:
-        """Answer the next `times` requests of the method and path prefix with the fault; faults queue up."""
+        """Answer the next requests of the method and path prefix, or of the whole path before a `$`, with the fault; they queue."""
         self._faults.append((method, path, fault, times))
 
     def recover(self) -> None:
@@ -198,7 +198,7 @@ class AlpacaStandIn:
         """Take the next fault that is due for a request."""
         with self._lock:
             for index, (wanted, prefix, fault, times) in enumerate(self._faults):
-                if wanted == method and path.startswith(prefix):
+                if wanted == method and (path == prefix[:-1] if prefix.endswith("$") else path.startswith(prefix)):
                     self.faults_served += 1
                     self._faults[index : index + 1] = [(wanted, prefix, fault, times - 1)] if times > 1 else []
                     return fault
