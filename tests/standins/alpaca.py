@@ -110,7 +110,7 @@ class AlpacaStandIn:
         self.stream_url = f"ws://127.0.0.1:{self._ws.socket.getsockname()[1]}/stream"
 
     def fail(self, method: str, path: str, fault: Fault, times: int = 1) -> None:
-        """Answer the next requests of the method and path prefix, or of a whole path before a `$`, with the fault; they queue."""
+        """Answer the next requests of the method and path prefix, or of a whole path before a `$`, with the fault."""
         self._faults.append((method, path, fault, times))
 
     def recover(self) -> None:
