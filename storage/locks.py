@@ -12,6 +12,7 @@ import socket
 from typing import TYPE_CHECKING, Final
 
 import sqlalchemy as sa
+import structlog
 from sqlalchemy.dialects.postgresql import insert
 
 from core.errors import ExecutorBusy
@@ -19,6 +20,7 @@ from core.errors import ExecutorBusy
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+log = structlog.get_logger()
 EXECUTOR: Final = 7_103_221  # the first half of the key; the second is made from the portfolio's name
 LEASES: Final = sa.table(  # a light copy of the table in storage.trading, which stands above this module
     "executor_leases", sa.column("portfolio"), sa.column("token"), sa.column("holder"), sa.column("taken_at"), schema="trading"
@@ -54,7 +56,8 @@ class ExecutorLock:
         query = sa.select(lease.token, lease.holder).where(lease.portfolio == self._portfolio)
         try:
             found = self._connection.execute(query).first()
-        except sa.exc.SQLAlchemyError:
+        except sa.exc.SQLAlchemyError as error:
+            log.warning("executor_lock_lost", portfolio=self._portfolio, reason=str(error))
             return f"The lock of portfolio {self._portfolio!r} was lost with its connection to PostgreSQL"
         if found is None or found.token != self.token:
             holder = "nobody" if found is None else f"{found.holder}, token {found.token}"
