@@ -1,4 +1,4 @@
-"""What else is in the account at Alpaca: rows that nobody here sent and nobody here can read cost no row of the desk's."""
+"""Rows of an Alpaca account that the desk did not send and cannot read cost no row of its own."""
 
 from __future__ import annotations
 

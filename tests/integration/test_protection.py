@@ -1,4 +1,4 @@
-"""What no stop covers at Alpaca is watched by the desk, named by reconciliation, and not made worse by a refused sale."""
+"""The desk watches the quantity that no stop covers at Alpaca, reconciliation names it, and a refused sale leaves it covered."""
 
 from __future__ import annotations
 

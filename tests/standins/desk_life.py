@@ -150,7 +150,7 @@ class Life:
         desk.bars.write_actions(pd.DataFrame([row]), self.floor.now())
 
     def unprotected(self) -> dict[str, Decimal]:
-        """What no stop and no exit at the venue covers of each position."""
+        """Return by symbol the quantity that neither a stop nor an exit at the venue covers."""
         desk = self.process()
         working = desk.broker.open_orders()
         exits = [order.client_order_id for order, _ in desk.ledger.open_orders("main") if order.leg is Leg.EXIT]

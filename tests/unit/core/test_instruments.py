@@ -1,4 +1,4 @@
-"""Which source of a field counts, and what a person may say."""
+"""A field of an instrument comes from the strongest source, and a person's values are checked."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which bars of a batch count when its bad fraction is judged."""
+"""The bad fraction of a batch counts new bars alone."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a split, spin-off or rename does to positions, orders, fills and trades, as exact arithmetic."""
+"""Splits, spin-offs and renames change positions, orders, fills and trades by exact arithmetic."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which equity is believed: none that is no amount, and none farther off than what is held and traded can have moved it."""
+"""An equity is believed when it is an amount, no farther off than what is held and traded can have moved it."""
 
 from __future__ import annotations
 

@@ -207,7 +207,7 @@ SENT_TO_THE_VENUE = sorted(set(OrderState) - FINAL - {OrderState.INTENT})
 def test_an_order_believed_open_is_confirmed_by_the_venue_or_named(
     state: OrderState, session: dt.date, there: OrderState | None
 ) -> None:
-    """What the venue says is over was taken into the ledger before; filled without a fill was not."""
+    """The ledger takes ends before it compares, so an end at the venue confirms the order; FILLED without a fill does not."""
     found = None if there is None else view(state=there)
     working = [found] if found is not None and there not in FINAL else []
     theirs = VenueState({"A": found}, working, [], Decimal(1000))
