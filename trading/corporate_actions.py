@@ -121,26 +121,11 @@ def split_of(
     ValueError
         When the value is not a positive number, or a fraction has no price.
     """
-    if not value > 0:
-        raise ValueError(f"{kind} of {position.symbol}: expected a ratio over 0, found {value}.")
-    ratio = Decimal(str(value))
-    shares = Decimal(1) if kind is BookEventKind.SPIN_OFF else ratio
-    fraction = _fraction(scaled(position.quantity, exact_ratio(shares)), step)
-    if fraction and last_price is None:
-        raise ValueError(f"{kind} of {position.symbol}: no price for {fraction} shares to be settled in cash. Load its bars.")
-    return BookEvent(
-        event_id=event_id(position, kind, effective),
-        portfolio=position.portfolio,
-        kind=kind,
-        session=session,
-        strategy=position.strategy,
-        symbol=position.symbol,
-        ratio=shares,
-        price_ratio=ratio,
-        fraction=fraction,
-        cash_usd=fraction * (last_price or Decimal(0)),
-        reason=f"{kind} {value:g} of {effective}",
-    )
+    event = _scaling(position, kind, value, effective=effective, session=session, step=step)
+    if event.fraction and last_price is None:
+        shares = f"no price for {event.fraction} shares to be settled in cash"
+        raise ValueError(f"{kind} of {position.symbol}: {shares}. Load its bars.")
+    return replace(event, cash_usd=event.fraction * (last_price or Decimal(0)))
 
 
 def order_split(
@@ -156,18 +141,33 @@ def order_split(
 
     The order loses the fraction below the venue's step, and no cash goes with it.
     """
+    return _scaling(order, kind, value, effective=effective, session=session, step=step)
+
+
+def _scaling(
+    each: Position | OrderIntent,
+    kind: BookEventKind,
+    value: float,
+    *,
+    effective: dt.date,
+    session: dt.date,
+    step: Decimal | None,
+) -> BookEvent:
+    """Return the event by which a split or spin-off changes a position or an order, without cash."""
+    if not value > 0:
+        raise ValueError(f"{kind} of {each.symbol}: expected a ratio over 0, found {value}.")
     ratio = Decimal(str(value))
     shares = Decimal(1) if kind is BookEventKind.SPIN_OFF else ratio
     return BookEvent(
-        event_id=event_id(order, kind, effective),
-        portfolio=order.portfolio,
+        event_id=event_id(each, kind, effective),
+        portfolio=each.portfolio,
         kind=kind,
         session=session,
-        strategy=order.strategy,
-        symbol=order.symbol,
+        strategy=each.strategy,
+        symbol=each.symbol,
         ratio=shares,
         price_ratio=ratio,
-        fraction=_fraction(scaled(order.quantity, exact_ratio(shares)), step),
+        fraction=_fraction(scaled(each.quantity, exact_ratio(shares)), step),
         reason=f"{kind} {value:g} of {effective}",
     )
 

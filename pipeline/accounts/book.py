@@ -2,32 +2,29 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-from decimal import Decimal
+import datetime as dt
 from functools import partial
 from typing import TYPE_CHECKING
 
+from core.book_events import BookEventKind
 from core.models import Leg, OrderState
+from pipeline.accounts.recorded_actions import FAR, ratio_since, recorded_actions
+from trading.brokers.book_events import apply_event
 from trading.brokers.intake import position_after
 from trading.brokers.memory import MemoryBook
-from trading.corporate_actions import scaled_position
+from trading.corporate_actions import scaled_position, split_of
 
 if TYPE_CHECKING:
-    import datetime as dt
-
     from core.book_events import BookEvent
     from core.models import Fill, OrderIntent
+    from storage.market.bars import BarStore
     from storage.trading.ledger import Ledger
 
+ONE_DAY = dt.timedelta(days=1)
 
-def book_before(ledger: Ledger, portfolio: str, day: dt.date, *, present: bool = False) -> MemoryBook:
-    """Return the book as it stood after the session before `day`, without the orders decided at that session.
 
-    Parameters
-    ----------
-    present
-        Give the positions in the terms of today, with later splits applied, as the newest bars are; else in those of that day.
-    """
+def book_before(ledger: Ledger, portfolio: str, day: dt.date) -> MemoryBook:
+    """Return the book as it stood after the session before `day`, in its own terms, without the orders decided there."""
     book, events = MemoryBook(), ledger.book_events(portfolio)
     waiting = [event for event in events if event.session < day]
     for order, fill in ledger.fills(portfolio):
@@ -37,13 +34,22 @@ def book_before(ledger: Ledger, portfolio: str, day: dt.date, *, present: bool =
             _record_fill(book, order, fill)
     for event in waiting:
         _record_event(book, event)
-    if present:
-        for event in events:
-            if event.symbol and event.session >= day:
-                _record_event(book, replace(event, session=day, cash_usd=Decimal(0)))
     for order, _ in book.open_orders(portfolio):
         if order.leg is Leg.ENTRY:  # good for its own session
             book.transition(order.client_order_id, OrderState.EXPIRED)
+    return book
+
+
+def bring_to_bars(book: MemoryBook, portfolio: str, bars: BarStore, day: dt.date) -> MemoryBook:
+    """Bring positions and their open orders from the terms before a session into those of the newest bars; return the book."""
+    positions = book.positions(portfolio)
+    actions = recorded_actions(bars, sorted({position.symbol for position in positions}), FAR) if positions else {}
+    for position in positions if actions else ():
+        price = float(position.entry_price)
+        ratio = ratio_since(bars, actions, position.symbol, position.entry_session, price, after=day - ONE_DAY)
+        if ratio != 1:
+            event = split_of(position, BookEventKind.SPLIT, ratio, effective=day, session=day)
+            apply_event(book, event, position)
     return book
 
 

@@ -8,51 +8,36 @@ quantity is the old one times the ratio. Each action is applied once to a positi
 from __future__ import annotations
 
 import datetime as dt
-import math
 from dataclasses import dataclass
 from decimal import Decimal
 from functools import partial
-from itertools import accumulate
-from operator import mul
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
-import pandas as pd
 import structlog
 
-from core.book_events import BookEvent, BookEventKind
 from core.errors import RetryLater, StopTrading
 from core.models import Side
 from core.sessions import calendar_name, next_session
 from pipeline.accounts.cash_movements import book_cash_movements
 from pipeline.accounts.delisted import pay_out_delisted
+from pipeline.accounts.recorded_actions import bar_of, close_before, first_close, jumps, recorded_actions, restated
 from pipeline.accounts.valuation import last_recorded_session
 from trading.brokers.book_events import apply_event
 from trading.brokers.intake import collect
 from trading.brokers.paper import PaperBroker
 from trading.corporate_actions import event_id, order_split, scaled_position, split_of
-from trading.orders import exact
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
+    from core.book_events import BookEvent
     from core.models import OrderIntent, Position
+    from pipeline.accounts.recorded_actions import Action, Actions
     from pipeline.accounts.trading_account import TradingAccount
     from storage.market.bars import BarStore
 
 log = structlog.get_logger()
 ONE_SHARE = Decimal(1)
-SCALING = {str(kind): kind for kind in (BookEventKind.SPLIT, BookEventKind.SPIN_OFF)}
-
-
-class Action(NamedTuple):
-    """A recorded split or spin-off: the session on which it takes effect, its kind and its ratio."""
-
-    session: dt.date
-    kind: BookEventKind
-    value: float
-
-
-Actions = dict[str, list[Action]]  # by symbol, oldest first
 
 
 @dataclass(frozen=True)
@@ -131,56 +116,6 @@ def due_events(account: TradingAccount, day: dt.date) -> list[DueEvent]:
     return _at_venue(account, positions, actions, known)
 
 
-def recorded_actions(bars: BarStore, symbols: Sequence[str], day: dt.date) -> Actions:
-    """Return the recorded splits and spin-offs of symbols up to a session."""
-    frame = bars.actions(symbols)
-    frame = frame[frame["kind"].isin(list(SCALING)) & (frame["session"] <= pd.Timestamp(day))].sort_values("session")
-    actions: Actions = {}
-    for symbol, session, kind, value in frame.itertuples(index=False, name=None):
-        actions.setdefault(symbol, []).append(Action(session.date(), SCALING[kind], float(value)))
-    return actions
-
-
-def restated(price: float, bar: tuple[float, float, float] | None, ratios: Sequence[float]) -> int:
-    """Return how many of the ratios, oldest first, a bar has been re-scaled by since a price was taken from it.
-
-    Parameters
-    ----------
-    bar
-        Open, low and high as they are stored now; None when there is no such bar, which tells nothing.
-
-    Examples
-    --------
-    A fill at 100 whose bar opens at 50 now: the history was re-scaled for the split of two for one.
-
-    >>> restated(100.0, (50.0, 49.0, 51.0), [2.0]), restated(100.0, (100.0, 98.0, 102.0), [2.0])
-    (1, 0)
-    """
-    if bar is None:
-        return 0
-    open_, low, high = bar
-
-    def distance(factor: float) -> tuple[float, float]:
-        outside = max(low * factor / price, price / (high * factor), 1.0)
-        return round(math.log(outside), 3), abs(math.log(price / (open_ * factor)))
-
-    factors = list(accumulate(ratios, mul, initial=1.0))
-    return min(range(len(factors)), key=lambda place: distance(factors[place]))
-
-
-def ratio_since(bars: BarStore, actions: Actions, symbol: str, session: dt.date, price: float, *, after: dt.date) -> float:
-    """Return the ratio by which the stored bars have been re-scaled since a price was taken from a session's bar.
-
-    Parameters
-    ----------
-    after
-        Session in whose terms the price is: only later actions count.
-    """
-    later = [action.value for action in actions.get(symbol, []) if action.session > after]
-    done = restated(price, _bar_of(bars, symbol, session), later) if later else 0
-    return math.prod(later[:done])
-
-
 @dataclass(frozen=True)
 class _BarFollower:
     """A simulated venue, whose positions and orders follow the stored bars.
@@ -211,7 +146,7 @@ class _BarFollower:
             return []
         signals = self.account.ledger.signals(decided, order.strategy)
         closes = signals.loc[signals["symbol"] == order.symbol, "close"]
-        price = float(closes.iloc[0]) if len(closes) else _first_close(self.account.bars, order.symbol, decided)
+        price = float(closes.iloc[0]) if len(closes) else first_close(self.account.bars, order.symbol, decided)
         due = self._due(order, waiting, price, decided) if price is not None else []
         step = self.paper.instrument(order.symbol).quantity_step
         events = [
@@ -227,9 +162,9 @@ class _BarFollower:
         if not waiting:
             return []
         first = None if self.last is None else next_session(self.last, calendar_name(each.symbol))
-        done = restated(price, _bar_of(self.account.bars, each.symbol, session), [action.value for action in waiting])
+        done = restated(price, bar_of(self.account.bars, each.symbol, session), [action.value for action in waiting])
         due = [(action, first or action.session) for action in waiting[:done]]
-        shown = [action for action in waiting[done:] if _jumps(self.account.bars, each.symbol, action)]
+        shown = [action for action in waiting[done:] if jumps(self.account.bars, each.symbol, action)]
         return due + [(action, max(first or action.session, action.session)) for action in shown]
 
 
@@ -257,9 +192,8 @@ def _at_venue(
 
 def _quantities_without_new_fills(account: TradingAccount, since: dt.date) -> dict[str, Decimal]:
     """Return the venue's quantities by symbol, less the fills since a session that are not in the ledger yet."""
-    patience, known = account.patience, {fill.fill_id for _, fill in account.ledger.fills(account.portfolio)}
-    there = {position.symbol: position.quantity for position in patience.retrying()(account.broker.positions)}
-    for fill in patience.retrying()(account.broker.fills, dt.datetime.combine(since, dt.time(), dt.UTC)):
+    known, there = {fill.fill_id for _, fill in account.ledger.fills(account.portfolio)}, account.venue_quantities()
+    for fill in account.patience.retrying()(account.broker.fills, dt.datetime.combine(since, dt.time(), dt.UTC)):
         if fill.fill_id not in known:
             signed = fill.quantity if fill.side is Side.BUY else -fill.quantity
             there[fill.symbol] = there.get(fill.symbol, Decimal(0)) - signed
@@ -290,6 +224,17 @@ def waiting_actions(actions: Actions, each: Position | OrderIntent, since: dt.da
     ]
 
 
+def waiting_by_position(account: TradingAccount, positions: Sequence[Position], day: dt.date) -> list[tuple[Position, Action]]:
+    """Return each action recorded up to a session that a position has not followed yet, with the position."""
+    actions = recorded_actions(account.bars, sorted({position.symbol for position in positions}), day) if positions else {}
+    known = {event.event_id for event in account.ledger.book_events(account.portfolio)} if actions else set()
+    return [
+        (position, action)
+        for position in positions
+        for action in waiting_actions(actions, position, position.entry_session, known)
+    ]
+
+
 def chained(bars: BarStore, position: Position, due: Sequence[tuple[Action, dt.date]], step: Decimal | None) -> list[DueEvent]:
     """Return the events of a position, each made for the position after the one before."""
     events, present = [], position
@@ -304,31 +249,3 @@ def chained(bars: BarStore, position: Position, due: Sequence[tuple[Action, dt.d
             break
         present = after
     return events
-
-
-def close_before(bars: BarStore, symbol: str, session: dt.date) -> Decimal | None:
-    """Return the last close before a session, as stored now."""
-    closes = bars.last_closes([symbol], session - dt.timedelta(days=1))
-    return exact(closes[symbol][1]) if symbol in closes else None
-
-
-def _bar_of(bars: BarStore, symbol: str, session: dt.date) -> tuple[float, float, float] | None:
-    """Return open, low and high of a stored bar."""
-    rows = bars.read([symbol], start=session, end=session)
-    return None if rows.empty else (float(rows["open"].iloc[0]), float(rows["low"].iloc[0]), float(rows["high"].iloc[0]))
-
-
-def _first_close(bars: BarStore, symbol: str, session: dt.date) -> float | None:
-    """Return the close of a bar as it was stored first."""
-    versions = bars.versions([symbol], end=session)
-    mine = versions[versions["session"] == pd.Timestamp(session)]
-    return None if mine.empty else float(mine["close"].iloc[0])
-
-
-def _jumps(bars: BarStore, symbol: str, action: Action) -> bool:
-    """Return True when the stored bars themselves move by the ratio at the action's session: they are not adjusted for it."""
-    rows = bars.read([symbol], end=action.session).tail(2)
-    if len(rows) < 2 or rows["session"].iloc[-1] != pd.Timestamp(action.session):  # noqa: PLR2004
-        return False
-    move = math.log(float(rows["open"].iloc[-1]) / float(rows["close"].iloc[0]))
-    return abs(move + math.log(action.value)) < abs(move)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from decimal import Decimal
 from typing import TYPE_CHECKING
 
 import pandas as pd
@@ -16,7 +15,6 @@ if TYPE_CHECKING:
 
     from core.models import Fill
     from pipeline.accounts.trading_account import TradingAccount
-    from trading.delistings import Delisting
 
 
 def pay_out_delisted(account: TradingAccount, day: dt.date) -> list[Fill]:
@@ -31,12 +29,7 @@ def pay_out_delisted(account: TradingAccount, day: dt.date) -> list[Fill]:
         return []
     actions = account.bars.actions(sorted(symbols))
     due = [each for each in delistings_of(actions[actions["session"] <= pd.Timestamp(day)]) if each.session <= day]
-    return book_delistings(ledger, portfolio, [each for each in due if _is_gone(account, each)])
-
-
-def _is_gone(account: TradingAccount, delisting: Delisting) -> bool:
-    """Return True when the venue does not hold the symbol any more; a simulated one holds what the book does."""
-    if isinstance(account.broker, PaperBroker):
-        return True
-    there = {position.symbol: position.quantity for position in account.patience.retrying()(account.broker.positions)}
-    return there.get(delisting.symbol, Decimal(0)) == 0
+    if due and not isinstance(account.broker, PaperBroker):  # a simulated venue holds what the book does
+        there = account.venue_quantities()
+        due = [each for each in due if not there.get(each.symbol)]
+    return book_delistings(ledger, portfolio, due)

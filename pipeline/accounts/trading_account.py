@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from decimal import Decimal
+
     from storage.market.bars import BarStore
     from storage.trading.ledger import Ledger
     from trading.brokers.base import Broker
@@ -32,3 +34,7 @@ class TradingAccount:
     bars: BarStore
     patience: Patience
     initial_cash_usd: float | None
+
+    def venue_quantities(self) -> dict[str, Decimal]:
+        """Return what the venue holds by symbol; a broker that does not answer is asked again."""
+        return {position.symbol: position.quantity for position in self.patience.retrying()(self.broker.positions)}

@@ -17,7 +17,7 @@ import pandas as pd
 from core.book_events import TRANSFERS
 from core.models import MOST_USD, Side
 from core.sessions import calendar_name, open_of, sessions_between
-from pipeline.accounts.book import book_before
+from pipeline.accounts.book import book_before, bring_to_bars
 from trading.equity import is_amount
 
 if TYPE_CHECKING:
@@ -50,11 +50,12 @@ class StalePosition:
     sessions: int
 
 
-def positions_at(ledger: Ledger, portfolio: str, day: dt.date) -> list[Position]:
+def positions_at(account: TradingAccount, day: dt.date) -> list[Position]:
     """Return the positions held at the close of a session, in the terms of today, as the newest bars are."""
+    ledger, portfolio, after = account.ledger, account.portfolio, day + dt.timedelta(days=1)
     if not _fills_after(ledger, portfolio, day):
         return ledger.positions(portfolio)
-    return book_before(ledger, portfolio, day + dt.timedelta(days=1), present=True).positions(portfolio)
+    return bring_to_bars(book_before(ledger, portfolio, after), portfolio, account.bars, after).positions(portfolio)
 
 
 def cash_usd(account: TradingAccount) -> Decimal:
@@ -117,11 +118,11 @@ def unexplained_cash_usd(account: TradingAccount) -> float:
     It is 0 while the venue's quantities differ from the ledger's, for a fill on its way explains it then; and before the first
     session on record, when nothing says what the portfolio started with.
     """
-    ledger, broker = account.ledger, account.broker
+    ledger = account.ledger
     ours: defaultdict[str, Decimal] = defaultdict(Decimal)
     for position in ledger.positions(account.portfolio):
         ours[position.symbol] += position.quantity
-    there = {position.symbol: position.quantity for position in account.patience.retrying()(broker.positions)}
+    there = account.venue_quantities()
     start = _initial_cash_usd(account)
     if start is None or any(ours[symbol] != there.get(symbol, Decimal(0)) for symbol in {*ours, *there}):
         return 0.0

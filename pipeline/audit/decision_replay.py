@@ -11,7 +11,7 @@ import pandas as pd
 from core.models import Leg
 from core.sessions import next_session, sessions_between
 from features.regime import with_vix
-from pipeline.accounts.book import accept, book_before
+from pipeline.accounts.book import accept, book_before, bring_to_bars
 from pipeline.accounts.valuation import closing_prices, initial_equity_usd
 from pipeline.audit.vintages import decision_deadlines
 from pipeline.bars import VIX
@@ -174,9 +174,9 @@ def _holdings_at(inputs: DecisionInputs, book: MemoryBook, session: dt.date) -> 
 
 def _book_at(inputs: DecisionInputs, session: dt.date) -> MemoryBook:
     """Return the book at the close of a session, without the orders decided there, in the terms of the bars that are read."""
-    account = inputs.account
-    book = book_before(account.ledger, account.portfolio, next_session(session), present=inputs.as_of is None)
-    return _with_waiting_exits(account, book, session)
+    account, after = inputs.account, next_session(session)
+    book = _with_waiting_exits(account, book_before(account.ledger, account.portfolio, after), session)
+    return book if inputs.as_of is not None else bring_to_bars(book, account.portfolio, inputs.bars, after)
 
 
 def _with_waiting_exits(account: TradingAccount, book: MemoryBook, before: dt.date) -> MemoryBook:

@@ -22,7 +22,7 @@ import pandas as pd
 from core.book_events import CASH_KINDS
 from core.errors import DataError
 from core.frames import SIGNALS
-from pipeline.accounts.corporate_actions import ratio_since, recorded_actions
+from pipeline.accounts.recorded_actions import largest_ratio, ratio_since, recorded_actions
 from pipeline.accounts.valuation import initial_equity_usd
 from pipeline.audit.trade_differences import CENT, SAME_WITHIN, Row, closed_trade_differences, open_position_differences
 from pipeline.bars import bars_by_symbol
@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from backtest.engine import Result
     from core.book_events import BookEvent
     from core.models import Position
+    from pipeline.accounts.recorded_actions import Actions
     from pipeline.audit.replay import Replay
     from storage.market.bars import BarStore
     from trading.costs import Costs
@@ -181,8 +182,10 @@ def compare_ledger(first: dt.date | None, last: dt.date | None, *, resources: Re
     accept = answers.assign(accept=answers["signal"] == "enter", strategy=[rule_name(name) for name in answers["strategy"]])
     events = ledger.book_events(portfolio)
     closed = trades_of([(order, fill) for order, fill in ledger.fills(portfolio) if fill.session <= days[-1]], events)
-    trades = _in_terms_of_bars(resources.bars, closed)
     held = tuple(ledger.positions(portfolio))
+    symbols = sorted({*closed["symbol"], *(position.symbol for position in held)})
+    actions = recorded_actions(resources.bars, symbols, FAR) if symbols else {}
+    trades = _in_terms_of_bars(resources.bars, closed, actions)
     reference = Reference(
         resources.bars,
         resources.universe(),
@@ -193,9 +196,8 @@ def compare_ledger(first: dt.date | None, last: dt.date | None, *, resources: Re
     )
     result, expected = run_reference_backtest(reference, days[0], days[-1], accept=accept)
     mine = signals[signals["strategy"].isin(names)]
-    record = TradingRecord(
-        trades[trades["decision_session"] >= pd.Timestamp(days[0])], held, _without_cash(equity, events), mine
-    )
+    since = trades[trades["decision_session"] >= pd.Timestamp(days[0])]
+    record = TradingRecord(since, held, _without_cash(equity, events), mine, largest_ratio(actions))
     return compare_with_backtest(record, result, expected[expected["session"].isin(equity["session"])])
 
 
@@ -258,16 +260,9 @@ def _alike(mine: pd.Series, theirs: pd.Series) -> pd.Series:
     return (mine == theirs) | (mine.isna() & theirs.isna())
 
 
-def _ratios(bars: BarStore, symbols: Sequence[str]) -> list[list[float]]:
-    """Return the ratios of the recorded splits of each symbol that has one, each at least 1."""
-    actions = recorded_actions(bars, symbols, FAR) if symbols else {}
-    return [[max(action.value, 1.0) for action in parts] for parts in actions.values()]
-
-
-def _in_terms_of_bars(bars: BarStore, trades: pd.DataFrame) -> pd.DataFrame:
+def _in_terms_of_bars(bars: BarStore, trades: pd.DataFrame, actions: Actions) -> pd.DataFrame:
     """Return trades in the terms of the newest bars, which later splits have re-scaled."""
-    actions = recorded_actions(bars, sorted(set(trades["symbol"])), FAR) if len(trades) else {}
-    if not actions:
+    if not actions or trades.empty:
         return trades
     columns = [trades[name] for name in ("symbol", "entry_session", "entry_price", "exit_session")]
     ratios = [

@@ -17,7 +17,7 @@ import pandas as pd
 
 from core.book_events import exact_ratio
 from core.models import Leg, Side
-from pipeline.accounts.corporate_actions import ratio_since, recorded_actions
+from pipeline.accounts.recorded_actions import ratio_since, recorded_actions
 from pipeline.audit.decision_replay import DecisionInputs, closes_at, decision_signals, repeat_fills, session_before
 from pipeline.audit.parity import CAUSES, FAR, signal_differences
 from pipeline.audit.trade_differences import CENT

@@ -18,7 +18,7 @@ import pandas as pd
 
 from core.frames import BARS, SESSION
 from core.sessions import normalise_symbol
-from pipeline.accounts.corporate_actions import recorded_actions
+from pipeline.accounts.recorded_actions import largest_ratio, recorded_actions
 from pipeline.audit.session_inputs import SessionInputs, session_inputs
 from pipeline.audit.vintages import read_vintages
 from pipeline.resources import Resources, live
@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from core.models import Position
     from ml.entry_filter.predict import EntryFilter
     from ml.tracking.registry import Registry
-    from pipeline.accounts.corporate_actions import Action
+    from pipeline.accounts.recorded_actions import Action
     from trading.costs import Costs
     from trading.decide import Decisions, Key, Refusal
     from trading.risk import Limits
@@ -154,7 +154,7 @@ def run_replay(
         _stacked(inputs.signals),
         inputs.accept,
         tuple(desk.refusals),
-        _largest_ratio(inputs.splits),
+        largest_ratio(_by_symbol(inputs.splits)),
         ended - started,
         ended - read,
     )
@@ -273,13 +273,13 @@ def _in_terms_of_bars(trades: pd.DataFrame, splits: Mapping[pd.Timestamp, Sequen
     return rescaled_trades(trades, ratios)
 
 
-def _largest_ratio(splits: Mapping[pd.Timestamp, Sequence[tuple[str, Action]]]) -> float:
-    """Return the largest product of a symbol's ratios, each at least 1; 0 without a split."""
-    products: dict[str, float] = {}
+def _by_symbol(splits: Mapping[pd.Timestamp, Sequence[tuple[str, Action]]]) -> dict[str, list[Action]]:
+    """Return the splits of each symbol."""
+    found: dict[str, list[Action]] = {}
     for parts in splits.values():
         for symbol, action in parts:
-            products[symbol] = products.get(symbol, 1.0) * max(action.value, 1.0)
-    return max(products.values(), default=0.0)
+            found.setdefault(symbol, []).append(action)
+    return found
 
 
 def _load_filter(registry: Registry, model: str) -> EntryFilter:

@@ -12,7 +12,7 @@ import pandas as pd
 from core.errors import DataError
 from core.frames import SESSION
 from features.regime import with_vix
-from pipeline.accounts.corporate_actions import restated
+from pipeline.accounts.recorded_actions import restated
 from pipeline.signals import signals_of
 from trading.strategies.vix_filter import rule_name
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from ml.entry_filter.predict import EntryFilter
-    from pipeline.accounts.corporate_actions import Action
+    from pipeline.accounts.recorded_actions import Action
     from pipeline.audit.vintages import BarVintages
     from trading.delistings import Delisting
     from trading.strategies.base import Strategy

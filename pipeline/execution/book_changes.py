@@ -12,14 +12,8 @@ from core.book_events import BookEvent, BookEventKind
 from core.errors import ConfigError, DataError
 from core.frames import ACTIONS
 from core.sessions import next_session, normalise_symbol
-from pipeline.accounts.corporate_actions import (
-    Action,
-    apply_corporate_actions,
-    chained,
-    due_events,
-    recorded_actions,
-    waiting_actions,
-)
+from pipeline.accounts.corporate_actions import apply_corporate_actions, chained, due_events, waiting_by_position
+from pipeline.accounts.recorded_actions import Action
 from pipeline.accounts.valuation import last_recorded_session
 from pipeline.resources import Resources, live
 from pipeline.risk.exit_orders import ExitOrders
@@ -140,15 +134,9 @@ def pending(*, resources: Resources | None = None) -> list[tuple[Position, Actio
     """Return the recorded actions that positions have not followed, each with True when the next step applies it."""
     resources = resources or live()
     account, day = resources.account, ExitOrders.of(resources).today()
-    positions = account.ledger.positions(account.portfolio)
-    actions = recorded_actions(account.bars, sorted({position.symbol for position in positions}), day) if positions else {}
-    known = {event.event_id for event in account.ledger.book_events(account.portfolio)}
+    waiting = waiting_by_position(account, account.ledger.positions(account.portfolio), day)
     due = {each.event.event_id for each in due_events(account, day)}
-    return [
-        (position, action, event_id(position, action.kind, action.session) in due)
-        for position in positions
-        for action in waiting_actions(actions, position, position.entry_session, known)
-    ]
+    return [(position, action, event_id(position, action.kind, action.session) in due) for position, action in waiting]
 
 
 def _event_for(account: TradingAccount, position: Position, session: dt.date, kind: BookEventKind, value: str) -> BookEvent:

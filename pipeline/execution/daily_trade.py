@@ -200,7 +200,7 @@ def record(session: str, *, resources: Resources | None = None) -> ValueRecorded
     reach("record.trades")
     if (reason := rerun_rules(resources).why_value_stands(day)) is not None:
         return ValueRecorded(session, len(trades), reason=reason)
-    positions = positions_at(account.ledger, account.portfolio, day)
+    positions = positions_at(account, day)
     closes = closing_prices(account.bars, {held.symbol for held in positions}, day)
     value = value_account(cash_at(account, day), positions, (), closes)
     if (doubt := EquityBounds.of(resources).doubt(value.equity_usd, positions, closes, day)) is not None:

@@ -156,8 +156,9 @@ class RiskMonitor:
             symbol: sum(float(each.quantity) for each in positions if each.symbol == symbol) * prices[symbol]
             for symbol in symbols
         }
-        unexplained = self._unexplained_usd()
-        equity = float(account.broker.account(prices).equity_usd) - unexplained
+        equity = float(account.broker.account(prices).equity_usd)
+        unexplained = self._unexplained_usd(equity)
+        equity -= unexplained
         doubt = self.bounds.doubt(equity, positions, prices)
         if doubt is not None:
             return self._unreadable(mode, before, doubt, len(positions))
@@ -188,11 +189,10 @@ class RiskMonitor:
             with executor_lock(self.engine, self.account.portfolio):
                 apply_corporate_actions(self.account, self.exits.today())
 
-    def _unexplained_usd(self) -> float:
+    def _unexplained_usd(self, equity_usd: float) -> float:
         """Return cash at the venue that no fill and no event explains, 0 when it is little: no trade has won or lost it."""
         found = valuation.unexplained_cash_usd(self.account)
-        total = float(self.account.broker.account({}).equity_usd) if found else 0.0
-        return found if abs(found) > UNEXPLAINED_PCT * abs(total) / PERCENT else 0.0
+        return found if abs(found) > UNEXPLAINED_PCT * abs(equity_usd) / PERCENT else 0.0
 
     def _unreadable(self, mode: str, before: Heartbeat | None, doubt: str, positions: int) -> Heartbeat:
         """Return the heartbeat of an equity that is not believed: the last figures that were, and the doubt."""

@@ -6,7 +6,7 @@ import math
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
-from pipeline.accounts.corporate_actions import recorded_actions, waiting_actions
+from pipeline.accounts.corporate_actions import waiting_by_position
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -33,16 +33,13 @@ def suspected_splits(
     positions = account.ledger.positions(account.portfolio)
     if not positions:
         return {}
-    symbols = sorted({position.symbol for position in positions})
-    actions = recorded_actions(account.bars, symbols, day)
-    known = {event.event_id for event in account.ledger.book_events(account.portfolio)}
-    there = {position.symbol: position.quantity for position in account.patience.retrying()(account.broker.positions)}
+    symbols, waiting = sorted({position.symbol for position in positions}), waiting_by_position(account, positions, day)
+    there = account.venue_quantities()
     suspects = {}
     for symbol in symbols:
         mine = [position for position in positions if position.symbol == symbol]
-        waiting = [each for part in mine for each in waiting_actions(actions, part, part.entry_session, known)]
-        if waiting:
-            action = waiting[0]
+        action = next((each for position, each in waiting if position.symbol == symbol), None)
+        if action is not None:
             suspects[symbol] = f"a {action.kind} of {action.value:g} on {action.session} is not in the book yet; {REMEDY}"
             continue
         held, at_venue = sum((part.quantity for part in mine), Decimal(0)), there.get(symbol, Decimal(0))

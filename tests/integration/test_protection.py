@@ -1,4 +1,4 @@
-"""The desk watches the quantity that no stop covers at Alpaca, reconciliation names it, and a refused sale leaves it covered."""
+"""The watch sells what no stop covers at Alpaca, reconciliation names it, and a refused sale leaves it covered."""
 
 from __future__ import annotations
 

@@ -9,10 +9,13 @@ import pandas as pd
 import pytest
 
 from core.frames import ACTIONS
-from core.sessions import closes_of
-from pipeline.audit import parity, replay
+from core.sessions import close_of, closes_of, sessions_between
+from pipeline.audit import parity, parity_day, replay
 from pipeline.bars import VIX
 from pipeline.resources import Resources
+from tests.parity.test_ends import Short
+from tests.parity.test_parity_day import Mailbox, run_day
+from tests.standins.evidence import vouch
 from tests.standins.feed import walk
 from trading.strategies.registry import STRATEGIES, make_strategy
 
@@ -81,9 +84,11 @@ def held_over_a_split(trades: pd.DataFrame) -> int:
     )
 
 
+@pytest.mark.parametrize("short", [False, True])
 @pytest.mark.parametrize("name", sorted(STRATEGIES))
-def test_every_strategy_has_parity_over_splits(desk: Resources, name: str) -> None:
-    outcome = replay.run_replay(FIRST, END, strategies=[make_strategy(name, LIVELY.get(name, {}))], resources=desk)
+def test_every_strategy_has_parity_over_splits(desk: Resources, name: str, *, short: bool) -> None:
+    rule = make_strategy(name, LIVELY.get(name, {}))
+    outcome = replay.run_replay(FIRST, END, strategies=[Short(rule) if short else rule], resources=desk)
     found = parity.compare_replay(outcome, resources=desk)
 
     assert found.trades > 3
@@ -91,3 +96,54 @@ def test_every_strategy_has_parity_over_splits(desk: Resources, name: str) -> No
     assert found.equity_gap_usd < 0.005
     if name == "trend":
         assert held_over_a_split(outcome.trades) > 0, "no trade was held over a split"
+
+
+TRADED = (dt.date(2018, 9, 4), dt.date(2018, 10, 19))
+NIGHTS = {dt.date(2018, 9, 18): ("AAA", 7.0), dt.date(2018, 10, 3): ("BBB", 0.1), dt.date(2018, 10, 10): ("CCC", 1.5)}
+
+
+def seen_each_evening(settings: Settings) -> Resources:
+    """A desk whose scheduled steps ran each evening, on bars in the scale of that evening."""
+    symbols = ("AAA", "BBB", "CCC")
+    clock = [dt.datetime(2018, 9, 1, tzinfo=dt.UTC)]
+    desk = Resources(settings.with_changes(universe=symbols), clock=lambda: clock[0])
+    desk.__dict__["strategies"] = (make_strategy("bollinger", {"deviations": 1.0, "max_sessions": 15, "stop_pct": 6.0}),)
+    desk.__dict__["alerts"] = Mailbox()
+    whole = pd.concat([walk(name, START, TRADED[1], seed=3) for name in symbols], ignore_index=True)
+    scale = dict.fromkeys(symbols, 1.0)
+    for symbol, ratio in NIGHTS.values():
+        scale[symbol] *= ratio
+    for stamp in sessions_between(*TRADED):
+        day = stamp.date()
+        clock[0] = close_of(day) + dt.timedelta(hours=1)
+        symbol, ratio = NIGHTS.get(day, ("", 1.0))
+        if symbol:
+            scale[symbol] /= ratio
+            row = {"symbol": symbol, "session": stamp, "kind": "split", "value": ratio}
+            desk.bars.write_actions(ACTIONS.coerce(pd.DataFrame([row])), clock[0])
+        known = whole[whole["session"] <= stamp].reset_index(drop=True)
+        scales = known["symbol"].map(scale)
+        bars = known.assign(**{name: known[name] * scales for name in PRICES})
+        desk.bars.write(bars, source="test", ingested_at=clock[0])
+        vouch(desk.engine, bars, first=day)
+        run_day(desk, day)
+    return desk
+
+
+def test_the_live_ledger_has_parity_over_splits_and_so_has_each_day(module_settings: Settings) -> None:
+    desk = seen_each_evening(module_settings.with_changes(portfolio="evenings"))
+
+    found = parity.compare_ledger(None, None, resources=desk)
+    days = [parity_day.record_day(str(stamp.date()), resources=desk) for stamp in sessions_between(*TRADED)[1:]]
+
+    made = desk.ledger.trades("evenings")
+    over = [
+        row.symbol
+        for row in made.itertuples()
+        for day, (symbol, _) in NIGHTS.items()
+        if row.symbol == symbol and row.entry_session < pd.Timestamp(day) <= row.exit_session
+    ]
+    assert found.differences.to_dict("records") == []
+    assert found.holds
+    assert [day.details() for day in days if day.differences] == []
+    assert over, "no trade was held over a split"

@@ -80,8 +80,11 @@ def take_fill(book: Book, fill: Fill) -> bool:
     order = _order_of(book, fill)
     if order is None:
         raise StopTrading(f"A fill of {fill.symbol} under the unknown order {fill.client_order_id}. Run `desk reconcile`.")
-    present = present_fill(book.book_events(order.portfolio), order, fill)
-    taken = book.record_fill(fill, order, lambda before: position_after(before, order, present))
+
+    def change(before: Position | None) -> Position | None:  # called for a fill that is new
+        return position_after(before, order, present_fill(book.book_events(order.portfolio), order, fill))
+
+    taken = book.record_fill(fill, order, change)
     if taken:
         log.info("fill", symbol=fill.symbol, side=fill.side, quantity=str(fill.quantity), price=str(fill.price))
     return taken
