@@ -30,11 +30,11 @@ if TYPE_CHECKING:
     from storage.research.runs import Runs
     from storage.research.studies import Studies
     from storage.trading.strategy_params import Snapshot
-    from trading.brokers.alpaca import AlpacaBroker
-    from trading.brokers.alpaca_data import AlpacaData
-    from trading.brokers.alpaca_stream import TradeStream
+    from trading.brokers.alpaca.broker import AlpacaBroker
+    from trading.brokers.alpaca.data import AlpacaData
+    from trading.brokers.alpaca.stream import TradeStream
     from trading.brokers.base import Broker, Quotes, Timetable
-    from trading.brokers.ib import IBBroker
+    from trading.brokers.ib.broker import IBBroker
     from trading.brokers.paper import PaperBroker
     from trading.brokers.placing import Patience
     from trading.costs import Costs

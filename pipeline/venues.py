@@ -14,10 +14,10 @@ if TYPE_CHECKING:
 
     from core.settings import Settings
     from storage.trading.ledger import Ledger
-    from trading.brokers.alpaca import AlpacaBroker
-    from trading.brokers.alpaca_data import AlpacaData
-    from trading.brokers.alpaca_stream import TradeStream
-    from trading.brokers.ib import IBBroker
+    from trading.brokers.alpaca.broker import AlpacaBroker
+    from trading.brokers.alpaca.data import AlpacaData
+    from trading.brokers.alpaca.stream import TradeStream
+    from trading.brokers.ib.broker import IBBroker
     from trading.brokers.paper import PaperBroker
     from trading.costs import Costs
 
@@ -45,8 +45,8 @@ def make_paper(settings: Settings, ledger: Ledger, costs: Costs, mark_at: PriceA
 
 def make_alpaca(settings: Settings, last_close: LastClose) -> AlpacaBroker:
     """Return Alpaca: its paper account unless `VENUE__LIVE` selects real money."""
-    from trading.brokers.alpaca import AlpacaBroker
-    from trading.brokers.alpaca_wire import AlpacaClient
+    from trading.brokers.alpaca.broker import AlpacaBroker
+    from trading.brokers.alpaca.wire import AlpacaClient
 
     key, secret = alpaca_keys(settings)
     timeout = settings.venue.timeout_seconds
@@ -56,7 +56,7 @@ def make_alpaca(settings: Settings, last_close: LastClose) -> AlpacaBroker:
 
 def make_alpaca_data(settings: Settings) -> AlpacaData:
     """Return Alpaca's market data: quotes, and the last trades by which the desk watches stops that do not rest there."""
-    from trading.brokers.alpaca_data import AlpacaData
+    from trading.brokers.alpaca.data import AlpacaData
 
     return AlpacaData(
         *alpaca_keys(settings),
@@ -68,7 +68,7 @@ def make_alpaca_data(settings: Settings) -> AlpacaData:
 
 def make_alpaca_stream(settings: Settings) -> TradeStream:
     """Return an unopened Alpaca trade-update stream: of its paper account unless `VENUE__LIVE` selects real money."""
-    from trading.brokers.alpaca_stream import TradeStream
+    from trading.brokers.alpaca.stream import TradeStream
 
     key, secret = alpaca_keys(settings)
     return TradeStream(key, secret, live=settings.venue.live, url=settings.venue.alpaca.stream_url)
@@ -76,8 +76,8 @@ def make_alpaca_stream(settings: Settings) -> TradeStream:
 
 def make_ib(settings: Settings, last_close: LastClose) -> IBBroker:
     """Return Interactive Brokers through TWS or IB Gateway: a paper account unless `VENUE__LIVE` selects real money."""
-    from trading.brokers.ib import IBBroker
-    from trading.brokers.ib_wire import IBWire
+    from trading.brokers.ib.broker import IBBroker
+    from trading.brokers.ib.wire import IBWire
 
     wire = IBWire(
         settings.venue.ib.host,

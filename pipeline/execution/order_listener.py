@@ -118,7 +118,7 @@ def write_beat(data_dir: Path, portfolio: str, beat: Beat) -> None:
 
 
 def _listen(resources: Resources, over: threading.Event, poll_seconds: float) -> None:
-    from trading.brokers.alpaca_stream import OrderListener
+    from trading.brokers.alpaca.stream import OrderListener
 
     portfolio = resources.settings.portfolio
     listener = OrderListener(

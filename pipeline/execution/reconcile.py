@@ -17,7 +17,7 @@ from pipeline.accounts.valuation import fill_query_start
 from pipeline.resources import Resources, live
 from pipeline.risk import kill_switch
 from storage.locks import executor_lock
-from trading.brokers.alpaca_protector import Protector
+from trading.brokers.alpaca.protector import Protector
 from trading.brokers.children import is_ours
 from trading.brokers.intake import take_state
 from trading.brokers.listing import Unreadable

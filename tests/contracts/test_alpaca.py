@@ -20,8 +20,8 @@ from core.models import OrderIntent, OrderState, OrderType, Refused
 from tests.properties import examples
 from tests.standins.alpaca import ALWAYS, KEY, SECRET, AlpacaStandIn, Fault
 from tests.standins.venues import LONG_AGO, SESSION, AlpacaVenue, entry, held, send, state
-from trading.brokers.alpaca import AlpacaBroker
-from trading.brokers.alpaca_wire import AlpacaClient
+from trading.brokers.alpaca.broker import AlpacaBroker
+from trading.brokers.alpaca.wire import AlpacaClient
 from trading.brokers.placing import Patience, place
 
 if TYPE_CHECKING:

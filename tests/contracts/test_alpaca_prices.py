@@ -11,7 +11,7 @@ from pydantic import SecretStr
 
 from core.errors import ConfigError, RetryLater
 from tests.standins.alpaca import KEY, SECRET, AlpacaStandIn, Fault
-from trading.brokers.alpaca_data import AlpacaData
+from trading.brokers.alpaca.data import AlpacaData
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

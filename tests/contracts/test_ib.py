@@ -13,8 +13,8 @@ from core.models import Leg, OrderState, Refused
 from core.sessions import next_session
 from tests.standins.tws import TwsStandIn
 from tests.standins.venues import LONG_AGO, SESSION, IBVenue, entry, held, send, state
-from trading.brokers.ib import IBBroker
-from trading.brokers.ib_wire import IBWire
+from trading.brokers.ib.broker import IBBroker
+from trading.brokers.ib.wire import IBWire
 from trading.brokers.placing import Patience, cancel, place
 from trading.orders import exit_order
 

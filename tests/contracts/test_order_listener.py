@@ -17,8 +17,8 @@ from core.errors import ConfigError, StopTrading
 from core.models import OrderState
 from tests.standins.alpaca import ALWAYS, KEY, SECRET, AlpacaStandIn, Fault
 from tests.standins.venues import AlpacaVenue, entry, held, send, state
-from trading.brokers.alpaca import AlpacaBroker
-from trading.brokers.alpaca_stream import OrderListener, TradeStream
+from trading.brokers.alpaca.broker import AlpacaBroker
+from trading.brokers.alpaca.stream import OrderListener, TradeStream
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

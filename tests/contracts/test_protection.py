@@ -138,7 +138,7 @@ def test_children_that_the_venue_does_not_cancel_cost_no_other_position_its_stop
     running: Running,  # noqa: F811
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("trading.brokers.alpaca_children.RELEASE_SECONDS", 0.2)
+    monkeypatch.setattr("trading.brokers.alpaca.children.RELEASE_SECONDS", 0.2)
     stuck = holding(running)
     other = replace(stuck, client_order_id="20261123-entry-MSFT-2", symbol="MSFT", quantity=Decimal(5))
     send(running.venue, other)

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from core.models import OrderState
 from tests.standins.alpaca import AlpacaStandIn, Fault
 from tests.standins.venues import AlpacaVenue, entry, send
-from trading.brokers.alpaca import AlpacaBroker
-from trading.brokers.alpaca_protector import Protector
+from trading.brokers.alpaca.broker import AlpacaBroker
+from trading.brokers.alpaca.protector import Protector
 from trading.brokers.children import child_name
 from trading.brokers.protection import uncovered
 from trading.orders import exit_order

@@ -27,10 +27,10 @@ from storage.trading.ledger import Ledger
 from tests.standins.alpaca import KEY, SECRET, AlpacaStandIn
 from tests.standins.tws import TwsStandIn
 from tests.standins.venues import entry
-from trading.brokers.alpaca import AlpacaBroker
-from trading.brokers.alpaca_wire import AlpacaClient
-from trading.brokers.ib import IBBroker
-from trading.brokers.ib_wire import IBWire
+from trading.brokers.alpaca.broker import AlpacaBroker
+from trading.brokers.alpaca.wire import AlpacaClient
+from trading.brokers.ib.broker import IBBroker
+from trading.brokers.ib.wire import IBWire
 from trading.brokers.placing import Patience, place
 
 if TYPE_CHECKING:

@@ -25,10 +25,10 @@ from tests.standins.alpaca import KEY, SECRET, AlpacaStandIn
 from tests.standins.feed import walk
 from tests.standins.tws import TwsStandIn
 from tests.standins.venues import DECIDED, LONG_AGO, QUICK, SESSION, entry
-from trading.brokers.alpaca import AlpacaBroker
-from trading.brokers.alpaca_wire import AlpacaClient
-from trading.brokers.ib import IBBroker
-from trading.brokers.ib_wire import IBWire
+from trading.brokers.alpaca.broker import AlpacaBroker
+from trading.brokers.alpaca.wire import AlpacaClient
+from trading.brokers.ib.broker import IBBroker
+from trading.brokers.ib.wire import IBWire
 from trading.brokers.intake import collect
 from trading.brokers.placing import place
 

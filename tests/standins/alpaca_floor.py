@@ -14,7 +14,7 @@ import pandas as pd
 
 from core.sessions import close_of, open_of
 from tests.standins.alpaca_orders import WORKING
-from trading.brokers.alpaca_read import NEW_YORK
+from trading.brokers.alpaca.read import NEW_YORK
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

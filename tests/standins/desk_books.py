@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 from core.models import Leg
 from core.sessions import close_of, open_of
 from tests.standins.alpaca_orders import WORKING
-from trading.brokers.alpaca_read import fill_id, state_of
-from trading.brokers.alpaca_terms import to_tick
+from trading.brokers.alpaca.read import fill_id, state_of
+from trading.brokers.alpaca.terms import to_tick
 from trading.brokers.children import entry_of
 
 if TYPE_CHECKING:

@@ -12,10 +12,10 @@ from pydantic import SecretStr
 from core.sessions import next_session
 from tests.standins.alpaca import KEY, SECRET
 from tests.standins.memory_book import MemoryBook
-from trading.brokers.alpaca import AlpacaBroker
-from trading.brokers.alpaca_wire import AlpacaClient
-from trading.brokers.ib import IBBroker
-from trading.brokers.ib_wire import IBWire
+from trading.brokers.alpaca.broker import AlpacaBroker
+from trading.brokers.alpaca.wire import AlpacaClient
+from trading.brokers.ib.broker import IBBroker
+from trading.brokers.ib.wire import IBWire
 from trading.brokers.intake import collect
 from trading.brokers.paper import PaperBroker, PaperRules
 from trading.brokers.placing import Patience, place

@@ -11,9 +11,9 @@ from pydantic import SecretStr, ValidationError
 from core.configuration.addresses import objection
 from core.errors import ConfigError
 from core.settings import Settings, read_settings
-from trading.brokers.alpaca_data import AlpacaData
-from trading.brokers.alpaca_stream import TradeStream
-from trading.brokers.alpaca_wire import AlpacaClient
+from trading.brokers.alpaca.data import AlpacaData
+from trading.brokers.alpaca.stream import TradeStream
+from trading.brokers.alpaca.wire import AlpacaClient
 
 KEYS: dict[str, Any] = {"venue__kind": "alpaca", "venue__alpaca__api_key": "PK", "venue__alpaca__secret_key": "s"}
 LIVE: dict[str, Any] = KEYS | {"venue__live": True, "provider": "yfinance"}

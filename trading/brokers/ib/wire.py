@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, TypeVar
 from ib_async import StartupFetch
 
 from core.errors import ConfigError, RetryLater, UnreadableAnswer
-from trading.brokers.ib_reports import CLIENT_ID_IN_USE, CONNECTION, ReportingIB
+from trading.brokers.ib.reports import CLIENT_ID_IN_USE, CONNECTION, ReportingIB
 from trading.brokers.listing import UNREADABLE
 
 if TYPE_CHECKING:

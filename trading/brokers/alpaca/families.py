@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING, Any
 
 import structlog
 
-from trading.brokers.alpaca_read import ENDED, LEG_NAMES, child_id, instant
-from trading.brokers.alpaca_wire import VenueRefusal
+from trading.brokers.alpaca.read import ENDED, LEG_NAMES, child_id, instant
+from trading.brokers.alpaca.wire import VenueRefusal
 from trading.brokers.children import STOP, TARGET, child_name, entry_of
 from trading.brokers.listing import UNREADABLE
 
 if TYPE_CHECKING:
-    from trading.brokers.alpaca_wire import AlpacaClient
+    from trading.brokers.alpaca.wire import AlpacaClient
 
     Json = dict[str, Any]
 

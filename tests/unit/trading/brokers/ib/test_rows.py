@@ -7,7 +7,7 @@ from decimal import Decimal
 import pytest
 from ib_async import Contract, Forex, Future, LimitOrder, Option, OrderStatus, Position, Stock, Trade
 
-from trading.brokers.ib_rows import order_of_share, position_of, unreadable
+from trading.brokers.ib.rows import order_of_share, position_of, unreadable
 from trading.brokers.listing import read_each
 
 SHARE = Stock("AAPL", "SMART", "USD")

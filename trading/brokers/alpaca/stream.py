@@ -22,9 +22,9 @@ from alpaca.trading.stream import TradingStream
 
 from core.errors import ConfigError, IllegalTransition, RetryLater, StopTrading
 from core.models import Leg, OrderState
-from trading.brokers.alpaca_protector import Protector
-from trading.brokers.alpaca_read import fill_of_event, state_of
-from trading.brokers.alpaca_wire import require_host
+from trading.brokers.alpaca.protector import Protector
+from trading.brokers.alpaca.read import fill_of_event, state_of
+from trading.brokers.alpaca.wire import require_host
 from trading.brokers.children import is_ours
 from trading.brokers.intake import collect, take_fill, take_state
 from trading.brokers.listing import UNREADABLE
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
     from pydantic import SecretStr
 
-    from trading.brokers.alpaca import AlpacaBroker
+    from trading.brokers.alpaca.broker import AlpacaBroker
     from trading.brokers.book import Book
 
     Json = dict[str, Any]
@@ -139,7 +139,7 @@ class OrderListener:
     patience_seconds
         How long a fill may contradict the book before trading stops: the one before it may be on its way.
     partial_seconds
-        See `trading.brokers.alpaca_protector.Protector`.
+        See `trading.brokers.alpaca.protector.Protector`.
     """
 
     def __init__(

@@ -16,9 +16,9 @@ from alpaca.trading.enums import OrderClass, TimeInForce
 
 from core.errors import RetryLater
 from core.models import FINAL, Refused, Side
-from trading.brokers.alpaca_read import STATES, SUSPENDED, number, venue_symbol
-from trading.brokers.alpaca_terms import to_tick
-from trading.brokers.alpaca_wire import DUPLICATE, VenueRefusal
+from trading.brokers.alpaca.read import STATES, SUSPENDED, number, venue_symbol
+from trading.brokers.alpaca.terms import to_tick
+from trading.brokers.alpaca.wire import DUPLICATE, VenueRefusal
 from trading.brokers.children import STOP, TARGET, ChildName, child_name
 from trading.brokers.listing import UNREADABLE
 from trading.brokers.protection import LIVING
@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from core.models import OrderIntent, OrderState, Position
-    from trading.brokers.alpaca_families import Families
-    from trading.brokers.alpaca_wire import AlpacaClient
+    from trading.brokers.alpaca.families import Families
+    from trading.brokers.alpaca.wire import AlpacaClient
 
     Json = dict[str, Any]
 

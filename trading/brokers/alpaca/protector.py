@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from core.models import OrderIntent, OrderView, Position
-    from trading.brokers.alpaca import AlpacaBroker
+    from trading.brokers.alpaca.broker import AlpacaBroker
     from trading.brokers.book import Book
     from trading.brokers.listing import Listing
 

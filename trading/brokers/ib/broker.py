@@ -21,9 +21,9 @@ from core.models import FINAL, Answer, Instrument, Leg, OrderState, OrderType, R
 from core.sessions import calendar_name, normalise_symbol
 from trading.brokers.base import unfenced
 from trading.brokers.children import STOP, child_name, entry_of
-from trading.brokers.ib_reports import CANCELLED, UNPROVEN, TwsOrders
-from trading.brokers.ib_rows import order_of_share, position_of, unreadable
-from trading.brokers.ib_views import answer, fill_of, in_order, refused, view
+from trading.brokers.ib.reports import CANCELLED, UNPROVEN, TwsOrders
+from trading.brokers.ib.rows import order_of_share, position_of, unreadable
+from trading.brokers.ib.views import answer, fill_of, in_order, refused, view
 from trading.brokers.listing import Listing, read_each
 from trading.fills import brackets
 from trading.orders import exact, figure
@@ -37,8 +37,8 @@ if TYPE_CHECKING:
 
     from core.models import Fill, OrderIntent, OrderView
     from trading.brokers.base import Fence
-    from trading.brokers.ib_reports import Complaint, ReportingIB
-    from trading.brokers.ib_wire import IBWire
+    from trading.brokers.ib.reports import Complaint, ReportingIB
+    from trading.brokers.ib.wire import IBWire
 
 log = structlog.get_logger()
 CENT = Decimal("0.01")

@@ -16,10 +16,10 @@ from alpaca.trading.requests import LimitOrderRequest, MarketOrderRequest, StopO
 
 from core.errors import RetryLater, UnknownSymbol
 from core.models import FINAL, Answer, Instrument, Leg, MarketClock, MarketDay, OrderState, OrderType, Refused
-from trading.brokers.alpaca_cash import TYPES, movements_of
-from trading.brokers.alpaca_children import Children
-from trading.brokers.alpaca_families import Families
-from trading.brokers.alpaca_read import (
+from trading.brokers.alpaca.cash import TYPES, movements_of
+from trading.brokers.alpaca.children import Children
+from trading.brokers.alpaca.families import Families
+from trading.brokers.alpaca.read import (
     NEW_YORK,
     STATES,
     fill_of_activity,
@@ -34,8 +34,8 @@ from trading.brokers.alpaca_read import (
     venue_symbol,
     view_of,
 )
-from trading.brokers.alpaca_terms import CENT, children_of, time_in_force
-from trading.brokers.alpaca_wire import DUPLICATE, VenueRefusal, readable
+from trading.brokers.alpaca.terms import CENT, children_of, time_in_force
+from trading.brokers.alpaca.wire import DUPLICATE, VenueRefusal, readable
 from trading.brokers.base import unfenced
 from trading.brokers.listing import Listing, read_each
 from trading.orders import figure
@@ -47,7 +47,7 @@ if TYPE_CHECKING:
 
     from core.book_events import CashMovement
     from core.models import Fill, OrderIntent, OrderView, Position, VenuePosition
-    from trading.brokers.alpaca_wire import AlpacaClient
+    from trading.brokers.alpaca.wire import AlpacaClient
     from trading.brokers.base import Fence
 
     Json = dict[str, Any]

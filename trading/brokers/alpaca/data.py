@@ -16,8 +16,8 @@ from alpaca.data.requests import (
 )
 
 from core.models import Quote
-from trading.brokers.alpaca_read import instant, is_crypto, number, venue_symbol
-from trading.brokers.alpaca_wire import OneRequest, VenueRefusal, proving, readable, require_host
+from trading.brokers.alpaca.read import instant, is_crypto, number, venue_symbol
+from trading.brokers.alpaca.wire import OneRequest, VenueRefusal, proving, readable, require_host
 from trading.brokers.listing import UNREADABLE
 from trading.watch import PriceSeen
 

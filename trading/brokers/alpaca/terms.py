@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from alpaca.trading.enums import OrderClass, TimeInForce
 
 from core.models import Leg, Side
-from trading.brokers.alpaca_read import is_crypto
+from trading.brokers.alpaca.read import is_crypto
 from trading.fills import brackets
 
 if TYPE_CHECKING:

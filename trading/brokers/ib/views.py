@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 from core.models import Answer, Fill, OrderState, OrderView, Refused, Side
 from core.sessions import normalise_symbol
 from trading.brokers.children import child_name
-from trading.brokers.ib_reports import REJECTED, UNPROVEN
-from trading.brokers.ib_rows import quantity_of, share_of
+from trading.brokers.ib.reports import REJECTED, UNPROVEN
+from trading.brokers.ib.rows import quantity_of, share_of
 from trading.orders import exact
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from ib_async import Fill as Execution
     from ib_async import Trade
 
-    from trading.brokers.ib_reports import Complaint, ReportingIB
+    from trading.brokers.ib.reports import Complaint, ReportingIB
 
 NEW_YORK = zoneinfo.ZoneInfo("America/New_York")
 STATES = {

@@ -1,0 +1,1 @@
+"""Alpaca as a venue: its wire, orders, children, stream, market data and account."""

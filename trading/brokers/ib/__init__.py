@@ -1,0 +1,1 @@
+"""Interactive Brokers as a venue, through TWS or IB Gateway: its wire, orders, reports and fills."""
