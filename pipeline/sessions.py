@@ -58,6 +58,11 @@ class SessionChoice:
         return asdict(self)
 
 
+def new_york_date(moment: dt.datetime) -> dt.date:
+    """Return the date in New York at a moment (aware)."""
+    return moment.astimezone(NEW_YORK).date()
+
+
 def check_session(session: str) -> SessionChoice:
     """Return the date with whether the exchange trades on it; a run for a weekend or holiday skips and shows the reason."""
     day = dt.date.fromisoformat(session)
@@ -125,7 +130,7 @@ def choose_session(
     """
     typed = _typed_date(logical_date)
     if scheduled and logical_date and not (given or typed):
-        typed = logical_date.astimezone(NEW_YORK).date().isoformat()
+        typed = new_york_date(logical_date).isoformat()
     return newest_before(given or typed, logical_date, resources=resources)
 
 
@@ -150,7 +155,7 @@ def session_in_progress(
     """
     resources = resources or live()
     now = resources.clock()
-    day = given or _typed_date(logical_date) or (logical_date or now).astimezone(NEW_YORK).date().isoformat()
+    day = given or _typed_date(logical_date) or new_york_date(logical_date or now).isoformat()
     answer = check_session(day)
     if not answer.trades:
         return answer

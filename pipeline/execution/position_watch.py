@@ -217,11 +217,11 @@ class _Watch:
     def run(self) -> None:
         """Bring the ledger up to date, judge, sell, mail; a venue that did not answer is raised at the end."""
         since = self.parts.clock() - LOOK_BACK
-        collect_fills(self.account, since, _new_york_date(self.parts.clock()))
+        collect_fills(self.account, since, sessions.new_york_date(self.parts.clock()))
         watched = self._unprotected()
         seen = self.parts.prices.prices({position.symbol for position, _ in watched}) if watched else {}
         prices = {symbol: float(each.price) for symbol, each in seen.items()}
-        today = _new_york_date(self.parts.clock())
+        today = sessions.new_york_date(self.parts.clock())
         suspects = suspected_splits(self.account, today, prices, self.parts.last_close) if watched else {}
         for position, standing in watched:
             try:
@@ -281,7 +281,7 @@ class _Watch:
     def _leave(self, position: Position, standing: OrderIntent | None, barrier: str, seen: PriceSeen) -> None:
         """Order the exit of a position whose barrier is reached: one that waits to be sent, else one of the watch's own."""
         now = self.parts.clock()
-        now_held = end_entry(self.account, position, now - LOOK_BACK, _new_york_date(now))
+        now_held = end_entry(self.account, position, now - LOOK_BACK, sessions.new_york_date(now))
         if now_held is None:
             self.done.refused[position.symbol] = f"the rest of {position.entry_order_id} is being cancelled"
             return
@@ -363,10 +363,6 @@ def _opened(symbol: str, now: dt.datetime) -> dt.datetime:
     """Return the open of the day's session; the earliest moment there is for a market that never closes."""
     name = calendar_name(symbol)
     return dt.datetime.min.replace(tzinfo=dt.UTC) if name == "24/7" else open_of(_today(symbol, now), name)
-
-
-def _new_york_date(now: dt.datetime) -> dt.date:
-    return now.astimezone(sessions.NEW_YORK).date()
 
 
 def _today(symbol: str, now: dt.datetime) -> dt.date:

@@ -15,7 +15,7 @@ import structlog
 from core.models import FINAL, SENT, Leg, OrderState, Origin, client_order_id
 from core.sessions import calendar_name, last_closed_session, next_session, open_of
 from pipeline.accounts.corporate_actions import collect_fills
-from pipeline.sessions import NEW_YORK
+from pipeline.sessions import new_york_date
 from trading.brokers.children import entry_of
 from trading.brokers.placing import cancel
 from trading.orders import exit_order
@@ -64,7 +64,7 @@ class ExitOrders:
     def today(self) -> dt.date:
         """Return the date in New York; in a finished history the day of its newest bar."""
         if not self.historical:
-            return self.clock().astimezone(NEW_YORK).date()
+            return new_york_date(self.clock())
         return max(self.account.bars.last_sessions().values(), default=dt.date.min)
 
     def exit_for(self, position: Position, arm: str, day: dt.date | None = None) -> OrderIntent | None:
