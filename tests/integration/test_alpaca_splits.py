@@ -233,3 +233,28 @@ def test_a_sale_does_not_wait_for_the_statement_of_cash(database_settings: Setti
     alpaca.fail("GET", "/v2/account/activities$", Fault.broken(503), times=99)
 
     assert len(check_positions(resources=desk).exits) == 1
+
+
+def test_a_spin_off_lowers_the_stop_and_leaves_the_shares(database_settings: Settings, alpaca: AlpacaStandIn) -> None:
+    desk = holding(database_settings, alpaca)
+    book_changes.record_action("AAA", TUESDAY, "spin_off", 1.25, resources=desk)
+    alpaca.exchange.trade("AAA", "80")
+
+    done = check_positions(resources=desk)
+
+    (held,) = desk.ledger.positions("main")
+    assert (done.exits, done.refused) == ({}, {})
+    assert (held.quantity, held.entry_price, held.stop_price) == (400, 80, 76)
+
+
+def test_a_rename_halts_by_name_and_is_settled_by_a_person(database_settings: Settings, alpaca: AlpacaStandIn) -> None:
+    desk = holding(database_settings, alpaca)
+    alpaca.exchange.list_asset("NEW", "100")
+    alpaca.exchange.held["NEW"] = alpaca.exchange.held.pop("AAA")
+
+    halted = reconcile.reconcile(TUESDAY.isoformat(), resources=desk)
+    book_changes.resolve("AAA", TUESDAY, book_changes.BookEventKind.RENAME, "NEW", author="ops", reason="", resources=desk)
+    settled = reconcile.reconcile(TUESDAY.isoformat(), resources=desk)
+
+    assert [each.rule for each in halted.differences if each.halts] == ["external_position", "missing_position"]
+    assert settled.differences == ()
