@@ -61,7 +61,7 @@ class Running:
         except (StopTrading, ConfigError) as error:
             self.error = error
 
-    def until(self, condition: Callable[[], bool], seconds: float = 5.0) -> None:
+    def until(self, condition: Callable[[], bool], seconds: float = 30.0) -> None:
         """Wait for something to become true."""
         deadline = time.monotonic() + seconds
         while not condition():

@@ -81,7 +81,7 @@ def test_an_entry_that_fills_in_part_gives_up_the_rest_and_gets_a_stop_for_the_p
     assert gap(running) == 4, "the venue holds the children back while the rest works"
 
     running.until(lambda: state(running.venue, order) is OrderState.CANCELLED)
-    running.until(lambda: covered(running, 4), seconds=12)
+    running.until(lambda: covered(running, 4))
 
     running.venue.exchange.trade("AAPL", "94.90" if quantity > 0 else "105.10")
     running.until(lambda: not running.venue.book.positions("main"))
@@ -110,20 +110,20 @@ def test_what_an_entry_buys_after_its_end_was_told_is_covered_too(running: Runni
     running.venue.exchange.trade("AAPL", "100", "4")
     at_venue = running.venue.exchange.by_client_id(order.client_order_id)
     running.venue.exchange.cancel(at_venue.id)
-    running.until(lambda: covered(running, 4), seconds=12)
+    running.until(lambda: covered(running, 4))
 
     with running.venue.exchange.lock:
         running.venue.exchange._fill(at_venue, Decimal(2), Decimal(100))
         at_venue.status = "canceled"
 
-    running.until(lambda: covered(running, 6), seconds=12)
+    running.until(lambda: covered(running, 6))
     assert running.alarms == []
 
 
 def test_a_stop_and_a_target_sent_anew_are_moved_and_still_cancel_each_other(running: Running) -> None:  # noqa: F811
     order = holding(running)
     running.venue.exchange.cancel(leg(running, order, "stop").id)
-    running.until(lambda: covered(running, 10), seconds=12)
+    running.until(lambda: covered(running, 10))
 
     moved = running.venue.broker.move_children(order.client_order_id, Decimal(96), Decimal(111))  # type: ignore[attr-defined]
 
@@ -149,9 +149,9 @@ def test_children_that_the_venue_does_not_cancel_cost_no_other_position_its_stop
     running.venue.exchange.cancel_alone(leg(running, stuck, "stop"))
     running.venue.exchange.cancel(leg(running, other, "stop").id)
 
-    running.until(lambda: bool(running.alarms), seconds=12)
-    running.until(lambda: {view.symbol for view in children(running)} == {"AAPL", "MSFT"}, seconds=12)
-    running.until(lambda: gap(running) == 0, seconds=12)
+    running.until(lambda: bool(running.alarms))
+    running.until(lambda: {view.symbol for view in children(running)} == {"AAPL", "MSFT"})
+    running.until(lambda: gap(running) == 0)
     assert running.error is None
 
 
@@ -264,7 +264,7 @@ def test_an_exit_refused_whose_children_are_refused_too_is_covered_at_the_next_c
     send(running.venue, leaving)
 
     assert state(running.venue, leaving) is OrderState.REJECTED
-    running.until(lambda: covered(running, 10), seconds=12)
+    running.until(lambda: covered(running, 10))
 
 
 def test_an_exit_while_the_account_takes_no_orders_leaves_the_stop_alone(running: Running) -> None:  # noqa: F811

@@ -95,7 +95,7 @@ def listening(desk: Resources, alpaca: AlpacaStandIn) -> Iterator[subprocess.Pop
         yield process
 
 
-def until(condition: Callable[[], bool], seconds: float = 10.0) -> None:
+def until(condition: Callable[[], bool], seconds: float = 30.0) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, "it did not happen in time"

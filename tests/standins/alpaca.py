@@ -152,7 +152,7 @@ class AlpacaStandIn:
         for stream in self._streams:
             stream.send(message)
 
-    def wait_for_listener(self, seconds: float = 5.0) -> None:
+    def wait_for_listener(self, seconds: float = 30.0) -> None:
         """Return once a client listens."""
         until = time.monotonic() + seconds
         while not self._streams:

@@ -192,7 +192,7 @@ def ask_next_day(api: TestClient, **body: object) -> Any:
     return api.post("/predict-next-day", json=body)
 
 
-def wait_for(condition: Any, seconds: float = 5.0) -> None:
+def wait_for(condition: Any, seconds: float = 30.0) -> None:
     """Wait until a condition holds."""
     deadline = time.monotonic() + seconds
     while not condition():
