@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Engine
 
+    from core.deployments import Deployment
     from ingestion.providers.base import Provider
     from ingestion.providers.yahoo import YahooProvider
     from ml.tracking.next_day_log import RegisteredNextDay
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from ml.tracking.research_runs import Tracking
     from monitoring.alerts import Alerts
     from pipeline.accounts.trading_account import TradingAccount
+    from pipeline.sleeves import TradedSleeve
     from storage.features.feature_store import FeastStore
     from storage.research.runs import Runs
     from storage.research.studies import Studies
@@ -56,12 +58,15 @@ class Resources(Stores):
     Attributes
     ----------
     as_of
-        Moment (aware) at which strategy parameters and earnings dates are read; None reads the newest.
+        Moment (aware) at which strategy parameters, earnings dates and deployments are read; None reads the newest.
+    deployment
+        The deployment that trades; None for the default one, which the settings describe.
     """
 
     settings: Settings
     clock: Callable[[], dt.datetime] = field(default=utc_now)
     as_of: dt.datetime | None = None
+    deployment: Deployment | None = None
 
     @property
     def data_dir(self) -> Path:
@@ -162,10 +167,31 @@ class Resources(Stores):
         return Alerts(self.settings)
 
     @cached_property
+    def sleeves(self) -> tuple[TradedSleeve, ...]:
+        """The sleeves of the deployment; of the default one a single sleeve, whose strategies share the book."""
+        from pipeline.sleeves import TradedSleeve, sleeves_of
+
+        if self.deployment is not None:
+            return sleeves_of(self.deployment)
+        return (TradedSleeve(self._listed_strategies(), tuple(self.universe()), None, filtered=True),)
+
+    @cached_property
     def strategies(self) -> tuple[Strategy, ...]:
-        """The strategies that trade (`STRATEGIES`), with the parameters in force, their filters, and their switches."""
+        """The strategies of all sleeves, with their filters and switches."""
+        return tuple(strategy for sleeve in self.sleeves for strategy in sleeve.strategies)
+
+    @property
+    def strategy_sources(self) -> tuple[str, ...]:
+        """The names, or files, that the strategies are built from."""
+        if self.deployment is not None:
+            return tuple(sleeve.strategy for sleeve in self.deployment.sleeves)
+        return self.settings.strategies
+
+    def _listed_strategies(self) -> tuple[Strategy, ...]:
+        """Return the strategies of `STRATEGIES` with the parameters in force; without entries while the desk is paused."""
         from pipeline.strategies import switched
         from trading.strategies.earnings_filter import EarningsFilter
+        from trading.strategies.per_symbol import Switch
         from trading.strategies.vix_filter import with_vix_filter
 
         calendar = self._earnings_calendar() if self.settings.filters.earnings else None
@@ -174,7 +200,8 @@ class Resources(Stores):
             strategy = with_vix_filter(rule)
             strategy = strategy if calendar is None else EarningsFilter(strategy, calendar)
             traded.append(switched(strategy, name, self._in_force))
-        return tuple(traded)
+        state = self.deployments.get(self.settings.portfolio, until=self.as_of)
+        return tuple(traded) if state is None or state.enters else tuple(Switch(strategy) for strategy in traded)
 
     @cached_property
     def candidate_strategies(self) -> tuple[Strategy, ...]:
@@ -310,7 +337,9 @@ class Resources(Stores):
         return mark_at(self.bars, symbol, day)
 
     def universe(self) -> list[str]:
-        """Return the symbols that the desk trades: `UNIVERSE`, else the provider's own."""
+        """Return the symbols that trade: those of the deployment; of the default one `UNIVERSE`, else the provider's own."""
+        if self.deployment is not None:
+            return self.deployment.symbols
         return list(self.settings.universe or self.provider.default_universe)
 
     def at(self, moment: dt.datetime) -> Resources:
@@ -318,10 +347,23 @@ class Resources(Stores):
         return self._on_same_database(replace(self, as_of=moment))
 
     def for_portfolio(self, name: str) -> Resources:
-        """Return the desk on the same database for another portfolio; itself when it is this one."""
+        """Return the desk on the same database for another portfolio; itself when it is this one.
+
+        A deployment of that name brings its sleeves, capital and risk profile along.
+        """
         if name == self.settings.portfolio:
             return self
-        return self._on_same_database(replace(self, settings=self.settings.with_changes(portfolio=name)))
+        deployment = self.deployments.get(name, until=self.as_of)
+        if deployment is None or not deployment.sleeves:
+            return self._on_same_database(replace(self, settings=self.settings.with_changes(portfolio=name), deployment=None))
+        return self.for_deployment(deployment)
+
+    def for_deployment(self, deployment: Deployment) -> Resources:
+        """Return the desk on the same database for a deployment with sleeves of its own."""
+        from pipeline.deployed_settings import settings_of
+
+        settings = settings_of(self.settings, deployment)
+        return self._on_same_database(replace(self, settings=settings, deployment=deployment))
 
     def _on_same_database(self, other: Resources) -> Resources:
         other.engine = self.engine

@@ -11,8 +11,9 @@ from trading.strategies.base import standing
 
 if TYPE_CHECKING:
     import datetime as dt
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
+    from pipeline.sleeves import TradedSleeve
     from trading.strategies.base import Strategy
 
 log = structlog.get_logger()
@@ -45,6 +46,16 @@ def signals_of(strategies: Sequence[Strategy], bars: pd.DataFrame) -> pd.DataFra
         about = {"strategy": strategy.name, "symbol": str(bars["symbol"].iloc[0])}
         parts.append(signals.assign(**about, open=bars["open"].to_numpy(), close=bars["close"].to_numpy()))
     return pd.concat(parts, ignore_index=True)
+
+
+def sleeve_signals(sleeves: Iterable[TradedSleeve], bars: Mapping[str, pd.DataFrame], day: dt.date) -> pd.DataFrame:
+    """Return the signals of one session of every sleeve on its own symbols, each as its sleeve's backtest has them."""
+    parts = [
+        session_signals(sleeve.strategies, {name: bars[name] for name in sleeve.symbols if name in bars}, day)
+        for sleeve in sleeves
+    ]
+    filled = [part for part in parts if not part.empty]
+    return pd.concat(filled, ignore_index=True) if filled else pd.DataFrame()
 
 
 def session_signals(strategies: Sequence[Strategy], bars: Mapping[str, pd.DataFrame], day: dt.date) -> pd.DataFrame:

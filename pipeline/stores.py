@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from storage.research.portfolios import Portfolios
     from storage.research.shortlists import Shortlists
     from storage.research.trials import Trials
+    from storage.trading.deployments import Deployments
     from storage.trading.guard_findings import GuardFindings
     from storage.trading.halts import Halts
     from storage.trading.heartbeats import Heartbeats
@@ -106,6 +107,13 @@ class Stores:
         from storage.models.promotions import Promotions
 
         return Promotions(self.engine)
+
+    @cached_property
+    def deployments(self) -> Deployments:
+        """Deployments, version by version."""
+        from storage.trading.deployments import Deployments
+
+        return Deployments(self.engine)
 
     @cached_property
     def drift(self) -> DriftLog:

@@ -68,9 +68,9 @@ def cash_at(account: TradingAccount, day: dt.date) -> Decimal:
     return cash_usd(account) - _later_flow_usd(account.ledger, account.portfolio, day)
 
 
-def cash_flow_at(ledger: Ledger, portfolio: str, day: dt.date) -> Decimal:
-    """Return the cash that fills and book events had brought at the close of a session."""
-    return ledger.cash_flow_usd(portfolio) - _later_flow_usd(ledger, portfolio, day)
+def cash_flow_at(ledger: Ledger, portfolio: str, day: dt.date, strategy: str | None = None) -> Decimal:
+    """Return the cash that fills and book events had brought at the close of a session; those of one strategy where named."""
+    return ledger.cash_flow_usd(portfolio, strategy) - _later_flow_usd(ledger, portfolio, day, strategy)
 
 
 def initial_equity_usd(account: TradingAccount) -> float:
@@ -170,13 +170,15 @@ def stale_positions(bars: BarStore, symbols: Collection[str], day: dt.date) -> l
     ]
 
 
-def _fills_after(ledger: Ledger, portfolio: str, day: dt.date) -> list[Fill]:
-    return [fill for _, fill in ledger.fills(portfolio) if fill.session > day]
+def _fills_after(ledger: Ledger, portfolio: str, day: dt.date, strategy: str | None = None) -> list[Fill]:
+    fills = ledger.fills(portfolio)
+    return [fill for order, fill in fills if fill.session > day and strategy in {None, order.strategy}]
 
 
-def _later_flow_usd(ledger: Ledger, portfolio: str, day: dt.date) -> Decimal:
-    later = [_cash_flow_usd(fill) for fill in _fills_after(ledger, portfolio, day)]
-    later += [event.cash_usd for event in ledger.book_events(portfolio) if event.session > day]
+def _later_flow_usd(ledger: Ledger, portfolio: str, day: dt.date, strategy: str | None = None) -> Decimal:
+    later = [_cash_flow_usd(fill) for fill in _fills_after(ledger, portfolio, day, strategy)]
+    events = ledger.book_events(portfolio)
+    later += [event.cash_usd for event in events if event.session > day and strategy in {None, event.strategy}]
     return sum(later, Decimal(0))
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import datetime as dt
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, Self
 
 import pandas as pd
 
@@ -15,13 +16,13 @@ from pipeline.accounts.book import accept, book_before, bring_to_bars
 from pipeline.accounts.valuation import closing_prices, initial_equity_usd
 from pipeline.audit.vintages import decision_deadlines
 from pipeline.bars import VIX
-from pipeline.execution.daily_trade import answers_of
-from pipeline.execution.exit_rules import ExitRules
+from pipeline.execution.exit_rules import ExitRuleBook, ExitRules
+from pipeline.execution.sleeve_decisions import SleeveMoney, answers_of, decide_sleeves
 from pipeline.signals import signals_of
 from trading.brokers.delisting import book_delistings
 from trading.brokers.paper import PaperBroker
 from trading.brokers.placing import place
-from trading.decide import Holdings, decide
+from trading.decide import Holdings
 from trading.delistings import delistings_of
 
 if TYPE_CHECKING:
@@ -29,8 +30,10 @@ if TYPE_CHECKING:
 
     from core.models import Fill, OrderIntent
     from pipeline.accounts.trading_account import TradingAccount
-    from pipeline.execution.exit_rules import ExitRuleBook
+    from pipeline.resources import Resources
+    from pipeline.sleeves import TradedSleeve
     from storage.market.bars import BarStore
+    from storage.trading.deployments import Deployments
     from trading.brokers.memory import MemoryBook
     from trading.costs import Costs
     from trading.risk import Limits
@@ -43,8 +46,10 @@ class DecisionInputs:
 
     Attributes
     ----------
-    symbols
-        The universe.
+    sleeves
+        What traded.
+    deployments
+        Where the value of each sleeve at earlier closes is on record.
     as_of
         Moment (aware) at which the bars are read, point-in-time; None reads the newest versions.
     exit_rules
@@ -52,12 +57,34 @@ class DecisionInputs:
     """
 
     account: TradingAccount
-    symbols: tuple[str, ...]
-    strategies: tuple[Strategy, ...]
+    sleeves: tuple[TradedSleeve, ...]
     costs: Costs
     limits: Limits
+    deployments: Deployments
     as_of: dt.datetime | None = None
     exit_rules: ExitRuleBook | None = None
+
+    @classmethod
+    def of(cls, resources: Resources) -> Self:
+        """Return the inputs of the decisions of today."""
+        return cls(
+            account=resources.account,
+            sleeves=resources.sleeves,
+            costs=resources.costs,
+            limits=resources.limits,
+            deployments=resources.deployments,
+            exit_rules=ExitRuleBook.of(resources),
+        )
+
+    @property
+    def strategies(self) -> tuple[Strategy, ...]:
+        """The strategies of all sleeves."""
+        return tuple(strategy for sleeve in self.sleeves for strategy in sleeve.strategies)
+
+    @property
+    def symbols(self) -> tuple[str, ...]:
+        """The symbols of all sleeves, sorted."""
+        return tuple(sorted({symbol for sleeve in self.sleeves for symbol in sleeve.symbols}))
 
     @property
     def bars(self) -> BarStore:
@@ -77,10 +104,11 @@ def session_before(day: dt.date) -> dt.date:
 
 def signals_at(inputs: DecisionInputs, days: tuple[dt.date, ...]) -> pd.DataFrame:
     """Return SIGNALS with strategy, symbol and close of some sessions, computed now."""
-    rows = []
-    for part in _bars_by_symbol(inputs, inputs.symbols, max(days)).values():
-        signals = signals_of(inputs.strategies, part)
-        rows.append(signals[signals["session"].isin([pd.Timestamp(day) for day in days])])
+    rows, bars = [], _bars_by_symbol(inputs, inputs.symbols, max(days))
+    for sleeve in inputs.sleeves:
+        for part in (bars[symbol] for symbol in sleeve.symbols if symbol in bars):
+            signals = signals_of(sleeve.strategies, part)
+            rows.append(signals[signals["session"].isin([pd.Timestamp(day) for day in days])])
     return pd.concat(rows, ignore_index=True)
 
 
@@ -145,18 +173,11 @@ def _decide(inputs: DecisionInputs, book: MemoryBook, session: dt.date, signals:
     exits = _exit_rules(inputs, book, session)
     rows = signals[signals["session"] == pd.Timestamp(session)].reset_index(drop=True)
     rows = _with_exits(inputs, exits, session, rows)
+    portfolio = inputs.account.portfolio
+    money = SleeveMoney(partial(book.cash_flow_usd, portfolio), inputs.deployments.sleeve_equity(portfolio), session)
+    holdings = replace(_holdings_at(inputs, book, session), exit_rules=exits.rules)
     answers = answers_of(inputs.account.ledger.predictions(session))
-    decisions = decide(
-        session,
-        rows,
-        inputs.strategies,
-        replace(_holdings_at(inputs, book, session), exit_rules=exits.rules),
-        inputs.limits,
-        accept=answers.accept,
-        probability=answers.probability,
-        arms=answers.arms,
-    )
-    return decisions.intents
+    return decide_sleeves(session, rows, inputs.sleeves, holdings, inputs.limits, money, answers).intents
 
 
 def _holdings_at(inputs: DecisionInputs, book: MemoryBook, session: dt.date) -> Holdings:

@@ -14,7 +14,6 @@ from core.errors import DataError, NoChampion
 from core.models import Leg
 from pipeline.audit.decision_replay import DecisionInputs
 from pipeline.audit.recompute_order import Recomputation, entry_of
-from pipeline.execution.exit_rules import ExitRuleBook
 from pipeline.resources import Resources, live
 
 if TYPE_CHECKING:
@@ -98,17 +97,8 @@ def explain(client_order_id: str, *, replay: bool = False, resources: Resources 
     page = _page(lineage, order, lambda: resources.registry)
     if not replay:
         return page
-    desk = resources.for_portfolio(order["portfolio"])
-    strategies = desk.at(order["created_at"]).strategies
-    inputs = DecisionInputs(
-        account=desk.account,
-        symbols=tuple(resources.universe()),
-        strategies=strategies,
-        costs=desk.costs,
-        limits=desk.limits,
-        as_of=order["created_at"],
-        exit_rules=replace(ExitRuleBook.of(desk), listed=strategies),
-    )
+    desk = resources.at(order["created_at"]).for_portfolio(order["portfolio"])
+    inputs = DecisionInputs.of(desk).at(order["created_at"])
     parts = Recomputation(
         lineage=lineage,
         inputs=inputs,

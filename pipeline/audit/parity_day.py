@@ -22,7 +22,6 @@ from pipeline.audit.decision_replay import DecisionInputs, closes_at, decision_s
 from pipeline.audit.parity import CAUSES, FAR, signal_differences
 from pipeline.audit.trade_differences import CENT
 from pipeline.audit.vintages import decision_deadlines
-from pipeline.execution.exit_rules import ExitRuleBook
 from pipeline.resources import Resources, live
 from pipeline.signals import joint_name
 from trading.corporate_actions import scaled_fill
@@ -100,14 +99,7 @@ def record_day(session: str, *, resources: Resources | None = None) -> ParityDay
     another way than before.
     """
     resources = resources or live()
-    inputs = DecisionInputs(
-        resources.account,
-        tuple(resources.universe()),
-        resources.strategies,
-        resources.costs,
-        resources.limits,
-        exit_rules=ExitRuleBook.of(resources),
-    )
+    inputs = DecisionInputs.of(resources)
     day = measure_day(inputs, dt.date.fromisoformat(session))
     row, portfolio = row_of(day, inputs.account.portfolio, joint_name(inputs.strategies)), inputs.account.portfolio
     before = resources.parity_ledger.of_session(portfolio, day.session)

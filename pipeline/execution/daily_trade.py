@@ -11,7 +11,7 @@ import datetime as dt
 from collections import Counter
 from dataclasses import asdict, replace
 from functools import partial
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import structlog
 
@@ -19,7 +19,7 @@ from core.failpoints import reach
 from core.models import WORKING, Leg, OrderState
 from core.sessions import open_of
 from pipeline.accounts.corporate_actions import apply_corporate_actions, collect_fills
-from pipeline.accounts.valuation import cash_at, cash_usd, closing_prices, fill_query_start, peak_equity_usd, positions_at
+from pipeline.accounts.valuation import cash_at, closing_prices, fill_query_start, positions_at
 from pipeline.accounts.venue_grid import VenueGrid
 from pipeline.bars import VIX, bars_by_symbol
 from pipeline.execution.exit_rules import ExitRuleBook, alert_orphans, sources_of
@@ -32,6 +32,7 @@ from pipeline.execution.order_checks import (
 )
 from pipeline.execution.prediction_client import request_predictions
 from pipeline.execution.rerun_rules import PAST, RerunRules, mail_late_orders, next_open
+from pipeline.execution.sleeve_decisions import SleeveDecisions, sleeve_values, stored_signals
 from pipeline.execution.step_results import (
     Confirmation,
     Placement,
@@ -45,32 +46,28 @@ from pipeline.resources import Resources, live
 from pipeline.risk.equity_bounds import UNREADABLE_EQUITY, EquityBounds
 from pipeline.risk.pre_send import pre_send_checks
 from pipeline.risk.review import RiskReview
-from pipeline.signals import session_signals
+from pipeline.signals import sleeve_signals
+from pipeline.sleeves import unfiltered
 from pipeline.training.ab_assignment import ArmAssignment
 from storage.locks import executor_lock
 from trading.brokers.placing import cancel
 from trading.brokers.placing import place as send
-from trading.decide import Decisions, Holdings, decide
+from trading.decide import Decisions
 from trading.order_check import OrderContext, run_order_checks
 from trading.portfolio import account as value_account
 from trading.portfolio import trades_of
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping, Sequence
-
-    import pandas as pd
+    from collections.abc import Iterable, Mapping, Sequence
 
     from core.models import OrderIntent
     from pipeline.accounts.trading_account import TradingAccount
-    from pipeline.execution.exit_rules import ExitRules
     from pipeline.execution.rerun_rules import OrdersById
     from storage.locks import ExecutorLock
     from storage.trading.ledger import Ledger
     from trading.brokers.paper import PaperBroker
-    from trading.decide import Key, Refusal
+    from trading.decide import Refusal
     from trading.order_check import OrderCheck
-    from trading.risk import Limits
-    from trading.strategies.base import Strategy
 
 log = structlog.get_logger()
 ENTER = "enter"  # the API's word for an accepted candidate
@@ -104,12 +101,13 @@ def candidates(session: str, *, resources: Resources | None = None) -> SignalsSt
     if reason is not None:
         return SignalsStored(session, reason=reason)
     ledger, portfolio, day = resources.ledger, resources.settings.portfolio, dt.date.fromisoformat(session)
-    listed = session_signals(resources.strategies, bars_by_symbol(resources.bars, session, resources.universe()), day)
+    listed = sleeve_signals(resources.sleeves, bars_by_symbol(resources.bars, session, resources.universe()), day)
     exits = ExitRuleBook.of(resources).rules_of(ledger.positions(portfolio))
     alert_orphans(exits.orphans, day, portfolio, ledger, resources.alerts)
     signals = exits.add_signals(listed, day, bars_by_symbol(resources.bars, session, exits.symbols))
     if not signals.empty:
-        resources.ledger.save_signals(signals)
+        free = unfiltered(resources.sleeves)
+        resources.ledger.save_signals(signals.assign(filtered=[name not in free for name in signals["strategy"]]))
     reach("candidates.saved")
     if signals.empty:
         return SignalsStored(session)
@@ -127,10 +125,12 @@ def predict(session: str, *, resources: Resources | None = None) -> PredictionsS
     day = dt.date.fromisoformat(session)
     if (reason := rerun_rules(resources).why_inputs_stand(day, resources.strategies)) is not None:
         return PredictionsStored(session, reason=reason)
-    signals = _stored_signals(resources.ledger, resources.strategies, day)
-    entries = signals[signals["entry"] != 0]
+    signals = stored_signals(resources.ledger, resources.strategies, day)
+    free = unfiltered(resources.sleeves)
+    entries = signals[(signals["entry"] != 0) & ~signals["strategy"].isin(free)]
     keys = list(zip(entries["strategy"], entries["symbol"], strict=True))
-    answers = request_predictions(resources.settings.api.url, keys, resources.settings.api.read_keys)
+    rules = {name: sleeve.rule for sleeve in resources.sleeves if sleeve.rule for name in sleeve.names}
+    answers = request_predictions(resources.settings.api.url, keys, resources.settings.api.read_keys, rules=rules)
     reach("predict.answered")
     usable = ArmAssignment.of(resources).decide(day, _answers_of_session(answers, session))
     resources.ledger.save_predictions(day, usable)
@@ -161,14 +161,15 @@ def place(session: str, *, resources: Resources | None = None) -> Placement:
             decisions = Decisions((*standing, *own), ())
             states = _send(resources, lock, decisions.intents)
         else:
-            decisions = _decide(resources.account, resources.strategies, resources.limits, day, exits)
+            shares = SleeveDecisions(resources.account, resources.sleeves, resources.limits, resources.deployments)
+            decisions = shares.decide(day, exits)
             reach("place.decided")
             decided_once = partial(check_decided_once, standing=standing, positions=exits.rules)
             checks = (decided_once, *_order_checks(resources, lock, rules))
             context = OrderContext(day, frozenset(on_record))
             intents, refused = run_order_checks(checks, context, decisions.intents)
             entries = context.new_entries(intents)
-            resources.position_rules.save_entries(sources_of(entries, resources.strategies, resources.settings.strategies))
+            resources.position_rules.save_entries(sources_of(entries, resources.strategies, resources.strategy_sources))
             states = _send(resources, lock, intents)
             reach("place.sent")
             _save_refusals(resources.ledger, resources.account.portfolio, (*decisions.refusals, *refused))
@@ -208,6 +209,7 @@ def record(session: str, *, resources: Resources | None = None) -> ValueRecorded
         resources.alerts.send(f"The equity of {account.portfolio} is not believed", words, "critical")
         return ValueRecorded(session, len(trades), reason=f"{UNREADABLE_EQUITY}: {doubt}")
     account.ledger.save_equity({"portfolio": account.portfolio, "session": day, **asdict(value), "positions": len(positions)})
+    resources.deployments.save_sleeve_equity(account.portfolio, day, sleeve_values(account, resources.sleeves, day, closes))
     reach("record.recorded")
     return ValueRecorded(session, len(trades), equity_usd=value.equity_usd, positions=len(positions))
 
@@ -288,46 +290,6 @@ def _counted(
     return replace(empty, orders=len(states), placed=len(sent), refused=len(refusals), refusals=dict(reasons))
 
 
-def _decide(
-    account: TradingAccount, strategies: Sequence[Strategy], limits: Limits, day: dt.date, exits: ExitRules
-) -> Decisions:
-    """Decide from the stored signals and predictions of the session and from what the portfolio holds."""
-    portfolio, ledger = account.portfolio, account.ledger
-    signals, answers = _stored_signals(ledger, strategies, day, exits.rules), answers_of(ledger.predictions(day))
-    positions = ledger.positions(portfolio)
-    orders = [order for order, _ in ledger.open_orders(portfolio)]
-    symbols = {*signals["symbol"], *(held.symbol for held in positions), *(order.symbol for order in orders)}
-    closes = closing_prices(account.bars, symbols, day)
-    peak_usd = peak_equity_usd(account, day)
-    holdings = Holdings(portfolio, positions, orders, cash_usd(account), closes, peak_usd, exits.rules)
-    return decide(
-        day,
-        signals,
-        strategies,
-        holdings,
-        limits,
-        accept=answers.accept,
-        probability=answers.probability,
-        arms=answers.arms,
-    )
-
-
-class Answers(NamedTuple):
-    """Answers of the entry filter by strategy and symbol: is the entry accepted, its probability of a win, its A/B arm."""
-
-    accept: dict[Key, bool]
-    probability: dict[Key, float]
-    arms: dict[Key, str]
-
-
-def answers_of(predictions: pd.DataFrame) -> Answers:
-    """Return the answers in stored predictions."""
-    keys = list(zip(predictions["strategy"], predictions["symbol"], strict=True))
-    accept = dict(zip(keys, (bool(signal == ENTER) for signal in predictions["signal"]), strict=True))
-    probability = dict(zip(keys, predictions["probability"].astype(float), strict=True))
-    return Answers(accept, probability, dict(zip(keys, predictions["ab_arm"], strict=True)))
-
-
 def _answers_of_session(answers: Iterable[dict[str, Any]], session: str) -> list[dict[str, Any]]:
     """Return the answers made on the session's own features; log the others."""
     usable = []
@@ -337,12 +299,3 @@ def _answers_of_session(answers: Iterable[dict[str, Any]], session: str) -> list
         else:
             log.warning("prediction_of_another_session", symbol=answer["symbol"], session=session, found=answer["session"])
     return usable
-
-
-def _stored_signals(
-    ledger: Ledger, strategies: Iterable[Strategy], day: dt.date, positions: Collection[Key] = ()
-) -> pd.DataFrame:
-    """Return the signals of the strategies that trade, and of some positions; others may have traded that day."""
-    signals, names = ledger.signals(day), {strategy.name for strategy in strategies}
-    keys = zip(signals["strategy"], signals["symbol"], strict=True)
-    return signals[[key[0] in names or key in positions for key in keys]].reset_index(drop=True)

@@ -14,11 +14,13 @@ import pandas as pd
 
 from core.frames import SIGNALS
 from pipeline.signals import signals_of
+from pipeline.sleeves import symbols_of
 from pipeline.strategies import rule_of
 from storage.trading.position_rules import RuleSource
+from trading.strategies.named import Named
 from trading.strategies.per_symbol import base_rule
 from trading.strategies.registry import STRATEGIES, make_strategy
-from trading.strategies.vix_filter import VixFilter, rule_name
+from trading.strategies.vix_filter import rule_name
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -110,22 +112,22 @@ class ExitRuleBook:
     ----------
     listed
         The strategies that trade.
-    universe
-        The symbols that they trade.
+    symbols
+        The symbols that each of them trades, by its name.
     """
 
     listed: Sequence[Strategy]
-    universe: Collection[str]
+    symbols: Mapping[str, Collection[str]]
     store: PositionRules
     parameters: StrategyParams
 
     @classmethod
     def of(cls, resources: Resources) -> Self:
         """Build from the desk's strategies, universe and stores."""
-        return cls(resources.strategies, resources.universe(), resources.position_rules, resources.parameters)
+        return cls(resources.strategies, symbols_of(resources.sleeves), resources.position_rules, resources.parameters)
 
     def rules_of(self, positions: Iterable[Position], until: dt.datetime | None = None) -> ExitRules:
-        """Return the rules of those positions that are not left by a listed strategy in the universe.
+        """Return the rules of those positions that are not left by a listed strategy in one of its symbols.
 
         Parameters
         ----------
@@ -143,7 +145,7 @@ class ExitRuleBook:
             if handed is not None and handed.person:
                 rules[key] = None
             elif handed is None and position.strategy in listed:
-                if position.symbol not in self.universe:
+                if position.symbol not in self.symbols[position.strategy]:
                     rules[key] = listed[position.strategy]
             else:
                 try:
@@ -193,5 +195,5 @@ def _built(rule: RuleSource) -> Strategy:
 
 
 def _named(rule: Strategy, name: str) -> Strategy:
-    """Return the rule under the name that its positions carry: as it is, or with the VIX filter, which touches no exit."""
-    return rule if rule.name == name else VixFilter(rule)
+    """Return the rule under the name that its positions carry; a filter, which touches no exit, may have given it."""
+    return rule if rule.name == name else Named(rule, name)

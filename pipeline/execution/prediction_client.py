@@ -12,20 +12,28 @@ from core.errors import ConfigError, NoChampion, RetryLater
 from trading.strategies.vix_filter import rule_name
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from pydantic import SecretStr
 
     from trading.decide import Key
 
+EMPTY: Mapping[str, str] = {}
 log = structlog.get_logger()
 
 
 @retry(
     retry=retry_if_exception_type(RetryLater), stop=stop_after_attempt(4), wait=wait_exponential_jitter(0.5, 8), reraise=True
 )
-def request_predictions(url: str, candidates: Iterable[Key], keys: Sequence[SecretStr] = ()) -> list[dict[str, Any]]:
+def request_predictions(
+    url: str, candidates: Iterable[Key], keys: Sequence[SecretStr] = (), *, rules: Mapping[str, str] = EMPTY
+) -> list[dict[str, Any]]:
     """POST each strategy and symbol to `/predict-entry`; a candidate that the API has no current features of is absent.
+
+    Parameters
+    ----------
+    rules
+        The rule's name of each strategy whose own name does not say it, as of a deployment's sleeve.
 
     Returns
     -------
@@ -46,7 +54,9 @@ def request_predictions(url: str, candidates: Iterable[Key], keys: Sequence[Secr
     with httpx.Client(base_url=url, timeout=10.0, headers=headers) as client:
         for strategy, symbol in candidates:
             try:
-                response = client.post("/predict-entry", json={"symbol": symbol, "strategy": rule_name(strategy)})
+                response = client.post(
+                    "/predict-entry", json={"symbol": symbol, "strategy": rules.get(strategy) or rule_name(strategy)}
+                )
             except httpx.TransportError as error:
                 raise RetryLater(f"The prediction API at {url} does not answer ({error}). Is it running? `make up`.") from error
             if NoChampion.__name__ in response.text and response.status_code == httpx.codes.SERVICE_UNAVAILABLE:

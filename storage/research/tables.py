@@ -79,7 +79,8 @@ shortlist_equity = sa.Table(
     schema="research",
 )
 
-# Portfolios that research chose, and the validations of each. `session` is the last one that either has seen.
+# Portfolios that research chose, and the validations of each. `session` is the last one that either has seen. A draft is the
+# outcome of a look: nobody asked for it to be kept, and it cannot be deployed.
 portfolios = sa.Table(
     "portfolios",
     metadata,
@@ -89,6 +90,7 @@ portfolios = sa.Table(
     column("method", sa.Text),
     column("members", JSONB),
     column("figures", JSONB),
+    column("draft", sa.Boolean, server_default=sa.false()),
     schema="research",
 )
 

@@ -1,7 +1,8 @@
 """Link an order to the rows it was decided on: signal, bar, validation run, and for an entry prediction and features.
 
-Of each table the newest row counts at the moment the order is recorded, in the same transaction. Foreign keys hold the links;
-an order of origin `signal` cannot be stored without all of them.
+An entry of a sleeve without a filter has no prediction and no features. Of each table the newest row counts at the moment the
+order is recorded, in the same transaction. Foreign keys hold the links; an order of origin `signal` cannot be stored without
+all of them.
 """
 
 from __future__ import annotations
@@ -75,13 +76,13 @@ class Evidence:
 
     def _inputs(self, intent: OrderIntent) -> dict[str, Columns | None]:
         """Return the columns of `trading.evidence` by decision input; None where no row is stored."""
-        bar = self._bar(intent)
+        bar, signal = self._bar(intent), self._signal(intent)
         inputs = {
-            "signal": self._signal(intent),
+            "signal": signal,
             "bar": bar,
             "validation": None if bar is None else self._validation(intent, bar["bar_ingested_at"]),
         }
-        if intent.leg is Leg.EXIT:
+        if intent.leg is Leg.EXIT or (signal is not None and not signal["filtered"]):
             return inputs
         prediction = self._prediction(intent)
         features = None if prediction is None else self._features(intent, prediction["feature_timestamp"])
@@ -89,7 +90,7 @@ class Evidence:
 
     def _signal(self, intent: OrderIntent) -> Columns | None:
         same = (signals.c.strategy == intent.strategy) & (signals.c.symbol == intent.symbol)
-        query = sa.select(signals.c.session).where(same, signals.c.session == intent.decision_session)
+        query = sa.select(signals.c.session, signals.c.filtered).where(same, signals.c.session == intent.decision_session)
         return self._first(query)
 
     def _bar(self, intent: OrderIntent) -> Columns | None:

@@ -195,8 +195,14 @@ class Ledger:
         query = sa.select(positions).where(positions.c.portfolio == portfolio)
         return sorted((to_position(row) for row in self._rows(query)), key=lambda held: (held.strategy, held.symbol))
 
-    def cash_flow_usd(self, portfolio: str) -> Decimal:
-        """Return the cash flow of all fills and events: sales minus purchases minus commissions, and the events' cash."""
+    def cash_flow_usd(self, portfolio: str, strategy: str | None = None) -> Decimal:
+        """Return the cash flow of all fills and events: sales minus purchases minus commissions, and the events' cash.
+
+        Parameters
+        ----------
+        strategy
+            Of this strategy alone; transfers belong to none.
+        """
         signed = sa.case((fills.c.side == "sell", fills.c.quantity), else_=-fills.c.quantity)
         query = (
             sa.select(sa.func.sum(signed * fills.c.price - fills.c.commission_usd))
@@ -204,14 +210,21 @@ class Ledger:
             .where(order_intents.c.portfolio == portfolio)
         )
         events = sa.select(sa.func.sum(book_events.c.cash_usd)).where(book_events.c.portfolio == portfolio)
+        if strategy is not None:
+            query = query.where(order_intents.c.strategy == strategy)
+            events = events.where(book_events.c.strategy == strategy)
         with self._engine.connect() as connection:
             return (connection.execute(query).scalar() or Decimal(0)) + (connection.execute(events).scalar() or Decimal(0))
 
     # Results of the daily trade.
 
     def save_signals(self, frame: pd.DataFrame) -> None:
-        """Upsert SIGNALS rows with the columns strategy, symbol and close."""
-        rows = [{**row, "session": row["session"].date()} for row in records(frame[list(SIGNAL_COLUMNS)])]
+        """Upsert SIGNALS rows with the columns strategy, symbol and close; `filtered` is true in a frame without it."""
+        filtered = frame["filtered"].tolist() if "filtered" in frame else [True] * len(frame)
+        rows = [
+            {**row, "session": row["session"].date(), "filtered": bool(asked)}
+            for row, asked in zip(records(frame[list(SIGNAL_COLUMNS)]), filtered, strict=True)
+        ]
         self._upsert(signals, rows, ("strategy", "symbol", "session"))
 
     def signals(self, session: dt.date, strategy: str | None = None) -> pd.DataFrame:

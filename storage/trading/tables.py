@@ -24,6 +24,7 @@ signals = sa.Table(
     column("exit_short", sa.Boolean),
     *(sa.Column(name, sa.Double) for name in ("stop_pct", "target_pct", "strength")),
     column("close", sa.Double),
+    column("filtered", sa.Boolean, server_default=sa.true()),  # the entry filter must accept an entry
     column("created_at", INSTANT, server_default=NOW),
     schema="trading",
 )
@@ -46,7 +47,8 @@ predictions = sa.Table(
 )
 
 # What an order was decided on, one row an order of origin `signal`: the signal, the version of the bar, and the validation run
-# that let it in; of an entry also the answer of the filter and the version of the features. An exit has those of its entry.
+# that let it in; of a filtered entry also the answer of the filter and the version of the features. An exit has those of its
+# entry.
 evidence = sa.Table(
     "evidence",
     metadata,
@@ -62,6 +64,7 @@ evidence = sa.Table(
     sa.Column("model_version", sa.Text),
     sa.Column("feature_event", INSTANT),
     sa.Column("feature_created", INSTANT),
+    column("filtered", sa.Boolean, server_default=sa.true()),
     column("created_at", INSTANT, server_default=NOW),
     sa.ForeignKeyConstraint(
         ["strategy", "symbol", "session"],
@@ -84,7 +87,8 @@ evidence = sa.Table(
         name="fk_evidence_features",
     ),
     sa.CheckConstraint(
-        "leg = 'exit' OR (model_version IS NOT NULL AND feature_event IS NOT NULL AND feature_created IS NOT NULL)",
+        "leg = 'exit' OR NOT filtered OR "
+        "(model_version IS NOT NULL AND feature_event IS NOT NULL AND feature_created IS NOT NULL)",
         name="ck_evidence_entry",
     ),
     schema="trading",

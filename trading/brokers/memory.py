@@ -41,7 +41,7 @@ class MemoryBook:
         self._open: dict[str, None] = {}
         self._fills: dict[str, list[tuple[object, str]]] = {}
         self._filled: dict[str, Decimal] = {}
-        self._flow: dict[str, Decimal] = {}
+        self._flow: dict[tuple[str, str | None], Decimal] = {}  # by portfolio and strategy; None: all of them
         self._book_events: dict[str, BookEvent] = {}
 
     def record_intents(self, intents: Sequence[OrderIntent]) -> int:
@@ -118,7 +118,7 @@ class MemoryBook:
         self.held.pop(key, None)
         if after is not None:
             self.held[after.portfolio, after.strategy, after.symbol] = after
-        self._flow[event.portfolio] = self.cash_flow_usd(event.portfolio) + event.cash_usd
+        self._add_flow(event.portfolio, event.strategy, event.cash_usd)
         return True
 
     def book_events(self, portfolio: str) -> list[BookEvent]:
@@ -138,9 +138,13 @@ class MemoryBook:
         """Open positions, sorted by (strategy, symbol)."""
         return [position for key, position in sorted(self.held.items()) if key[0] == portfolio]
 
-    def cash_flow_usd(self, portfolio: str) -> Decimal:
-        """Cash the fills and events have brought; zero before the first."""
-        return self._flow.get(portfolio, NOTHING)
+    def cash_flow_usd(self, portfolio: str, strategy: str | None = None) -> Decimal:
+        """Cash the fills and events have brought, those of one strategy where named; zero before the first."""
+        return self._flow.get((portfolio, strategy), NOTHING)
+
+    def _add_flow(self, portfolio: str, strategy: str, usd: Decimal) -> None:
+        for share in (None, strategy):
+            self._flow[portfolio, share] = self._flow.get((portfolio, share), NOTHING) + usd
 
     def _key(self, client_order_id: str) -> tuple[str, str, str]:
         order, _ = self.orders[client_order_id]
@@ -151,7 +155,7 @@ class MemoryBook:
         insort(self._fills.setdefault(order.portfolio, []), (fill.filled_at, fill.fill_id))
         self._filled[order.client_order_id] = filled
         signed = fill.quantity if fill.side is Side.SELL else -fill.quantity
-        self._flow[order.portfolio] = self.cash_flow_usd(order.portfolio) + signed * fill.price - fill.commission_usd
+        self._add_flow(order.portfolio, order.strategy, signed * fill.price - fill.commission_usd)
 
     def _move(self, intent: OrderIntent, state: OrderState) -> None:
         self.orders[intent.client_order_id] = (intent, state)

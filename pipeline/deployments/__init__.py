@@ -1,0 +1,1 @@
+"""Deployments as use cases: deploy, list, pause and retire them."""
