@@ -150,6 +150,7 @@ class Refused(StrEnum):
     ACCOUNT = "account"
     UNKNOWN_ORDER = "unknown_order"
     TOO_LATE = "too_late"
+    OTHER_BOOK = "other_book"
     OTHER = "other"
 
 

@@ -1,11 +1,11 @@
 """The research chain: sweep, rank, correlate, allocate, validate, and a report of what survives.
 
 Sweep every strategy (one mapped task each) on the sessions up to a split, choose there a portfolio of a few that do not
-resemble each other, and hold it against the sessions after the split. By hand only: a portfolio that fails stops new entries.
+resemble each other, and hold it against the sessions after the split. By hand only. What trades does not change: a portfolio
+trades once somebody deploys it, and it is a draft unless `store` is on.
 
 * **A strategy fails:** its task is red and mailed; the others are ranked without it. Cells on record are not run again.
-* **The portfolio fails its validation:** `confirm` is red and mailed, the report says which rule, and the desk opens nothing
-  until a portfolio passes or this one is withdrawn (`desk validate-risk --withdraw`).
+* **The portfolio fails its validation:** `confirm` is red and mailed, and the report says which rule. It cannot be deployed.
 * **Nothing survives deflation:** no failure. The report says it plainly.
 * **Manual run:** set `session`, `strategies` or `symbols`, or leave them empty for the newest session, all built-ins and the
   universe.
@@ -29,6 +29,12 @@ METHOD_PARAM = Param(
     title="Allocation",
     description="How the capital is shared.",
 )
+STORE_PARAM = Param(
+    False,
+    type="boolean",
+    title="Store the portfolio",
+    description="Keep it, so that it can be deployed; otherwise it is a draft.",
+)
 
 
 @dag(
@@ -43,6 +49,7 @@ METHOD_PARAM = Param(
         "symbols": SYMBOLS_PARAM,
         "holdout_sessions": HOLDOUT_PARAM,
         "method": METHOD_PARAM,
+        "store": STORE_PARAM,
     },
     tags=["desk", "research"],
     doc_md=__doc__,
@@ -87,10 +94,10 @@ def strategy_research() -> None:
 
     @task
     def allocate(plan: dict[str, Any], params: Any = None) -> dict[str, Any]:
-        """Share the capital among the picked and store the portfolio."""
+        """Share the capital among the picked; the portfolio is a draft unless `store` is on."""
         from pipeline.research import chain
 
-        return chain.allocate(chain.ChainPlan.of(plan), method=params["method"]).as_dict()
+        return chain.allocate(chain.ChainPlan.of(plan), method=params["method"], store=params["store"]).as_dict()
 
     @task
     def validate_risk(plan: dict[str, Any]) -> dict[str, Any]:

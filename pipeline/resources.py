@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import datetime as dt
 from dataclasses import dataclass, field, replace
-from functools import cached_property, lru_cache
+from functools import cached_property, lru_cache, partial
 from typing import TYPE_CHECKING
 
 import structlog
 
 from core.log import configure_logging
 from core.settings import Settings, get_settings
-from pipeline.stores import Stores
+from pipeline.traded_strategies import TradedStrategies
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -27,11 +27,9 @@ if TYPE_CHECKING:
     from ml.tracking.research_runs import Tracking
     from monitoring.alerts import Alerts
     from pipeline.accounts.trading_account import TradingAccount
-    from pipeline.sleeves import TradedSleeve
     from storage.features.feature_store import FeastStore
     from storage.research.runs import Runs
     from storage.research.studies import Studies
-    from storage.trading.strategy_params import Snapshot
     from trading.brokers.alpaca.broker import AlpacaBroker
     from trading.brokers.alpaca.data import AlpacaData
     from trading.brokers.alpaca.stream import TradeStream
@@ -41,7 +39,6 @@ if TYPE_CHECKING:
     from trading.brokers.placing import Patience
     from trading.costs import Costs
     from trading.risk import Limits
-    from trading.strategies.base import Strategy
 
 log = structlog.get_logger()
 
@@ -52,7 +49,7 @@ def utc_now() -> dt.datetime:
 
 
 @dataclass
-class Resources(Stores):
+class Resources(TradedStrategies):
     """The desk's adapters, each built on first use. Tests pass their own settings, clock or parts.
 
     Attributes
@@ -61,12 +58,15 @@ class Resources(Stores):
         Moment (aware) at which strategy parameters, earnings dates and deployments are read; None reads the newest.
     deployment
         The deployment that trades; None for the default one, which the settings describe.
+    parent
+        The default deployment's desk where another trades, whose adapters it shares; None for that one itself.
     """
 
     settings: Settings
     clock: Callable[[], dt.datetime] = field(default=utc_now)
     as_of: dt.datetime | None = None
     deployment: Deployment | None = None
+    parent: Resources | None = None
 
     @property
     def data_dir(self) -> Path:
@@ -74,9 +74,9 @@ class Resources(Stores):
         return self.settings.data_dir.absolute()
 
     @property
-    def historical(self) -> bool:
-        """True when the provider is a finished history, whose bars nobody could have watched arrive."""
-        return self.settings.provider in {"sample", "files"}
+    def desk_portfolio(self) -> str:
+        """Name of the default deployment and of its book."""
+        return (self.parent or self).settings.portfolio
 
     @cached_property
     def engine(self) -> Engine:
@@ -100,6 +100,8 @@ class Resources(Stores):
     @cached_property
     def studies(self) -> Studies:
         """Optuna's studies, in the `desk` database."""
+        if self.parent is not None:
+            return self.parent.studies
         from storage.engine import cluster_url
         from storage.research.studies import Studies
 
@@ -108,6 +110,8 @@ class Resources(Stores):
     @cached_property
     def features(self) -> FeastStore:
         """The Feast feature store, definitions applied."""
+        if self.parent is not None:
+            return self.parent.features
         from storage.features.feature_store import FeastStore
 
         return FeastStore(self.settings, self.clock)
@@ -115,6 +119,8 @@ class Resources(Stores):
     @cached_property
     def provider(self) -> Provider:
         """The source of bars."""
+        if self.parent is not None:
+            return self.parent.provider
         from ingestion.providers.registry import make_provider
 
         return make_provider(self.settings)
@@ -122,6 +128,8 @@ class Resources(Stores):
     @cached_property
     def yahoo(self) -> YahooProvider:
         """Yahoo Finance, which lists earnings dates whatever the bars come from."""
+        if self.parent is not None:
+            return self.parent.yahoo
         from ingestion.providers.yahoo import YahooProvider
 
         return YahooProvider(now=self.clock, cache_dir=self.data_dir / "yfinance")
@@ -129,6 +137,8 @@ class Resources(Stores):
     @cached_property
     def registry(self) -> Registry:
         """MLflow: runs, models, aliases."""
+        if self.parent is not None:
+            return self.parent.registry
         from ml.tracking.registry import Registry
         from storage.engine import cluster_url
 
@@ -138,6 +148,8 @@ class Resources(Stores):
     @cached_property
     def next_day_registry(self) -> Registry:
         """MLflow: the next-day model under its own name."""
+        if self.parent is not None:
+            return self.parent.next_day_registry
         from ml.tracking.registry import Registry
         from storage.engine import cluster_url
 
@@ -153,6 +165,8 @@ class Resources(Stores):
     @cached_property
     def tracking(self) -> Tracking:
         """MLflow: runs of research, on the registry's server."""
+        if self.parent is not None:
+            return self.parent.tracking
         from ml.tracking.research_runs import Tracking
         from storage.engine import cluster_url
 
@@ -162,69 +176,11 @@ class Resources(Stores):
     @cached_property
     def alerts(self) -> Alerts:
         """E-mail to people."""
+        if self.parent is not None:
+            return self.parent.alerts
         from monitoring.alerts import Alerts
 
         return Alerts(self.settings)
-
-    @cached_property
-    def sleeves(self) -> tuple[TradedSleeve, ...]:
-        """The sleeves of the deployment; of the default one a single sleeve, whose strategies share the book."""
-        from pipeline.sleeves import TradedSleeve, sleeves_of
-
-        if self.deployment is not None:
-            return sleeves_of(self.deployment)
-        return (TradedSleeve(self._listed_strategies(), tuple(self.universe()), None, filtered=True),)
-
-    @cached_property
-    def strategies(self) -> tuple[Strategy, ...]:
-        """The strategies of all sleeves, with their filters and switches."""
-        return tuple(strategy for sleeve in self.sleeves for strategy in sleeve.strategies)
-
-    @property
-    def strategy_sources(self) -> tuple[str, ...]:
-        """The names, or files, that the strategies are built from."""
-        if self.deployment is not None:
-            return tuple(sleeve.strategy for sleeve in self.deployment.sleeves)
-        return self.settings.strategies
-
-    def _listed_strategies(self) -> tuple[Strategy, ...]:
-        """Return the strategies of `STRATEGIES` with the parameters in force; without entries while the desk is paused."""
-        from pipeline.strategies import switched
-        from trading.strategies.earnings_filter import EarningsFilter
-        from trading.strategies.per_symbol import Switch
-        from trading.strategies.vix_filter import with_vix_filter
-
-        calendar = self._earnings_calendar() if self.settings.filters.earnings else None
-        traded = []
-        for name, rule in zip(self.settings.strategies, self.candidate_strategies, strict=True):
-            strategy = with_vix_filter(rule)
-            strategy = strategy if calendar is None else EarningsFilter(strategy, calendar)
-            traded.append(switched(strategy, name, self._in_force))
-        state = self.deployments.get(self.settings.portfolio, until=self.as_of)
-        return tuple(traded) if state is None or state.enters else tuple(Switch(strategy) for strategy in traded)
-
-    @cached_property
-    def candidate_strategies(self) -> tuple[Strategy, ...]:
-        """The same rules without filters and switches: the entry filter learns from them in every regime, VIX known or not."""
-        from pipeline.strategies import desk_rules
-
-        return desk_rules(self.settings.strategies, self._in_force)
-
-    @cached_property
-    def _in_force(self) -> Snapshot:
-        """Parameters in force at the first use: every step of a process decides by the same ones."""
-        return self.parameters.as_of(self.as_of)
-
-    def _earnings_calendar(self) -> dict[str, tuple[dt.date, ...]]:
-        """Announcement dates by symbol; log the symbols that have no date ahead and so are never held back."""
-        from trading.strategies.earnings_filter import lapsed
-
-        dates = self.earnings.calendar(self.as_of)
-        if not dates:
-            log.warning("earnings_calendar_empty", remedy="desk earnings --file FILE, or --from-yfinance")
-        elif not self.historical and (names := lapsed(dates, self.clock().date())):
-            log.warning("earnings_dates_lapsed", symbols=names, remedy="desk earnings --from-yfinance")
-        return dates
 
     @property
     def costs(self) -> Costs:
@@ -255,8 +211,25 @@ class Resources(Stores):
 
     @cached_property
     def broker(self) -> Broker:
-        """The venue that `VENUE__KIND` names."""
-        return self.paper or (self.alpaca if self.settings.venue.kind == "alpaca" else self.ib)
+        """The venue that `VENUE__KIND` names; at an outside one, the book's part of the account."""
+        from pipeline.accounts.shared_books import part_of_account
+        from storage.turns import VENUE_ACCOUNT, in_turn
+
+        if self.paper is not None:
+            return self.paper
+        venue = self.alpaca if self.settings.venue.kind == "alpaca" else self.ib
+        return part_of_account(
+            venue,
+            self.ledger,
+            self.deployments,
+            portfolio=self.settings.portfolio,
+            first=self.desk_portfolio,
+            initial_usd=None if self.deployment is None else self.deployment.capital_usd,
+            live=self.settings.venue.live,
+            price_of=self.last_close,
+            patience=self.patience,
+            turn=partial(in_turn, self.engine, VENUE_ACCOUNT),
+        )
 
     @property
     def account(self) -> TradingAccount:
@@ -286,6 +259,8 @@ class Resources(Stores):
     @cached_property
     def alpaca(self) -> AlpacaBroker:
         """Alpaca: its paper account unless `VENUE__LIVE` selects real money."""
+        if self.parent is not None:
+            return self.parent.alpaca
         from pipeline.venues import make_alpaca
 
         return make_alpaca(self.settings, self.last_close)
@@ -293,6 +268,8 @@ class Resources(Stores):
     @cached_property
     def alpaca_data(self) -> AlpacaData:
         """Alpaca's quotes and last trades."""
+        if self.parent is not None:
+            return self.parent.alpaca_data
         from pipeline.venues import make_alpaca_data
 
         return make_alpaca_data(self.settings)
@@ -300,6 +277,8 @@ class Resources(Stores):
     @cached_property
     def ib(self) -> IBBroker:
         """Interactive Brokers, through TWS or IB Gateway: a paper account unless `VENUE__LIVE` selects real money."""
+        if self.parent is not None:
+            return self.parent.ib
         from pipeline.venues import make_ib
 
         return make_ib(self.settings, self.last_close)
@@ -336,38 +315,38 @@ class Resources(Stores):
 
         return mark_at(self.bars, symbol, day)
 
-    def universe(self) -> list[str]:
-        """Return the symbols that trade: those of the deployment; of the default one `UNIVERSE`, else the provider's own."""
-        if self.deployment is not None:
-            return self.deployment.symbols
-        return list(self.settings.universe or self.provider.default_universe)
-
     def at(self, moment: dt.datetime) -> Resources:
         """Return the desk on the same database with the strategy parameters and earnings dates known at a moment (aware)."""
-        return self._on_same_database(replace(self, as_of=moment))
+        return _on_database_of(self, replace(self, as_of=moment))
 
     def for_portfolio(self, name: str) -> Resources:
-        """Return the desk on the same database for another portfolio; itself when it is this one.
+        """Return the desk for another portfolio, on the same database and adapters; itself when it is this one.
 
         A deployment of that name brings its sleeves, capital and risk profile along.
         """
+        root = self.parent or self
         if name == self.settings.portfolio:
             return self
+        if name == root.settings.portfolio:
+            return root
         deployment = self.deployments.get(name, until=self.as_of)
-        if deployment is None or not deployment.sleeves:
-            return self._on_same_database(replace(self, settings=self.settings.with_changes(portfolio=name), deployment=None))
-        return self.for_deployment(deployment)
+        if deployment is not None and deployment.sleeves:
+            return self.for_deployment(deployment)
+        return _on_database_of(root, replace(root, settings=root.settings.with_changes(portfolio=name), parent=root))
 
     def for_deployment(self, deployment: Deployment) -> Resources:
-        """Return the desk on the same database for a deployment with sleeves of its own."""
+        """Return the desk for a deployment with sleeves of its own, on the same database and adapters."""
         from pipeline.deployed_settings import settings_of
 
-        settings = settings_of(self.settings, deployment)
-        return self._on_same_database(replace(self, settings=settings, deployment=deployment))
+        root = self.parent or self
+        settings = settings_of(root.settings, deployment)
+        return _on_database_of(root, replace(root, settings=settings, deployment=deployment, parent=root))
 
-    def _on_same_database(self, other: Resources) -> Resources:
-        other.engine = self.engine
-        return other
+
+def _on_database_of(desk: Resources, other: Resources) -> Resources:
+    """Return the other desk with the engine of the first."""
+    other.engine = desk.engine
+    return other
 
 
 @lru_cache(maxsize=1)

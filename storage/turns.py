@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 MLFLOW: Final = 7_103_222
+VENUE_ACCOUNT: Final = 7_103_223  # orders of several books at one venue account
 
 
 @contextlib.contextmanager

@@ -29,6 +29,7 @@ How = Annotated[str, typer.Option(help=METHODS)]
 Capital = Annotated[float, typer.Option(help="Money to share, in USD.")]
 Low = Annotated[float, typer.Option(help="Least for one sleeve, in USD.")]
 High = Annotated[float, typer.Option(help="Most for one sleeve, in USD.")]
+Store = Annotated[bool, typer.Option("--store", help="Keep the portfolio, so that it can be deployed.")]
 COLOUR = {"PASS": "green", "WARN": "yellow", "NOT MEASURABLE": "yellow", "FAIL": "red"}
 
 
@@ -89,8 +90,10 @@ def allocate(  # noqa: PLR0917  # typer turns each into an option
     min_trades: MinTrades = 30,
     top: Top = 20,
     below: Below = 0.5,
+    *,
+    store: Store = False,
 ) -> None:
-    """Share capital among the picked and store the portfolio; it may trade once `validate-risk` passes."""
+    """Share capital among the picked; with --store the portfolio is kept, and may be deployed once it is validated."""
     from pipeline.research import portfolio
     from pipeline.research.shortlist import Selection, make_shortlist
 
@@ -100,28 +103,25 @@ def allocate(  # noqa: PLR0917  # typer turns each into an option
         shared = portfolio.allocate(
             chosen, method=cast("Method", method), capital_usd=capital, low_usd=low, high_usd=high, at_most=at_most
         )
-        number = portfolio.store_portfolio(day, chosen, shared)
+        number = portfolio.store_portfolio(day, chosen, shared) if store else None
     console.print(chosen.pick.message)
     _show_allocation(number, shared)
-    console.print("Next: `desk validate-risk`. Until it passes, the desk opens nothing.")
+    if number is None:
+        console.print("Nothing is stored. Keep it with `--store`; what trades does not change.")
+    else:
+        console.print(f"Next: `desk validate-risk --portfolio {number}`, then `desk deploy {number} --name NAME --reason ...`.")
 
 
 @verbs.command(rich_help_panel=RESEARCH)
 def validate_risk(
     session: Session = None,
+    portfolio: Annotated[int | None, typer.Option(help="Id of a portfolio; the newest unless given.")] = None,
     json: Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")] = False,
-    withdraw: Annotated[bool, typer.Option("--withdraw", help="Take the stored portfolio back instead.")] = False,
 ) -> None:
-    """Check the stored portfolio against its limits. Exit code 1 on FAIL; the desk then opens nothing."""
-    from pipeline.research.portfolio import withdraw_portfolio
+    """Check a portfolio against its limits. Exit code 1 on FAIL; deployments of it then open nothing."""
     from pipeline.research.portfolio_validation import validate_portfolio
 
-    day = session_of(session)
-    if withdraw:
-        withdraw_portfolio(day)
-        console.print("The portfolio is withdrawn. The desk trades as if none were stored.")
-        return
-    report = validate_portfolio(day)
+    report = validate_portfolio(session_of(session), portfolio)
     if json:
         typer.echo(report.to_json())
     else:
@@ -141,10 +141,12 @@ def research(  # noqa: PLR0917  # typer turns each into an option
     min_trades: MinTrades = 30,
     jobs: Annotated[int, typer.Option(help="Threads; -1 is one a core.")] = -1,
     scheduler: Annotated[str | None, typer.Option(help="Address of a Dask scheduler.")] = None,
+    *,
+    store: Store = False,
 ) -> None:
     """Run the whole chain: sweep, rank, correlate, allocate, validate; choose on the past, then test on later sessions.
 
-    Exit code 1 when the portfolio fails its validation.
+    What trades does not change. Exit code 1 when the portfolio fails its validation.
     """
     from rich.progress import Progress
 
@@ -160,7 +162,7 @@ def research(  # noqa: PLR0917  # typer turns each into an option
             plan, jobs=jobs, scheduler=scheduler, on_progress=lambda done, of: bar.update(task, completed=done, total=of)
         )
     with console.status("Choosing and scoring ..."):
-        outcome = chain.choose(plan, method=cast("Method", method), min_trades=min_trades)
+        outcome = chain.choose(plan, method=cast("Method", method), min_trades=min_trades, store=store)
     _show_research(outcome)
     if outcome.validation.status == "FAIL":
         raise typer.Exit(1)
@@ -190,10 +192,10 @@ def _show_matrix(correlation: pd.DataFrame) -> None:
     console.print(table)
 
 
-def _show_allocation(number: int, shared: Allocation) -> None:
+def _show_allocation(number: int | None, shared: Allocation) -> None:
     from research.report_tables import figure_text
 
-    table = Table("Sleeve", "USD", "Share", title=f"Portfolio {number}: {shared.method}")
+    table = Table("Sleeve", "USD", "Share", title=f"Portfolio {number or '(not stored)'}: {shared.method}")
     for (name, usd), share in zip(shared.usd.items(), shared.weights, strict=True):
         table.add_row(str(name), f"{usd:,.2f}", f"{share:.1%}")
     if shared.cash_usd:

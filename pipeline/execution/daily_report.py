@@ -14,12 +14,11 @@ from core.models import FINAL, OrderState
 from pipeline.accounts import valuation
 from pipeline.accounts.valuation import capital_usd, transferred_usd
 from pipeline.execution.daily_trade import rerun_rules
+from pipeline.execution.entry_blocks import entry_blocks
 from pipeline.execution.exit_rules import UNMANAGED, ExitRuleBook
 from pipeline.execution.rerun_rules import PAST, next_open
 from pipeline.execution.step_results import MailSent
-from pipeline.research.portfolio import objection
 from pipeline.resources import Resources, live
-from pipeline.risk import kill_switch
 from trading.brokers.reconcile import RESOLVED, Mismatch
 from trading.watch import REACHED_STOP, REACHED_TARGET
 
@@ -109,10 +108,6 @@ def evening_of(resources: Resources, session: str) -> Evening:
     equity = float(curve["equity_usd"].iloc[-1]) if len(curve) else start
     before = float(curve["equity_usd"].iloc[-2]) + moved if len(curve) > 1 else start
     positions = _positions(account, day)
-    halted, objects = (
-        kill_switch.halt_reason(resources=resources),
-        objection(resources.portfolios, day, resources.settings.validation.max_age_days),
-    )
     return Evening(
         session=session,
         opens=next_open(session).isoformat(),
@@ -124,8 +119,7 @@ def evening_of(resources: Resources, session: str) -> Evening:
         cash_usd=float(curve["cash_usd"].iloc[-1]) if len(curve) else start,
         model=_model(account.ledger, day),
         attention=[
-            *([f"Trading is {halted}."] if halted else []),
-            *([objects] if objects else []),
+            *entry_blocks(resources, day),
             *_open_differences(resources.reconciliations.last(portfolio), day),
             *_attention(account, day),
             *map(str, ExitRuleBook.of(resources).rules_of(account.ledger.positions(portfolio)).orphans),

@@ -22,12 +22,13 @@ from pipeline.accounts.corporate_actions import apply_corporate_actions, collect
 from pipeline.accounts.valuation import cash_at, closing_prices, fill_query_start, positions_at
 from pipeline.accounts.venue_grid import VenueGrid
 from pipeline.bars import VIX, bars_by_symbol
+from pipeline.execution.entry_blocks import deployment_blocks
 from pipeline.execution.exit_rules import ExitRuleBook, alert_orphans, sources_of
 from pipeline.execution.order_checks import (
     check_decided_once,
+    check_deployment,
     check_evidence,
     check_in_time,
-    check_validation,
     check_venue_grid,
 )
 from pipeline.execution.prediction_client import request_predictions
@@ -41,7 +42,6 @@ from pipeline.execution.step_results import (
     SignalsStored,
     ValueRecorded,
 )
-from pipeline.research.portfolio import objection
 from pipeline.resources import Resources, live
 from pipeline.risk.equity_bounds import UNREADABLE_EQUITY, EquityBounds
 from pipeline.risk.pre_send import pre_send_checks
@@ -226,11 +226,10 @@ def rerun_rules(resources: Resources) -> RerunRules:
 
 def _order_checks(resources: Resources, lock: ExecutorLock, rules: RerunRules) -> tuple[OrderCheck, ...]:
     """Return the checks between what stands as decided and its orders, in their order."""
-    ledger, alerts, max_age_days = resources.ledger, resources.alerts, resources.settings.validation.max_age_days
-    validated = partial(objection, resources.portfolios, max_age_days=max_age_days)
+    ledger, alerts = resources.ledger, resources.alerts
     return (
         partial(check_in_time, rules=rules),
-        partial(check_validation, objection=validated, alerts=alerts),
+        partial(check_deployment, objections=partial(deployment_blocks, resources), alerts=alerts),
         RiskReview.of(resources, lock.require),
         partial(
             check_venue_grid,

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from trading.decide import Key
     from trading.order_check import Intents, OrderContext
 
-EVIDENCE, VALIDATION = "evidence", "validation"
+EVIDENCE, DEPLOYMENT = "evidence", "deployment"
 
 log = structlog.get_logger()
 
@@ -71,23 +71,23 @@ def check_in_time(context: OrderContext, intents: Intents, *, rules: RerunRules)
     return tuple(intent for intent in intents if rules.ledger.order(intent.client_order_id) is not None), []
 
 
-def check_validation(
-    context: OrderContext, intents: Intents, *, objection: Callable[[dt.date], str | None], alerts: Alerts
+def check_deployment(
+    context: OrderContext, intents: Intents, *, objections: Callable[[dt.date], list[str]], alerts: Alerts
 ) -> tuple[Intents, list[Refusal]]:
-    """Refuse new entries when the validation of the stored portfolio does not allow them, and mail the reason.
+    """Refuse new entries when the deployment's state or its own validation does not allow them, and mail the reasons.
 
     Parameters
     ----------
-    objection
-        The reason why the portfolio may open nothing in a session, or None.
+    objections
+        The reasons why the deployment may open nothing in a session; none when it may.
     """
     entries = context.new_entries(intents)
-    objects = objection(context.session) if entries else None
-    if objects is None:
+    found = objections(context.session) if entries else []
+    if not found:
         return intents, []
-    alerts.send(f"{len(entries)} entries decided on {context.session} were not ordered", objects)
+    alerts.send(f"{len(entries)} entries decided on {context.session} were not ordered", "\n".join(found))
     kept = tuple(intent for intent in intents if intent not in entries)
-    return kept, [_refusal(context, intent, VALIDATION) for intent in entries]
+    return kept, [_refusal(context, intent, DEPLOYMENT) for intent in entries]
 
 
 def check_venue_grid(

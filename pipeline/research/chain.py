@@ -23,7 +23,7 @@ from pipeline.research.candidates import MIN_TRADES, candidates_of, rank_swept
 from pipeline.research.chain_report import write_chain_report
 from pipeline.research.holdout import ChainPlan, Research, evaluate_choice
 from pipeline.research.portfolio import allocate as allocate_shortlist
-from pipeline.research.portfolio import objection, save_allocation
+from pipeline.research.portfolio import save_allocation
 from pipeline.research.portfolio_validation import validate_portfolio
 from pipeline.research.shortlist import Selection, load_shortlist, make_shortlist, save_shortlist, shortlist_key
 from pipeline.research.sweep import run_sweep
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from pipeline.research.shortlist import Shortlist
     from research.allocation import Method
     from research.validation_report import ValidationReport
+    from storage.research.portfolios import Portfolio, StoredValidation
 
 HOLDOUT_SESSIONS = 504
 
@@ -175,12 +176,19 @@ def correlate(plan: ChainPlan, *, min_trades: int = MIN_TRADES, resources: Resou
     return Picked(list(shortlist.pick.chosen), len(shortlist.flagged), shortlist.pick.message)
 
 
-def allocate(plan: ChainPlan, *, method: Method, min_trades: int = MIN_TRADES, resources: Resources | None = None) -> Allocated:
-    """Share the capital among the pick of the stored shortlist, and store the portfolio."""
+def allocate(
+    plan: ChainPlan,
+    *,
+    method: Method,
+    min_trades: int = MIN_TRADES,
+    store: bool = False,
+    resources: Resources | None = None,
+) -> Allocated:
+    """Share the capital among the pick of the stored shortlist; the portfolio is a draft unless `store` keeps it."""
     resources = resources or live()
     shortlist = _stored_shortlist(resources, plan, min_trades)
     shared = allocate_shortlist(shortlist, method=method)
-    number = save_allocation(resources.portfolios, plan.split, shortlist, shared)
+    number = save_allocation(resources.portfolios, plan.split, shortlist, shared, draft=not store)
     return Allocated(number, {str(name): float(usd) for name, usd in shared.usd.items()}, shared.cash_usd)
 
 
@@ -196,19 +204,20 @@ def report(plan: ChainPlan, *, min_trades: int = MIN_TRADES, resources: Resource
 
 
 def confirm(plan: ChainPlan, *, resources: Resources | None = None) -> str:
-    """Return a sentence when the stored portfolio may trade.
+    """Return a sentence when the portfolio may be deployed.
 
     Raises
     ------
     RiskLimitBreached
-        When it may not open positions.
+        When it failed its validation.
     """
-    resources = resources or live()
-    day, max_age_days = dt.date.fromisoformat(plan.session), resources.settings.validation.max_age_days
-    reason = objection(resources.portfolios, day, max_age_days)
-    if reason is not None:
-        raise RiskLimitBreached(reason)
-    return "The portfolio may trade."
+    stored, validation = _validated(resources or live(), plan)
+    if validation.status == "FAIL":
+        raise RiskLimitBreached(
+            f"Portfolio {stored.id} failed its validation of {validation.session}; it cannot be deployed. Read its report."
+        )
+    kept = f"`desk deploy {stored.id} ...`" if not stored.draft else f"keep it first: `desk portfolios --store {stored.id}`"
+    return f"Portfolio {stored.id}: {validation.status}. It may be deployed: {kept}."
 
 
 def choose(
@@ -216,12 +225,13 @@ def choose(
     *,
     method: Method = "risk_parity_profit_weighted",
     min_trades: int = MIN_TRADES,
+    store: bool = False,
     resources: Resources | None = None,
 ) -> Research:
     """Run the steps from the ranking to the report: choose up to the split, validate, and test on the held-out sessions."""
     resources = resources or live()
     correlate(plan, min_trades=min_trades, resources=resources)
-    allocate(plan, method=method, min_trades=min_trades, resources=resources)
+    allocate(plan, method=method, min_trades=min_trades, store=store, resources=resources)
     validate(plan, resources=resources)
     return _evaluate(resources, plan, min_trades)
 
@@ -236,15 +246,7 @@ def _evaluate(resources: Resources, plan: ChainPlan, min_trades: int) -> Researc
     """Evaluate the stored shortlist, portfolio and validation of a plan, and write the report."""
     from research.validation_report import ValidationReport
 
-    day = dt.date.fromisoformat(plan.session)
-    stored = resources.portfolios.in_force(by=day)
-    validation = None if stored is None else resources.portfolios.latest_validation(stored.id, by=day)
-    if stored is None or validation is None:
-        count = "no portfolio" if stored is None else f"portfolio {stored.id} without a validation"
-        raise DataError(
-            f"Research report: expected a validated portfolio up to {plan.session}, found {count}. "
-            "Run the tasks `allocate` and `validate_risk` of the DAG strategy_research, or the whole chain: `desk research`."
-        )
+    stored, validation = _validated(resources, plan)
     shortlist = _stored_shortlist(resources, plan, min_trades)
     outcome = evaluate_choice(
         plan,
@@ -261,3 +263,17 @@ def _evaluate(resources: Resources, plan: ChainPlan, min_trades: int) -> Researc
     )
     write_chain_report(outcome)
     return outcome
+
+
+def _validated(resources: Resources, plan: ChainPlan) -> tuple[Portfolio, StoredValidation]:
+    """Return the portfolio of a plan and its validation."""
+    day = dt.date.fromisoformat(plan.session)
+    stored = resources.portfolios.latest(by=day)
+    validation = None if stored is None else resources.portfolios.latest_validation(stored.id, by=day)
+    if stored is None or validation is None:
+        count = "no portfolio" if stored is None else f"portfolio {stored.id} without a validation"
+        raise DataError(
+            f"Research report: expected a validated portfolio up to {plan.session}, found {count}. "
+            "Run the tasks `allocate` and `validate_risk` of the DAG strategy_research, or the whole chain: `desk research`."
+        )
+    return stored, validation

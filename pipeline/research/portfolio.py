@@ -1,4 +1,4 @@
-"""The portfolio of a choice: capital shared among the picked, stored, withdrawn; and whether the stored one may trade."""
+"""The portfolio of a choice: capital shared among the picked, and stored."""
 
 from __future__ import annotations
 
@@ -46,11 +46,13 @@ def allocate(
 
 
 def store_portfolio(session: str, shortlist: Shortlist, allocation: Allocation, *, resources: Resources | None = None) -> int:
-    """Store a portfolio chosen on the sessions up to `session`, and return its id."""
+    """Store a portfolio chosen on the sessions up to `session`, and return its id; nothing trades it until it is deployed."""
     return save_allocation((resources or live()).portfolios, session, shortlist, allocation)
 
 
-def save_allocation(portfolios: Portfolios, session: str, shortlist: Shortlist, allocation: Allocation) -> int:
+def save_allocation(
+    portfolios: Portfolios, session: str, shortlist: Shortlist, allocation: Allocation, *, draft: bool = False
+) -> int:
     """Store an allocation as a portfolio, and return its id."""
     members = [
         {
@@ -68,34 +70,10 @@ def save_allocation(portfolios: Portfolios, session: str, shortlist: Shortlist, 
         "sharpe": allocation.sharpe,
         "max_drawdown": allocation.max_drawdown,
     }
-    number = portfolios.save(session=dt.date.fromisoformat(session), method=allocation.method, members=members, figures=figures)
-    log.info("portfolio_stored", portfolio=number, session=session, members=[str(name) for name in allocation.usd.index])
+    number = portfolios.save(
+        session=dt.date.fromisoformat(session), method=allocation.method, members=members, figures=figures, draft=draft
+    )
+    log.info(
+        "portfolio_stored", portfolio=number, draft=draft, session=session, members=[str(name) for name in allocation.usd.index]
+    )
     return number
-
-
-def withdraw_portfolio(session: str, *, resources: Resources | None = None) -> None:
-    """Withdraw the stored portfolio: from now on none is in force, and none blocks trading."""
-    (resources or live()).portfolios.withdraw(dt.date.fromisoformat(session))
-
-
-def objection(portfolios: Portfolios, day: dt.date, max_age_days: int) -> str | None:
-    """Return why the stored portfolio may not open positions on `day`; None when it may, or when none is in force.
-
-    Parameters
-    ----------
-    max_age_days
-        Most calendar days since its last validation.
-    """
-    stored = portfolios.in_force(by=day)
-    if stored is None:
-        return None
-    last = portfolios.latest_validation(stored.id, by=day)
-    remedy = "Run `desk validate-risk` and read its report, or withdraw the portfolio with `desk validate-risk --withdraw`."
-    if last is None:
-        return f"Portfolio {stored.id} was never validated. {remedy}"
-    if last.status == "FAIL":
-        return f"Portfolio {stored.id} failed its validation of {last.session}. {remedy}"
-    age = (day - last.session).days
-    if age > max_age_days:
-        return f"Portfolio {stored.id} was validated {age} days ago, on {last.session}; {max_age_days} are allowed. {remedy}"
-    return None

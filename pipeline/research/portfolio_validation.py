@@ -26,21 +26,29 @@ if TYPE_CHECKING:
     from trading.strategies.base import Strategy
 
 
-def validate_portfolio(session: str, *, resources: Resources | None = None) -> ValidationReport:
-    """Compare the stored portfolio with its limits on everything up to `session`, and store the report.
+def validate_portfolio(session: str, number: int | None = None, *, resources: Resources | None = None) -> ValidationReport:
+    """Compare a portfolio with its limits on everything up to `session`, and store the report.
+
+    Parameters
+    ----------
+    number
+        Its id; None is the one made last up to `session`.
 
     Raises
     ------
     DataError
-        When no portfolio is in force.
+        When there is no such portfolio.
+    UnknownSymbol
+        When one of its symbols has no bars.
     """
     resources = resources or live()
     day = dt.date.fromisoformat(session)
-    stored = resources.portfolios.in_force(by=day)
+    stored = resources.portfolios.latest(by=day) if number is None else resources.portfolios.get(number)
     if stored is None:
-        raise DataError(f"Validation: expected a portfolio stored up to {session}, found none. Make one: `desk allocate`.")
+        which = f"a portfolio up to {session}" if number is None else f"portfolio {number}"
+        raise DataError(f"Validation: expected {which}, found none. `desk portfolios` lists them; `desk allocate` makes one.")
     terms = BacktestTerms.of(resources)
-    bars = bars_by_symbol(resources.bars, session, resources.universe())
+    bars = bars_by_symbol(resources.bars, session, sorted({member["symbol"] for member in stored.members}))
     report = validation_of(stored, bars, terms, limits_of(resources.settings))
     resources.portfolios.save_validation(portfolio_id=stored.id, session=day, status=report.status, report=report.as_dict())
     return report

@@ -13,12 +13,15 @@ if TYPE_CHECKING:
     import datetime as dt
     from collections.abc import Mapping, Sequence
 
-WITHDRAWN: Final = "withdrawn"
+WITHDRAWN: Final = "withdrawn"  # rows of before deployments, which took back the portfolio that traded then
 
 
 @dataclass(frozen=True)
 class Portfolio:
-    """A stored portfolio: `members` hold strategy, symbol, params and usd each; figures that are not defined are None."""
+    """A stored portfolio: `members` hold strategy, symbol, params and usd each; figures that are not defined are None.
+
+    A draft is the outcome of a look: it is validated and reported, and cannot be deployed until somebody stores it.
+    """
 
     id: int
     session: dt.date
@@ -26,6 +29,7 @@ class Portfolio:
     method: str
     members: list[dict[str, Any]]
     figures: dict[str, Any]
+    draft: bool = False
 
 
 @dataclass(frozen=True)
@@ -46,33 +50,48 @@ class Portfolios:
     def __init__(self, engine: sa.Engine) -> None:
         self._engine = engine
 
-    def save(self, *, session: dt.date, method: str, members: Sequence[Mapping[str, Any]], figures: Mapping[str, Any]) -> int:
+    def save(
+        self,
+        *,
+        session: dt.date,
+        method: str,
+        members: Sequence[Mapping[str, Any]],
+        figures: Mapping[str, Any],
+        draft: bool = False,
+    ) -> int:
         """Add a portfolio and return its id."""
         row = {"session": session, "method": method, "members": [dict(member) for member in members], "figures": dict(figures)}
-        return self._insert(portfolios, row)
+        return self._insert(portfolios, row | {"draft": draft})
 
-    def withdraw(self, session: dt.date) -> int:
-        """Add the row that withdraws the portfolio in force, and return its id."""
-        return self.save(session=session, method=WITHDRAWN, members=[], figures={})
+    def keep(self, number: int) -> None:
+        """Make a draft a stored portfolio, which can be deployed; one that is stored stays as it is."""
+        with self._engine.begin() as connection:
+            connection.execute(sa.update(portfolios).where(portfolios.c.id == number).values(draft=False))
+
+    def get(self, number: int) -> Portfolio | None:
+        """Return the portfolio of an id; None when there is none."""
+        row = self._first(sa.select(portfolios).where(portfolios.c.id == number, portfolios.c.method != WITHDRAWN))
+        return None if row is None else Portfolio(**row)
+
+    def all(self) -> list[Portfolio]:
+        """Return every portfolio, drafts included, newest first."""
+        query = sa.select(portfolios).where(portfolios.c.method != WITHDRAWN).order_by(portfolios.c.id.desc())
+        with self._engine.connect() as connection:
+            return [Portfolio(**row) for row in connection.execute(query).mappings()]
 
     def latest(self, by: dt.date | None = None) -> Portfolio | None:
-        """Return the portfolio stored last; None when there is none.
+        """Return the portfolio made last, a draft or not; None when there is none.
 
         Parameters
         ----------
         by
             Only portfolios of this session or an earlier one, so that a past session run again does not see later research.
         """
-        query = sa.select(portfolios).order_by(portfolios.c.id.desc()).limit(1)
+        query = sa.select(portfolios).where(portfolios.c.method != WITHDRAWN).order_by(portfolios.c.id.desc()).limit(1)
         if by is not None:
             query = query.where(portfolios.c.session <= by)
         row = self._first(query)
         return None if row is None else Portfolio(**row)
-
-    def in_force(self, by: dt.date | None = None) -> Portfolio | None:
-        """Return the portfolio stored last, as `latest`; None when there is none or it was withdrawn."""
-        stored = self.latest(by)
-        return None if stored is None or stored.method == WITHDRAWN else stored
 
     def save_validation(self, *, portfolio_id: int, session: dt.date, status: str, report: Mapping[str, Any]) -> int:
         """Add a validation of a stored portfolio and return its id."""

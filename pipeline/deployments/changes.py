@@ -1,0 +1,76 @@
+"""Pause, unpause and retire a deployment. Each change is a new version with its author and reason."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, NamedTuple
+
+import structlog
+
+from core.deployments import State
+from core.errors import StopTrading
+from pipeline.deployments.books import default_deployment, require_deployment
+from pipeline.resources import Resources, live
+
+if TYPE_CHECKING:
+    from core.deployments import Deployment
+
+log = structlog.get_logger()
+
+
+def pause(
+    name: str, *, reason: str, author: str, expected_version: int | None = None, resources: Resources | None = None
+) -> Deployment:
+    """Stop the entries of a deployment; what it holds is left by its rules."""
+    return _turn(name, _Change(State.PAUSED, reason, author, expected_version), resources or live())
+
+
+def unpause(
+    name: str, *, reason: str, author: str, expected_version: int | None = None, resources: Resources | None = None
+) -> Deployment:
+    """Let a paused deployment enter again.
+
+    Raises
+    ------
+    StopTrading
+        When it is retired.
+    """
+    return _turn(name, _Change(State.ACTIVE, reason, author, expected_version), resources or live())
+
+
+def retire(
+    name: str, *, reason: str, author: str, expected_version: int | None = None, resources: Resources | None = None
+) -> Deployment:
+    """End a deployment: it enters nothing any more, and its evening runs on until it holds nothing."""
+    return _turn(name, _Change(State.RETIRED, reason, author, expected_version), resources or live())
+
+
+class _Change(NamedTuple):
+    state: State
+    reason: str
+    author: str
+    expected_version: int | None
+
+
+def _turn(name: str, change: _Change, resources: Resources) -> Deployment:
+    """Store a version with another state; the state it has already is no change."""
+    default = default_deployment(resources)
+    now = default if name == default.name else require_deployment(name, resources)
+    if now.state is State.RETIRED and change.state is not State.RETIRED:
+        raise StopTrading(f"Deployment {name!r} is retired, and stays so. Deploy its portfolio anew under another name.")
+    base = now.version if change.expected_version is None else change.expected_version
+    if now.state is change.state and base == now.version:
+        return now
+    turned = resources.deployments.add(
+        replace(now, state=change.state, version=base + 1, reason=change.reason, author=change.author, created_at=None)
+    )
+    log.warning("deployment_changed", deployment=name, state=turned.state, version=turned.version, author=turned.author)
+    resources.alerts.send(f"Deployment {name} is {turned.state}", f"{turned.author}: {turned.reason}\n{MEANING[turned.state]}")
+    return turned
+
+
+MEANING = {
+    State.ACTIVE: "It may open positions again.",
+    State.PAUSED: "It opens nothing until a person unpauses it; what it holds is left by its rules.",
+    State.RETIRED: "It opens nothing any more; what it holds is left by its rules until nothing is left.",
+}

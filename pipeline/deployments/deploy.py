@@ -1,0 +1,331 @@
+"""Deploy a stored portfolio: its sleeves trade from the next evening on, in a book of their own.
+
+Everything that could go wrong on the first evening is tried here: strategies, bars, sizes, stops, the venue's fractions.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+import pandas as pd
+import structlog
+
+from core.deployments import Deployment, Sleeve, Stage, State, require_name, sleeve_name
+from core.errors import ConfigError, DataError, StopTrading, UnknownSymbol
+from core.models import OrderIntent
+from monitoring.performance.expectation import SUM, expectation_of
+from pipeline.accounts.valuation import cash_usd, last_recorded_session
+from pipeline.deployments.books import default_deployment, require_new_name
+from pipeline.deployments.live_gate import best_record
+from pipeline.deployments.sleeve_backtests import backtest_sleeves
+from pipeline.deployments.venue_books import move_capital
+from pipeline.research.candidates import Candidate
+from pipeline.resources import Resources, live
+from pipeline.sleeves import sleeve_strategy, sleeves_of
+from trading.orders import entry_order, exact
+from trading.sizing import quantity
+
+if TYPE_CHECKING:
+    import datetime as dt
+    from collections.abc import Mapping, Sequence
+
+    from backtest.engine import Result
+    from storage.research.portfolios import Portfolio
+
+log = structlog.get_logger()
+MACHINES = frozenset({"settings", "airflow", "risk-worker", "daily-trade"})  # real money needs a person
+
+
+@dataclass(frozen=True)
+class Deployed:
+    """A deployment that was made, or would be; and what whoever deploys it should know."""
+
+    deployment: Deployment
+    notes: tuple[str, ...]
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return plain values, for a message between tasks."""
+        made = self.deployment
+        return {
+            "deployment": made.name,
+            "version": made.version,
+            "stage": str(made.stage),
+            "state": str(made.state),
+            "capital_usd": made.capital_usd,
+            "sleeves": [sleeve.name for sleeve in made.sleeves],
+            "notes": list(self.notes),
+        }
+
+
+@dataclass(frozen=True)
+class DeployRequest:
+    """What to deploy.
+
+    Attributes
+    ----------
+    portfolio
+        Id of a stored portfolio.
+    capital_usd
+        Money to share as the portfolio does; None is the portfolio's own.
+    profile
+        Name of a risk profile; "" is `director` for real money, the settings' own for paper.
+    model
+        `champion` when the entry filter must accept each entry, "" when none is asked, as in the portfolio's backtests.
+    """
+
+    portfolio: int
+    name: str
+    reason: str
+    author: str
+    stage: Literal["paper", "live"] = "paper"
+    capital_usd: float | None = None
+    profile: str = ""
+    model: Literal["", "champion"] = ""
+
+
+def deploy(request: DeployRequest, *, resources: Resources | None = None) -> Deployed:
+    """Deploy a portfolio, after `plan_deployment`; it trades from the next evening on."""
+    resources = resources or live()
+    planned = plan_deployment(request, resources=resources)
+    made = resources.deployments.add(planned.deployment)
+    move_capital(resources, made)
+    log.warning("deployed", deployment=made.name, stage=made.stage, portfolio=made.portfolio_id, author=made.author)
+    resources.alerts.send(
+        f"Portfolio {made.portfolio_id} is deployed as {made.name} ({made.stage})",
+        "\n".join([f"{made.author}: {made.reason}", *planned.notes]),
+    )
+    return replace(planned, deployment=made)
+
+
+def plan_deployment(request: DeployRequest, *, resources: Resources | None = None) -> Deployed:
+    """Return what `deploy` would make, and store nothing.
+
+    Raises
+    ------
+    DataError
+        When there is no such portfolio, or its bars are missing.
+    ConfigError
+        When the name is taken, a strategy is gone, a sleeve's capital buys nothing, or `VENUE__LIVE` is not set for real money.
+    StopTrading
+        When its validation, or its record on paper, does not allow it; or no person asks for real money.
+    """
+    resources = resources or live()
+    default_deployment(resources)
+    require_new_name(require_name(request.name), resources)
+    stage = Stage(request.stage)
+    stored = _stored(resources, request.portfolio)
+    validation = _require_validation(resources, stored, stage)
+    if stage is Stage.LIVE:
+        _require_live(resources, request, stored)
+    profile = request.profile or ("director" if stage is Stage.LIVE else resources.settings.risk.profile)
+    sleeves = _sleeves(stored, request)
+    wanted = Deployment(
+        name=request.name,
+        version=1,
+        stage=stage,
+        state=State.ACTIVE,
+        sleeves=sleeves,
+        capital_usd=_capital_usd(stored, request),
+        profile=profile,
+        portfolio_id=stored.id,
+        promise={},
+        author=request.author,
+        reason=request.reason,
+    )
+    _require_sleeves(wanted, resources)
+    desk = resources.for_deployment(wanted)
+    last = _newest_session(desk)
+    results = backtest_sleeves(desk.sleeves, desk.bars, desk.costs, desk.limits, last=last)
+    notes = [validation, *_funding(resources, desk, wanted), *_sizes(desk, wanted, results, last)]
+    return Deployed(replace(wanted, promise=promise_of(results)), tuple(notes))
+
+
+def promise_of(results: Mapping[str, Result]) -> dict[str, Any]:
+    """Return what the backtests promise, by sleeve and in sum, as JSON values."""
+    frames = [result.equity.set_index("session")["equity_usd"] for result in results.values()]
+    joint = pd.concat(frames, axis=1).sort_index().ffill()
+    for column, result in enumerate(results.values()):
+        joint.isetitem(column, joint.iloc[:, column].fillna(result.initial_cash_usd))
+    total = joint.sum(axis=1)
+    trades = pd.concat([result.trades for result in results.values()], ignore_index=True)
+    sessions = pd.DatetimeIndex(total.index)
+    summed = pd.DataFrame({"session": total.index, "equity_usd": total.to_numpy()})
+    promised = {SUM: expectation_of(trades, summed, sessions).as_dict()}
+    for name, result in results.items():
+        promised[name] = expectation_of(result.trades, None, pd.DatetimeIndex(result.equity["session"]), name).as_dict()
+    return promised
+
+
+def _stored(resources: Resources, number: int) -> Portfolio:
+    stored = resources.portfolios.get(number)
+    if stored is None:
+        raise DataError(f"Portfolio {number}: there is none. `desk portfolios` lists them; `desk allocate --store` makes one.")
+    if stored.draft:
+        raise ConfigError(
+            f"Portfolio {number} is a draft: research looked at it, and nobody has kept it. Keep it: `desk portfolios --store {number}`."
+        )
+    if not stored.members:
+        raise ConfigError(f"Portfolio {number} has no sleeves; there is nothing to deploy.")
+    return stored
+
+
+def _require_validation(resources: Resources, stored: Portfolio, stage: Stage) -> str:
+    """Return the validation in words; raise when it does not allow the stage."""
+    last = resources.portfolios.latest_validation(stored.id)
+    remedy = f"Run `desk validate-risk --portfolio {stored.id}` and read its report."
+    if last is None:
+        raise StopTrading(f"Portfolio {stored.id} was never validated. {remedy}")
+    if last.status == "FAIL" or (stage is Stage.LIVE and last.status != "PASS"):
+        asked = "PASS" if stage is Stage.LIVE else "PASS or WARN"
+        raise StopTrading(
+            f"Portfolio {stored.id}: expected a validation of {asked}, found {last.status} of {last.session}. {remedy}"
+        )
+    return f"Validation of {last.session}: {last.status}."
+
+
+def _require_live(resources: Resources, request: DeployRequest, stored: Portfolio) -> None:
+    if request.author.strip() in MACHINES:
+        raise StopTrading(f"Real money: expected a person, found {request.author.strip()!r}.")
+    if not resources.settings.venue.live:
+        raise ConfigError("Real money needs both switches: set VENUE__KIND and VENUE__LIVE=1, then deploy to live.")
+    record = best_record(resources, stored.id)
+    objections = ["not enough: it was never deployed to paper"] if record is None else record.objections()
+    if objections:
+        raise StopTrading(f"Portfolio {stored.id} is not ready for real money: {'; '.join(objections)}.")
+
+
+def _capital_usd(stored: Portfolio, request: DeployRequest) -> float:
+    own = float(stored.figures.get("capital_usd") or sum(float(member["usd"]) for member in stored.members))
+    wanted = own if request.capital_usd is None else request.capital_usd
+    if not 0 < wanted < float("inf"):
+        raise ConfigError(f"Capital: expected above 0 USD, found {wanted}.")
+    return wanted
+
+
+def _sleeves(stored: Portfolio, request: DeployRequest) -> tuple[Sleeve, ...]:
+    """Return the sleeves of a portfolio's members, their capital in the shares that the portfolio gives them."""
+    own = float(stored.figures.get("capital_usd") or sum(float(member["usd"]) for member in stored.members))
+    share = _capital_usd(stored, request) / own
+    sleeves = []
+    for member in stored.members:
+        candidate = Candidate(member["strategy"], member["symbol"], member["params"], member["vix_gate"])
+        sleeves.append(
+            Sleeve(
+                name=sleeve_name(request.name, candidate.label),
+                strategy=candidate.strategy,
+                symbols=(candidate.symbol,),
+                capital_usd=round(float(member["usd"]) * share, 2),
+                params=dict(candidate.params),
+                vix_filter=candidate.vix_gate,
+                model=request.model,
+            )
+        )
+    names = [sleeve.name for sleeve in sleeves]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise ConfigError(f"Portfolio {stored.id}: expected different sleeves, found {twice[0]!r} twice.")
+    return tuple(sleeves)
+
+
+def _require_sleeves(wanted: Deployment, resources: Resources) -> None:
+    """Raise when a strategy cannot be built, or a symbol has no bars."""
+    known = resources.bars.last_sessions()
+    for sleeve in wanted.sleeves:
+        sleeve_strategy(sleeve)
+        for symbol in sleeve.symbols:
+            if symbol not in known:
+                raise UnknownSymbol(symbol, known)
+
+
+def _newest_session(desk: Resources) -> dt.date:
+    return max(session for symbol, session in desk.bars.last_sessions().items() if symbol in desk.universe())
+
+
+def _funding(resources: Resources, desk: Resources, wanted: Deployment) -> list[str]:
+    """Return where the money comes from; raise when an outside account does not have it."""
+    if desk.settings.venue.kind == "paper":
+        return [f"Paper money: ${wanted.capital_usd:,.2f} of its own at the built-in paper broker."]
+    free = float(cash_usd(resources.account))
+    if wanted.capital_usd > free:
+        raise ConfigError(
+            f"Deployment {wanted.name!r}: expected at most the ${free:,.2f} of free cash in {resources.desk_portfolio}, found "
+            f"${wanted.capital_usd:,.2f}. Give it less with --capital."
+        )
+    return [
+        f"${wanted.capital_usd:,.2f} move from the book {resources.desk_portfolio} to {wanted.name}, both at {desk.broker.name}."
+    ]
+
+
+def _sizes(desk: Resources, wanted: Deployment, results: Mapping[str, Result], last: dt.date) -> list[str]:
+    """Return the size of each sleeve's first order in words; raise when the venue takes none, or the profile asks for a stop."""
+    notes = []
+    for sleeve in wanted.sleeves:
+        for symbol in sleeve.symbols:
+            stop_pct = typical_stop_pct(results[sleeve.name], sleeve)
+            if stop_pct is None and desk.settings.risk.stop_required:
+                raise ConfigError(
+                    f"Sleeve {sleeve.name!r} has no stop, and the risk profile {wanted.profile} asks for one. Give the strategy "
+                    "a stop_pct, or deploy it with another --profile."
+                )
+            notes += _size(desk, sleeve, symbol, stop_pct, last)
+    return notes
+
+
+def _size(desk: Resources, sleeve: Sleeve, symbol: str, stop_pct: float | None, last: dt.date) -> Sequence[str]:
+    price = desk.mark_at(symbol, last)
+    if price is None:
+        raise UnknownSymbol(symbol)
+    limits = desk.limits
+    decided = quantity(
+        price,
+        float("nan") if stop_pct is None else stop_pct,
+        sleeve.capital_usd,
+        sleeve.capital_usd * limits.max_exposure_pct / 100,
+        limits.risk_per_trade_pct,
+        limits.max_position_pct,
+    )
+    instrument = desk.account.patience.retrying()(desk.broker.instrument, symbol)
+    order = _probe(sleeve, symbol, last, decided)
+    sized = replace(order, quantity=instrument.rounded(order.quantity))
+    if decided <= 0 or instrument.objection(sized, exact(price)) is not None:
+        raise ConfigError(
+            f"Sleeve {sleeve.name!r}: ${sleeve.capital_usd:,.2f} buys no unit of {symbol} at ${price:,.2f}: an order of "
+            f"${decided * price:,.2f} is under what {desk.broker.name} takes. Give it more capital, or leave it out."
+        )
+    words = f"{sleeve.name}: {sized.quantity.normalize():f} {symbol} at ${price:,.2f} = ${float(sized.quantity) * price:,.2f}."
+    fraction = sized.quantity % 1 != 0
+    if fraction and desk.settings.venue.kind != "paper" and stop_pct is not None:
+        return [
+            words,
+            f"{sleeve.name}: {desk.broker.name} takes no bracket for a fraction of a share and keeps such an order for a day "
+            "alone; the desk watches its stop itself. `desk watch-positions` must run.",
+        ]
+    return [words]
+
+
+def _probe(sleeve: Sleeve, symbol: str, last: dt.date, decided: float) -> OrderIntent:
+    return entry_order(
+        "plan",
+        sleeve.name,
+        symbol,
+        decision_session=last,
+        session=last,
+        signed_quantity=max(decided, 1e-9),
+        stop_pct=float("nan"),
+        target_pct=float("nan"),
+        max_sessions=None,
+    )
+
+
+def typical_stop_pct(result: Result, sleeve: Sleeve) -> float | None:
+    """Return the median stop of a sleeve's signals, in percent of the price; None when one signal has none."""
+    strategy = sleeve_strategy(sleeve)
+    stops = np.concatenate(
+        [
+            signals.stop_pct[signals.entry != 0]
+            for signals in (result.panel.signals(strategy, row) for row in range(len(result.panel.symbols)))
+        ]
+    )
+    return float(np.median(stops)) if len(stops) and np.isfinite(stops).all() else None
