@@ -18,7 +18,8 @@ from core.errors import ConfigError
 from core.models import MOST_USD, Leg, OrderIntent, Position
 from trading.orders import entry_order, exit_order
 from trading.risk import Limits, allocate
-from trading.risk_manager import Line, RiskManager, RiskRules, Situation, lines_of
+from trading.risk_manager import RiskManager, RiskRules
+from trading.risk_situation import Line, Situation, lines_of
 
 DAY, NEXT = dt.date(2018, 12, 27), dt.date(2018, 12, 28)
 WIDE = Limits(max_position_pct=100.0, max_positions=100, max_exposure_pct=100.0)
