@@ -287,7 +287,8 @@ def _complaint(error: ErrorDetails, reading: Reading) -> str:
     setting = NAMES.by_variable.get(SEPARATOR.join(parts).upper())
     if setting is None or error["type"] == "value_error":
         given = reading.given.get(setting.name) if setting else None
-        return f"{given.where}: {words}." if given and not words.startswith(given.typed) else f"{words}."
+        sentence = words if words.endswith("?") else f"{words}."
+        return f"{given.where}: {sentence}" if given and not words.startswith(given.typed) else sentence
     given = reading.given.get(setting.name)
     default = text_of(Settings().value_of(setting.name)) or "none"
     remedy = "Change it." if setting.secret else f"Change it, or remove it to use the default ({default})."

@@ -25,5 +25,5 @@ def with_rules(name: str, group: Group) -> Group:
 
 
 def overlaid(group: Group, values: Mapping[str, Any]) -> Group:
-    """Return the group with these values. The fields count as not set, so that they take their defaults when the reason ends."""
+    """Return the group with these values. They count as not set, so that defaults return when the reason ends."""
     return type(group).model_construct(_fields_set=set(group.model_fields_set), **{**group.__dict__, **values})

@@ -65,6 +65,26 @@ def profile_named(name: str) -> Profile:
     raise ConfigError(f"RISK__PROFILE: expected {' or '.join(PROFILES)}, found {name!r}.{hint}")
 
 
+def profile_settings() -> list[str]:
+    """Return the settings that some profile has a value for, by their names in the environment.
+
+    >>> profile_settings()[0]
+    'RISK__MAX_POSITIONS'
+    """
+    names = (f"{group}__{field}".upper() for profile in PROFILES.values() for group in profile for field in profile[group])
+    return list(dict.fromkeys(names))
+
+
+def profile_value(name: str, setting: str) -> Any:  # noqa: ANN401  # of any setting
+    """Return the value that a profile has for a setting, by its name in the environment; None when it leaves it alone.
+
+    >>> profile_value("director", "MONITOR__MODE"), profile_value("desk", "MONITOR__MODE")
+    ('enforce', None)
+    """
+    group, field = setting.lower().split("__")
+    return profile_named(name).get(group, {}).get(field)
+
+
 def stricter(one: Any, other: Any) -> Any:  # noqa: ANN401  # of any setting of a profile
     """Return the stricter of two values of a setting: the lower limit, the rule that is on; None is a limit that is off.
 

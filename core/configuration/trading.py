@@ -31,9 +31,7 @@ class Filters(Group):
 
 
 class Risk(Group):
-    """Size and limits of positions (docs/risk.md). The backtest applies those from RISK__PER_TRADE_PCT to
-    RISK__HALVE_DRAWDOWN_PCT; an empty limit is off.
-    """
+    """Size and limits of positions (docs/risk.md). The backtest applies the six after the profile; an empty limit is off."""
 
     profile: str = Field(
         DESK,

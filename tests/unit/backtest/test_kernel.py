@@ -253,7 +253,8 @@ def test_in_a_drawdown_a_new_position_is_half_as_large_until_equity_recovers() -
     market = market_of([(price, price, price, price) for price in prices])
     nan, no = np.full((1, 9), np.nan), np.zeros((1, 9), np.bool_)
     rules = LineRules(
-        np.array([[1, 0, 0, 1, 0, 0, 0, 1, 0]], np.int8), np.isin([range(9)], (2, 5)), no, nan, nan, nan, np.array([0]), np.array([0]), np.array([False]), np.array([False]),
+        np.array([[1, 0, 0, 1, 0, 0, 0, 1, 0]], np.int8), np.isin([range(9)], (2, 5)),
+        no, nan, nan, nan, np.array([0]), np.array([0]), np.array([False]), np.array([False]),
     )  # fmt: skip
 
     def quantities(halve: float) -> list[float]:
