@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from core.configuration.risk_profiles import MEANINGS, PROFILES, profile_settings, stricter
+from core.configuration.trading import Risk
 from core.errors import ConfigError
 from core.settings import Settings, read_settings
 
@@ -44,6 +45,7 @@ def test_the_desk_profile_changes_nothing() -> None:
     assert loose.with_profile("desk").model_dump() == loose.model_dump()
     assert Settings().risk.profile == "desk"
     assert set(PROFILES) == set(MEANINGS)
+    assert all(f"`{name}`" in str(Risk.model_fields["profile"].description) for name in PROFILES)
 
 
 def test_a_named_profile_tightens_what_was_set_looser_and_keeps_what_was_set_stricter() -> None:
