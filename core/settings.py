@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 import structlog
-from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic import Field, PrivateAttr, SecretStr, ValidationError, field_validator, model_validator
 
 from core.configuration.kinds import Group, Names
 from core.configuration.models import (
@@ -29,8 +29,9 @@ from core.configuration.models import (
     Validation,
 )
 from core.configuration.names import SEPARATOR, SettingNames, text_of
-from core.configuration.real_money import RULES, with_rules
+from core.configuration.real_money import RULES, overlaid, with_rules
 from core.configuration.renamed import READ_UNTIL, RENAMED
+from core.configuration.risk_profiles import profile_named, tightened
 from core.configuration.services import Api, Database, Mail, Ports
 from core.configuration.sources import Reading, place, read_sources
 from core.configuration.trading import Costs, Filters, Guard, Monitor, PositionWatch, PreSend, Risk, Venue
@@ -99,6 +100,8 @@ class Settings(Group):
     ports: Ports = Ports()
     mail: Mail = Mail()
 
+    _as_set: dict[str, dict[str, Any]] = PrivateAttr(default_factory=dict)  # what a profile tightened, by group, as it was set
+
     @classmethod
     def of(cls, **values: object) -> Self:
         """Return settings with these values and defaults for the rest; names are those of the environment, in lower case.
@@ -123,9 +126,28 @@ class Settings(Group):
         1
         """
         content = self.model_dump(exclude_unset=True)
+        for group, values_set in self._as_set.items():
+            content[group] |= values_set
         for name, value in values.items():
             place(content, tuple(name.split(SEPARATOR)), value)
         return self.model_validate(content)
+
+    def with_profile(self, name: str) -> Self:
+        """Return the settings under a risk profile; of its values and those set by name, the stricter hold.
+
+        Raises
+        ------
+        core.errors.ConfigError
+            When there is no profile of this name; it suggests the nearest.
+
+        Examples
+        --------
+        >>> settings = Settings.of(risk__max_positions=9, risk__max_position_pct=20).with_profile("director")
+        >>> settings.risk.max_positions, settings.risk.max_position_pct, settings.monitor.mode
+        (3, 20.0, 'enforce')
+        """
+        profile_named(name)
+        return self.with_changes(risk__profile=name)
 
     def value_of(self, name: str) -> Any:  # noqa: ANN401  # of any setting
         """Return a setting's value by its name in the environment, in either case.
@@ -169,6 +191,18 @@ class Settings(Group):
         """Real money is not traded without the rules of `core.configuration.real_money`, unless they are turned off by name."""
         if self.venue.live:
             self.__dict__.update({name: with_rules(name, getattr(self, name)) for name in RULES})
+        return self
+
+    @model_validator(mode="after")
+    def _apply_profile(self) -> Self:
+        """The risk profile tightens what it has a value for; `core.configuration.risk_profiles` says by which order."""
+        named = "profile" in self.risk.model_fields_set
+        for name, values in profile_named(self.risk.profile).items():
+            group: Group = getattr(self, name)
+            changes = tightened(group, values, named=named)
+            if as_set := {field: getattr(group, field) for field in changes if field in group.model_fields_set}:
+                self._as_set[name] = as_set
+            self.__dict__[name] = overlaid(group, changes)
         return self
 
 
@@ -253,7 +287,8 @@ def _complaint(error: ErrorDetails, reading: Reading) -> str:
     setting = NAMES.by_variable.get(SEPARATOR.join(parts).upper())
     if setting is None or error["type"] == "value_error":
         given = reading.given.get(setting.name) if setting else None
-        return f"{given.where}: {words}." if given and not words.startswith(given.typed) else f"{words}."
+        sentence = words if words.endswith("?") else f"{words}."
+        return f"{given.where}: {sentence}" if given and not words.startswith(given.typed) else sentence
     given = reading.given.get(setting.name)
     default = text_of(Settings().value_of(setting.name)) or "none"
     remedy = "Change it." if setting.secret else f"Change it, or remove it to use the default ({default})."

@@ -207,6 +207,7 @@ class Resources(TradedStrategies):
             max_positions=self.settings.risk.max_positions,
             max_exposure_pct=self.settings.risk.max_exposure_pct,
             max_drawdown_pct=self.settings.risk.max_drawdown_pct,
+            halve_drawdown_pct=self.settings.risk.halve_drawdown_pct,
         )
 
     @cached_property

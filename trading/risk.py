@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
@@ -23,13 +23,14 @@ VERDICTS: Final = ("accepted", "max_positions", "no_capital", "max_drawdown")
 
 
 class LimitTerms(NamedTuple):
-    """`Limits` as plain numbers for the kernels; no drawdown limit is infinity."""
+    """`Limits` as plain numbers for the kernels; a drawdown limit that is off is infinity."""
 
     risk_per_trade_pct: float
     max_position_pct: float
     max_positions: int
     max_exposure_pct: float
     max_drawdown_pct: float
+    halve_drawdown_pct: float
 
 
 @dataclass(frozen=True)
@@ -49,6 +50,9 @@ class Limits:
     max_drawdown_pct
         Nothing is entered while equity is so far under its highest close. Once all is sold equity moves no more, so this is an
         end until a person resets the peak; None = no such limit.
+    halve_drawdown_pct
+        While equity is more than this under its highest close, a new position risks half and is at most half as large;
+        None = never.
     """
 
     risk_per_trade_pct: float = 0.25
@@ -56,6 +60,7 @@ class Limits:
     max_positions: int = 3
     max_exposure_pct: float = 100.0
     max_drawdown_pct: float | None = None
+    halve_drawdown_pct: float | None = None
 
     def __post_init__(self) -> None:
         percents = {
@@ -63,12 +68,24 @@ class Limits:
             "max_position_pct": self.max_position_pct,
             "max_exposure_pct": self.max_exposure_pct,
             "max_drawdown_pct": 100.0 if self.max_drawdown_pct is None else self.max_drawdown_pct,
+            "halve_drawdown_pct": 100.0 if self.halve_drawdown_pct is None else self.halve_drawdown_pct,
         }
         for name, value in percents.items():
             if not 0 < value <= 100:  # noqa: PLR2004  # per cent
                 raise ConfigError(f"{name}: expected above 0 and at most 100, found {value}. It is in percent: 1 = 1 %.")
         if self.max_positions < 1:
             raise ConfigError(f"max_positions: expected 1 or more, found {self.max_positions}.")
+
+    def __repr__(self) -> str:
+        """Return the fields without a halving that is off: the keys of stored trials are made of this text.
+
+        >>> Limits(max_positions=1)  # doctest: +ELLIPSIS
+        Limits(risk_per_trade_pct=0.25, ..., max_positions=1, max_exposure_pct=100.0, max_drawdown_pct=None)
+        """
+        values = {field.name: getattr(self, field.name) for field in fields(self)}
+        if self.halve_drawdown_pct is None:
+            del values["halve_drawdown_pct"]
+        return f"Limits({', '.join(f'{name}={value!r}' for name, value in values.items())})"
 
     def terms(self) -> LimitTerms:
         """Return the limits as plain numbers for the kernels."""
@@ -78,6 +95,7 @@ class Limits:
             int(self.max_positions),
             float(self.max_exposure_pct),
             math.inf if self.max_drawdown_pct is None else float(self.max_drawdown_pct),
+            math.inf if self.halve_drawdown_pct is None else float(self.halve_drawdown_pct),
         )
 
 
@@ -148,5 +166,8 @@ def grant(  # noqa: PLR0917  # numba kernels take positions
     if open_positions >= limits.max_positions:
         return 0.0, MAX_POSITIONS
     available_usd = equity_usd * limits.max_exposure_pct / 100 - exposure_usd
-    shares = quantity(price, stop_pct, equity_usd, available_usd, limits.risk_per_trade_pct, limits.max_position_pct)
+    part = 0.5 if equity_usd < peak_usd * (1 - limits.halve_drawdown_pct / 100) else 1.0
+    shares = quantity(
+        price, stop_pct, equity_usd, available_usd, part * limits.risk_per_trade_pct, part * limits.max_position_pct
+    )
     return shares, ACCEPTED if shares > 0 else NO_CAPITAL

@@ -15,26 +15,26 @@ from typing import TYPE_CHECKING, Any
 
 from core.errors import ConfigError
 from core.models import MOST_USD, Leg, Side
+from trading.correlation import largest_correlation
 from trading.equity import is_amount
 from trading.orders import exact
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
-
-    import pandas as pd
+    from collections.abc import Callable, Sequence
 
     from core.models import OrderIntent
     from trading.risk import Limits
+    from trading.risk_situation import Situation
 
 STEP = Decimal("0.000001")  # the grid of trading.sizing
 ROUNDING = 1e-9  # of a limit: what was sized to fit it in floats may be over it by so much
-MIN_COMMON_SESSIONS = 20
 PERCENT = 100.0
+CORRELATION_WARNING = "correlation_warning"  # the one rule whose finding leaves the order as it is
 
 
 @dataclass(frozen=True)
 class RiskRules:
-    """Rules that only the running desk has; None switches one off.
+    """Rules that only the running desk has; None or False switches one off.
 
     Parameters
     ----------
@@ -46,8 +46,16 @@ class RiskRules:
         Entries of one strategy for one session.
     cool_down_sessions
         Sessions after a losing trade in which its strategy leaves the symbol alone.
+    rest_after_loss
+        Nobody enters a symbol at the close of a session in which a losing trade in it ended, whatever its strategy.
+    stop_required
+        An entry without a stop is refused.
+    max_loss_at_risk_pct
+        Loss of one position at its stop price, in percent of equity; without a stop it is not known, and the entry is refused.
     max_correlation
         Of the daily returns with any symbol held or ordered; a position on the other side counts with the sign turned.
+    warn_correlation
+        The same; over it the entry goes on, with a finding.
     max_volume_pct
         Shares of one order in percent of the symbol's average volume.
     scale_low_pct, scale_high_pct
@@ -59,7 +67,11 @@ class RiskRules:
     max_net_pct: float | None = None
     max_entries_a_day: int | None = None
     cool_down_sessions: int | None = None
+    rest_after_loss: bool = False
+    stop_required: bool = False
+    max_loss_at_risk_pct: float | None = None
     max_correlation: float | None = None
+    warn_correlation: float | None = None
     max_volume_pct: float | None = None
     scale_low_pct: float | None = None
     scale_high_pct: float | None = None
@@ -67,61 +79,6 @@ class RiskRules:
     def __post_init__(self) -> None:
         if (self.scale_low_pct or 0.0) > (self.scale_high_pct or math.inf):
             raise ConfigError(f"Scaling: expected low <= high, found {self.scale_low_pct} and {self.scale_high_pct} percent.")
-
-
-@dataclass(frozen=True)
-class Line:
-    """A position, or an entry ordered and not filled: its notional at the last price, negative for a short."""
-
-    strategy: str
-    symbol: str
-    usd: float
-
-
-@dataclass(frozen=True)
-class Situation:
-    """State of the portfolio at the decision, as the rules need it; figures of rules that are off may be absent.
-
-    Parameters
-    ----------
-    base_usd
-        Initial cash, which the bounds of scaling refer to.
-    prices
-        Last price of each symbol to be entered.
-    entries
-        Entries on record for the session to come, by strategy; they are among the `lines` too, unless filled.
-    sessions_since_loss
-        Sessions since the newest losing trade of (strategy, symbol) ended, 0 in its own session; absent when there was none.
-    returns
-        Daily returns, one column a symbol.
-    volume
-        Average shares a session.
-    """
-
-    equity_usd: float
-    base_usd: float
-    prices: Mapping[str, float]
-    lines: tuple[Line, ...] = ()
-    entries: Mapping[str, int] = field(default_factory=dict)
-    sessions_since_loss: Mapping[tuple[str, str], int] = field(default_factory=dict)
-    returns: pd.DataFrame | None = None
-    volume: Mapping[str, float] = field(default_factory=dict)
-
-    @property
-    def gross_usd(self) -> float:
-        """Notional of everything held or ordered."""
-        return sum(abs(line.usd) for line in self.lines)
-
-    @property
-    def net_usd(self) -> float:
-        """Longs less shorts."""
-        return sum(line.usd for line in self.lines)
-
-    def after(self, order: OrderIntent) -> Situation:
-        """The situation once the entry is ordered too."""
-        line = Line(order.strategy, order.symbol, _signed_usd(order, self.prices[order.symbol]))
-        counted = {**self.entries, order.strategy: self.entries.get(order.strategy, 0) + 1}
-        return replace(self, lines=(*self.lines, line), entries=counted)
 
 
 @dataclass(frozen=True)
@@ -168,8 +125,9 @@ class Review:
 class RiskManager:
     """Holds entries against the portfolio's limits and the desk's rules.
 
-    A rule that counts (positions, entries a day, cool-down, correlation) refuses the order. A rule that measures size lets
-    through what fits, rounded down to a millionth of a share; each that was in the way is a finding.
+    A rule that counts (stop, positions, entries a day, pauses, correlation) refuses the order. A rule that measures size lets
+    through what fits, rounded down to a millionth of a share; each that was in the way is a finding, and so is a
+    warning.
     """
 
     limits: Limits
@@ -213,6 +171,9 @@ class RiskManager:
         findings = [Finding(room.rule, order, room.limit, _or_none(room.found), room.unit, allowed) for room in tight]
         if wanted != order.quantity:
             findings.append(Finding("scaling", order, _sizing_usd(situation, self.rules), situation.equity_usd, "usd", allowed))
+        warning = _correlated(CORRELATION_WARNING, order, situation, self.rules.warn_correlation, allowed)
+        if warning is not None and allowed > 0:
+            findings.append(warning)
         return findings, max(allowed, Decimal(0))
 
 
@@ -266,26 +227,42 @@ def _cool_down(order: OrderIntent, situation: Situation, manager: RiskManager) -
     return Finding("cool_down", order, least, found, "sessions since a loss")
 
 
-def _correlation(order: OrderIntent, situation: Situation, manager: RiskManager) -> Finding | None:
-    """The largest correlation with another symbol held or ordered, in the direction of both positions."""
-    most = manager.rules.max_correlation
-    others = [line for line in situation.lines if line.symbol != order.symbol]
-    if most is None or not others:
+def _rest_after_loss(order: OrderIntent, situation: Situation, manager: RiskManager) -> Finding | None:
+    lost = [since for (_, symbol), since in situation.sessions_since_loss.items() if symbol == order.symbol]
+    if not manager.rules.rest_after_loss or min(lost, default=1) > 0:
         return None
-    side = 1 if order.side is Side.BUY else -1
-    found = [side * math.copysign(1, line.usd) * _correlated(situation.returns, order.symbol, line.symbol) for line in others]
-    worst = math.nan if any(math.isnan(each) for each in found) else max(found)
-    return None if worst <= most else Finding("correlation", order, most, _or_none(worst), "with a symbol held")
+    return Finding("loss_day", order, 1, 0, "sessions since a loss")
 
 
-def _correlated(returns: pd.DataFrame | None, one: str, other: str) -> float:
-    """Pearson correlation over the sessions both have; NaN under `MIN_COMMON_SESSIONS` of them."""
-    if returns is None or one not in returns or other not in returns:
-        return math.nan
-    return float(returns[one].corr(returns[other], min_periods=MIN_COMMON_SESSIONS))
+def _stop(order: OrderIntent, situation: Situation, manager: RiskManager) -> Finding | None:
+    del situation
+    refused = manager.rules.stop_required and math.isnan(_stop_pct(order))
+    return Finding("no_stop", order, 1, 0, "stops") if refused else None
 
 
-_COUNTS = (_readable, _positions, _entries, _cool_down, _correlation)
+def _stop_pct(order: OrderIntent) -> float:
+    """Distance of the stop in percent of the price; NaN without one."""
+    return order.stop_pct if order.stop_pct is not None and order.stop_pct > 0 else math.nan
+
+
+def _correlation(order: OrderIntent, situation: Situation, manager: RiskManager) -> Finding | None:
+    return _correlated("correlation", order, situation, manager.rules.max_correlation)
+
+
+def _correlated(
+    rule: str, order: OrderIntent, situation: Situation, most: float | None, allowed: Decimal = Decimal(0)
+) -> Finding | None:
+    """Finding on the largest correlation with another symbol held or ordered, when it is over `most` or not known."""
+    if most is None:
+        return None
+    side, held = 1 if order.side is Side.BUY else -1, [(line.symbol, line.usd) for line in situation.lines]
+    worst = largest_correlation(situation.returns, order.symbol, side, held)
+    if worst is None or worst <= most:
+        return None
+    return Finding(rule, order, most, _or_none(worst), "with a symbol held", allowed)
+
+
+_COUNTS = (_readable, _stop, _positions, _entries, _cool_down, _rest_after_loss, _correlation)
 
 
 def _position_size(order: OrderIntent, situation: Situation, manager: RiskManager) -> _Room | None:
@@ -310,6 +287,15 @@ def _net(order: OrderIntent, situation: Situation, manager: RiskManager) -> _Roo
     return _share("max_net", order, situation, manager.rules.max_net_pct, side * situation.net_usd)
 
 
+def _loss_at_risk(order: OrderIntent, situation: Situation, manager: RiskManager) -> _Room | None:
+    """``equity * max_loss_at_risk_pct / stop_pct``, at which the stop loses the limit; NaN without a stop."""
+    most, stop_pct, equity = manager.rules.max_loss_at_risk_pct, _stop_pct(order), situation.equity_usd
+    if most is None:
+        return None
+    found = float(order.quantity) * situation.prices[order.symbol] * stop_pct / equity if equity > 0 else math.nan
+    return _Room("loss_at_risk", equity * most / stop_pct, most, found)
+
+
 def _liquidity(order: OrderIntent, situation: Situation, manager: RiskManager) -> _Room | None:
     """``average volume * max_volume_pct`` shares."""
     most = manager.rules.max_volume_pct
@@ -321,7 +307,7 @@ def _liquidity(order: OrderIntent, situation: Situation, manager: RiskManager) -
     return _Room("liquidity", shares * most / PERCENT * situation.prices[order.symbol], most, found, "% of average volume")
 
 
-_SIZES = (_position_size, _symbol_size, _gross, _net, _liquidity)
+_SIZES = (_position_size, _symbol_size, _gross, _net, _loss_at_risk, _liquidity)
 
 
 def _share(rule: str, order: OrderIntent, situation: Situation, limit_pct: float | None, used_usd: float) -> _Room | None:
@@ -331,21 +317,6 @@ def _share(rule: str, order: OrderIntent, situation: Situation, limit_pct: float
     order_usd = float(order.quantity) * situation.prices[order.symbol]
     found = PERCENT * (used_usd + order_usd) / equity if equity > 0 else math.nan
     return _Room(rule, max(0.0, equity * limit_pct / PERCENT - used_usd), limit_pct, found)
-
-
-def lines_of(positions: Iterable[Any], orders: Iterable[OrderIntent], prices: Mapping[str, float]) -> tuple[Line, ...]:
-    """Lines of the positions held and the entries ordered; every symbol must have a price."""
-    held = [Line(each.strategy, each.symbol, float(each.quantity) * prices[each.symbol]) for each in positions]
-    ordered = [
-        Line(order.strategy, order.symbol, _signed_usd(order, prices[order.symbol]))
-        for order in orders
-        if order.leg is Leg.ENTRY
-    ]
-    return (*held, *ordered)
-
-
-def _signed_usd(order: OrderIntent, price: float) -> float:
-    return (1 if order.side is Side.BUY else -1) * float(order.quantity) * price
 
 
 def _floored(shares: float) -> Decimal:

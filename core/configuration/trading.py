@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, SecretStr, model_validator
+from pydantic import Field, SecretStr, field_validator, model_validator
 
 from core.configuration.addresses import Purpose, objection
 from core.configuration.kinds import Group, OffAllowed
+from core.configuration.risk_profiles import DESK, profile_named
+from core.errors import ConfigError
 
 LIVE_PORTS, PAPER_PORTS = frozenset({7496, 4001}), frozenset({7497, 4002})  # of TWS and of IB Gateway, as they are installed
 
@@ -29,8 +31,13 @@ class Filters(Group):
 
 
 class Risk(Group):
-    """Size and limits of positions (docs/risk.md). The backtest applies the first five; an empty limit is off."""
+    """Size and limits of positions (docs/risk.md). The backtest applies the six after the profile; an empty limit is off."""
 
+    profile: str = Field(
+        DESK,
+        description="Risk profile whose limits hold as well, `desk` (none) or `director`; `desk risk-profiles` shows them. "
+        "With VENUE__LIVE=1: `director`, unless set.",
+    )
     per_trade_pct: float = Field(
         0.25, gt=0, le=5, description="Percent of equity that a trade loses when it is stopped out at its stop price."
     )
@@ -41,6 +48,12 @@ class Risk(Group):
     )
     max_drawdown_pct: float | None = Field(
         None, gt=0, le=100, description="Block entries while equity is this many percent below its highest close."
+    )
+    halve_drawdown_pct: float | None = Field(
+        None,
+        gt=0,
+        le=100,
+        description="Halve the size of new positions while equity is more than this many percent below its highest close.",
     )
     max_symbol_pct: float | None = Field(
         None,
@@ -60,10 +73,25 @@ class Risk(Group):
         description="Sessions after a losing trade during which a strategy does not enter the symbol again. "
         "With VENUE__LIVE=1: 1, unless `off`.",
     )
+    rest_after_loss: bool = Field(
+        False,
+        description="1 blocks entries in a symbol, of any strategy, at the close of a session in which one lost money in it.",
+    )
+    stop_required: bool = Field(False, description="1 refuses an entry without a stop.")
+    max_loss_at_risk_pct: float | None = Field(
+        None,
+        gt=0,
+        le=100,
+        description="Largest loss of one position at its stop price (quantity x stop distance), in percent of equity. "
+        "When set, an entry without a stop is refused.",
+    )
     max_correlation: float | None = Field(
         None, ge=-1, le=1, description="Largest correlation of daily returns with a symbol that is held or ordered."
     )
-    correlation_sessions: int = Field(60, ge=20, description="Sessions over which that correlation is measured.")
+    warn_correlation: float | None = Field(
+        None, ge=-1, le=1, description="Correlation over which an entry is mailed and recorded, and goes on."
+    )
+    correlation_sessions: int = Field(60, ge=20, description="Sessions over which both correlations are measured.")
     max_volume_pct: float | None = Field(
         None, gt=0, le=100, description="Largest order, in percent of the symbol's average volume."
     )
@@ -74,6 +102,15 @@ class Risk(Group):
     scale_high_pct: float | None = Field(
         None, gt=0, description="Size positions on at most this percent of the initial cash, whatever was won."
     )
+
+    @field_validator("profile")
+    @classmethod
+    def _known_profile(cls, value: str) -> str:
+        try:
+            profile_named(value)
+        except ConfigError as error:
+            raise ValueError(str(error)) from None
+        return value
 
 
 class Monitor(Group):

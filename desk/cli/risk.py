@@ -67,6 +67,30 @@ def risk_worker(
 
 
 @verbs.command(rich_help_panel=RISK)
+def risk_profiles() -> None:
+    """Show the risk profiles: their values, the settings in force, and the settings under each profile."""
+    from core.configuration.names import text_of
+    from core.configuration.risk_profiles import MEANINGS, PROFILES, profile_settings, profile_value
+    from core.settings import get_settings
+
+    settings = get_settings()
+    chosen, strict = settings.risk.profile, [name for name, values in PROFILES.items() if values]
+    table = Table("Setting", f"In force ({chosen})", title="Risk profiles")
+    for name in strict:
+        table.add_column(name)
+        table.add_column(f"Under {name}")
+    for setting in profile_settings():
+        cells = [settings.value_of(setting)]
+        for name in strict:
+            cells += [profile_value(name, setting), settings.with_profile(name).value_of(setting)]
+        table.add_row(setting, *(text_of(cell) or "-" for cell in cells))
+    console.print(table)
+    for name, meaning in MEANINGS.items():
+        console.print(f"{name}: {meaning}")
+    console.print("A profile only tightens: of its value and one that is set, the stricter holds. RISK__PROFILE chooses.")
+
+
+@verbs.command(rich_help_panel=RISK)
 def data_guard(
     session: Session = None,
     symbols: Annotated[str, typer.Option(help="Comma-separated; the universe unless given.")] = "",

@@ -25,6 +25,7 @@ from pipeline import sessions
 from pipeline.execution.prediction_client import request_predictions
 from pipeline.execution.rerun_rules import next_open
 from pipeline.resources import Resources, live
+from trading.risk_manager import CORRELATION_WARNING
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -184,7 +185,7 @@ def orders_line(resources: Resources, session: str) -> str:
     day, portfolio = dt.date.fromisoformat(session), resources.settings.portfolio
     orders = [f"{order.side} {order.quantity} {order.symbol}" for order, _ in resources.ledger.orders_decided(portfolio, day)]
     events = resources.ledger.risk_events(portfolio)
-    refused = events[(events["session"] == day) & (events["symbol"] != "")]
+    refused = events[(events["session"] == day) & (events["symbol"] != "") & (events["reason"] != CORRELATION_WARNING)]
     reasons = ", ".join(f"{row.symbol} refused ({row.reason})" for row in refused.itertuples())
     placed = f"{len(orders)} for the open of {next_open(session)}" + (f": {', '.join(orders)}" if orders else "")
     return "; ".join(filter(None, [placed, reasons or ("" if orders else "the strategy saw no entry")]))

@@ -13,7 +13,7 @@ from core.models import Leg
 from core.sessions import next_session, sessions_between
 from features.regime import with_vix
 from pipeline.accounts.book import accept, book_before, bring_to_bars
-from pipeline.accounts.valuation import closing_prices, initial_equity_usd
+from pipeline.accounts.valuation import closing_prices, initial_equity_usd, peak_equity_usd
 from pipeline.audit.vintages import decision_deadlines
 from pipeline.bars import VIX
 from pipeline.execution.exit_rules import ExitRuleBook, ExitRules
@@ -188,9 +188,8 @@ def _holdings_at(inputs: DecisionInputs, book: MemoryBook, session: dt.date) -> 
     at = history.loc[history["session"] == pd.Timestamp(session), "cash_usd"]
     initial = initial_equity_usd(inputs.account)
     cash = float(at.iloc[0]) if len(at) else initial + float(book.cash_flow_usd(portfolio))
-    past = history.loc[history["session"] < pd.Timestamp(session), "equity_usd"]
-    peak = max(initial, float(past.max())) if len(past) else initial
-    return Holdings(portfolio, book.positions(portfolio), waiting, cash, closes_at(inputs, session), peak)
+    peak_usd = peak_equity_usd(inputs.account, session)
+    return Holdings(portfolio, book.positions(portfolio), waiting, cash, closes_at(inputs, session), peak_usd)
 
 
 def _book_at(inputs: DecisionInputs, session: dt.date) -> MemoryBook:

@@ -20,6 +20,7 @@ from pipeline.execution.rerun_rules import PAST, next_open
 from pipeline.execution.step_results import MailSent
 from pipeline.resources import Resources, live
 from trading.brokers.reconcile import RESOLVED, Mismatch
+from trading.risk_manager import CORRELATION_WARNING
 from trading.watch import REACHED_STOP, REACHED_TARGET
 
 if TYPE_CHECKING:
@@ -185,12 +186,12 @@ def _positions(account: TradingAccount, day: dt.date) -> list[Held]:
 
 
 def _refused(account: TradingAccount, day: dt.date) -> dict[str, list[str]]:
-    """Return the symbols refused in the session by reason; what happens to positions is no refusal."""
+    """Return the symbols refused in the session by reason; what happens to positions is none, nor is a warning."""
     events = account.ledger.risk_events(account.portfolio)
     by_reason: defaultdict[str, list[str]] = defaultdict(list)
     for event in events.to_dict("records"):
-        of_a_position = event["reason"] in {REACHED_STOP, REACHED_TARGET, UNMANAGED}
-        if event["session"] == day and event["symbol"] and not of_a_position:
+        no_refusal = event["reason"] in {REACHED_STOP, REACHED_TARGET, UNMANAGED, CORRELATION_WARNING}
+        if event["session"] == day and event["symbol"] and not no_refusal:
             by_reason[str(event["reason"])].append(str(event["symbol"]))
     return dict(by_reason)
 

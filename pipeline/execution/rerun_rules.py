@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from core.models import Leg, OrderIntent, OrderState
 from core.sessions import next_session, open_of, sessions_between
 from pipeline.accounts.valuation import last_recorded_session
+from trading.risk_manager import CORRELATION_WARNING
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable
@@ -130,4 +131,5 @@ def mail_late_orders(
 def _refused_symbols(rules: RerunRules, day: dt.date) -> set[str]:
     """Return the symbols of which an earlier run for the session refused an entry."""
     events = rules.ledger.risk_events(rules.portfolio)
-    return set(events.loc[events["session"] == day, "symbol"])
+    refused = (events["session"] == day) & (events["reason"] != CORRELATION_WARNING)
+    return set(events.loc[refused, "symbol"])

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import datetime as dt
 import math
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from typing import TYPE_CHECKING, Self
 
 import structlog
@@ -29,7 +29,8 @@ from trading.decide import Refusal
 from trading.drawdown import Level, drawdown_pct
 from trading.portfolio import account as value_account
 from trading.portfolio import trades_of
-from trading.risk_manager import RiskManager, RiskRules, Situation, lines_of
+from trading.risk_manager import CORRELATION_WARNING, RiskManager, RiskRules
+from trading.risk_situation import Situation, lines_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -46,6 +47,7 @@ if TYPE_CHECKING:
     from trading.drawdown import DrawdownLimits
     from trading.order_check import Intents, OrderContext
     from trading.risk import Limits
+    from trading.risk_manager import Finding
 
 log = structlog.get_logger()
 
@@ -144,6 +146,8 @@ class RiskReview:
         None while GUARD__MODE=off.
     strict
         Warnings of data-guard block too.
+    pauses
+        A rule asks for the sessions since a loss.
     """
 
     account: TradingAccount
@@ -154,7 +158,7 @@ class RiskReview:
     strict: bool
     correlation_sessions: int
     volume_sessions: int
-    cools_down: bool
+    pauses: bool
 
     @classmethod
     def of(cls, resources: Resources, fence: Fence = unfenced) -> Self:
@@ -169,7 +173,7 @@ class RiskReview:
             strict=settings.guard.mode == "strict",
             correlation_sessions=settings.risk.correlation_sessions,
             volume_sessions=settings.risk.volume_sessions,
-            cools_down=settings.risk.cool_down_sessions is not None,
+            pauses=settings.risk.cool_down_sessions is not None or settings.risk.rest_after_loss,
         )
 
     def __call__(self, context: OrderContext, intents: Intents) -> tuple[Intents, list[Refusal]]:
@@ -205,16 +209,32 @@ class RiskReview:
             entries=entries_on_record(ledger, portfolio, day, session),
             returns=self._returns(market.bars),
             volume=self._mean_volume(market.bars),
-            sessions_since_loss=sessions_since_loss(ledger, portfolio, day) if self.cools_down else {},
+            sessions_since_loss=sessions_since_loss(ledger, portfolio, day) if self.pauses else {},
         )
         new = [order for order in intents if context.is_new(order)]
         reviewed = self.rules.review(new, situation, first=ranking(ledger, day))
-        ledger.save_risk_events([risk_event(each.order, each.rule, each.details()) for each in reviewed.findings])
+        self._save(day, reviewed.findings)
         passed = {order.client_order_id: order for order in reviewed.orders}
         going = {*context.on_record, *passed}
         kept = tuple(passed.get(each.client_order_id, each) for each in intents if each.client_order_id in going)
         refused = [each for each in reviewed.findings if each.refused]
         return kept, [Refusal(each.order.strategy, each.order.symbol, day, each.rule) for each in refused]
+
+    def _save(self, day: dt.date, findings: Sequence[Finding]) -> None:
+        """Store the findings; mail and log the warnings among them, once."""
+        ledger, warned = self.account.ledger, [each for each in findings if each.rule == CORRELATION_WARNING]
+        ledger.save_risk_events([risk_event(each.order, each.rule, each.details()) for each in findings if each not in warned])
+        new = [each for each in warned if ledger.save_risk_events([risk_event(each.order, each.rule, each.details())])]
+        if not new:
+            return
+        figures = {each.order.symbol: each.found for each in new}
+        log.warning("entries_correlated", session=str(day), limit=new[0].limit, found=figures)
+        words = [f"{symbol} {'unknown' if found is None else format(found, '.2f')}" for symbol, found in figures.items()]
+        self.drawdown.alerts.send(
+            f"Entries of {self.account.portfolio} move with positions: {', '.join(figures)}",
+            f"Correlation of daily returns with a symbol held or ordered, at the close of {day}: {', '.join(words)}."
+            f" RISK__WARN_CORRELATION is {new[0].limit:g}. The orders go on.",
+        )
 
     def _without_entries(
         self, day: dt.date, doubt: str, intents: Intents, entries: Sequence[OrderIntent]
@@ -247,16 +267,7 @@ class RiskReview:
 
 def risk_manager(settings: Settings, limits: Limits) -> RiskManager:
     """Build the risk manager of the settings."""
-    rules = RiskRules(
-        max_symbol_pct=settings.risk.max_symbol_pct,
-        max_net_pct=settings.risk.max_net_pct,
-        max_entries_a_day=settings.risk.max_entries_a_day,
-        cool_down_sessions=settings.risk.cool_down_sessions,
-        max_correlation=settings.risk.max_correlation,
-        max_volume_pct=settings.risk.max_volume_pct,
-        scale_low_pct=settings.risk.scale_low_pct,
-        scale_high_pct=settings.risk.scale_high_pct,
-    )
+    rules = RiskRules(**{each.name: getattr(settings.risk, each.name) for each in fields(RiskRules)})
     return RiskManager(limits, rules)
 
 

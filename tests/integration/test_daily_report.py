@@ -15,6 +15,7 @@ from tests.standins.feed import walk
 from tests.standins.mail import mail_server
 from trading.brokers.placing import place
 from trading.orders import entry_order
+from trading.risk_manager import CORRELATION_WARNING
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -50,9 +51,9 @@ def desk(database_settings: Settings, inbox: tuple[Inbox, int]) -> Resources:
     )  # fmt: skip
     place(made.ledger, made.broker, [order])
     daily_trade.settle(DAY.isoformat(), resources=made)
-    made.ledger.save_risk_events(
-        [{"portfolio": "main", "strategy": made.strategies[0].name, "symbol": "BBB", "session": DAY, "reason": "filter"}]
-    )
+    row = {"portfolio": "main", "strategy": made.strategies[0].name, "session": DAY}
+    warned = {"symbol": "AAA", "reason": CORRELATION_WARNING}
+    made.ledger.save_risk_events([row | {"symbol": "BBB", "reason": "filter"}, row | warned])
     daily_trade.record(DAY.isoformat(), resources=made)
     return made
 
@@ -73,6 +74,7 @@ def test_the_evening_is_mailed_as_text_and_html(desk: Resources, inbox: tuple[In
         assert "cash: 1 USD here, 2 USD there." in text
         assert "buy 10 AAA at" in text
         assert "filter: BBB" in text
+        assert CORRELATION_WARNING not in text, "an entry that goes on is not refused"
     close = walk("AAA", START, DAY)["close"].iloc[-1]
     assert f"close {close:,.2f}" in plain
     assert "<th" in page

@@ -299,3 +299,51 @@ def test_an_exit_goes_although_the_cash_cannot_be_read(database_settings: Settin
 
     exits = [(order.symbol, state) for order, state in desk.ledger.open_orders("main") if order.leg is Leg.EXIT]
     assert exits == [("AAA", OrderState.ACCEPTED)]
+
+
+def test_the_directors_profile_refuses_what_has_no_stop_and_cuts_what_may_lose_too_much(database_settings: Settings) -> None:
+    desk = desk_of(database_settings, risk__per_trade_pct=4.0, universe=SYMBOLS)
+    desk = Resources(desk.settings.with_profile("director"), clock=lambda: NOW)
+    signals = desk.ledger.signals(DAY)
+    signals.loc[signals["symbol"] == "CCC", "stop_pct"] = np.nan
+    signals.loc[signals["symbol"] == "BBB", "stop_pct"] = 10.0
+    desk.ledger.save_signals(signals)
+
+    quantities = placed(desk)
+
+    assert "CCC" not in quantities
+    assert ("CCC", "no_stop") in rows(desk)
+    details = rows(desk)["BBB", "loss_at_risk"]
+    assert details is not None
+    assert (details["limit"], details["unit"], details["found"]) == (1.0, "% of equity", pytest.approx(4.0, rel=1e-4))
+    close = walk("BBB", START, DAY)["close"].iloc[-1]
+    assert quantities["BBB"] * close * 0.1 == pytest.approx(1_000.0, rel=1e-4)
+
+
+def test_after_another_strategys_loss_nobody_enters_the_symbol_that_day(database_settings: Settings) -> None:
+    desk = desk_of(database_settings, risk__rest_after_loss=True)
+    bought = entry_order(
+        "main", "rsi", "AAA", decision_session=YESTERDAY, session=DAY, signed_quantity=1.0, stop_pct=0.01, target_pct=50.0,
+        max_sessions=None,
+    )  # fmt: skip
+    place(desk.ledger, desk.broker, [bought])
+    assert desk.paper is not None
+    desk.paper.advance(DAY, walk("AAA", START, DAY))
+    assert desk.ledger.positions("main") == [], "stopped out"
+
+    assert set(placed(desk)) == {"BBB", "CCC"}
+    assert ("AAA", "loss_day") in rows(desk)
+
+
+def test_an_entry_that_moves_with_another_is_mailed_once_and_placed(database_settings: Settings) -> None:
+    bars = pd.concat([walk("AAA", START, DAY), walk("AAA", START, DAY).assign(symbol="BBB"), walk("CCC", START, DAY)])
+    desk = desk_of(database_settings, bars, risk__warn_correlation=0.7)
+    desk.__dict__["alerts"] = kept = Mailbox()
+
+    assert placed(desk) == placed(desk)
+
+    assert set(placed(desk)) == set(SYMBOLS)
+    assert kept.subjects == ["Entries of main move with positions: AAA"]
+    details = rows(desk)["AAA", "correlation_warning"]
+    assert details is not None
+    assert (details["found"], details["asked"] == details["allowed"]) == (pytest.approx(1.0), True)

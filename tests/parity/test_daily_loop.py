@@ -84,6 +84,10 @@ CASES: dict[str, tuple[list[Any], Limits]] = {
     "compression": ([make_strategy("compression", {"compressed": 1.0, "expanded": 1.005, "quiet_sessions": 1})], Limits()),
     "zscore": ([make_strategy("zscore")], Limits(0.25, 30.0, 3)),
     "in a drawdown": ([make_strategy("bollinger", {"deviations": 1.0})], Limits(2.0, 40.0, 3, 80.0, 6.0)),
+    "half the size in a drawdown": (
+        [make_strategy("bollinger", {"deviations": 1.0})],
+        Limits(2.0, 40.0, 3, 80.0, halve_drawdown_pct=2.0),
+    ),
     "trend": ([make_strategy("trend", {"slow_sessions": 40})], Limits(0.25, 30.0, 3)),
     "three that share the slots": ([make_strategy(name) for name in ("rsi", "zscore", "bollinger")], Limits(0.5, 40.0, 2)),
     "at the open and at the close": (

@@ -45,8 +45,11 @@ class Mailbox:
 
 @pytest.fixture(scope="module")
 def desk(module_settings: Settings) -> Resources:
-    """Six weeks traded by the steps that the scheduler calls; the filter accepts all and ranks as the strategy does."""
-    desk = Resources(module_settings.with_changes(universe=SYMBOLS), clock=lambda: LOADED)
+    """Six weeks traded by the steps that the scheduler calls; the filter accepts all and ranks as the strategy does.
+
+    Sizes are halved in a drawdown of more than 0.2 %, which these weeks have.
+    """
+    desk = Resources(module_settings.with_changes(universe=SYMBOLS, risk__halve_drawdown_pct=0.2), clock=lambda: LOADED)
     walks = pd.concat([walk(name, START, END, seed=3) for name in SYMBOLS], ignore_index=True)
     calm = walk(VIX, START, END).assign(**dict.fromkeys(["open", "high", "low", "close", "adj_close"], 20.0))
     for bars in (walks, calm):
@@ -97,6 +100,17 @@ def test_the_replay_makes_the_trades_of_the_scheduled_steps(desk: Resources) -> 
     assert len(made) > 5
     pd.testing.assert_frame_equal(outcome.trades, made)
     np.testing.assert_allclose(outcome.equity["equity_usd"], equity["equity_usd"], rtol=0, atol=1e-6)
+
+
+def test_sizes_were_halved_in_these_weeks(desk: Resources, monkeypatch: pytest.MonkeyPatch) -> None:
+    halved = replay.run_replay(FIRST, LAST, resources=desk).trades
+    monkeypatch.setattr(desk, "settings", desk.settings.with_changes(risk__halve_drawdown_pct=None))
+    whole = replay.run_replay(FIRST, LAST, resources=desk).trades
+
+    same = halved.merge(whole, on=["strategy", "symbol", "entry_session"], suffixes=("", "_whole"))
+    share = same["quantity"] / same["quantity_whole"]
+    assert (share < 0.55).sum() > 2
+    assert (share > 0.95).sum() > 2
 
 
 def test_the_live_ledger_has_parity_with_the_backtest(desk: Resources) -> None:

@@ -108,10 +108,11 @@ def decide(book: Portfolio, market: Market, rules: LineRules, terms: CostTerms, 
         if slots <= 0:
             book.refused["max_positions"] += 1
             continue
-        notional = min(equity * limits.max_position_pct / 100, equity * limits.max_exposure_pct / 100 - used)
+        part = 0.5 if equity < book.peak * (1 - limits.halve_drawdown_pct / 100) else 1.0
+        notional = min(equity * (part * limits.max_position_pct) / 100, equity * limits.max_exposure_pct / 100 - used)
         stop = rules.stop_pct[line, t]
         if stop > 0:
-            notional = min(notional, equity * limits.risk_per_trade_pct / stop)
+            notional = min(notional, equity * (part * limits.risk_per_trade_pct) / stop)
         paper = price[rules.symbol[line], t]
         quantity = math.floor(notional / paper * 1e6) / 1e6 if equity > 0 else 0.0
         if quantity <= 0:

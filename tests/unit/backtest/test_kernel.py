@@ -22,9 +22,9 @@ CASH = 10_000.0
 
 def terms(
     commission_bps: float = 0.0, slippage_bps: float = 0.0, *, risk: float = 100.0, position: float = 100.0, slots: int = 3,
-    exposure: float = 100.0, drawdown: float = np.inf,
+    exposure: float = 100.0, drawdown: float = np.inf, halve: float = np.inf,
 ) -> CostTerms:  # fmt: skip
-    return CostTerms(commission_bps, slippage_bps, LimitTerms(risk, position, slots, exposure, drawdown))
+    return CostTerms(commission_bps, slippage_bps, LimitTerms(risk, position, slots, exposure, drawdown, halve))
 
 
 def random_market(rng: np.random.Generator, symbols: int, sessions: int) -> Market:
@@ -90,6 +90,7 @@ def random_terms(rng: np.random.Generator) -> CostTerms:
         slots=int(rng.integers(1, 4)),
         exposure=rng.choice([30.0, 100.0]),
         drawdown=rng.choice([1.0, 5.0, np.inf]),
+        halve=rng.choice([0.5, 3.0, np.inf]),
     )
 
 
@@ -245,6 +246,26 @@ def test_in_a_drawdown_nothing_is_entered_and_the_candidate_is_counted() -> None
 
     assert (limited[0].used[0], limited[3][VERDICTS.index("max_drawdown")]) == (1, 1)
     assert (free[0].used[0], free[3][VERDICTS.index("max_drawdown")]) == (2, 0)
+
+
+def test_in_a_drawdown_a_new_position_is_half_as_large_until_equity_recovers() -> None:
+    prices = [100.0, 100.0, 80.0, 80.0, 80.0, 100.0, 100.0, 100.0, 100.0]
+    market = market_of([(price, price, price, price) for price in prices])
+    nan, no = np.full((1, 9), np.nan), np.zeros((1, 9), np.bool_)
+    rules = LineRules(
+        np.array([[1, 0, 0, 1, 0, 0, 0, 1, 0]], np.int8), np.isin([range(9)], (2, 5)),
+        no, nan, nan, nan, np.array([0]), np.array([0]), np.array([False]), np.array([False]),
+    )  # fmt: skip
+
+    def quantities(halve: float) -> list[float]:
+        log = simulate(market, rules, terms(halve=halve), 1000.0)[0]
+        return [float(shares) for shares in log.values[kernel.QUANTITY, : log.used[0]]]
+
+    # 1000 buys 10, of which 800 is left: whole positions of 10 win all of it back, a half one of 5 ends at 900, 10 % under.
+    assert quantities(np.inf) == [10.0, 10.0, 10.0]
+    assert quantities(20.0) == [10.0, 10.0, 10.0], "at the limit is not over it"
+    assert quantities(19.9) == [10.0, 5.0, 9.0], "900 is 10 % under: recovered"
+    assert quantities(9.9) == [10.0, 5.0, 4.5]
 
 
 def one(bars: list[tuple[float, float, float, float]], **options: Any) -> dict[str, Any]:

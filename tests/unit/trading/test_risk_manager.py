@@ -18,7 +18,8 @@ from core.errors import ConfigError
 from core.models import MOST_USD, Leg, OrderIntent, Position
 from trading.orders import entry_order, exit_order
 from trading.risk import Limits, allocate
-from trading.risk_manager import Line, RiskManager, RiskRules, Situation, lines_of
+from trading.risk_manager import RiskManager, RiskRules
+from trading.risk_situation import Line, Situation, lines_of
 
 DAY, NEXT = dt.date(2018, 12, 27), dt.date(2018, 12, 28)
 WIDE = Limits(max_position_pct=100.0, max_positions=100, max_exposure_pct=100.0)
@@ -219,6 +220,8 @@ def rule_sets(draw: st.DrawFn) -> RiskRules:
         max_net_pct=draw(percent),
         max_entries_a_day=draw(st.none() | st.integers(1, 5)),
         max_volume_pct=draw(percent),
+        max_loss_at_risk_pct=draw(percent),
+        warn_correlation=draw(st.none() | st.floats(-1, 1)),
         scale_low_pct=low if bounded else None,
         scale_high_pct=high if bounded else None,
     )
@@ -266,6 +269,10 @@ def test_no_list_of_orders_breaks_a_limit(
     assert all(count <= (rules.max_entries_a_day or 99) for count in after.entries.values())
     most = 5_000.0 * (rules.max_volume_pct or 1e9) / 100
     assert all(float(kept.quantity) <= most * (1 + 1e-9) for kept in review.orders)
+    assert all(
+        float(kept.quantity) * PRICES[kept.symbol] * 0.02 <= room * (rules.max_loss_at_risk_pct or 1e9) + slack
+        for kept in review.orders
+    )
     going = {kept.client_order_id: kept.quantity for kept in review.orders}
     spoken = {finding.order.client_order_id for finding in review.findings}
     assert {each.client_order_id for each in orders if going.get(each.client_order_id) != each.quantity} <= spoken

@@ -26,7 +26,7 @@ GROUPS = {
     "Trading": {
         "trade", "listen", "watch-positions", "reconcile", "params", "corporate-actions", "deposit", "withdraw", "hand-over",
     },
-    "Risk": {"halt", "resume", "risk-worker", "data-guard"},
+    "Risk": {"halt", "resume", "risk-worker", "risk-profiles", "data-guard"},
     "Audit": {"replay", "parity", "parity-day", "explain-order"},
     "System": {"demo", "status"},
 }  # fmt: skip

@@ -35,7 +35,8 @@ from trading.drawdown import DrawdownLimits, Level
 from trading.orders import entry_order, exit_order
 from trading.portfolio import account
 from trading.risk import Limits
-from trading.risk_manager import RiskManager, RiskRules, Situation, lines_of
+from trading.risk_manager import RiskManager, RiskRules
+from trading.risk_situation import Situation, lines_of
 from trading.strategies.registry import make_strategy
 
 if TYPE_CHECKING:
