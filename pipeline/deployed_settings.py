@@ -35,4 +35,4 @@ def settings_of(settings: Settings, deployment: Deployment) -> Settings:
     }
     if deployment.stage is Stage.PAPER and settings.venue.live:
         changes |= {"venue__kind": "paper", "venue__live": False}
-    return settings.with_changes(**changes)
+    return settings.with_changes(**changes).with_profile(deployment.profile)

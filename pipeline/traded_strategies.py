@@ -54,11 +54,13 @@ class TradedStrategies(Stores):
 
         if self.deployment is not None:
             return sleeves_of(self.deployment)
-        return (TradedSleeve(self._listed_strategies(), tuple(self.universe()), None, filtered=True),)
+        return (TradedSleeve(self.strategies, tuple(self.universe()), None, filtered=True),)
 
     @cached_property
     def strategies(self) -> tuple[Strategy, ...]:
         """The strategies of all sleeves, with their filters and switches."""
+        if self.deployment is None:
+            return self._listed_strategies()
         return tuple(strategy for sleeve in self.sleeves for strategy in sleeve.strategies)
 
     @property

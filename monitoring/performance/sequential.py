@@ -125,7 +125,7 @@ def running_sharpe(values: Array) -> Array:
     return np.divide(mean, spread, out=np.full(len(values), np.nan), where=spread > NOTHING)
 
 
-def read_windows(  # noqa: PLR0913  # the question and its terms
+def read_windows(  # the question and its terms
     values: Array,
     days: Days,
     today: int,
@@ -165,7 +165,7 @@ def _read(  # noqa: PLR0917  # passes on what `read_windows` was given
     values: Array, days: Days, promise: Promise, planned: float, level: float, sign: int, estimate: Callable[[Array], Array]
 ) -> Reading | None:
     """Read one window; a session's observations are looked at together, after its close."""
-    last = np.flatnonzero(np.append(days[1:] != days[:-1], True)[: len(days)])  # noqa: FBT003  # the last row ends its session
+    last = np.flatnonzero(np.append(days[1:] != days[:-1], True)[: len(days)])  # the last row ends its session
     counts = last + 1.0
     estimates = estimate(values)[last]
     most = float(promise.information(max(planned, FEWEST)))

@@ -34,7 +34,7 @@ def books_of_account(deployments: Deployments, first: str, *, live: bool) -> dic
     return {first: Decimal(0), **deployed}
 
 
-def part_of_account(  # noqa: PLR0913  # the account's parts
+def part_of_account(  # the account's parts
     venue: Broker,
     ledger: Ledger,
     deployments: Deployments,

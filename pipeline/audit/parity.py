@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from core.models import Position
     from pipeline.accounts.recorded_actions import Actions
     from pipeline.audit.replay import Replay
+    from pipeline.sleeves import TradedSleeve
     from storage.market.bars import BarStore
     from trading.costs import Costs
     from trading.risk import Limits
@@ -156,7 +157,7 @@ def compare_replay(replayed: Replay, *, resources: Resources | None = None) -> P
 
 
 def compare_ledger(first: dt.date | None, last: dt.date | None, *, resources: Resources | None = None) -> Parity:
-    """Compare the live portfolio's record with the backtest that has the same filter answers.
+    """Compare a book's record with the backtest that has the same filter answers: of each sleeve its own, with its capital.
 
     Parameters
     ----------
@@ -169,36 +170,64 @@ def compare_ledger(first: dt.date | None, last: dt.date | None, *, resources: Re
         When nothing is on record.
     """
     resources = resources or live()
-    ledger, portfolio = resources.ledger, resources.settings.portfolio
-    names = [strategy.name for strategy in resources.strategies]
-    equity = ledger.equity(portfolio)
-    equity = equity[(equity["session"] >= pd.Timestamp(first or LONG_AGO)) & (equity["session"] <= pd.Timestamp(last or FAR))]
+    portfolio = resources.settings.portfolio
+    equity = _between(resources.ledger.equity(portfolio), first, last)
     if equity.empty:
         raise DataError(f"Portfolio {portfolio!r}: no session on record from {first} to {last}. Trade first: `desk trade`.")
-    days = [stamp.date() for stamp in equity["session"]]
+    sleeves = [_compare_sleeve(sleeve, equity, resources) for sleeve in resources.sleeves]
+    differences = pd.concat([found.differences for found in sleeves], ignore_index=True)
+    return Parity(
+        differences.sort_values(["session", "symbol", "cause"], kind="stable", ignore_index=True),
+        sum(found.trades for found in sleeves),
+        len(equity),
+        max(found.equity_gap_usd for found in sleeves),
+    )
+
+
+def _compare_sleeve(sleeve: TradedSleeve, book_equity: pd.DataFrame, resources: Resources) -> Parity:
+    """Compare what a sleeve did in the sessions of a book's equity with its backtest."""
+    ledger, portfolio = resources.ledger, resources.settings.portfolio
+    days = [stamp.date() for stamp in book_equity["session"]]
     signals = _concat([ledger.signals(day) for day in days])
     answers = _concat([ledger.predictions(day).assign(session=pd.Timestamp(day)) for day in days])
-    answers = answers[answers["strategy"].isin(names)]
+    answers = answers[answers["strategy"].isin(sleeve.names)]
     accept = answers.assign(accept=answers["signal"] == "enter", strategy=[rule_name(name) for name in answers["strategy"]])
     events = ledger.book_events(portfolio)
-    closed = trades_of([(order, fill) for order, fill in ledger.fills(portfolio) if fill.session <= days[-1]], events)
-    held = tuple(ledger.positions(portfolio))
+    whole = sleeve.capital_usd is None
+    mine = [
+        (order, fill)
+        for order, fill in ledger.fills(portfolio)
+        if fill.session <= days[-1] and (whole or order.strategy in sleeve.names)
+    ]
+    closed = trades_of(mine, events)
+    held = tuple(each for each in ledger.positions(portfolio) if whole or each.strategy in sleeve.names)
     symbols = sorted({*closed["symbol"], *(position.symbol for position in held)})
     actions = recorded_actions(resources.bars, symbols, FAR) if symbols else {}
     trades = _in_terms_of_bars(resources.bars, closed, actions)
+    if whole:
+        equity, initial_usd = _without_cash(book_equity, events), initial_equity_usd(resources.account)
+    else:
+        history = resources.deployments.sleeve_equity(portfolio)
+        equity = _between(history[history["strategy"].isin(sleeve.names)], days[0], days[-1])[["session", "equity_usd"]]
+        initial_usd = float(sleeve.capital_usd or 0.0)
     reference = Reference(
-        resources.bars,
-        resources.universe(),
-        resources.strategies,
-        resources.costs,
-        resources.limits,
-        initial_equity_usd(resources.account),
+        resources.bars, list(sleeve.symbols), sleeve.strategies, resources.costs, resources.limits, initial_usd
     )
-    result, expected = run_reference_backtest(reference, days[0], days[-1], accept=accept)
-    mine = signals[signals["strategy"].isin(names)]
-    since = trades[trades["decision_session"] >= pd.Timestamp(days[0])]
-    record = TradingRecord(since, held, _without_cash(equity, events), mine, largest_ratio(actions))
-    return compare_with_backtest(record, result, expected[expected["session"].isin(equity["session"])])
+    result, expected = run_reference_backtest(reference, days[0], days[-1], accept=accept if sleeve.filtered else None)
+    record = TradingRecord(
+        trades[trades["decision_session"] >= pd.Timestamp(days[0])],
+        held,
+        equity,
+        signals[signals["strategy"].isin(sleeve.names)],
+        largest_ratio(actions),
+    )
+    return compare_with_backtest(record, result, expected[expected["session"].isin(book_equity["session"])])
+
+
+def _between(frame: pd.DataFrame, first: dt.date | None, last: dt.date | None) -> pd.DataFrame:
+    """Return the rows of the sessions from `first` to `last`, both included."""
+    sessions = frame["session"]
+    return frame[(sessions >= pd.Timestamp(first or LONG_AGO)) & (sessions <= pd.Timestamp(last or FAR))]
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,6 @@ from core.errors import ConfigError, DataError, VersionConflict
 if TYPE_CHECKING:
     from pipeline.resources import Resources
 
-DESK = "desk"  # the profile that changes nothing
 SETTINGS = "settings"  # author of the default deployment's first version
 
 
@@ -31,7 +30,7 @@ def default_deployment(resources: Resources) -> Deployment:
         state=State.ACTIVE,
         sleeves=(),
         capital_usd=float(settings.initial_cash_usd),
-        profile=DESK,
+        profile=settings.risk.profile,
         portfolio_id=None,
         promise={},
         author=SETTINGS,

@@ -8,28 +8,25 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
-import numpy as np
 import pandas as pd
 import structlog
 
 from core.deployments import Deployment, Sleeve, Stage, State, require_name, sleeve_name
 from core.errors import ConfigError, DataError, StopTrading, UnknownSymbol
-from core.models import OrderIntent
 from monitoring.performance.expectation import SUM, expectation_of
-from pipeline.accounts.valuation import cash_usd, last_recorded_session
+from pipeline.accounts.valuation import cash_usd
 from pipeline.deployments.books import default_deployment, require_new_name
+from pipeline.deployments.first_orders import first_orders
 from pipeline.deployments.live_gate import best_record
 from pipeline.deployments.sleeve_backtests import backtest_sleeves
 from pipeline.deployments.venue_books import move_capital
 from pipeline.research.candidates import Candidate
 from pipeline.resources import Resources, live
-from pipeline.sleeves import sleeve_strategy, sleeves_of
-from trading.orders import entry_order, exact
-from trading.sizing import quantity
+from pipeline.sleeves import sleeve_strategy
 
 if TYPE_CHECKING:
     import datetime as dt
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
 
     from backtest.engine import Result
     from storage.research.portfolios import Portfolio
@@ -138,24 +135,26 @@ def plan_deployment(request: DeployRequest, *, resources: Resources | None = Non
     desk = resources.for_deployment(wanted)
     last = _newest_session(desk)
     results = backtest_sleeves(desk.sleeves, desk.bars, desk.costs, desk.limits, last=last)
-    notes = [validation, *_funding(resources, desk, wanted), *_sizes(desk, wanted, results, last)]
+    notes = [validation, *_funding(resources, desk, wanted), *first_orders(desk, wanted, results, last)]
     return Deployed(replace(wanted, promise=promise_of(results)), tuple(notes))
 
 
 def promise_of(results: Mapping[str, Result]) -> dict[str, Any]:
     """Return what the backtests promise, by sleeve and in sum, as JSON values."""
-    frames = [result.equity.set_index("session")["equity_usd"] for result in results.values()]
-    joint = pd.concat(frames, axis=1).sort_index().ffill()
-    for column, result in enumerate(results.values()):
-        joint.isetitem(column, joint.iloc[:, column].fillna(result.initial_cash_usd))
-    total = joint.sum(axis=1)
+    summed = joint_equity(results)
     trades = pd.concat([result.trades for result in results.values()], ignore_index=True)
-    sessions = pd.DatetimeIndex(total.index)
-    summed = pd.DataFrame({"session": total.index, "equity_usd": total.to_numpy()})
-    promised = {SUM: expectation_of(trades, summed, sessions).as_dict()}
+    promised = {SUM: expectation_of(trades, summed, pd.DatetimeIndex(summed["session"])).as_dict()}
     for name, result in results.items():
         promised[name] = expectation_of(result.trades, None, pd.DatetimeIndex(result.equity["session"]), name).as_dict()
     return promised
+
+
+def joint_equity(results: Mapping[str, Result]) -> pd.DataFrame:
+    """Return the equity of sleeves held together: session, equity_usd; a sleeve without bars yet is worth its capital."""
+    curves = {name: result.equity.set_index("session")["equity_usd"] for name, result in results.items()}
+    joint = pd.DataFrame(curves).sort_index().ffill()
+    total = joint.fillna({name: result.initial_cash_usd for name, result in results.items()}).sum(axis=1)
+    return pd.DataFrame({"session": total.index, "equity_usd": total.to_numpy()})
 
 
 def _stored(resources: Resources, number: int) -> Portfolio:
@@ -164,7 +163,8 @@ def _stored(resources: Resources, number: int) -> Portfolio:
         raise DataError(f"Portfolio {number}: there is none. `desk portfolios` lists them; `desk allocate --store` makes one.")
     if stored.draft:
         raise ConfigError(
-            f"Portfolio {number} is a draft: research looked at it, and nobody has kept it. Keep it: `desk portfolios --store {number}`."
+            f"Portfolio {number} is a draft: research looked at it, and nobody has kept it. Keep it: "
+            f"`desk portfolios --store {number}`."
         )
     if not stored.members:
         raise ConfigError(f"Portfolio {number} has no sleeves; there is nothing to deploy.")
@@ -254,78 +254,5 @@ def _funding(resources: Resources, desk: Resources, wanted: Deployment) -> list[
             f"${wanted.capital_usd:,.2f}. Give it less with --capital."
         )
     return [
-        f"${wanted.capital_usd:,.2f} move from the book {resources.desk_portfolio} to {wanted.name}, both at {desk.broker.name}."
+        f"${wanted.capital_usd:,.2f} move from the book {resources.desk_portfolio} to {wanted.name}, at {desk.broker.name}."
     ]
-
-
-def _sizes(desk: Resources, wanted: Deployment, results: Mapping[str, Result], last: dt.date) -> list[str]:
-    """Return the size of each sleeve's first order in words; raise when the venue takes none, or the profile asks for a stop."""
-    notes = []
-    for sleeve in wanted.sleeves:
-        for symbol in sleeve.symbols:
-            stop_pct = typical_stop_pct(results[sleeve.name], sleeve)
-            if stop_pct is None and desk.settings.risk.stop_required:
-                raise ConfigError(
-                    f"Sleeve {sleeve.name!r} has no stop, and the risk profile {wanted.profile} asks for one. Give the strategy "
-                    "a stop_pct, or deploy it with another --profile."
-                )
-            notes += _size(desk, sleeve, symbol, stop_pct, last)
-    return notes
-
-
-def _size(desk: Resources, sleeve: Sleeve, symbol: str, stop_pct: float | None, last: dt.date) -> Sequence[str]:
-    price = desk.mark_at(symbol, last)
-    if price is None:
-        raise UnknownSymbol(symbol)
-    limits = desk.limits
-    decided = quantity(
-        price,
-        float("nan") if stop_pct is None else stop_pct,
-        sleeve.capital_usd,
-        sleeve.capital_usd * limits.max_exposure_pct / 100,
-        limits.risk_per_trade_pct,
-        limits.max_position_pct,
-    )
-    instrument = desk.account.patience.retrying()(desk.broker.instrument, symbol)
-    order = _probe(sleeve, symbol, last, decided)
-    sized = replace(order, quantity=instrument.rounded(order.quantity))
-    if decided <= 0 or instrument.objection(sized, exact(price)) is not None:
-        raise ConfigError(
-            f"Sleeve {sleeve.name!r}: ${sleeve.capital_usd:,.2f} buys no unit of {symbol} at ${price:,.2f}: an order of "
-            f"${decided * price:,.2f} is under what {desk.broker.name} takes. Give it more capital, or leave it out."
-        )
-    words = f"{sleeve.name}: {sized.quantity.normalize():f} {symbol} at ${price:,.2f} = ${float(sized.quantity) * price:,.2f}."
-    fraction = sized.quantity % 1 != 0
-    if fraction and desk.settings.venue.kind != "paper" and stop_pct is not None:
-        return [
-            words,
-            f"{sleeve.name}: {desk.broker.name} takes no bracket for a fraction of a share and keeps such an order for a day "
-            "alone; the desk watches its stop itself. `desk watch-positions` must run.",
-        ]
-    return [words]
-
-
-def _probe(sleeve: Sleeve, symbol: str, last: dt.date, decided: float) -> OrderIntent:
-    return entry_order(
-        "plan",
-        sleeve.name,
-        symbol,
-        decision_session=last,
-        session=last,
-        signed_quantity=max(decided, 1e-9),
-        stop_pct=float("nan"),
-        target_pct=float("nan"),
-        max_sessions=None,
-    )
-
-
-def typical_stop_pct(result: Result, sleeve: Sleeve) -> float | None:
-    """Return the median stop of a sleeve's signals, in percent of the price; None when one signal has none."""
-    strategy = sleeve_strategy(sleeve)
-    stops = np.concatenate(
-        [
-            signals.stop_pct[signals.entry != 0]
-            for signals in (result.panel.signals(strategy, row) for row in range(len(result.panel.symbols)))
-        ]
-    )
-    return float(np.median(stops)) if len(stops) and np.isfinite(stops).all() else None

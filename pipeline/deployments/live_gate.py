@@ -52,8 +52,10 @@ class PaperRecord:
             return ["not enough: its backtest promised no figure to compare with"]
         if not self.low <= self.gap <= self.high:
             return [
-                f"a trade on paper made {self.gap:+.3%} more than its backtest promised, outside of {self.low:+.3%} to "
-                f"{self.high:+.3%} (95 %)"
+                (
+                    f"a trade on paper made {self.gap:+.3%} more than its backtest promised, outside of {self.low:+.3%} to "
+                    f"{self.high:+.3%} (95 %)"
+                )
             ]
         return []
 
@@ -82,7 +84,7 @@ def gap_to_promise(trades: pd.DataFrame, promised: Expectation | None) -> tuple[
     values = trades["net_return"].to_numpy(dtype=np.float64)
     if promised is None or promised.profit is None or len(values) < 2:  # noqa: PLR2004  # one value has no variance
         return None, None
-    variance = float(values.var(ddof=1)) / len(values) + promised.profit.deviation**2 / max(promised.trades, 1)
+    variance = float(values.var(ddof=1)) / len(values) + promised.profit.deviation**2 / promised.profit.observations
     return float(values.mean()) - promised.profit.mean, NORMAL_95 * math.sqrt(variance)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from core.book_events import BookEvent, BookEventKind
@@ -12,6 +11,8 @@ from trading.brokers.book_events import apply_event
 from trading.orders import exact
 
 if TYPE_CHECKING:
+    from decimal import Decimal
+
     from core.deployments import Deployment
     from pipeline.resources import Resources
 
