@@ -11,6 +11,7 @@ orders, confirm them at the broker, reconcile again, record the day, and mail wh
 * **Too late:** an order that cannot reach the next open any more is not sent.
 * **Clear any task at any time**, of an old session too: what is on record stands, and nothing is sent. `mail` tells what has
   changed the same evening, and nothing otherwise; `mail_again` sends it in any case.
+* **Deployments:** the whole evening is mapped over the deployments that trade; one that fails stops no other.
 * **Manual run:** set `session`, or leave it empty for the newest.
 """
 
@@ -19,11 +20,104 @@ from __future__ import annotations
 import datetime as dt
 from typing import Any
 
-from airflow.sdk import Param, chain, dag, task
+from airflow.sdk import Param, chain, dag, task, task_group
 
 from common import DAILY_FEATURES, DEFAULT_ARGS, SESSION_PARAM, session_or_skip
 
 MAIL_AGAIN_PARAM = Param(False, type="boolean", title="Mail again", description="Send the evening's mail although it was sent.")
+
+
+BOOK = "{{ task.op_kwargs['book'] }}"  # names the mapped tasks of a deployment in the UI
+
+
+@task(map_index_template=BOOK)
+def settle(session: str, book: str) -> dict[str, Any]:
+    """Fill pending orders, stops, targets and time exits on that session's bar."""
+    from pipeline.deployments.books import live_desk
+    from pipeline.execution import daily_trade
+
+    return daily_trade.settle(session, resources=live_desk(book)).as_dict()
+
+
+@task(map_index_template=BOOK)
+def reconcile_before(session: str, book: str) -> dict[str, Any]:
+    """Compare the broker's orders, fills, positions and cash with the ledger; halt where no rule resolves a difference."""
+    from pipeline.deployments.books import live_desk
+    from pipeline.execution import reconcile
+
+    return reconcile.reconcile(session, resources=live_desk(book)).as_dict()
+
+
+@task(map_index_template=BOOK)
+def find_candidates(session: str, book: str) -> dict[str, Any]:
+    """Entries the strategy proposes at the close of the session."""
+    from pipeline.deployments.books import live_desk
+    from pipeline.execution import daily_trade
+
+    return daily_trade.candidates(session, resources=live_desk(book)).as_dict()
+
+
+@task(map_index_template=BOOK)
+def predict(session: str, book: str) -> dict[str, Any]:
+    """Request a prediction for each candidate."""
+    from pipeline.deployments.books import live_desk
+    from pipeline.execution import daily_trade
+
+    return daily_trade.predict(session, resources=live_desk(book)).as_dict()
+
+
+@task(map_index_template=BOOK)
+def place(session: str, book: str) -> dict[str, Any]:
+    """Decide, size, check the limits, write the intents, then send them."""
+    from pipeline.deployments.books import live_desk
+    from pipeline.execution import daily_trade
+
+    return daily_trade.place(session, resources=live_desk(book)).as_dict()
+
+
+@task(map_index_template=BOOK)
+def confirm(session: str, book: str) -> dict[str, Any]:
+    """Fetch the state of the orders at the broker."""
+    from pipeline.deployments.books import live_desk
+    from pipeline.execution import daily_trade
+
+    return daily_trade.confirm(session, resources=live_desk(book)).as_dict()
+
+
+@task(map_index_template=BOOK)
+def reconcile_after(session: str, book: str) -> dict[str, Any]:
+    """Reconcile again once the orders are placed."""
+    from pipeline.deployments.books import live_desk
+    from pipeline.execution import reconcile
+
+    return reconcile.reconcile(session, resources=live_desk(book)).as_dict()
+
+
+@task(map_index_template=BOOK)
+def record(session: str, book: str) -> dict[str, Any]:
+    """Mark the portfolio to market and store the day."""
+    from pipeline.deployments.books import live_desk
+    from pipeline.execution import daily_trade
+
+    return daily_trade.record(session, resources=live_desk(book)).as_dict()
+
+
+@task(map_index_template=BOOK)
+def mail(session: str, book: str, params: Any = None) -> dict[str, Any]:
+    """Mail what was done, what was refused and why, what is held, how far the limits are."""
+    from pipeline.deployments.books import live_desk
+    from pipeline.execution import daily_report
+
+    return daily_report.send(session, again=params["mail_again"], resources=live_desk(book)).as_dict()
+
+
+@task(map_index_template=BOOK)
+def measure_gap(session: str, book: str) -> dict[str, Any]:
+    """Replay the day beside the backtest and split the gap by its cause; a signal gap is mailed."""
+    from pipeline.audit import parity_day
+    from pipeline.deployments.books import live_desk
+
+    return parity_day.record_day(session, resources=live_desk(book)).as_dict()
 
 
 @dag(
@@ -36,7 +130,7 @@ MAIL_AGAIN_PARAM = Param(False, type="boolean", title="Mail again", description=
     tags=["desk", "trading", "daily"],
     doc_md=__doc__,
 )
-def trading_execution() -> None:  # noqa: C901  # one function a task
+def trading_execution() -> None:
     @task
     def choose_session(dag_run: Any = None, params: Any = None, triggering_asset_events: Any = None) -> str:
         """The newest session announced, or the one asked for."""
@@ -47,88 +141,29 @@ def trading_execution() -> None:  # noqa: C901  # one function a task
         return session_or_skip(sessions.newest_before(given, dag_run.logical_date))
 
     @task
-    def settle(session: str) -> dict[str, Any]:
-        """Fill pending orders, stops, targets and time exits on that session's bar."""
-        from pipeline.execution import daily_trade
+    def list_books() -> list[str]:
+        """One mapped evening for each deployment that trades, the default one first; a failed one stops no other."""
+        from pipeline.deployments import books
 
-        return daily_trade.settle(session).as_dict()
+        return books.live_books()
 
-    @task
-    def reconcile_before(session: str) -> dict[str, Any]:
-        """Compare the broker's orders, fills, positions and cash with the ledger; halt where no rule resolves a difference."""
-        from pipeline.execution import reconcile
+    @task_group
+    def evening(session: str, book: str) -> None:
+        """Every step of one deployment."""
+        chain(
+            settle(session=session, book=book),
+            reconcile_before(session=session, book=book),
+            find_candidates(session=session, book=book),
+            predict(session=session, book=book),
+            place(session=session, book=book),
+            confirm(session=session, book=book),
+            reconcile_after(session=session, book=book),
+            record(session=session, book=book),
+            mail(session=session, book=book),
+            measure_gap(session=session, book=book),
+        )
 
-        return reconcile.reconcile(session).as_dict()
-
-    @task
-    def find_candidates(session: str) -> dict[str, Any]:
-        """Entries the strategy proposes at the close of the session."""
-        from pipeline.execution import daily_trade
-
-        return daily_trade.candidates(session).as_dict()
-
-    @task
-    def predict(session: str) -> dict[str, Any]:
-        """Request a prediction for each candidate."""
-        from pipeline.execution import daily_trade
-
-        return daily_trade.predict(session).as_dict()
-
-    @task
-    def place(session: str) -> dict[str, Any]:
-        """Decide, size, check the limits, write the intents, then send them."""
-        from pipeline.execution import daily_trade
-
-        return daily_trade.place(session).as_dict()
-
-    @task
-    def confirm(session: str) -> dict[str, Any]:
-        """Fetch the state of the orders at the broker."""
-        from pipeline.execution import daily_trade
-
-        return daily_trade.confirm(session).as_dict()
-
-    @task
-    def reconcile_after(session: str) -> dict[str, Any]:
-        """Reconcile again once the orders are placed."""
-        from pipeline.execution import reconcile
-
-        return reconcile.reconcile(session).as_dict()
-
-    @task
-    def record(session: str) -> dict[str, Any]:
-        """Mark the portfolio to market and store the day."""
-        from pipeline.execution import daily_trade
-
-        return daily_trade.record(session).as_dict()
-
-    @task
-    def mail(session: str, params: Any = None) -> dict[str, Any]:
-        """Mail what was done, what was refused and why, what is held, how far the limits are."""
-        from pipeline.execution import daily_report
-
-        return daily_report.send(session, again=params["mail_again"]).as_dict()
-
-    @task
-    def measure_gap(session: str) -> dict[str, Any]:
-        """Replay the day beside the backtest and split the gap by its cause; a signal gap is mailed."""
-        from pipeline.audit import parity_day
-
-        return parity_day.record_day(session).as_dict()
-
-    session = choose_session()
-    chain(
-        settle(session=session),
-        reconcile_before(session=session),
-        find_candidates(session=session),
-        predict(session=session),
-        place(session=session),
-        confirm(session=session),
-        reconcile_after(session=session),
-        record(session=session),
-        mail(session=session),
-        measure_gap(session=session),
-    )
+    evening.partial(session=choose_session()).expand(book=list_books())
 
 
 trading_execution()

@@ -98,14 +98,14 @@ def halt_state(
 
 @trading.post("/halt", dependencies=[Depends(emergency)], responses=CHANGING)
 def halt(change: HaltChange, request: Request) -> HaltState:
-    """Stop a portfolio's orders until it is resumed."""
-    return turned(request, change, kill_switch.halt)
+    """Stop a portfolio's orders until it is resumed; every book's when none is named."""
+    return turned(request, change, kill_switch.halt if change.portfolio else kill_switch.halt_desk)
 
 
 @trading.post("/resume", dependencies=[Depends(controller)], responses=CHANGING)
 def resume(change: HaltChange, request: Request) -> HaltState:
-    """Let a halted portfolio trade again; a file that halts the desk is removed."""
-    return turned(request, change, kill_switch.resume)
+    """Let a halted portfolio trade again, every book when none is named; a file that halts the desk is removed."""
+    return turned(request, change, kill_switch.resume if change.portfolio else kill_switch.resume_desk)
 
 
 def require_strategy(name: str) -> None:
@@ -139,8 +139,9 @@ def switched(request: Request, name: str, change: SwitchChange, *, enabled: bool
 def turned(request: Request, change: HaltChange, turn: Any) -> HaltState:  # noqa: ANN401  # halt or resume
     """Turn the halt switch and return its state."""
     resources = state_of(request).resources
+    named = {"portfolio": change.portfolio} if change.portfolio else {}
     with changing():
-        return state_of_halt(turn(change.reason, change.author, portfolio=change.portfolio, resources=resources))
+        return state_of_halt(turn(change.reason, change.author, **named, resources=resources))
 
 
 def now_in_force(request: Request, name: str, symbol: str | None) -> StrategyState:

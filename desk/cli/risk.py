@@ -18,24 +18,27 @@ if TYPE_CHECKING:
 
 verbs = typer.Typer()
 Reason = Annotated[str, typer.Option(help="Why; it is stored.")]
+Deployment = Annotated[str | None, typer.Option(help="This deployment alone; default: every one.")]
 Author = Annotated[str | None, typer.Option(help="Who; default: the user of this terminal.")]
 
 
 @verbs.command(rich_help_panel=RISK)
-def halt(reason: Reason, author: Author = None) -> None:
-    """Stop the desk: no order that opens a position is sent any more."""
+def halt(reason: Reason, author: Author = None, deployment: Deployment = None) -> None:
+    """Stop the desk, or one deployment: no order that opens a position is sent any more."""
     from pipeline.risk import kill_switch
 
-    turned = kill_switch.halt(reason, author or getpass.getuser())
+    name = author or getpass.getuser()
+    turned = kill_switch.halt(reason, name, portfolio=deployment) if deployment else kill_switch.halt_desk(reason, name)
     console.print(f"[red]Halted[/] {turned.portfolio}: {turned.reason} ({turned.author})")
 
 
 @verbs.command(rich_help_panel=RISK)
-def resume(reason: Reason, author: Author = None) -> None:
-    """Let the desk open positions again; removes the file HALT as well."""
+def resume(reason: Reason, author: Author = None, deployment: Deployment = None) -> None:
+    """Let the desk, or one deployment, open positions again; removes the file HALT as well."""
     from pipeline.risk import kill_switch
 
-    turned = kill_switch.resume(reason, author or getpass.getuser())
+    name = author or getpass.getuser()
+    turned = kill_switch.resume(reason, name, portfolio=deployment) if deployment else kill_switch.resume_desk(reason, name)
     console.print(f"[green]Trading goes on[/] for {turned.portfolio}: {turned.reason} ({turned.author})")
 
 

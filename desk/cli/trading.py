@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.table import Table
 
-from core.errors import ConfigError
+from core.errors import ConfigError, DeskError
 from desk.cli.console import TRADING, Session, console, session_of, show
 
 if TYPE_CHECKING:
@@ -20,8 +20,12 @@ verbs = typer.Typer()
 
 
 @verbs.command(rich_help_panel=TRADING)
-def trade(session: Session = None) -> None:
-    """Settle a session, decide at its close, place the orders for the next open. Safe to run twice."""
+def trade(
+    session: Session = None,
+    deployment: Annotated[str | None, typer.Option(help="This deployment alone; default: every one that trades.")] = None,
+) -> None:
+    """Settle a session, decide at its close, place the orders for the next open, in every deployment. Safe to run twice."""
+    from pipeline.deployments.books import live_books, live_desk
     from pipeline.execution import daily_trade as step
     from pipeline.sessions import check_session
 
@@ -29,8 +33,19 @@ def trade(session: Session = None) -> None:
     chosen = check_session(day)
     if not chosen.trades:
         raise ConfigError(f"{chosen.reason}. Give the session before it, or none for the newest one.")
-    for name in ("settle", "candidates", "predict", "place", "record"):
-        show(name, getattr(step, name)(day).as_dict())
+    failed: list[DeskError] = []
+    books = [deployment] if deployment else live_books()
+    for book in books:
+        try:
+            for name in ("settle", "candidates", "predict", "place", "record"):
+                show(f"{book}: {name}", getattr(step, name)(day, resources=live_desk(book)).as_dict())
+        except DeskError as error:
+            if len(books) == 1:
+                raise
+            failed.append(error)  # one deployment that fails stops no other
+            console.print(f"[red]{book}: {type(error).__name__}[/]: {error}")
+    if failed:
+        raise typer.Exit(1)
 
 
 @verbs.command(rich_help_panel=TRADING)

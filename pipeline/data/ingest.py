@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import structlog
 
+from core.deployments import State
 from core.errors import DataError
 from core.sessions import calendar_name, sessions_between
 from pipeline.bars import VIX
@@ -194,12 +195,14 @@ def _first(bars: pd.DataFrame) -> dt.date | None:
 
 
 def list_symbols(session: str, *, resources: Resources | None = None) -> list[str]:
-    """Return the symbols to load for the session: the universe, then what is held outside of it and must be left some day."""
+    """Return the symbols to load for the session: the universe, then what deployments trade and what is held outside of it."""
     del session  # the universe does not change with time yet
     resources = resources or live()
-    symbols = resources.universe()
-    held = {position.symbol for position in resources.ledger.positions(resources.settings.portfolio)}
-    return [*symbols, *sorted(held - {*symbols})]
+    symbols, deployments = resources.universe(), resources.deployments.all()
+    books = {resources.settings.portfolio, *(each.name for each in deployments)}
+    needed = {position.symbol for book in books for position in resources.ledger.positions(book)}
+    needed |= {symbol for each in deployments if each.state is not State.RETIRED for symbol in each.symbols}
+    return [*symbols, *sorted(needed - {*symbols})]
 
 
 def files_left_out(*, resources: Resources | None = None) -> dict[str, str]:

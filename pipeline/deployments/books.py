@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from core.deployments import Deployment, Stage, State
 from core.errors import ConfigError, DataError, VersionConflict
-
-if TYPE_CHECKING:
-    from pipeline.resources import Resources
+from pipeline.resources import Resources, live
 
 SETTINGS = "settings"  # author of the default deployment's first version
 
@@ -71,6 +67,16 @@ def desk_of(resources: Resources, name: str) -> Resources:
     else:
         require_deployment(name, resources)
     return resources.for_portfolio(name)
+
+
+def live_books() -> list[str]:
+    """Return the names of the deployments whose evening runs, in this process's database."""
+    return [each.name for each in trading_deployments(live())]
+
+
+def live_desk(name: str) -> Resources:
+    """Return the desk of a deployment, from the environment; see `desk_of`."""
+    return desk_of(live(), name)
 
 
 def trading_desks(resources: Resources) -> list[Resources]:

@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING
 
 import structlog
 
+from core.errors import DataError
 from pipeline.resources import Resources, live
 
 if TYPE_CHECKING:
     from pipeline.research.shortlist import Shortlist
     from research.allocation import Allocation, Method
-    from storage.research.portfolios import Portfolios
+    from storage.research.portfolios import Portfolio, Portfolios, StoredValidation
 
 log = structlog.get_logger()
 
@@ -77,3 +78,23 @@ def save_allocation(
         "portfolio_stored", portfolio=number, draft=draft, session=session, members=[str(name) for name in allocation.usd.index]
     )
     return number
+
+
+def list_portfolios(*, resources: Resources | None = None) -> list[tuple[Portfolio, StoredValidation | None]]:
+    """Return every portfolio, drafts included, newest first, each with its last validation."""
+    stored = (resources or live()).portfolios
+    return [(each, stored.latest_validation(each.id)) for each in stored.all()]
+
+
+def keep_portfolio(number: int, *, resources: Resources | None = None) -> None:
+    """Make a draft a stored portfolio, which can be deployed.
+
+    Raises
+    ------
+    DataError
+        When there is no such portfolio.
+    """
+    stored = (resources or live()).portfolios
+    if stored.get(number) is None:
+        raise DataError(f"Portfolio {number}: there is none. `desk portfolios` lists them.")
+    stored.keep(number)

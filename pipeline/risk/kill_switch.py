@@ -103,6 +103,29 @@ def halt(reason: str, author: str, *, portfolio: str | None = None, resources: R
     return KillSwitch.of(resources or live(), portfolio).halt(reason, author)
 
 
+def halt_desk(reason: str, author: str, *, resources: Resources | None = None) -> Halt:
+    """Halt every book of the desk, deployments included; returns the turn of the default one."""
+    return _turn_all(resources or live(), reason, author, halted=True)
+
+
+def resume_desk(reason: str, author: str, *, resources: Resources | None = None) -> Halt:
+    """Let every book of the desk that is halted trade again; returns the turn of the default one. See `resume`."""
+    return _turn_all(resources or live(), reason, author, halted=False)
+
+
+def _turn_all(resources: Resources, reason: str, author: str, *, halted: bool) -> Halt:
+    """Turn the switch of the default book, then that of each deployment's that is not so already."""
+    name = resources.desk_portfolio
+    first = KillSwitch.of(resources, name)
+    turned = first.halt(reason, author) if halted else first.resume(reason, author)
+    for each in resources.deployments.all():
+        last = resources.halts.current(each.name)
+        if each.name != name and (last is not None and last.halted) is not halted:
+            switch = KillSwitch.of(resources, each.name)
+            _ = switch.halt(reason, author) if halted else switch.resume(reason, author)
+    return turned
+
+
 def resume(reason: str, author: str, *, portfolio: str | None = None, resources: Resources | None = None) -> Halt:
     """Let a portfolio, the desk's own unless named, trade again; the peak that drawdown is measured from starts anew.
 

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 import structlog
 
+from core.deployments import State
 from core.errors import DataError, DeskError, ExecutorBusy
 from pipeline.accounts import valuation
 from pipeline.accounts.cash_movements import book_cash_movements
@@ -265,19 +266,36 @@ def watch_portfolio(
 
     resources = resources or live()
     pause = interval_seconds or resources.settings.monitor.interval_seconds
-    checks, failed = 0, ""
+    checks, failed = 0, {"": ""}
     while not stop.is_set():
         try:
-            heartbeat, _ = check_portfolio(mode=mode, resources=resources)
-        except ExecutorBusy as busy:
-            log.info("risk_check_waits", reason=str(busy))
+            books = books_at_risk(resources)
         except (DeskError, SQLAlchemyError, OSError) as error:
-            failed = _report_failure(resources.alerts, error, failed)
-        else:
-            checks, failed = checks + 1, ""
-            on_check(heartbeat)
+            failed[""] = _report_failure(resources.alerts, error, failed.get("", ""))
+            books = []
+        for book in books:
+            try:
+                heartbeat, _ = check_portfolio(mode=mode, resources=resources.for_portfolio(book))
+            except ExecutorBusy as busy:
+                log.info("risk_check_waits", portfolio=book, reason=str(busy))
+            except (DeskError, SQLAlchemyError, OSError) as error:
+                failed[book] = _report_failure(resources.alerts, error, failed.get(book, ""))
+            else:
+                checks += 1
+                failed[book] = failed[""] = ""
+                on_check(heartbeat)
         stop.wait(pause)
     return checks
+
+
+def books_at_risk(resources: Resources) -> list[str]:
+    """Return the books that are watched: the default one, and deployments that are not retired or still hold something."""
+    watched = [resources.desk_portfolio]
+    for each in resources.deployments.all():
+        held = each.state is not State.RETIRED or resources.ledger.positions(each.name)
+        if each.name not in watched and each.sleeves and held:
+            watched.append(each.name)
+    return watched
 
 
 def check_limits(
