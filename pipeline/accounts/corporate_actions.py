@@ -171,7 +171,10 @@ class _BarFollower:
 def _at_venue(
     account: TradingAccount, positions: Sequence[Position], actions: Actions, known: Collection[str]
 ) -> list[DueEvent]:
-    """Return the events of a real venue: of symbols whose quantity there is the book's in the new terms."""
+    """Return the events of a real venue: of symbols whose quantity there is the books' in the new terms.
+
+    Several books may hold a symbol: the venue's one quantity is the sum of theirs, of which some may have followed already.
+    """
     waiting = {
         position.symbol: action.session
         for position in positions
@@ -180,20 +183,26 @@ def _at_venue(
     if not waiting:
         return []
     there = _quantities_without_new_fills(account, min(waiting.values()))
-    due = []
+    ledger, due = account.ledger, []
+    others = [position for book in account.books[1:] for position in ledger.positions(book)]
+    followed = {*known, *(event.event_id for book in account.books[1:] for event in ledger.book_events(book))}
     for symbol in waiting:
         mine = [position for position in positions if position.symbol == symbol]
         chains = [_venue_chain(account.bars, position, actions, known) for position in mine]
         after = sum((_quantity_after(position, chain) for position, chain in zip(mine, chains, strict=True)), Decimal(0))
+        for position in others:
+            if position.symbol == symbol:
+                after += _quantity_after(position, _venue_chain(account.bars, position, actions, followed))
         if after == there.get(symbol, Decimal(0)):
             due += [each for chain in chains for each in chain]
     return due
 
 
 def _quantities_without_new_fills(account: TradingAccount, since: dt.date) -> dict[str, Decimal]:
-    """Return the venue's quantities by symbol, less the fills since a session that are not in the ledger yet."""
-    known, there = {fill.fill_id for _, fill in account.ledger.fills(account.portfolio)}, account.venue_quantities()
-    for fill in account.patience.retrying()(account.broker.fills, dt.datetime.combine(since, dt.time(), dt.UTC)):
+    """Return the account's quantities by symbol, less the fills since a session that are not in the ledger yet."""
+    known = {fill.fill_id for book in account.books for _, fill in account.ledger.fills(book)}
+    there = {position.symbol: position.quantity for position in account.patience.retrying()(account.venue.positions)}
+    for fill in account.patience.retrying()(account.venue.fills, dt.datetime.combine(since, dt.time(), dt.UTC)):
         if fill.fill_id not in known:
             signed = fill.quantity if fill.side is Side.BUY else -fill.quantity
             there[fill.symbol] = there.get(fill.symbol, Decimal(0)) - signed

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from trading.brokers.shared_account import SharedAccount
+
 if TYPE_CHECKING:
     from decimal import Decimal
 
@@ -36,5 +38,15 @@ class TradingAccount:
     initial_cash_usd: float | None
 
     def venue_quantities(self) -> dict[str, Decimal]:
-        """Return what the venue holds by symbol; a broker that does not answer is asked again."""
+        """Return what the venue holds for this book by symbol; a broker that does not answer is asked again."""
         return {position.symbol: position.quantity for position in self.patience.retrying()(self.broker.positions)}
+
+    @property
+    def venue(self) -> Broker:
+        """The venue account itself, where this book has a part of one."""
+        return self.broker.venue if isinstance(self.broker, SharedAccount) else self.broker
+
+    @property
+    def books(self) -> list[str]:
+        """The books in the venue account, this one first."""
+        return [self.portfolio, *(self.broker.others() if isinstance(self.broker, SharedAccount) else ())]

@@ -20,11 +20,13 @@ import structlog
 
 from core.errors import ConfigError, StopTrading
 from pipeline.accounts.corporate_actions import apply_corporate_actions
+from pipeline.accounts.shared_books import books_of_account
 from pipeline.resources import Resources, live
 from pipeline.risk import kill_switch
 from pipeline.risk.exit_orders import ExitOrders
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
     from types import FrameType
 
@@ -121,20 +123,37 @@ def _listen(resources: Resources, over: threading.Event, poll_seconds: float) ->
     from trading.brokers.alpaca.stream import OrderListener
 
     portfolio = resources.settings.portfolio
+
+    def others() -> list[str]:
+        return [name for name in _books(resources) if name != portfolio]
+
     listener = OrderListener(
         resources.alpaca,
         resources.ledger,
         portfolio,
         resources.alpaca_stream(),
         clock=resources.clock,
-        follow=lambda: apply_corporate_actions(resources.account, ExitOrders.of(resources).today()),
+        follow=lambda: _follow_splits(resources, others()),
         alarm=lambda words: resources.alerts.send(f"A position of {portfolio} has no stop", words, "critical"),
         beat=lambda: write_beat(resources.data_dir, portfolio, Beat(resources.clock(), poll_seconds, listener.connections)),
         poll_seconds=poll_seconds,
         partial_seconds=resources.settings.position_watch.partial_entry_seconds,
+        others=others,
     )
     log.info("listener_started", portfolio=portfolio, live=resources.settings.venue.live)
     listener.run(over)
+
+
+def _books(resources: Resources) -> list[str]:
+    """Return the books in the venue account that the listener listens to."""
+    return list(books_of_account(resources.deployments, resources.desk_portfolio, live=resources.settings.venue.live))
+
+
+def _follow_splits(resources: Resources, others: Sequence[str]) -> None:
+    """Bring every book of the account into the terms after recorded splits."""
+    today = ExitOrders.of(resources).today()
+    for desk in (resources, *(resources.for_portfolio(name) for name in others)):
+        apply_corporate_actions(desk.account, today)
 
 
 def _await_resume(halts: Halts, portfolio: str, over: threading.Event) -> None:

@@ -141,7 +141,7 @@ def watch(session: str, *, resources: Resources | None = None) -> PositionCheck:
 
 
 def check_positions(*, resources: Resources | None = None, prices: Prices | None = None) -> PositionCheck:
-    """Check every position whose market is open now, once.
+    """Check every position of every book in the account whose market is open now, once.
 
     Raises
     ------
@@ -152,6 +152,20 @@ def check_positions(*, resources: Resources | None = None, prices: Prices | None
     done = PositionCheck(resources.clock(), reason=ELSEWHERE.get(resources.settings.venue.kind, ""))
     if done.reason:
         return done
+    unanswered: list[RetryLater] = []
+    for book in resources.account.books:
+        try:
+            _check_book(resources.for_portfolio(book), done, prices)
+        except RetryLater as error:
+            unanswered.append(error)
+    log.info("watched", **done.as_dict())
+    if unanswered:
+        raise unanswered[0]
+    return done
+
+
+def _check_book(resources: Resources, done: PositionCheck, prices: Prices | None) -> None:
+    """Check the positions of one book, and add what became of them to `done`."""
     settings = resources.settings
     with executor_lock(resources.engine, settings.portfolio) as lock:
         parts = WatchParts(
@@ -167,8 +181,6 @@ def check_positions(*, resources: Resources | None = None, prices: Prices | None
             exit_of=partial(ExitOrders.of(resources).exit_for, arm=WATCH),
         )
         _Watch(parts, done).run()
-    log.info("watched", **done.as_dict())
-    return done
 
 
 def run_watch(

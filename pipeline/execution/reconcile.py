@@ -87,7 +87,13 @@ def reconcile(session: str, *, resources: Resources | None = None) -> ReconcileR
             differences = (*taken, *_differences(account, day, tolerance))
         if any(each.rule is Mismatch.UNPROTECTED for each in differences) and resources.settings.venue.kind == "alpaca":
             with suppress(RetryLater):  # what is not done is a difference
-                Protector(resources.alpaca, account.ledger, account.portfolio, alarm=_left_to_the_difference).check()
+                Protector(
+                    resources.alpaca,
+                    account.ledger,
+                    account.portfolio,
+                    alarm=_left_to_the_difference,
+                    others=lambda: account.books[1:],
+                ).check()
             differences = protected_anew(differences, _differences(account, day, tolerance))
         for order_id, reason in expired(differences).items():
             take_state(account.ledger, order_id, OrderState.EXPIRED, reason)

@@ -20,7 +20,7 @@ from trading.brokers.placing import Patience, cancel
 from trading.brokers.protection import uncovered
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from core.models import OrderIntent, OrderView, Position
     from trading.brokers.alpaca.broker import AlpacaBroker
@@ -41,6 +41,8 @@ class Protector:
         Told of a position that stays without protection.
     partial_seconds
         How long an entry may work on after it has filled in part. Its children sleep meanwhile, so its remainder is cancelled.
+    others
+        Returns the other books in the account: what they hold is part of the venue's one position a symbol.
 
     Attributes
     ----------
@@ -56,12 +58,14 @@ class Protector:
         *,
         alarm: Callable[[str], object],
         partial_seconds: float = 60.0,
+        others: Callable[[], Iterable[str]] = tuple,
     ) -> None:
         self.broker = broker
         self.book = book
         self.portfolio = portfolio
         self.alarm = alarm
         self.partial_seconds = partial_seconds
+        self.others = others
         self.due = math.inf
         self._alarmed: set[str] = set()
         self._renewed: dict[str, tuple[float, Decimal]] = {}  # when children were last sent anew, for what was held, by entry
@@ -81,8 +85,9 @@ class Protector:
         at_venue = {position.symbol: position.quantity for position in self.broker.positions()}
         busy = self._busy()
         positions, changed = self.book.positions(self.portfolio), 0
+        in_account = [*positions, *(each for other in self.others() for each in self.book.positions(other))]
         for position in positions:
-            held = sum(each.quantity for each in positions if each.symbol == position.symbol)
+            held = sum(each.quantity for each in in_account if each.symbol == position.symbol)
             order, state = busy.get((position.strategy, position.symbol), (None, None))
             try:
                 if order is None:

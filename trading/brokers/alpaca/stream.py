@@ -30,7 +30,7 @@ from trading.brokers.intake import collect, take_fill, take_state
 from trading.brokers.listing import UNREADABLE
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from pydantic import SecretStr
 
@@ -140,6 +140,8 @@ class OrderListener:
         How long a fill may contradict the book before trading stops: the one before it may be on its way.
     partial_seconds
         See `trading.brokers.alpaca.protector.Protector`.
+    others
+        Returns the other books in the account. The stream tells of their orders too, and their positions are protected alike.
     """
 
     def __init__(
@@ -156,6 +158,7 @@ class OrderListener:
         poll_seconds: float = 60.0,
         patience_seconds: float = 60.0,
         partial_seconds: float = 60.0,
+        others: Callable[[], Sequence[str]] = tuple,
     ) -> None:
         self.broker = broker
         self.book = book
@@ -172,7 +175,10 @@ class OrderListener:
         self._poll_at = 0.0
         self._failures = 0
         self._waiting: list[_Waiting] = []
-        self.protector = Protector(broker, book, portfolio, alarm=alarm, partial_seconds=partial_seconds)
+        self.others = others
+        self.partial_seconds = partial_seconds
+        self.protector = self._protector(portfolio)
+        self._protectors = {portfolio: self.protector}
 
     def run(self, stop: threading.Event) -> None:
         """Listen until `stop` is set.
@@ -203,7 +209,7 @@ class OrderListener:
         asked = self.clock()
         try:
             fills = self._collect()
-            moved = self.protector.check()
+            moved = sum(protector.check() for protector in self._all_protectors())
         except RetryLater as error:
             self._failures += 1
             pause = min(self.poll_seconds, 2.0**self._failures * 0.5)
@@ -211,20 +217,36 @@ class OrderListener:
             log.warning("venue_silent", failures=self._failures, reason=str(error))
             return
         self._failures, self.since = 0, asked - OVERLAP
-        self._poll_at = min(time.monotonic() + self.poll_seconds, self.protector.due)
+        self._poll_at = min(time.monotonic() + self.poll_seconds, *(each.due for each in self._protectors.values()))
         if fills or moved:
             log.info("caught_up", fills=fills, children_changed=moved)
         self._try_again()
         self.beat()
 
+    def _protector(self, portfolio: str) -> Protector:
+        def rest() -> list[str]:
+            return [name for name in (self.portfolio, *self.others()) if name != portfolio]
+
+        return Protector(self.broker, self.book, portfolio, alarm=self.alarm, partial_seconds=self.partial_seconds, others=rest)
+
+    def _all_protectors(self) -> list[Protector]:
+        """Return the protector of every book in the account; a book may be new."""
+        for name in self.others():
+            if name not in self._protectors:
+                self._protectors[name] = self._protector(name)
+        return list(self._protectors.values())
+
     def _collect(self) -> int:
-        """Fills and states; once more when the executor moved an order, or a split the shares, between reading and writing."""
+        """Fills and states of every book; once more when the executor moved an order, or a split the shares, meanwhile."""
         self.follow()
         try:
-            return collect(self.book, self.broker, self.portfolio, self.since)
+            return self._collect_books()
         except IllegalTransition:
             self.follow()
-            return collect(self.book, self.broker, self.portfolio, self.since)
+            return self._collect_books()
+
+    def _collect_books(self) -> int:
+        return sum(collect(self.book, self.broker, name, self.since) for name in (self.portfolio, *self.others()))
 
     def _take(self, message: Json) -> None:
         stream = message.get("stream")
