@@ -216,15 +216,28 @@ class Exchange:
         check_prices(order)
         check_form(order, asset)
         check_brackets(order, asset.price, body)
+        self._refuse_wash_trade(order)
         self._afford(order, asset)
+
+    def _refuse_wash_trade(self, order: VenueOrder) -> None:
+        """Refuse a simple order while one on the other side works, which it could trade with; brackets are let through."""
+        if order.order_class != "simple":
+            return
+        for other in self.orders.values():
+            opposite = other.symbol == order.symbol and other.side != order.side and other.status in WORKING
+            if opposite and other.type in {"market", "stop"}:
+                details = {"existing_order_id": other.id, "reject_reason": "opposite side market/stop order exists"}
+                raise Refusal(403, 40310000, "potential wash trade detected. use complex orders", **details)
 
     def _afford(self, order: VenueOrder, asset: Asset) -> None:
         held = self.held.get(order.symbol, (Decimal(0), Decimal(0)))[0]
         if order.side == "sell" and held > 0:
-            waiting = [
-                o.leaves for o in self.orders.values() if o.symbol == order.symbol and o.side == "sell" and o.status in WORKING
-            ]
-            free = held - (max(waiting) if waiting else 0)
+            families: dict[str, Decimal] = {}  # a stop and the target beside it keep their shares once
+            for other in self.orders.values():
+                if other.symbol == order.symbol and other.side == "sell" and other.status in WORKING:
+                    family = (other.parent or other).id
+                    families[family] = max(families.get(family, Decimal(0)), other.leaves)
+            free = held - sum(families.values())
             if order.qty > free:
                 message = f"insufficient qty available for order (requested: {order.qty}, available: {free})"
                 raise Refusal(403, 40310000, message, available=str(free), existing_qty=str(held), symbol=order.symbol)
