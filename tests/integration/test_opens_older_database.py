@@ -26,7 +26,7 @@ from pipeline.bars import VIX
 from pipeline.data import build_features as feature_step
 from pipeline.data import ingest
 from pipeline.execution import daily_trade
-from pipeline.research.portfolio import objection
+from pipeline.execution.entry_blocks import entry_blocks
 from pipeline.resources import Resources
 from storage.engine import MIGRATIONS
 from tests.standins.dump_desk import LAST, LOADED, PROGRAMS
@@ -164,7 +164,7 @@ def test_research_and_decisions_about_models_are_read_as_they_were(desk: Resourc
     assert [member["strategy"] for member in portfolio.members] == ["bollinger"]
     assert validation is not None
     assert validation.status == "PASS"
-    assert objection(desk.portfolios, DAY, desk.settings.validation.max_age_days) is None
+    assert entry_blocks(desk, DAY) == [], "the portfolio of before is no deployment, and blocks nothing"
     assert halt is not None
     assert (halt.halted, halt.reason) == (False, "the drill is over")
     assert (experiment.challengers, experiment.decided) == (("2",), True)

@@ -16,6 +16,7 @@ from core.models import Leg
 from core.sessions import close_of
 from pipeline.bars import VIX
 from pipeline.execution import daily_trade
+from pipeline.execution.entry_blocks import entry_blocks
 from pipeline.research import chain, portfolio
 from pipeline.research.candidates import rank_candidates
 from pipeline.research.portfolio_validation import validate_portfolio
@@ -260,45 +261,27 @@ def with_a_candidate(desk: Resources, day: dt.date) -> None:
 DAY = dt.date(2018, 12, 20)
 
 
-def objection(desk: Resources, day: dt.date) -> str | None:
-    return portfolio.objection(desk.portfolios, day, desk.settings.validation.max_age_days)
-
-
-@pytest.mark.parametrize(
-    ("status", "validated", "refused"),
-    [
-        ("PASS", DAY, False),
-        ("WARN", DAY, False),
-        ("FAIL", DAY, True),
-        ("PASS", DAY - dt.timedelta(days=35), False),
-        ("PASS", DAY - dt.timedelta(days=36), True),
-        (None, DAY, True),
-    ],
-)
-def test_a_portfolio_that_failed_or_was_not_looked_at_for_long_opens_nothing(
-    desk: Resources, status: str | None, validated: dt.date, refused: bool
-) -> None:
-    number = desk.portfolios.save(session=dt.date(2018, 10, 1), method="equal", members=[], figures={})
-    if status is not None:
-        desk.portfolios.save_validation(portfolio_id=number, session=validated, status=status, report={})
+def test_looking_at_research_changes_nothing_in_what_trades(desk: Resources) -> None:
     with_a_candidate(desk, DAY)
+    plan = planned(desk)
+    found = chain.choose(plan, min_trades=10, resources=desk)
+    desk.portfolios.save_validation(portfolio_id=found.portfolio_id, session=DAY, status="FAIL", report={})
 
     placed = daily_trade.place(DAY.isoformat(), resources=desk)
 
-    assert placed.refusals.get("validation", 0) == refused
-    entries = [order for order, _ in desk.ledger.open_orders("main") if order.leg is Leg.ENTRY]
-    assert len(entries) == 1 - refused
+    assert desk.portfolios.latest().draft  # type: ignore[union-attr]
+    assert placed.refusals.get("deployment", 0) == 0
+    assert len([order for order, _ in desk.ledger.open_orders("main") if order.leg is Leg.ENTRY]) == 1
+    assert entry_blocks(desk, DAY) == []
 
 
-def test_an_order_on_record_goes_on_and_a_withdrawn_portfolio_stands_in_nobodys_way(desk: Resources) -> None:
-    with_a_candidate(desk, DAY)
-    daily_trade.place(DAY.isoformat(), resources=desk)
-    desk.portfolios.save(session=DAY, method="equal", members=[], figures={})
+def test_a_kept_portfolio_is_no_draft_any_more_and_an_unknown_one_is_named(desk: Resources) -> None:
+    number = desk.portfolios.save(session=DAY, method="equal", members=[], figures={}, draft=True)
 
-    again = daily_trade.place(DAY.isoformat(), resources=desk)
+    portfolio.keep_portfolio(number, resources=desk)
 
-    assert (again.orders, again.refusals) == (1, {})
-    assert objection(desk, DAY) is not None
-    portfolio.withdraw_portfolio(DAY.isoformat(), resources=desk)
-    assert objection(desk, DAY) is None
-    assert objection(desk, DAY - dt.timedelta(days=1)) is None, "a past day does not see later research"
+    assert [(each.id, each.draft, validation) for each, validation in portfolio.list_portfolios(resources=desk)] == [
+        (number, False, None)
+    ]
+    with pytest.raises(DataError, match="Portfolio 99: there is none"):
+        portfolio.keep_portfolio(99, resources=desk)

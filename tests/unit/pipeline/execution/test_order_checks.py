@@ -11,7 +11,7 @@ import pytest
 
 from core.errors import UnknownSymbol
 from core.models import Instrument, OrderIntent, Position, Refused
-from pipeline.execution.order_checks import check_decided_once, check_in_time, check_validation, check_venue_grid
+from pipeline.execution.order_checks import check_decided_once, check_deployment, check_in_time, check_venue_grid
 from trading.brokers.placing import Patience
 from trading.order_check import OrderContext
 from trading.orders import entry_order, exit_order
@@ -153,21 +153,21 @@ def test_after_the_open_only_orders_on_record_go_on(opened: bool, kept: list[str
     assert ([order.symbol for order in intents], refused) == (kept, [])
 
 
-def test_without_a_valid_portfolio_new_entries_are_refused_and_mailed_with_the_reason() -> None:
+def test_new_entries_of_a_blocked_deployment_are_refused_and_mailed_with_the_reasons() -> None:
     written, fresh, sale, mailbox = entry(3.0), entry(4.0, "BBB"), leaving(), Mailbox()
     context = OrderContext(DAY, frozenset({written.client_order_id}))
 
-    kept, refused = check_validation(
-        context, (written, fresh, sale), objection=lambda _: "never validated", alerts=cast("Alerts", mailbox)
+    kept, refused = check_deployment(
+        context, (written, fresh, sale), objections=lambda _: ["paused", "never validated"], alerts=cast("Alerts", mailbox)
     )
 
     assert kept == (written, sale)
-    assert [(each.symbol, each.reason) for each in refused] == [("BBB", "validation")]
-    assert mailbox.mails == [("1 entries decided on 2018-12-27 were not ordered", "never validated")]
+    assert [(each.symbol, each.reason) for each in refused] == [("BBB", "deployment")]
+    assert mailbox.mails == [("1 entries decided on 2018-12-27 were not ordered", "paused\nnever validated")]
 
 
-def test_without_a_new_entry_the_validation_is_not_read() -> None:
-    def unread(_day: dt.date) -> str:
+def test_without_a_new_entry_the_deployment_is_not_read() -> None:
+    def unread(_day: dt.date) -> list[str]:
         raise AssertionError
 
-    assert check_validation(OrderContext(DAY), (leaving(),), objection=unread, alerts=cast("Alerts", Mailbox()))[1] == []
+    assert check_deployment(OrderContext(DAY), (leaving(),), objections=unread, alerts=cast("Alerts", Mailbox()))[1] == []
