@@ -129,11 +129,11 @@ def sharpe_promise(daily: Array) -> Promise | None:
         return None
     factor = 1 - found.skewness * found.sharpe + (found.kurtosis - 1) / 4 * found.sharpe**2
     clustering = mean.deviation / float(daily.std(ddof=1))
-    return Promise(found.sharpe, float(np.sqrt(max(factor, 0.25))) * clustering, len(daily))
+    return Promise(found.sharpe, float(np.sqrt(max(factor, 0.25))) * clustering, len(daily), mean.blocks)
 
 
 def frequency_promise(entries: Days, sessions: int) -> Promise | None:
-    """Return the entries a session; a deviation of at least that of chance (Poisson), so that one evenly spaced is not narrow."""
+    """Return the entries a session, with a deviation of at least that of chance (Poisson): some months are too even."""
     counts = np.bincount(entries, minlength=sessions).astype(np.float64)
     found = Promise.of(counts, np.arange(len(counts)))
     return None if found is None else replace(found, deviation=max(found.deviation, float(np.sqrt(found.mean))))

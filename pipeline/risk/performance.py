@@ -1,0 +1,165 @@
+"""Watch a book's live performance: read its records, run the checks of `monitoring.performance`, and log what alerts.
+
+It halts nothing and sells nothing.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+import structlog
+
+from core.book_events import TRANSFERS
+from core.errors import DeskError
+from core.frames import SESSION
+from core.sessions import calendar_name, joint_sessions
+from pipeline.accounts.valuation import transferred_usd
+from pipeline.resources import Resources, live
+from pipeline.risk.monitor import window_returns
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from core.book_events import BookEvent
+    from monitoring.performance.expectation import Expectation
+    from monitoring.performance.findings import Finding, PerformanceAlert
+    from monitoring.performance.watch import BookRecord
+    from storage.market.bars import BarStore
+    from storage.trading.ledger import Ledger
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True)
+class PerformanceReport:
+    """The findings of a book at the close of a session."""
+
+    book: str
+    session: str
+    findings: tuple[Finding, ...]
+
+    @property
+    def alerts(self) -> list[PerformanceAlert]:
+        """One for each finding that is an alert."""
+        from monitoring.performance.findings import alerts_of
+
+        return alerts_of(self.findings)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return plain values."""
+        return {"book": self.book, "session": self.session, "findings": [each.as_dict() for each in self.findings]}
+
+
+def watch_performance(
+    book: str | None = None,
+    expectations: Mapping[str, Expectation] | None = None,
+    session: str | None = None,
+    *,
+    resources: Resources | None = None,
+) -> PerformanceReport:
+    """Check the performance of a book at the close of a session.
+
+    Parameters
+    ----------
+    book
+        Portfolio of the ledger; the desk's own unless given.
+    expectations
+        What the backtests promised, by sleeve, "" for the sum. Without one the comparisons say that no backtest is on record.
+    session
+        The newest on record unless given. Trades and closes after it do not count.
+    """
+    from monitoring.performance.findings import ALERT
+    from monitoring.performance.watch import check_performance
+
+    resources = resources or live()
+    name, settings = book or resources.settings.portfolio, resources.settings
+    day = dt.date.fromisoformat(session) if session else _newest(resources.ledger, name, resources.clock().date())
+    trained_at, no_model = _champion(resources)
+    record = record_of(
+        resources.ledger,
+        resources.bars,
+        name,
+        day,
+        correlation_sessions=settings.risk.correlation_sessions,
+        trained_at=trained_at,
+        no_model=no_model,
+    )
+    findings = check_performance(record, expectations or {}, settings.performance, resources.clock())
+    raised = [f"{each.kind} {each.sleeve}".strip() for each in findings if each.verdict == ALERT]
+    log.info("performance", book=name, session=day.isoformat(), alerts=raised, checks=len(findings))
+    return PerformanceReport(name, day.isoformat(), tuple(findings))
+
+
+def record_of(
+    ledger: Ledger,
+    bars: BarStore,
+    book: str,
+    day: dt.date,
+    *,
+    correlation_sessions: int,
+    trained_at: dt.datetime | None = None,
+    no_model: str = "",
+) -> BookRecord:
+    """Return the records of a book up to a session, from the ledger and the bars."""
+    from monitoring.performance.watch import BookRecord
+
+    end = pd.Timestamp(day)
+    trades, equity = ledger.trades(book), ledger.equity(book)
+    trades, equity = trades[trades["exit_session"] <= end], equity[equity["session"] <= end].reset_index(drop=True)
+    held = [each for each in ledger.positions(book) if each.entry_session <= day]
+    positions = pd.DataFrame(
+        [(each.strategy, each.symbol, each.entry_session, float(each.quantity)) for each in held],
+        columns=["strategy", "symbol", "entry_session", "quantity"],
+    )
+    positions["entry_session"] = pd.to_datetime(positions["entry_session"]).astype(SESSION)
+    starts = [*equity["session"][:1], *trades["entry_session"], *positions["entry_session"]]
+    first = min(starts, default=end).date()
+    symbols = sorted({*trades["symbol"], *positions["symbol"]})
+    moved = [each for each in ledger.book_events(book) if each.kind in TRANSFERS and each.session <= day]
+    since = [each for each in moved if len(equity) and pd.Timestamp(each.session) > equity["session"].iloc[0]]
+    return BookRecord(
+        session=day,
+        trades=trades,
+        positions=positions,
+        equity=equity,
+        moved_usd=_moved(since),
+        sessions=joint_sessions(first, day, {calendar_name(symbol) for symbol in symbols} or {"XNYS"}),
+        returns=window_returns(bars, sorted(set(positions["symbol"])), day, correlation_sessions),
+        model_trained_at=trained_at,
+        no_model=no_model,
+    )
+
+
+def mail_section(report: PerformanceReport) -> list[str]:
+    """Return the lines of the daily mail."""
+    from monitoring.performance.findings import mail_lines
+
+    return mail_lines(report.findings)
+
+
+def _moved(events: Sequence[BookEvent]) -> dict[pd.Timestamp, float]:
+    """Return deposits less withdrawals by session."""
+    days = {event.session for event in events}
+    return {pd.Timestamp(day): transferred_usd([each for each in events if each.session == day]) for day in days}
+
+
+def _newest(ledger: Ledger, book: str, today: dt.date) -> dt.date:
+    """Return the newest session of a book on record; today without one."""
+    sessions = ledger.equity(book)["session"]
+    return sessions.max().date() if len(sessions) else today
+
+
+def _champion(resources: Resources) -> tuple[dt.datetime | None, str]:
+    """Return when the champion was registered; None with the reason when that cannot be said."""
+    try:
+        resources.registry.check()
+        version = resources.registry.champion_version()
+        found = {each.version: each.created_at for each in resources.registry.aliases.versions()} if version else {}
+    except DeskError as error:
+        return None, str(error)
+    if version is None:
+        return None, "No model decides: no champion is registered."
+    return found[version], ""
