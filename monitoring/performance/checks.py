@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 PERCENT: Final = 100.0
 LEVEL: Final = 0.95
 FEWEST_RETURNS: Final = 20
+ROUNDING: Final = 1e-9
 SHOWN: Final = 3
 
 
@@ -89,7 +90,7 @@ def check_drawdown(returns: Array, max_drawdown_pct: float) -> Finding:
         return not_enough(DRAWDOWN, SUM, max_drawdown_pct, 0, "Fewer than two closes are on record.")
     value = np.concatenate([[1.0], np.cumprod(1 + returns)])
     below = PERCENT * (1 - float(value[-1]) / float(value.max()))
-    verdict: Verdict = ALERT if below > max_drawdown_pct else OK
+    verdict: Verdict = ALERT if below > max_drawdown_pct + ROUNDING else OK
     text = f"The book is {below:.1f} % below its highest close (limit {max_drawdown_pct:g} %)."
     return Finding(DRAWDOWN, SUM, verdict, below, max_drawdown_pct, None, len(returns), text)
 

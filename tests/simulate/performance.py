@@ -1,6 +1,6 @@
 """Simulates live years after a backtest and writes the tables of docs/performance.md. `make simulate-performance` runs it.
 
-`python -m tests.simulate.performance [YEARS]`; 2,000 years a cell take about ten minutes on two cores.
+`python -m tests.simulate.performance [YEARS]`; 1,000 years a cell take about a quarter of an hour on two cores.
 """
 
 from __future__ import annotations
@@ -226,7 +226,7 @@ def write(name: str, table: str) -> None:
 
 
 def main() -> None:
-    years = int(sys.argv[1]) if len(sys.argv) > 1 else 2000
+    years = int(sys.argv[1]) if len(sys.argv) > 1 else 1000
     for step in (false_alarms, delays, late_delays, frequencies, fixed_limits):
         with Console().status(f"{step.__name__}, {years:,} years a cell ..."):
             write(step.__name__.replace("_", "-"), step(years))
