@@ -81,6 +81,11 @@ class PerformanceAlert(NamedTuple):
     subject: str
     body: str
 
+    @property
+    def sentence(self) -> str:
+        """Subject and finding in one line."""
+        return f"{self.subject}: {self.body.splitlines()[0]}"
+
 
 def not_enough(kind: str, sleeve: str, asked: float | None, n: int, text: str) -> Finding:
     """Return the finding of a check that has too little to go on."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import datetime as dt
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import pandas as pd
 import structlog
@@ -17,13 +17,15 @@ from core.errors import DeskError
 from core.frames import SESSION
 from core.sessions import calendar_name, joint_sessions
 from pipeline.accounts.valuation import transferred_usd
+from pipeline.bars import window_returns
 from pipeline.resources import Resources, live
-from pipeline.risk.monitor import window_returns
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from core.book_events import BookEvent
+    from ml.tracking.registry import Registry
+    from monitoring.alerts import Alerts
     from monitoring.performance.expectation import Expectation
     from monitoring.performance.findings import Finding, PerformanceAlert
     from monitoring.performance.watch import BookRecord
@@ -77,7 +79,7 @@ def watch_performance(
     resources = resources or live()
     name, settings = book or resources.settings.portfolio, resources.settings
     day = dt.date.fromisoformat(session) if session else _newest(resources.ledger, name, resources.clock().date())
-    trained_at, no_model = _champion(resources)
+    trained_at, no_model = _champion(resources.registry)
     record = record_of(
         resources.ledger,
         resources.bars,
@@ -127,10 +129,55 @@ def record_of(
         equity=equity,
         moved_usd=_moved(since),
         sessions=joint_sessions(first, day, {calendar_name(symbol) for symbol in symbols} or {"XNYS"}),
-        returns=window_returns(bars, sorted(set(positions["symbol"])), day, correlation_sessions),
+        returns=window_returns(bars, sorted(set(positions["symbol"])), day, correlation_sessions) if held else pd.DataFrame(),
         model_trained_at=trained_at,
         no_model=no_model,
     )
+
+
+@dataclass
+class PerformanceWatch:
+    """The risk worker's watch of performance: looks now and then, and mails what has newly become an alert.
+
+    The first look after a start mails nothing: the evening's mail has told of what lasts.
+    """
+
+    look: Callable[[], PerformanceReport]
+    alerts: Alerts
+    clock: Callable[[], dt.datetime]
+    interval_seconds: float
+    _next_look: dt.datetime | None = None
+    _raised: frozenset[str] | None = None
+
+    @classmethod
+    def of(cls, resources: Resources) -> Self:
+        """Build for the desk's own book."""
+        return cls(
+            look=lambda: watch_performance(resources=resources),
+            alerts=resources.alerts,
+            clock=resources.clock,
+            interval_seconds=resources.settings.performance.interval_seconds,
+        )
+
+    def follow(self) -> PerformanceReport | None:
+        """Look when it is time and return the report, else None; a look that fails is logged, and the next one tries again."""
+        from sqlalchemy.exc import SQLAlchemyError
+
+        now = self.clock()
+        if self._next_look is not None and now < self._next_look:
+            return None
+        self._next_look = now + dt.timedelta(seconds=self.interval_seconds)
+        try:
+            report = self.look()
+        except (DeskError, SQLAlchemyError, OSError) as error:
+            log.warning("performance_look_failed", error=type(error).__name__, says=str(error))
+            return None
+        before, alerts = self._raised, report.alerts
+        self._raised = frozenset(each.key for each in alerts)
+        for each in alerts:
+            if before is not None and each.key not in before:
+                self.alerts.send(each.subject, each.body, each.severity)
+        return report
 
 
 def mail_section(report: PerformanceReport) -> list[str]:
@@ -152,14 +199,10 @@ def _newest(ledger: Ledger, book: str, today: dt.date) -> dt.date:
     return sessions.max().date() if len(sessions) else today
 
 
-def _champion(resources: Resources) -> tuple[dt.datetime | None, str]:
+def _champion(registry: Registry) -> tuple[dt.datetime | None, str]:
     """Return when the champion was registered; None with the reason when that cannot be said."""
     try:
-        resources.registry.check()
-        version = resources.registry.champion_version()
-        found = {each.version: each.created_at for each in resources.registry.aliases.versions()} if version else {}
+        registered_at = registry.champion_registered_at()
     except DeskError as error:
         return None, str(error)
-    if version is None:
-        return None, "No model decides: no champion is registered."
-    return found[version], ""
+    return registered_at, "" if registered_at else "No model decides: no champion is registered."

@@ -1,4 +1,4 @@
-"""Live records beside their backtest: planted decay is found, a kept promise is not, and too little is said to be too little."""
+"""Live records beside their backtest: planted decay is found, a kept promise is not, and too little is said."""
 
 from __future__ import annotations
 

@@ -34,7 +34,7 @@ def read(values: np.ndarray, days: np.ndarray | None = None, today: int | None =
 
 
 def test_the_p_value_of_a_constant_shortfall_by_hand() -> None:
-    """100 trades of nothing: information 1 / (1/100 + 1/600) = 85.71, score 85.71 * 0.2 = 17.14, V = 1 / (1/300 + 1/600) = 200."""
+    """100 trades of nothing: information 1 / (1/100 + 1/600) = 600/7, score a fifth of it, V = 1 / (1/300 + 1/600) = 200."""
     reading = read(np.zeros(100))
 
     assert reading is not None
