@@ -44,7 +44,7 @@ LATE = 190  # session at which a late decay begins, between two openings of wind
 
 @dataclass(frozen=True)
 class PerformanceWorld:
-    """How trades come and what they earn.
+    """Rate and returns of the trades.
 
     Attributes
     ----------
@@ -82,7 +82,7 @@ USUAL = "a market in common, trades in bursts"
 
 
 def false_alarms(years: int) -> str:
-    """How often profit a trade or Sharpe ratio, of a sleeve or in sum, alarm in a year in which the promise is kept."""
+    """Share of the years in which profit a trade or Sharpe ratio alarm, of a sleeve or in sum, while the promise is kept."""
     head = ["World", "Sleeves", *(f"{rate:g} a session" for rate in RATES), "1 a session, live = 0.8 x backtest"]
     rows = [f"| {' | '.join(head)} |", "|---" * len(head) + "|"]
     cells = [
@@ -101,7 +101,7 @@ def false_alarms(years: int) -> str:
 
 
 def delays(years: int) -> str:
-    """How long until a decay alarms: share within a year, median and 90 % quantile in sessions, one sleeve."""
+    """Sessions until a decay alarms: share within a year, median and 90 % quantile, one sleeve."""
     head = ("Edge of a trade", "Trades a session", "Left of the edge", "Within a year", "Within two", "Median", "90 %")
     rows = [f"| {' | '.join(head)} |", "|---" * len(head) + "|"]
     cells = [
@@ -126,7 +126,7 @@ def late_delays(years: int) -> str:
 
 
 def frequencies(years: int) -> str:
-    """How often the trade frequency alarms within a year, by the live rate."""
+    """Share of the years in which the trade frequency alarms, by the live rate."""
     shares = (1.0, 0.5, 0.0, 2.0)
     head = ["Trades a session", "Trades", *(f"{share:g} x the rate" for share in shares), "Median delay of 0.5 x"]
     rows = [f"| {' | '.join(head)} |", "|---" * len(head) + "|"]
@@ -146,7 +146,7 @@ def frequencies(years: int) -> str:
 
 
 def fixed_limits(years: int) -> str:
-    """How often the fixed limits alarm at least once in a year in which the promise is kept."""
+    """Share of the years in which a fixed limit alarms at least once while the promise is kept."""
     head = ("Check", *(f"{rate:g} a session" for rate in RATES))
     rows = [f"| {' | '.join(head)} |", "|---" * len(head) + "|"]
     cells = [("", 1, replace(WORLDS[USUAL], rate=rate), 1.0) for rate in RATES]
