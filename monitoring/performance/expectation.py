@@ -102,17 +102,34 @@ def expectation_of(
     net = closed["net_return"].to_numpy(dtype=np.float64)[order]
     daily = daily_sums(net, days[order], len(sessions)) if equity is None else equity_returns(equity)
     entries = session_numbers(trades["entry_session"], sessions)
+    return expectation_from(net, days[order], entries, daily, len(sessions), sleeve)
+
+
+def expectation_from(  # noqa: PLR0917  # a backtest as arrays
+    net: Array, exits: Days, entries: Days, daily: Array, sessions: int, sleeve: str = SUM
+) -> Expectation:
+    """Measure the same from arrays.
+
+    Parameters
+    ----------
+    net, exits
+        (trades,) net return of each closed trade, and the number of the session that closed it, rising.
+    entries
+        (entries,) number of the session of each entry.
+    daily
+        (sessions,) returns.
+    """
     gaps = np.diff(np.unique(entries))
     return Expectation(
         sleeve=sleeve,
-        sessions=len(sessions),
+        sessions=sessions,
         trades=len(net),
-        profit=Promise.of(net, days[order]),
+        profit=Promise.of(net, exits),
         win_rate=float((net > 0).mean()) if len(net) else None,
         daily_mean=float(daily.mean()) if len(daily) else None,
         daily_deviation=float(daily.std(ddof=1)) if len(daily) > 1 else None,
         sharpe=sharpe_promise(daily),
-        frequency=frequency_promise(entries, len(sessions)),
+        frequency=frequency_promise(entries, sessions),
         longest_gap_sessions=float(np.quantile(gaps, GAP_QUANTILE, method="higher")) if len(gaps) >= FEWEST_GAPS else None,
         gaps=len(gaps),
     )

@@ -65,7 +65,7 @@ class Finding:
 
     @property
     def severity(self) -> Severity:
-        """How urgent an alert it is."""
+        """Urgency of the alert."""
         return "critical" if self.kind == DRAWDOWN else "info" if self.may_be_luck else "warning"
 
     def as_dict(self) -> dict[str, Any]:

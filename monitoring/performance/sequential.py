@@ -96,7 +96,7 @@ class Promise:
 
 @dataclass(frozen=True)
 class Reading:
-    """What one window says at the end of a session.
+    """A window's figure and p-value at the end of a session.
 
     Attributes
     ----------

@@ -1,6 +1,6 @@
 """Simulates live years after a backtest and writes the tables of docs/performance.md. `make simulate-performance` runs it.
 
-`python -m tests.simulate.performance [YEARS]`; 1,000 years a cell take about a quarter of an hour on two cores.
+`python -m tests.simulate.performance [YEARS]`; 500 years a cell take some minutes on two cores.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import numpy as np
 import pandas as pd
 from joblib import Parallel, delayed
 from rich.console import Console
+from scipy.signal import lfilter
 
 from monitoring.performance.checks import check_gap, check_win_rate
 from monitoring.performance.comparisons import COMPARED, LiveRecord, compare_frequency, compare_profit, compare_sharpe
@@ -23,7 +24,7 @@ from monitoring.performance.expectation import (
     SUM,
     Expectation,
     daily_sums,
-    expectation_of,
+    expectation_from,
 )
 from monitoring.performance.findings import ALERT
 from monitoring.performance.sequential import RESTART_SESSIONS, WINDOW_SESSIONS
@@ -189,9 +190,7 @@ def trades_in(world: PerformanceWorld, sessions: int, rng: np.random.Generator, 
     """Draw the session and the net return of each trade; `edges` (sessions,) is the mean over the deviation by session."""
     swings = np.zeros(sessions)
     if world.bursts:
-        noise = rng.normal(0, world.bursts * np.sqrt(1 - 0.9**2), sessions)
-        for t in range(1, sessions):
-            swings[t] = 0.9 * swings[t - 1] + noise[t]
+        swings = lfilter([1.0], [1.0, -0.9], rng.normal(0, world.bursts * np.sqrt(1 - 0.9**2), sessions))
     counts = rng.poisson(world.rate * np.exp(swings - world.bursts**2 / 2))
     days = np.repeat(np.arange(sessions), counts)
     shared, own = (rng.standard_t(FREEDOM, size) / np.sqrt(2) for size in (sessions, len(days)))
@@ -226,7 +225,7 @@ def write(name: str, table: str) -> None:
 
 
 def main() -> None:
-    years = int(sys.argv[1]) if len(sys.argv) > 1 else 1000
+    years = int(sys.argv[1]) if len(sys.argv) > 1 else 500
     for step in (false_alarms, delays, late_delays, frequencies, fixed_limits):
         with Console().status(f"{step.__name__}, {years:,} years a cell ..."):
             write(step.__name__.replace("_", "-"), step(years))
@@ -324,11 +323,7 @@ def _gap_alarm(world: PerformanceWorld, _: int, ratio: float, rng: np.random.Gen
 
 def _expected(days: Days, net: Array, sessions: int) -> Expectation:
     """Return the promise of trades that are entered and closed in one session."""
-    calendar = _calendar(sessions)
-    trades = pd.DataFrame(
-        {"entry_session": calendar[days], "exit_session": calendar[days], "net_return": net, "reason": "rule"}
-    )
-    return expectation_of(trades, None, calendar)
+    return expectation_from(net, days, days, daily_sums(net, days, sessions), sessions)
 
 
 @lru_cache
