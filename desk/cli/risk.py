@@ -99,9 +99,13 @@ def performance(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
 ) -> None:
     """Compare a book's live performance with limits and with its backtest. Exit code 1 on an alert."""
+    from core.log import configure_logging
+    from pipeline.resources import live
     from pipeline.risk.performance import watch_performance
 
-    report = watch_performance(book, session=session)
+    resources = live()
+    configure_logging("WARNING")  # the report stands alone, so that it can be parsed
+    report = watch_performance(book, session=session, resources=resources)
     if as_json:
         typer.echo(json.dumps(report.as_dict(), indent=2))
     else:
