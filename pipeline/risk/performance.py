@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from core.book_events import BookEvent
+    from core.models import Position
     from ml.tracking.registry import Registry
     from monitoring.alerts import Alerts
     from monitoring.performance.expectation import Expectation
@@ -110,13 +111,8 @@ def record_of(
 
     end = pd.Timestamp(day)
     trades, equity = ledger.trades(book), ledger.equity(book)
+    positions = _held_at(end, ledger.positions(book), trades)
     trades, equity = trades[trades["exit_session"] <= end], equity[equity["session"] <= end].reset_index(drop=True)
-    held = [each for each in ledger.positions(book) if each.entry_session <= day]
-    positions = pd.DataFrame(
-        [(each.strategy, each.symbol, each.entry_session, float(each.quantity)) for each in held],
-        columns=["strategy", "symbol", "entry_session", "quantity"],
-    )
-    positions["entry_session"] = pd.to_datetime(positions["entry_session"]).astype(SESSION)
     starts = [*equity["session"][:1], *trades["entry_session"], *positions["entry_session"]]
     first = min(starts, default=end).date()
     symbols = sorted({*trades["symbol"], *positions["symbol"]})
@@ -129,7 +125,7 @@ def record_of(
         equity=equity,
         moved_usd=_moved(since),
         sessions=joint_sessions(first, day, {calendar_name(symbol) for symbol in symbols} or {"XNYS"}),
-        returns=window_returns(bars, sorted(set(positions["symbol"])), day, correlation_sessions) if held else pd.DataFrame(),
+        returns=_returns(bars, sorted(set(positions["symbol"])), day, correlation_sessions),
         model_trained_at=trained_at,
         no_model=no_model,
     )
@@ -185,6 +181,24 @@ def mail_section(report: PerformanceReport) -> list[str]:
     from monitoring.performance.findings import mail_lines
 
     return mail_lines(report.findings)
+
+
+def _held_at(end: pd.Timestamp, positions: Sequence[Position], trades: pd.DataFrame) -> pd.DataFrame:
+    """Return what was held at a close: the positions of now, and the trades that have been closed since."""
+    closed = trades[(trades["entry_session"] <= end) & (trades["exit_session"] > end)]
+    held = pd.DataFrame(
+        [(each.strategy, each.symbol, each.entry_session, float(each.quantity)) for each in positions]
+        + list(
+            zip(closed["strategy"], closed["symbol"], closed["entry_session"], closed["side"] * closed["quantity"], strict=True)
+        ),
+        columns=["strategy", "symbol", "entry_session", "quantity"],
+    )
+    held["entry_session"] = pd.to_datetime(held["entry_session"]).astype(SESSION)
+    return held[held["entry_session"] <= end].reset_index(drop=True)
+
+
+def _returns(bars: BarStore, symbols: list[str], day: dt.date, sessions: int) -> pd.DataFrame:
+    return window_returns(bars, symbols, day, sessions) if symbols else pd.DataFrame()
 
 
 def _moved(events: Sequence[BookEvent]) -> dict[pd.Timestamp, float]:

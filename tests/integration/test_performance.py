@@ -128,6 +128,7 @@ def test_an_earlier_session_counts_only_what_was_known_then(desk: Resources) -> 
     found = by_kind(watch_performance(expectations={"rsi": PROMISED}, session=early.isoformat(), resources=desk))
 
     assert found["drawdown"].n == 20
+    assert found["no_trade"].measured == 0.0  # a trade entered that day was still open
     assert found["profit_per_trade"].n == int((trades_of(0.0)["exit_session"] <= SESSIONS[20]).sum())
 
 
