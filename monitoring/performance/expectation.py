@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 SUM: Final = ""  # the sleeve of what concerns the whole book
 GAP_QUANTILE: Final = 0.99
+BURST_SESSIONS: Final = 42  # entries come in bursts that last longer than what a market does to returns
 FEWEST_GAPS: Final = 20
 END_OF_DATA: Final = "end_of_data"
 
@@ -152,7 +153,7 @@ def sharpe_promise(daily: Array) -> Promise | None:
 def frequency_promise(entries: Days, sessions: int) -> Promise | None:
     """Return the entries a session, with a deviation of at least that of chance (Poisson): some months are too even."""
     counts = np.bincount(entries, minlength=sessions).astype(np.float64)
-    found = Promise.of(counts, np.arange(len(counts)))
+    found = Promise.of(counts, np.arange(len(counts)), BURST_SESSIONS)
     return None if found is None else replace(found, deviation=max(found.deviation, float(np.sqrt(found.mean))))
 
 

@@ -70,16 +70,16 @@ class Promise:
     blocks: int
 
     @classmethod
-    def of(cls, values: Array, days: Days) -> Self | None:
+    def of(cls, values: Array, days: Days, block_sessions: int = BLOCK_SESSIONS) -> Self | None:
         """Estimate from observations (n,) and the session number of each (n,); None without a spread, or of under two blocks.
 
-        The error is that of a ratio over blocks of 21 sessions (Cochran 1977): the squares of `sum - mean * count` of each. It
+        The error is that of a ratio over blocks of sessions (Cochran 1977): the squares of `sum - mean * count` of each. It
         is at least the error of independent observations.
         """
-        if len(np.unique(days // BLOCK_SESSIONS)) < 2:  # noqa: PLR2004  # one has no spread
+        if len(np.unique(days // block_sessions)) < 2:  # noqa: PLR2004  # one has no spread
             return None
         mean, plain = float(values.mean()), float(values.std(ddof=1))
-        _, block = np.unique(days // BLOCK_SESSIONS, return_inverse=True)
+        _, block = np.unique(days // block_sessions, return_inverse=True)
         sums = np.bincount(block, weights=values - mean)
         clustered = math.sqrt(float((sums**2).sum()) / len(values) * len(sums) / (len(sums) - 1))
         deviation = max(plain, clustered)

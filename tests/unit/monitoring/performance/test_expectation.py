@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 
 import numpy as np
 import pandas as pd
 import pytest
 
+from backtest.engine import backtest
 from core.errors import DataError
 from core.frames import TRADES
 from monitoring.performance.expectation import Expectation, equity_returns, expectation_of, frequency_promise
+from tests.standins.feed import walk
+from trading.costs import Costs
+from trading.strategies.registry import make_strategy
 
 SESSIONS = pd.bdate_range("2024-01-01", periods=126)
 
@@ -109,3 +114,20 @@ def test_a_deposit_is_no_profit_and_a_withdrawal_no_loss() -> None:
     moved = {SESSIONS[1]: 100.0, SESSIONS[2]: -105.0}
 
     assert equity_returns(equity, moved).tolist() == pytest.approx([0.1, 0.0, 0.0])
+
+
+def test_the_promise_of_a_backtest_is_what_the_backtest_reports() -> None:
+    bars = {name: walk(name, dt.date(2012, 1, 3), dt.date(2016, 12, 30)).assign(vix=15.0) for name in ("AAA", "BBB")}
+    rule = make_strategy("bollinger", {}, vix_filter=False)
+    result = backtest(bars, rule, Costs(commission_bps=1.0, slippage_bps=2.0))
+    trades = result.trades[result.trades["reason"] != "end_of_data"]
+    found = expectation_of(result.trades, result.equity, pd.DatetimeIndex(result.equity["session"]))
+
+    assert found.trades == len(trades) > 30
+    assert found.profit is not None
+    assert found.profit.mean == pytest.approx(trades["net_return"].mean())
+    assert found.win_rate == pytest.approx((trades["net_return"] > 0).mean())
+    assert found.sharpe is not None
+    assert found.sharpe.mean * 252**0.5 == pytest.approx(result.metrics["sharpe"], abs=1e-3)  # without the first session
+    assert found.frequency is not None
+    assert found.frequency.mean * found.sessions == pytest.approx(len(result.trades))
