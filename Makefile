@@ -9,7 +9,7 @@ COMPILE := $(COMPILE_ANY) --group dev pyproject.toml
 COMPILE_PEERS := $(COMPILE_ANY) requirements-peers.in
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo up test coverage test-deep bench bench-serving bench-peers simulate-ab oracle peers chaos wheel configuration lint check format lock lock-check clean
+.PHONY: help install demo up test coverage test-deep bench bench-serving bench-peers simulate-ab simulate-performance oracle peers chaos wheel configuration lint check format lock lock-check clean
 
 help:  ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -43,6 +43,9 @@ test-deep: install  ## Property tests on ten times the examples, and the tests t
 
 bench: install  ## Time the bar store, the features, the feature store and the replay of past sessions
 	@set -e; for name in bars features feast replay; do $(BIN)/python -m tests.bench.$$name; done
+
+simulate-performance: install  ## Simulate live years after a backtest and write the tables of docs/performance.md
+	@$(BIN)/python -m tests.simulate.performance
 
 simulate-ab: install  ## Simulate A/B tests and write the tables of docs/ab-testing.md
 	@$(BIN)/python -m tests.simulate.ab_testing

@@ -23,6 +23,7 @@ from core.configuration.models import (
     Ingestion,
     NextDay,
     Optimise,
+    Performance,
     Promotion,
     Tracking,
     Training,
@@ -96,6 +97,7 @@ class Settings(Group):
     gates: Gates = Gates()
     promotion: Promotion = Promotion()
     drift: Drift = Drift()
+    performance: Performance = Performance()
     api: Api = Api()
     ports: Ports = Ports()
     mail: Mail = Mail()

@@ -80,6 +80,7 @@ class Evening:
     refused: Mapping[str, Sequence[str]] = field(default_factory=dict)
     positions: Sequence[Held] = ()
     limits: Sequence[Limit] = ()
+    performance: Sequence[str] = ()
 
     @property
     def subject(self) -> str:
@@ -99,6 +100,7 @@ def to_text(evening: Evening) -> str:
         _section("Refused", _refusals(evening)),
         _section("Held at the close", [_held(each) for each in evening.positions] or ["nothing"]),
         _section("Limits", [_limit(each) for each in evening.limits]),
+        _section("Performance", evening.performance),
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
 
@@ -114,6 +116,7 @@ def to_html(evening: Evening) -> str:
         _list("Refused", _refusals(evening)),
         _table(evening.positions),
         _bars(evening.limits),
+        _list("Performance", evening.performance),
     ]
     body = "".join(parts)
     return (

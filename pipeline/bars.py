@@ -1,4 +1,4 @@
-"""Stored bars as features, strategies and backtests take them: whole, by symbol with the VIX, or one close."""
+"""Stored bars as features, strategies and backtests take them: whole, by symbol with the VIX, one close, returns."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from storage.market.bars import BarStore
 
 VIX: Final = "^VIX"
+CALENDAR_DAYS_PER_SESSION: Final = 1.6  # an upper bound, holidays included
 RECENT = dt.timedelta(days=31)
 
 
@@ -39,3 +40,11 @@ def close_at(bars: BarStore, symbol: str, day: dt.date) -> float | None:
 def mark_at(bars: BarStore, symbol: str, day: dt.date) -> float | None:
     """Return the newest close of a symbol at or before a day, however old; None when there never was one."""
     return bars.last_closes([symbol], day).get(symbol, (day, None))[1]
+
+
+def window_returns(bars: BarStore, symbols: list[str], end: dt.date, sessions: int) -> pd.DataFrame:
+    """Return the returns of the last sessions, one column a symbol; a symbol without bars in the window has NaN."""
+    days = int(sessions * CALENDAR_DAYS_PER_SESSION) + 10
+    rows = bars.read(symbols, start=end - dt.timedelta(days=days), end=end)
+    closes = rows.pivot(index="session", columns="symbol", values="close").reindex(columns=symbols)
+    return closes.pct_change(fill_method=None).tail(sessions)

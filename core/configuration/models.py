@@ -88,6 +88,38 @@ class Drift(Group):
     training_gap_sessions: int | None = Field(20, ge=0, description="Age of the last training from which drift starts another.")
 
 
+class Performance(Group):
+    """Watch of live performance (docs/performance.md)."""
+
+    model_max_age_days: int = Field(30, ge=1, description="Age of the champion, in days, over which an alert is raised.")
+    window_days: int = Field(30, ge=1, description="Calendar days whose closed trades make the win rate.")
+    min_win_rate_pct: float = Field(48.0, ge=0, le=100, description="Win rate, in percent, below which an alert is raised.")
+    min_trades: int = Field(20, ge=1, description="Closed trades from which the win rate is judged.")
+    max_drawdown_pct: float = Field(
+        15.0, gt=0, le=100, description="Drawdown of the closes, in percent, over which an alert is raised."
+    )
+    min_live_ratio: float = Field(
+        0.8,
+        gt=0,
+        le=1,
+        description="Share of the backtest's profit a trade and Sharpe ratio below which live alerts, once it is beyond luck.",
+    )
+    false_alarms_pct: float = Field(
+        5.0,
+        gt=0,
+        lt=50,
+        description="Largest probability, in percent, that a year of daily looks alarms while a book keeps what its backtest "
+        "promised; the trade frequency has as much again.",
+    )
+    max_correlation: float = Field(
+        0.7,
+        ge=-1,
+        le=1,
+        description="Correlation of two positions over which an alert is raised, over RISK__CORRELATION_SESSIONS.",
+    )
+    interval_seconds: float = Field(900.0, gt=0, description="Seconds between two looks of the risk worker.")
+
+
 class Optimise(Group):
     """`desk optimise`: thresholds that a parameter set must reach in training to be chosen."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import getpass
+import json
 import signal
 import threading
 from typing import TYPE_CHECKING, Annotated
@@ -115,6 +116,33 @@ def data_guard(
     if result.unquoted:
         console.print(f"Not every quote was looked at: {result.unquoted}.")
     if result.blocked:
+        raise typer.Exit(1)
+
+
+@verbs.command(rich_help_panel=RISK)
+def performance(
+    book: Annotated[str | None, typer.Option(help="Portfolio of the ledger; the desk's own unless given.")] = None,
+    session: Annotated[str | None, typer.Option(help="Session (YYYY-MM-DD); default: the newest on record.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
+) -> None:
+    """Compare a book's live performance with limits and with its backtest. Exit code 1 on an alert."""
+    from core.log import configure_logging
+    from pipeline.resources import live
+    from pipeline.risk.performance import watch_performance
+
+    resources = live()
+    configure_logging("WARNING")  # the report stands alone, so that it can be parsed
+    report = watch_performance(book, session=session, resources=resources)
+    if as_json:
+        typer.echo(json.dumps(report.as_dict(), indent=2))
+    else:
+        table = Table("Check", "Sleeve", "", "n", "", title=f"Performance of {report.book} up to {report.session}")
+        colours = {"alert": "red", "ok": "green", "not enough": "yellow"}
+        for each in report.findings:
+            said = f"[{colours[each.verdict]}]{each.verdict}[/]"
+            table.add_row(each.kind.replace("_", " "), each.sleeve or "all", said, str(each.n), each.text)
+        console.print(table)
+    if report.alerts:
         raise typer.Exit(1)
 
 

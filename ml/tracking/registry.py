@@ -26,6 +26,7 @@ from ml.tracking.lineage import Lineage, read_lineage
 from ml.tracking.training_log import INPUTS, KIND, PAYOFFS, THROUGH, TRUSTED_TYPES, log_training
 
 if TYPE_CHECKING:
+    import datetime as dt
     from collections.abc import Callable, Mapping, Sequence
 
     import numpy as np
@@ -218,6 +219,20 @@ class Registry:
         """Version under the champion's alias now; None when there is none."""
         return self.version_of(ALIAS)
 
+    def champion_registered_at(self) -> dt.datetime | None:
+        """Moment (UTC) at which the champion's version was registered; None when there is none, or MLflow was never set up.
+
+        Raises
+        ------
+        RetryLater
+            When MLflow does not answer.
+        """
+        if not self._is_set_up():
+            return None
+        self.check()
+        version = self.champion_version()
+        return None if version is None else next(each.created_at for each in self.aliases.versions() if each.version == version)
+
     def version_of(self, alias: str) -> str | None:
         """Version under an alias now; None when there is none. One small query."""
         from mlflow.exceptions import MlflowException
@@ -243,6 +258,17 @@ class Registry:
     def _client(self) -> MlflowClient:
         client: MlflowClient = self._mlflow.MlflowClient(self._uri, self._uri)
         return client
+
+    def _is_set_up(self) -> bool:
+        """Return False when the database has no tables of MLflow, which the first question to MLflow itself would make."""
+        import sqlalchemy as sa
+
+        if self._uri.startswith("http"):
+            return True
+        try:
+            return sa.inspect(sa.create_engine(self._uri, poolclass=sa.NullPool)).has_table("registered_model_aliases")
+        except sa.exc.OperationalError:
+            return True  # `check` says what is wrong
 
     def _experiment(self) -> str:
         known = self._client.get_experiment_by_name(self.model_name)

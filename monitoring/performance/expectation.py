@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 SUM: Final = ""  # the sleeve of what concerns the whole book
 GAP_QUANTILE: Final = 0.99
+BURST_SESSIONS: Final = 42  # entries come in bursts that last longer than what a market does to returns
 FEWEST_GAPS: Final = 20
 END_OF_DATA: Final = "end_of_data"
 
@@ -102,17 +103,34 @@ def expectation_of(
     net = closed["net_return"].to_numpy(dtype=np.float64)[order]
     daily = daily_sums(net, days[order], len(sessions)) if equity is None else equity_returns(equity)
     entries = session_numbers(trades["entry_session"], sessions)
+    return expectation_from(net, days[order], entries, daily, len(sessions), sleeve)
+
+
+def expectation_from(  # noqa: PLR0917  # a backtest as arrays
+    net: Array, exits: Days, entries: Days, daily: Array, sessions: int, sleeve: str = SUM
+) -> Expectation:
+    """Measure the same from arrays.
+
+    Parameters
+    ----------
+    net, exits
+        (trades,) net return of each closed trade, and the number of the session that closed it, rising.
+    entries
+        (entries,) number of the session of each entry.
+    daily
+        (sessions,) returns.
+    """
     gaps = np.diff(np.unique(entries))
     return Expectation(
         sleeve=sleeve,
-        sessions=len(sessions),
+        sessions=sessions,
         trades=len(net),
-        profit=Promise.of(net, days[order]),
+        profit=Promise.of(net, exits),
         win_rate=float((net > 0).mean()) if len(net) else None,
         daily_mean=float(daily.mean()) if len(daily) else None,
         daily_deviation=float(daily.std(ddof=1)) if len(daily) > 1 else None,
         sharpe=sharpe_promise(daily),
-        frequency=frequency_promise(entries, len(sessions)),
+        frequency=frequency_promise(entries, sessions),
         longest_gap_sessions=float(np.quantile(gaps, GAP_QUANTILE, method="higher")) if len(gaps) >= FEWEST_GAPS else None,
         gaps=len(gaps),
     )
@@ -129,13 +147,13 @@ def sharpe_promise(daily: Array) -> Promise | None:
         return None
     factor = 1 - found.skewness * found.sharpe + (found.kurtosis - 1) / 4 * found.sharpe**2
     clustering = mean.deviation / float(daily.std(ddof=1))
-    return Promise(found.sharpe, float(np.sqrt(max(factor, 0.25))) * clustering, len(daily))
+    return Promise(found.sharpe, float(np.sqrt(max(factor, 0.25))) * clustering, len(daily), mean.blocks)
 
 
 def frequency_promise(entries: Days, sessions: int) -> Promise | None:
-    """Return the entries a session; a deviation of at least that of chance (Poisson), so that one evenly spaced is not narrow."""
+    """Return the entries a session, with a deviation of at least that of chance (Poisson): some months are too even."""
     counts = np.bincount(entries, minlength=sessions).astype(np.float64)
-    found = Promise.of(counts, np.arange(len(counts)))
+    found = Promise.of(counts, np.arange(len(counts)), BURST_SESSIONS)
     return None if found is None else replace(found, deviation=max(found.deviation, float(np.sqrt(found.mean))))
 
 

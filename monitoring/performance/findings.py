@@ -26,7 +26,6 @@ FREQUENCY: Final = "trade_frequency"
 CORRELATION: Final = "correlation"
 NO_TRADE: Final = "no_trade"
 KINDS: Final = (MODEL_AGE, WIN_RATE, DRAWDOWN, PROFIT, SHARPE, FREQUENCY, CORRELATION, NO_TRADE)
-URGENT: Final = frozenset({DRAWDOWN})
 
 
 @dataclass(frozen=True)
@@ -45,6 +44,8 @@ class Finding:
         Observations behind the figure.
     text
         The finding in a sentence.
+    p_value
+        Of a sequential test: the probability of a deviation as large at any look, were the promise kept.
     """
 
     kind: str
@@ -55,6 +56,17 @@ class Finding:
     interval: tuple[float, float] | None
     n: int
     text: str
+    p_value: float | None = None
+
+    @property
+    def may_be_luck(self) -> bool:
+        """True of an alert on a win rate whose interval includes the limit."""
+        return self.kind == WIN_RATE and self.interval is not None and self.asked is not None and self.interval[1] >= self.asked
+
+    @property
+    def severity(self) -> Severity:
+        """Urgency of the alert."""
+        return "critical" if self.kind == DRAWDOWN else "info" if self.may_be_luck else "warning"
 
     def as_dict(self) -> dict[str, Any]:
         """Return plain values."""
@@ -69,6 +81,11 @@ class PerformanceAlert(NamedTuple):
     subject: str
     body: str
 
+    @property
+    def sentence(self) -> str:
+        """Subject and finding in one line."""
+        return f"{self.subject}: {self.body.splitlines()[0]}"
+
 
 def not_enough(kind: str, sleeve: str, asked: float | None, n: int, text: str) -> Finding:
     """Return the finding of a check that has too little to go on."""
@@ -80,7 +97,7 @@ def alerts_of(findings: Iterable[Finding]) -> list[PerformanceAlert]:
     return [
         PerformanceAlert(
             key=f"{each.kind}:{each.sleeve}" if each.sleeve else each.kind,
-            severity="critical" if each.kind in URGENT else "warning",
+            severity=each.severity,
             subject=f"Performance of {each.sleeve or 'the book'}: {each.kind.replace('_', ' ')}",
             body=f"{each.text}\nSee docs/performance.md.",
         )

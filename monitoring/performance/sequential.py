@@ -7,8 +7,9 @@ in `v`, without drift while the promise is kept. Thereby the backtest's own erro
 and against a short backtest no live record proves much.
 
 By the reflection principle the score of a kept promise ever reaches `s` while `v <= V` with a probability of at most
-`2 * (1 - Phi(s / sqrt(V)))`. This is the boundary of O'Brien and Fleming (1979), looked at continuously: a p-value that holds for
-the highest score of all looks. V is the information that a year of the promised number of trades brings.
+`2 * (1 - Phi(s / sqrt(V)))`. This is the boundary of O'Brien and Fleming (1979), looked at continuously: a p-value that holds
+for the highest score of all looks. V is the information that a year of the promised number of trades brings. Student's t stands
+in for the normal Phi, with a degree of freedom less than the backtest has months, because the deviation is an estimate too.
 
 A mean since the first day would hide a decay that begins late. Therefore a window of a year opens every half year, and the two
 that are open share the level.
@@ -30,7 +31,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Self
 
 import numpy as np
-from scipy.stats import norm
+from scipy.special import stdtr, stdtrit
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -44,7 +45,7 @@ WINDOW_SESSIONS: Final = 252
 RESTART_SESSIONS: Final = 126
 OPEN_WINDOWS: Final = WINDOW_SESSIONS // RESTART_SESSIONS
 FEWEST: Final = 20  # observations from which a window is judged
-BLOCK_SESSIONS: Final = 10
+BLOCK_SESSIONS: Final = 21  # a month
 NOTHING: Final = 1e-12
 
 
@@ -57,36 +58,37 @@ class Promise:
     mean
         The backtest's.
     deviation
-        Standard deviation of one observation. Where observations come in clusters: of independent ones whose mean would have the
-        same error.
-    observations
-        Their number in the backtest.
+        Standard deviation of one observation; where observations come in clusters, of independent ones whose mean would have
+        the same error.
+    observations, blocks
+        Their number in the backtest, and that of the months that hold them: with few, the deviation is uncertain itself.
     """
 
     mean: float
     deviation: float
     observations: int
+    blocks: int
 
     @classmethod
-    def of(cls, values: Array, days: Days) -> Self | None:
-        """Estimate from observations (n,) and the session number of each (n,); None of fewer than two, or without a spread.
+    def of(cls, values: Array, days: Days, block_sessions: int = BLOCK_SESSIONS) -> Self | None:
+        """Estimate from observations (n,) and the session number of each (n,); None without a spread, or of under two blocks.
 
-        The error is that of a ratio over blocks of ten sessions (Cochran 1977): the squares of `sum - mean * count` of each. It
+        The error is that of a ratio over blocks of sessions (Cochran 1977): the squares of `sum - mean * count` of each. It
         is at least the error of independent observations.
         """
-        if len(values) < 2:  # noqa: PLR2004  # one has no spread
+        if len(np.unique(days // block_sessions)) < 2:  # noqa: PLR2004  # one has no spread
             return None
         mean, plain = float(values.mean()), float(values.std(ddof=1))
-        _, block = np.unique(days // BLOCK_SESSIONS, return_inverse=True)
+        _, block = np.unique(days // block_sessions, return_inverse=True)
         sums = np.bincount(block, weights=values - mean)
-        clustered = math.sqrt(float((sums**2).sum()) / len(values) * len(sums) / max(len(sums) - 1, 1))
+        clustered = math.sqrt(float((sums**2).sum()) / len(values) * len(sums) / (len(sums) - 1))
         deviation = max(plain, clustered)
-        return cls(mean, deviation, len(values)) if deviation > NOTHING else None
+        return cls(mean, deviation, len(values), len(sums)) if deviation > NOTHING else None
 
     def information(self, count: Array | float) -> Array:
         """Return the information of so many live observations.
 
-        >>> Promise(mean=0.01, deviation=0.03, observations=300).information(100.0).item()
+        >>> Promise(mean=0.01, deviation=0.03, observations=300, blocks=60).information(100.0).item()
         75.0
         """
         return np.asarray(1 / (1 / np.asarray(count) + 1 / self.observations), dtype=np.float64)
@@ -94,7 +96,7 @@ class Promise:
 
 @dataclass(frozen=True)
 class Reading:
-    """What one window says at the end of a session.
+    """A window's figure and p-value at the end of a session.
 
     Attributes
     ----------
@@ -122,7 +124,9 @@ def running_sharpe(values: Array) -> Array:
     count, mean = np.arange(1.0, len(values) + 1), running_mean(values)
     squares = np.maximum(np.cumsum(values**2) - count * mean**2, 0.0)
     spread = np.sqrt(squares / np.maximum(count - 1, 1.0))
-    return np.divide(mean, spread, out=np.full(len(values), np.nan), where=spread > NOTHING)
+    ratios = np.full(len(values), np.nan)
+    np.divide(mean, spread, out=ratios, where=spread > NOTHING)
+    return ratios
 
 
 def read_windows(  # the question and its terms
@@ -166,16 +170,16 @@ def _read(  # noqa: PLR0917  # passes on what `read_windows` was given
 ) -> Reading | None:
     """Read one window; a session's observations are looked at together, after its close."""
     last = np.flatnonzero(np.append(days[1:] != days[:-1], True)[: len(days)])  # the last row ends its session
-    counts = last + 1.0
+    counts = last.astype(np.float64) + 1
     estimates = estimate(values)[last]
-    most = float(promise.information(max(planned, FEWEST)))
+    most, freedom = float(promise.information(max(planned, FEWEST))), promise.blocks - 1
     information = promise.information(counts)
     looks = (counts >= FEWEST) & (information <= most) & np.isfinite(estimates)
     if not looks.any():
         return None
     scores = sign * information * (promise.mean - estimates) / promise.deviation
     highest = float(scores[looks].max())
-    p_value = min(1.0, OPEN_WINDOWS * 2 * float(norm.sf(max(highest, 0.0) / math.sqrt(most))))
+    p_value = min(1.0, OPEN_WINDOWS * 2 * float(stdtr(freedom, -max(highest, 0.0) / math.sqrt(most))))
     final = int(np.flatnonzero(looks)[-1])
-    margin = float(norm.isf(level / 2)) * math.sqrt(most) * promise.deviation / float(information[final])
+    margin = -float(stdtrit(freedom, level / 2)) * math.sqrt(most) * promise.deviation / float(information[final])
     return Reading(int(counts[final]), float(estimates[final]), p_value, margin)

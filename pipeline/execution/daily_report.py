@@ -19,6 +19,7 @@ from pipeline.execution.exit_rules import UNMANAGED, ExitRuleBook
 from pipeline.execution.rerun_rules import PAST, next_open
 from pipeline.execution.step_results import MailSent
 from pipeline.resources import Resources, live
+from pipeline.risk.performance import mail_section, watch_performance
 from trading.brokers.reconcile import RESOLVED, Mismatch
 from trading.risk_manager import CORRELATION_WARNING
 from trading.watch import REACHED_STOP, REACHED_TARGET
@@ -81,10 +82,10 @@ def _why_not_sent(rules: RerunRules, day: dt.date, path: Path, content: str) -> 
 
 
 def _content(evening: Evening) -> str:
-    """Return the text whose change makes a mail worth sending again: all but the limits, which move with each risk check."""
+    """Return the text whose change makes a mail worth sending again: all but what each check measures anew."""
     from monitoring.daily_mail import to_text
 
-    return to_text(replace(evening, limits=()))
+    return to_text(replace(evening, limits=(), performance=()))
 
 
 def _mail_file(data_dir: Path, portfolio: str, session: str) -> Path:
@@ -109,6 +110,7 @@ def evening_of(resources: Resources, session: str) -> Evening:
     equity = float(curve["equity_usd"].iloc[-1]) if len(curve) else start
     before = float(curve["equity_usd"].iloc[-2]) + moved if len(curve) > 1 else start
     positions = _positions(account, day)
+    report = watch_performance(session=session, resources=resources)
     return Evening(
         session=session,
         opens=next_open(session).isoformat(),
@@ -123,6 +125,7 @@ def evening_of(resources: Resources, session: str) -> Evening:
             *entry_blocks(resources, day),
             *_open_differences(resources.reconciliations.last(portfolio), day),
             *_attention(account, day),
+            *(each.sentence for each in report.alerts if each.severity != "info"),
             *map(str, ExitRuleBook.of(resources).rules_of(account.ledger.positions(portfolio)).orphans),
         ],
         fills=[
@@ -135,6 +138,7 @@ def evening_of(resources: Resources, session: str) -> Evening:
         orders=_orders(account, day),
         refused=_refused(account, day),
         positions=positions,
+        performance=mail_section(report),
         limits=_limits(resources.settings, resources.heartbeats.last(portfolio), _measured(curve, positions, equity, start)),
     )
 

@@ -10,7 +10,6 @@ A check that fails is logged, mailed once and tried again; `PRE_SEND__HEARTBEAT_
 
 from __future__ import annotations
 
-import datetime as dt
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
@@ -21,11 +20,13 @@ from core.errors import DataError, DeskError, ExecutorBusy
 from pipeline.accounts import valuation
 from pipeline.accounts.cash_movements import book_cash_movements
 from pipeline.accounts.corporate_actions import apply_corporate_actions, due_events
+from pipeline.bars import window_returns
 from pipeline.resources import Resources, live
 from pipeline.risk.equity_bounds import UNREADABLE_EQUITY, EquityBounds, PeakEquity
 from pipeline.risk.exit_orders import ExitOrders
 from pipeline.risk.flatten import flatten_account
 from pipeline.risk.kill_switch import RISK_WORKER, KillSwitch
+from pipeline.risk.performance import PerformanceWatch
 from storage.locks import executor_lock
 from storage.trading.heartbeats import Heartbeat
 from trading import var
@@ -35,14 +36,12 @@ if TYPE_CHECKING:
     import threading
     from collections.abc import Callable, Mapping, Sequence
 
-    import pandas as pd
     from sqlalchemy import Engine
 
     from monitoring.alerts import Alerts
     from pipeline.accounts.trading_account import TradingAccount
     from pipeline.accounts.valuation import StalePosition
     from pipeline.risk.flatten import Flattening
-    from storage.market.bars import BarStore
     from storage.trading.heartbeats import Heartbeats
 
 log = structlog.get_logger()
@@ -50,7 +49,6 @@ DRAWDOWN, VALUE_AT_RISK, EXPOSURE, STALE_PRICE = "drawdown", "value_at_risk", "e
 UNEXPLAINED_CASH, UNEXPLAINED_PCT = "unexplained_cash", 0.25  # percent of the equity: fees and interest stay below
 SELLING = "selling"  # among the breaches: a sale has begun
 ENFORCE = "enforce"
-CALENDAR_DAYS_PER_SESSION = 1.6  # an upper bound, holidays included
 
 
 class RiskCheck(NamedTuple):
@@ -267,6 +265,7 @@ def watch_portfolio(
     resources = resources or live()
     pause = interval_seconds or resources.settings.monitor.interval_seconds
     checks, failed = 0, {"": ""}
+    performance: dict[str, PerformanceWatch] = {}
     while not stop.is_set():
         try:
             books = books_at_risk(resources)
@@ -284,6 +283,8 @@ def watch_portfolio(
                 checks += 1
                 failed[book] = failed[""] = ""
                 on_check(heartbeat)
+                desk = resources.for_portfolio(book)
+                performance.setdefault(book, PerformanceWatch.of(desk)).follow()
         stop.wait(pause)
     return checks
 
@@ -338,14 +339,6 @@ def describe_breaches(breaches: Mapping[str, Any]) -> str:
         if rule != SELLING
     ]
     return ", ".join(described)
-
-
-def window_returns(bars: BarStore, symbols: list[str], end: dt.date, sessions: int) -> pd.DataFrame:
-    """Return the returns of the last sessions, one column a symbol; a symbol without bars in the window has NaN."""
-    days = int(sessions * CALENDAR_DAYS_PER_SESSION) + 10
-    rows = bars.read(symbols, start=end - dt.timedelta(days=days), end=end)
-    closes = rows.pivot(index="session", columns="symbol", values="close").reindex(columns=symbols)
-    return closes.pct_change(fill_method=None).tail(sessions)
 
 
 def _breach(limit: float, found: float | None, unit: str = "%") -> dict[str, Any]:

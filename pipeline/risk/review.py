@@ -16,12 +16,13 @@ from core.models import Leg
 from core.sessions import calendar_name, sessions_between
 from pipeline.accounts import valuation
 from pipeline.accounts.valuation import capital_usd, cash_usd
+from pipeline.bars import CALENDAR_DAYS_PER_SESSION
 from pipeline.risk.data_guard import DataGuard
 from pipeline.risk.equity_bounds import UNREADABLE_EQUITY, EquityBounds, PeakEquity
 from pipeline.risk.exit_orders import ExitOrders
 from pipeline.risk.flatten import flatten_account
 from pipeline.risk.kill_switch import DAILY_TRADE, KillSwitch
-from pipeline.risk.monitor import CALENDAR_DAYS_PER_SESSION, DRAWDOWN, ENFORCE, RiskLimits
+from pipeline.risk.monitor import DRAWDOWN, ENFORCE, RiskLimits
 from pipeline.risk.objection import risk_event
 from pipeline.signals import joint_name
 from trading.brokers.base import unfenced

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import sys
 from typing import TYPE_CHECKING
 
@@ -54,6 +55,15 @@ def test_without_a_verb_the_verbs_are_listed() -> None:
 
     for verb in ("ingest", "featurize", "train", "backtest", "trade", "demo"):
         assert verb in output
+
+
+def test_performance_shows_every_check_of_a_book_without_a_trade() -> None:
+    shown = call("performance", "--book", "nobody")
+    findings = json.loads(call("performance", "--book", "nobody", "--json"))["findings"]
+
+    assert "No backtest is on record." in shown
+    assert {each["verdict"] for each in findings} == {"ok", "not enough"}
+    assert all(each["kind"].replace("_", " ") in shown for each in findings)
 
 
 def test_an_error_of_the_desk_is_one_readable_line(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

@@ -44,6 +44,7 @@ def registry(database_settings: Settings, tmp_path: Path) -> Registry:
 def test_the_registered_filter_predicts_what_the_trained_one_did(
     registry: Registry, result: TrainResult, dataset: pd.DataFrame, tmp_path: Path
 ) -> None:
+    assert registry.champion_registered_at() is None  # and no table of MLflow is made for the question
     assert registry.champion_version() is None
     with pytest.raises(NoChampion, match="desk train"):
         registry.champion()
@@ -63,6 +64,9 @@ def test_the_registered_filter_predicts_what_the_trained_one_did(
         assert champion.payoffs == result.models[chosen].payoffs
         assert (champion.name, champion.version) == ("entry-filter", str(version))
         assert champion.trained_through == result.trained_through
+
+    by_version = {each.version: each.created_at for each in registry.aliases.versions()}
+    assert registry.champion_registered_at() == by_version["2"] > by_version["1"]
 
     files = {path.name for path in (tmp_path / "art").rglob("*") if path.is_file()}
     pictures = {"roc", "precision_recall", "confusion_matrix", "calibration", "threshold_growth", "importances"}

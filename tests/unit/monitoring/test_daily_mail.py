@@ -42,6 +42,14 @@ def test_what_needs_a_person_stands_first_and_a_near_limit_is_marked() -> None:
     assert "Positions: 1.00 of 3.00  (33%)" in text
 
 
+def test_performance_has_a_section_of_its_own_and_none_when_there_is_nothing() -> None:
+    watched = replace(EVENING, performance=["8 of 8 checks in order."])
+
+    assert to_text(watched).endswith("Performance\n  8 of 8 checks in order.\n")
+    assert "<li>8 of 8 checks in order.</li>" in to_html(watched)
+    assert "Performance" not in to_text(EVENING) + to_html(EVENING)
+
+
 def test_a_quiet_evening_says_so() -> None:
     quiet = Evening("2018-12-28", "2018-12-31", "main", "paper", 100_000.0, 0.0, 0.0, 100_000.0, "asked about nothing")
 
