@@ -31,7 +31,7 @@ from core.configuration.models import (
 from core.configuration.names import SEPARATOR, SettingNames, text_of
 from core.configuration.real_money import RULES, with_rules
 from core.configuration.renamed import READ_UNTIL, RENAMED
-from core.configuration.services import Api, Database, Mail, Ports
+from core.configuration.services import AlertChannels, Api, Database, Health, Mail, Ports
 from core.configuration.sources import Reading, place, read_sources
 from core.configuration.trading import Costs, Filters, Guard, Monitor, PositionWatch, PreSend, Risk, Venue
 from core.errors import ConfigError
@@ -98,6 +98,8 @@ class Settings(Group):
     api: Api = Api()
     ports: Ports = Ports()
     mail: Mail = Mail()
+    alerts: AlertChannels = AlertChannels()
+    health: Health = Health()
 
     @classmethod
     def of(cls, **values: object) -> Self:

@@ -1,0 +1,67 @@
+"""Addresses of alert services, in Apprise's form: read and checked. They hold tokens, so only their schemes are ever named."""
+
+from __future__ import annotations
+
+import logging
+from difflib import get_close_matches
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+from pydantic import SecretStr
+
+if TYPE_CHECKING:
+    from apprise import NotifyBase
+
+COMMON = ("discord", "json", "jsons", "msteams", "ntfy", "ntfys", "pover", "slack", "tgram", "xml")  # what messages suggest
+
+
+def require_services(value: tuple[SecretStr, ...]) -> tuple[SecretStr, ...]:
+    """Refuse addresses that name no service of Apprise, or that their service cannot use; name the scheme alone."""
+    for number, url in enumerate(value, start=1):
+        if make_service(url) is None:
+            raise ValueError(f"ALERTS__URLS: {_objection(url, number)}")
+    return value
+
+
+def scheme_of(url: SecretStr) -> str:
+    """Return the scheme of an address, which holds no token; empty when it has none.
+
+    >>> scheme_of(SecretStr("tgram://123456:token/chat"))
+    'tgram'
+    """
+    scheme, found, _ = url.get_secret_value().strip().partition("://")
+    return scheme.lower() if found and len(scheme) <= 12 and scheme.isalnum() else ""
+
+
+def make_service(url: SecretStr, timeout_seconds: float = 4.0) -> NotifyBase | None:
+    """Return the service behind an address, which writes no file; None when the address is not usable."""
+    from apprise import Apprise, AppriseAsset, PersistentStoreMode
+
+    silence_logs()
+    asset = AppriseAsset(storage_mode=PersistentStoreMode.MEMORY, app_id="Reversion desk")
+    service = Apprise.instantiate(url.get_secret_value().strip(), asset=asset)
+    if service is not None:
+        service.socket_connect_timeout = service.socket_read_timeout = timeout_seconds
+    return service
+
+
+@lru_cache(maxsize=1)
+def silence_logs() -> None:
+    """Keep the logs of Apprise and of its HTTP client out of every log file: they show addresses, and so tokens."""
+    logging.getLogger("apprise").propagate = False
+    logging.getLogger("urllib3.connectionpool").setLevel(logging.INFO)  # DEBUG lists the path of each request
+
+
+def _objection(url: SecretStr, number: int) -> str:
+    from apprise import Apprise
+
+    scheme, place = scheme_of(url), f"entry {number}"
+    if not scheme:
+        return f"expected addresses like slack://..., found one without a scheme ({place})"
+    details = Apprise().details()["schemas"]
+    known = {str(name) for each in details for kind in ("protocols", "secure_protocols") for name in each[kind] or ()}
+    if scheme in known:
+        return f"{place}, {scheme}://, is not complete: see Apprise's page of that service for its form"
+    near = get_close_matches(scheme, sorted(known), n=1)
+    hint = f"did you mean {near[0]}://" if near else f"known are {', '.join(COMMON)} and more"
+    return f"expected a scheme of Apprise, found {scheme}:// in {place} ({hint})"
