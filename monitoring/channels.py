@@ -6,8 +6,6 @@ deliver; its alert counts as not delivered and is sent again.
 
 from __future__ import annotations
 
-import logging
-import re
 import smtplib
 import ssl
 import threading
@@ -17,7 +15,7 @@ from email.message import EmailMessage
 from email.utils import format_datetime, localtime, make_msgid
 from typing import TYPE_CHECKING, Literal, Protocol
 
-from core.configuration.alert_urls import make_service, scheme_of
+from core.configuration.alert_urls import make_service, scheme_of, unlogged
 from storage.trading.alert_log import ChannelResult
 
 if TYPE_CHECKING:
@@ -29,7 +27,6 @@ if TYPE_CHECKING:
 
 Severity = Literal["info", "warning", "critical"]
 MAIL = "mail"
-STATUS = re.compile(r"error\s*=\s*(\d{3})")  # the HTTP status in what Apprise logs; the rest of the line may hold a token
 
 
 class NotDelivered(Exception):
@@ -110,10 +107,13 @@ class AppriseChannel:
         service = make_service(self.url, self.timeout_seconds)
         if service is None:
             raise NotDelivered("its address cannot be used")
-        with _Heard() as heard:
-            taken = service.notify(title=message.title, body=message.body, notify_type=kinds[message.severity])
+        with unlogged() as statuses:
+            try:
+                taken = service.notify(title=message.title, body=message.body, notify_type=kinds[message.severity])
+            except Exception as error:  # whatever a service throws; its text may hold the address
+                raise NotDelivered(type(error).__name__) from None
         if not taken:
-            raise NotDelivered(heard.reason)
+            raise NotDelivered(f"refused with HTTP status {statuses[-1]}" if statuses else "refused, or not reached")
 
 
 def apprise_channels(urls: Sequence[SecretStr], timeout_seconds: float) -> list[AppriseChannel]:
@@ -157,28 +157,5 @@ class _Attempt:
             self._channel.send(self._message)
         except NotDelivered as refusal:
             self._failure = str(refusal)
-        except (OSError, smtplib.SMTPException) as error:
+        except Exception as error:  # noqa: BLE001  # a channel that fails in any way stops no other
             self._failure = f"{type(error).__name__}: {error}"
-        except Exception as error:  # noqa: BLE001  # of a library; its text may hold the address
-            self._failure = type(error).__name__
-
-
-class _Heard(logging.Handler):
-    """Hears why Apprise was refused, in this thread alone, and keeps nothing but the HTTP status."""
-
-    def __init__(self) -> None:
-        super().__init__(logging.WARNING)
-        self.reason = "refused, or not reached"
-        self._thread = threading.get_ident()
-
-    def __enter__(self) -> _Heard:
-        logging.getLogger("apprise").addHandler(self)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        logging.getLogger("apprise").removeHandler(self)
-
-    def emit(self, record: logging.LogRecord) -> None:
-        """Note the status of a refusal."""
-        if record.thread == self._thread and (found := STATUS.search(record.getMessage())):
-            self.reason = f"refused with HTTP status {found[1]}"

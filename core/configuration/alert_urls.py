@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
+import re
+import threading
 from difflib import get_close_matches
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from pydantic import SecretStr
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from apprise import NotifyBase
 
-COMMON = ("discord", "json", "jsons", "msteams", "ntfy", "ntfys", "pover", "slack", "tgram", "xml")  # what messages suggest
+STATUS: Final = re.compile(r"error\s*=\s*(\d{3})")  # as Apprise logs a refusal
+TALKATIVE: Final = ("apprise", "urllib3.connectionpool")
+_thread = threading.local()
+COMMON: Final = ("discord", "json", "jsons", "msteams", "ntfy", "ntfys", "pover", "slack", "tgram", "xml")  # for messages
 
 
 def require_services(value: tuple[SecretStr, ...]) -> tuple[SecretStr, ...]:
@@ -37,19 +45,45 @@ def make_service(url: SecretStr, timeout_seconds: float = 4.0) -> NotifyBase | N
     """Return the service behind an address, which writes no file; None when the address is not usable."""
     from apprise import Apprise, AppriseAsset, PersistentStoreMode
 
-    silence_logs()
     asset = AppriseAsset(storage_mode=PersistentStoreMode.MEMORY, app_id="Reversion desk")
-    service = Apprise.instantiate(url.get_secret_value().strip(), asset=asset)
+    with unlogged():
+        service = Apprise.instantiate(url.get_secret_value().strip(), asset=asset)
     if service is not None:
         service.socket_connect_timeout = service.socket_read_timeout = timeout_seconds
     return service
 
 
+@contextlib.contextmanager
+def unlogged() -> Iterator[list[str]]:
+    """Drop what Apprise and its HTTP client log in this thread, for it shows addresses, and so tokens.
+
+    Yields the HTTP statuses of refusals, which alone are safe, as they come.
+    """
+    _install()
+    before, statuses = getattr(_thread, "statuses", None), list[str]()
+    _thread.statuses = statuses
+    try:
+        yield statuses
+    finally:
+        _thread.statuses = before
+
+
+class _Drop(logging.Filter):
+    """Drops records of threads that are at work on an address."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Return False for such a thread's record, and note the HTTP status in it."""
+        statuses: list[str] | None = getattr(_thread, "statuses", None)
+        if statuses is None:
+            return True
+        statuses += STATUS.findall(record.getMessage())
+        return False
+
+
 @lru_cache(maxsize=1)
-def silence_logs() -> None:
-    """Keep the logs of Apprise and of its HTTP client out of every log file: they show addresses, and so tokens."""
-    logging.getLogger("apprise").propagate = False
-    logging.getLogger("urllib3.connectionpool").setLevel(logging.INFO)  # DEBUG lists the path of each request
+def _install() -> None:
+    for name in TALKATIVE:
+        logging.getLogger(name).addFilter(_Drop())
 
 
 def _objection(url: SecretStr, number: int) -> str:
