@@ -139,8 +139,7 @@ class Stores:
     @cached_property
     def guard_findings(self) -> GuardFindings:
         """Findings of data-guard."""
-        from storage.trading.alert_log import AlertLog
-    from storage.trading.guard_findings import GuardFindings
+        from storage.trading.guard_findings import GuardFindings
 
         return GuardFindings(self.engine)
 
