@@ -110,7 +110,7 @@ class AppriseChannel:
         with unlogged() as statuses:
             try:
                 taken = service.notify(title=message.title, body=message.body, notify_type=kinds[message.severity])
-            except Exception as error:  # whatever a service throws; its text may hold the address
+            except Exception as error:  # noqa: BLE001  # whatever a service throws; its text may hold the address
                 raise NotDelivered(type(error).__name__) from None
         if not taken:
             raise NotDelivered(f"refused with HTTP status {statuses[-1]}" if statuses else "refused, or not reached")

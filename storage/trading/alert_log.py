@@ -180,7 +180,7 @@ class AlertLog:
         before: int | None = None,
         limit: int | None = None,
     ) -> list[Alert]:
-        """Return the alerts that are open, newest first; resolved ones too with `closed`, and those with a lower id than `before`."""
+        """Return the open alerts, newest first; resolved ones too with `closed`, and only ids under `before` if given."""
         rows = alerts.c
         query = sa.select(alerts).order_by(rows.id.desc()).limit(limit)
         if not closed:
@@ -193,7 +193,7 @@ class AlertLog:
             return [_alert(row) for row in connection.execute(query).mappings()]
 
     def pending(self, resolved_after: dt.datetime) -> list[int]:
-        """Return the ids of alerts whose last notice some channel does not have, oldest first; resolved ones only while young."""
+        """Return the ids of alerts whose last notice some channel lacks, oldest first; resolved ones while that is recent."""
         rows = alerts.c
         wanted = rows.pending & (rows.resolved_at.is_(None) | (rows.resolved_at > resolved_after))
         with self._engine.connect() as connection:
@@ -281,7 +281,9 @@ class AlertLog:
                 return moved
         now = self.find(alert_id)
         by = now.resolved_by if now.state is AlertState.RESOLVED else now.acknowledged_by
-        raise AlertMoved(f"Alert {alert_id}: expected one that is {' or '.join(sorted(allowed))}, found it {now.state} by {by}.")
+        raise AlertMoved(
+            f"Alert {alert_id}: expected one that is {' or '.join(sorted(allowed))}, found it {now.state} by {by}."
+        )
 
 
 def _open(key: str) -> sa.Select[Any]:

@@ -174,44 +174,59 @@ class Model:
         return was is not None
 
 
+class Life:
+    """The store and the model, moved together."""
+
+    def __init__(self, log: AlertLog) -> None:
+        self.log, self.at = log, NOON
+        self.models = {"a": Model(), "b": Model()}
+        self.newest: dict[str, int] = {}
+
+    def move(self, move: str, key: str, severity: str) -> None:
+        self.at += HOUR
+        if move == "raise":
+            self.newest[key] = self.log.raise_alert(occurrence(key, severity), self.at).id
+            self.models[key].raised(severity)
+        elif move == "remind":
+            self.log.remind(self.at, self.at)
+            for each in self.models.values():
+                each.reminded()
+        elif move == "send":
+            self.send(key)
+        elif key in self.newest:
+            self.end(move, key)
+
+    def send(self, key: str) -> None:
+        alert, model = self.log.open_key(key), self.models[key].open
+        if alert is not None and model is not None:
+            self.log.record_sending(alert, [], self.at, complete=True)
+            model["pending"] = False
+
+    def end(self, move: str, key: str) -> None:
+        model = self.models[key]
+        allowed = model.acknowledged() if move == "acknowledge" else model.resolved()
+        try:
+            getattr(self.log, move)(self.newest[key], at=self.at, **WHO)
+        except AlertMoved:
+            assert not allowed
+        else:
+            assert allowed
+
+
 @pytest.mark.hypothesis
 def test_every_order_of_moves_keeps_to_the_states(database: sa.Engine) -> None:
-    log = AlertLog(database)
-
     @settings(max_examples=examples(30), deadline=None, suppress_health_check=list(HealthCheck), database=None)
     @given(moves=MOVES)
     def check(moves: list[tuple[str, str, str]]) -> None:
         with database.begin() as connection:
             connection.execute(sa.text("TRUNCATE trading.alerts, trading.alert_events"))
-        models, newest, at = {"a": Model(), "b": Model()}, dict[str, int](), NOON
-        for move, key, severity in moves:
-            at += HOUR
-            model = models[key]
-            match move:
-                case "raise":
-                    newest[key] = log.raise_alert(occurrence(key, severity), at).id
-                    model.raised(severity)
-                case "remind":
-                    log.remind(at, at)
-                    for each in models.values():
-                        each.reminded()
-                case "send":
-                    if (alert := log.open_key(key)) is not None and model.open:
-                        log.record_sending(alert, [], at, complete=True)
-                        model.open["pending"] = False
-                case _:
-                    allowed = model.acknowledged() if move == "acknowledge" else model.resolved()
-                    if key not in newest:
-                        continue
-                    try:
-                        getattr(log, move)(newest[key], at=at, **WHO)
-                    except AlertMoved:
-                        assert not allowed
-                    else:
-                        assert allowed
-        for key, model in models.items():
-            stored = log.open_key(key)
+        life = Life(AlertLog(database))
+        for each in moves:
+            life.move(*each)
+        for key, model in life.models.items():
+            stored = life.log.open_key(key)
             assert (stored and {name: getattr(stored, name) for name in model.open or {}}) == model.open
-        assert len(log.read(closed=True)) == sum(each.closed + (each.open is not None) for each in models.values())
+        ever = sum(each.closed + (each.open is not None) for each in life.models.values())
+        assert len(life.log.read(closed=True)) == ever
 
     check()

@@ -37,9 +37,9 @@ class Webhook:
         self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self.server.daemon_threads = True
 
-    def url(self, token: str = "token") -> str:
+    def url(self, path: str = "desk") -> str:
         """Its address as Apprise takes it."""
-        return f"json://127.0.0.1:{self.server.server_address[1]}/{token}"
+        return f"json://127.0.0.1:{self.server.server_address[1]}/{path}"
 
     @property
     def titles(self) -> list[str]:

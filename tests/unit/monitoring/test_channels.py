@@ -43,9 +43,8 @@ def test_mail_and_every_webhook_get_an_alert_with_its_severity() -> None:
 
 def test_a_webhook_that_refuses_stops_no_other_and_its_token_is_not_logged(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG)
-    with mail_server() as (inbox, port), webhook(500) as refusing, webhook() as taking:
-        with capture_logs() as events:
-            sent = Alerts(settings(refusing.url(TOKEN), taking.url(TOKEN), **mail_to(port))).send("Drift", "PSI 0.4")
+    with mail_server() as (inbox, port), webhook(500) as refusing, webhook() as taking, capture_logs() as events:
+        sent = Alerts(settings(refusing.url(TOKEN), taking.url(TOKEN), **mail_to(port))).send("Drift", "PSI 0.4")
 
     assert sent
     assert (inbox.subjects, taking.titles) == (["[WARNING] Drift"], ["[WARNING] Drift"])
@@ -72,7 +71,7 @@ def test_a_channel_that_answers_a_byte_at_a_time_is_given_up_after_the_timeout()
         def __init__(self) -> None:
             self.over = threading.Event()
 
-        def send(self, message: Message) -> None:
+        def send(self, _: Message) -> None:
             self.over.wait(60)
 
     endless = Endless()
