@@ -2,7 +2,7 @@
 
 Check that the services answer, that bars and features are fresh, that no order and no task waits too long, that the disk has
 space, and the age of the keys. What is wrong is an alert with a life: sent once, counted while it lasts, sent again after
-`ALERTS__REMIND_HOURS` unless somebody acknowledges it (`desk alerts ack`), resolved by the check that does not find it any more.
+`ALERTS__REMIND_HOURS` unless somebody acknowledges it (`desk alerts ack`), and resolved once it is over.
 
 * **Something is wrong:** the task is green, for it has done its work; the alerts tell. It is red when the check itself fails.
 * **A channel that refused an alert** gets it at the next run.

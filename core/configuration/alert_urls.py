@@ -10,15 +10,15 @@ from difflib import get_close_matches
 from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
-from pydantic import SecretStr
-
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from apprise import NotifyBase
+    from pydantic import SecretStr
 
 STATUS: Final = re.compile(r"error\s*=\s*(\d{3})")  # as Apprise logs a refusal
 TALKATIVE: Final = ("apprise", "urllib3.connectionpool")
+LONGEST_SCHEME: Final = 12  # what is longer may be a token
 _thread = threading.local()
 COMMON: Final = ("discord", "json", "jsons", "msteams", "ntfy", "ntfys", "pover", "slack", "tgram", "xml")  # for messages
 
@@ -34,11 +34,12 @@ def require_services(value: tuple[SecretStr, ...]) -> tuple[SecretStr, ...]:
 def scheme_of(url: SecretStr) -> str:
     """Return the scheme of an address, which holds no token; empty when it has none.
 
+    >>> from pydantic import SecretStr
     >>> scheme_of(SecretStr("tgram://123456:token/chat"))
     'tgram'
     """
     scheme, found, _ = url.get_secret_value().strip().partition("://")
-    return scheme.lower() if found and len(scheme) <= 12 and scheme.isalnum() else ""
+    return scheme.lower() if found and len(scheme) <= LONGEST_SCHEME and scheme.isalnum() else ""
 
 
 def make_service(url: SecretStr, timeout_seconds: float = 4.0) -> NotifyBase | None:

@@ -290,9 +290,7 @@ def wait_for_status(service: Service, since: dt.datetime, deadline: float) -> Se
 
     while True:
         try:
-            last = (
-                service.check() if service.check else ServiceStatus(service.name, False, "it has no heartbeat")
-            )
+            last = service.check() if service.check else ServiceStatus(service.name, False, "it has no heartbeat")
         except (DeskError, SQLAlchemyError) as error:
             last = ServiceStatus(service.name, False, str(error))
         if (last.seen_at is not None and last.seen_at >= since) or time.monotonic() >= deadline:

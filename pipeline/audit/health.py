@@ -185,7 +185,7 @@ def check_health(*, alert: bool = True, resources: Resources | None = None) -> H
 def finding_of(result: HealthResult) -> Finding:
     """Return what is wrong as an alert's text."""
     body = f"{result.name}: {result.detail}.\n{RUNBOOK}"
-    return Finding(result.name, f"Health: {result.name} is not as it should be", body, result.severity)
+    return Finding(result.name, f"Health: {result.name} is not well", body, result.severity)
 
 
 def _guarded(run: Callable[[], Verdict]) -> Verdict:

@@ -74,8 +74,8 @@ def test_what_is_wrong_is_mailed_once_and_resolved_when_it_is_over(world: World)
         ("health:risk-worker",),
     )
     assert inbox.subjects == [
-        "[CRITICAL] Health: api is not as it should be",
-        "[CRITICAL] Health: risk-worker is not as it should be",
+        "[CRITICAL] Health: api is not well",
+        "[CRITICAL] Health: risk-worker is not well",
     ]
     assert [(each.key, each.repeats) for each in desk.alert_log.read()] == [("health:api", 2)]
 
@@ -147,9 +147,7 @@ def test_tasks_that_wait_in_airflows_queue_are_found(world: World) -> None:
         for task, state, hours in rows:
             since = NOON + dt.timedelta(hours=hours)
             values = {"task": task, "state": state, "since": since}
-            connection.execute(
-                sa.text("INSERT INTO task_instance VALUES ('dag', :task, 'run', :state, NULL, :since)"), values
-            )
+            connection.execute(sa.text("INSERT INTO task_instance VALUES ('dag', :task, 'run', :state, NULL, :since)"), values)
 
     found = queue.waiting_since(NOON - dt.timedelta(hours=1))
     assert found is not None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import os
 from decimal import Decimal
-from pathlib import Path
+from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -14,6 +14,9 @@ from core.models import Leg, OrderIntent, OrderState, Side
 from pipeline.audit import health_checks as checks
 from storage.airflow_tasks import WaitingTask
 from tests.standins.mail import free_port
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 NEW_YORK = ZoneInfo("America/New_York")
 WEDNESDAY = dt.date(2024, 7, 3)  # a half day; the 4th is a holiday
@@ -113,9 +116,7 @@ def test_the_age_of_the_secrets_counts_from_when_they_were_made(tmp_path: Path) 
     os.utime(path, (made, made))
 
     assert checks.check_key_age(path, NOW, 91.0).healthy
-    assert checks.check_key_age(path, NOW, 90.0).detail == (
-        "the installation's secrets are 91 days old; expected at most 90"
-    )
+    assert checks.check_key_age(path, NOW, 90.0).detail == ("the installation's secrets are 91 days old; expected at most 90")
     assert checks.check_key_age(path, NOW, None).healthy
 
 
