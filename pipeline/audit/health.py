@@ -67,7 +67,7 @@ class HealthReport:
 
     @property
     def wrong(self) -> tuple[HealthResult, ...]:
-        """What is not as it should be."""
+        """The failed checks."""
         return tuple(each for each in self.results if not each.healthy)
 
     def as_dict(self) -> dict[str, Any]:

@@ -19,6 +19,7 @@ from pipeline.risk import kill_switch, monitor
 from pipeline.risk.monitor import check_portfolio
 from pipeline.risk.pre_send import risk_checks
 from tests.standins.feed import walk
+from tests.standins.mailbox import OneChannel
 from trading.brokers.placing import place
 from trading.orders import entry_order
 from trading.portfolio import Account
@@ -38,7 +39,7 @@ NOW = dt.datetime(2019, 1, 1, 12, tzinfo=dt.UTC)
 
 
 @dataclass
-class Mailbox:
+class Mailbox(OneChannel):
     """Keeps what would be mailed."""
 
     mails: list[tuple[str, str, str]] = field(default_factory=list)
