@@ -1,9 +1,9 @@
 """The risk monitor: measures the portfolio's risk again and again, alerts, and enforces the limits where the mode says so.
 
 Marked to the last prices: equity against its peak, gross and net exposure, value at risk. A breach is written into the
-heartbeat, and is an alert of kind `risk` with a life, sent once; in the mode `enforce` it halts the desk, cancels the open orders and then flattens, in this order.
-It sells once two checks in a row have found the breach: one wrong price must not. An equity that is not believed
-(`pipeline.risk.equity_bounds`) is mailed and blocks entries; nothing is halted or sold for it.
+heartbeat and is an alert of kind `risk`; in the mode `enforce` it halts the desk, cancels the open orders and then flattens, in
+this order. It sells once two checks in a row have found the breach: one wrong price must not. An equity that is not believed
+(`pipeline.risk.equity_bounds`) is an alert and blocks entries; nothing is halted or sold for it.
 
 A check that fails is logged, mailed once and tried again; `PRE_SEND__HEARTBEAT_MAX_AGE_SECONDS` holds entries back meanwhile.
 """
