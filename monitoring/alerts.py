@@ -1,42 +1,41 @@
-"""Send alert e-mails to the operator. The caller decides what is worth an alert.
+"""Send alerts to the operator: by e-mail, and through the services of `ALERTS__URLS`. The caller decides what is worth one.
 
-Delivery never raises: an alert is sent while something else has failed, and must not hide it. A mail that was not sent is
-logged with the reason, and `send` returns `False`.
+Delivery never raises: an alert is sent while something else has failed, and must not hide it. What was not sent is logged with
+the channel and the reason.
 """
 
 from __future__ import annotations
 
-import smtplib
-import ssl
-from email.message import EmailMessage
-from email.utils import format_datetime, localtime, make_msgid
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import structlog
 
+from monitoring.channels import Channel, MailChannel, Message, Severity, apprise_channels, send_through
+from storage.trading.alert_log import SEVERITIES, ChannelResult
+
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from core.settings import Settings
 
-Severity = Literal["info", "warning", "critical"]
-TIMEOUT_SECONDS = 20.0
-
 log = structlog.get_logger()
+__all__ = ["Alerts", "Severity"]
 
 
 class Alerts:
-    """Sends alerts to `MAIL__RECIPIENTS` through `MAIL__HOST`.
+    """Sends alerts to `MAIL__RECIPIENTS` and to `ALERTS__URLS`. Without either every alert is only logged.
 
     Parameters
     ----------
     settings
-        `smtp_*`, `alert_from` and `alert_to` are used. Without a host or a recipient every alert is only logged.
+        The groups `mail` and `alerts` are used.
     """
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
 
     def send(self, subject: str, body: str, severity: Severity = "warning", *, html: str | None = None) -> bool:
-        """Mail one alert to every recipient.
+        """Send one alert through every channel.
 
         Parameters
         ----------
@@ -45,51 +44,55 @@ class Alerts:
         body
             Plain text: what happened, where, and what to do.
         severity
-            Prefix of the subject; `critical` also marks the mail as urgent.
+            Prefix of the subject; `critical` also marks the mail as urgent. Below `ALERTS__MIN_SEVERITY` only mail is sent.
         html
             The same text as HTML, for mail readers that show it.
 
         Returns
         -------
         bool
-            True when the server accepted the mail; False is logged with its reason.
+            True when a channel took it; what the others said is logged.
         """
+        results = self.deliver(subject, body, severity, html=html)
+        return any(each.delivered for each in results)
+
+    def deliver(
+        self,
+        subject: str,
+        body: str,
+        severity: Severity = "warning",
+        *,
+        html: str | None = None,
+        only: Collection[str] | None = None,
+    ) -> list[ChannelResult]:
+        """Send one alert through the channels named in `only`, else through all; return the result of each."""
+        channels = [each for each in self._channels(severity) if only is None or each.name in only]
         events = log.bind(subject=subject, severity=severity)
-        missing = [
-            name
-            for name, value in (("MAIL__HOST", self.settings.mail.host), ("MAIL__RECIPIENTS", self.settings.mail.recipients))
-            if not value
-        ]
-        if missing:
-            events.warning("alert_not_sent", reason=f"{' and '.join(missing)} not set", body=body)
-            return False
-        try:
-            self._deliver(self._message(subject, body, severity, html))
-        except (OSError, smtplib.SMTPException) as error:
-            events.error("alert_not_sent", reason=f"{type(error).__name__}: {error}", body=body)
-            return False
-        events.info("alert_sent", recipients=len(self.settings.mail.recipients))
-        return True
+        if not channels:
+            events.warning("alert_not_sent", reason=self._why_none(), body=body)
+            return []
+        results = send_through(channels, Message(subject, body, severity, html), self.settings.alerts.timeout_seconds)
+        for each in results:
+            if each.delivered:
+                events.info("alert_sent", channel=each.channel)
+            else:
+                events.error("alert_not_sent", channel=each.channel, reason=each.reason, body=body)
+        return results
 
-    def _message(self, subject: str, body: str, severity: Severity, html: str | None) -> EmailMessage:
-        message = EmailMessage()
-        message["Subject"] = f"[{severity.upper()}] {' '.join(subject.split())}"
-        message["From"] = self.settings.mail.sender
-        message["To"] = ", ".join(self.settings.mail.recipients)
-        message["Date"] = format_datetime(localtime())
-        message["Message-ID"] = make_msgid(domain="desk.invalid")
-        if severity == "critical":
-            message["X-Priority"] = "1"
-        message.set_content(body)
-        if html is not None:
-            message.add_alternative(html, subtype="html")
-        return message
+    def channels(self, severity: Severity = "critical") -> list[str]:
+        """Return the names of the channels that alerts of a severity go out through."""
+        return [each.name for each in self._channels(severity)]
 
-    def _deliver(self, message: EmailMessage) -> None:
-        host, port = str(self.settings.mail.host), self.settings.mail.port
-        with smtplib.SMTP(host, port, timeout=TIMEOUT_SECONDS) as server:
-            if self.settings.mail.starttls:
-                server.starttls(context=ssl.create_default_context())
-            if self.settings.mail.user and self.settings.mail.password:
-                server.login(self.settings.mail.user, self.settings.mail.password.get_secret_value())
-            server.send_message(message)
+    def _channels(self, severity: Severity) -> list[Channel]:
+        mail, alerts = self.settings.mail, self.settings.alerts
+        channels: list[Channel] = []
+        if mail.host and mail.recipients:
+            channels.append(MailChannel(mail, alerts.timeout_seconds))
+        if SEVERITIES.index(severity) >= SEVERITIES.index(alerts.min_severity):
+            channels += apprise_channels(alerts.urls, alerts.timeout_seconds)
+        return channels
+
+    def _why_none(self) -> str:
+        mail = self.settings.mail
+        missing = [name for name, value in (("MAIL__HOST", mail.host), ("MAIL__RECIPIENTS", mail.recipients)) if not value]
+        return f"{' and '.join(missing)} not set" if missing else "no channel was chosen"

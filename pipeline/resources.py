@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from ml.tracking.next_day_log import RegisteredNextDay
     from ml.tracking.registry import Registry
     from ml.tracking.research_runs import Tracking
+    from monitoring.alert_desk import AlertDesk
     from monitoring.alerts import Alerts
     from pipeline.accounts.trading_account import TradingAccount
     from storage.features.feature_store import FeastStore
@@ -175,12 +176,19 @@ class Resources(TradedStrategies):
 
     @cached_property
     def alerts(self) -> Alerts:
-        """E-mail to people."""
+        """Messages to people: e-mail and `ALERTS__URLS`."""
         if self.parent is not None:
             return self.parent.alerts
         from monitoring.alerts import Alerts
 
         return Alerts(self.settings)
+
+    @property
+    def alert_desk(self) -> AlertDesk:
+        """Alerts of recurring conditions, with a life."""
+        from monitoring.alert_desk import AlertDesk
+
+        return AlertDesk(self.alert_log, self.alerts, self.clock, self.settings.alerts.remind_hours)
 
     @property
     def costs(self) -> Costs:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from storage.research.portfolios import Portfolios
     from storage.research.shortlists import Shortlists
     from storage.research.trials import Trials
+    from storage.trading.alert_log import AlertLog
     from storage.trading.deployments import Deployments
     from storage.trading.guard_findings import GuardFindings
     from storage.trading.halts import Halts
@@ -135,6 +136,13 @@ class Stores:
         from storage.trading.heartbeats import Heartbeats
 
         return Heartbeats(self.engine)
+
+    @cached_property
+    def alert_log(self) -> AlertLog:
+        """Alerts with their lives."""
+        from storage.trading.alert_log import AlertLog
+
+        return AlertLog(self.engine)
 
     @cached_property
     def guard_findings(self) -> GuardFindings:

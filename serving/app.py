@@ -12,7 +12,7 @@ from fastapi_offline import FastAPIOffline
 
 from core.provenance import release
 from pipeline.resources import Resources, live
-from serving import control, orders, routes
+from serving import alerts, control, orders, routes
 from serving.access import key_header
 from serving.middleware import Around
 from serving.problems import install
@@ -34,7 +34,15 @@ def create_app(resources: Resources | None = None) -> FastAPI:
     )
     app.state.desk, app.state.access = desk, desk.access
     install(app)
-    for router in (routes.quick, routes.router, orders.router, control.router, control.trading, routes.operation):
+    for router in (
+        routes.quick,
+        routes.router,
+        orders.router,
+        control.router,
+        control.trading,
+        alerts.router,
+        routes.operation,
+    ):
         app.include_router(router)
     app.router.routes.sort(key=lambda route: not isinstance(route, Quick))  # matched first; the others in their order
     app.add_middleware(Around, metrics=desk.metrics)

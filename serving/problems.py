@@ -17,6 +17,7 @@ from serving.access import Forbidden, TooManyRequests, Unauthorised, retry_after
 from serving.journal import QueueFull
 from serving.models import NoChallenger, NoNextDayModel
 from serving.schemas import Problem
+from storage.trading.alert_log import AlertMoved, NoSuchAlert
 
 if TYPE_CHECKING:
     from fastapi import FastAPI, Request
@@ -67,6 +68,8 @@ ANSWERS: tuple[tuple[type[Exception], HTTPStatus, str], ...] = (
     (NoRun, HTTPStatus.NOT_FOUND, "Run model_training, `desk train` or `desk backtest` first."),
     (UnknownSymbol, HTTPStatus.NOT_FOUND, "Ask for a symbol of the universe, or load it: `desk ingest --symbols ...`."),
     (NoSuchOrder, HTTPStatus.NOT_FOUND, "Give a whole id of trading.order_intents, or a beginning that no other order shares."),
+    (NoSuchAlert, HTTPStatus.NOT_FOUND, "GET /alerts lists them; with `closed` the resolved ones too."),
+    (AlertMoved, HTTPStatus.CONFLICT, "GET /alerts shows who was first."),
     (Unanswerable, HTTPStatus.UNPROCESSABLE_ENTITY, "Look at the units: features are ratios and scores (docs/features.md)."),
     (StaleData, HTTPStatus.CONFLICT, "Run daily_market_data, or `desk ingest` and `desk featurize`, then ask again."),
     (DataError, HTTPStatus.CONFLICT, "Look at market.quarantine and the Data Docs."),

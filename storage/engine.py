@@ -72,6 +72,14 @@ def cluster_url(settings: Settings, database: str) -> str:
     return url.render_as_string(hide_password=False)
 
 
+def has_database(engine: sa.Engine, name: str) -> bool:
+    """Return True when the server of an engine has a database with a name."""
+    databases = sa.table("pg_database", sa.column("datname"))
+    query = sa.select(sa.exists().where(databases.c.datname == name))
+    with engine.connect() as connection:
+        return bool(connection.execute(query).scalar_one())
+
+
 def open_engine(settings: Settings) -> sa.Engine:
     """Return an engine on the desk's database, brought to the newest schema.
 

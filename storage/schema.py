@@ -7,8 +7,9 @@ from storage.features import tables as features
 from storage.market import tables as market
 from storage.models import tables as models
 from storage.research import tables as research
+from storage.trading import alert_tables as alerts
 from storage.trading import control_tables as control
 from storage.trading import deployment_tables as deployments
 from storage.trading import tables as trading
 
-__all__ = ["control", "deployments", "features", "market", "metadata", "models", "research", "trading"]
+__all__ = ["alerts", "control", "deployments", "features", "market", "metadata", "models", "research", "trading"]

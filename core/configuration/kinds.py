@@ -6,6 +6,8 @@ from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, SecretStr
 
+from core.configuration.alert_urls import require_services
+
 MIN_KEY_LENGTH = 20
 
 
@@ -37,3 +39,4 @@ def none_when_off(value: object) -> object:
 OffAllowed = BeforeValidator(none_when_off)  # a limit that may be turned off by name: an empty variable is one not set
 Names = Annotated[tuple[str, ...], BeforeValidator(split_commas)]
 ApiKeys = Annotated[tuple[SecretStr, ...], BeforeValidator(split_commas), AfterValidator(require_length)]
+AlertUrls = Annotated[tuple[SecretStr, ...], BeforeValidator(split_commas), AfterValidator(require_services)]

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from pydantic import Field, SecretStr
 
-from core.configuration.kinds import ApiKeys, Group, Names
+from core.configuration.kinds import AlertUrls, ApiKeys, Group, Names
 
 
 class Database(Group):
@@ -61,3 +63,34 @@ class Mail(Group):
     starttls: bool = Field(False, description="1 switches to TLS after connecting.")
     sender: str = Field("desk@localhost", description="Sender of the alerts.")
     recipients: Names = Field((), description="Recipients of the alerts.")
+
+
+class AlertChannels(Group):
+    """Alerts to chat and push services beside e-mail, and their reminders (docs/operating.md, Alerts)."""
+
+    urls: AlertUrls = Field(
+        (),
+        description="Services that get alerts, as Apprise's addresses: slack://..., tgram://..., discord://..., ntfys://..., "
+        "jsons://... for a webhook. Write a comma within one as %2C.",
+    )
+    timeout_seconds: float = Field(20.0, gt=0, le=120, description="Seconds after which a channel counts as not reached.")
+    min_severity: Literal["info", "warning", "critical"] = Field(
+        "warning", description="Least severity that goes to ALERTS__URLS. Mail gets every alert."
+    )
+    remind_hours: float = Field(24.0, gt=0, description="Hours after which an alert that nobody acknowledged is sent again.")
+
+
+class Health(Group):
+    """Limits of the health check (docs/operating.md, Alerts)."""
+
+    min_free_gb: float = Field(2.0, ge=0, description="Least free space of the disk that holds DATA_DIR, in GB.")
+    min_free_pct: float = Field(5.0, ge=0, lt=100, description="Least free space of that disk, in percent.")
+    data_grace_minutes: float = Field(
+        120.0, ge=0, description="Minutes that bars and features of a session may come after the daily load has begun."
+    )
+    max_queued_minutes: float = Field(
+        60.0, gt=0, description="Minutes that an order may wait unsent, and a task of Airflow in the queue."
+    )
+    max_key_age_days: float | None = Field(
+        None, gt=0, description="Age of the installation's secrets file from which it is to be renewed. Empty: not checked."
+    )

@@ -12,6 +12,7 @@ from typer.core import TyperGroup
 from core.errors import DeskError
 from core.provenance import release
 from desk.cli import (
+    alerts,
     audit,
     corporate_actions,
     data,
@@ -60,6 +61,7 @@ for module in (
     risk,
     audit,
     system,
+    alerts,
 ):
     cli.add_typer(module.verbs)
 

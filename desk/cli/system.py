@@ -25,7 +25,7 @@ def status(
     services: Annotated[list[str] | None, typer.Argument(metavar="[SERVICE]...", help="Default: each of them.")] = None,
 ) -> None:
     """Show the status of risk worker, order listener and the positions' rules. Exit code 1 when one is not as it should be."""
-    from desk.ops import status as step
+    from pipeline.execution import service_status as step
     from pipeline.risk import kill_switch
 
     checked = step.check_services(services or ())

@@ -29,9 +29,10 @@ from rich.table import Table
 
 from core.errors import ConfigError, DeskError
 from core.settings import Settings, environment_for, get_settings
-from desk.ops import status
 from desk.ops.airflow import airflow_environment, desk_environment, migrate
 from desk.ops.supervised_process import SupervisedProcess
+from pipeline.execution import service_status
+from pipeline.execution.service_status import ServiceStatus
 from pipeline.resources import Resources, utc_now
 
 if TYPE_CHECKING:
@@ -39,7 +40,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
 
-    from desk.ops.status import ServiceStatus
     from desk.ops.supervised_process import ProcessEnd
     from monitoring.alerts import Severity
 
@@ -132,7 +132,7 @@ def _heartbeat_limit(settings: Settings) -> str:
     checks = settings.pre_send
     if checks.heartbeat_max_age_seconds is None and "heartbeat_max_age_seconds" in checks.model_fields_set:
         return "off"
-    least = max(HEARTBEAT_SECONDS, status.INTERVALS * settings.monitor.interval_seconds)
+    least = max(HEARTBEAT_SECONDS, service_status.INTERVALS * settings.monitor.interval_seconds)
     return f"{checks.heartbeat_max_age_seconds or least:g}"
 
 
@@ -144,18 +144,18 @@ def monitors(settings: Settings, desk: Mapping[str, str]) -> list[Service]:
         "is opened"
     )
     worker = Service(
-        status.RISK_WORKER,
+        service_status.RISK_WORKER,
         (*verb, "risk-worker"),
         desk,
         shown=("Risk worker", looks),
-        check=lambda: status.risk_worker(resources),
+        check=lambda: service_status.risk_worker(resources=resources),
     )
     listener = Service(
-        status.ORDER_LISTENER,
+        service_status.ORDER_LISTENER,
         (*verb, "listen"),
         desk,
         shown=("Order listener", "Brings what Alpaca does into the ledger as it happens"),
-        check=lambda: status.order_listener(resources),
+        check=lambda: service_status.order_listener(resources=resources),
     )
     return [worker, listener] if settings.venue.kind == "alpaca" else [worker]
 
@@ -290,9 +290,9 @@ def wait_for_status(service: Service, since: dt.datetime, deadline: float) -> Se
 
     while True:
         try:
-            last = service.check() if service.check else status.ServiceStatus(service.name, False, "it has no heartbeat")
+            last = service.check() if service.check else ServiceStatus(service.name, False, "it has no heartbeat")
         except (DeskError, SQLAlchemyError) as error:
-            last = status.ServiceStatus(service.name, False, str(error))
+            last = ServiceStatus(service.name, False, str(error))
         if (last.seen_at is not None and last.seen_at >= since) or time.monotonic() >= deadline:
             return last
         time.sleep(0.5)

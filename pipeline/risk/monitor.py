@@ -1,9 +1,9 @@
 """The risk monitor: measures the portfolio's risk again and again, alerts, and enforces the limits where the mode says so.
 
 Marked to the last prices: equity against its peak, gross and net exposure, value at risk. A breach is written into the
-heartbeat and mailed once; in the mode `enforce` it halts the desk, cancels the open orders and then flattens, in this order.
-It sells once two checks in a row have found the breach: one wrong price must not. An equity that is not believed
-(`pipeline.risk.equity_bounds`) is mailed and blocks entries; nothing is halted or sold for it.
+heartbeat and is an alert of kind `risk`; in the mode `enforce` it halts the desk, cancels the open orders and then flattens, in
+this order. It sells once two checks in a row have found the breach: one wrong price must not. An equity that is not believed
+(`pipeline.risk.equity_bounds`) is an alert and blocks entries; nothing is halted or sold for it.
 
 A check that fails is logged, mailed once and tried again; `PRE_SEND__HEARTBEAT_MAX_AGE_SECONDS` holds entries back meanwhile.
 """
@@ -14,9 +14,11 @@ from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 import structlog
+from sqlalchemy.exc import SQLAlchemyError
 
 from core.deployments import State
 from core.errors import DataError, DeskError, ExecutorBusy
+from monitoring.alert_desk import Finding
 from pipeline.accounts import valuation
 from pipeline.accounts.cash_movements import book_cash_movements
 from pipeline.accounts.corporate_actions import apply_corporate_actions, due_events
@@ -38,6 +40,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Engine
 
+    from monitoring.alert_desk import AlertDesk
     from monitoring.alerts import Alerts
     from pipeline.accounts.trading_account import TradingAccount
     from pipeline.accounts.valuation import StalePosition
@@ -47,6 +50,7 @@ if TYPE_CHECKING:
 log = structlog.get_logger()
 DRAWDOWN, VALUE_AT_RISK, EXPOSURE, STALE_PRICE = "drawdown", "value_at_risk", "exposure", "stale_price"
 UNEXPLAINED_CASH, UNEXPLAINED_PCT = "unexplained_cash", 0.25  # percent of the equity: fees and interest stay below
+KIND = "risk"  # of the alerts
 SELLING = "selling"  # among the breaches: a sale has begun
 ENFORCE = "enforce"
 
@@ -99,7 +103,7 @@ class RiskMonitor:
     var_window_sessions: int
     exits: ExitOrders
     switch: KillSwitch
-    alerts: Alerts
+    alert_desk: AlertDesk
     engine: Engine
 
     @classmethod
@@ -114,12 +118,12 @@ class RiskMonitor:
             var_window_sessions=resources.settings.monitor.var_window_sessions,
             exits=ExitOrders.of(resources),
             switch=KillSwitch.of(resources),
-            alerts=resources.alerts,
+            alert_desk=resources.alert_desk,
             engine=resources.engine,
         )
 
     def check(self, mode: str) -> RiskCheck:
-        """Measure, store the heartbeat, mail what is new, and enforce where the mode says so."""
+        """Measure, store the heartbeat, alert, and enforce where the mode says so."""
         self._follow_book_changes()
         before = self.heartbeats.last(self.account.portfolio)
         now = self.measure(mode, before)
@@ -130,7 +134,7 @@ class RiskMonitor:
         log.info(
             "risk", level=now.level, equity_usd=now.equity_usd, drawdown_pct=now.drawdown_pct, var_usd=now.var_historical_usd
         )
-        self._alert(before, now)
+        self._alert(now)
         if now.mode == ENFORCE and now.level == Level.HALT and self.switch.halt_reason() is None:
             self.switch.halt(describe_breaches(now.breaches), RISK_WORKER)
         return RiskCheck(now, self._sell(now) if sell else None)
@@ -222,27 +226,35 @@ class RiskMonitor:
             log.warning("flatten_waits", reason=str(busy))
             return None
 
-    def _alert(self, before: Heartbeat | None, now: Heartbeat) -> None:
-        """Mail a level that rose or a rule newly broken, once: the heartbeat before shows what was mailed already."""
-        ranks = list(Level)
-        worse = ranks.index(Level(now.level)) > (ranks.index(Level(before.level)) if before else 0)
-        if not worse and not set(now.breaches) - set(before.breaches if before else ()) - {SELLING}:
-            return
-        if UNREADABLE_EQUITY in now.breaches:
-            text = "Nothing is entered, and nothing is sold for it. Look at the account; `desk resume` takes it as it is."
-            self.alerts.send(
-                f"The equity of {now.portfolio} is not believed", f"{describe_breaches(now.breaches)}\n{text}", "critical"
-            )
-            return
+    def _alert(self, now: Heartbeat) -> None:
+        """Bring the alerts of kind `risk` in line with the broken rules; each is sent once, and again when it gets worse.
+
+        An equity that is not believed is no news of the other rules: their alerts stay as they are.
+        """
+        found = [self._finding(rule, now) for rule in now.breaches if rule != SELLING]
+        try:
+            if UNREADABLE_EQUITY in now.breaches:
+                self.alert_desk.raise_alert(found[0], kind=KIND, book=now.portfolio)
+            else:
+                self.alert_desk.sync(KIND, now.portfolio, found)
+        except SQLAlchemyError:  # the limits are enforced all the same
+            log.exception("risk_alerts_not_stored", breaches=describe_breaches(now.breaches))
+
+    def _finding(self, rule: str, now: Heartbeat) -> Finding:
+        """Return a broken rule as an alert's text."""
+        breach = {rule: now.breaches[rule]}
+        words = describe_breaches(breach)
+        if rule == UNREADABLE_EQUITY:
+            then = "Nothing is entered, and nothing is sold for it. Look at the account; `desk resume` takes it as it is."
+            return Finding(rule, f"The equity of {now.portfolio} is not believed", f"{words}\n{then}", "critical", breach[rule])
         then = "The desk is halted, and sells everything if the next check agrees."
         if now.mode != ENFORCE:
             then = "MONITOR__MODE=log: nothing is done about it."
         body = f"Equity ${now.equity_usd:,.2f}, {now.drawdown_pct:.2f} % under its peak of ${now.peak_usd:,.2f}."
-        breaches = describe_breaches(now.breaches)
-        if now.level == Level.HALT:
-            self.alerts.send(f"Risk limit of {now.portfolio} broken: {breaches}", f"{body}\n{then}", "critical")
-        else:
-            self.alerts.send(f"Risk of {now.portfolio}: {breaches}", body)
+        if halts(rule, now, self.limits):
+            subject = f"Risk limit of {now.portfolio} broken: {words}"
+            return Finding(rule, subject, f"{body}\n{then}", "critical", breach[rule])
+        return Finding(rule, f"Risk of {now.portfolio}: {words}", body, "warning", breach[rule])
 
 
 def check_portfolio(*, mode: str | None = None, resources: Resources | None = None) -> RiskCheck:
@@ -260,8 +272,6 @@ def watch_portfolio(
     resources: Resources | None = None,
 ) -> int:
     """Check the portfolio until `stop` is set; returns how many checks succeeded."""
-    from sqlalchemy.exc import SQLAlchemyError
-
     resources = resources or live()
     pause = interval_seconds or resources.settings.monitor.interval_seconds
     checks, failed = 0, {"": ""}
@@ -326,6 +336,13 @@ def check_limits(
         oldest, symbols = max(each.sessions for each in stale), [each.symbol for each in stale]
         breaches[STALE_PRICE] = _breach(valuation.STALE_AFTER_SESSIONS, oldest, "sessions") | {"symbols": symbols}
     return Level.ALERT if breaches and level is Level.OK else level, breaches
+
+
+def halts(rule: str, heartbeat: Heartbeat, limits: RiskLimits) -> bool:
+    """Return True when this broken rule is among those that halt, as `check_limits` judged it."""
+    if rule == DRAWDOWN:
+        return limits.drawdown.level(heartbeat.equity_usd, heartbeat.peak_usd) is Level.HALT
+    return rule == VALUE_AT_RISK and heartbeat.breaches[rule]["found"] is not None
 
 
 def describe_breaches(breaches: Mapping[str, Any]) -> str:

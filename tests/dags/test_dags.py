@@ -43,6 +43,7 @@ def test_the_dags_are_read_without_an_error_and_survive_serialisation(facts: dic
     assert facts["errors"] == {}
     assert {name: dag["serialised"] for name, dag in facts["dags"].items()} == {
         "daily_market_data": "daily_market_data",
+        "health_check": "health_check",
         "model_ab_judge": "model_ab_judge",
         "model_monitoring": "model_monitoring",
         "model_training": "model_training",
@@ -152,11 +153,19 @@ def test_positions_are_watched_every_five_minutes_of_new_yorks_session_and_a_run
     assert all(task["timeout"] < 300 for task in dag["tasks"].values())
 
 
+def test_health_is_checked_every_quarter_of_an_hour_and_a_run_ends_before_the_next(facts: dict[str, Any]) -> None:
+    dag = facts["dags"]["health_check"]
+    assert (dag["schedule"], dag["timezone"]) == ("*/15 * * * *", "America/New_York")
+    assert list(dag["tasks"]) == ["check"]
+    assert 2 * dag["tasks"]["check"]["timeout"] < 15 * 60, "tried twice"
+
+
 def test_every_dag_is_described_tagged_and_takes_a_session(facts: dict[str, Any]) -> None:
-    for dag in facts["dags"].values():
+    for name, dag in facts["dags"].items():
         assert "Manual run" in dag["doc"]
         assert "desk" in dag["tags"]
-        assert dag["params"]["session"] is None
+        if name != "health_check":  # it looks at the present moment
+            assert dag["params"]["session"] is None
     assert facts["dags"]["daily_market_data"]["params"]["full_history"] is False
 
 

@@ -17,7 +17,7 @@ import sqlalchemy as sa
 
 from core.errors import ConfigError
 from core.models import OrderState
-from desk.ops import status
+from pipeline.execution import service_status as status
 from pipeline.execution.order_listener import last_beat, listen
 from pipeline.resources import Resources
 from pipeline.risk import kill_switch
@@ -165,7 +165,7 @@ def test_started_again_after_that_it_waits_for_a_person_and_then_listens(desk: R
 
         kill_switch.resume("settled by hand", "ana", resources=desk)
         until(lambda: last_beat(desk.data_dir, desk.settings.portfolio) is not None, 30)
-        assert status.order_listener(desk).detail.endswith("connections: 1")
+        assert status.order_listener(resources=desk).detail.endswith("connections: 1")
 
         process.send_signal(signal.SIGTERM)
         assert process.wait(timeout=15) == 0

@@ -15,10 +15,10 @@ from core.errors import ConfigError
 from core.models import Leg, OrderState
 from core.sessions import sessions_between
 from desk.cli import app
-from desk.ops import status
 from pipeline.audit import explain_order, parity_day
 from pipeline.bars import VIX
 from pipeline.execution import daily_report, daily_trade, reconcile
+from pipeline.execution import service_status as status
 from pipeline.execution.hand_over import hand_over
 from pipeline.resources import Resources
 from tests.standins.evidence import vouch

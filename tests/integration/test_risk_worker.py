@@ -19,6 +19,7 @@ from pipeline.risk import kill_switch, monitor
 from pipeline.risk.monitor import check_portfolio
 from pipeline.risk.pre_send import risk_checks
 from tests.standins.feed import walk
+from tests.standins.mailbox import OneChannel
 from trading.brokers.placing import place
 from trading.orders import entry_order
 from trading.portfolio import Account
@@ -38,7 +39,7 @@ NOW = dt.datetime(2019, 1, 1, 12, tzinfo=dt.UTC)
 
 
 @dataclass
-class Mailbox:
+class Mailbox(OneChannel):
     """Keeps what would be mailed."""
 
     mails: list[tuple[str, str, str]] = field(default_factory=list)
@@ -141,6 +142,29 @@ def test_one_per_cent_down_is_mailed_once_and_nothing_is_done(database_settings:
     assert kill_switch.halt_reason(resources=desk) is None
     assert [severity for _, _, severity in mails(desk)] == ["warning"]
     assert "drawdown 1." in mails(desk)[0][0]
+
+
+def test_a_breach_is_one_alert_that_gets_worse_and_is_resolved_once_it_is_over(database_settings: Settings) -> None:
+    desk = desk_of(database_settings)
+    close = hold(desk)
+    load(desk, "AAA", FALLEN, close=close - 1_500 / 400)
+    check_portfolio(resources=desk)
+    (raised,) = desk.alert_log.read(kind="risk", book="main")
+    desk.alert_desk.acknowledge(raised.id, author="ana", reason="it is one stock")
+    load(desk, "AAA", AFTER, close=close - 3_000 / 400)
+    check_portfolio(resources=desk)
+    check_portfolio(resources=desk)
+    (worse,) = desk.alert_log.read(kind="risk", book="main")
+    desk.halts.resume("main", reason="a new peak", author="ana")
+    desk.clock = lambda: NOW + dt.timedelta(days=1)
+    load(desk, "AAA", AFTER, close=close + 100)
+    check_portfolio(resources=desk)
+
+    assert (raised.key, raised.severity, worse.id) == ("risk:main:drawdown", "warning", raised.id)
+    assert (worse.severity, worse.state, worse.notice, worse.repeats) == ("critical", "raised", 2, 2)
+    assert [severity for _, _, severity in mails(desk)] == ["warning", "critical"]
+    assert desk.alert_log.read(kind="risk") == []
+    assert desk.alert_log.find(raised.id).resolved_by == "check"
 
 
 def test_log_only_does_nothing_about_a_breach_but_say_so(database_settings: Settings) -> None:

@@ -18,6 +18,7 @@ from pipeline.risk.monitor import check_portfolio
 from pipeline.risk.pre_send import risk_checks
 from tests.standins.alpaca import KEY, SECRET, AlpacaStandIn, Fault
 from tests.standins.feed import walk
+from tests.standins.mailbox import OneChannel
 from trading.brokers.intake import collect
 from trading.brokers.placing import place
 from trading.orders import entry_order
@@ -208,7 +209,7 @@ def test_a_breach_is_no_second_look_when_the_one_between_could_not_be_read(desk:
 
 
 @dataclass
-class Mailbox:
+class Mailbox(OneChannel):
     """Keeps what would be mailed."""
 
     mails: list[tuple[str, str, str]] = field(default_factory=list)

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from core.errors import ConfigError
-from desk.ops import status
 from pipeline.execution import order_listener
+from pipeline.execution import service_status as status
 from pipeline.resources import Resources
 from pipeline.risk import kill_switch
 from pipeline.risk.monitor import check_portfolio

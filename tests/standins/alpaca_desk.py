@@ -20,6 +20,7 @@ from pipeline.resources import Resources
 from tests.standins.alpaca import KEY, SECRET, AlpacaStandIn
 from tests.standins.evidence import vouch
 from tests.standins.feed import walk
+from tests.standins.mailbox import OneChannel
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -34,7 +35,7 @@ SYMBOLS = ("AAA", "BBB", "CCC")
 
 
 @dataclass
-class Mailbox:
+class Mailbox(OneChannel):
     """Keeps what would be mailed."""
 
     mails: list[tuple[str, str, str]] = field(default_factory=list)

@@ -15,8 +15,10 @@ from core.frames import FEATURES
 from ml.entry_filter.predict import EntryFilter, Payoff
 from ml.next_day.next_day import NextDay
 from ml.tracking.next_day_log import RegisteredNextDay
+from monitoring.alert_desk import AlertDesk
 from serving.app import create_app
 from storage.research.runs import Runs
+from storage.trading.alert_log import AlertLog
 from storage.trading.halts import Halts
 from storage.trading.lineage import Lineage
 from storage.trading.served import ServedPredictions
@@ -160,6 +162,14 @@ class Desk:
     @property
     def halts(self) -> Halts:
         return Halts(self.engine)
+
+    @property
+    def alert_log(self) -> AlertLog:
+        return AlertLog(self.engine)
+
+    @property
+    def alert_desk(self) -> AlertDesk:
+        return AlertDesk(self.alert_log, self.alerts, self.clock, 24.0)  # type: ignore[arg-type]
 
     @property
     def served(self) -> ServedPredictions:

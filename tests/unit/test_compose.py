@@ -81,7 +81,7 @@ def test_what_watches_the_desk_runs_always_and_its_health_is_its_own_sign_of_lif
     from typer.main import get_command
 
     from desk.cli.app import cli
-    from desk.ops.status import SERVICES
+    from pipeline.execution.service_status import SERVICES
 
     verbs: Any = get_command(cli)
     for name in ("risk-worker", "order-listener"):

@@ -28,7 +28,7 @@ GROUPS = {
     },
     "Risk": {"halt", "resume", "risk-worker", "risk-profiles", "data-guard"},
     "Audit": {"replay", "parity", "parity-day", "explain-order"},
-    "System": {"demo", "status"},
+    "System": {"alerts", "demo", "health", "status"},
 }  # fmt: skip
 
 

@@ -21,14 +21,14 @@ from core.errors import ConfigError
 from core.settings import Settings
 from desk.ops import up
 from desk.ops.airflow import airflow_environment
-from desk.ops.status import ServiceStatus
+from pipeline.execution.service_status import ServiceStatus
 from pipeline.resources import utc_now
 
 ROOT = Path(__file__).parents[4]
 SUPERVISE = """
 import datetime, sys
 from pathlib import Path
-from desk.ops.status import ServiceStatus
+from pipeline.execution.service_status import ServiceStatus
 from desk.ops.up import Service, Supervisor
 port, logs, code, beats = int(sys.argv[1]), Path(sys.argv[2]), sys.argv[3], sys.argv[4]
 web_command = (sys.executable, "-m", "http.server", "--bind", "127.0.0.1", str(port))

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     import datetime as dt
     from collections.abc import Callable, Sequence
 
+    from core.settings import Settings
+
 INTERVALS = 3  # two heartbeats in a row may be missed
 
 
@@ -38,22 +40,25 @@ def check_services(names: Sequence[str] = (), *, resources: Resources | None = N
     unknown = sorted({*names} - {*SERVICES})
     if unknown:
         raise ConfigError(f"Service: expected {' or '.join(SERVICES)}, found {unknown[0]!r}.")
-    return [SERVICES[name](resources) for name in names or SERVICES]
+    return [SERVICES[name](resources=resources) for name in names or SERVICES]
 
 
-def risk_worker(resources: Resources) -> ServiceStatus:
+def risk_worker(*, resources: Resources | None = None) -> ServiceStatus:
     """Return the risk worker's status: its newest heartbeat against the age from which the executor opens nothing."""
+    resources = resources or live()
     last = resources.heartbeats.last(resources.settings.portfolio)
-    limit = heartbeat_limit_seconds(resources)
+    limit = heartbeat_limit_seconds(resources.settings)
     if last is None:
         return ServiceStatus(RISK_WORKER, False, f"no heartbeat of {resources.settings.portfolio} yet: desk risk-worker")
-    return _aged(RISK_WORKER, resources, last.at, limit, f"level {last.level}, mode {last.mode}")
+    seen = f"level {last.level}, mode {last.mode}"
+    return _aged(RISK_WORKER, last.at, limit, seen, now=resources.clock(), ahead=_tolerance_seconds(resources.settings))
 
 
-def order_listener(resources: Resources) -> ServiceStatus:
+def order_listener(*, resources: Resources | None = None) -> ServiceStatus:
     """Return the order listener's status: its last contact with the venue; one that waits for `desk resume` is not healthy."""
     from pipeline.execution.order_listener import halted_by_listener, last_beat
 
+    resources = resources or live()
     if resources.settings.venue.kind != "alpaca":
         return ServiceStatus(ORDER_LISTENER, True, f"not needed: VENUE__KIND={resources.settings.venue.kind} has no stream")
     halt = halted_by_listener(resources.halts, resources.settings.portfolio)
@@ -62,13 +67,15 @@ def order_listener(resources: Resources) -> ServiceStatus:
     last = last_beat(resources.data_dir, resources.settings.portfolio)
     if last is None:
         return ServiceStatus(ORDER_LISTENER, False, "it has not yet spoken with the venue: desk listen")
-    return _aged(ORDER_LISTENER, resources, last.at, INTERVALS * last.poll_seconds, f"connections: {last.connections}")
+    limit, seen = INTERVALS * last.poll_seconds, f"connections: {last.connections}"
+    return _aged(ORDER_LISTENER, last.at, limit, seen, now=resources.clock(), ahead=_tolerance_seconds(resources.settings))
 
 
-def positions(resources: Resources) -> ServiceStatus:
+def positions(*, resources: Resources | None = None) -> ServiceStatus:
     """Return whether every position has a rule that leaves it; name those left by other rules than the listed strategies."""
     from pipeline.execution.exit_rules import ExitRuleBook
 
+    resources = resources or live()
     held = resources.ledger.positions(resources.settings.portfolio)
     exits = ExitRuleBook.of(resources).rules_of(held)
     if exits.orphans:
@@ -78,13 +85,16 @@ def positions(resources: Resources) -> ServiceStatus:
     return ServiceStatus(POSITIONS, True, f"{len(held)} held" + (f"; left {', '.join(others)}" if others else ""))
 
 
-def heartbeat_limit_seconds(resources: Resources) -> float:
+def heartbeat_limit_seconds(settings: Settings) -> float:
     """Return the age from which a heartbeat is too old: the executor's own limit, where it has one."""
-    return resources.settings.pre_send.heartbeat_max_age_seconds or INTERVALS * resources.settings.monitor.interval_seconds
+    return settings.pre_send.heartbeat_max_age_seconds or INTERVALS * settings.monitor.interval_seconds
 
 
-def _aged(service: str, resources: Resources, at: dt.datetime, limit_seconds: float, more: str) -> ServiceStatus:
-    now, ahead = resources.clock(), resources.settings.pre_send.clock_tolerance_seconds
+def _tolerance_seconds(settings: Settings) -> float:
+    return settings.pre_send.clock_tolerance_seconds
+
+
+def _aged(service: str, at: dt.datetime, limit_seconds: float, more: str, *, now: dt.datetime, ahead: float) -> ServiceStatus:
     if found := seconds_ahead(at, now, ahead):
         detail = f"last seen {found:.0f} s in the future, {more}; expected at most {ahead:g} s: a clock is wrong"
         return ServiceStatus(service, False, detail, at)
@@ -95,7 +105,7 @@ def _aged(service: str, resources: Resources, at: dt.datetime, limit_seconds: fl
 
 
 RISK_WORKER, ORDER_LISTENER, POSITIONS = "risk-worker", "order-listener", "positions"
-SERVICES: dict[str, Callable[[Resources], ServiceStatus]] = {
+SERVICES: dict[str, Callable[..., ServiceStatus]] = {
     RISK_WORKER: risk_worker,
     ORDER_LISTENER: order_listener,
     POSITIONS: positions,

@@ -1,0 +1,113 @@
+"""Alerts and health in a terminal. Parses and prints; the steps live in their modules."""
+
+from __future__ import annotations
+
+import getpass
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.markup import escape
+from rich.table import Table
+
+from desk.cli.console import SYSTEM, console
+
+if TYPE_CHECKING:
+    from storage.trading.alert_log import Alert
+
+verbs = typer.Typer()
+alerts = typer.Typer(help="Alerts: list the open ones, acknowledge, resolve, try the channels.")
+verbs.add_typer(alerts, name="alerts", rich_help_panel=SYSTEM)
+COLOURS = {"critical": "red", "warning": "yellow", "info": "cyan"}
+AlertId = Annotated[
+    int, typer.Argument(metavar="ID", min=1, max=2**63 - 1, help="Number of the alert; `desk alerts` lists them.")
+]
+Reason = Annotated[str, typer.Option(help="Why; it is stored.")]
+Author = Annotated[str | None, typer.Option(help="Who; default: the user of this terminal.")]
+
+
+@alerts.callback(invoke_without_command=True)
+def show(
+    context: typer.Context,
+    every: Annotated[bool, typer.Option("--all", help="Resolved ones too.")] = False,
+    kind: Annotated[str | None, typer.Option(help="Of this kind alone, such as health or risk.")] = None,
+    book: Annotated[str | None, typer.Option(help="Of this portfolio alone.")] = None,
+    limit: Annotated[int, typer.Option(min=1, help="The newest so many.")] = 50,
+) -> None:
+    """Show the open alerts, newest first."""
+    if context.invoked_subcommand is not None:
+        return
+    from pipeline.resources import live
+
+    rows = live().alert_log.read(kind=kind, book=book, closed=every, limit=limit)
+    table = Table("Id", "Severity", "State", "Kind", "Book", "First seen, UTC", "Last seen, UTC", "Repeats", "Subject")
+    for each in rows:
+        table.add_row(
+            str(each.id),
+            f"[{COLOURS[each.severity]}]{each.severity}[/]",
+            _state(each),
+            each.kind,
+            each.book or "-",
+            f"{each.raised_at:%Y-%m-%d %H:%M}",
+            f"{each.last_seen_at:%Y-%m-%d %H:%M}",
+            str(each.repeats),
+            escape(each.subject),
+        )
+    console.print(table if rows else "No alert." if every else "No alert is open.")
+
+
+@alerts.command()
+def ack(alert_id: AlertId, reason: Reason, author: Author = None) -> None:
+    """Take an alert on: it is not sent again unless it gets worse."""
+    from pipeline.resources import live
+
+    alert = live().alert_desk.acknowledge(alert_id, author=author or getpass.getuser(), reason=reason)
+    console.print(f"Acknowledged {alert.id}: {escape(alert.subject)} ({escape(str(alert.acknowledged_by))})")
+
+
+@alerts.command()
+def resolve(alert_id: AlertId, reason: Reason, author: Author = None) -> None:
+    """End an alert; when its check finds it again, that is a new one."""
+    from pipeline.resources import live
+
+    alert = live().alert_desk.resolve_id(alert_id, author=author or getpass.getuser(), reason=reason)
+    console.print(f"Resolved {alert.id}: {escape(alert.subject)} ({escape(str(alert.resolved_by))})")
+
+
+@alerts.command()
+def test() -> None:
+    """Send a test alert through every channel and show each one's result. Exit code 1 when one does not take it."""
+    from pipeline.resources import live
+
+    results = live().alerts.deliver("Test alert", "Somebody ran `desk alerts test`. Nothing is wrong.", "critical")
+    if not results:
+        console.print("No channel is set: MAIL__HOST and MAIL__RECIPIENTS, or ALERTS__URLS.")
+        raise typer.Exit(1)
+    table = Table("Channel", "", "Why")
+    for each in results:
+        table.add_row(each.channel, "[green]delivered[/]" if each.delivered else "[red]not delivered[/]", escape(each.reason))
+    console.print(table)
+    if not all(each.delivered for each in results):
+        raise typer.Exit(1)
+
+
+@verbs.command(rich_help_panel=SYSTEM)
+def health(
+    alert: Annotated[
+        bool, typer.Option("--alert", help="Raise and resolve alerts too, as the DAG `health_check` does.")
+    ] = False,
+) -> None:
+    """Check services, data, queues, disk and keys. Exit code 1 when something is wrong."""
+    from pipeline.audit.health import check_health
+
+    report = check_health(alert=alert)
+    table = Table("Check", "", "Found", title=f"Health at {report.at:%Y-%m-%d %H:%M} UTC")
+    for each in report.results:
+        table.add_row(each.name, "[green]well[/]" if each.healthy else "[red]not well[/]", escape(each.detail))
+    console.print(table)
+    if not report.healthy:
+        raise typer.Exit(1)
+
+
+def _state(alert: Alert) -> str:
+    by = alert.resolved_by if alert.resolved_at else alert.acknowledged_by if alert.state == "acknowledged" else None
+    return f"{alert.state} by {escape(by)}" if by else str(alert.state)

@@ -1,0 +1,102 @@
+"""Routes of the alerts: list them, acknowledge one, resolve one. `monitoring.alert_desk` gives them their life."""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import Annotated, Any, Literal
+
+from fastapi import APIRouter, Depends, Path, Query, Request
+from pydantic import BaseModel, ConfigDict, Field
+
+from core.errors import ConfigError
+from serving.access import controller, reader
+from serving.problems import BadChange
+from serving.routes import BODY, DENIED, PROBLEM
+from serving.schemas import STRICT, Author, Reason
+from serving.state import state_of
+from storage.trading.alert_log import Alert, AlertMoved, AlertState
+
+MAX_ID = 2**63 - 1
+READING: dict[int | str, dict[str, Any]] = dict.fromkeys((*DENIED, 422, 503), PROBLEM)
+CHANGING: dict[int | str, dict[str, Any]] = dict.fromkeys((*DENIED, *BODY, 403, 404, 409, 503), PROBLEM)
+AlertId = Annotated[int, Path(ge=1, le=MAX_ID, description="An alert's number; GET /alerts lists them.")]
+Word = Annotated[str | None, Query(max_length=100, pattern=r"^[A-Za-z0-9_.-]*$")]
+
+router = APIRouter(prefix="/alerts", tags=["alerts"])
+
+
+class AlertChange(BaseModel):
+    """Reason for acknowledging or resolving an alert, and who does."""
+
+    model_config = STRICT | ConfigDict(json_schema_extra={"examples": [{"reason": "disk is being emptied", "author": "ann"}]})
+
+    reason: Reason
+    author: Author
+
+
+class AlertRow(BaseModel):
+    """An alert and its life."""
+
+    id: int
+    key: Annotated[str, Field(description="What it is about; unique while the alert is open.")]
+    kind: str
+    book: Annotated[str, Field(description="Portfolio or deployment; empty for the whole desk.")]
+    severity: Literal["info", "warning", "critical"]
+    state: Literal["raised", "acknowledged", "resolved"]
+    subject: str
+    body: str
+    details: dict[str, Any]
+    raised_at: dt.datetime
+    last_seen_at: dt.datetime
+    repeats: Annotated[int, Field(description="Occurrences after the first.")]
+    pending: Annotated[bool, Field(description="True while a channel is still to get it.")]
+    acknowledged_by: str | None
+    acknowledged_reason: str | None
+    acknowledged_at: dt.datetime | None
+    resolved_by: str | None
+    resolved_reason: str | None
+    resolved_at: dt.datetime | None
+
+
+@router.get("", dependencies=[Depends(reader)], responses=READING)
+def alerts(
+    request: Request,
+    *,
+    kind: Word = None,
+    book: Word = None,
+    closed: Annotated[bool, Query(description="Resolved ones too.")] = False,
+    before: Annotated[int | None, Query(ge=1, le=MAX_ID, description="Below this id: the last of the page before.")] = None,
+    limit: Annotated[int, Query(ge=1, le=500, description="Alerts on a page.")] = 100,
+) -> list[AlertRow]:
+    """Return the open alerts, newest first, page by page."""
+    log = state_of(request).resources.alert_log
+    return [row_of(each) for each in log.read(kind=kind, book=book, closed=closed, before=before, limit=limit)]
+
+
+@router.post("/{alert_id}/acknowledge", dependencies=[Depends(controller)], responses=CHANGING)
+def acknowledge(alert_id: AlertId, change: AlertChange, request: Request) -> AlertRow:
+    """Take an alert on: it is not sent again unless it gets worse."""
+    return moved(request, alert_id, change, AlertState.ACKNOWLEDGED)
+
+
+@router.post("/{alert_id}/resolve", dependencies=[Depends(controller)], responses=CHANGING)
+def resolve(alert_id: AlertId, change: AlertChange, request: Request) -> AlertRow:
+    """End an alert; when its check finds it again, that is a new one."""
+    return moved(request, alert_id, change, AlertState.RESOLVED)
+
+
+def moved(request: Request, alert_id: int, change: AlertChange, state: AlertState) -> AlertRow:
+    """Move an alert to a state and return it."""
+    desk = state_of(request).resources.alert_desk
+    move = desk.acknowledge if state is AlertState.ACKNOWLEDGED else desk.resolve_id
+    try:
+        return row_of(move(alert_id, author=change.author, reason=change.reason))
+    except AlertMoved:
+        raise
+    except ConfigError as error:
+        raise BadChange(str(error)) from error
+
+
+def row_of(alert: Alert) -> AlertRow:
+    """Return an alert as the API's model."""
+    return AlertRow.model_validate(alert, from_attributes=True)
