@@ -1,4 +1,4 @@
-"""What trades: deployments and their sleeves, as values.
+"""Deployments and their sleeves, as values.
 
 A deployment has a book of its own: the ledger keeps its orders, fills and positions under the deployment's name. Its sleeves
 are the strategies that trade, each with parameters, symbols and capital.

@@ -1,4 +1,4 @@
-"""What trades: the strategies of the settings or of a deployment, built from the stored parameters on first use."""
+"""The strategies that trade: those of the settings or of a deployment, built from the stored parameters on first use."""
 
 from __future__ import annotations
 

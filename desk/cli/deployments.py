@@ -29,7 +29,7 @@ def portfolios(
     from pipeline.research import portfolio
 
     if store is not None:
-        portfolio.keep_portfolio(store)
+        portfolio.confirm_draft(store)
         console.print(f"Portfolio {store} is kept. Next: `desk validate-risk --portfolio {store}`.")
         return
     table = Table("Id", "Session", "Method", "Sleeves", "USD", "Validation", "")

@@ -25,7 +25,7 @@ def trade(
     deployment: Annotated[str | None, typer.Option(help="This deployment alone; default: every one that trades.")] = None,
 ) -> None:
     """Settle a session, decide at its close, place the orders for the next open, in every deployment. Safe to run twice."""
-    from pipeline.deployments.books import live_books, live_desk
+    from pipeline.deployments.books import desk_of, trading_books
     from pipeline.execution import daily_trade as step
     from pipeline.sessions import check_session
 
@@ -34,11 +34,11 @@ def trade(
     if not chosen.trades:
         raise ConfigError(f"{chosen.reason}. Give the session before it, or none for the newest one.")
     failed: list[DeskError] = []
-    books = [deployment] if deployment else live_books()
+    books = [deployment] if deployment else trading_books()
     for book in books:
         try:
             for name in ("settle", "candidates", "predict", "place", "record"):
-                show(f"{book}: {name}", getattr(step, name)(day, resources=live_desk(book)).as_dict())
+                show(f"{book}: {name}", getattr(step, name)(day, resources=desk_of(book)).as_dict())
         except DeskError as error:
             if len(books) == 1:
                 raise

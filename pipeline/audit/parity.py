@@ -42,9 +42,11 @@ if TYPE_CHECKING:
     from core.book_events import BookEvent
     from core.models import Position
     from pipeline.accounts.recorded_actions import Actions
+    from pipeline.accounts.trading_account import TradingAccount
     from pipeline.audit.replay import Replay
     from pipeline.sleeves import TradedSleeve
     from storage.market.bars import BarStore
+    from storage.trading.deployments import Deployments
     from trading.costs import Costs
     from trading.risk import Limits
     from trading.strategies.base import Strategy
@@ -174,7 +176,8 @@ def compare_ledger(first: dt.date | None, last: dt.date | None, *, resources: Re
     equity = _between(resources.ledger.equity(portfolio), first, last)
     if equity.empty:
         raise DataError(f"Portfolio {portfolio!r}: no session on record from {first} to {last}. Trade first: `desk trade`.")
-    sleeves = [_compare_sleeve(sleeve, equity, resources) for sleeve in resources.sleeves]
+    comparison = _BookComparison(resources.account, resources.deployments, resources.costs, resources.limits, equity)
+    sleeves = [comparison.of_sleeve(sleeve) for sleeve in resources.sleeves]
     differences = pd.concat([found.differences for found in sleeves], ignore_index=True)
     return Parity(
         differences.sort_values(["session", "symbol", "cause"], kind="stable", ignore_index=True),
@@ -184,44 +187,59 @@ def compare_ledger(first: dt.date | None, last: dt.date | None, *, resources: Re
     )
 
 
-def _compare_sleeve(sleeve: TradedSleeve, book_equity: pd.DataFrame, resources: Resources) -> Parity:
-    """Compare what a sleeve did in the sessions of a book's equity with its backtest."""
-    ledger, portfolio = resources.ledger, resources.settings.portfolio
-    days = [stamp.date() for stamp in book_equity["session"]]
-    signals = _concat([ledger.signals(day) for day in days])
-    answers = _concat([ledger.predictions(day).assign(session=pd.Timestamp(day)) for day in days])
-    answers = answers[answers["strategy"].isin(sleeve.names)]
-    accept = answers.assign(accept=answers["signal"] == "enter", strategy=[rule_name(name) for name in answers["strategy"]])
-    events = ledger.book_events(portfolio)
-    whole = sleeve.capital_usd is None
-    mine = [
-        (order, fill)
-        for order, fill in ledger.fills(portfolio)
-        if fill.session <= days[-1] and (whole or order.strategy in sleeve.names)
-    ]
-    closed = trades_of(mine, events)
-    held = tuple(each for each in ledger.positions(portfolio) if whole or each.strategy in sleeve.names)
-    symbols = sorted({*closed["symbol"], *(position.symbol for position in held)})
-    actions = recorded_actions(resources.bars, symbols, FAR) if symbols else {}
-    trades = _in_terms_of_bars(resources.bars, closed, actions)
-    if whole:
-        equity, initial_usd = _without_cash(book_equity, events), initial_equity_usd(resources.account)
-    else:
-        history = resources.deployments.sleeve_equity(portfolio)
-        equity = _between(history[history["strategy"].isin(sleeve.names)], days[0], days[-1])[["session", "equity_usd"]]
-        initial_usd = float(sleeve.capital_usd or 0.0)
-    reference = Reference(
-        resources.bars, list(sleeve.symbols), sleeve.strategies, resources.costs, resources.limits, initial_usd
-    )
-    result, expected = run_reference_backtest(reference, days[0], days[-1], accept=accept if sleeve.filtered else None)
-    record = TradingRecord(
-        trades[trades["decision_session"] >= pd.Timestamp(days[0])],
-        held,
-        equity,
-        signals[signals["strategy"].isin(sleeve.names)],
-        largest_ratio(actions),
-    )
-    return compare_with_backtest(record, result, expected[expected["session"].isin(book_equity["session"])])
+@dataclass(frozen=True)
+class _BookComparison:
+    """Compares a book's record with backtests.
+
+    Attributes
+    ----------
+    equity
+        Value of the book at the closes that are compared.
+    """
+
+    account: TradingAccount
+    deployments: Deployments
+    costs: Costs
+    limits: Limits
+    equity: pd.DataFrame
+
+    def of_sleeve(self, sleeve: TradedSleeve) -> Parity:
+        """Compare what a sleeve did with its backtest."""
+        account, book_equity = self.account, self.equity
+        ledger, portfolio = account.ledger, account.portfolio
+        days = [stamp.date() for stamp in book_equity["session"]]
+        signals = _concat([ledger.signals(day) for day in days])
+        answers = _concat([ledger.predictions(day).assign(session=pd.Timestamp(day)) for day in days])
+        answers = answers[answers["strategy"].isin(sleeve.names)]
+        accept = answers.assign(accept=answers["signal"] == "enter", strategy=[rule_name(name) for name in answers["strategy"]])
+        events = ledger.book_events(portfolio)
+        whole = sleeve.capital_usd is None
+        mine = [
+            (order, fill)
+            for order, fill in ledger.fills(portfolio)
+            if fill.session <= days[-1] and (whole or order.strategy in sleeve.names)
+        ]
+        closed = trades_of(mine, events)
+        held = tuple(each for each in ledger.positions(portfolio) if whole or each.strategy in sleeve.names)
+        symbols = sorted({*closed["symbol"], *(position.symbol for position in held)})
+        actions = recorded_actions(account.bars, symbols, FAR) if symbols else {}
+        trades = _in_terms_of_bars(account.bars, closed, actions)
+        if whole:
+            equity, initial_usd = _without_cash(book_equity, events), initial_equity_usd(account)
+        else:
+            history = self.deployments.sleeve_equity(portfolio)
+            equity = _between(history[history["strategy"].isin(sleeve.names)], days[0], days[-1])[["session", "equity_usd"]]
+            initial_usd = float(sleeve.capital_usd or 0.0)
+        reference = Reference(account.bars, list(sleeve.symbols), sleeve.strategies, self.costs, self.limits, initial_usd)
+        result, expected = run_reference_backtest(reference, days[0], days[-1], accept=accept if sleeve.filtered else None)
+        record = TradingRecord(
+            trades[trades["decision_session"] >= pd.Timestamp(days[0])],
+            held,
+            equity,
+            signals[signals["strategy"].isin(sleeve.names)],
+            largest_ratio(actions),
+        )
+        return compare_with_backtest(record, result, expected[expected["session"].isin(book_equity["session"])])
 
 
 def _between(frame: pd.DataFrame, first: dt.date | None, last: dt.date | None) -> pd.DataFrame:

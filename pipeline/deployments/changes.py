@@ -9,11 +9,12 @@ import structlog
 
 from core.deployments import State
 from core.errors import StopTrading
-from pipeline.deployments.books import default_deployment, require_deployment
+from pipeline.deployments.books import DeployedBooks
 from pipeline.resources import Resources, live
 
 if TYPE_CHECKING:
     from core.deployments import Deployment
+    from monitoring.alerts import Alerts
 
 log = structlog.get_logger()
 
@@ -22,7 +23,12 @@ def pause(
     name: str, *, reason: str, author: str, expected_version: int | None = None, resources: Resources | None = None
 ) -> Deployment:
     """Stop the entries of a deployment; what it holds is left by its rules."""
-    return _turn(name, _Change(State.PAUSED, reason, author, expected_version), resources or live())
+    return _turn(
+        name,
+        _Change(State.PAUSED, reason, author, expected_version),
+        DeployedBooks.of(desk := resources or live()),
+        desk.alerts,
+    )
 
 
 def unpause(
@@ -35,14 +41,24 @@ def unpause(
     StopTrading
         When it is retired.
     """
-    return _turn(name, _Change(State.ACTIVE, reason, author, expected_version), resources or live())
+    return _turn(
+        name,
+        _Change(State.ACTIVE, reason, author, expected_version),
+        DeployedBooks.of(desk := resources or live()),
+        desk.alerts,
+    )
 
 
 def retire(
     name: str, *, reason: str, author: str, expected_version: int | None = None, resources: Resources | None = None
 ) -> Deployment:
     """End a deployment: it enters nothing any more, and its evening runs on until it holds nothing."""
-    return _turn(name, _Change(State.RETIRED, reason, author, expected_version), resources or live())
+    return _turn(
+        name,
+        _Change(State.RETIRED, reason, author, expected_version),
+        DeployedBooks.of(desk := resources or live()),
+        desk.alerts,
+    )
 
 
 class _Change(NamedTuple):
@@ -52,20 +68,19 @@ class _Change(NamedTuple):
     expected_version: int | None
 
 
-def _turn(name: str, change: _Change, resources: Resources) -> Deployment:
+def _turn(name: str, change: _Change, books: DeployedBooks, alerts: Alerts) -> Deployment:
     """Store a version with another state; the state it has already is no change."""
-    default = default_deployment(resources)
-    now = default if name == default.name else require_deployment(name, resources)
+    now = books.require(name)
     if now.state is State.RETIRED and change.state is not State.RETIRED:
         raise StopTrading(f"Deployment {name!r} is retired, and stays so. Deploy its portfolio anew under another name.")
     base = now.version if change.expected_version is None else change.expected_version
     if now.state is change.state and base == now.version:
         return now
-    turned = resources.deployments.add(
+    turned = books.deployments.add(
         replace(now, state=change.state, version=base + 1, reason=change.reason, author=change.author, created_at=None)
     )
     log.warning("deployment_changed", deployment=name, state=turned.state, version=turned.version, author=turned.author)
-    resources.alerts.send(f"Deployment {name} is {turned.state}", f"{turned.author}: {turned.reason}\n{MEANING[turned.state]}")
+    alerts.send(f"Deployment {name} is {turned.state}", f"{turned.author}: {turned.reason}\n{MEANING[turned.state]}")
     return turned
 
 

@@ -6,7 +6,7 @@ Everything that could go wrong on the first evening is tried here: strategies, b
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 import pandas as pd
 import structlog
@@ -15,11 +15,11 @@ from core.deployments import Deployment, Sleeve, Stage, State, require_name, sle
 from core.errors import ConfigError, DataError, StopTrading, UnknownSymbol
 from monitoring.performance.expectation import SUM, expectation_of
 from pipeline.accounts.valuation import cash_usd
-from pipeline.deployments.books import default_deployment, require_new_name
-from pipeline.deployments.first_orders import first_orders
-from pipeline.deployments.live_gate import best_record
+from pipeline.deployments.books import DeployedBooks
+from pipeline.deployments.first_orders import FirstOrders
+from pipeline.deployments.live_gate import PaperRecords
 from pipeline.deployments.sleeve_backtests import backtest_sleeves
-from pipeline.deployments.venue_books import move_capital
+from pipeline.deployments.venue_books import CapitalMoves
 from pipeline.research.candidates import Candidate
 from pipeline.resources import Resources, live
 from pipeline.sleeves import sleeve_strategy
@@ -29,9 +29,11 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from backtest.engine import Result
-    from storage.research.portfolios import Portfolio
+    from pipeline.deployments.live_gate import PaperRecord
+    from storage.research.portfolios import Portfolio, Portfolios
 
 log = structlog.get_logger()
+PAPER: Final = "paper"
 MACHINES = frozenset({"settings", "airflow", "risk-worker", "daily-trade"})  # real money needs a person
 
 
@@ -58,7 +60,7 @@ class Deployed:
 
 @dataclass(frozen=True)
 class DeployRequest:
-    """What to deploy.
+    """A request to deploy a portfolio.
 
     Attributes
     ----------
@@ -87,7 +89,9 @@ def deploy(request: DeployRequest, *, resources: Resources | None = None) -> Dep
     resources = resources or live()
     planned = plan_deployment(request, resources=resources)
     made = resources.deployments.add(planned.deployment)
-    move_capital(resources, made)
+    desk = resources.for_portfolio(made.name)
+    if desk.settings.venue.kind != PAPER:
+        CapitalMoves.of(desk).give(made)
     log.warning("deployed", deployment=made.name, stage=made.stage, portfolio=made.portfolio_id, author=made.author)
     resources.alerts.send(
         f"Portfolio {made.portfolio_id} is deployed as {made.name} ({made.stage})",
@@ -109,13 +113,12 @@ def plan_deployment(request: DeployRequest, *, resources: Resources | None = Non
         When its validation, or its record on paper, does not allow it; or no person asks for real money.
     """
     resources = resources or live()
-    default_deployment(resources)
-    require_new_name(require_name(request.name), resources)
+    DeployedBooks.of(resources).require_new_name(require_name(request.name))
     stage = Stage(request.stage)
-    stored = _stored(resources, request.portfolio)
-    validation = _require_validation(resources, stored, stage)
+    stored = _stored(resources.portfolios, request.portfolio)
+    validation = _require_validation(resources.portfolios, stored, stage)
     if stage is Stage.LIVE:
-        _require_live(resources, request, stored)
+        _require_live(PaperRecords.of(resources).best(stored.id), request, is_live=resources.settings.venue.live)
     profile = request.profile or ("director" if stage is Stage.LIVE else resources.settings.risk.profile)
     sleeves = _sleeves(stored, request)
     wanted = Deployment(
@@ -131,11 +134,14 @@ def plan_deployment(request: DeployRequest, *, resources: Resources | None = Non
         author=request.author,
         reason=request.reason,
     )
-    _require_sleeves(wanted, resources)
+    known = resources.bars.last_sessions()
+    _require_sleeves(wanted, known)
     desk = resources.for_deployment(wanted)
-    last = _newest_session(desk)
+    last = max(known[symbol] for symbol in wanted.symbols)
     results = backtest_sleeves(desk.sleeves, desk.bars, desk.costs, desk.limits, last=last)
-    notes = [validation, *_funding(resources, desk, wanted), *first_orders(desk, wanted, results, last)]
+    free_usd = None if desk.settings.venue.kind == PAPER else float(cash_usd(resources.account))
+    funding = _funding(wanted, resources.desk_portfolio, desk.broker.name, free_usd)
+    notes = [validation, funding, *FirstOrders.of(desk).notes(wanted, results, last)]
     return Deployed(replace(wanted, promise=promise_of(results)), tuple(notes))
 
 
@@ -157,8 +163,8 @@ def joint_equity(results: Mapping[str, Result]) -> pd.DataFrame:
     return pd.DataFrame({"session": total.index, "equity_usd": total.to_numpy()})
 
 
-def _stored(resources: Resources, number: int) -> Portfolio:
-    stored = resources.portfolios.get(number)
+def _stored(portfolios: Portfolios, number: int) -> Portfolio:
+    stored = portfolios.get(number)
     if stored is None:
         raise DataError(f"Portfolio {number}: there is none. `desk portfolios` lists them; `desk allocate --store` makes one.")
     if stored.draft:
@@ -171,9 +177,9 @@ def _stored(resources: Resources, number: int) -> Portfolio:
     return stored
 
 
-def _require_validation(resources: Resources, stored: Portfolio, stage: Stage) -> str:
+def _require_validation(portfolios: Portfolios, stored: Portfolio, stage: Stage) -> str:
     """Return the validation in words; raise when it does not allow the stage."""
-    last = resources.portfolios.latest_validation(stored.id)
+    last = portfolios.latest_validation(stored.id)
     remedy = f"Run `desk validate-risk --portfolio {stored.id}` and read its report."
     if last is None:
         raise StopTrading(f"Portfolio {stored.id} was never validated. {remedy}")
@@ -185,15 +191,15 @@ def _require_validation(resources: Resources, stored: Portfolio, stage: Stage) -
     return f"Validation of {last.session}: {last.status}."
 
 
-def _require_live(resources: Resources, request: DeployRequest, stored: Portfolio) -> None:
+def _require_live(record: PaperRecord | None, request: DeployRequest, *, is_live: bool) -> None:
+    """Raise unless a person asks for real money, both switches are set, and the record on paper is enough."""
     if request.author.strip() in MACHINES:
         raise StopTrading(f"Real money: expected a person, found {request.author.strip()!r}.")
-    if not resources.settings.venue.live:
+    if not is_live:
         raise ConfigError("Real money needs both switches: set VENUE__KIND and VENUE__LIVE=1, then deploy to live.")
-    record = best_record(resources, stored.id)
     objections = ["not enough: it was never deployed to paper"] if record is None else record.objections()
     if objections:
-        raise StopTrading(f"Portfolio {stored.id} is not ready for real money: {'; '.join(objections)}.")
+        raise StopTrading(f"Portfolio {request.portfolio} is not ready for real money: {'; '.join(objections)}.")
 
 
 def _capital_usd(stored: Portfolio, request: DeployRequest) -> float:
@@ -229,9 +235,8 @@ def _sleeves(stored: Portfolio, request: DeployRequest) -> tuple[Sleeve, ...]:
     return tuple(sleeves)
 
 
-def _require_sleeves(wanted: Deployment, resources: Resources) -> None:
+def _require_sleeves(wanted: Deployment, known: Mapping[str, dt.date]) -> None:
     """Raise when a strategy cannot be built, or a symbol has no bars."""
-    known = resources.bars.last_sessions()
     for sleeve in wanted.sleeves:
         sleeve_strategy(sleeve)
         for symbol in sleeve.symbols:
@@ -239,20 +244,19 @@ def _require_sleeves(wanted: Deployment, resources: Resources) -> None:
                 raise UnknownSymbol(symbol, known)
 
 
-def _newest_session(desk: Resources) -> dt.date:
-    return max(session for symbol, session in desk.bars.last_sessions().items() if symbol in desk.universe())
+def _funding(wanted: Deployment, first: str, venue: str, free_usd: float | None) -> str:
+    """Return where the money comes from; raise when the first book of an outside account does not have it.
 
-
-def _funding(resources: Resources, desk: Resources, wanted: Deployment) -> list[str]:
-    """Return where the money comes from; raise when an outside account does not have it."""
-    if desk.settings.venue.kind == "paper":
-        return [f"Paper money: ${wanted.capital_usd:,.2f} of its own at the built-in paper broker."]
-    free = float(cash_usd(resources.account))
-    if wanted.capital_usd > free:
+    Parameters
+    ----------
+    free_usd
+        Cash of the first book; None at the built-in paper broker, where each book has money of its own.
+    """
+    if free_usd is None:
+        return f"Paper money: ${wanted.capital_usd:,.2f} of its own at the built-in paper broker."
+    if wanted.capital_usd > free_usd:
         raise ConfigError(
-            f"Deployment {wanted.name!r}: expected at most the ${free:,.2f} of free cash in {resources.desk_portfolio}, found "
+            f"Deployment {wanted.name!r}: expected at most the ${free_usd:,.2f} of free cash in {first}, found "
             f"${wanted.capital_usd:,.2f}. Give it less with --capital."
         )
-    return [
-        f"${wanted.capital_usd:,.2f} move from the book {resources.desk_portfolio} to {wanted.name}, at {desk.broker.name}."
-    ]
+    return f"${wanted.capital_usd:,.2f} move from the book {first} to {wanted.name}, at {venue}."

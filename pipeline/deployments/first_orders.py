@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Final, Self
 
 import numpy as np
 
@@ -14,67 +14,92 @@ from trading.sizing import quantity
 
 if TYPE_CHECKING:
     import datetime as dt
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from backtest.engine import Result
     from core.deployments import Deployment, Sleeve
     from core.models import OrderIntent
     from pipeline.resources import Resources
+    from trading.brokers.base import Broker
+    from trading.brokers.placing import Patience
+    from trading.risk import Limits
+
+PAPER: Final = "paper"
 
 
-def first_orders(desk: Resources, wanted: Deployment, results: Mapping[str, Result], last: dt.date) -> list[str]:
-    """Return the size of each sleeve's first order in words.
+@dataclass(frozen=True)
+class FirstOrders:
+    """Sizes the first order of each sleeve of a deployment.
 
-    Raises
-    ------
-    ConfigError
-        When a sleeve's capital buys no unit that the venue takes, or it has no stop and the risk profile asks for one.
+    Attributes
+    ----------
+    price_at
+        Newest close of a symbol at or before a day, None when there never was one.
+    stop_required
+        True when the risk profile asks for a stop.
     """
-    notes: list[str] = []
-    for sleeve in wanted.sleeves:
-        for symbol in sleeve.symbols:
+
+    broker: Broker
+    patience: Patience
+    limits: Limits
+    price_at: Callable[[str, dt.date], float | None]
+    stop_required: bool
+
+    @classmethod
+    def of(cls, resources: Resources) -> Self:
+        """Build from the desk of the deployment."""
+        stop_required = resources.settings.risk.stop_required
+        return cls(resources.broker, resources.patience, resources.limits, resources.mark_at, stop_required)
+
+    def notes(self, wanted: Deployment, results: Mapping[str, Result], last: dt.date) -> list[str]:
+        """Return the size of each sleeve's first order in words.
+
+        Raises
+        ------
+        ConfigError
+            When a sleeve's capital buys no unit that the venue takes, or it has no stop and the risk profile asks for one.
+        """
+        notes: list[str] = []
+        for sleeve in wanted.sleeves:
             stop_pct = typical_stop_pct(results[sleeve.name], sleeve)
-            if stop_pct is None and desk.settings.risk.stop_required:
+            if stop_pct is None and self.stop_required:
                 raise ConfigError(
                     f"Sleeve {sleeve.name!r} has no stop, and the risk profile {wanted.profile} asks for one. Give the "
                     "strategy a stop_pct, or deploy it with another --profile."
                 )
-            notes += _size(desk, sleeve, symbol, stop_pct, last)
-    return notes
+            for symbol in sleeve.symbols:
+                notes += self._size(sleeve, symbol, stop_pct, last)
+        return notes
 
-
-def _size(desk: Resources, sleeve: Sleeve, symbol: str, stop_pct: float | None, last: dt.date) -> Sequence[str]:
-    price = desk.mark_at(symbol, last)
-    if price is None:
-        raise UnknownSymbol(symbol)
-    limits = desk.limits
-    decided = quantity(
-        price,
-        float("nan") if stop_pct is None else stop_pct,
-        sleeve.capital_usd,
-        sleeve.capital_usd * limits.max_exposure_pct / 100,
-        limits.risk_per_trade_pct,
-        limits.max_position_pct,
-    )
-    instrument = desk.account.patience.retrying()(desk.broker.instrument, symbol)
-    order = _probe(sleeve, symbol, last, decided)
-    sized = replace(order, quantity=instrument.rounded(order.quantity))
-    if decided <= 0 or instrument.objection(sized, exact(price)) is not None:
-        raise ConfigError(
-            f"Sleeve {sleeve.name!r}: ${sleeve.capital_usd:,.2f} buys no unit of {symbol} at ${price:,.2f}: an order of "
-            f"${decided * price:,.2f} is under what {desk.broker.name} takes. Give it more capital, or leave it out."
+    def _size(self, sleeve: Sleeve, symbol: str, stop_pct: float | None, last: dt.date) -> Sequence[str]:
+        price = self.price_at(symbol, last)
+        if price is None:
+            raise UnknownSymbol(symbol)
+        decided = quantity(
+            price,
+            float("nan") if stop_pct is None else stop_pct,
+            sleeve.capital_usd,
+            sleeve.capital_usd * self.limits.max_exposure_pct / 100,
+            self.limits.risk_per_trade_pct,
+            self.limits.max_position_pct,
         )
-    words = f"{sleeve.name}: {sized.quantity.normalize():f} {symbol} at ${price:,.2f} = ${float(sized.quantity) * price:,.2f}."
-    fraction = sized.quantity % 1 != 0
-    if fraction and desk.settings.venue.kind != "paper" and stop_pct is not None:
-        return [
-            words,
-            (
-                f"{sleeve.name}: {desk.broker.name} takes no bracket for a fraction of a share and keeps such an order for a "
-                "day alone; the desk watches its stop itself. `desk watch-positions` must run."
-            ),
-        ]
-    return [words]
+        instrument = self.patience.retrying()(self.broker.instrument, symbol)
+        order = _probe(sleeve, symbol, last, decided)
+        sized = replace(order, quantity=instrument.rounded(order.quantity))
+        if decided <= 0 or instrument.objection(sized, exact(price)) is not None:
+            raise ConfigError(
+                f"Sleeve {sleeve.name!r}: ${sleeve.capital_usd:,.2f} buys no unit of {symbol} at ${price:,.2f}: an order of "
+                f"${decided * price:,.2f} is under what {self.broker.name} takes. Give it more capital, or leave it out."
+            )
+        usd = float(sized.quantity) * price
+        words = f"{sleeve.name}: {sized.quantity.normalize():f} {symbol} at ${price:,.2f} = ${usd:,.2f}."
+        if sized.quantity % 1 == 0 or self.broker.name == PAPER or stop_pct is None:
+            return [words]
+        watched = (
+            f"{sleeve.name}: {self.broker.name} takes no bracket for a fraction of a share and keeps such an order for a day "
+            "alone; the desk watches its stop itself. `desk watch-positions` must run."
+        )
+        return [words, watched]
 
 
 def _probe(sleeve: Sleeve, symbol: str, last: dt.date, decided: float) -> OrderIntent:

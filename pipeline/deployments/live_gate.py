@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Self
 
 import numpy as np
 
@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
     from core.deployments import Deployment
     from pipeline.resources import Resources
+    from storage.trading.deployments import Deployments
+    from storage.trading.ledger import Ledger
 
 MIN_SESSIONS: Final = 20
 MIN_TRADES: Final = 20
@@ -60,20 +62,30 @@ class PaperRecord:
         return []
 
 
-def paper_record(resources: Resources, deployment: Deployment) -> PaperRecord:
-    """Return the record of a deployment on paper."""
-    ledger = resources.ledger
-    trades = ledger.trades(deployment.name)
-    promised = deployment.promise.get(SUM)
-    gap, half = gap_to_promise(trades, None if promised is None else Expectation.of(promised))
-    return PaperRecord(
-        deployment.name,
-        len(ledger.equity(deployment.name)),
-        len(trades),
-        gap,
-        None if half is None else -half,
-        half,
-    )
+@dataclass(frozen=True)
+class PaperRecords:
+    """Records of deployments on paper, from the ledger."""
+
+    ledger: Ledger
+    deployments: Deployments
+
+    @classmethod
+    def of(cls, resources: Resources) -> Self:
+        """Build from the desk's stores."""
+        return cls(resources.ledger, resources.deployments)
+
+    def record(self, deployment: Deployment) -> PaperRecord:
+        """Return the record of a deployment on paper."""
+        trades, promised = self.ledger.trades(deployment.name), deployment.promise.get(SUM)
+        gap, half = gap_to_promise(trades, None if promised is None else Expectation.of(promised))
+        low = None if half is None else -half
+        return PaperRecord(deployment.name, len(self.ledger.equity(deployment.name)), len(trades), gap, low, half)
+
+    def best(self, portfolio_id: int) -> PaperRecord | None:
+        """Return the longest record on paper of a portfolio's deployments; None when none was deployed to paper."""
+        on_paper = (each for each in self.deployments.all() if each.stage is Stage.PAPER and each.portfolio_id == portfolio_id)
+        records = [self.record(each) for each in on_paper]
+        return max(records, key=lambda record: (record.trades, record.sessions), default=None)
 
 
 def gap_to_promise(trades: pd.DataFrame, promised: Expectation | None) -> tuple[float | None, float | None]:
@@ -86,10 +98,3 @@ def gap_to_promise(trades: pd.DataFrame, promised: Expectation | None) -> tuple[
         return None, None
     variance = float(values.var(ddof=1)) / len(values) + promised.profit.deviation**2 / promised.profit.observations
     return float(values.mean()) - promised.profit.mean, NORMAL_95 * math.sqrt(variance)
-
-
-def best_record(resources: Resources, portfolio_id: int) -> PaperRecord | None:
-    """Return the longest record on paper of a portfolio's deployments; None when none was deployed to paper."""
-    of_paper = (each for each in resources.deployments.all() if each.stage is Stage.PAPER and each.portfolio_id == portfolio_id)
-    records = [paper_record(resources, each) for each in of_paper]
-    return max(records, key=lambda record: (record.trades, record.sessions), default=None)

@@ -6,6 +6,7 @@ import datetime as dt
 from typing import TYPE_CHECKING
 
 from pipeline.research.portfolio_validation import validate_portfolio
+from pipeline.resources import Resources, live
 
 if TYPE_CHECKING:
     from core.deployments import Deployment
@@ -41,8 +42,9 @@ def objection(deployment: Deployment | None, portfolios: Portfolios, day: dt.dat
     return None
 
 
-def renew_validation(session: str, *, resources: Resources) -> str:
+def renew_validation(session: str, *, resources: Resources | None = None) -> str:
     """Validate the deployment's portfolio again where its last validation will soon be too old; return what was done."""
+    resources = resources or live()
     deployment = resources.deployment
     if deployment is None or deployment.portfolio_id is None:
         return "no portfolio"

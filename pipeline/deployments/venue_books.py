@@ -2,56 +2,84 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Self
 
 from core.book_events import BookEvent, BookEventKind
 from core.deployments import State
-from pipeline.deployments.books import is_flat
+from pipeline.deployments.books import DeployedBooks
+from pipeline.resources import Resources, live
 from trading.brokers.book_events import apply_event
 from trading.orders import exact
 
 if TYPE_CHECKING:
+    import datetime as dt
     from decimal import Decimal
 
     from core.deployments import Deployment
-    from pipeline.resources import Resources
+    from storage.trading.ledger import Ledger
 
 
-def move_capital(resources: Resources, deployment: Deployment) -> bool:
-    """Take a deployment's capital out of the first book of the account; False at the paper broker, where it has its own."""
-    desk = resources.for_portfolio(deployment.name)
-    if desk.settings.venue.kind == "paper":
-        return False
-    words = f"capital of deployment {deployment.name}"
-    return _transfer(resources, resources.desk_portfolio, f"deploy-{deployment.name}", -exact(deployment.capital_usd), words)
+@dataclass(frozen=True)
+class CapitalMoves:
+    """Moves of capital between the books of one venue account.
 
-
-def return_capital(resources: Resources, deployment: Deployment) -> bool:
-    """Give what a retired deployment has left back to the first book once it holds nothing; False while it does.
-
-    Both events have names of their own, so that a second call moves nothing twice.
+    Attributes
+    ----------
+    first
+        The book that the account was opened with.
+    today
+        Session of the moves.
     """
-    desk = resources.for_portfolio(deployment.name)
-    if deployment.state is not State.RETIRED or desk.settings.venue.kind == "paper" or not is_flat(resources, deployment.name):
-        return False
-    left = exact(deployment.capital_usd) + resources.ledger.cash_flow_usd(deployment.name)
-    if not left:
-        return False
-    words = f"what deployment {deployment.name} has left"
-    given = _transfer(resources, resources.desk_portfolio, f"return-{deployment.name}", left, words)
-    return _transfer(resources, deployment.name, f"returned-{deployment.name}", -left, words) and given
 
+    ledger: Ledger
+    books: DeployedBooks
+    first: str
+    today: dt.date
 
-def _transfer(resources: Resources, book: str, name: str, usd: Decimal, reason: str) -> bool:
-    return apply_event(
-        resources.ledger,
-        BookEvent(
+    @classmethod
+    def of(cls, resources: Resources) -> Self:
+        """Build for the account of the desk."""
+        return cls(resources.ledger, DeployedBooks.of(resources), resources.desk_portfolio, resources.clock().date())
+
+    def give(self, deployment: Deployment) -> bool:
+        """Take a deployment's capital out of the first book; False when it is done already."""
+        words = f"capital of deployment {deployment.name}"
+        return self._move(self.first, f"deploy-{deployment.name}", -exact(deployment.capital_usd), words)
+
+    def take_back(self, deployment: Deployment) -> bool:
+        """Give what a retired deployment has left to the first book once it holds nothing; False while it does.
+
+        Both events have names of their own, so that a second call moves nothing twice.
+        """
+        if deployment.state is not State.RETIRED or not self.books.is_flat(deployment.name):
+            return False
+        left = exact(deployment.capital_usd) + self.ledger.cash_flow_usd(deployment.name)
+        if not left:
+            return False
+        words = f"what deployment {deployment.name} has left"
+        self._move(self.first, f"return-{deployment.name}", left, words)
+        return self._move(deployment.name, f"returned-{deployment.name}", -left, words)
+
+    def _move(self, book: str, name: str, usd: Decimal, reason: str) -> bool:
+        event = BookEvent(
             event_id=name,
             portfolio=book,
             kind=BookEventKind.DEPOSIT if usd > 0 else BookEventKind.WITHDRAWAL,
-            session=resources.clock().date(),
+            session=self.today,
             cash_usd=usd,
             author="deployments",
             reason=reason,
-        ),
-    )
+        )
+        return apply_event(self.ledger, event)
+
+
+def return_capital(name: str, *, resources: Resources | None = None) -> bool:
+    """Give the money of a retired deployment that holds nothing back to the first book of its account; False otherwise.
+
+    At the built-in paper broker each book has money of its own, and nothing moves.
+    """
+    resources = resources or live()
+    deployment = DeployedBooks.of(resources).require(name)
+    desk = resources.for_portfolio(name)
+    return bool(deployment.sleeves) and desk.settings.venue.kind != "paper" and CapitalMoves.of(desk).take_back(deployment)

@@ -122,7 +122,7 @@ def evening_of(resources: Resources, session: str) -> Evening:
         cash_usd=float(curve["cash_usd"].iloc[-1]) if len(curve) else start,
         model=_model(account.ledger, day),
         attention=[
-            *entry_blocks(resources, day),
+            *entry_blocks(day, resources=resources),
             *_open_differences(resources.reconciliations.last(portfolio), day),
             *_attention(account, day),
             *(each.sentence for each in report.alerts if each.severity != "info"),

@@ -22,7 +22,7 @@ from pipeline.accounts.corporate_actions import apply_corporate_actions, collect
 from pipeline.accounts.valuation import cash_at, closing_prices, fill_query_start, positions_at
 from pipeline.accounts.venue_grid import VenueGrid
 from pipeline.bars import VIX, bars_by_symbol
-from pipeline.execution.entry_blocks import deployment_blocks
+from pipeline.execution.entry_blocks import EntryBlocks
 from pipeline.execution.exit_rules import ExitRuleBook, alert_orphans, sources_of
 from pipeline.execution.order_checks import (
     check_decided_once,
@@ -229,7 +229,7 @@ def _order_checks(resources: Resources, lock: ExecutorLock, rules: RerunRules) -
     ledger, alerts = resources.ledger, resources.alerts
     return (
         partial(check_in_time, rules=rules),
-        partial(check_deployment, objections=partial(deployment_blocks, resources), alerts=alerts),
+        partial(check_deployment, objections=EntryBlocks.of(resources).of_deployment, alerts=alerts),
         RiskReview.of(resources, lock.require),
         partial(
             check_venue_grid,

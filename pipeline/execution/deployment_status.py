@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 from core.deployments import label_of
 from core.errors import ConfigError
-from pipeline.deployments.books import all_deployments, default_deployment, require_deployment
+from pipeline.deployments.books import DeployedBooks
 from pipeline.execution.entry_blocks import entry_blocks
 from pipeline.resources import Resources, live
 
 if TYPE_CHECKING:
     import datetime as dt
 
-    from core.deployments import Deployment
+    from core.deployments import Deployment, Sleeve
 
 
 @dataclass(frozen=True)
@@ -57,29 +57,36 @@ class DeploymentStatus:
         }
 
 
-def deployment_status(*, resources: Resources | None = None) -> list[DeploymentStatus]:
-    """Return the state of every deployment, the default one first."""
+def deployment_status(name: str | None = None, *, resources: Resources | None = None) -> list[DeploymentStatus]:
+    """Return the state of every deployment, the default one first; of one alone where named.
+
+    Raises
+    ------
+    core.errors.DataError
+        When there is no deployment of that name.
+    """
     resources = resources or live()
-    return [status_of(each, resources) for each in all_deployments(resources)]
-
-
-def status_of(deployment: Deployment, resources: Resources) -> DeploymentStatus:
-    """Return the state of one deployment; what its settings object to blocks its entries."""
-    curve = resources.ledger.equity(deployment.name)
-    try:
-        desk = resources.for_portfolio(deployment.name)
-        blocks = tuple(entry_blocks(desk, resources.clock().date()))
-        sleeves = _sleeves(deployment, desk)
-    except ConfigError as error:
-        blocks, sleeves = (str(error),), tuple(label_of(each.name) for each in deployment.sleeves)
-    return DeploymentStatus(
-        deployment,
-        sleeves,
-        float(curve["equity_usd"].iloc[-1]) if len(curve) else None,
-        curve["session"].iloc[-1].date() if len(curve) else None,
-        len(resources.ledger.positions(deployment.name)),
-        blocks,
-    )
+    books, day = DeployedBooks.of(resources), resources.clock().date()
+    found = []
+    for deployment in books.all() if name is None else [books.require(name)]:
+        curve = resources.ledger.equity(deployment.name)
+        try:
+            desk = resources.for_portfolio(deployment.name)
+            blocks = tuple(entry_blocks(day, resources=desk))
+            default = tuple(f"{each} on {len(desk.universe())} symbols, filtered" for each in desk.settings.strategies)
+        except ConfigError as error:  # real money without its switch
+            blocks, default = (str(error),), ()
+        found.append(
+            DeploymentStatus(
+                deployment,
+                tuple(map(_sleeve_words, deployment.sleeves)) or default,
+                float(curve["equity_usd"].iloc[-1]) if len(curve) else None,
+                curve["session"].iloc[-1].date() if len(curve) else None,
+                len(resources.ledger.positions(deployment.name)),
+                blocks,
+            )
+        )
+    return found
 
 
 def history_of(name: str, *, resources: Resources | None = None) -> list[Deployment]:
@@ -90,17 +97,9 @@ def history_of(name: str, *, resources: Resources | None = None) -> list[Deploym
     core.errors.DataError
         When there is no such deployment.
     """
-    resources = resources or live()
-    if name == default_deployment(resources).name:
-        return resources.deployments.history(name)
-    return resources.deployments.history(require_deployment(name, resources).name)
+    books = DeployedBooks.of(resources or live())
+    return books.deployments.history(books.require(name).name)
 
 
-def _sleeves(deployment: Deployment, desk: Resources) -> tuple[str, ...]:
-    """Return each sleeve in words; of the default deployment the strategies of the settings."""
-    if deployment.sleeves:
-        return tuple(
-            f"{label_of(each.name)}: ${each.capital_usd:,.2f}{', filtered' if each.model else ''}"
-            for each in deployment.sleeves
-        )
-    return tuple(f"{name} on {len(desk.universe())} symbols, filtered" for name in desk.settings.strategies)
+def _sleeve_words(sleeve: Sleeve) -> str:
+    return f"{label_of(sleeve.name)}: ${sleeve.capital_usd:,.2f}{', filtered' if sleeve.model else ''}"

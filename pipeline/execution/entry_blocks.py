@@ -2,31 +2,66 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Self
 
 from core.deployments import State
 from pipeline.deployments.validity import objection
-from pipeline.risk import kill_switch
+from pipeline.resources import Resources, live
+from pipeline.risk.kill_switch import KillSwitch
 
 if TYPE_CHECKING:
     import datetime as dt
 
     from core.deployments import Deployment
-    from pipeline.resources import Resources
+    from storage.research.portfolios import Portfolios
+    from storage.trading.deployments import Deployments
 
 
-def entry_blocks(resources: Resources, day: dt.date) -> list[str]:
-    """Return the reasons, in sentences, why nothing may be opened on a day; none when entries are free."""
-    halted = kill_switch.halt_reason(resources=resources)
-    return [*([f"Trading is {halted}."] if halted else []), *deployment_blocks(resources, day)]
+@dataclass(frozen=True)
+class EntryBlocks:
+    """Finds what keeps a book from opening positions.
+
+    Attributes
+    ----------
+    book
+        Name of the deployment and of its book.
+    max_age_days
+        Days for which a validation counts.
+    """
+
+    book: str
+    switch: KillSwitch
+    deployments: Deployments
+    portfolios: Portfolios
+    max_age_days: int
+
+    @classmethod
+    def of(cls, resources: Resources) -> Self:
+        """Build for the book of the desk."""
+        return cls(
+            resources.settings.portfolio,
+            KillSwitch.of(resources),
+            resources.deployments,
+            resources.portfolios,
+            resources.settings.validation.max_age_days,
+        )
+
+    def reasons(self, day: dt.date) -> list[str]:
+        """Return the reasons, in sentences, why nothing may be opened on a day; none when entries are free."""
+        halted = self.switch.halt_reason()
+        return [*([f"Trading is {halted}."] if halted else []), *self.of_deployment(day)]
+
+    def of_deployment(self, day: dt.date) -> list[str]:
+        """Return the reasons that lie in the deployment itself: its state, and its own validation."""
+        newest = self.deployments.get(self.book)
+        found = (state_block(newest), objection(newest, self.portfolios, day, self.max_age_days))
+        return [each for each in found if each is not None]
 
 
-def deployment_blocks(resources: Resources, day: dt.date) -> list[str]:
-    """Return the reasons that lie in the deployment itself: its state, and its own validation."""
-    newest = resources.deployments.get(resources.settings.portfolio)
-    max_age_days = resources.settings.validation.max_age_days
-    found = [state_block(newest), objection(newest, resources.portfolios, day, max_age_days)]
-    return [each for each in found if each is not None]
+def entry_blocks(day: dt.date, *, resources: Resources | None = None) -> list[str]:
+    """Return the reasons why the desk's book may open nothing on a day; see `EntryBlocks.reasons`."""
+    return EntryBlocks.of(resources or live()).reasons(day)
 
 
 def state_block(deployment: Deployment | None) -> str | None:

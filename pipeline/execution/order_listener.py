@@ -26,7 +26,6 @@ from pipeline.risk import kill_switch
 from pipeline.risk.exit_orders import ExitOrders
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
     from pathlib import Path
     from types import FrameType
 
@@ -125,7 +124,12 @@ def _listen(resources: Resources, over: threading.Event, poll_seconds: float) ->
     portfolio = resources.settings.portfolio
 
     def others() -> list[str]:
-        return [name for name in _books(resources) if name != portfolio]
+        books = books_of_account(resources.deployments, portfolio, live=resources.settings.venue.live)
+        return [name for name in books if name != portfolio]
+
+    def follow_splits() -> None:
+        for name in (portfolio, *others()):
+            apply_corporate_actions(resources.for_portfolio(name).account, ExitOrders.of(resources).today())
 
     listener = OrderListener(
         resources.alpaca,
@@ -133,7 +137,7 @@ def _listen(resources: Resources, over: threading.Event, poll_seconds: float) ->
         portfolio,
         resources.alpaca_stream(),
         clock=resources.clock,
-        follow=lambda: _follow_splits(resources, others()),
+        follow=follow_splits,
         alarm=lambda words: resources.alerts.send(f"A position of {portfolio} has no stop", words, "critical"),
         beat=lambda: write_beat(resources.data_dir, portfolio, Beat(resources.clock(), poll_seconds, listener.connections)),
         poll_seconds=poll_seconds,
@@ -142,18 +146,6 @@ def _listen(resources: Resources, over: threading.Event, poll_seconds: float) ->
     )
     log.info("listener_started", portfolio=portfolio, live=resources.settings.venue.live)
     listener.run(over)
-
-
-def _books(resources: Resources) -> list[str]:
-    """Return the books in the venue account that the listener listens to."""
-    return list(books_of_account(resources.deployments, resources.desk_portfolio, live=resources.settings.venue.live))
-
-
-def _follow_splits(resources: Resources, others: Sequence[str]) -> None:
-    """Bring every book of the account into the terms after recorded splits."""
-    today = ExitOrders.of(resources).today()
-    for desk in (resources, *(resources.for_portfolio(name) for name in others)):
-        apply_corporate_actions(desk.account, today)
 
 
 def _await_resume(halts: Halts, portfolio: str, over: threading.Event) -> None:

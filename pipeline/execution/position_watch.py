@@ -155,7 +155,7 @@ def check_positions(*, resources: Resources | None = None, prices: Prices | None
     unanswered: list[RetryLater] = []
     for book in resources.account.books:
         try:
-            _check_book(resources.for_portfolio(book), done, prices)
+            check_book(done, prices, resources=resources.for_portfolio(book))
         except RetryLater as error:
             unanswered.append(error)
     log.info("watched", **done.as_dict())
@@ -164,8 +164,9 @@ def check_positions(*, resources: Resources | None = None, prices: Prices | None
     return done
 
 
-def _check_book(resources: Resources, done: PositionCheck, prices: Prices | None) -> None:
+def check_book(done: PositionCheck, prices: Prices | None = None, *, resources: Resources | None = None) -> None:
     """Check the positions of one book, and add what became of them to `done`."""
+    resources = resources or live()
     settings = resources.settings
     with executor_lock(resources.engine, settings.portfolio) as lock:
         parts = WatchParts(

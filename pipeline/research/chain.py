@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from pipeline.research.shortlist import Shortlist
     from research.allocation import Method
     from research.validation_report import ValidationReport
-    from storage.research.portfolios import Portfolio, StoredValidation
+    from storage.research.portfolios import Portfolio, Portfolios, StoredValidation
 
 HOLDOUT_SESSIONS = 504
 
@@ -211,7 +211,7 @@ def confirm(plan: ChainPlan, *, resources: Resources | None = None) -> str:
     RiskLimitBreached
         When it failed its validation.
     """
-    stored, validation = _validated(resources or live(), plan)
+    stored, validation = _validated((resources or live()).portfolios, plan)
     if validation.status == "FAIL":
         raise RiskLimitBreached(
             f"Portfolio {stored.id} failed its validation of {validation.session}; it cannot be deployed. Read its report."
@@ -246,7 +246,7 @@ def _evaluate(resources: Resources, plan: ChainPlan, min_trades: int) -> Researc
     """Evaluate the stored shortlist, portfolio and validation of a plan, and write the report."""
     from research.validation_report import ValidationReport
 
-    stored, validation = _validated(resources, plan)
+    stored, validation = _validated(resources.portfolios, plan)
     shortlist = _stored_shortlist(resources, plan, min_trades)
     outcome = evaluate_choice(
         plan,
@@ -265,11 +265,11 @@ def _evaluate(resources: Resources, plan: ChainPlan, min_trades: int) -> Researc
     return outcome
 
 
-def _validated(resources: Resources, plan: ChainPlan) -> tuple[Portfolio, StoredValidation]:
+def _validated(portfolios: Portfolios, plan: ChainPlan) -> tuple[Portfolio, StoredValidation]:
     """Return the portfolio of a plan and its validation."""
     day = dt.date.fromisoformat(plan.session)
-    stored = resources.portfolios.latest(by=day)
-    validation = None if stored is None else resources.portfolios.latest_validation(stored.id, by=day)
+    stored = portfolios.latest(by=day)
+    validation = None if stored is None else portfolios.latest_validation(stored.id, by=day)
     if stored is None or validation is None:
         count = "no portfolio" if stored is None else f"portfolio {stored.id} without a validation"
         raise DataError(

@@ -86,7 +86,7 @@ def list_portfolios(*, resources: Resources | None = None) -> list[tuple[Portfol
     return [(each, stored.latest_validation(each.id)) for each in stored.all()]
 
 
-def keep_portfolio(number: int, *, resources: Resources | None = None) -> None:
+def confirm_draft(number: int, *, resources: Resources | None = None) -> None:
     """Make a draft a stored portfolio, which can be deployed.
 
     Raises
@@ -97,4 +97,4 @@ def keep_portfolio(number: int, *, resources: Resources | None = None) -> None:
     stored = (resources or live()).portfolios
     if stored.get(number) is None:
         raise DataError(f"Portfolio {number}: there is none. `desk portfolios` lists them.")
-    stored.keep(number)
+    stored.confirm(number)

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from monitoring.alerts import Alerts
+    from storage.trading.deployments import Deployments
     from storage.trading.halts import Halt, Halts
 
 log = structlog.get_logger()
@@ -54,10 +55,13 @@ class KillSwitch:
         """
         if (reason := _file_reason(self.file)) is not None:
             return reason
+        last = self.turned_halt()
+        return None if last is None else f"halted by {last.author} at {last.created_at:%Y-%m-%d %H:%M} UTC: {last.reason}"
+
+    def turned_halt(self) -> Halt | None:
+        """Return the halt in the database that nobody has lifted; None without one."""
         last = self.halts.current(self.portfolio)
-        if last is None or not last.halted:
-            return None
-        return f"halted by {last.author} at {last.created_at:%Y-%m-%d %H:%M} UTC: {last.reason}"
+        return last if last is not None and last.halted else None
 
     def halt(self, reason: str, author: str) -> Halt:
         """Turn the switch: from the next order on nothing is opened. Mails the operator."""
@@ -105,25 +109,28 @@ def halt(reason: str, author: str, *, portfolio: str | None = None, resources: R
 
 def halt_desk(reason: str, author: str, *, resources: Resources | None = None) -> Halt:
     """Halt every book of the desk, deployments included; returns the turn of the default one."""
-    return _turn_all(resources or live(), reason, author, halted=True)
+    resources = resources or live()
+    turned = KillSwitch.of(resources, resources.desk_portfolio).halt(reason, author)
+    for name in _others(resources.deployments, turned.portfolio):
+        switch = KillSwitch.of(resources, name)
+        if switch.turned_halt() is None:
+            switch.halt(reason, author)
+    return turned
 
 
 def resume_desk(reason: str, author: str, *, resources: Resources | None = None) -> Halt:
-    """Let every book of the desk that is halted trade again; returns the turn of the default one. See `resume`."""
-    return _turn_all(resources or live(), reason, author, halted=False)
-
-
-def _turn_all(resources: Resources, reason: str, author: str, *, halted: bool) -> Halt:
-    """Turn the switch of the default book, then that of each deployment's that is not so already."""
-    name = resources.desk_portfolio
-    first = KillSwitch.of(resources, name)
-    turned = first.halt(reason, author) if halted else first.resume(reason, author)
-    for each in resources.deployments.all():
-        last = resources.halts.current(each.name)
-        if each.name != name and (last is not None and last.halted) is not halted:
-            switch = KillSwitch.of(resources, each.name)
-            _ = switch.halt(reason, author) if halted else switch.resume(reason, author)
+    """Let every halted book of the desk trade again; returns the turn of the default one. See `resume`."""
+    resources = resources or live()
+    turned = KillSwitch.of(resources, resources.desk_portfolio).resume(reason, author)
+    for name in _others(resources.deployments, turned.portfolio):
+        switch = KillSwitch.of(resources, name)
+        if switch.turned_halt() is not None:
+            switch.resume(reason, author)
     return turned
+
+
+def _others(deployments: Deployments, first: str) -> list[str]:
+    return [each.name for each in deployments.all() if each.name != first]
 
 
 def resume(reason: str, author: str, *, portfolio: str | None = None, resources: Resources | None = None) -> Halt:

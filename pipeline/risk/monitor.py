@@ -45,7 +45,9 @@ if TYPE_CHECKING:
     from pipeline.accounts.trading_account import TradingAccount
     from pipeline.accounts.valuation import StalePosition
     from pipeline.risk.flatten import Flattening
+    from storage.trading.deployments import Deployments
     from storage.trading.heartbeats import Heartbeats
+    from storage.trading.ledger import Ledger
 
 log = structlog.get_logger()
 DRAWDOWN, VALUE_AT_RISK, EXPOSURE, STALE_PRICE = "drawdown", "value_at_risk", "exposure", "stale_price"
@@ -278,7 +280,7 @@ def watch_portfolio(
     performance: dict[str, PerformanceWatch] = {}
     while not stop.is_set():
         try:
-            books = books_at_risk(resources)
+            books = books_at_risk(resources.deployments, resources.ledger, resources.desk_portfolio)
         except (DeskError, SQLAlchemyError, OSError) as error:
             failed[""] = _report_failure(resources.alerts, error, failed.get("", ""))
             books = []
@@ -299,11 +301,11 @@ def watch_portfolio(
     return checks
 
 
-def books_at_risk(resources: Resources) -> list[str]:
+def books_at_risk(deployments: Deployments, ledger: Ledger, first: str) -> list[str]:
     """Return the books that are watched: the default one, and deployments that are not retired or still hold something."""
-    watched = [resources.desk_portfolio]
-    for each in resources.deployments.all():
-        held = each.state is not State.RETIRED or resources.ledger.positions(each.name)
+    watched = [first]
+    for each in deployments.all():
+        held = each.state is not State.RETIRED or ledger.positions(each.name)
         if each.name not in watched and each.sleeves and held:
             watched.append(each.name)
     return watched

@@ -63,7 +63,7 @@ class Portfolios:
         row = {"session": session, "method": method, "members": [dict(member) for member in members], "figures": dict(figures)}
         return self._insert(portfolios, row | {"draft": draft})
 
-    def keep(self, number: int) -> None:
+    def confirm(self, number: int) -> None:
         """Make a draft a stored portfolio, which can be deployed; one that is stored stays as it is."""
         with self._engine.begin() as connection:
             connection.execute(sa.update(portfolios).where(portfolios.c.id == number).values(draft=False))

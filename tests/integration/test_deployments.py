@@ -15,9 +15,9 @@ from core.models import Leg
 from core.sessions import sessions_between
 from pipeline.bars import VIX
 from pipeline.deployments import changes
-from pipeline.deployments.books import all_deployments, default_deployment, desk_of, trading_deployments
+from pipeline.deployments.books import DeployedBooks, desk_of, trading_books
 from pipeline.deployments.deploy import DeployRequest, deploy, plan_deployment
-from pipeline.deployments.live_gate import paper_record
+from pipeline.deployments.live_gate import PaperRecords
 from pipeline.execution import daily_trade
 from pipeline.execution.deployment_status import deployment_status
 from pipeline.resources import Resources
@@ -69,7 +69,7 @@ def request(number: int, name: str = "duo", **changed: Any) -> DeployRequest:
 def trade(desk: Resources, name: str, first: dt.date, last: dt.date) -> None:
     for stamp in sessions_between(first, last):
         for step in STEPS:
-            step(stamp.date().isoformat(), resources=desk_of(desk, name))
+            step(stamp.date().isoformat(), resources=desk_of(name, resources=desk))
 
 
 def entries(desk: Resources, name: str) -> list[str]:
@@ -81,7 +81,7 @@ def until_an_entry(desk: Resources, name: str) -> dt.date:
     """Trade until a session at whose close an entry is decided, and return that session, not traded yet."""
     for stamp in sessions_between(FIRST, LAST):
         day = stamp.date()
-        own = desk_of(desk, name)
+        own = desk_of(name, resources=desk)
         daily_trade.settle(day.isoformat(), resources=own)
         daily_trade.candidates(day.isoformat(), resources=own)
         signals = desk.ledger.signals(day)
@@ -94,12 +94,12 @@ def until_an_entry(desk: Resources, name: str) -> dt.date:
 
 
 def test_the_default_deployment_is_made_on_the_first_start_and_once(desk: Resources) -> None:
-    first, second = default_deployment(desk), default_deployment(desk)
+    first, second = DeployedBooks.of(desk).default(), DeployedBooks.of(desk).default()
 
     assert first == second
     assert (first.name, first.version, first.stage, first.state, first.sleeves) == ("main", 1, Stage.PAPER, State.ACTIVE, ())
     assert first.capital_usd == desk.settings.initial_cash_usd
-    assert [each.name for each in all_deployments(desk)] == ["main"]
+    assert [each.name for each in DeployedBooks.of(desk).all()] == ["main"]
 
 
 def test_a_portfolio_is_deployed_with_its_sleeves_capital_and_promise(desk: Resources) -> None:
@@ -153,7 +153,7 @@ def test_what_cannot_be_deployed_says_why_and_is_not(
     with pytest.raises(error, match=says):
         deploy(request(number, **changed), resources=desk)
 
-    assert [each.name for each in all_deployments(desk)] == ["main"]
+    assert [each.name for each in DeployedBooks.of(desk).all()] == ["main"]
 
 
 @pytest.mark.parametrize(
@@ -205,13 +205,13 @@ def test_a_paused_deployment_enters_nothing_says_so_and_goes_on_once_it_is_unpau
     day = until_an_entry(desk, "duo")
 
     changes.pause("duo", reason="holiday", author="anna", resources=desk)
-    held_back = daily_trade.place(day.isoformat(), resources=desk_of(desk, "duo"))
+    held_back = daily_trade.place(day.isoformat(), resources=desk_of("duo", resources=desk))
 
     (status,) = [each for each in deployment_status(resources=desk) if each.deployment.name == "duo"]
     assert held_back.orders == 0
     assert status.blocks == ("Deployment duo is paused since version 2 (anna: holiday).",)
     changes.unpause("duo", reason="back", author="anna", resources=desk)
-    assert daily_trade.place(day.isoformat(), resources=desk_of(desk, "duo")).orders >= 1
+    assert daily_trade.place(day.isoformat(), resources=desk_of("duo", resources=desk)).orders >= 1
 
 
 def test_a_deployment_is_stopped_by_its_own_validation_alone(desk: Resources) -> None:
@@ -221,32 +221,32 @@ def test_a_deployment_is_stopped_by_its_own_validation_alone(desk: Resources) ->
     other = stored(desk, status="FAIL")
 
     desk.portfolios.save_validation(portfolio_id=number, session=day, status="FAIL", report={})
-    refused = daily_trade.place(day.isoformat(), resources=desk_of(desk, "duo"))
+    refused = daily_trade.place(day.isoformat(), resources=desk_of("duo", resources=desk))
 
     assert refused.refusals["deployment"] >= 1
     assert refused.orders == 0
     desk.portfolios.save_validation(portfolio_id=number, session=day, status="WARN", report={})
     desk.portfolios.save_validation(portfolio_id=other, session=day, status="FAIL", report={})
-    assert daily_trade.place(day.isoformat(), resources=desk_of(desk, "duo")).orders >= 1
+    assert daily_trade.place(day.isoformat(), resources=desk_of("duo", resources=desk)).orders >= 1
 
 
 def test_a_retired_deployment_leaves_what_it_holds_and_its_evenings_end_once_it_is_flat(desk: Resources) -> None:
     deploy(request(stored(desk)), resources=desk)
     day = until_an_entry(desk, "duo")
     for step in STEPS[2:]:
-        step(day.isoformat(), resources=desk_of(desk, "duo"))
+        step(day.isoformat(), resources=desk_of("duo", resources=desk))
     days = [stamp.date() for stamp in sessions_between(day, END)][1:]
     trade(desk, "duo", days[0], days[0])
     assert desk.ledger.positions("duo"), "nothing was held"
 
     changes.retire("duo", reason="enough", author="anna", resources=desk)
     for each in days[1:]:
-        if "duo" not in [deployment.name for deployment in trading_deployments(desk)]:
+        if "duo" not in trading_books(resources=desk):
             break
         trade(desk, "duo", each, each)
 
     assert desk.ledger.positions("duo") == []
-    assert [deployment.name for deployment in trading_deployments(desk)] == ["main"]
+    assert trading_books(resources=desk) == ["main"]
     made = [order for order, *_ in desk.ledger.orders_for("duo", days[0], END) if order.leg is Leg.ENTRY]
     assert {order.decision_session for order in made} <= {days[0]}, "it decided to enter after it was retired"
     with pytest.raises(StopTrading, match="stays so"):
@@ -268,12 +268,12 @@ def test_a_halt_without_a_name_stops_every_book_and_one_with_a_name_that_one_alo
 def test_the_record_on_paper_says_what_is_not_enough(desk: Resources) -> None:
     made = deploy(request(stored(desk)), resources=desk).deployment
 
-    assert paper_record(desk, made).objections() == [
+    assert PaperRecords.of(desk).record(made).objections() == [
         "not enough: 0 sessions on paper, 20 are asked",
         "not enough: 0 closed trades on paper, 20 are asked",
     ]
     trade(desk, "duo", FIRST, LAST)
-    record = paper_record(desk, made)
+    record = PaperRecords.of(desk).record(made)
     assert record.sessions == len(sessions_between(FIRST, LAST))
     assert record.trades == len(desk.ledger.trades("duo"))
     assert record.low is not None

@@ -164,7 +164,7 @@ def test_research_and_decisions_about_models_are_read_as_they_were(desk: Resourc
     assert [member["strategy"] for member in portfolio.members] == ["bollinger"]
     assert validation is not None
     assert validation.status == "PASS"
-    assert entry_blocks(desk, DAY) == [], "the portfolio of before is no deployment, and blocks nothing"
+    assert entry_blocks(DAY, resources=desk) == [], "the portfolio of before is no deployment, and blocks nothing"
     assert halt is not None
     assert (halt.halted, halt.reason) == (False, "the drill is over")
     assert (experiment.challengers, experiment.decided) == (("2",), True)

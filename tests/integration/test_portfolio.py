@@ -272,16 +272,16 @@ def test_looking_at_research_changes_nothing_in_what_trades(desk: Resources) -> 
     assert desk.portfolios.latest().draft  # type: ignore[union-attr]
     assert placed.refusals.get("deployment", 0) == 0
     assert len([order for order, _ in desk.ledger.open_orders("main") if order.leg is Leg.ENTRY]) == 1
-    assert entry_blocks(desk, DAY) == []
+    assert entry_blocks(DAY, resources=desk) == []
 
 
 def test_a_kept_portfolio_is_no_draft_any_more_and_an_unknown_one_is_named(desk: Resources) -> None:
     number = desk.portfolios.save(session=DAY, method="equal", members=[], figures={}, draft=True)
 
-    portfolio.keep_portfolio(number, resources=desk)
+    portfolio.confirm_draft(number, resources=desk)
 
     assert [(each.id, each.draft, validation) for each, validation in portfolio.list_portfolios(resources=desk)] == [
         (number, False, None)
     ]
     with pytest.raises(DataError, match="Portfolio 99: there is none"):
-        portfolio.keep_portfolio(99, resources=desk)
+        portfolio.confirm_draft(99, resources=desk)

@@ -59,7 +59,7 @@ def desk(module_settings: Settings) -> Resources:
     for stamp in sessions_between(FIRST, LAST):
         session = stamp.date().isoformat()
         for name in ("trio", "pair"):
-            own = desk_of(made, name)
+            own = desk_of(name, resources=made)
             for step in (
                 daily_trade.settle,
                 daily_trade.candidates,
@@ -73,7 +73,7 @@ def desk(module_settings: Settings) -> Resources:
 
 @pytest.mark.parametrize("name", ["trio", "pair"])
 def test_a_deployment_makes_the_trades_of_its_sleeves_backtests(desk: Resources, name: str) -> None:
-    own = desk_of(desk, name)
+    own = desk_of(name, resources=desk)
 
     found = parity.compare_ledger(None, None, resources=own)
 
@@ -92,7 +92,7 @@ def test_the_values_of_the_sleeves_sum_to_the_value_of_the_book(desk: Resources)
 
 
 def test_the_days_of_a_deployment_have_no_gap(desk: Resources) -> None:
-    own = desk_of(desk, "trio")
+    own = desk_of("trio", resources=desk)
 
     days = [parity_day.record_day(stamp.date().isoformat(), resources=own) for stamp in sessions_between(FIRST, LAST)[1:]]
 
