@@ -11,7 +11,21 @@ from typer.core import TyperGroup
 
 from core.errors import DeskError
 from core.provenance import release
-from desk.cli import audit, corporate_actions, data, models, optimise, params, portfolio, research, risk, system, trading, train
+from desk.cli import (
+    audit,
+    corporate_actions,
+    data,
+    dataset,
+    models,
+    optimise,
+    params,
+    portfolio,
+    research,
+    risk,
+    system,
+    trading,
+    train,
+)
 
 NAME = "desk"
 FORMER_VERBS = {"optimize": "optimise"}
@@ -32,7 +46,21 @@ class Verbs(TyperGroup):
 
 
 cli = typer.Typer(cls=Verbs, no_args_is_help=True, help="A daily mean-reversion trading desk: one verb for each step.")
-for module in (data, research, optimise, portfolio, train, models, trading, params, corporate_actions, risk, audit, system):
+for module in (
+    data,
+    dataset,
+    research,
+    optimise,
+    portfolio,
+    train,
+    models,
+    trading,
+    params,
+    corporate_actions,
+    risk,
+    audit,
+    system,
+):
     cli.add_typer(module.verbs)
 
 

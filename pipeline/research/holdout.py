@@ -36,13 +36,17 @@ EXPERIMENT = "research"
 
 @dataclass(frozen=True)
 class ChainPlan:
-    """A plan of the research chain: the swept cells, the last session of the choice (`split`), and the last one held out."""
+    """A plan of the research chain: the swept cells, the last session of the choice (`split`), and the last one held out.
+
+    `dataset` is the name of the research dataset that every step reads; None: the live bars.
+    """
 
     session: str
     split: str
     strategies: tuple[str, ...]
     symbols: tuple[str, ...]
     vix_gate: bool = False
+    dataset: str | None = None
 
     @property
     def labels(self) -> set[str]:
@@ -180,7 +184,7 @@ def _swept_curves(
     trials: Trials,
 ) -> dict[str, Curve]:
     """Return the curve of every swept cell that traded; those of the shortlist are not run again."""
-    cells = candidates_of(rank_swept(trials, plan.split, min_trades=1, among=plan.labels))
+    cells = candidates_of(rank_swept(trials, plan.split, min_trades=1, among=plan.labels, dataset=shortlist.dataset))
     others = [each for each in cells if each.label not in shortlist.curves]
     results = backtest_each(others, past, terms)
     return {
@@ -258,6 +262,8 @@ def _track(tracking: Tracking, outcome: Research) -> None:
     with tracking.run(EXPERIMENT, f"{outcome.plan.split} to {outcome.plan.session}", params) as run_id:
         tracking.figures(run_id, figures)
         tracking.tag(run_id, "validation", outcome.validation.status)
+        if outcome.shortlist.dataset:
+            tracking.tag(run_id, "dataset", outcome.shortlist.dataset)
         tracking.table(run_id, outcome.shortlist.table.drop(columns="params"), "ranked.csv")
         tracking.table(run_id, outcome.evidence, "evidence.csv")
         tracking.table(run_id, outcome.held_out, "held_out.csv")

@@ -68,7 +68,8 @@ def save_allocation(portfolios: Portfolios, session: str, shortlist: Shortlist, 
         "sharpe": allocation.sharpe,
         "max_drawdown": allocation.max_drawdown,
     }
-    number = portfolios.save(session=dt.date.fromisoformat(session), method=allocation.method, members=members, figures=figures)
+    day, made_from = dt.date.fromisoformat(session), shortlist.dataset
+    number = portfolios.save(session=day, method=allocation.method, members=members, figures=figures, dataset=made_from)
     log.info("portfolio_stored", portfolio=number, session=session, members=[str(name) for name in allocation.usd.index])
     return number
 

@@ -6,9 +6,9 @@ import datetime as dt
 from typing import TYPE_CHECKING, Any
 
 from core.errors import DataError
-from pipeline.bars import bars_by_symbol
 from pipeline.research.backtest_terms import BacktestTerms
 from pipeline.research.candidates import Candidate, backtest_each
+from pipeline.research.datasets import ResearchData
 from pipeline.resources import Resources, live
 
 if TYPE_CHECKING:
@@ -26,8 +26,13 @@ if TYPE_CHECKING:
     from trading.strategies.base import Strategy
 
 
-def validate_portfolio(session: str, *, resources: Resources | None = None) -> ValidationReport:
+def validate_portfolio(session: str, *, dataset: str | None = None, resources: Resources | None = None) -> ValidationReport:
     """Compare the stored portfolio with its limits on everything up to `session`, and store the report.
+
+    Parameters
+    ----------
+    dataset
+        Name of the research dataset whose bars are used; the live bars unless given.
 
     Raises
     ------
@@ -40,9 +45,11 @@ def validate_portfolio(session: str, *, resources: Resources | None = None) -> V
     if stored is None:
         raise DataError(f"Validation: expected a portfolio stored up to {session}, found none. Make one: `desk allocate`.")
     terms = BacktestTerms.of(resources)
-    bars = bars_by_symbol(resources.bars, session, resources.universe())
-    report = validation_of(stored, bars, terms, limits_of(resources.settings))
-    resources.portfolios.save_validation(portfolio_id=stored.id, session=day, status=report.status, report=report.as_dict())
+    data = ResearchData.of(resources, dataset)
+    report = validation_of(stored, data.by_symbol(session), terms, limits_of(resources.settings))
+    resources.portfolios.save_validation(
+        portfolio_id=stored.id, session=day, status=report.status, report=report.as_dict(), dataset=data.reference
+    )
     return report
 
 

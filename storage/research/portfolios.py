@@ -18,7 +18,10 @@ WITHDRAWN: Final = "withdrawn"
 
 @dataclass(frozen=True)
 class Portfolio:
-    """A stored portfolio: `members` hold strategy, symbol, params and usd each; figures that are not defined are None."""
+    """A stored portfolio: `members` hold strategy, symbol, params and usd each; figures that are not defined are None.
+
+    `dataset` is the research dataset it was chosen on (NAME@SHA256); None: the live bars.
+    """
 
     id: int
     session: dt.date
@@ -26,6 +29,7 @@ class Portfolio:
     method: str
     members: list[dict[str, Any]]
     figures: dict[str, Any]
+    dataset: str | None = None
 
 
 @dataclass(frozen=True)
@@ -38,6 +42,7 @@ class StoredValidation:
     created_at: dt.datetime
     status: str
     report: dict[str, Any]
+    dataset: str | None = None
 
 
 class Portfolios:
@@ -46,10 +51,18 @@ class Portfolios:
     def __init__(self, engine: sa.Engine) -> None:
         self._engine = engine
 
-    def save(self, *, session: dt.date, method: str, members: Sequence[Mapping[str, Any]], figures: Mapping[str, Any]) -> int:
+    def save(
+        self,
+        *,
+        session: dt.date,
+        method: str,
+        members: Sequence[Mapping[str, Any]],
+        figures: Mapping[str, Any],
+        dataset: str | None = None,
+    ) -> int:
         """Add a portfolio and return its id."""
         row = {"session": session, "method": method, "members": [dict(member) for member in members], "figures": dict(figures)}
-        return self._insert(portfolios, row)
+        return self._insert(portfolios, {**row, "dataset": dataset})
 
     def withdraw(self, session: dt.date) -> int:
         """Add the row that withdraws the portfolio in force, and return its id."""
@@ -74,9 +87,12 @@ class Portfolios:
         stored = self.latest(by)
         return None if stored is None or stored.method == WITHDRAWN else stored
 
-    def save_validation(self, *, portfolio_id: int, session: dt.date, status: str, report: Mapping[str, Any]) -> int:
+    def save_validation(
+        self, *, portfolio_id: int, session: dt.date, status: str, report: Mapping[str, Any], dataset: str | None = None
+    ) -> int:
         """Add a validation of a stored portfolio and return its id."""
-        row = {"portfolio_id": portfolio_id, "session": session, "status": status, "report": dict(report)}
+        row: dict[str, Any] = {"portfolio_id": portfolio_id, "session": session, "status": status, "report": dict(report)}
+        row["dataset"] = dataset
         return self._insert(validations, row)
 
     def latest_validation(self, portfolio_id: int, by: dt.date | None = None) -> StoredValidation | None:
