@@ -10,7 +10,7 @@ import pytest
 from rich.console import Console
 from typer.testing import CliRunner
 
-from core.errors import ConfigError, DeskError, NoChampion, RetryLater
+from core.errors import ConfigError, DataError, DeskError, NoChampion, RetryLater
 from core.settings import Settings, get_settings
 from desk.cli import app
 from desk.ops import bootstrap, demo
@@ -87,6 +87,23 @@ def test_the_verbs_build_on_each_other(tmp_path: Path) -> None:
     assert "Max drawdown" in call("report", runs[0])
     assert runs[1] in call("compare", runs[0], runs[1], "--html", str(tmp_path / "c.html"), "--csv", str(tmp_path / "c.csv"))
     assert {path.name for path in tmp_path.iterdir()} == {"c.html", "c.csv"}
+
+
+def test_a_dataset_is_frozen_listed_checked_and_swept() -> None:
+    assert "2018-12-31" in call("ingest", "--full-history")
+    with pytest.raises(ConfigError, match="expected a date"):
+        call("dataset", "freeze", "spring", "--first", "soon")
+    frozen = call("dataset", "freeze", "spring", "--symbols", "^GSPC", "--first", "2015-01-01", "--last", "2017-12-29")
+    made = live().datasets.get("spring")
+
+    assert made.sha256 in frozen
+    assert made.sha256[:12] in call("dataset", "list")
+    assert "2015-01-01 to 2017-12-29" in call("dataset", "show", "spring")
+    assert f"{made.bars:,} bars" in call("dataset", "check", "spring")
+    assert "1 backtests" in call("sweep", "--dataset", "spring", "--strategies", "bollinger", "--jobs", "1")
+    assert "bollinger" in call("rank", "--dataset", "spring", "--min-trades", "1")
+    with pytest.raises(DataError, match="--dataset spring"):
+        call("rank", "--dataset", "spring", "--session", "2016-12-30")
 
 
 def test_an_instrument_is_shown_corrected_and_listed() -> None:

@@ -20,12 +20,12 @@ from pipeline.research.portfolio_validation import validate_portfolio
 from pipeline.research.shortlist import Selection, make_shortlist
 from pipeline.research.sweep import run_sweep
 from pipeline.resources import Resources
-from storage.research.datasets import Dataset
 from tests.standins.feed import walk
 from trading.strategies.registry import make_strategy
 
 if TYPE_CHECKING:
     from core.settings import Settings
+    from storage.research.datasets import Dataset
 
 pytestmark = pytest.mark.integration
 START, END, LAST = dt.date(2014, 1, 2), dt.date(2018, 12, 31), "2018-12-31"
