@@ -313,8 +313,10 @@ class Resources(Stores):
         """Return the symbols that the desk trades: `UNIVERSE`, else the provider's own."""
         return list(self.settings.universe or self.provider.default_universe)
 
-    def at(self, moment: dt.datetime) -> Resources:
-        """Return the desk on the same database with the strategy parameters and earnings dates known at a moment (aware)."""
+    def at(self, moment: dt.datetime | None) -> Resources:
+        """Return the desk with the parameters and earnings dates known at a moment (aware), on its database; None: itself."""
+        if moment is None:
+            return self
         return self._on_same_database(replace(self, as_of=moment))
 
     def for_portfolio(self, name: str) -> Resources:

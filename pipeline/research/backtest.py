@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from pipeline.research.backtest_terms import BacktestTerms
-from pipeline.research.datasets import ResearchData, desk_of
+from pipeline.research.datasets import ResearchData
 from pipeline.resources import Resources, live
 from pipeline.signals import joint_name
 from trading.delistings import actions_until
@@ -77,7 +77,7 @@ def run_backtest(  # what is traded, on which terms, and where it goes on record
         NAME@SHA256 of the research dataset that the bars are of; None: live bars.
     """
     result = terms.run(bars, strategies, accept=accept, start=start)
-    _count(trials, bars, strategies, terms, result, kind=kind, accept=accept, dataset=dataset)
+    count_trial(trials, bars, strategies, terms, result, kind=kind, accept=accept, dataset=dataset)
     _save(runs, strategies, terms, result, kind=kind, dataset=dataset)
     return result
 
@@ -101,10 +101,10 @@ def run_backtest_report(
     terms = BacktestTerms.of(resources)
     data = ResearchData.of(resources, dataset)
     bars = data.by_symbol(session)
-    traded = (strategy,) if strategy else desk_of(resources, data).strategies
+    traded = (strategy,) if strategy else resources.at(data.moment).strategies
     actions = actions_until(data.bars.actions(list(bars)), dt.date.fromisoformat(session))
     result = terms.run(bars, traded, actions=actions)
-    _count(resources.trials, bars, traded, terms, result, kind="unfiltered", accept=None, dataset=data.reference)
+    count_trial(resources.trials, bars, traded, terms, result, kind="unfiltered", accept=None, dataset=data.reference)
     evidence = evidence_of(result, traded, costs=terms.costs, trials=resources.trials)
     run_id = _save(resources.runs, traded, terms, result, kind="unfiltered", evidence=evidence, dataset=data.reference)
     page, summary = write_stored_report(run_id, resources=resources)
@@ -122,7 +122,7 @@ def _track(tracking: Tracking, name: str, params: dict[str, Any], figures: Figur
             tracking.file(run_id, path)
 
 
-def _count(
+def count_trial(
     trials: Trials,
     bars: dict[str, pd.DataFrame],
     strategies: Sequence[Strategy],

@@ -58,7 +58,7 @@ class PinnedBars:
 
 @dataclass(frozen=True)
 class ResearchData:
-    """What a research step reads: the live bars of the universe, or those of a dataset.
+    """The bars that a research step reads: live ones of the universe, or those of a dataset.
 
     Attributes
     ----------
@@ -114,11 +114,6 @@ class ResearchData:
                 f" {dataset.last_session}. Choose another with --session, or freeze another dataset."
             )
         return bars_by_symbol(self.bars, session, self.symbols)
-
-
-def desk_of(resources: Resources, data: ResearchData) -> Resources:
-    """Return the desk with the parameters and earnings dates known at the dataset's moment; itself on the live bars."""
-    return resources if data.dataset is None else resources.at(data.dataset.as_of)
 
 
 def session_of_dataset(name: str | None, *, resources: Resources | None = None) -> str | None:

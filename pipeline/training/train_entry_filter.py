@@ -18,7 +18,7 @@ from pipeline.bars import bars_by_symbol
 from pipeline.research.backtest import run_backtest
 from pipeline.research.backtest_evidence import BENCHMARK
 from pipeline.research.backtest_terms import BacktestTerms
-from pipeline.research.datasets import PinnedBars, ResearchData, desk_of
+from pipeline.research.datasets import PinnedBars, ResearchData
 from pipeline.resources import Resources, live
 from pipeline.signals import joint_name
 from pipeline.training import champion_comparison
@@ -146,7 +146,7 @@ def train_entry_filter(session: str, *, dataset: str | None = None, resources: R
     with in_turn(resources.engine, MLFLOW):  # the first connection creates MLflow's tables
         registry.check()
     data = ResearchData.of(resources, dataset)
-    as_of, bars, desk = data.moment or resources.clock(), data.by_symbol(session), desk_of(resources, data)
+    as_of, bars, desk = data.moment or resources.clock(), data.by_symbol(session), resources.at(data.moment)
     strategies, candidates = desk.strategies, desk.candidate_strategies
     samples = build_dataset(bars, candidates, costs=resources.costs, features=resources.features)
     stake = settings.risk.max_position_pct / 100
