@@ -62,6 +62,8 @@ class Evening:
         Lines as they are shown; `unfilled` are orders that ended without a fill, or with a partial one.
     refused
         Symbols by reason.
+    scorecard
+        A few success criteria, a line each.
     """
 
     session: str
@@ -80,6 +82,7 @@ class Evening:
     refused: Mapping[str, Sequence[str]] = field(default_factory=dict)
     positions: Sequence[Held] = ()
     limits: Sequence[Limit] = ()
+    scorecard: Sequence[str] = ()
 
     @property
     def subject(self) -> str:
@@ -99,6 +102,7 @@ def to_text(evening: Evening) -> str:
         _section("Refused", _refusals(evening)),
         _section("Held at the close", [_held(each) for each in evening.positions] or ["nothing"]),
         _section("Limits", [_limit(each) for each in evening.limits]),
+        _section("Scorecard", evening.scorecard),
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
 
@@ -114,6 +118,7 @@ def to_html(evening: Evening) -> str:
         _list("Refused", _refusals(evening)),
         _table(evening.positions),
         _bars(evening.limits),
+        _list("Scorecard", evening.scorecard),
     ]
     body = "".join(parts)
     return (

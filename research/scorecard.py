@@ -145,6 +145,13 @@ class Row:
     verdict: str
     detail: str
 
+    @property
+    def sentence(self) -> str:
+        """The row in one line."""
+        shown = _shown(self)
+        ends = "" if shown["95 % interval"] == "-" else f" ({shown['95 % interval']})"
+        return f"{self.criterion}: {shown['measured']}{ends}, asked {self.asked}: {shown['verdict']}"
+
 
 @dataclass(frozen=True)
 class Scorecard:

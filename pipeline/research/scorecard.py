@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from backtest.engine import Result
     from core.book_events import BookEvent
+    from pipeline.accounts.trading_account import TradingAccount
     from research.scorecard import Scorecard
     from storage.trading.served import ServedPredictions
     from trading.strategies.base import Strategy
@@ -92,11 +93,8 @@ def score_book(
         near = get_close_matches(book, names, n=1)
         hint = f"Did you mean {near[0]}?" if near else f"Books: {', '.join(names) or 'none yet'}."
         raise ConfigError(f"Book {book!r}: expected a portfolio of the ledger, found none of that name. {hint}")
-    account = resources.for_portfolio(book).account
     last = dt.date.max if session is None else dt.date.fromisoformat(session)
-    trades, equity = resources.ledger.trades(book), resources.ledger.equity(book)
-    events = resources.ledger.book_events(book)
-    record = book_record(trades, equity, events, initial_equity_usd(account), last)
+    record = record_of_book(resources.for_portfolio(book).account, last)
     profit: Estimate | str = NOT_COMPARED
     sharpe: Estimate | str = NOT_COMPARED
     timed: Estimate | str = NOT_TIMED
@@ -126,6 +124,13 @@ def record_of(result: Result) -> Record:
     sessions = pd.DatetimeIndex(result.equity["session"])
     returns = period_returns(result.equity_usd, result.initial_cash_usd)
     return Record(result.trades, sessions, returns, result.panel.bars_a_year)
+
+
+def record_of_book(account: TradingAccount, last: dt.date) -> Record:
+    """Return the record of an account's book up to a day."""
+    ledger, book = account.ledger, account.portfolio
+    start = initial_equity_usd(account)
+    return book_record(ledger.trades(book), ledger.equity(book), ledger.book_events(book), start, last)
 
 
 def book_record(

@@ -15,9 +15,11 @@ from core.frames import FEATURES
 from ml.entry_filter.predict import EntryFilter, Payoff
 from ml.next_day.next_day import NextDay
 from ml.tracking.next_day_log import RegisteredNextDay
+from pipeline.resources import Resources
 from serving.app import create_app
 from storage.research.runs import Runs
 from storage.trading.halts import Halts
+from storage.trading.ledger import Ledger
 from storage.trading.lineage import Lineage
 from storage.trading.served import ServedPredictions
 from storage.trading.strategy_params import StrategyParams
@@ -168,6 +170,15 @@ class Desk:
     @property
     def runs(self) -> Runs:
         return Runs(self.engine, self.data_dir / "runs")
+
+    @property
+    def ledger(self) -> Ledger:
+        return Ledger(self.engine)
+
+    def for_portfolio(self, name: str) -> Resources:
+        made = Resources(self.settings.with_changes(portfolio=name), clock=self.clock)
+        made.engine = self.engine
+        return made
 
     @property
     def lineage(self) -> Lineage:
