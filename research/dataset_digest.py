@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     import pandas as pd
+    from numpy.typing import NDArray
 
     Parts = Mapping[str, Mapping[str, tuple[int, str]]]
 
@@ -31,14 +32,19 @@ def digest_parts(bars: pd.DataFrame, actions: pd.DataFrame) -> dict[str, dict[st
     actions
         ACTIONS, any order of rows.
     """
-    parts: dict[str, dict[str, tuple[int, str]]] = {}
     ordered = bars.sort_values(["symbol", "session"], kind="stable")
-    months = ordered["session"].to_numpy().astype("datetime64[M]").astype(str)
-    for (symbol, month), frame in ordered.groupby(["symbol", months]):
-        parts.setdefault(str(symbol), {})[str(month)] = (len(frame), _digest_bars(frame))
+    symbols = ordered["symbol"].to_numpy(dtype=object)
+    months = ordered["session"].to_numpy().astype("datetime64[M]")
+    rows = _as_bytes(ordered)
+    starts = np.flatnonzero(np.r_[True, (symbols[1:] != symbols[:-1]) | (months[1:] != months[:-1])][: len(ordered)])
+    parts: dict[str, dict[str, tuple[int, str]]] = {}
+    for start, end in zip(starts, [*starts[1:], len(ordered)], strict=True):
+        digest = hashlib.sha256(rows[start:end].tobytes()).hexdigest()
+        parts.setdefault(str(symbols[start]), {})[str(months[start])] = (int(end - start), digest)
     for symbol, frame in actions.groupby("symbol"):
-        rows = sorted(_action_rows(frame))
-        parts.setdefault(str(symbol), {})[ACTIONS_PART] = (len(rows), hashlib.sha256(json.dumps(rows).encode()).hexdigest())
+        recorded = sorted(_action_rows(frame))
+        digest = hashlib.sha256(json.dumps(recorded).encode()).hexdigest()
+        parts.setdefault(str(symbol), {})[ACTIONS_PART] = (len(recorded), digest)
     return parts
 
 
@@ -62,12 +68,11 @@ def differences(expected: Parts, found: Parts) -> list[str]:
     return phrases
 
 
-def _digest_bars(frame: pd.DataFrame) -> str:
-    """Hash sessions and values as little-endian bytes; a negative zero is zero."""
-    made = hashlib.sha256(frame["session"].to_numpy().astype("datetime64[D]").astype("<i8").tobytes())
-    for name in VALUES:
-        made.update((frame[name].to_numpy(dtype=np.float64) + 0.0).astype("<f8").tobytes())
-    return made.hexdigest()
+def _as_bytes(bars: pd.DataFrame) -> NDArray[np.int64]:
+    """Return session and values as little-endian integers of 8 bytes, shape (bars, 7); a negative zero is zero."""
+    days = bars["session"].to_numpy().astype("datetime64[D]").astype("<i8")
+    values = (bars[name].to_numpy(dtype=np.float64) + 0.0 for name in VALUES)
+    return np.column_stack([days, *(each.astype("<f8").view("<i8") for each in values)])
 
 
 def _action_rows(frame: pd.DataFrame) -> Iterator[tuple[str, str, str]]:

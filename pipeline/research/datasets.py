@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import re
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Final
 
 import pandas as pd
@@ -19,6 +20,7 @@ from storage.research.datasets import Dataset, name_taken
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from pipeline.bars import ReadableBars
     from storage.market.bars import BarStore
 
 log = structlog.get_logger()
@@ -54,6 +56,27 @@ class PinnedBars:
         """Return ACTIONS recorded by the moment, up to the end of the period."""
         recorded = self.store.actions(symbols, self.as_of)
         return recorded.loc[recorded["session"] <= pd.Timestamp(self.last)].reset_index(drop=True)
+
+
+@dataclass(frozen=True)
+class LoadedBars:
+    """Bars in memory, read as a `BarStore` is."""
+
+    frame: pd.DataFrame
+
+    def read(
+        self, symbols: Sequence[str] | None = None, start: dt.date | None = None, end: dt.date | None = None
+    ) -> pd.DataFrame:
+        """Return the bars of some symbols and sessions, both dates included."""
+        sessions = self.frame["session"]
+        wanted = pd.Series(True, index=self.frame.index)  # a mask
+        if symbols is not None:
+            wanted &= self.frame["symbol"].isin(list(symbols))
+        if start is not None:
+            wanted &= sessions >= pd.Timestamp(start)
+        if end is not None:
+            wanted &= sessions <= pd.Timestamp(end)
+        return self.frame[wanted].reset_index(drop=True)
 
 
 @dataclass(frozen=True)
@@ -106,6 +129,8 @@ class ResearchData:
         ------
         ConfigError
             When the session lies outside the dataset's period.
+        DataError
+            When the stored bars are no longer those of the dataset's hash.
         """
         dataset = self.dataset
         if dataset and not dataset.first_session <= dt.date.fromisoformat(session) <= dataset.last_session:
@@ -113,7 +138,14 @@ class ResearchData:
                 f"Session {session}: expected one of the dataset {dataset.name!r}, {dataset.first_session} to"
                 f" {dataset.last_session}. Choose another with --session, or freeze another dataset."
             )
-        return bars_by_symbol(self.bars, session, self.symbols)
+        return bars_by_symbol(self._readable, session, self.symbols)
+
+    @cached_property
+    def _readable(self) -> ReadableBars:
+        """The live bars; of a dataset its bars, read once and compared with its hash."""
+        if self.dataset is None or not isinstance(self.bars, PinnedBars):
+            return self.bars
+        return _unchanged(self.dataset, self.bars)
 
 
 def session_of_dataset(name: str | None, *, resources: Resources | None = None) -> str | None:
@@ -169,10 +201,11 @@ def freeze_dataset(
     end = last or traded["session"].max().date()
     kept = tuple(sorted(set(traded["symbol"])))
     pinned = PinnedBars(resources.bars, start, end, moment, now)
-    parts, sha256, bars = _contents(pinned, kept)
-    dataset = Dataset(name, sha256, moment, now, start, end, kept, bars, parts)
+    inside = LoadedBars(frame).read([*kept, VIX], start, end)
+    parts, sha256 = _contents(inside, pinned.actions(kept))
+    dataset = Dataset(name, sha256, moment, now, start, end, kept, len(inside), parts)
     resources.datasets.add(dataset)
-    log.info("dataset_frozen", dataset=dataset.reference, symbols=len(kept), bars=bars)
+    log.info("dataset_frozen", dataset=dataset.reference, symbols=len(kept), bars=len(inside))
     return dataset
 
 
@@ -186,12 +219,19 @@ def check_dataset(name: str, *, resources: Resources | None = None) -> Dataset:
     """
     resources = resources or live()
     dataset = resources.datasets.get(name)
-    parts, sha256, _ = _contents(PinnedBars.of(resources.bars, dataset), dataset.symbols)
+    _unchanged(dataset, PinnedBars.of(resources.bars, dataset))
+    return dataset
+
+
+def _unchanged(dataset: Dataset, bars: PinnedBars) -> LoadedBars:
+    """Return the bars of a dataset; refuse others than those of its hash."""
+    frame = bars.read([*dataset.symbols, VIX])
+    parts, sha256 = _contents(frame, bars.actions(dataset.symbols))
     if sha256 == dataset.sha256:
-        return dataset
+        return LoadedBars(frame)
     phrases = differences(dataset.parts, parts)
     raise DataError(
-        f"Dataset {name!r}: expected the bars of {dataset.sha256[:12]}, found {sha256[:12]}: {_listed(phrases)}."
+        f"Dataset {dataset.name!r}: expected the bars of {dataset.sha256[:12]}, found {sha256[:12]}: {_listed(phrases)}."
         " Stored versions of bars were removed or added since. Restore them from a backup, or freeze another dataset."
     )
 
@@ -210,12 +250,11 @@ def _check_request(name: str, first: dt.date | None, last: dt.date | None, momen
         raise ConfigError(f"Dataset {name!r}: expected --first up to --last, found {first} after {last}. Exchange them.")
 
 
-def _contents(bars: PinnedBars, symbols: Sequence[str]) -> tuple[dict[str, dict[str, tuple[int, str]]], str, int]:
-    """Return the parts (digests shortened), the hash over the whole digests, and the number of bars."""
-    frame = bars.read([*symbols, VIX])
-    parts = digest_parts(frame, bars.actions(symbols))
+def _contents(bars: pd.DataFrame, actions: pd.DataFrame) -> tuple[dict[str, dict[str, tuple[int, str]]], str]:
+    """Return the parts of bars and actions, digests shortened, and the hash over the whole digests."""
+    parts = digest_parts(bars, actions)
     short = {symbol: {part: (count, digest[:DIGEST]) for part, (count, digest) in of.items()} for symbol, of in parts.items()}
-    return short, digest_of(parts), len(frame)
+    return short, digest_of(parts)
 
 
 def _listed(names: Sequence[str]) -> str:

@@ -63,7 +63,7 @@ def score_backtest(
         "api_p99": latency_of(resources.served, resources.clock() - SERVED),
         "sixty_backtests": total_seconds(_timed(bars, strategies, terms), BACKTESTS) if measure else NOT_TIMED,
     }
-    source = f"the dataset {data.reference}" if data.dataset else "the stored bars"
+    source = f"the dataset {data.dataset.short}" if data.dataset else "the stored bars"
     return make_scorecard(f"Backtest of the desk's strategies, unfiltered, on {source}", record_of(result), others)
 
 

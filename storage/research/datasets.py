@@ -50,6 +50,11 @@ class Dataset:
         """Its name with its hash, as what is made from it records it: NAME@SHA256."""
         return f"{self.name}@{self.sha256}"
 
+    @property
+    def short(self) -> str:
+        """Its name with the beginning of its hash, for people."""
+        return f"{self.name}@{self.sha256[:12]}"
+
 
 class Datasets:
     """Rows of `research.datasets`."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import sys
 from typing import TYPE_CHECKING
 
@@ -102,6 +103,14 @@ def test_a_dataset_is_frozen_listed_checked_and_swept() -> None:
     assert f"{made.bars:,} bars" in call("dataset", "check", "spring")
     assert "1 backtests" in call("sweep", "--dataset", "spring", "--strategies", "bollinger", "--jobs", "1")
     assert "bollinger" in call("rank", "--dataset", "spring", "--min-trades", "1")
+    assert "Profit a trade" in call("scorecard", "--dataset", "spring")
+    card = json.loads(call("scorecard", "--dataset", "spring", "--json"))
+    assert made.short in card["source"]
+    assert {row["name"]: row["verdict"] for row in card["rows"]}["live_profit"] == "not measured"
+    with pytest.raises(ConfigError, match="expected one of them"):
+        call("scorecard", "--dataset", "spring", "--deployment", "main")
+    with pytest.raises(ConfigError, match="none yet"):
+        call("scorecard", "--deployment", "main")
     with pytest.raises(DataError, match="--dataset spring"):
         call("rank", "--dataset", "spring", "--session", "2016-12-30")
 

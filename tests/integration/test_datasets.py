@@ -19,7 +19,10 @@ from pipeline.research.datasets import ResearchData, check_dataset, freeze_datas
 from pipeline.research.portfolio_validation import validate_portfolio
 from pipeline.research.shortlist import Selection, make_shortlist
 from pipeline.research.sweep import run_sweep
+from pipeline.research.walk_forward import run_walk_forward
+from pipeline.research.walk_forward_window import SearchPlan
 from pipeline.resources import Resources
+from research.search import Constraints
 from tests.standins.feed import walk
 from trading.strategies.registry import make_strategy
 
@@ -159,6 +162,23 @@ def test_a_backtest_and_a_validation_take_the_dataset_too(desk: Resources, clock
         validate_portfolio(LAST, dataset="spring", resources=desk)
 
 
+def test_a_walk_forward_on_a_dataset_trades_the_same_after_a_revision(desk: Resources, clock: Clock) -> None:
+    made = freeze_dataset("spring", resources=desk)
+    plan = SearchPlan("bollinger", trials=3, train_sessions=500, test_sessions=250, constraints=Constraints(-100.0, 0.0, 0.0))
+    first = run_walk_forward(LAST, plan, dataset="spring", resources=desk)
+    revise(desk, clock)
+    again = run_walk_forward(LAST, plan, dataset="spring", resources=desk)
+    live = run_walk_forward(LAST, plan, resources=desk)
+
+    pd.testing.assert_frame_equal(again.record.equity, first.record.equity, check_exact=True)
+    assert not live.record.equity.equals(first.record.equity)
+    assert desk.runs.find(first.run_id).meta["dataset"] == made.reference
+    assert desk.tracking._client.get_run(again.mlflow_run_id).data.tags["dataset"] == made.reference
+    with desk.engine.connect() as connection:
+        stored = set(connection.execute(sa.text("SELECT dataset FROM research.trials WHERE kind = 'optimise'")).scalars())
+    assert stored == {None, made.reference}
+
+
 def test_the_moment_decides_which_version_counts(desk: Resources, clock: Clock) -> None:
     before = freeze_dataset("before", resources=desk)
     moment = clock()
@@ -197,6 +217,9 @@ def test_a_check_names_the_symbol_and_the_month_of_bars_that_are_gone_or_other(d
 
     with pytest.raises(DataError, match=r"AAA 2016-07 \(20 bars, other values\), BBB 2015-03 \(22 bars frozen, 21 found\)"):
         check_dataset("spring", resources=desk)
+    with pytest.raises(DataError, match="BBB 2015-03"):
+        run_sweep(LAST, RULES, dataset="spring", resources=desk)
+    assert desk.trials.count(*RULES) == 0, "nothing is computed from other bars"
 
 
 def test_an_action_recorded_later_is_no_part_of_the_dataset(desk: Resources, clock: Clock) -> None:

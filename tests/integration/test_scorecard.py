@@ -104,7 +104,7 @@ def test_a_dataset_gives_the_same_scorecard_after_a_revision(desk: Resources) ->
     bars = walk("AAA", START, END)
     later.bars.write(bars.assign(close=bars[["high", "close"]].mean(axis=1)), source="test", ingested_at=later.clock())
 
-    assert made.reference in card.source
+    assert made.short in card.source
     assert score_backtest(LAST, dataset="spring", resources=later).rows == card.rows
     assert score_backtest(LAST, resources=later).rows != card.rows
 
