@@ -45,7 +45,7 @@ MONTHS_A_YEAR: Final = 12
 
 @dataclass(frozen=True)
 class Criterion:
-    """What is asked of a figure, in its unit; `low` and `high` are allowed themselves unless `strict`."""
+    """The bounds asked of a figure, in its unit; `low` and `high` are allowed themselves unless `strict`."""
 
     name: str
     label: str
@@ -55,7 +55,7 @@ class Criterion:
     strict: bool = False
 
     @property
-    def asked(self) -> str:
+    def bounds(self) -> str:
         """The bounds in words."""
         unit = f" {self.unit}" if self.unit else ""
         if math.isinf(self.high):
@@ -225,9 +225,9 @@ def sharpe_of(record: Record) -> Estimate:
 
 
 def drawdown_of(record: Record) -> Estimate:
-    """Return the deepest fall in per cent; without a trade there is none to speak of."""
-    if record.trades.empty:
-        return Estimate(None, None, 0, BOOTSTRAP, "no trade")
+    """Return the deepest fall in per cent; where the equity never moved there is none to speak of."""
+    if not np.any(record.returns):
+        return Estimate(None, None, 0, BOOTSTRAP, "no session moved the equity")
     interval = drawdown_interval(record.returns)
     return Estimate(100 * deepest_fall(record.returns), _times(interval, 100.0), len(record.returns), BOOTSTRAP)
 
@@ -279,7 +279,7 @@ def _profit_factor(record: Record) -> Estimate:
 
 
 def _row(criterion: Criterion, estimate: Estimate | str) -> Row:
-    head = (criterion.name, criterion.label, criterion.asked)
+    head = (criterion.name, criterion.label, criterion.bounds)
     if isinstance(estimate, str):
         return Row(*head, None, None, None, criterion.unit, 0, "", NOT_MEASURED, estimate)
     low, high = (None, None) if estimate.interval is None else (_finite(end) for end in estimate.interval)

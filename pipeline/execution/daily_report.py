@@ -151,7 +151,7 @@ def _scorecard(account: TradingAccount, day: dt.date) -> list[str]:
     from pipeline.research.scorecard import record_of_book
     from research.scorecard import make_scorecard
 
-    record = record_of_book(account, day)
+    record = record_of_book(account.ledger, account.portfolio, day)
     if record.trades.empty:
         return []
     return [row.sentence for row in make_scorecard(account.portfolio, record, {}).rows if row.name in MAILED]

@@ -13,7 +13,6 @@ import pandas as pd
 
 from core.book_events import TRANSFERS
 from core.errors import ConfigError
-from pipeline.accounts.valuation import initial_equity_usd
 from pipeline.research.backtest import count_trial
 from pipeline.research.backtest_terms import BacktestTerms
 from pipeline.research.datasets import ResearchData
@@ -26,8 +25,8 @@ if TYPE_CHECKING:
 
     from backtest.engine import Result
     from core.book_events import BookEvent
-    from pipeline.accounts.trading_account import TradingAccount
     from research.scorecard import Scorecard
+    from storage.trading.ledger import Ledger
     from storage.trading.served import ServedPredictions
     from trading.strategies.base import Strategy
 
@@ -94,7 +93,7 @@ def score_book(
         hint = f"Did you mean {near[0]}?" if near else f"Books: {', '.join(names) or 'none yet'}."
         raise ConfigError(f"Book {book!r}: expected a portfolio of the ledger, found none of that name. {hint}")
     last = dt.date.max if session is None else dt.date.fromisoformat(session)
-    record = record_of_book(resources.for_portfolio(book).account, last)
+    record = record_of_book(resources.ledger, book, last)
     profit: Estimate | str = NOT_COMPARED
     sharpe: Estimate | str = NOT_COMPARED
     timed: Estimate | str = NOT_TIMED
@@ -126,17 +125,13 @@ def record_of(result: Result) -> Record:
     return Record(result.trades, sessions, returns, result.panel.bars_a_year)
 
 
-def record_of_book(account: TradingAccount, last: dt.date) -> Record:
-    """Return the record of an account's book up to a day."""
-    ledger, book = account.ledger, account.portfolio
-    start = initial_equity_usd(account)
-    return book_record(ledger.trades(book), ledger.equity(book), ledger.book_events(book), start, last)
+def record_of_book(ledger: Ledger, book: str, last: dt.date) -> Record:
+    """Return the record of a book up to a day."""
+    return book_record(ledger.trades(book), ledger.equity(book), ledger.book_events(book), last)
 
 
-def book_record(
-    trades: pd.DataFrame, equity: pd.DataFrame, events: Sequence[BookEvent], initial_usd: float, last: dt.date
-) -> Record:
-    """Return the record of a book up to a day; deposits and withdrawals are no profit."""
+def book_record(trades: pd.DataFrame, equity: pd.DataFrame, events: Sequence[BookEvent], last: dt.date) -> Record:
+    """Return the record of a book up to a day, its first close being the start; deposits and withdrawals are no profit."""
     from backtest.metrics import SESSIONS_A_YEAR
 
     closes = equity[equity["session"] <= pd.Timestamp(last)] if last < dt.date.max else equity
@@ -144,10 +139,10 @@ def book_record(
     moved = np.zeros(len(sessions))
     for event in events:
         at = int(sessions.searchsorted(pd.Timestamp(event.session)))
-        if event.kind in TRANSFERS and at < len(moved):
+        if event.kind in TRANSFERS and 0 < at < len(moved):
             moved[at] += float(event.cash_usd)
     worth = closes["equity_usd"].to_numpy(dtype=np.float64)
-    before = np.concatenate([[initial_usd], worth])[: len(worth)] + moved
+    before = np.concatenate([worth[:1], worth[:-1]]) + moved
     with np.errstate(divide="ignore", invalid="ignore"):
         returns = worth / before - 1
     finished = trades[trades["exit_session"] <= sessions[-1]] if len(sessions) else trades.head(0)

@@ -15,7 +15,6 @@ from core.frames import FEATURES
 from ml.entry_filter.predict import EntryFilter, Payoff
 from ml.next_day.next_day import NextDay
 from ml.tracking.next_day_log import RegisteredNextDay
-from pipeline.resources import Resources
 from serving.app import create_app
 from storage.research.runs import Runs
 from storage.trading.halts import Halts
@@ -174,11 +173,6 @@ class Desk:
     @property
     def ledger(self) -> Ledger:
         return Ledger(self.engine)
-
-    def for_portfolio(self, name: str) -> Resources:
-        made = Resources(self.settings.with_changes(portfolio=name), clock=self.clock)
-        made.engine = self.engine
-        return made
 
     @property
     def lineage(self) -> Lineage:
