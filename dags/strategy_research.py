@@ -8,7 +8,7 @@ trades once somebody deploys it, and it is a draft unless `store` is on.
 * **The portfolio fails its validation:** `confirm` is red and mailed, and the report says which rule. It cannot be deployed.
 * **Nothing survives deflation:** no failure. The report says it plainly.
 * **Manual run:** set `session`, `strategies` or `symbols`, or leave them empty for the newest session, all built-ins and the
-  universe.
+  universe. With `dataset` every step reads that frozen research dataset; its last session unless one is set.
 """
 
 from __future__ import annotations
@@ -23,6 +23,9 @@ from common import DEFAULT_ARGS, SESSION_PARAM, choose_session
 HOLDOUT_PARAM = Param(504, type="integer", minimum=1, title="Held-out sessions", description="At the end; no choice sees them.")
 STRATEGIES_PARAM = Param([], type="array", items={"type": "string"}, title="Strategies", description="Empty: all built-ins.")
 SYMBOLS_PARAM = Param([], type="array", items={"type": "string"}, title="Symbols", description="Empty: the universe.")
+DATASET_PARAM = Param(
+    None, type=["null", "string"], title="Dataset", description="Name of a frozen research dataset. Empty: the live bars."
+)
 METHOD_PARAM = Param(
     "risk_parity_profit_weighted",
     enum=["risk_parity_profit_weighted", "inverse_volatility", "equal"],
@@ -50,6 +53,7 @@ STORE_PARAM = Param(
         "holdout_sessions": HOLDOUT_PARAM,
         "method": METHOD_PARAM,
         "store": STORE_PARAM,
+        "dataset": DATASET_PARAM,
     },
     tags=["desk", "research"],
     doc_md=__doc__,
@@ -58,10 +62,15 @@ def strategy_research() -> None:
     @task
     def make_plan(session: str, params: Any = None) -> dict[str, Any]:
         """Plan the sweep, and the split before which every choice is made."""
-        from pipeline.research import chain
+        from pipeline.research import chain, datasets
 
+        dataset = params["dataset"] or None
         return chain.make_plan(
-            session, params["strategies"], params["symbols"], holdout_sessions=params["holdout_sessions"]
+            params["session"] or datasets.session_of_dataset(dataset) or session,
+            params["strategies"],
+            params["symbols"],
+            holdout_sessions=params["holdout_sessions"],
+            dataset=dataset,
         ).as_dict()
 
     @task

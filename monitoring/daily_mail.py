@@ -62,6 +62,8 @@ class Evening:
         Lines as they are shown; `unfilled` are orders that ended without a fill, or with a partial one.
     refused
         Symbols by reason.
+    scorecard
+        A few success criteria, a line each.
     """
 
     session: str
@@ -81,6 +83,7 @@ class Evening:
     positions: Sequence[Held] = ()
     limits: Sequence[Limit] = ()
     performance: Sequence[str] = ()
+    scorecard: Sequence[str] = ()
 
     @property
     def subject(self) -> str:
@@ -101,6 +104,7 @@ def to_text(evening: Evening) -> str:
         _section("Held at the close", [_held(each) for each in evening.positions] or ["nothing"]),
         _section("Limits", [_limit(each) for each in evening.limits]),
         _section("Performance", evening.performance),
+        _section("Scorecard", evening.scorecard),
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
 
@@ -117,6 +121,7 @@ def to_html(evening: Evening) -> str:
         _table(evening.positions),
         _bars(evening.limits),
         _list("Performance", evening.performance),
+        _list("Scorecard", evening.scorecard),
     ]
     body = "".join(parts)
     return (

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol
 
 from features.regime import with_vix
 
@@ -19,13 +19,22 @@ CALENDAR_DAYS_PER_SESSION: Final = 1.6  # an upper bound, holidays included
 RECENT = dt.timedelta(days=31)
 
 
-def load_bars(bars: BarStore, session: str, symbols: Sequence[str]) -> tuple[pd.DataFrame, pd.DataFrame]:
+class ReadableBars(Protocol):
+    """Bars that are read by symbol and date: the store's, or those that a research dataset pins."""
+
+    def read(
+        self, symbols: Sequence[str] | None = None, start: dt.date | None = None, end: dt.date | None = None
+    ) -> pd.DataFrame:
+        """Return BARS and known_at, both dates included."""
+
+
+def load_bars(bars: ReadableBars, session: str, symbols: Sequence[str]) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Return the bars of the symbols and the bars of the VIX up to `session`, each with `known_at`."""
     end = dt.date.fromisoformat(session)
     return bars.read(list(symbols), end=end), bars.read([VIX], end=end)
 
 
-def bars_by_symbol(bars: BarStore, session: str, symbols: Sequence[str]) -> dict[str, pd.DataFrame]:
+def bars_by_symbol(bars: ReadableBars, session: str, symbols: Sequence[str]) -> dict[str, pd.DataFrame]:
     """Return the bars of each symbol up to `session`, with the VIX known at each close."""
     frame, vix = load_bars(bars, session, symbols)
     return {str(symbol): with_vix(group.reset_index(drop=True), vix) for symbol, group in frame.groupby("symbol")}

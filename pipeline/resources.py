@@ -324,9 +324,9 @@ class Resources(TradedStrategies):
 
         return mark_at(self.bars, symbol, day)
 
-    def at(self, moment: dt.datetime) -> Resources:
-        """Return the desk on the same database with the strategy parameters and earnings dates known at a moment (aware)."""
-        return _on_database_of(self, replace(self, as_of=moment))
+    def at(self, moment: dt.datetime | None) -> Resources:
+        """Return the desk with the parameters and earnings dates known at a moment (aware), on its database; None: itself."""
+        return self if moment is None else _on_database_of(self, replace(self, as_of=moment))
 
     def for_portfolio(self, name: str) -> Resources:
         """Return the desk for another portfolio, on the same database and adapters; itself when it is this one.

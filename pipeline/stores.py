@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from storage.models.drift import DriftLog
     from storage.models.experiments import Experiments
     from storage.models.promotions import Promotions
+    from storage.research.datasets import Datasets
     from storage.research.portfolios import Portfolios
     from storage.research.shortlists import Shortlists
     from storage.research.trials import Trials
@@ -66,6 +67,13 @@ class Stores:
         from storage.research.trials import Trials
 
         return Trials(self.engine)
+
+    @cached_property
+    def datasets(self) -> Datasets:
+        """Frozen research datasets."""
+        from storage.research.datasets import Datasets
+
+        return Datasets(self.engine)
 
     @cached_property
     def portfolios(self) -> Portfolios:

@@ -13,6 +13,8 @@ References
 - Mertens (2002), Comments on variance of the iid estimator in Lo (2002), working paper.
 - Patton, Politis, White (2009), Correction to "Automatic block-length selection", Econometric Reviews 28(4).
 - Politis, Romano (1994), The stationary bootstrap, Journal of the American Statistical Association 89(428).
+- Wilson (1927), Probable inference, the law of succession, and statistical inference, Journal of the American Statistical
+  Association 22(158).
 """
 
 from __future__ import annotations
@@ -196,6 +198,69 @@ def mean_interval(values: Array, *, level: float = 0.95, resamples: int = 1000, 
         Share of such intervals that hold the true figure, above 0 and under 1.
     """
     return _interval(np.asarray(values, dtype=np.float64), lambda sample: float(sample.mean()), level, resamples, seed)
+
+
+def drawdown_interval(returns: Array, *, level: float = 0.95, resamples: int = 1000, seed: int = 7) -> Interval | None:
+    """Interval of the deepest fall, a fraction of 0 or more, over alike histories of as many periods; see `mean_interval`."""
+    return _interval(np.asarray(returns, dtype=np.float64), deepest_fall, level, resamples, seed)
+
+
+def deepest_fall(returns: Array) -> float:
+    """Return the largest loss from a peak, the start included, as a fraction of 0 or more.
+
+    Examples
+    --------
+    >>> round(deepest_fall(np.array([0.1, -0.1, 0.05, -0.1])), 4)
+    0.1495
+    """
+    path = np.concatenate([[1.0], np.cumprod(1 + returns)])
+    return float(1 - (path / np.maximum.accumulate(path)).min())
+
+
+def profit_factor_interval(profits: Array, *, level: float = 0.95, resamples: int = 1000, seed: int = 7) -> Interval | None:
+    """Interval of the sum won over the sum lost; see `mean_interval`. An end without a loss is infinite."""
+
+    def share_won(sample: Array) -> float:  # the factor is f / (1 - f) of it, and the order of resamples stays
+        moved = np.abs(sample).sum()
+        return float(np.clip(sample, 0, None).sum() / moved) if moved > NOTHING else 0.5
+
+    found = _interval(np.asarray(profits, dtype=np.float64), share_won, level, resamples, seed)
+    return None if found is None else Interval(*(share / (1 - share) if share < 1 - NOTHING else math.inf for share in found))
+
+
+def share_interval(successes: int, trials: int, *, level: float = 0.95) -> Interval | None:
+    """Score interval of a share (Wilson 1927, as in Brown, Cai and DasGupta 2001, eq. 4); None for fewer than 20 trials.
+
+    Examples
+    --------
+    >>> [round(end, 3) for end in share_interval(70, 100)]
+    [0.604, 0.781]
+    """
+    from scipy.stats import norm
+
+    if trials < FEWEST_OBSERVATIONS:
+        return None
+    z = float(norm.ppf((1 + level) / 2))
+    share, weight = successes / trials, z**2 / trials
+    middle = (share + weight / 2) / (1 + weight)
+    half = z / (1 + weight) * math.sqrt(share * (1 - share) / trials + weight / (4 * trials))
+    return Interval(max(middle - half, 0.0), min(middle + half, 1.0))
+
+
+def quantile_shares(observations: int, quantile: float, *, level: float = 0.95) -> Interval | None:
+    """Shares of the order statistics that bound a quantile, free of any distribution (binomial ranks); None for too few.
+
+    Examples
+    --------
+    >>> [round(share, 4) for share in quantile_shares(10_000, 0.99)]
+    [0.988, 0.992]
+    """
+    from scipy.stats import binom
+
+    low, high = binom.ppf([(1 - level) / 2, (1 + level) / 2], observations, quantile)
+    if observations == 0 or low < 1 or high + 1 > observations:
+        return None
+    return Interval(float(low) / observations, float(high + 1) / observations)
 
 
 def block_length(values: Array) -> float:

@@ -33,6 +33,10 @@ class UnknownStrategy(ConfigError):
     """No strategy has that name."""
 
 
+class UnknownBook(ConfigError):
+    """The ledger has no such book."""
+
+
 class AmbiguousStrategy(ConfigError):
     """The model knows several strategies and none was named."""
 
@@ -81,6 +85,7 @@ ANSWERS: tuple[tuple[type[Exception], HTTPStatus, str], ...] = (
     ),
     (NoChampion, HTTPStatus.SERVICE_UNAVAILABLE, "Run model_training, or `desk train`; the API picks the model up by itself."),
     (UnknownStrategy, HTTPStatus.NOT_FOUND, "GET /strategies lists them."),
+    (UnknownBook, HTTPStatus.NOT_FOUND, "Name a portfolio that has an order or a close on record."),
     (AmbiguousStrategy, HTTPStatus.UNPROCESSABLE_ENTITY, "Name one of them as `strategy`."),
     (UntrainedStrategy, HTTPStatus.CONFLICT, "Ask about one that it knows (GET /models), or train anew: `desk train`."),
     (VersionConflict, HTTPStatus.CONFLICT, "GET the strategy again and make the change from the version it has now."),

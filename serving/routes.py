@@ -10,10 +10,12 @@ from fastapi.exceptions import RequestValidationError
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from pydantic import BaseModel, ValidationError
 
+from core.errors import ConfigError
+from pipeline.research.scorecard import score_book
 from serving.access import reader
 from serving.models import Models
 from serving.predictions import Arrival, answer_batch
-from serving.problems import NoRun
+from serving.problems import NoRun, UnknownBook
 from serving.quick import JSON, Quick, body_of
 from serving.schemas import (
     BacktestMetrics,
@@ -29,6 +31,7 @@ from serving.schemas import (
     NextDayRequest,
     Problem,
     Readiness,
+    ScorecardAnswer,
 )
 from serving.state import State, state_of
 
@@ -111,6 +114,20 @@ def backtest_metrics(
     if run is None:
         raise NoRun(f"No {kind + ' ' if kind else ''}backtest is stored.")
     return BacktestMetrics(run_id=run.run_id, kind=run.kind, created_at=run.created_at, meta=run.meta, metrics=run.metrics)
+
+
+@router.get("/scorecard", responses=dict.fromkeys((*DENIED, 404, 409, 422, 503), PROBLEM), tags=["research"])
+def scorecard(
+    request: Request,
+    book: Annotated[str, Query(min_length=1, max_length=100, pattern=r"^[\w.-]+$", description="A portfolio of the ledger.")],
+    compare: Annotated[bool, Query(description="Also backtest the same sessions, for live against backtest: seconds.")] = False,
+) -> ScorecardAnswer:
+    """Every success criterion by a book's record: asked, measured, 95 % interval, verdict."""
+    try:
+        card = score_book(book, compare=compare, resources=state_of(request).resources)
+    except ConfigError as error:
+        raise UnknownBook(str(error)) from error
+    return ScorecardAnswer.model_validate(card.as_dict())
 
 
 @operation.get("/healthz")

@@ -281,6 +281,31 @@ class BacktestMetrics(BaseModel):
     metrics: dict[str, float | None]
 
 
+class ScorecardRow(BaseModel):
+    """A success criterion; null where nothing was measured, there is no interval, or an end has no bound."""
+
+    name: str
+    criterion: str
+    asked: str
+    measured: float | None
+    low: Annotated[float | None, Field(description="Low end of the 95 % interval.")]
+    high: float | None
+    unit: str
+    n: Annotated[int, Field(description="Observations: trades, sessions, weeks, predictions or backtests.")]
+    method: Annotated[str, Field(description="How the interval was made.")]
+    verdict: Literal["met", "met by the estimate, not by the interval", "not met", "not enough", "not measured"]
+    detail: str
+
+
+class ScorecardAnswer(BaseModel):
+    """Every success criterion by a book's record."""
+
+    source: str
+    first: Annotated[dt.date | None, Field(description="First session of the record.")]
+    last: dt.date | None
+    rows: list[ScorecardRow]
+
+
 class Readiness(BaseModel):
     """Readiness to serve the desk's own predictions, of entries; part by part."""
 

@@ -16,6 +16,7 @@ from desk.cli import (
     audit,
     corporate_actions,
     data,
+    dataset,
     deployments,
     models,
     optimise,
@@ -23,6 +24,7 @@ from desk.cli import (
     portfolio,
     research,
     risk,
+    scorecard,
     system,
     trading,
     train,
@@ -49,9 +51,11 @@ class Verbs(TyperGroup):
 cli = typer.Typer(cls=Verbs, no_args_is_help=True, help="A daily mean-reversion trading desk: one verb for each step.")
 for module in (
     data,
+    dataset,
     research,
     optimise,
     portfolio,
+    scorecard,
     train,
     models,
     trading,

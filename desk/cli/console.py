@@ -22,6 +22,9 @@ BACKTESTS = ("unfiltered", "filtered", "buy_and_hold")
 FIGURES = ("trade_count", "total_return", "annual_return", "sharpe", "max_drawdown", "win_rate", "profit_per_trade", "cost_usd")
 console = Console(width=None if sys.stdout.isatty() else WIDE)
 Session = Annotated[str | None, typer.Option(help="Session (YYYY-MM-DD); default: the newest closed one.")]
+DatasetName = Annotated[
+    str | None, typer.Option("--dataset", help="Name of a frozen research dataset; the live bars unless given.")
+]
 StrategyName = Annotated[str | None, typer.Option(help="Name of a strategy, or path/to/file.py:Class of your own.")]
 Params = Annotated[str, typer.Option(help="Parameters as JSON, e.g. '{\"stop_pct\": null}'.")]
 
@@ -39,12 +42,13 @@ def strategy_of(name: str | None, params: str, *, gate: bool) -> Any:  # noqa: A
     return make_strategy(name or "bollinger", values, vix_filter=gate)
 
 
-def session_of(session: str | None) -> str:
-    """Return the session given, else the newest one."""
+def session_of(session: str | None, dataset: str | None = None) -> str:
+    """Return the session given, else the last one of the dataset, else the newest one."""
     if session is None:
+        from pipeline.research.datasets import session_of_dataset
         from pipeline.sessions import newest_session
 
-        return newest_session()
+        return session_of_dataset(dataset) or newest_session()
     return dt.date.fromisoformat(session).isoformat()
 
 

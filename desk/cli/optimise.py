@@ -9,7 +9,7 @@ import typer
 from rich.table import Table
 
 from core.sessions import normalise_symbol
-from desk.cli.console import RESEARCH, Session, console, session_of
+from desk.cli.console import RESEARCH, DatasetName, Session, console, session_of
 
 if TYPE_CHECKING:
     from pipeline.research.walk_forward import WalkForward
@@ -41,6 +41,7 @@ def optimise(  # noqa: PLR0917  # typer turns each into an option
     min_profit_factor: Annotated[float | None, typer.Option(help=f"In training. {FROM_SETTINGS}")] = None,
     jobs: Annotated[int, typer.Option(help="Windows searched at once, in threads; -1 is one a core.")] = 1,
     worker: Annotated[int, typer.Option(min=0, help="When several processes share the work: 0, 1, 2, ... for each.")] = 0,
+    dataset: DatasetName = None,
 ) -> None:
     """Choose parameters on the past, trade them on the sessions after it, and roll on; print the joined out-of-sample record.
 
@@ -66,10 +67,11 @@ def optimise(  # noqa: PLR0917  # typer turns each into an option
     with Progress(console=console, transient=True) as bar:
         task = bar.add_task(f"Walk-forward of {strategy}", total=None)
         outcome = run_walk_forward(
-            session_of(session),
+            session_of(session, dataset),
             plan,
             jobs=jobs,
             worker=worker,
+            dataset=dataset,
             on_progress=lambda done, of: bar.update(task, completed=done, total=of),
         )
     _show(strategy, metric, outcome)

@@ -9,7 +9,7 @@ import typer
 from rich.table import Table
 
 from core.sessions import normalise_symbol
-from desk.cli.console import RESEARCH, Session, console, session_of, show_frame
+from desk.cli.console import RESEARCH, DatasetName, Session, console, session_of, show_frame
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -39,12 +39,13 @@ def rank(
     min_trades: MinTrades = 30,
     top: Top = 20,
     csv: Annotated[Path | None, typer.Option(help="Write all ranks there.")] = None,
+    dataset: DatasetName = None,
 ) -> None:
     """Rank the newest sweep: profit per trade, then Sharpe."""
     from pipeline.research.candidates import rank_candidates
     from research.selection import RANKED
 
-    table = rank_candidates(session_of(session), min_trades=min_trades)[list(RANKED)]
+    table = rank_candidates(session_of(session, dataset), min_trades=min_trades, dataset=dataset)[list(RANKED)]
     show_frame(
         f"The best {min(top, len(table))} of {len(table)} with {min_trades} trades or more, net of costs", table.head(top)
     )
@@ -62,6 +63,7 @@ def correlate(  # noqa: PLR0917  # typer turns each into an option
     below: Below = 0.5,
     at_most: AtMost = 3,
     html: Annotated[Path | None, typer.Option(help="Write the heat map there.")] = None,
+    dataset: DatasetName = None,
 ) -> None:
     """Correlate the equity curves of the best, flag look-alikes, and pick a diversified few."""
     from pipeline.research.shortlist import Selection, make_shortlist
@@ -69,7 +71,7 @@ def correlate(  # noqa: PLR0917  # typer turns each into an option
 
     with console.status("Running the best again ..."):
         selection = Selection(top=top, min_trades=min_trades, flag_above=flag_above, below=below, at_most=at_most)
-        shortlist = make_shortlist(session_of(session), selection)
+        shortlist = make_shortlist(session_of(session, dataset), selection, dataset=dataset)
     _show_matrix(shortlist.correlation)
     show_frame(f"Pairs over {flag_above:g}", shortlist.flagged)
     show_frame("Not picked", shortlist.pick.dropped)
@@ -90,6 +92,7 @@ def allocate(  # noqa: PLR0917  # typer turns each into an option
     min_trades: MinTrades = 30,
     top: Top = 20,
     below: Below = 0.5,
+    dataset: DatasetName = None,
     *,
     store: Store = False,
 ) -> None:
@@ -97,9 +100,9 @@ def allocate(  # noqa: PLR0917  # typer turns each into an option
     from pipeline.research import portfolio
     from pipeline.research.shortlist import Selection, make_shortlist
 
-    day = session_of(session)
+    day = session_of(session, dataset)
     with console.status("Running the best again ..."):
-        chosen = make_shortlist(day, Selection(top=top, min_trades=min_trades, below=below, at_most=at_most))
+        chosen = make_shortlist(day, Selection(top=top, min_trades=min_trades, below=below, at_most=at_most), dataset=dataset)
         shared = portfolio.allocate(
             chosen, method=cast("Method", method), capital_usd=capital, low_usd=low, high_usd=high, at_most=at_most
         )
@@ -117,11 +120,12 @@ def validate_risk(
     session: Session = None,
     portfolio: Annotated[int | None, typer.Option(help="Id of a portfolio; the newest unless given.")] = None,
     json: Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")] = False,
+    dataset: DatasetName = None,
 ) -> None:
     """Check a portfolio against its limits. Exit code 1 on FAIL; deployments of it then open nothing."""
     from pipeline.research.portfolio_validation import validate_portfolio
 
-    report = validate_portfolio(session_of(session), portfolio)
+    report = validate_portfolio(session_of(session, dataset), portfolio, dataset=dataset)
     if json:
         typer.echo(report.to_json())
     else:
@@ -141,6 +145,7 @@ def research(  # noqa: PLR0917  # typer turns each into an option
     min_trades: MinTrades = 30,
     jobs: Annotated[int, typer.Option(help="Threads; -1 is one a core.")] = -1,
     scheduler: Annotated[str | None, typer.Option(help="Address of a Dask scheduler.")] = None,
+    dataset: DatasetName = None,
     *,
     store: Store = False,
 ) -> None:
@@ -154,8 +159,8 @@ def research(  # noqa: PLR0917  # typer turns each into an option
 
     names = [name for name in strategies.split(",") if name]
     wanted = [normalise_symbol(symbol) for symbol in symbols.split(",") if symbol]
-    day = session_of(session)
-    plan = chain.make_plan(day, names, wanted, vix_gate=gate, holdout_sessions=holdout_sessions)
+    day = session_of(session, dataset)
+    plan = chain.make_plan(day, names, wanted, vix_gate=gate, holdout_sessions=holdout_sessions, dataset=dataset)
     with Progress(console=console, transient=True) as bar:
         task = bar.add_task("Backtests", total=None)
         chain.sweep(

@@ -9,7 +9,18 @@ import typer
 from rich.table import Table
 
 from core.sessions import normalise_symbol
-from desk.cli.console import RESEARCH, Params, Session, StrategyName, console, session_of, show, show_frame, strategy_of
+from desk.cli.console import (
+    RESEARCH,
+    DatasetName,
+    Params,
+    Session,
+    StrategyName,
+    console,
+    session_of,
+    show,
+    show_frame,
+    strategy_of,
+)
 
 verbs = typer.Typer()
 
@@ -20,13 +31,14 @@ def backtest(
     strategy: StrategyName = None,
     params: Params = "{}",
     gate: Annotated[bool, typer.Option(help="With the VIX filter.")] = True,
+    dataset: DatasetName = None,
 ) -> None:
     """Backtest a strategy on the stored bars, net of costs; the desk's own when none is named. Writes a report."""
     from pipeline.research import backtest
 
-    day = session_of(session)
+    day, rule = session_of(session, dataset), strategy_of(strategy, params, gate=gate)
     with console.status("Backtesting and scoring ..."):
-        outcome = backtest.run_backtest_report(day, strategy=strategy_of(strategy, params, gate=gate))
+        outcome = backtest.run_backtest_report(day, strategy=rule, dataset=dataset)
     show("Backtest", outcome.as_dict())
 
 
@@ -118,6 +130,7 @@ def sweep(  # noqa: PLR0917  # typer turns each into an option
     jobs: Annotated[int, typer.Option(help="Threads; -1 is one a core.")] = -1,
     scheduler: Annotated[str | None, typer.Option(help="Address of a Dask scheduler, e.g. tcp://127.0.0.1:8786.")] = None,
     csv: Annotated[Path | None, typer.Option(help="Also write the table there.")] = None,
+    dataset: DatasetName = None,
 ) -> None:
     """Backtest every strategy on every symbol, net of costs. Cells already on record are not run again."""
     from rich.progress import Progress
@@ -130,12 +143,13 @@ def sweep(  # noqa: PLR0917  # typer turns each into an option
     with Progress(console=console, transient=True) as bar:
         task = bar.add_task("Backtests", total=None)
         table = run_sweep(
-            session_of(session),
+            session_of(session, dataset),
             names,
             wanted,
             vix_gate=gate,
             jobs=jobs,
             scheduler=scheduler,
+            dataset=dataset,
             on_progress=lambda done, of: bar.update(task, completed=done, total=of),
         )
     failed = table[table["error"].notna()]

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from desk.cli.console import MODELS, Session, console, session_of, show, show_frame, show_training
+from desk.cli.console import MODELS, DatasetName, Session, console, session_of, show, show_frame, show_training
 
 verbs = typer.Typer()
 
@@ -18,12 +18,13 @@ def train(
     reproduce: Annotated[
         str | None, typer.Option(metavar="RUN_ID", help="Retrain this MLflow run and compare the model bytes.")
     ] = None,
+    dataset: DatasetName = None,
 ) -> None:
     """Train the entry filter on every candidate up to a session; the better model challenges the champion."""
     from pipeline.training import train_entry_filter as step
 
     if reproduce is None:
-        show_training("Training", step.train_entry_filter(session_of(session)).as_dict())
+        show_training("Training", step.train_entry_filter(session_of(session, dataset), dataset=dataset).as_dict())
         return
     outcome = step.reproduce_training(reproduce)
     show("Reproduction", outcome.as_dict())
@@ -57,10 +58,10 @@ def lift(
 
 
 @verbs.command(rich_help_panel=MODELS)
-def train_next_day(session: Session = None) -> None:
+def train_next_day(session: Session = None, dataset: DatasetName = None) -> None:
     """Train the next-day return model on every session up to one and register the better of two."""
     from pipeline.training.train_next_day import train_next_day as train
 
     with console.status("Reading features, training ..."):
-        outcome = train(session_of(session))
+        outcome = train(session_of(session, dataset), dataset=dataset)
     show_training("Next-day return", outcome.as_dict())

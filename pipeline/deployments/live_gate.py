@@ -26,7 +26,7 @@ NORMAL_95: Final = 1.959964  # two-sided 95 % of the standard normal
 
 @dataclass(frozen=True)
 class PaperRecord:
-    """What a deployment has done on paper, beside what its backtest promised.
+    """The record of a deployment on paper, beside what its backtest promised.
 
     Attributes
     ----------

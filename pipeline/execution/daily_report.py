@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from storage.trading.reconciliations import Reconciliation
 
 AHEAD = dt.timedelta(days=10)  # no exchange is shut for longer
+MAILED = frozenset({"profit_per_trade", "sharpe_least", "drawdown_most", "win_rate"})  # criteria of the scorecard
 UNFILLED = FINAL - {OrderState.FILLED}
 
 
@@ -140,7 +141,19 @@ def evening_of(resources: Resources, session: str) -> Evening:
         positions=positions,
         performance=mail_section(report),
         limits=_limits(resources.settings, resources.heartbeats.last(portfolio), _measured(curve, positions, equity, start)),
+        scorecard=_scorecard(account, day),
     )
+
+
+def _scorecard(account: TradingAccount, day: dt.date) -> list[str]:
+    """Return a few success criteria by the book's record up to a session; nothing before the first finished trade."""
+    from pipeline.research.scorecard import record_of_book
+    from research.scorecard import make_scorecard
+
+    record = record_of_book(account.ledger, account.portfolio, day)
+    if record.trades.empty:
+        return []
+    return [row.sentence for row in make_scorecard(account.portfolio, record, {}).rows if row.name in MAILED]
 
 
 def _orders(account: TradingAccount, day: dt.date) -> list[str]:

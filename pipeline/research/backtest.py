@@ -6,8 +6,8 @@ import datetime as dt
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from pipeline.bars import bars_by_symbol
 from pipeline.research.backtest_terms import BacktestTerms
+from pipeline.research.datasets import ResearchData
 from pipeline.resources import Resources, live
 from pipeline.signals import joint_name
 from trading.delistings import actions_until
@@ -61,6 +61,7 @@ def run_backtest(  # what is traded, on which terms, and where it goes on record
     kind: str,
     accept: pd.DataFrame | None = None,
     start: dt.date | None = None,
+    dataset: str | None = None,
 ) -> Result:
     """Backtest strategies that share a portfolio, count the backtest as a trial, and store the run.
 
@@ -72,34 +73,42 @@ def run_backtest(  # what is traded, on which terms, and where it goes on record
         See `backtest.engine.backtest`; None trades every entry.
     start
         First session on which an entry may be decided.
+    dataset
+        NAME@SHA256 of the research dataset that the bars are of; None: live bars.
     """
     result = terms.run(bars, strategies, accept=accept, start=start)
-    _count(trials, bars, strategies, terms, result, kind=kind, accept=accept)
-    _save(runs, strategies, terms, result, kind=kind)
+    count_trial(trials, bars, strategies, terms, result, kind=kind, accept=accept, dataset=dataset)
+    _save(runs, strategies, terms, result, kind=kind, dataset=dataset)
     return result
 
 
 def run_backtest_report(
-    session: str, *, resources: Resources | None = None, strategy: Strategy | None = None
+    session: str, *, resources: Resources | None = None, strategy: Strategy | None = None, dataset: str | None = None
 ) -> ReportedBacktest:
     """Backtest a strategy, or the desk's own together, on everything up to `session`, without the entry filter.
 
     Delistings on record close positions. The report is written to disk and to MLflow.
+
+    Parameters
+    ----------
+    dataset
+        Name of the research dataset whose bars are used, with the parameters, earnings dates and delistings of its moment.
     """
     from pipeline.research.backtest_evidence import evidence_of
     from pipeline.research.backtest_report import write_stored_report
 
     resources = resources or live()
     terms = BacktestTerms.of(resources)
-    bars = bars_by_symbol(resources.bars, session, resources.universe())
-    traded = (strategy,) if strategy else resources.strategies
-    actions = actions_until(resources.bars.actions(list(bars)), dt.date.fromisoformat(session))
+    data = ResearchData.of(resources, dataset)
+    bars = data.by_symbol(session)
+    traded = (strategy,) if strategy else resources.at(data.moment).strategies
+    actions = actions_until(data.bars.actions(list(bars)), dt.date.fromisoformat(session))
     result = terms.run(bars, traded, actions=actions)
-    _count(resources.trials, bars, traded, terms, result, kind="unfiltered", accept=None)
+    count_trial(resources.trials, bars, traded, terms, result, kind="unfiltered", accept=None, dataset=data.reference)
     evidence = evidence_of(result, traded, costs=terms.costs, trials=resources.trials)
-    run_id = _save(resources.runs, traded, terms, result, kind="unfiltered", evidence=evidence)
+    run_id = _save(resources.runs, traded, terms, result, kind="unfiltered", evidence=evidence, dataset=data.reference)
     page, summary = write_stored_report(run_id, resources=resources)
-    params = {"run_id": run_id, "symbols": ",".join(result.panel.symbols), **_described(traded)}
+    params = {"run_id": run_id, "symbols": ",".join(result.panel.symbols), **_described(traded), **data.tag}
     figures = {**result.metrics, **evidence}
     _track(resources.tracking, f"{joint_name(traded)} {session}", params, figures, (page, summary))
     return ReportedBacktest(figures, run_id, page)
@@ -113,7 +122,7 @@ def _track(tracking: Tracking, name: str, params: dict[str, Any], figures: Figur
             tracking.file(run_id, path)
 
 
-def _count(
+def count_trial(
     trials: Trials,
     bars: dict[str, pd.DataFrame],
     strategies: Sequence[Strategy],
@@ -122,6 +131,7 @@ def _count(
     *,
     kind: str,
     accept: pd.DataFrame | None,
+    dataset: str | None,
 ) -> None:
     """Add the backtest to the trial ledger, under the rule without its filters; the same one again is no other trial."""
     from pipeline.research.sweep import rule_key
@@ -149,6 +159,7 @@ def _count(
                 "last_session": result.panel.sessions[-1].date(),
                 "metrics": result.metrics,
                 "error": None,
+                "dataset": dataset,
             }
         ]
     )
@@ -169,6 +180,7 @@ def _save(
     *,
     kind: str,
     evidence: dict[str, Any] | None = None,
+    dataset: str | None = None,
 ) -> str:
     meta = {
         "strategy": joint_name(strategies),
@@ -180,6 +192,7 @@ def _save(
         "slippage_bps": terms.costs.slippage_bps,
         "initial_cash_usd": terms.initial_cash_usd,
         **({} if evidence is None else {"evidence": evidence}),
+        **({} if dataset is None else {"dataset": dataset}),
     }
     return runs.save(kind=kind, meta=meta, metrics=result.metrics, trades=result.trades, equity=result.equity)
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from pipeline.bars import bars_by_symbol
+from pipeline.research.datasets import ResearchData
 from pipeline.resources import Resources, live
 from trading.delistings import actions_until
 
@@ -17,8 +17,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from research.report_tables import Report
-    from storage.market.bars import BarStore
-    from storage.research.runs import Runs
+    from storage.research.runs import Run, Runs
     from trading.costs import Costs
 
 
@@ -33,9 +32,9 @@ class RunComparison:
 def write_stored_report(run_id: str, *, resources: Resources | None = None) -> tuple[Path, Path]:
     """Write the report of a stored run beside its files, and return the page and the summary."""
     resources = resources or live()
-    report = stored_report(
-        run_id, runs=resources.runs, bars=resources.bars, symbols=resources.universe(), costs=resources.costs
-    )
+    run = resources.runs.find(run_id)
+    data = ResearchData.of(resources, run.meta.get("dataset", "").partition("@")[0] or None)
+    report = stored_report(run, runs=resources.runs, data=data, costs=resources.costs)
     return write_report(report, resources.runs.folder_of(report.meta["run_id"]))
 
 
@@ -77,17 +76,17 @@ def write_report(report: Report, folder: Path) -> tuple[Path, Path]:
     return page, summary
 
 
-def stored_report(run_id: str, *, runs: Runs, bars: BarStore, symbols: Sequence[str], costs: Costs) -> Report:
-    """Return the report of a stored run, from its rows and the stored bars of its symbols.
+def stored_report(run: Run, *, runs: Runs, data: ResearchData, costs: Costs) -> Report:
+    """Return the report of a stored run, from its rows and the bars of its symbols.
 
     Parameters
     ----------
-    symbols
-        The universe: a symbol of the run that is outside it has no part in the benchmark.
+    data
+        A symbol of the run that it does not hold has no part in the benchmark.
     """
     from research.report_tables import Report
 
-    run = runs.find(run_id)
+    bars, actions = data.by_symbol(run.meta["last_session"]), data.bars.actions(data.symbols)
     trades, equity = runs.frames(run.run_id)
     meta = {name: value for name, value in run.meta.items() if name not in {"evidence", "verdict"}}
     return Report(
@@ -97,7 +96,7 @@ def stored_report(run_id: str, *, runs: Runs, bars: BarStore, symbols: Sequence[
         evidence=run.meta.get("evidence") or run.meta.get("verdict") or {},
         trades=trades,
         equity=equity,
-        benchmarks=_benchmark(run.meta, bars_by_symbol(bars, run.meta["last_session"], symbols), bars.actions(symbols), costs),
+        benchmarks=_benchmark(run.meta, bars, actions, costs),
     )
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from core.errors import DataError, UnknownSymbol
+from pipeline.research.datasets import ResearchData
 from pipeline.research.sweep import FIGURES, NAMED
 from pipeline.resources import Resources, live
 
@@ -48,14 +49,26 @@ class Candidate:
 
 
 def rank_candidates(
-    session: str, *, min_trades: int = MIN_TRADES, among: Collection[str] | None = None, resources: Resources | None = None
+    session: str,
+    *,
+    min_trades: int = MIN_TRADES,
+    among: Collection[str] | None = None,
+    dataset: str | None = None,
+    resources: Resources | None = None,
 ) -> pd.DataFrame:
-    """Rank the newest sweep up to `session`; see `rank_swept`."""
-    return rank_swept((resources or live()).trials, session, min_trades=min_trades, among=among)
+    """Rank the newest sweep up to `session`, of a dataset's name or of the live bars; see `rank_swept`."""
+    resources = resources or live()
+    reference = ResearchData.of(resources, dataset).reference
+    return rank_swept(resources.trials, session, min_trades=min_trades, among=among, dataset=reference)
 
 
 def rank_swept(
-    trials: Trials, session: str, *, min_trades: int = MIN_TRADES, among: Collection[str] | None = None
+    trials: Trials,
+    session: str,
+    *,
+    min_trades: int = MIN_TRADES,
+    among: Collection[str] | None = None,
+    dataset: str | None = None,
 ) -> pd.DataFrame:
     """Return the newest sweep by profit per trade, then Sharpe: the columns of `selection.RANKED` and `params`.
 
@@ -63,6 +76,8 @@ def rank_swept(
     ----------
     among
         Labels of candidates; others are left out. None: all.
+    dataset
+        NAME@SHA256 of the research dataset that was swept; None: the live bars.
 
     Raises
     ------
@@ -71,9 +86,13 @@ def rank_swept(
     """
     from research.selection import rank
 
-    swept = trials.swept(FIGURES, dt.date.fromisoformat(session))
+    swept = trials.swept(FIGURES, dt.date.fromisoformat(session), dataset)
     if swept.empty:
-        raise DataError(f"Ranking: expected a sweep up to {session}, found none. Run one: `desk sweep --session {session}`.")
+        name = "" if dataset is None else dataset.partition("@")[0]
+        where, option = (f" of the dataset {name!r}", f" --dataset {name}") if name else ("", "")
+        raise DataError(
+            f"Ranking: expected a sweep{where} up to {session}, found none. Run one: `desk sweep --session {session}{option}`."
+        )
     named = swept.assign(
         strategy=[params.get(NAMED, rule) for rule, params in zip(swept["strategy"], swept["params"], strict=True)]
     )

@@ -17,10 +17,10 @@ import numpy as np
 import pandas as pd
 
 from core.errors import ConfigError, DataError, RiskLimitBreached, UnknownSymbol
-from pipeline.bars import bars_by_symbol
 from pipeline.research.backtest_terms import BacktestTerms
-from pipeline.research.candidates import MIN_TRADES, candidates_of, rank_swept
+from pipeline.research.candidates import MIN_TRADES, candidates_of, rank_candidates
 from pipeline.research.chain_report import write_chain_report
+from pipeline.research.datasets import ResearchData
 from pipeline.research.holdout import ChainPlan, Research, evaluate_choice
 from pipeline.research.portfolio import allocate as allocate_shortlist
 from pipeline.research.portfolio import save_allocation
@@ -109,9 +109,15 @@ def make_plan(
     *,
     vix_gate: bool = False,
     holdout_sessions: int = HOLDOUT_SESSIONS,
+    dataset: str | None = None,
     resources: Resources | None = None,
 ) -> ChainPlan:
     """Split the stored history: the newest `holdout_sessions` up to `session` are held out of every choice.
+
+    Parameters
+    ----------
+    dataset
+        Name of the research dataset that every step reads; the live bars unless given.
 
     Raises
     ------
@@ -124,7 +130,7 @@ def make_plan(
     names = tuple(strategies) or tuple(STRATEGIES)
     for name in names:
         make_strategy(name)
-    bars = bars_by_symbol(resources.bars, session, resources.universe())
+    bars = ResearchData.of(resources, dataset).by_symbol(session)
     wanted = tuple(symbols) or tuple(sorted(bars))
     for symbol in wanted:
         if symbol not in bars:
@@ -136,7 +142,7 @@ def make_plan(
             f" {holdout_sessions}. Hold out fewer with --holdout-sessions, or load more: `desk ingest --full-history`."
         )
     split = pd.Timestamp(sessions[-holdout_sessions - 1]).date().isoformat()
-    return ChainPlan(session, split, names, wanted, vix_gate)
+    return ChainPlan(session, split, names, wanted, vix_gate, dataset)
 
 
 def sweep(
@@ -155,6 +161,7 @@ def sweep(
         vix_gate=plan.vix_gate,
         jobs=jobs,
         scheduler=scheduler,
+        dataset=plan.dataset,
         on_progress=on_progress,
         resources=resources,
     )
@@ -163,7 +170,7 @@ def sweep(
 
 def rank(plan: ChainPlan, *, resources: Resources | None = None) -> Ranking:
     """Rank the plan's cells on record; nothing is backtested."""
-    table = rank_swept((resources or live()).trials, plan.split, among=plan.labels)
+    table = rank_candidates(plan.split, among=plan.labels, dataset=plan.dataset, resources=resources)
     return Ranking(len(table), candidates_of(table.head(1))[0].label)
 
 
@@ -171,7 +178,7 @@ def correlate(plan: ChainPlan, *, min_trades: int = MIN_TRADES, resources: Resou
     """Backtest the best of the ranking, pick those that do not resemble each other, and store the shortlist."""
     resources = resources or live()
     selection = Selection(min_trades=min_trades)
-    shortlist = make_shortlist(plan.split, selection, among=plan.labels, resources=resources)
+    shortlist = make_shortlist(plan.split, selection, among=plan.labels, dataset=plan.dataset, resources=resources)
     save_shortlist(resources.shortlists, shortlist_key(plan.as_dict(), selection), plan.split, shortlist)
     return Picked(list(shortlist.pick.chosen), len(shortlist.flagged), shortlist.pick.message)
 
@@ -194,7 +201,7 @@ def allocate(
 
 def validate(plan: ChainPlan, *, resources: Resources | None = None) -> ValidationReport:
     """Compare the stored portfolio with its limits up to the plan's session, and store the report."""
-    return validate_portfolio(plan.session, resources=resources)
+    return validate_portfolio(plan.session, dataset=plan.dataset, resources=resources)
 
 
 def report(plan: ChainPlan, *, min_trades: int = MIN_TRADES, resources: Resources | None = None) -> Reported:
@@ -239,7 +246,10 @@ def choose(
 def _stored_shortlist(resources: Resources, plan: ChainPlan, min_trades: int) -> Shortlist:
     selection = Selection(min_trades=min_trades)
     key = shortlist_key(plan.as_dict(), selection)
-    return load_shortlist(resources.shortlists, key, resources.trials, plan.split, selection, among=plan.labels)
+    made_from = ResearchData.of(resources, plan.dataset).reference
+    return load_shortlist(
+        resources.shortlists, key, resources.trials, plan.split, selection, among=plan.labels, dataset=made_from
+    )
 
 
 def _evaluate(resources: Resources, plan: ChainPlan, min_trades: int) -> Research:
@@ -247,15 +257,15 @@ def _evaluate(resources: Resources, plan: ChainPlan, min_trades: int) -> Researc
     from research.validation_report import ValidationReport
 
     stored, validation = _validated(resources.portfolios, plan)
-    shortlist = _stored_shortlist(resources, plan, min_trades)
+    shortlist, data = _stored_shortlist(resources, plan, min_trades), ResearchData.of(resources, plan.dataset)
     outcome = evaluate_choice(
         plan,
         shortlist,
         stored.id,
         allocate_shortlist(shortlist, method=cast("Method", stored.method)),
         ValidationReport.of(validation.report),
-        bars=bars_by_symbol(resources.bars, plan.session, resources.universe()),
-        past=bars_by_symbol(resources.bars, plan.split, resources.universe()),
+        bars=data.by_symbol(plan.session),
+        past=data.by_symbol(plan.split),
         terms=BacktestTerms.of(resources),
         trials=resources.trials,
         tracking=resources.tracking,

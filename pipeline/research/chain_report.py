@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any
 
 from research.report_tables import figure_text
@@ -16,7 +17,7 @@ ROWS = 20
 
 
 def write_chain_report(outcome: Research) -> None:
-    """Write `research.md`, `ranked.csv`, `evidence.csv`, `held_out.csv`, `correlation.csv` and `correlation.html`."""
+    """Write `research.md`, `scorecard.json`, the tables as CSV, `correlation.csv` and `correlation.html`."""
     folder = outcome.report
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "research.md").write_text(to_markdown(outcome), encoding="utf-8")
@@ -24,6 +25,7 @@ def write_chain_report(outcome: Research) -> None:
     outcome.evidence.to_csv(folder / "evidence.csv", index=False)
     outcome.held_out.to_csv(folder / "held_out.csv", index=False)
     outcome.shortlist.correlation.to_csv(folder / "correlation.csv")
+    (folder / "scorecard.json").write_text(json.dumps(outcome.scorecard.as_dict(), indent=2), encoding="utf-8")
     heat_map(outcome.shortlist.correlation).write_html(folder / "correlation.html", include_plotlyjs=True)
 
 
@@ -42,6 +44,7 @@ def to_markdown(outcome: Research) -> str:
             f"## Picked\n\n{outcome.shortlist.pick.message}\n\n{table(outcome.shortlist.pick.dropped)}",
             f"## Portfolio {outcome.portfolio_id} ({shared.method})\n\n" + "\n".join(money) + f"\n\n{shared.message}",
             f"## After {plan.split}\n\n{table(outcome.held_out)}",
+            f"## Scorecard after {plan.split}\n\n{outcome.scorecard.summary}\n\n{table(outcome.scorecard.table())}",
             f"## Validation\n\n```\n{outcome.validation.to_text()}\n```",
         )
     )

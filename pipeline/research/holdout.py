@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from pipeline.research.backtest_terms import BacktestTerms
     from pipeline.research.shortlist import Shortlist
     from research.allocation import Allocation
+    from research.scorecard import Scorecard
     from research.validation_report import ValidationReport
     from storage.research.trials import Trials
     from trading.costs import Costs
@@ -36,13 +37,17 @@ EXPERIMENT = "research"
 
 @dataclass(frozen=True)
 class ChainPlan:
-    """A plan of the research chain: the swept cells, the last session of the choice (`split`), and the last one held out."""
+    """A plan of the research chain: the swept cells, the last session of the choice (`split`), and the last one held out.
+
+    `dataset` is the name of the research dataset that every step reads; None: the live bars.
+    """
 
     session: str
     split: str
     strategies: tuple[str, ...]
     symbols: tuple[str, ...]
     vix_gate: bool = False
+    dataset: str | None = None
 
     @property
     def labels(self) -> set[str]:
@@ -73,6 +78,8 @@ class Research:
         The conclusions, in sentences.
     report
         Folder of the report.
+    scorecard
+        Success criteria by the portfolio's record after the split.
     """
 
     plan: ChainPlan
@@ -84,6 +91,7 @@ class Research:
     statements: tuple[str, ...]
     validation: ValidationReport
     report: Path = field(compare=False)
+    scorecard: Scorecard
 
 
 def evaluate_choice(  # the choice, and everything it is tested on
@@ -119,10 +127,31 @@ def evaluate_choice(  # the choice, and everything it is tested on
     )
     outcome = Research(
         plan, shortlist, portfolio_id, allocation, evidence, held_out, statements, validation,
-        folder / f"{plan.session}-{portfolio_id}",
+        folder / f"{plan.session}-{portfolio_id}", held_out_scorecard(plan, allocation, results),
     )  # fmt: skip
     _track(tracking, outcome)
     return outcome
+
+
+def held_out_scorecard(plan: ChainPlan, allocation: Allocation, results: Mapping[str, Result]) -> Scorecard:
+    """Return the success criteria by the sleeves together, each with its capital from the split on, beside the cash."""
+    from research.evidence import period_returns
+    from research.scorecard import Record, make_scorecard
+
+    shares = {str(name): float(usd) / results[str(name)].initial_cash_usd for name, usd in allocation.usd.items()}
+    trades = pd.concat([_scaled(results[name].trades, share) for name, share in shares.items()], ignore_index=True)
+    curves = {name: results[name].equity.set_index("session")["equity_usd"] * share for name, share in shares.items()}
+    after = pd.concat(curves, axis=1, sort=True).ffill()
+    after = after.fillna({name: float(allocation.usd[name]) for name in curves})[after.index > pd.Timestamp(plan.split)]
+    worth = after.sum(axis=1).to_numpy(dtype=np.float64) + allocation.cash_usd
+    returns = period_returns(worth, float(allocation.usd.sum()) + allocation.cash_usd)
+    yearly = max(results[name].panel.bars_a_year for name in shares)
+    record = Record(trades, pd.DatetimeIndex(after.index), returns, yearly)
+    return make_scorecard(f"The portfolio after {plan.split}", record, {})
+
+
+def _scaled(trades: pd.DataFrame, share: float) -> pd.DataFrame:
+    return trades.assign(pnl_usd=trades["pnl_usd"] * share)
 
 
 def _evidence(plan: ChainPlan, shortlist: Shortlist, trials: Trials) -> pd.DataFrame:
@@ -180,7 +209,7 @@ def _swept_curves(
     trials: Trials,
 ) -> dict[str, Curve]:
     """Return the curve of every swept cell that traded; those of the shortlist are not run again."""
-    cells = candidates_of(rank_swept(trials, plan.split, min_trades=1, among=plan.labels))
+    cells = candidates_of(rank_swept(trials, plan.split, min_trades=1, among=plan.labels, dataset=shortlist.dataset))
     others = [each for each in cells if each.label not in shortlist.curves]
     results = backtest_each(others, past, terms)
     return {
@@ -258,6 +287,8 @@ def _track(tracking: Tracking, outcome: Research) -> None:
     with tracking.run(EXPERIMENT, f"{outcome.plan.split} to {outcome.plan.session}", params) as run_id:
         tracking.figures(run_id, figures)
         tracking.tag(run_id, "validation", outcome.validation.status)
+        if outcome.shortlist.dataset:
+            tracking.tag(run_id, "dataset", outcome.shortlist.dataset)
         tracking.table(run_id, outcome.shortlist.table.drop(columns="params"), "ranked.csv")
         tracking.table(run_id, outcome.evidence, "evidence.csv")
         tracking.table(run_id, outcome.held_out, "held_out.csv")

@@ -71,12 +71,12 @@ def save_allocation(
         "sharpe": allocation.sharpe,
         "max_drawdown": allocation.max_drawdown,
     }
+    day, made_from = dt.date.fromisoformat(session), shortlist.dataset
     number = portfolios.save(
-        session=dt.date.fromisoformat(session), method=allocation.method, members=members, figures=figures, draft=draft
+        session=day, method=allocation.method, members=members, figures=figures, draft=draft, dataset=made_from
     )
-    log.info(
-        "portfolio_stored", portfolio=number, draft=draft, session=session, members=[str(name) for name in allocation.usd.index]
-    )
+    names = [str(name) for name in allocation.usd.index]
+    log.info("portfolio_stored", portfolio=number, draft=draft, session=session, members=names)
     return number
 
 

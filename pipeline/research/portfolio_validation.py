@@ -6,9 +6,9 @@ import datetime as dt
 from typing import TYPE_CHECKING, Any
 
 from core.errors import DataError
-from pipeline.bars import bars_by_symbol
 from pipeline.research.backtest_terms import BacktestTerms
 from pipeline.research.candidates import Candidate, backtest_each
+from pipeline.research.datasets import ResearchData
 from pipeline.resources import Resources, live
 
 if TYPE_CHECKING:
@@ -26,13 +26,20 @@ if TYPE_CHECKING:
     from trading.strategies.base import Strategy
 
 
-def validate_portfolio(session: str, number: int | None = None, *, resources: Resources | None = None) -> ValidationReport:
+def validate_portfolio(
+    session: str, number: int | None = None, *, dataset: str | None = None, resources: Resources | None = None
+) -> ValidationReport:
     """Compare a portfolio with its limits on everything up to `session`, and store the report.
 
     Parameters
     ----------
     number
         Its id; None is the one made last up to `session`.
+
+    Parameters
+    ----------
+    dataset
+        Name of the research dataset whose bars are used; the live bars unless given.
 
     Raises
     ------
@@ -48,9 +55,13 @@ def validate_portfolio(session: str, number: int | None = None, *, resources: Re
         which = f"a portfolio up to {session}" if number is None else f"portfolio {number}"
         raise DataError(f"Validation: expected {which}, found none. `desk portfolios` lists them; `desk allocate` makes one.")
     terms = BacktestTerms.of(resources)
-    bars = bars_by_symbol(resources.bars, session, sorted({member["symbol"] for member in stored.members}))
+    data = ResearchData.of(resources, dataset)
+    symbols = sorted({member["symbol"] for member in stored.members})  # the universe may have changed since
+    bars = bars_by_symbol(resources.bars, session, symbols) if dataset is None else data.by_symbol(session)
     report = validation_of(stored, bars, terms, limits_of(resources.settings))
-    resources.portfolios.save_validation(portfolio_id=stored.id, session=day, status=report.status, report=report.as_dict())
+    resources.portfolios.save_validation(
+        portfolio_id=stored.id, session=day, status=report.status, report=report.as_dict(), dataset=data.reference
+    )
     return report
 
 

@@ -15,9 +15,9 @@ import numpy as np
 import pandas as pd
 
 from core.errors import DataError
-from pipeline.bars import bars_by_symbol
 from pipeline.research.backtest_terms import BacktestTerms
 from pipeline.research.candidates import MIN_TRADES, Candidate, backtest_each, candidates_of, rank_swept
+from pipeline.research.datasets import ResearchData
 from pipeline.resources import Resources, live
 
 if TYPE_CHECKING:
@@ -88,7 +88,10 @@ class Selection:
 
 @dataclass(frozen=True)
 class Shortlist:
-    """The best of a sweep: `table` as `research.selection.rank`, the curve of each, and the diversified pick among them."""
+    """The best of a sweep: `table` as `research.selection.rank`, the curve of each, and the diversified pick among them.
+
+    `dataset` is the research dataset that was swept (NAME@SHA256); None: the live bars.
+    """
 
     table: pd.DataFrame
     candidates: dict[str, Candidate]
@@ -97,6 +100,7 @@ class Shortlist:
     correlation: pd.DataFrame
     flagged: pd.DataFrame
     pick: Pick
+    dataset: str | None = None
 
 
 def make_shortlist(
@@ -104,6 +108,7 @@ def make_shortlist(
     selection: Selection | None = None,
     *,
     among: Collection[str] | None = None,
+    dataset: str | None = None,
     resources: Resources | None = None,
 ) -> Shortlist:
     """Rank the newest sweep up to `session`, backtest the best again, and pick those that do not resemble each other.
@@ -112,14 +117,18 @@ def make_shortlist(
     ----------
     among
         Labels of candidates; others are left out. None: all.
+    dataset
+        Name of the research dataset that was swept; the live bars unless given.
     """
     resources = resources or live()
     selection = selection or Selection()
-    table = rank_swept(resources.trials, session, min_trades=selection.min_trades, among=among).head(selection.top)
-    terms = BacktestTerms.of(resources)
-    bars = bars_by_symbol(resources.bars, session, resources.universe())
-    results = backtest_each(candidates_of(table), bars, terms)
-    return _assemble(table, {name: Curve.of(result) for name, result in results.items()}, selection)
+    data = ResearchData.of(resources, dataset)
+    table = rank_swept(resources.trials, session, min_trades=selection.min_trades, among=among, dataset=data.reference).head(
+        selection.top
+    )
+    results = backtest_each(candidates_of(table), data.by_symbol(session), BacktestTerms.of(resources))
+    curves = {name: Curve.of(result) for name, result in results.items()}
+    return _assemble(table, curves, selection, data.reference)
 
 
 def shortlist_key(plan: Mapping[str, Any], selection: Selection) -> str:
@@ -140,11 +149,19 @@ def save_shortlist(store: Shortlists, key: str, session: str, shortlist: Shortli
         for name, curve in shortlist.curves.items()
     ]
     equity = pd.concat([curve.equity.assign(label=name) for name, curve in shortlist.curves.items()], ignore_index=True)
-    store.save(key, session=dt.date.fromisoformat(session), members=members, equity=equity)
+    day = dt.date.fromisoformat(session)
+    store.save(key, session=day, members=members, equity=equity, dataset=shortlist.dataset)
 
 
 def load_shortlist(
-    store: Shortlists, key: str, trials: Trials, session: str, selection: Selection, *, among: Collection[str]
+    store: Shortlists,
+    key: str,
+    trials: Trials,
+    session: str,
+    selection: Selection,
+    *,
+    among: Collection[str],
+    dataset: str | None = None,
 ) -> Shortlist:
     """Return the shortlist that `save_shortlist` stored, without a backtest.
 
@@ -153,7 +170,7 @@ def load_shortlist(
     DataError
         When none is stored under the key, or another sweep has changed the ranking since.
     """
-    table = rank_swept(trials, session, min_trades=selection.min_trades, among=among).head(selection.top)
+    table = rank_swept(trials, session, min_trades=selection.min_trades, among=among, dataset=dataset).head(selection.top)
     stored = store.get(key)
     labels = [each.label for each in candidates_of(table)]
     if stored is None or [member["label"] for member in stored.members] != labels:
@@ -164,7 +181,7 @@ def load_shortlist(
         )
     frames = dict(tuple(stored.equity.groupby("label", sort=False)))
     curves = {member["label"]: _curve(member, frames[member["label"]]) for member in stored.members}
-    return _assemble(table, curves, selection)
+    return _assemble(table, curves, selection, dataset)
 
 
 def _curve(member: Mapping[str, Any], frame: pd.DataFrame) -> Curve:
@@ -172,7 +189,7 @@ def _curve(member: Mapping[str, Any], frame: pd.DataFrame) -> Curve:
     return Curve(equity, member["metrics"], member["initial_cash_usd"], member["bars_a_year"])
 
 
-def _assemble(table: pd.DataFrame, curves: Mapping[str, Curve], selection: Selection) -> Shortlist:
+def _assemble(table: pd.DataFrame, curves: Mapping[str, Curve], selection: Selection, dataset: str | None) -> Shortlist:
     """Correlate the curves and pick."""
     from research.selection import correlations, diversify, flagged, returns_of
 
@@ -181,4 +198,5 @@ def _assemble(table: pd.DataFrame, curves: Mapping[str, Curve], selection: Selec
     correlation = correlations(returns)
     labels = {each.label: each for each in candidates}
     pick = diversify(correlation, list(labels), below=selection.below, at_most=selection.at_most)
-    return Shortlist(table, labels, dict(curves), returns, correlation, flagged(correlation, selection.flag_above), pick)
+    pairs = flagged(correlation, selection.flag_above)
+    return Shortlist(table, labels, dict(curves), returns, correlation, pairs, pick, dataset)

@@ -11,8 +11,8 @@ import pandas as pd
 import structlog
 
 from core.errors import UnknownSymbol
-from pipeline.bars import bars_by_symbol
 from pipeline.research.backtest_terms import BacktestTerms
+from pipeline.research.datasets import ResearchData
 from pipeline.resources import Resources, live
 
 if TYPE_CHECKING:
@@ -34,6 +34,7 @@ def run_sweep(
     vix_gate: bool = False,
     jobs: int = -1,
     scheduler: str | None = None,
+    dataset: str | None = None,
     on_progress: Callable[[int, int], None] = lambda _done, _of: None,
     resources: Resources | None = None,
 ) -> pd.DataFrame:
@@ -47,6 +48,8 @@ def run_sweep(
         All of the universe that have bars unless given.
     scheduler
         Address of a Dask scheduler; threads of this process unless given.
+    dataset
+        Name of the research dataset whose bars are used; the live bars unless given.
     on_progress
         Called with the number of finished cells and of all.
 
@@ -60,7 +63,8 @@ def run_sweep(
 
     resources = resources or live()
     rules = {name: rule_key(make_strategy(name)) for name in strategies}  # an unknown name fails before anything runs
-    bars = bars_by_symbol(resources.bars, session, resources.universe())
+    data = ResearchData.of(resources, dataset)
+    bars = data.by_symbol(session)
     wanted = list(symbols) or sorted(bars)
     for symbol in wanted:
         if symbol not in bars:
@@ -71,13 +75,17 @@ def run_sweep(
     keys = {cell.key({**key_terms[cell.symbol], **rules[cell.strategy]}): cell for cell in grid}
     key_of = {(cell.strategy, cell.symbol): key for key, cell in keys.items()}
     finished = resources.trials.finished(keys)
+    elsewhere = finished[[data.reference not in datasets for datasets in finished["datasets"]]]
+    again = elsewhere.assign(dataset=data.reference).to_dict("records")
+    resources.trials.record({str(name): value for name, value in row.items()} for row in again)  # the same trial, not another
     rows = [_row(keys[row["key"]], row["metrics"], None) for row in finished.to_dict("records")]
     done = set(finished["key"])
     on_progress(len(rows), len(keys))
     todo = [cell for key, cell in keys.items() if key not in done]
     for outcomes in sweep(todo, bars, terms.costs, terms.limits, jobs=jobs, scheduler=scheduler):
         resources.trials.record(
-            _trial(key_of[each.cell.strategy, each.cell.symbol], each, bars[each.cell.symbol]) for each in outcomes
+            _trial(key_of[each.cell.strategy, each.cell.symbol], each, bars[each.cell.symbol], data.reference)
+            for each in outcomes
         )
         for outcome in outcomes:
             rows.append(_row(outcome.cell, outcome.metrics, outcome.error))
@@ -106,7 +114,7 @@ def _row(cell: Cell, metrics: Mapping[str, Any] | None, error: str | None) -> di
     }
 
 
-def _trial(key: str, outcome: Outcome, bars: pd.DataFrame) -> dict[str, Any]:
+def _trial(key: str, outcome: Outcome, bars: pd.DataFrame, dataset: str | None) -> dict[str, Any]:
     """Return a row of the ledger, under the rule's own name: its presets are one family there."""
     from storage.research.trials import SWEEP
     from trading.strategies.registry import make_strategy
@@ -122,4 +130,5 @@ def _trial(key: str, outcome: Outcome, bars: pd.DataFrame) -> dict[str, Any]:
         "last_session": bars["session"].iloc[-1].date(),
         "metrics": outcome.metrics,
         "error": outcome.error,
+        "dataset": dataset,
     }

@@ -5,12 +5,12 @@ One window is `pipeline.research.walk_forward_window`; joined records and their 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from core.errors import UnknownSymbol
-from pipeline.bars import bars_by_symbol
 from pipeline.research.backtest_terms import BacktestTerms
+from pipeline.research.datasets import ResearchData
 from pipeline.resources import Resources, live
 
 if TYPE_CHECKING:
@@ -76,6 +76,7 @@ def run_walk_forward(
     *,
     jobs: int = 1,
     worker: int = 0,
+    dataset: str | None = None,
     on_progress: Callable[[int, int], None] = lambda _done, _of: None,
     resources: Resources | None = None,
 ) -> WalkForward:
@@ -90,6 +91,8 @@ def run_walk_forward(
         Windows searched at once, in threads; -1 is one a core.
     worker
         Number of this process when several share the work: each runs the same plan under a number of its own.
+    dataset
+        Name of the research dataset whose bars are used; the live bars unless given.
     on_progress
         Called with the number of finished backtests and of all.
     """
@@ -100,9 +103,10 @@ def run_walk_forward(
 
     resources = resources or live()
     trials, tracking = resources.trials, resources.tracking
-    bars = _require_bars(plan, lambda: bars_by_symbol(resources.bars, session, resources.universe()))
+    data = ResearchData.of(resources, dataset)
+    bars = _require_bars(plan, lambda: data.by_symbol(session))
     terms = BacktestTerms.of(resources)
-    search = make_search(plan, bars, terms, resources.settings)
+    search = replace(make_search(plan, bars, terms, resources.settings), dataset=data.reference)
     progress = Progress(search.size * len(search.spans), on_progress)
     storage = resources.studies.storage
     with tracking.run(EXPERIMENT, search.label, search.described) as parent, quiet():
@@ -113,7 +117,7 @@ def run_walk_forward(
             steps.append(step)
         tried = _returns(search, storage, jobs, progress)
         outcome = _outcome(search, steps, tried, trials, resources.runs, parent)
-        _track(tracking, outcome)
+        _track(tracking, outcome, search.tag)
     return outcome
 
 
@@ -213,6 +217,7 @@ def _save(runs: Runs, search: Search, record: TrackRecord, evidence: Overfitting
         "initial_cash_usd": search.task.initial_cash_usd,
         "search": search.described,
         "verdict": evidence.as_dict(),
+        **search.tag,
     }
     return runs.save(kind="walk_forward", meta=meta, metrics=record.metrics, trades=record.trades, equity=record.equity)
 
@@ -232,9 +237,11 @@ def _track_step(tracking: Tracking, step: Step, parent: str) -> None:
             tracking.figures(run_id, {f"rejected_{name}": many for name, many in best.rejected.items()})
 
 
-def _track(tracking: Tracking, outcome: WalkForward) -> None:
+def _track(tracking: Tracking, outcome: WalkForward, tags: Mapping[str, str]) -> None:
     """Log the joined record."""
     parent = outcome.mlflow_run_id
+    for name, value in tags.items():
+        tracking.tag(parent, name, value)
     tracking.figures(parent, {**outcome.record.metrics, **outcome.evidence.as_dict()})
     tracking.tag(parent, "run_id", outcome.run_id)
     tracking.tag(parent, "tuned", str(outcome.tuned))

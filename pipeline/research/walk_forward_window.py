@@ -94,6 +94,8 @@ class Search:
         With the sessions of the first window; `at` gives those of another.
     axis
         All bars, aligned: their sessions and their number a year.
+    dataset
+        NAME@SHA256 of the research dataset that the bars are of; None: live bars.
     """
 
     plan: SearchPlan
@@ -102,6 +104,7 @@ class Search:
     axis: Panel
     spans: list[Window]
     seed: int
+    dataset: str | None = None
 
     @cached_property
     def size(self) -> int:
@@ -131,7 +134,12 @@ class Search:
     def described(self) -> dict[str, Any]:
         """The plan, as plain values."""
         given = {name: value for name, value in asdict(self.plan).items() if name not in {"constraints", "symbols"}}
-        return {**given, **asdict(self.task.constraints), "symbols": ",".join(self.bars), "seed": self.seed}
+        return {**given, **asdict(self.task.constraints), "symbols": ",".join(self.bars), "seed": self.seed, **self.tag}
+
+    @property
+    def tag(self) -> dict[str, str]:
+        """The dataset under its name; nothing for live bars."""
+        return {} if self.dataset is None else {"dataset": self.dataset}
 
     def study_name(self, task: Task) -> str:
         """Return the study's name: the same for every worker with the same plan, bars and settings, and for no other."""
@@ -202,4 +210,5 @@ class Search:
             "last_session": last,
             "metrics": metrics,
             "error": error,
+            "dataset": self.dataset,
         }

@@ -14,10 +14,11 @@ import pandas as pd
 import structlog
 
 from core.errors import ConfigError, DataError
-from pipeline.bars import VIX, bars_by_symbol
+from pipeline.bars import bars_by_symbol
 from pipeline.research.backtest import run_backtest
 from pipeline.research.backtest_evidence import BENCHMARK
 from pipeline.research.backtest_terms import BacktestTerms
+from pipeline.research.datasets import PinnedBars, ResearchData
 from pipeline.resources import Resources, live
 from pipeline.signals import joint_name
 from pipeline.training import champion_comparison
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from ml.tracking.lineage import Lineage
     from storage.features.feature_store import FeastStore
     from storage.market.bars import BarStore
+    from storage.research.datasets import Dataset
     from storage.research.runs import Runs
     from storage.research.trials import Trials
     from storage.trading.strategy_params import StrategyParams
@@ -117,10 +119,16 @@ class Reproduction:
         return {"run": self.run, "dataset": self.dataset, **self.models, "same_code": self.same_code}
 
 
-def train_entry_filter(session: str, *, resources: Resources | None = None) -> EntryFilterTrained:
+def train_entry_filter(session: str, *, dataset: str | None = None, resources: Resources | None = None) -> EntryFilterTrained:
     """Train the models on every candidate up to `session`; register the better one.
 
     MLflow is checked before anything is computed. A second training at the same time waits its turn to register.
+
+    Parameters
+    ----------
+    dataset
+        Name of the research dataset whose bars are used, with the parameters and earnings dates of its moment; the live bars
+        and the newest of both unless given.
 
     Raises
     ------
@@ -137,29 +145,39 @@ def train_entry_filter(session: str, *, resources: Resources | None = None) -> E
     registry, settings = resources.registry, resources.settings
     with in_turn(resources.engine, MLFLOW):  # the first connection creates MLflow's tables
         registry.check()
-    as_of, bars = resources.clock(), bars_by_symbol(resources.bars, session, resources.universe())
-    dataset = build_dataset(bars, resources.candidate_strategies, costs=resources.costs, features=resources.features)
+    data = ResearchData.of(resources, dataset)
+    as_of, bars, desk = data.moment or resources.clock(), data.by_symbol(session), resources.at(data.moment)
+    strategies, candidates = desk.strategies, desk.candidate_strategies
+    samples = build_dataset(bars, candidates, costs=resources.costs, features=resources.features)
     stake = settings.risk.max_position_pct / 100
     result = fit_entry_filter(
-        dataset,
+        samples,
         folds=settings.training.folds,
         embargo_sessions=settings.training.embargo_sessions,
         seed=settings.seed,
         stake=stake,
         trials=settings.training.trials,
     )
-    terms, strategies = BacktestTerms.of(resources), resources.strategies
-    backtests = _backtests(bars, strategies, terms, result, trials=resources.trials, runs=resources.runs, seed=settings.seed)
+    backtests = _backtests(
+        bars,
+        strategies,
+        BacktestTerms.of(resources),
+        result,
+        trials=resources.trials,
+        runs=resources.runs,
+        dataset=data.reference,
+        seed=settings.seed,
+    )
     objections = objections_to(result, bars, settings)
-    tags = _tags(settings, strategies, resources.candidate_strategies, session, sorted(bars), as_of)
+    tags = _tags(settings, strategies, candidates, session, sorted(bars), as_of) | data.tag
     with in_turn(resources.engine, MLFLOW):
         try:
             fresh = champion_comparison.compare_entry_filters(
-                registry, result, dataset, model_name=settings.training.model_name, stake=stake
+                registry, result, samples, model_name=settings.training.model_name, stake=stake
             )
             version = registry.register(
                 result,
-                dataset,
+                samples,
                 tags=tags,
                 metrics=backtests.flat() | metrics_of(fresh),
                 tables={champion_comparison.FILE: fresh} if len(fresh) else {},
@@ -170,7 +188,7 @@ def train_entry_filter(session: str, *, resources: Resources | None = None) -> E
             raise
     auc = {name: fit.auc for name, fit in result.models.items()}
     fresh_window = champion_comparison.as_json(fresh)
-    return EntryFilterTrained(session, len(dataset), auc, result.chosen, version, fresh_window, backtests)
+    return EntryFilterTrained(session, len(samples), auc, result.chosen, version, fresh_window, backtests)
 
 
 def build_dataset(
@@ -217,7 +235,9 @@ def reproduce_training(run_id: str, *, resources: Resources | None = None) -> Re
 
     resources = resources or live()
     lineage = resources.registry.lineage(run_id)
-    dataset = _dataset_of(lineage, resources.bars, resources.parameters, resources.features)
+    pinned = lineage.tags.get("dataset")
+    frozen = None if pinned is None else resources.datasets.get(pinned.partition("@")[0])
+    dataset = _dataset_of(lineage, resources.bars, frozen, resources.parameters, resources.features)
     if (sha256 := fingerprint(dataset)) != lineage.tags["dataset_sha256"]:
         raise DataError(
             f"Run {run_id}: expected the dataset {lineage.tags['dataset_sha256'][:12]} of {lineage.params['candidates']} "
@@ -232,11 +252,12 @@ def reproduce_training(run_id: str, *, resources: Resources | None = None) -> Re
     return Reproduction(run_id, sha256[:12], models, lineage.tags["code"] == code_version())
 
 
-def _dataset_of(lineage: Lineage, bars: BarStore, parameters: StrategyParams, features: FeastStore) -> pd.DataFrame:
-    """Return the candidates of a training on record, read as of its moment."""
+def _dataset_of(
+    lineage: Lineage, store: BarStore, frozen: Dataset | None, parameters: StrategyParams, features: FeastStore
+) -> pd.DataFrame:
+    """Return the candidates of a training on record, read as of its moment, or from the research dataset it was made from."""
     from core.feature_hash import feature_set
     from core.frames import FEATURES
-    from features.regime import with_vix
     from pipeline.strategies import rule_of
     from trading.costs import Costs
 
@@ -247,9 +268,8 @@ def _dataset_of(lineage: Lineage, bars: BarStore, parameters: StrategyParams, fe
             f"{tags.get('commit', 'of that time')} to reproduce it."
         )
     moment, end = dt.datetime.fromisoformat(tags["bar_as_of"]), dt.date.fromisoformat(tags["session"])
-    frame = bars.read(tags["universe"].split(","), end=end, as_of=moment)
-    vix = bars.read([VIX], end=end, as_of=moment)
-    by_symbol = {str(symbol): with_vix(group.reset_index(drop=True), vix) for symbol, group in frame.groupby("symbol")}
+    known = PinnedBars.of(store, frozen) if frozen else PinnedBars(store, None, end, moment, None)
+    by_symbol = bars_by_symbol(known, tags["session"], tags["universe"].split(","))
     costs = Costs(commission_bps=float(tags["commission_bps"]), slippage_bps=float(tags["slippage_bps"]))
     snapshot = parameters.as_of(moment)
     rules = [rule_of(name, snapshot) for name in tags["strategy_set"].split(",")]
@@ -290,6 +310,7 @@ def _backtests(
     *,
     trials: Trials,
     runs: Runs,
+    dataset: str | None,
     seed: int,
 ) -> FilterBacktests:
     """Backtest unfiltered, filtered, and buy and hold over the same out-of-sample sessions, and compare."""
@@ -297,10 +318,9 @@ def _backtests(
     from ml.entry_filter.lift import compare_curves
 
     start: dt.date = result.out_of_sample["session"].min().date()
-    plain = run_backtest(bars, strategies, terms, trials=trials, runs=runs, kind="unfiltered", start=start)
-    filtered = run_backtest(
-        bars, strategies, terms, trials=trials, runs=runs, kind="filtered", accept=result.out_of_sample, start=start
-    )
+    record: dict[str, Any] = {"trials": trials, "runs": runs, "dataset": dataset, "start": start}
+    plain = run_backtest(bars, strategies, terms, kind="unfiltered", **record)
+    filtered = run_backtest(bars, strategies, terms, kind="filtered", accept=result.out_of_sample, **record)
     held = buy_and_hold(plain.panel, terms.costs, plain.initial_cash_usd, start)
     vix = pd.concat(bars.values()).groupby("session")["vix"].first()
     overall, *_ = compare_curves(filtered.equity, plain.equity, vix, seed)

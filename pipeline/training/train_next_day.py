@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from pipeline.bars import bars_by_symbol
+from pipeline.research.datasets import ResearchData
 from pipeline.resources import Resources, live
 from pipeline.training import champion_comparison
 
@@ -48,10 +48,15 @@ class NextDayTrained:
         return {**values, **figures, "fresh_window": fresh_window}
 
 
-def train_next_day(session: str, *, resources: Resources | None = None) -> NextDayTrained:
+def train_next_day(session: str, *, dataset: str | None = None, resources: Resources | None = None) -> NextDayTrained:
     """Train both models on everything up to `session` and register the better one.
 
     It takes the champion's or a challenger's alias only when it was better than predicting the mean return of the past.
+
+    Parameters
+    ----------
+    dataset
+        Name of the research dataset whose bars are used; the live bars unless given.
 
     Raises
     ------
@@ -67,11 +72,12 @@ def train_next_day(session: str, *, resources: Resources | None = None) -> NextD
     settings, registry = resources.settings, resources.next_day_registry
     with in_turn(resources.engine, MLFLOW):  # the first connection creates MLflow's tables
         registry.check()
-    as_of, bars = resources.clock(), bars_by_symbol(resources.bars, session, resources.universe())
-    dataset = build_dataset(bars, resources.features)
+    data = ResearchData.of(resources, dataset)
+    as_of, bars = data.moment or resources.clock(), data.by_symbol(session)
+    samples = build_dataset(bars, resources.features)
     terms = {"folds": settings.training.folds, "embargo_sessions": settings.training.embargo_sessions, "seed": settings.seed}
     signals = Signals(settings.next_day.buy_above_pct / 100, settings.next_day.sell_below_pct / 100)
-    fits = fit_next_day(dataset, **terms, signals=signals)
+    fits = fit_next_day(samples, **terms, signals=signals)
     chosen = min(fits, key=lambda name: (fits[name].figures["rmse"], name))
     objections = [] if fits[chosen].figures.get("r2_against_mean", 0.0) > 0 else [NO_BETTER]
     tags = {
@@ -80,6 +86,7 @@ def train_next_day(session: str, *, resources: Resources | None = None) -> NextD
         "bar_as_of": as_of.isoformat(),
         **versions(),
         **source_of("train-next-day"),
+        **data.tag,
     }
     params = {**terms, "buy_above_pct": settings.next_day.buy_above_pct, "sell_below_pct": settings.next_day.sell_below_pct}
     with in_turn(resources.engine, MLFLOW):
@@ -87,19 +94,19 @@ def train_next_day(session: str, *, resources: Resources | None = None) -> NextD
             registry,
             resources.next_day_model,
             fits[chosen],
-            dataset,
+            samples,
             signals,
             model_name=settings.next_day.model_name,
         )
 
         def write(mlflow: Any, experiment: str) -> str:  # noqa: ANN401  # a module
             about: dict[str, Any] = {"chosen": chosen, "tags": tags, "params": params, "objections": objections, "fresh": fresh}
-            return log_next_day(mlflow, experiment, fits, dataset, **about)[chosen]
+            return log_next_day(mlflow, experiment, fits, samples, **about)[chosen]
 
         version = registry.enter(write, resources.next_day_model, objections)
     return NextDayTrained(
         session,
-        len(dataset),
+        len(samples),
         chosen,
         version,
         "; ".join(objections) or "none",

@@ -102,7 +102,9 @@ class BarStore:
         start: dt.date | None = None,
         end: dt.date | None = None,
         as_of: dt.datetime | None = None,
+        *,
         timeframe: str = "1d",
+        stored_by: dt.datetime | None = None,
     ) -> pd.DataFrame:
         """Return BARS and the column known_at (UTC), newest version of each bar, both dates included.
 
@@ -112,6 +114,8 @@ class BarStore:
             None reads all.
         as_of
             Read what was known at that moment (aware); None reads everything.
+        stored_by
+            Leave out versions written after that moment (aware): a later backfill counts as known at its close.
         """
         table = raw_prices.c
         query = (
@@ -126,8 +130,8 @@ class BarStore:
             query = query.where(table.ts >= _midnight(start))
         if end is not None:
             query = query.where(table.ts < _midnight(end) + dt.timedelta(days=1))
-        if as_of is not None:
-            query = query.where(table.known_at <= as_of)
+        for column, moment in ((table.known_at, as_of), (table.ingested_at, stored_by)):
+            query = query if moment is None else query.where(column <= moment)
         frame = self._frame(query)
         stored = pd.DataFrame(
             {
@@ -137,8 +141,7 @@ class BarStore:
                 "known_at": pd.to_datetime(frame["known_at"], utc=True).astype(INSTANT),
             }
         )
-        # The database's collation may order symbols in another way than Python does.
-        return stored.sort_values(["symbol", "session"], kind="stable", ignore_index=True)
+        return stored.sort_values(["symbol", "session"], kind="stable", ignore_index=True)  # no collation is Python's order
 
     def versions(self, symbols: Sequence[str] | None = None, end: dt.date | None = None) -> pd.DataFrame:
         """Return every version of every daily bar: BARS with known_at and ingested_at (UTC), by symbol, session, ingested_at.
@@ -223,8 +226,8 @@ class BarStore:
                 connection.execute(insert(corporate_actions).on_conflict_do_nothing(), rows)
         return len(rows)
 
-    def actions(self, symbols: Sequence[str] | None = None) -> pd.DataFrame:
-        """Return ACTIONS, each with the value last recorded."""
+    def actions(self, symbols: Sequence[str] | None = None, as_of: dt.datetime | None = None) -> pd.DataFrame:
+        """Return ACTIONS, each with the value last recorded, by the moment `as_of` (aware) if given."""
         table = corporate_actions.c
         query = (
             sa.select(table.symbol, table.session, table.kind, table.value)
@@ -233,7 +236,7 @@ class BarStore:
         )
         if symbols is not None:
             query = query.where(table.symbol.in_(list(symbols)))
-        return ACTIONS.coerce(self._frame(query))
+        return ACTIONS.coerce(self._frame(query if as_of is None else query.where(table.recorded_at <= as_of)))
 
     def write_validation_run(self, results: dict[str, Any], *, session: dt.date, passed: bool) -> int:
         """Store the results of one validation and return its id."""

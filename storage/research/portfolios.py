@@ -21,6 +21,7 @@ class Portfolio:
     """A stored portfolio: `members` hold strategy, symbol, params and usd each; figures that are not defined are None.
 
     A draft is the outcome of a look: it is validated and reported, and cannot be deployed until somebody stores it.
+    `dataset` is the research dataset it was chosen on (NAME@SHA256); None: the live bars.
     """
 
     id: int
@@ -30,6 +31,7 @@ class Portfolio:
     members: list[dict[str, Any]]
     figures: dict[str, Any]
     draft: bool = False
+    dataset: str | None = None
 
 
 @dataclass(frozen=True)
@@ -42,6 +44,7 @@ class StoredValidation:
     created_at: dt.datetime
     status: str
     report: dict[str, Any]
+    dataset: str | None = None
 
 
 class Portfolios:
@@ -58,10 +61,11 @@ class Portfolios:
         members: Sequence[Mapping[str, Any]],
         figures: Mapping[str, Any],
         draft: bool = False,
+        dataset: str | None = None,
     ) -> int:
         """Add a portfolio and return its id."""
         row = {"session": session, "method": method, "members": [dict(member) for member in members], "figures": dict(figures)}
-        return self._insert(portfolios, row | {"draft": draft})
+        return self._insert(portfolios, row | {"draft": draft, "dataset": dataset})
 
     def confirm(self, number: int) -> None:
         """Make a draft a stored portfolio, which can be deployed; one that is stored stays as it is."""
@@ -93,9 +97,12 @@ class Portfolios:
         row = self._first(query)
         return None if row is None else Portfolio(**row)
 
-    def save_validation(self, *, portfolio_id: int, session: dt.date, status: str, report: Mapping[str, Any]) -> int:
+    def save_validation(
+        self, *, portfolio_id: int, session: dt.date, status: str, report: Mapping[str, Any], dataset: str | None = None
+    ) -> int:
         """Add a validation of a stored portfolio and return its id."""
-        row = {"portfolio_id": portfolio_id, "session": session, "status": status, "report": dict(report)}
+        row: dict[str, Any] = {"portfolio_id": portfolio_id, "session": session, "status": status, "report": dict(report)}
+        row["dataset"] = dataset
         return self._insert(validations, row)
 
     def latest_validation(self, portfolio_id: int, by: dt.date | None = None) -> StoredValidation | None:

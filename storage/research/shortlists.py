@@ -48,15 +48,25 @@ class Shortlists:
     def __init__(self, engine: sa.Engine) -> None:
         self._engine = engine
 
-    def save(self, key: str, *, session: dt.date, members: Sequence[Mapping[str, Any]], equity: pd.DataFrame) -> None:
+    def save(
+        self,
+        key: str,
+        *,
+        session: dt.date,
+        members: Sequence[Mapping[str, Any]],
+        equity: pd.DataFrame,
+        dataset: str | None = None,
+    ) -> None:
         """Store a shortlist with its curves in one transaction; it replaces an earlier one of the same key.
 
         Parameters
         ----------
         equity
             Columns label, session, equity_usd.
+        dataset
+            Research dataset that the choice was made on (NAME@SHA256); None: the live bars.
         """
-        row = {"key": key, "session": session, "members": [dict(member) for member in members]}
+        row = {"key": key, "session": session, "members": [dict(member) for member in members], "dataset": dataset}
         with self._engine.begin() as connection:
             connection.execute(sa.delete(shortlists).where(shortlists.c.key == key))
             connection.execute(sa.insert(shortlists).values(row))

@@ -1,4 +1,4 @@
-"""Tables of the schema `research`: backtest runs, trials, shortlists, portfolios and their validations.
+"""Tables of the schema `research`: datasets, backtest runs, trials, shortlists, portfolios and their validations.
 
 The migrations create them, and a test compares the two. Tables that are evidence only grow.
 """
@@ -10,6 +10,22 @@ from sqlalchemy.dialects.postgresql import JSONB
 
 from core.frames import TRADES
 from storage.columns import INSTANT, NOW, column, columns_of, key, metadata
+
+# Bars pinned for research: `parts` holds the digest of each symbol's bars by month, `sha256` covers them all. Only grows.
+datasets = sa.Table(
+    "datasets",
+    metadata,
+    key("name", sa.Text),
+    column("sha256", sa.Text),
+    column("as_of", INSTANT),
+    column("frozen_at", INSTANT),
+    column("first_session", sa.Date),
+    column("last_session", sa.Date),
+    column("symbols", JSONB),
+    column("bars", sa.BigInteger),
+    column("parts", JSONB),
+    schema="research",
+)
 
 backtest_runs = sa.Table(
     "backtest_runs",
@@ -41,6 +57,7 @@ backtest_equity = sa.Table(
 )
 
 # Every backtest ever tried, those of sweeps and optimisations included; their count deflates the Sharpe ratio of the best.
+# `dataset` (here and below) is the research dataset it was made from, as NAME@SHA256; NULL: the live bars.
 trials = sa.Table(
     "trials",
     metadata,
@@ -55,6 +72,7 @@ trials = sa.Table(
     sa.Column("metrics", JSONB(none_as_null=True)),
     sa.Column("error", sa.Text),
     column("created_at", INSTANT, server_default=NOW),
+    sa.Column("dataset", sa.Text),
     schema="research",
 )
 
@@ -66,6 +84,7 @@ shortlists = sa.Table(
     column("session", sa.Date),
     column("created_at", INSTANT, server_default=NOW),
     column("members", JSONB),
+    sa.Column("dataset", sa.Text),
     schema="research",
 )
 
@@ -91,6 +110,7 @@ portfolios = sa.Table(
     column("members", JSONB),
     column("figures", JSONB),
     column("draft", sa.Boolean, server_default=sa.false()),
+    sa.Column("dataset", sa.Text),
     schema="research",
 )
 
@@ -103,5 +123,6 @@ validations = sa.Table(
     column("created_at", INSTANT, server_default=NOW),
     column("status", sa.Text),
     column("report", JSONB),
+    sa.Column("dataset", sa.Text),
     schema="research",
 )

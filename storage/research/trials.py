@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 SWEEP = "sweep"
 RANKING_DAYS = 7  # last bars of symbols on different calendars lie that far apart at most
-COLUMNS = ("key", "strategy", "symbol", "params", "kind", "first_session", "last_session", "metrics", "error")
+COLUMNS = ("key", "strategy", "symbol", "params", "kind", "first_session", "last_session", "metrics", "error", "dataset")
 
 
 class Trials:
@@ -29,25 +29,27 @@ class Trials:
         self._engine = engine
 
     def record(self, rows: Iterable[Mapping[str, Any]]) -> None:
-        """Add trials; each names the columns of `COLUMNS`, `metrics` or `error` being None."""
-        found = [{name: row[name] for name in COLUMNS} for row in rows]
+        """Add trials; each names the columns of `COLUMNS`, `metrics` or `error` being None, `dataset` optional."""
+        found = [{"dataset": None, **{name: row[name] for name in COLUMNS if name in row}} for row in rows]
         if found:
             with self._engine.begin() as connection:
                 connection.execute(sa.insert(trials), found)
 
     def finished(self, keys: Iterable[str]) -> pd.DataFrame:
-        """The newest successful trial of each key: key, strategy, symbol and metrics."""
+        """The newest successful trial of each key: `COLUMNS`, and `datasets`, the set of all that the key is on record for."""
         query = (
-            sa.select(trials.c.key, trials.c.strategy, trials.c.symbol, trials.c.metrics)
+            sa.select(*(trials.c[name] for name in COLUMNS))
             .where(trials.c.key.in_(list(keys)), trials.c.error.is_(None))
             .order_by(trials.c.id)
         )
         with self._engine.connect() as connection:
             rows = connection.execute(query).mappings().all()
-        frame = pd.DataFrame(rows, columns=["key", "strategy", "symbol", "metrics"])
-        return frame.drop_duplicates("key", keep="last", ignore_index=True)
+        frame = pd.DataFrame(rows, columns=list(COLUMNS), dtype=object)
+        datasets = frame.groupby("key")["dataset"].agg(set)
+        newest = frame.drop_duplicates("key", keep="last", ignore_index=True)
+        return newest.assign(datasets=newest["key"].map(datasets))
 
-    def swept(self, figures: Sequence[str], by: dt.date) -> pd.DataFrame:
+    def swept(self, figures: Sequence[str], by: dt.date, dataset: str | None = None) -> pd.DataFrame:
         """The newest sweep up to a session: for each strategy, symbol and parameters the successful cell stored last.
 
         Parameters
@@ -56,6 +58,8 @@ class Trials:
             Names of metrics, each a column of floats; NaN where one is not defined.
         by
             Cells whose last bar is later are left out, and so are those of more than a week before the newest that is not.
+        dataset
+            Cells of this research dataset alone (NAME@SHA256); None: cells on the live bars alone.
 
         Returns
         -------
@@ -63,7 +67,8 @@ class Trials:
             strategy, symbol, params (a dict), last_session and `figures`.
         """
         columns = trials.c
-        known = sa.and_(columns.kind == SWEEP, columns.error.is_(None), columns.last_session <= by)
+        made_from = columns.dataset.is_(None) if dataset is None else columns.dataset == dataset
+        known = sa.and_(columns.kind == SWEEP, columns.error.is_(None), columns.last_session <= by, made_from)
         newest = sa.select(sa.func.max(columns.last_session)).where(known).scalar_subquery()
         query = (
             sa.select(

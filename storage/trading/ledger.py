@@ -283,6 +283,11 @@ class Ledger:
         ]
         self._upsert(trades, rows, ("portfolio", *TRADES.key))
 
+    def portfolios(self) -> list[str]:
+        """Return the portfolios with an order or a value at a close, sorted."""
+        names = sa.union(sa.select(order_intents.c.portfolio), sa.select(equity.c.portfolio)).subquery()
+        return sorted(str(row["portfolio"]) for row in self._rows(sa.select(names)))
+
     def trades(self, portfolio: str) -> pd.DataFrame:
         """Return the TRADES of a portfolio."""
         query = sa.select(*(trades.c[name] for name in TRADE_COLUMNS)).where(trades.c.portfolio == portfolio)

@@ -128,6 +128,25 @@ class ServedPredictions:
         with self._engine.connect() as connection:
             return [Served(*row) for row in connection.execute(query)]
 
+    def latency_count(self, since: dt.datetime) -> int:
+        """Return the number of predictions served at or after a moment."""
+        query = sa.select(sa.func.count()).select_from(served_predictions).where(served_predictions.c.served_at >= since)
+        with self._engine.connect() as connection:
+            return int(connection.execute(query).scalar_one())
+
+    def latency_us(self, shares: Sequence[float], since: dt.datetime) -> list[int]:
+        """Return the latency at each share of the ordered predictions, in microseconds; nothing without predictions."""
+        columns = served_predictions.c
+        query = sa.select(
+            *(
+                sa.func.percentile_disc(share).within_group(columns.latency_us).label(f"at_{i}")
+                for i, share in enumerate(shares)
+            )
+        ).where(columns.served_at >= since)
+        with self._engine.connect() as connection:
+            row = connection.execute(query).one()
+        return [] if row[0] is None else [int(value) for value in row]
+
     def _copy(self, source: io.BufferedIOBase, columns: Sequence[str]) -> None:
         copy = f"COPY {served_predictions.fullname} ({', '.join(columns)}) FROM STDIN WITH (FORMAT binary)"
         with self._engine.begin() as connection:

@@ -138,6 +138,7 @@ def test_research_runs_in_one_line_with_a_mapped_sweep_in_front(facts: dict[str,
         *({step} for step in line[:-1]),
     ]
     assert tasks["rank"]["trigger_rule"] == "all_done_min_one_success", "one failed strategy does not stop the others"
+    assert dag["params"]["dataset"] is None, "the live bars unless a person names a dataset"
     assert dag["schedule"] == "NullTimetable", "a person starts this"
 
 

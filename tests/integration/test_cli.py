@@ -11,7 +11,7 @@ import pytest
 from rich.console import Console
 from typer.testing import CliRunner
 
-from core.errors import ConfigError, DeskError, NoChampion, RetryLater
+from core.errors import ConfigError, DataError, DeskError, NoChampion, RetryLater
 from core.settings import Settings, get_settings
 from desk.cli import app
 from desk.ops import bootstrap, demo
@@ -97,6 +97,31 @@ def test_the_verbs_build_on_each_other(tmp_path: Path) -> None:
     assert "Max drawdown" in call("report", runs[0])
     assert runs[1] in call("compare", runs[0], runs[1], "--html", str(tmp_path / "c.html"), "--csv", str(tmp_path / "c.csv"))
     assert {path.name for path in tmp_path.iterdir()} == {"c.html", "c.csv"}
+
+
+def test_a_dataset_is_frozen_listed_checked_and_swept() -> None:
+    assert "2018-12-31" in call("ingest", "--full-history")
+    with pytest.raises(ConfigError, match="expected a date"):
+        call("dataset", "freeze", "spring", "--first", "soon")
+    frozen = call("dataset", "freeze", "spring", "--symbols", "^GSPC", "--first", "2015-01-01", "--last", "2017-12-29")
+    made = live().datasets.get("spring")
+
+    assert made.sha256 in frozen
+    assert made.sha256[:12] in call("dataset", "list")
+    assert "2015-01-01 to 2017-12-29" in call("dataset", "show", "spring")
+    assert f"{made.bars:,} bars" in call("dataset", "check", "spring")
+    assert "1 backtests" in call("sweep", "--dataset", "spring", "--strategies", "bollinger", "--jobs", "1")
+    assert "bollinger" in call("rank", "--dataset", "spring", "--min-trades", "1")
+    assert "Profit a trade" in call("scorecard", "--dataset", "spring")
+    card = json.loads(call("scorecard", "--dataset", "spring", "--json"))
+    assert made.short in card["source"]
+    assert {row["name"]: row["verdict"] for row in card["rows"]}["live_profit"] == "not measured"
+    with pytest.raises(ConfigError, match="expected one of them"):
+        call("scorecard", "--dataset", "spring", "--deployment", "main")
+    with pytest.raises(ConfigError, match="none yet"):
+        call("scorecard", "--deployment", "main")
+    with pytest.raises(DataError, match="--dataset spring"):
+        call("rank", "--dataset", "spring", "--session", "2016-12-30")
 
 
 def test_an_instrument_is_shown_corrected_and_listed() -> None:

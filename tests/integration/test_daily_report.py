@@ -5,8 +5,10 @@ from __future__ import annotations
 import datetime as dt
 from typing import TYPE_CHECKING
 
+import pandas as pd
 import pytest
 
+from core.frames import TRADES
 from pipeline.bars import VIX
 from pipeline.execution import daily_report, daily_trade
 from pipeline.resources import Resources
@@ -78,6 +80,22 @@ def test_the_evening_is_mailed_as_text_and_html(desk: Resources, inbox: tuple[In
     close = walk("AAA", START, DAY)["close"].iloc[-1]
     assert f"close {close:,.2f}" in plain
     assert "<th" in page
+
+
+def test_the_mail_has_a_few_criteria_once_a_trade_is_finished(desk: Resources) -> None:
+    assert daily_report.evening_of(desk, DAY.isoformat()).scorecard == []
+    trade = {
+        "strategy": "bollinger", "symbol": "AAA", "side": 1, "decision_session": DECIDED, "entry_session": DECIDED,
+        "exit_session": DAY, "quantity": 1.0,
+        "entry_price": 100.0, "exit_price": 102.0, "gross_return": 0.02, "net_return": 0.019, "pnl_usd": 1.9, "cost_usd": 0.1,
+        "holding_sessions": 2, "reason": "target",
+    }  # fmt: skip
+    desk.ledger.save_trades("main", TRADES.coerce(pd.DataFrame([trade])))
+
+    lines = daily_report.evening_of(desk, DAY.isoformat()).scorecard
+
+    assert [line.partition(":")[0] for line in lines] == ["Profit a trade", "Sharpe ratio", "Max drawdown", "Win rate"]
+    assert lines[0].startswith("Profit a trade: 1.90 %, asked at least 1 %: not enough (1 of the 20 observations")
 
 
 def test_without_a_server_the_same_text_is_in_the_log(desk: Resources) -> None:

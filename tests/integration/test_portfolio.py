@@ -93,7 +93,23 @@ def test_the_chain_chooses_on_the_past_and_is_held_against_what_came_after(desk:
     assert (last.status, last.session.isoformat()) == (found.validation.status, LAST)
     text = (found.report / "research.md").read_text()
     assert all(line in text for line in found.statements)
-    assert {path.name for path in found.report.iterdir()} >= {"ranked.csv", "evidence.csv", "held_out.csv", "correlation.html"}
+    assert "## Scorecard after 2016-12-28" in text
+    assert found.scorecard.summary in text
+    scored = {row.name: row for row in found.scorecard.rows}
+    weights = found.held_out["trade_count"].astype(float)
+    assert scored["profit_per_trade"].n == weights.sum()
+    assert scored["profit_per_trade"].measured == pytest.approx(
+        100 * (found.held_out["profit_per_trade"].astype(float).fillna(0) * weights).sum() / weights.sum()
+    )
+    assert scored["sharpe_least"].n == 504, "the held-out sessions"
+    assert found.scorecard.first == "2016-12-29"
+    assert {path.name for path in found.report.iterdir()} >= {
+        "scorecard.json",
+        "ranked.csv",
+        "evidence.csv",
+        "held_out.csv",
+        "correlation.html",
+    }
 
 
 def test_what_comes_after_the_split_changes_no_choice(desk: Resources) -> None:

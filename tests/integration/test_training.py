@@ -12,12 +12,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 import pytest
+import sqlalchemy as sa
 
 from core.errors import ConfigError, DataError, RetryLater
 from core.sessions import sessions_between
 from ml.next_day.next_day import Signals
 from pipeline.bars import VIX
 from pipeline.data import build_features
+from pipeline.research.datasets import freeze_dataset
 from pipeline.resources import Resources
 from pipeline.training import filter_lift, train_entry_filter, train_next_day
 from serving.next_day_scorer import NextDayScorer
@@ -26,8 +28,6 @@ from tests.standins.feed import walk
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-    import sqlalchemy as sa
 
     from core.settings import Settings
 
@@ -100,6 +100,29 @@ def test_two_first_trainings_at_once_both_register_and_each_can_be_made_again(de
     assert lineage.digests == desk.registry.lineage(second.info.run_id).digests
     with pytest.raises(ConfigError, match="Copy the id of a run named `training"):
         train_entry_filter.reproduce_training("0" * 32, resources=desk)
+
+
+def test_trainings_on_a_dataset_are_made_again_after_the_bars_were_revised(desk: Resources) -> None:
+    names = {"training__model_name": "frozen-filter", "next_day__model_name": "frozen-return"}
+    frozen = Resources(desk.settings.with_changes(**names), clock=lambda: NOW)
+    made = freeze_dataset("training", last=dt.date(2016, 3, 31), resources=frozen)
+    later = Resources(frozen.settings, clock=lambda: NOW + dt.timedelta(days=1))
+    revised = walk("AAA", START, END, seed=3).assign(close=lambda bars: bars[["high", "close"]].mean(axis=1))
+    later.bars.write(revised, source="test", ingested_at=NOW + dt.timedelta(days=1))
+    try:
+        outcome = train_entry_filter.train_entry_filter("2016-03-31", dataset="training", resources=later)
+        train_next_day.train_next_day("2016-03-31", dataset="training", resources=later)
+        client = later.registry._client
+        for model in names.values():
+            run = client.search_runs([client.get_experiment_by_name(model).experiment_id], "tags.level = 'training'")[0]
+            assert run.data.tags["dataset"] == made.reference
+            assert run.data.tags["bar_as_of"] == NOW.isoformat()
+        run = client.search_runs([client.get_experiment_by_name("frozen-filter").experiment_id], "tags.level = 'training'")[0]
+        assert train_entry_filter.reproduce_training(run.info.run_id, resources=later).is_same
+        assert outcome.candidates == int(run.data.params["candidates"])
+    finally:
+        with later.engine.begin() as connection:  # the module's other tests read the first bars
+            connection.execute(sa.text("DELETE FROM market.raw_prices WHERE NOT backfilled"))
 
 
 def test_the_filters_lift_is_judged_for_each_strategy_and_for_all_together(desk: Resources) -> None:

@@ -20,6 +20,7 @@ from serving.app import create_app
 from storage.research.runs import Runs
 from storage.trading.alert_log import AlertLog
 from storage.trading.halts import Halts
+from storage.trading.ledger import Ledger
 from storage.trading.lineage import Lineage
 from storage.trading.served import ServedPredictions
 from storage.trading.strategy_params import StrategyParams
@@ -178,6 +179,10 @@ class Desk:
     @property
     def runs(self) -> Runs:
         return Runs(self.engine, self.data_dir / "runs")
+
+    @property
+    def ledger(self) -> Ledger:
+        return Ledger(self.engine)
 
     @property
     def lineage(self) -> Lineage:

@@ -144,6 +144,31 @@ def test_the_measures_count_requests_predictions_and_name_the_model(api: TestCli
     assert f"desk_prediction_seconds_count{{{labels}}} 1.0" in text
 
 
+def test_the_scorecard_of_a_book_is_served_and_an_unknown_book_is_404(api: TestClient, desk: Desk) -> None:
+    for session, worth in ((dt.date(2018, 12, 27), 1000.0), (dt.date(2018, 12, 28), 1001.0)):
+        desk.ledger.save_equity(
+            {
+                "portfolio": "swing",
+                "session": session,
+                "cash_usd": worth,
+                "equity_usd": worth,
+                "exposure_usd": 0,
+                "positions": 0,
+            }
+        )
+
+    answer = api.get("/scorecard", params={"book": "swing"})
+    unknown = api.get("/scorecard", params={"book": "swnig"})
+
+    assert answer.status_code == 200
+    card = answer.json()
+    assert (card["source"], card["first"], card["last"]) == ("Book swing", "2018-12-27", "2018-12-28")
+    assert {row["verdict"] for row in card["rows"]} == {"not enough", "not measured"}
+    assert unknown.status_code == 404
+    assert "Did you mean swing?" in unknown.json()["detail"]
+    assert api.get("/scorecard").status_code == 422
+
+
 def test_an_unreachable_database_is_503_and_tells_no_secret(api: TestClient, desk: Desk) -> None:
     desk.engine = sa.create_engine("postgresql+psycopg2://me:hush@127.0.0.1:9/desk")
 

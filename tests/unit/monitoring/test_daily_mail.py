@@ -50,6 +50,15 @@ def test_performance_has_a_section_of_its_own_and_none_when_there_is_nothing() -
     assert "Performance" not in to_text(EVENING) + to_html(EVENING)
 
 
+def test_the_scorecard_stands_at_the_end_and_is_left_out_before_a_trade() -> None:
+    line = "Win rate: 61.00 % (52.10 to 69.20), asked 65 to 75 %: not met"
+    scored = replace(EVENING, scorecard=[line])
+
+    assert to_text(scored).endswith(f"Scorecard\n  {line}\n")
+    assert line in to_html(scored)
+    assert "Scorecard" not in to_text(EVENING) + to_html(EVENING)
+
+
 def test_a_quiet_evening_says_so() -> None:
     quiet = Evening("2018-12-28", "2018-12-31", "main", "paper", 100_000.0, 0.0, 0.0, 100_000.0, "asked about nothing")
 

@@ -15,12 +15,17 @@ from core.errors import ConfigError, DataError
 from research.statistics import (
     Moments,
     block_length,
+    deepest_fall,
     deflated_sharpe,
+    drawdown_interval,
     expected_best_sharpe,
     mean_interval,
     moments,
     overfitting,
     probabilistic_sharpe,
+    profit_factor_interval,
+    quantile_shares,
+    share_interval,
     sharpe_interval,
     sharpe_ratio,
     sharpe_standard_error,
@@ -343,3 +348,48 @@ def test_the_same_seed_gives_the_same_interval() -> None:
 
     assert sharpe_interval(values, seed=1) == sharpe_interval(values, seed=1)
     assert sharpe_interval(values, seed=1) != sharpe_interval(values, seed=2)
+
+
+# ---- shares, quantiles, falls and factors
+
+
+@pytest.mark.parametrize(
+    ("successes", "trials", "low", "high"),
+    [(81, 263, 0.2553, 0.3662), (15, 148, 0.0624, 0.1605), (0, 20, 0.0, 0.1611), (29, 29, 0.8830, 1.0)],
+)
+def test_the_interval_of_a_share_is_that_of_newcombes_table(successes: int, trials: int, low: float, high: float) -> None:
+    found = share_interval(successes, trials)  # Newcombe 1998, Statistics in Medicine 17, table I, method 3
+    assert found == (pytest.approx(low, abs=5e-5), pytest.approx(high, abs=5e-5))
+
+
+def test_too_few_observations_have_no_interval() -> None:
+    assert share_interval(19, 19) is None
+    assert quantile_shares(0, 0.99) is None
+    assert quantile_shares(200, 0.99) is None, "the end would lie beyond the largest"
+    assert drawdown_interval(noise(19).ravel()) is None
+    assert profit_factor_interval(np.ones(30)) is None
+
+
+def test_the_ranks_around_a_quantile_cover_it_as_often_as_claimed() -> None:
+    draws = np.sort(np.random.default_rng(2).exponential(size=(4000, 1000)), axis=1)
+    shares = quantile_shares(1000, 0.9)
+    assert shares is not None
+    low, high = (draws[:, round(share * 1000) - 1] for share in shares)
+    truth = -math.log(0.1)
+    assert 0.94 < ((low <= truth) & (truth <= high)).mean() < 0.97
+
+
+@given(arrays(np.float64, st.integers(1, 30), elements=st.floats(-0.5, 0.5)))
+def test_the_deepest_fall_is_that_of_every_pair_of_closes(returns: np.ndarray) -> None:
+    path = [1.0, *np.cumprod(1 + returns)]
+    slow = max(1 - later / max(path[: i + 1]) for i, later in enumerate(path))
+    assert deepest_fall(returns) == pytest.approx(slow)
+
+
+def test_intervals_of_falls_and_factors_hold_the_figure_of_the_record() -> None:
+    returns = noise(1000, drift=0.0002).ravel()
+    fall, factor = drawdown_interval(returns), profit_factor_interval(returns)
+    assert fall is not None
+    assert factor is not None
+    assert 0 < fall.low < deepest_fall(returns) < fall.high < 1
+    assert factor.low < returns[returns > 0].sum() / -returns[returns < 0].sum() < factor.high
