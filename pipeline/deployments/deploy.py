@@ -18,9 +18,9 @@ from pipeline.accounts.valuation import cash_usd
 from pipeline.deployments.books import DeployedBooks
 from pipeline.deployments.first_orders import FirstOrders
 from pipeline.deployments.live_gate import PaperRecords
-from pipeline.deployments.sleeve_backtests import backtest_sleeves
 from pipeline.deployments.venue_books import CapitalMoves
 from pipeline.research.candidates import Candidate
+from pipeline.research.sleeve_backtests import backtest_sleeves, joint_equity
 from pipeline.resources import Resources, live
 from pipeline.sleeves import sleeve_strategy
 
@@ -153,14 +153,6 @@ def promise_of(results: Mapping[str, Result]) -> dict[str, Any]:
     for name, result in results.items():
         promised[name] = expectation_of(result.trades, None, pd.DatetimeIndex(result.equity["session"]), name).as_dict()
     return promised
-
-
-def joint_equity(results: Mapping[str, Result]) -> pd.DataFrame:
-    """Return the equity of sleeves held together: session, equity_usd; a sleeve without bars yet is worth its capital."""
-    curves = {name: result.equity.set_index("session")["equity_usd"] for name, result in results.items()}
-    joint = pd.DataFrame(curves).sort_index().ffill()
-    total = joint.fillna({name: result.initial_cash_usd for name, result in results.items()}).sum(axis=1)
-    return pd.DataFrame({"session": total.index, "equity_usd": total.to_numpy()})
 
 
 def _stored(portfolios: Portfolios, number: int) -> Portfolio:

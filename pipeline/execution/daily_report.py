@@ -19,7 +19,7 @@ from pipeline.execution.exit_rules import UNMANAGED, ExitRuleBook
 from pipeline.execution.rerun_rules import PAST, next_open
 from pipeline.execution.step_results import MailSent
 from pipeline.resources import Resources, live
-from pipeline.risk.performance import mail_section, watch_performance
+from pipeline.risk.performance import mail_section, sync_alerts, watch_performance
 from trading.brokers.reconcile import RESOLVED, Mismatch
 from trading.risk_manager import CORRELATION_WARNING
 from trading.watch import REACHED_STOP, REACHED_TARGET
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from monitoring.daily_mail import Evening, Held, Limit
     from pipeline.accounts.trading_account import TradingAccount
     from pipeline.execution.rerun_rules import RerunRules
+    from pipeline.risk.performance import PerformanceReport
     from storage.trading.heartbeats import Heartbeat
     from storage.trading.ledger import Ledger
     from storage.trading.reconciliations import Reconciliation
@@ -58,7 +59,9 @@ def send(session: str, *, again: bool = False, resources: Resources | None = Non
     from monitoring.daily_mail import to_html, to_text
 
     resources = resources or live()
-    evening = evening_of(resources, session)
+    report = watch_performance(session=session, resources=resources)
+    sync_alerts(resources.alert_desk, report)
+    evening = evening_of(resources, session, report)
     text = to_text(evening)
     content, path = _content(evening), _mail_file(resources.data_dir, resources.settings.portfolio, session)
     reason = None if again else _why_not_sent(rerun_rules(resources), dt.date.fromisoformat(session), path, content)
@@ -99,7 +102,7 @@ def _event_line(event: BookEvent) -> str:
     return f"{event.symbol or event.portfolio}: {event.kind}, {event.reason}{cash}"
 
 
-def evening_of(resources: Resources, session: str) -> Evening:
+def evening_of(resources: Resources, session: str, report: PerformanceReport | None = None) -> Evening:
     """Return the report of a session's evening, from the ledger."""
     from monitoring.daily_mail import Evening
 
@@ -111,7 +114,7 @@ def evening_of(resources: Resources, session: str) -> Evening:
     equity = float(curve["equity_usd"].iloc[-1]) if len(curve) else start
     before = float(curve["equity_usd"].iloc[-2]) + moved if len(curve) > 1 else start
     positions = _positions(account, day)
-    report = watch_performance(session=session, resources=resources)
+    report = report or watch_performance(session=session, resources=resources)
     return Evening(
         session=session,
         opens=next_open(session).isoformat(),

@@ -6,6 +6,7 @@ import datetime as dt
 from typing import TYPE_CHECKING, Any
 
 from core.errors import DataError
+from pipeline.bars import bars_by_symbol
 from pipeline.research.backtest_terms import BacktestTerms
 from pipeline.research.candidates import Candidate, backtest_each
 from pipeline.research.datasets import ResearchData

@@ -16,6 +16,7 @@ from core.errors import ConfigError
 from pipeline.research.backtest import count_trial
 from pipeline.research.backtest_terms import BacktestTerms
 from pipeline.research.datasets import ResearchData
+from pipeline.research.sleeve_backtests import backtest_sleeves, joint_equity
 from pipeline.resources import Resources, live
 from research.scorecard import RANKS, Estimate, Record, make_scorecard, profit_of, relative, sharpe_of, total_seconds
 from trading.delistings import actions_until
@@ -78,7 +79,8 @@ def score_book(
     session
         Leave out what is later; everything unless given.
     compare
-        Backtest the desk's strategies over the same sessions, for the criteria that compare live with backtest.
+        Backtest what the book traded over the same sessions, for the criteria that compare live with backtest: of a deployment
+        each sleeve with its capital, of the default one the desk's strategies, unfiltered.
     measure
         Time 60 backtests too, one after another.
 
@@ -99,11 +101,17 @@ def score_book(
     timed: Estimate | str = NOT_TIMED
     if len(record.sessions) and (compare or measure):
         end, start = (day.date() for day in record.sessions[[-1, 0]])
-        data, terms, strategies = ResearchData.of(resources), BacktestTerms.of(resources), resources.strategies
+        desk = resources.for_portfolio(book)
+        data, terms, strategies = ResearchData.of(desk), BacktestTerms.of(desk), desk.strategies
         bars = data.by_symbol(end.isoformat())
         if compare:
-            actions = actions_until(data.bars.actions(list(bars)), end)
-            reference = record_of(terms.run(bars, strategies, start=start, actions=actions))
+            if desk.deployment is None:
+                actions = actions_until(data.bars.actions(list(bars)), end)
+                reference = record_of(terms.run(bars, strategies, start=start, actions=actions))
+            else:
+                reference = record_of_sleeves(
+                    backtest_sleeves(desk.sleeves, desk.bars, desk.costs, desk.limits, first=start, last=end)
+                )
             profit = relative(profit_of(record), profit_of(reference))
             sharpe = relative(sharpe_of(record), sharpe_of(reference))
         timed = total_seconds(_timed(bars, strategies, terms), BACKTESTS) if measure else NOT_TIMED
@@ -123,6 +131,18 @@ def record_of(result: Result) -> Record:
     sessions = pd.DatetimeIndex(result.equity["session"])
     returns = period_returns(result.equity_usd, result.initial_cash_usd)
     return Record(result.trades, sessions, returns, result.panel.bars_a_year)
+
+
+def record_of_sleeves(results: Mapping[str, Result]) -> Record:
+    """Return the record of sleeves backtested alone and held together."""
+    from backtest.metrics import SESSIONS_A_YEAR
+    from research.evidence import period_returns
+
+    equity = joint_equity(results)
+    capital = sum(result.initial_cash_usd for result in results.values())
+    trades = pd.concat([result.trades for result in results.values()], ignore_index=True)
+    returns = period_returns(equity["equity_usd"].to_numpy(dtype=np.float64), capital)
+    return Record(trades, pd.DatetimeIndex(equity["session"]), returns, SESSIONS_A_YEAR)
 
 
 def record_of_book(ledger: Ledger, book: str, last: dt.date) -> Record:

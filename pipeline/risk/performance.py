@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import datetime as dt
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Final, Self
 
 import pandas as pd
 import structlog
@@ -16,6 +16,7 @@ from core.book_events import TRANSFERS
 from core.errors import DeskError
 from core.frames import SESSION
 from core.sessions import calendar_name, joint_sessions
+from monitoring.alert_desk import Finding as AlertFinding
 from pipeline.accounts.valuation import transferred_usd
 from pipeline.bars import window_returns
 from pipeline.resources import Resources, live
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from core.deployments import Deployment
     from core.models import Position
     from ml.tracking.registry import Registry
-    from monitoring.alerts import Alerts
+    from monitoring.alert_desk import AlertDesk, Synced
     from monitoring.performance.expectation import Expectation
     from monitoring.performance.findings import Finding, PerformanceAlert
     from monitoring.performance.watch import BookRecord
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from storage.trading.ledger import Ledger
 
 log = structlog.get_logger()
+KIND: Final = "performance"  # of its alerts
 
 
 @dataclass(frozen=True)
@@ -143,24 +145,23 @@ def record_of(
 
 @dataclass
 class PerformanceWatch:
-    """The risk worker's watch of performance: looks now and then, and mails what has newly become an alert.
+    """The risk worker's watch of performance: looks now and then, and brings the alerts in line.
 
-    The first look after a start mails nothing: the evening's mail has told of what lasts.
+    An alert that lasts is sent once; see `monitoring.alert_desk`.
     """
 
     look: Callable[[], PerformanceReport]
-    alerts: Alerts
+    alert_desk: AlertDesk
     clock: Callable[[], dt.datetime]
     interval_seconds: float
     _next_look: dt.datetime | None = None
-    _raised: frozenset[str] | None = None
 
     @classmethod
     def of(cls, resources: Resources) -> Self:
         """Build for the desk's own book."""
         return cls(
             look=lambda: watch_performance(resources=resources),
-            alerts=resources.alerts,
+            alert_desk=resources.alert_desk,
             clock=resources.clock,
             interval_seconds=resources.settings.performance.interval_seconds,
         )
@@ -178,12 +179,14 @@ class PerformanceWatch:
         except (DeskError, SQLAlchemyError, OSError) as error:
             log.warning("performance_look_failed", error=type(error).__name__, says=str(error))
             return None
-        before, alerts = self._raised, report.alerts
-        self._raised = frozenset(each.key for each in alerts)
-        for each in alerts:
-            if before is not None and each.key not in before:
-                self.alerts.send(each.subject, each.body, each.severity)
+        sync_alerts(self.alert_desk, report)
         return report
+
+
+def sync_alerts(desk: AlertDesk, report: PerformanceReport) -> Synced:
+    """Bring the open alerts of a book's performance in line with a report: what is new is sent once, what is gone resolved."""
+    found = [AlertFinding(each.key, each.subject, each.body, each.severity) for each in report.alerts]
+    return desk.sync(KIND, report.book, found)
 
 
 def mail_section(report: PerformanceReport) -> list[str]:

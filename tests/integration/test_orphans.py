@@ -23,6 +23,7 @@ from pipeline.execution.hand_over import hand_over
 from pipeline.resources import Resources
 from tests.standins.evidence import vouch
 from tests.standins.feed import walk
+from tests.standins.mailbox import OneChannel
 from tests.standins.predictions import PredictionStandIn
 from trading.strategies.registry import make_strategy
 
@@ -41,7 +42,7 @@ PARAMS = {"deviations": 1.0, "stop_pct": None, "target_pct": None, "max_sessions
 
 
 @dataclass
-class Mailbox:
+class Mailbox(OneChannel):
     """Keeps what would be mailed."""
 
     mails: list[tuple[str, str]] = field(default_factory=list)

@@ -25,6 +25,7 @@ from pipeline.resources import Resources
 from pipeline.risk import monitor
 from pipeline.risk.performance import PerformanceReport, PerformanceWatch, watch_performance
 from tests.standins.feed import walk
+from tests.standins.mailbox import OneChannel
 from trading.brokers.book_events import apply_event
 from trading.brokers.placing import place
 from trading.orders import entry_order
@@ -53,7 +54,7 @@ PROMISED = Expectation(
 
 
 @dataclass
-class Mailbox:
+class Mailbox(OneChannel):
     """Keeps what would be mailed."""
 
     mails: list[tuple[str, str, str]] = field(default_factory=list)
@@ -183,14 +184,20 @@ def test_the_risk_worker_mails_what_is_new_and_once(desk: Resources) -> None:
         assert watch.follow() is not None
     kept: Any = desk.alerts
     told = "The book is 20.0 % below its highest close (limit 15 %)."
-    assert kept.mails == [("Performance of the book: drawdown", "critical", told)]
+    (alert,) = [each for each in desk.alert_log.read(kind="performance") if "drawdown" in each.key]
+    assert (alert.repeats, alert.severity) == (1, "critical")
+    assert [mail for mail in kept.mails if "drawdown" in mail[0]] == [("Performance of the book: drawdown", "critical", told)]
+    now[0] += dt.timedelta(seconds=desk.settings.performance.interval_seconds)
+    save_equity(desk, DAY, 100_000.0)
+    watch.follow()
+    assert [each for each in desk.alert_log.read(kind="performance") if "drawdown" in each.key] == [], "resolved by itself"
 
 
 def test_a_look_that_fails_is_tried_again(desk: Resources) -> None:
     def fail() -> PerformanceReport:
         raise RetryLater("the database is away")
 
-    watch = PerformanceWatch(fail, desk.alerts, lambda: NOW, 0.0)
+    watch = PerformanceWatch(fail, desk.alert_desk, lambda: NOW, 0.0)
     assert watch.follow() is None
     watch.look = lambda: watch_performance(resources=desk)
     assert watch.follow() is not None

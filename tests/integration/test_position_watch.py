@@ -23,6 +23,7 @@ from pipeline.risk.exit_orders import WATCH, ExitOrders
 from storage.locks import executor_lock
 from tests.standins.alpaca import KEY, SECRET, AlpacaStandIn, Fault
 from tests.standins.feed import walk
+from tests.standins.mailbox import OneChannel
 from trading.brokers.intake import collect
 from trading.brokers.placing import place
 from trading.orders import entry_order, exit_order
@@ -39,7 +40,7 @@ NOON = dt.datetime(2026, 11, 23, 17, tzinfo=dt.UTC)
 
 
 @dataclass
-class Mailbox:
+class Mailbox(OneChannel):
     """Keeps what would be mailed."""
 
     mails: list[tuple[str, str, str]] = field(default_factory=list)

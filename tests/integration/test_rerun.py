@@ -28,6 +28,7 @@ from storage.columns import metadata
 from tests.standins.alpaca import KEY, SECRET, AlpacaStandIn
 from tests.standins.evidence import vouch
 from tests.standins.feed import walk
+from tests.standins.mailbox import OneChannel
 from tests.standins.predictions import PredictionStandIn
 from trading.strategies.registry import make_strategy
 
@@ -61,7 +62,7 @@ Rows = dict[str, list[tuple[Any, ...]]]
 
 
 @dataclass
-class Mailbox:
+class Mailbox(OneChannel):
     """Keeps what would be mailed."""
 
     subjects: list[str] = field(default_factory=list)

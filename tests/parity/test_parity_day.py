@@ -17,6 +17,7 @@ from pipeline.execution import daily_trade
 from pipeline.resources import Resources
 from tests.standins.evidence import vouch
 from tests.standins.feed import walk
+from tests.standins.mailbox import OneChannel
 from trading.strategies.registry import make_strategy
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ LOADED = dt.datetime(2019, 1, 1, tzinfo=dt.UTC)
 CAUSES = ("signal", "fill", "cost", "missed")
 
 
-class Mailbox:
+class Mailbox(OneChannel):
     def __init__(self) -> None:
         self.subjects: list[str] = []
         self.bodies: list[str] = []

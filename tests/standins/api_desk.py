@@ -19,6 +19,7 @@ from monitoring.alert_desk import AlertDesk
 from serving.app import create_app
 from storage.research.runs import Runs
 from storage.trading.alert_log import AlertLog
+from storage.trading.deployments import Deployments
 from storage.trading.halts import Halts
 from storage.trading.ledger import Ledger
 from storage.trading.lineage import Lineage
@@ -159,6 +160,14 @@ class Desk:
     @property
     def parameters(self) -> StrategyParams:
         return StrategyParams(self.engine)
+
+    @property
+    def desk_portfolio(self) -> str:
+        return self.settings.portfolio
+
+    @property
+    def deployments(self) -> Deployments:
+        return Deployments(self.engine)
 
     @property
     def halts(self) -> Halts:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import pandas as pd
+
 from core.errors import UnknownSymbol
 from pipeline.bars import bars_by_symbol
 from trading.delistings import actions_until
 
 if TYPE_CHECKING:
     import datetime as dt
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from backtest.engine import Result
     from pipeline.sleeves import TradedSleeve
@@ -55,3 +57,11 @@ def backtest_sleeves(
             actions=actions_until(bars.actions(list(sleeve.symbols)), last),
         )
     return results
+
+
+def joint_equity(results: Mapping[str, Result]) -> pd.DataFrame:
+    """Return the equity of sleeves held together: session, equity_usd; a sleeve without bars yet is worth its capital."""
+    curves = {name: result.equity.set_index("session")["equity_usd"] for name, result in results.items()}
+    joint = pd.DataFrame(curves).sort_index().ffill()
+    total = joint.fillna({name: result.initial_cash_usd for name, result in results.items()}).sum(axis=1)
+    return pd.DataFrame({"session": total.index, "equity_usd": total.to_numpy()})
