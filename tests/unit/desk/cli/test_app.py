@@ -20,13 +20,14 @@ GROUPS = {
     "Data": {"ingest", "featurize", "earnings", "instruments"},
     "Research": {
         "backtest", "runs", "report", "compare", "strategies", "sweep", "check-leakage", "warm-up",
-        "optimise", "rank", "correlate", "allocate", "validate-risk", "research",
+        "optimise", "rank", "correlate", "allocate", "validate-risk", "research", "dataset", "scorecard", "portfolios",
     },
     "Models": {"train", "lift", "train-next-day", "models"},
     "Trading": {
         "trade", "listen", "watch-positions", "reconcile", "params", "corporate-actions", "deposit", "withdraw", "hand-over",
+        "deploy", "deployments", "pause", "unpause", "retire",
     },
-    "Risk": {"halt", "resume", "risk-worker", "risk-profiles", "data-guard"},
+    "Risk": {"halt", "resume", "risk-worker", "risk-profiles", "data-guard", "performance"},
     "Audit": {"replay", "parity", "parity-day", "explain-order"},
     "System": {"alerts", "demo", "health", "status"},
 }  # fmt: skip
