@@ -54,8 +54,12 @@ def record_action(symbol: str, session: dt.date, kind: str, value: float, *, res
         raise ConfigError(f"Value of a {kind}: expected a number over 0, found {value}.")
     row = {"symbol": normalise_symbol(symbol), "session": pd.Timestamp(session), "kind": kind, "value": float(value)}
     resources.bars.write_actions(ACTIONS.coerce(pd.DataFrame([row])), resources.clock())
-    with executor_lock(resources.engine, resources.account.portfolio):
-        return len(apply_corporate_actions(resources.account, ExitOrders.of(resources).today()))
+    followed = 0
+    for book in {resources.settings.portfolio: None, **dict.fromkeys(each.name for each in resources.deployments.all())}:
+        account = resources.for_portfolio(book).account
+        with executor_lock(resources.engine, book):
+            followed += len(apply_corporate_actions(account, ExitOrders.of(resources).today()))
+    return followed
 
 
 def resolve(
