@@ -24,6 +24,7 @@ from trading.brokers.paper import PaperBroker
 from trading.brokers.placing import place
 from trading.decide import Holdings
 from trading.delistings import delistings_of
+from trading.strategies.vix_filter import rule_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -85,6 +86,11 @@ class DecisionInputs:
     def symbols(self) -> tuple[str, ...]:
         """The symbols of all sleeves, sorted."""
         return tuple(sorted({symbol for sleeve in self.sleeves for symbol in sleeve.symbols}))
+
+    def rule_of(self, strategy: str) -> str:
+        """Return the name under which the entry filter knows a strategy's rule."""
+        own = (sleeve.rule for sleeve in self.sleeves if strategy in sleeve.names and sleeve.rule)
+        return next(own, rule_name(strategy))
 
     @property
     def bars(self) -> BarStore:

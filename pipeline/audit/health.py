@@ -19,6 +19,7 @@ from monitoring.alert_desk import Finding
 from pipeline.audit import health_checks as checks
 from pipeline.audit.health_checks import Verdict
 from pipeline.bars import VIX
+from pipeline.deployments.books import DeployedBooks
 from pipeline.execution import service_status
 from pipeline.resources import Resources, live
 from storage.airflow_tasks import AirflowTasks
@@ -26,7 +27,7 @@ from storage.engine import has_database
 from storage.features.feature_rows import FeatureRows
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
     from pathlib import Path
 
     from monitoring.alerts import Alerts
@@ -125,7 +126,13 @@ class HealthChecks:
                 Check(
                     "orders",
                     "critical",
-                    lambda: _check_orders(resources.ledger, resources.position_rules, settings.portfolio, waits, due),
+                    lambda: _check_orders(
+                        resources.ledger,
+                        resources.position_rules,
+                        [each.name for each in DeployedBooks.of(resources).all()],
+                        waits,
+                        due,
+                    ),
                 ),
                 Check(
                     "airflow-queue",
@@ -215,8 +222,8 @@ def _check_service(check: Callable[[], service_status.ServiceStatus]) -> Verdict
     return Verdict(status.healthy, status.detail)
 
 
-def _check_orders(ledger: Ledger, rules: PositionRules, portfolio: str, waits: dt.datetime, due: dt.date) -> Verdict:
-    orders = ledger.open_orders(portfolio)
+def _check_orders(ledger: Ledger, rules: PositionRules, books: Iterable[str], waits: dt.datetime, due: dt.date) -> Verdict:
+    orders = [pair for book in books for pair in ledger.open_orders(book)]
     decided = rules.decided_at(order.client_order_id for order, _ in orders)
     return checks.check_orders(orders, decided, unsent_before=waits, due=due)
 

@@ -13,7 +13,6 @@ from core.models import Leg
 from features.build import build_features
 from pipeline.audit.decision_replay import decision_signals, repeat_decision, repeat_fills, session_before, signals_at
 from pipeline.bars import VIX
-from trading.strategies.vix_filter import rule_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -83,7 +82,10 @@ class Recomputation:
         features = {**compared, "from": "the API's record" if served else "the offline store"}
         if not stored:
             features["same"] = None
-        return {"features": features, "score": self._score(prediction, rule_name(entry["strategy"]), stored or values)}
+        return {
+            "features": features,
+            "score": self._score(prediction, self.inputs.rule_of(entry["strategy"]), stored or values),
+        }
 
     def _features(self, entry: Row) -> dict[str, float]:
         symbol, day = entry["symbol"], entry["decision_session"]

@@ -55,7 +55,13 @@ def desk(database_settings: Settings, alpaca: AlpacaStandIn) -> Resources:
 
 
 def stored(desk: Resources, usd: float) -> int:
-    member = {"strategy": "bollinger", "symbol": "AAA", "params": {"stop_pct": 5.0, "deviations": 0.5}, "vix_gate": False, "usd": usd}
+    member = {
+        "strategy": "bollinger",
+        "symbol": "AAA",
+        "params": {"stop_pct": 5.0, "deviations": 0.5},
+        "vix_gate": False,
+        "usd": usd,
+    }
     number = desk.portfolios.save(session=FRIDAY, method="equal", members=[member], figures={"capital_usd": usd})
     desk.portfolios.save_validation(portfolio_id=number, session=MONDAY, status="PASS", report={})
     return number

@@ -214,6 +214,33 @@ def test_a_paused_deployment_enters_nothing_says_so_and_goes_on_once_it_is_unpau
     assert daily_trade.place(day.isoformat(), resources=desk_of("duo", resources=desk)).orders >= 1
 
 
+def test_a_deployment_paused_between_two_steps_of_its_evening_enters_nothing(desk: Resources) -> None:
+    deploy(request(stored(desk)), resources=desk)
+    day = until_an_entry(desk, "duo")  # its candidates are stored
+    daily_trade.predict(day.isoformat(), resources=desk_of("duo", resources=desk))
+
+    changes.pause("duo", reason="in the middle", author="anna", resources=desk)
+
+    assert daily_trade.place(day.isoformat(), resources=desk_of("duo", resources=desk)).placed == 0
+    assert desk.ledger.open_orders("duo") == []
+
+
+@pytest.mark.parametrize("capital", [1000.0, 10_000_000.0])
+def test_sizes_follow_the_sleeves_capital_to_the_cent(desk: Resources, capital: float) -> None:
+    deploy(request(stored(desk), capital_usd=capital), resources=desk)
+    day = until_an_entry(desk, "duo")
+
+    daily_trade.place(day.isoformat(), resources=desk_of("duo", resources=desk))
+
+    (order, _), *_ = desk.ledger.orders_decided("duo", day)
+    sleeve = next(each for each in desk.deployments.get("duo").sleeves if each.name == order.strategy)  # type: ignore[union-attr]
+    close = desk.close_at(order.symbol, day)
+    assert close is not None
+    assert order.stop_pct is not None
+    usd = min(sleeve.capital_usd * 0.40, sleeve.capital_usd * 0.0025 / (order.stop_pct / 100))
+    assert float(order.quantity) * close == pytest.approx(usd, abs=close * 1e-6 + 0.005)
+
+
 def test_a_deployment_is_stopped_by_its_own_validation_alone(desk: Resources) -> None:
     number = stored(desk)
     deploy(request(number), resources=desk)

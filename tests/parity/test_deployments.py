@@ -10,6 +10,7 @@ import pytest
 
 from core.sessions import sessions_between
 from pipeline.audit import parity, parity_day
+from pipeline.audit.explain_order import explain
 from pipeline.bars import VIX
 from pipeline.deployments.books import desk_of
 from pipeline.deployments.deploy import DeployRequest, deploy
@@ -98,6 +99,17 @@ def test_the_days_of_a_deployment_have_no_gap(desk: Resources) -> None:
 
     assert [each for day in days for each in day.details()] == []
     assert sum(day.record_usd != 0 for day in days) > 10
+
+
+def test_every_order_of_a_deployment_is_explained_and_computed_again_alike(desk: Resources) -> None:
+    orders = [order for order, _ in desk.ledger.fills("trio")][:6]
+
+    pages = [explain(order.client_order_id, replay=True, resources=desk) for order in orders]
+
+    assert {order.leg for order in orders} == {"entry", "exit"}
+    assert [page.recomputed["same"] for page in pages if page.recomputed] == [True] * 6
+    entries = [page for order, page in zip(orders, pages, strict=True) if order.leg == "entry"]
+    assert all(page.signal is not None and page.prediction is None for page in entries)
 
 
 def test_one_symbol_is_in_two_sleeves_and_two_books(desk: Resources) -> None:
