@@ -18,6 +18,10 @@ if TYPE_CHECKING:
 SETTINGS = "settings"  # author of the default deployment's first version
 
 
+class UnknownDeployment(DataError):
+    """No deployment has that name."""
+
+
 @dataclass(frozen=True)
 class DeployedBooks:
     """The deployments beside the ledger that holds their books.
@@ -86,14 +90,14 @@ class DeployedBooks:
 
         Raises
         ------
-        DataError
+        UnknownDeployment
             When there is none of that name; suggests the nearest.
         """
         stored = self.default() if name == self.first and self.deployments.get(name) is None else self.deployments.get(name)
         if stored is None:
             near = get_close_matches(name, [each.name for each in self.all()], n=1)
             hint = f"Did you mean {near[0]!r}?" if near else "`desk deployments` lists them."
-            raise DataError(f"Deployment {name!r}: there is none. {hint}")
+            raise UnknownDeployment(f"Deployment {name!r}: there is none. {hint}")
         return stored
 
     def require_new_name(self, name: str) -> None:
@@ -121,7 +125,7 @@ def desk_of(name: str, *, resources: Resources | None = None) -> Resources:
 
     Raises
     ------
-    DataError
+    UnknownDeployment
         When there is no such deployment.
     ConfigError
         When it trades real money, and `VENUE__LIVE` is not set.

@@ -6,13 +6,13 @@ Everything that could go wrong on the first evening is tried here: strategies, b
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal, Self
 
 import pandas as pd
 import structlog
 
 from core.deployments import Deployment, Sleeve, Stage, State, require_name, sleeve_name
-from core.errors import ConfigError, DataError, StopTrading, UnknownSymbol
+from core.errors import ConfigError, StopTrading, UnknownSymbol
 from monitoring.performance.expectation import SUM, expectation_of
 from pipeline.accounts.valuation import cash_usd
 from pipeline.deployments.books import DeployedBooks
@@ -20,6 +20,7 @@ from pipeline.deployments.first_orders import FirstOrders
 from pipeline.deployments.live_gate import PaperRecords
 from pipeline.deployments.venue_books import CapitalMoves
 from pipeline.research.candidates import Candidate
+from pipeline.research.portfolio import require_portfolio
 from pipeline.research.sleeve_backtests import backtest_sleeves, joint_equity
 from pipeline.resources import Resources, live
 from pipeline.sleeves import sleeve_strategy
@@ -49,10 +50,14 @@ class Deployed:
         made = self.deployment
         return {
             "deployment": made.name,
+            "portfolio": made.portfolio_id,
             "version": made.version,
             "stage": str(made.stage),
             "state": str(made.state),
+            "profile": made.profile,
             "capital_usd": made.capital_usd,
+            "author": made.author,
+            "reason": made.reason,
             "sleeves": [sleeve.name for sleeve in made.sleeves],
             "notes": list(self.notes),
         }
@@ -83,6 +88,20 @@ class DeployRequest:
     profile: str = ""
     model: Literal["", "champion"] = ""
 
+    @classmethod
+    def of(cls, params: Mapping[str, Any]) -> Self:
+        """Return the request in the parameters of a run; an empty capital or profile is the default."""
+        return cls(
+            params["portfolio"],
+            params["name"],
+            params["reason"],
+            params["author"],
+            stage=params["stage"],
+            capital_usd=params["capital"],
+            profile=params["profile"] or "",
+            model="champion" if params["filter"] else "",
+        )
+
 
 def deploy(request: DeployRequest, *, resources: Resources | None = None) -> Deployed:
     """Deploy a portfolio, after `plan_deployment`; it trades from the next evening on."""
@@ -106,7 +125,7 @@ def plan_deployment(request: DeployRequest, *, resources: Resources | None = Non
     Raises
     ------
     DataError
-        When there is no such portfolio, or its bars are missing.
+        When there is no such portfolio (`UnknownPortfolio`), or its bars are missing (`UnknownSymbol`).
     ConfigError
         When the name is taken, a strategy is gone, a sleeve's capital buys nothing, or `VENUE__LIVE` is not set for real money.
     StopTrading
@@ -156,9 +175,7 @@ def promise_of(results: Mapping[str, Result]) -> dict[str, Any]:
 
 
 def _stored(portfolios: Portfolios, number: int) -> Portfolio:
-    stored = portfolios.get(number)
-    if stored is None:
-        raise DataError(f"Portfolio {number}: there is none. `desk portfolios` lists them; `desk allocate --store` makes one.")
+    stored = require_portfolio(number, portfolios)
     if stored.draft:
         raise ConfigError(
             f"Portfolio {number} is a draft: research looked at it, and nobody has kept it. Keep it: "

@@ -19,6 +19,10 @@ if TYPE_CHECKING:
 log = structlog.get_logger()
 
 
+class UnknownPortfolio(DataError):
+    """No portfolio has that id."""
+
+
 def allocate(
     shortlist: Shortlist,
     *,
@@ -91,10 +95,25 @@ def confirm_draft(number: int, *, resources: Resources | None = None) -> None:
 
     Raises
     ------
-    DataError
+    UnknownPortfolio
         When there is no such portfolio.
     """
     stored = (resources or live()).portfolios
-    if stored.get(number) is None:
-        raise DataError(f"Portfolio {number}: there is none. `desk portfolios` lists them.")
+    require_portfolio(number, stored)
     stored.confirm(number)
+
+
+def require_portfolio(number: int, stored: Portfolios) -> Portfolio:
+    """Return the portfolio of an id.
+
+    Raises
+    ------
+    UnknownPortfolio
+        When there is none.
+    """
+    found = stored.get(number)
+    if found is None:
+        near = min(((abs(each.id - number), each.id) for each in stored.all()), default=None)
+        hint = "`desk allocate --store` makes one." if near is None else f"Did you mean {near[1]}?"
+        raise UnknownPortfolio(f"Portfolio {number}: there is none. {hint} `desk portfolios` lists them.")
+    return found

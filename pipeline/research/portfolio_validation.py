@@ -5,11 +5,11 @@ from __future__ import annotations
 import datetime as dt
 from typing import TYPE_CHECKING, Any
 
-from core.errors import DataError
 from pipeline.bars import bars_by_symbol
 from pipeline.research.backtest_terms import BacktestTerms
 from pipeline.research.candidates import Candidate, backtest_each
 from pipeline.research.datasets import ResearchData
+from pipeline.research.portfolio import UnknownPortfolio
 from pipeline.resources import Resources, live
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ def validate_portfolio(
 
     Raises
     ------
-    DataError
+    UnknownPortfolio
         When there is no such portfolio.
     UnknownSymbol
         When one of its symbols has no bars.
@@ -54,7 +54,9 @@ def validate_portfolio(
     stored = resources.portfolios.latest(by=day) if number is None else resources.portfolios.get(number)
     if stored is None:
         which = f"a portfolio up to {session}" if number is None else f"portfolio {number}"
-        raise DataError(f"Validation: expected {which}, found none. `desk portfolios` lists them; `desk allocate` makes one.")
+        raise UnknownPortfolio(
+            f"Validation: expected {which}, found none. `desk portfolios` lists them; `desk allocate` makes one."
+        )
     terms = BacktestTerms.of(resources)
     data = ResearchData.of(resources, dataset)
     symbols = sorted({member["symbol"] for member in stored.members})  # the universe may have changed since
