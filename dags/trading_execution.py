@@ -1,8 +1,9 @@
 """Orders for the next open.
 
 Starts when `daily_market_data` announces the features of a session: settle what is open on that session's bar, reconcile with
-the broker, find the strategy's candidates, ask the prediction API for each, decide, size and check the limits, place the
-orders, confirm them at the broker, reconcile again, record the day, and mail what it came to.
+the broker, renew a portfolio's validation that is nearly too old, find the strategy's candidates, ask the prediction API for
+each, decide, size and check the limits, place the orders, confirm them at the broker, reconcile again, record the day, and mail
+what it came to.
 
 * **Broker:** paper, on the session's real bars; no money moves.
 * **Run again:** an intent has one client order id, written before anything is sent; a second run places nothing twice.
@@ -46,6 +47,15 @@ def reconcile_before(session: str, book: str) -> dict[str, Any]:
     from pipeline.execution import reconcile
 
     return reconcile.reconcile(session, resources=desk_of(book)).as_dict()
+
+
+@task(map_index_template=BOOK)
+def renew_validation(session: str, book: str) -> dict[str, Any]:
+    """Validate the deployment's portfolio again before its last validation is too old; a FAIL stops its entries alone."""
+    from pipeline.deployments import validity
+    from pipeline.deployments.books import desk_of
+
+    return validity.renew_validation(session, resources=desk_of(book)).as_dict()
 
 
 @task(map_index_template=BOOK)
@@ -153,6 +163,7 @@ def trading_execution() -> None:
         chain(
             settle(session=session, book=book),
             reconcile_before(session=session, book=book),
+            renew_validation(session=session, book=book),
             find_candidates(session=session, book=book),
             predict(session=session, book=book),
             place(session=session, book=book),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import getpass
 import signal
 import threading
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.table import Table
@@ -14,6 +14,8 @@ from core.errors import ConfigError, DeskError
 from desk.cli.console import TRADING, Session, console, session_of, show
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from pipeline.execution.position_watch import PositionCheck
 
 verbs = typer.Typer()
@@ -26,6 +28,7 @@ def trade(
 ) -> None:
     """Settle a session, decide at its close, place the orders for the next open, in every deployment. Safe to run twice."""
     from pipeline.deployments.books import desk_of, trading_books
+    from pipeline.deployments.validity import renew_validation
     from pipeline.execution import daily_trade as step
     from pipeline.sessions import check_session
 
@@ -33,12 +36,20 @@ def trade(
     chosen = check_session(day)
     if not chosen.trades:
         raise ConfigError(f"{chosen.reason}. Give the session before it, or none for the newest one.")
+    steps: dict[str, Callable[..., Any]] = {
+        "settle": step.settle,
+        "renew_validation": renew_validation,
+        "candidates": step.candidates,
+        "predict": step.predict,
+        "place": step.place,
+        "record": step.record,
+    }
     failed: list[DeskError] = []
     books = [deployment] if deployment else trading_books()
     for book in books:
         try:
-            for name in ("settle", "candidates", "predict", "place", "record"):
-                show(f"{book}: {name}", getattr(step, name)(day, resources=desk_of(book)).as_dict())
+            for name, run in steps.items():
+                show(f"{book}: {name}", run(day, resources=desk_of(book)).as_dict())
         except DeskError as error:
             if len(books) == 1:
                 raise

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-from typing import TYPE_CHECKING, NamedTuple
+from dataclasses import asdict, dataclass, replace
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import structlog
 
 from core.deployments import State
-from core.errors import StopTrading
+from core.errors import ConfigError, StopTrading
 from pipeline.deployments.books import DeployedBooks
+from pipeline.deployments.venue_books import return_ended_capital
 from pipeline.resources import Resources, live
 
 if TYPE_CHECKING:
@@ -52,13 +53,49 @@ def unpause(
 def retire(
     name: str, *, reason: str, author: str, expected_version: int | None = None, resources: Resources | None = None
 ) -> Deployment:
-    """End a deployment: it enters nothing any more, and its evening runs on until it holds nothing."""
-    return _turn(
-        name,
-        _Change(State.RETIRED, reason, author, expected_version),
-        DeployedBooks.of(desk := resources or live()),
-        desk.alerts,
-    )
+    """End a deployment: it enters nothing any more, and its evening runs on until it holds nothing.
+
+    Its capital at an outside venue goes back to the first book then.
+    """
+    resources = resources or live()
+    change = _Change(State.RETIRED, reason, author, expected_version)
+    ended = _turn(name, change, DeployedBooks.of(resources), resources.alerts)
+    return_ended_capital(resources=resources)
+    return ended
+
+
+def turn(
+    name: str, action: str, *, reason: str, author: str, expected_version: int | None = None, resources: Resources | None = None
+) -> Changed:
+    """Pause, unpause or retire a deployment by the name of the action.
+
+    Raises
+    ------
+    ConfigError
+        When there is no such action.
+    """
+    if action not in ACTIONS:
+        raise ConfigError(f"Action: expected one of {', '.join(ACTIONS)}, found {action!r}.")
+    made = ACTIONS[action](name, reason=reason, author=author, expected_version=expected_version, resources=resources)
+    return Changed(made.name, made.version, str(made.state), made.author, made.reason)
+
+
+ACTIONS = {"pause": pause, "unpause": unpause, "retire": retire}
+
+
+@dataclass(frozen=True)
+class Changed:
+    """The version of a deployment that a change made."""
+
+    deployment: str
+    version: int
+    state: str
+    author: str
+    reason: str
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return plain values, for a message between tasks."""
+        return asdict(self)
 
 
 class _Change(NamedTuple):

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import datetime as dt
-from typing import TYPE_CHECKING
+from dataclasses import asdict, dataclass, replace
+from typing import TYPE_CHECKING, Any
 
+import structlog
+
+from core.errors import DeskError, RetryLater
 from pipeline.research.portfolio_validation import validate_portfolio
 from pipeline.resources import Resources, live
 
 if TYPE_CHECKING:
     from core.deployments import Deployment
-    from pipeline.resources import Resources
     from storage.research.portfolios import Portfolios
 
+log = structlog.get_logger()
 RENEW_DAYS = 7  # before the last validation is too old, the evening makes a new one
 
 
@@ -42,14 +46,60 @@ def objection(deployment: Deployment | None, portfolios: Portfolios, day: dt.dat
     return None
 
 
-def renew_validation(session: str, *, resources: Resources | None = None) -> str:
-    """Validate the deployment's portfolio again where its last validation will soon be too old; return what was done."""
+@dataclass(frozen=True)
+class ValidationRenewed:
+    """The validation that a deployment stands on after its evening's renewal.
+
+    Attributes
+    ----------
+    session
+        ISO date of the evening's session.
+    renewed
+        True when this call made the validation.
+    status, of
+        PASS, WARN or FAIL, and the ISO date of the validation's session; None without a validation.
+    reason
+        Why none was made; None when it was.
+    """
+
+    session: str
+    renewed: bool = False
+    status: str | None = None
+    of: str | None = None
+    reason: str | None = None
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the fields as JSON types, for a message between tasks; fields that are None are absent."""
+        return {name: value for name, value in asdict(self).items() if value is not None}
+
+
+def renew_validation(session: str, *, resources: Resources | None = None) -> ValidationRenewed:
+    """Validate the deployment's portfolio again where its last validation is nearly too old.
+
+    It is validated as `desk validate-risk` does, under the desk's settings, so that all deployments of a portfolio share one
+    validation. When that is impossible, an alert gives the reason, the last validation stands and exits go on.
+    """
     resources = resources or live()
-    deployment = resources.deployment
-    if deployment is None or deployment.portfolio_id is None:
-        return "no portfolio"
-    day = dt.date.fromisoformat(session)
-    last = resources.portfolios.latest_validation(deployment.portfolio_id, by=day)
-    if last is not None and (day - last.session).days < resources.settings.validation.max_age_days - RENEW_DAYS:
-        return f"{last.status} of {last.session}"
-    return f"{validate_portfolio(session, deployment.portfolio_id, resources=resources).status} of {session}"
+    made = resources.deployment
+    if made is None or made.portfolio_id is None:
+        return ValidationRenewed(session, reason="it trades no portfolio")
+    last = resources.portfolios.latest_validation(made.portfolio_id)
+    standing = ValidationRenewed(session) if last is None else ValidationRenewed(session, False, last.status, str(last.session))
+    if not made.enters:
+        return replace(standing, reason=f"it is {made.state}")
+    day, renew_after = dt.date.fromisoformat(session), resources.settings.validation.max_age_days - RENEW_DAYS
+    if last is not None and (day - last.session).days < renew_after:
+        return replace(standing, reason=f"it is renewed from an age of {renew_after} days on")
+    try:
+        report = validate_portfolio(session, made.portfolio_id, resources=resources.parent or resources)
+    except RetryLater:
+        raise
+    except DeskError as error:
+        log.exception("validation_not_renewed", deployment=made.name, portfolio=made.portfolio_id)
+        subject = f"Portfolio {made.portfolio_id} of {made.name} could not be validated again"
+        resources.alerts.send(subject, f"{error}\nIts last validation decides until then; exits go on.")
+        return replace(standing, reason=str(error))
+    if report.status == "FAIL":
+        subject = f"Portfolio {made.portfolio_id} of {made.name} fails its validation"
+        resources.alerts.send(subject, f"Nothing is opened. Run `desk validate-risk --portfolio {made.portfolio_id}`.")
+    return ValidationRenewed(session, renewed=True, status=report.status, of=session)

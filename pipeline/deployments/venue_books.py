@@ -5,8 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
+import structlog
+
 from core.book_events import BookEvent, BookEventKind
 from core.deployments import State
+from core.errors import ConfigError
 from pipeline.deployments.books import DeployedBooks
 from pipeline.resources import Resources, live
 from trading.brokers.book_events import apply_event
@@ -18,6 +21,8 @@ if TYPE_CHECKING:
 
     from core.deployments import Deployment
     from storage.trading.ledger import Ledger
+
+log = structlog.get_logger()
 
 
 @dataclass(frozen=True)
@@ -83,3 +88,20 @@ def return_capital(name: str, *, resources: Resources | None = None) -> bool:
     deployment = DeployedBooks.of(resources).require(name)
     desk = resources.for_portfolio(name)
     return bool(deployment.sleeves) and desk.settings.venue.kind != "paper" and CapitalMoves.of(desk).take_back(deployment)
+
+
+def return_ended_capital(*, resources: Resources | None = None) -> list[str]:
+    """Give back the capital of every retired deployment that holds nothing; return the names of those that gave some.
+
+    Each evening does so for all: a deployment may have left its last position between two evenings, and has none of its own
+    after that. One at real money waits while `VENUE__LIVE` is off.
+    """
+    resources = resources or live()
+    returned = []
+    for each in resources.deployments.all():
+        try:
+            if each.state is State.RETIRED and return_capital(each.name, resources=resources):
+                returned.append(each.name)
+        except ConfigError as error:
+            log.warning("capital_not_returned", deployment=each.name, reason=str(error))
+    return returned

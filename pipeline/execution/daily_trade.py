@@ -22,6 +22,7 @@ from pipeline.accounts.corporate_actions import apply_corporate_actions, collect
 from pipeline.accounts.valuation import cash_at, closing_prices, fill_query_start, positions_at
 from pipeline.accounts.venue_grid import VenueGrid
 from pipeline.bars import VIX, bars_by_symbol
+from pipeline.deployments.venue_books import return_ended_capital
 from pipeline.execution.entry_blocks import EntryBlocks
 from pipeline.execution.exit_rules import ExitRuleBook, alert_orphans, sources_of
 from pipeline.execution.order_checks import (
@@ -192,13 +193,15 @@ def record(session: str, *, resources: Resources | None = None) -> ValueRecorded
     """Mark the portfolio to the session's closes and store its value and its closed trades.
 
     Cash and positions are those of the close, also when it runs later. Once the next session has opened, what is on record
-    stands. A value that is not believed (`pipeline.risk.equity_bounds`) is mailed and not stored.
+    stands. A value that is not believed (`pipeline.risk.equity_bounds`) is mailed and not stored. What ended deployments have
+    left goes back to the first book.
     """
     resources = resources or live()
     day, account = dt.date.fromisoformat(session), resources.account
     trades = trades_of(account.ledger.fills(account.portfolio), account.ledger.book_events(account.portfolio))
     account.ledger.save_trades(account.portfolio, trades)
     reach("record.trades")
+    return_ended_capital(resources=resources)
     if (reason := rerun_rules(resources).why_value_stands(day)) is not None:
         return ValueRecorded(session, len(trades), reason=reason)
     positions = positions_at(account, day)

@@ -16,7 +16,7 @@ from pipeline.deployments import changes
 from pipeline.deployments.books import desk_of
 from pipeline.deployments.deploy import DeployRequest, deploy, plan_deployment
 from pipeline.deployments.venue_books import return_capital
-from pipeline.execution import book_changes, reconcile
+from pipeline.execution import book_changes, daily_trade, reconcile
 from pipeline.execution.position_watch import check_positions
 from pipeline.risk import kill_switch
 from pipeline.risk.flatten import flatten
@@ -179,6 +179,34 @@ def test_a_retired_deployment_gives_back_what_it_has_left_once_it_is_flat(desk: 
     assert desk_of("duo", resources=desk).broker.cash_usd() == 0
     assert desk.broker.cash_usd() == alpaca.exchange.cash
     assert not return_capital("duo", resources=desk), "once"
+
+
+def test_the_evening_of_the_first_book_takes_back_what_ended_between_two_evenings(
+    desk: Resources, alpaca: AlpacaStandIn
+) -> None:
+    changes.retire("duo", reason="enough", author="anna", resources=desk)
+    flatten("ended", resources=desk_of("duo", resources=desk))
+    alpaca.exchange.trade("AAA", "110")
+    flatten("ended", resources=desk_of("duo", resources=desk))
+
+    for _ in range(2):
+        daily_trade.record(MONDAY.isoformat(), resources=desk)
+
+    given = [each.cash_usd for each in desk.ledger.book_events("main") if each.kind is BookEventKind.DEPOSIT]
+    assert len(given) == 1, "once"
+    assert desk_of("duo", resources=desk).broker.cash_usd() == 0
+    assert desk.broker.cash_usd() == alpaca.exchange.cash
+
+
+def test_a_flat_deployment_gives_its_money_back_when_it_is_retired(desk: Resources, alpaca: AlpacaStandIn) -> None:
+    flatten("ended", resources=desk_of("duo", resources=desk))
+    alpaca.exchange.trade("AAA", "110")
+    flatten("ended", resources=desk_of("duo", resources=desk))
+
+    changes.retire("duo", reason="enough", author="anna", resources=desk)
+
+    assert desk_of("duo", resources=desk).broker.cash_usd() == 0
+    assert desk.broker.cash_usd() == alpaca.exchange.cash
 
 
 def test_a_halt_of_one_book_lets_the_other_trade(desk: Resources, alpaca: AlpacaStandIn) -> None:

@@ -21,6 +21,7 @@ from core.models import Leg
 from core.sessions import sessions_between
 from pipeline.audit import parity_day
 from pipeline.bars import VIX
+from pipeline.deployments import validity
 from pipeline.execution import daily_report, daily_trade, reconcile
 from pipeline.resources import Resources
 from storage import schema  # noqa: F401  # declares every table
@@ -42,6 +43,7 @@ DAG = Path(__file__).resolve().parents[2] / "dags/trading_execution.py"
 STEPS: dict[str, Callable[..., Any]] = {
     "settle": daily_trade.settle,
     "reconcile_before": reconcile.reconcile,
+    "renew_validation": validity.renew_validation,
     "find_candidates": daily_trade.candidates,
     "predict": daily_trade.predict,
     "place": daily_trade.place,

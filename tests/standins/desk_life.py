@@ -25,6 +25,7 @@ from core.models import Leg
 from core.sessions import close_of
 from pipeline.audit import parity_day
 from pipeline.bars import VIX
+from pipeline.deployments import validity
 from pipeline.execution import daily_report, daily_trade, reconcile
 from pipeline.execution.order_listener import listen
 from pipeline.resources import Resources
@@ -54,6 +55,7 @@ ATTEMPTS = 4  # what Airflow gives a task
 STEPS: dict[str, Callable[..., Any]] = {
     "daily_trade.settle": daily_trade.settle,
     "reconcile.reconcile": reconcile.reconcile,
+    "validity.renew_validation": validity.renew_validation,
     "daily_trade.candidates": daily_trade.candidates,
     "daily_trade.predict": daily_trade.predict,
     "daily_trade.place": daily_trade.place,
