@@ -12,7 +12,7 @@ from fastapi_offline import FastAPIOffline
 
 from core.provenance import release
 from pipeline.resources import Resources, live
-from serving import alerts, control, orders, routes
+from serving import alerts, control, deployments, orders, routes
 from serving.access import key_header
 from serving.middleware import Around
 from serving.problems import install
@@ -41,6 +41,8 @@ def create_app(resources: Resources | None = None) -> FastAPI:
         control.router,
         control.trading,
         alerts.router,
+        deployments.router,
+        deployments.portfolios,
         routes.operation,
     ):
         app.include_router(router)

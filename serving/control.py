@@ -14,6 +14,7 @@ from fastapi import APIRouter, Depends, Path, Query, Request
 
 from core.errors import ConfigError, StopTrading, VersionConflict
 from pipeline import strategy_parameters
+from pipeline.execution.deployment_status import blocks_of
 from pipeline.risk import kill_switch
 from pipeline.strategy_parameters import InForce
 from serving.access import controller, emergency, reader
@@ -87,13 +88,14 @@ def halt_state(
         str | None, Query(max_length=100, pattern=r"^[A-Za-z0-9_.-]+$", description="Omitted: the desk's own.")
     ] = None,
 ) -> HaltState:
-    """Return the state of a portfolio's halt, its reason and its author."""
+    """Return the state of a portfolio's halt, its reason and its author, and every reason why it may open nothing."""
     resources = state_of(request).resources
     wanted = portfolio or resources.settings.portfolio
-    last = resources.halts.current(wanted)
+    last, blocks = resources.halts.current(wanted), blocks_of(wanted, resources=resources)
     if kill_switch.halt_file(resources.data_dir).exists():
-        return HaltState(portfolio=wanted, halted=True, reason=kill_switch.halt_reason(resources=resources))
-    return HaltState(portfolio=wanted, halted=False) if last is None else state_of_halt(last)
+        reason = kill_switch.halt_reason(resources=resources)
+        return HaltState(portfolio=wanted, halted=True, reason=reason, entries_blocked=blocks)
+    return HaltState(portfolio=wanted, halted=False, entries_blocked=blocks) if last is None else state_of_halt(last, blocks)
 
 
 @trading.post("/halt", dependencies=[Depends(emergency)], responses=CHANGING)
@@ -141,7 +143,8 @@ def turned(request: Request, change: HaltChange, turn: Any) -> HaltState:  # noq
     resources = state_of(request).resources
     named = {"portfolio": change.portfolio} if change.portfolio else {}
     with changing():
-        return state_of_halt(turn(change.reason, change.author, **named, resources=resources))
+        made = turn(change.reason, change.author, **named, resources=resources)
+    return state_of_halt(made, blocks_of(made.portfolio, resources=resources))
 
 
 def now_in_force(request: Request, name: str, symbol: str | None) -> StrategyState:
@@ -149,10 +152,15 @@ def now_in_force(request: Request, name: str, symbol: str | None) -> StrategySta
     return state_of_strategy(strategy_parameters.in_force(name, symbol, resources=state_of(request).resources)[0])
 
 
-def state_of_halt(turn: Halt) -> HaltState:
-    """Return a turn of the switch as the API's model."""
+def state_of_halt(turn: Halt, blocks: list[str]) -> HaltState:
+    """Return a turn of the switch as the API's model, with the reasons why the portfolio may open nothing."""
     return HaltState(
-        portfolio=turn.portfolio, halted=turn.halted, reason=turn.reason, author=turn.author, created_at=turn.created_at
+        portfolio=turn.portfolio,
+        halted=turn.halted,
+        reason=turn.reason,
+        author=turn.author,
+        created_at=turn.created_at,
+        entries_blocked=blocks,
     )
 
 

@@ -13,6 +13,8 @@ from starlette.exceptions import HTTPException
 
 from core.errors import ConfigError, DataError, DeskError, NoChampion, RetryLater, StaleData, UnknownSymbol, VersionConflict
 from pipeline.audit.explain_order import NoSuchOrder
+from pipeline.deployments.books import UnknownDeployment
+from pipeline.research.portfolio import UnknownPortfolio
 from serving.access import Forbidden, TooManyRequests, Unauthorised, retry_after
 from serving.journal import QueueFull
 from serving.models import NoChallenger, NoNextDayModel
@@ -74,6 +76,8 @@ ANSWERS: tuple[tuple[type[Exception], HTTPStatus, str], ...] = (
     (NoSuchOrder, HTTPStatus.NOT_FOUND, "Give a whole id of trading.order_intents, or a beginning that no other order shares."),
     (NoSuchAlert, HTTPStatus.NOT_FOUND, "GET /alerts lists them; with `closed` the resolved ones too."),
     (AlertMoved, HTTPStatus.CONFLICT, "GET /alerts shows who was first."),
+    (UnknownDeployment, HTTPStatus.NOT_FOUND, "GET /deployments lists them."),
+    (UnknownPortfolio, HTTPStatus.NOT_FOUND, "GET /portfolios lists them."),
     (Unanswerable, HTTPStatus.UNPROCESSABLE_ENTITY, "Look at the units: features are ratios and scores (docs/features.md)."),
     (StaleData, HTTPStatus.CONFLICT, "Run daily_market_data, or `desk ingest` and `desk featurize`, then ask again."),
     (DataError, HTTPStatus.CONFLICT, "Look at market.quarantine and the Data Docs."),
@@ -88,7 +92,7 @@ ANSWERS: tuple[tuple[type[Exception], HTTPStatus, str], ...] = (
     (UnknownBook, HTTPStatus.NOT_FOUND, "Name a portfolio that has an order or a close on record."),
     (AmbiguousStrategy, HTTPStatus.UNPROCESSABLE_ENTITY, "Name one of them as `strategy`."),
     (UntrainedStrategy, HTTPStatus.CONFLICT, "Ask about one that it knows (GET /models), or train anew: `desk train`."),
-    (VersionConflict, HTTPStatus.CONFLICT, "GET the strategy again and make the change from the version it has now."),
+    (VersionConflict, HTTPStatus.CONFLICT, "GET it again and make the change from the version it has now."),
     (BadChange, HTTPStatus.UNPROCESSABLE_ENTITY, "See /docs for the fields and an example."),
     (ConfigError, HTTPStatus.CONFLICT, "Correct what the detail names, then ask again."),
     (QueueFull, HTTPStatus.SERVICE_UNAVAILABLE, "Look at PostgreSQL, or raise API__QUEUE_ROWS; then ask again."),

@@ -11,6 +11,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from pydantic import BaseModel, ValidationError
 
 from core.errors import ConfigError
+from pipeline.execution.deployment_status import blocked_entries
 from pipeline.research.scorecard import score_book
 from serving.access import reader
 from serving.models import Models
@@ -138,7 +139,7 @@ async def healthz() -> dict[str, str]:
 
 @operation.get("/readyz", responses={503: {"model": Readiness}})
 def readyz(request: Request, response: Response) -> Readiness:
-    """Predictions can be served: the database answers and a champion is loaded."""
+    """Predictions can be served: the database answers and a champion is loaded. Says too which deployments may open nothing."""
     desk = state_of(request)
     database, trouble = database_state(desk), [line for each in desk.watched for line in each.amber()]
     trouble += [desk.journal.amber] if desk.journal.amber else []
@@ -151,6 +152,7 @@ def readyz(request: Request, response: Response) -> Readiness:
         entry=desk.entry_models.serving(),
         next_day=desk.next_day_models.serving(),
         trouble=trouble,
+        entries_blocked=blocked_entries(resources=desk.resources) if database == "answers" else None,
     )
 
 

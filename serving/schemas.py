@@ -269,6 +269,9 @@ class HaltState(BaseModel):
     reason: str | None = None
     author: str | None = None
     created_at: dt.datetime | None = None
+    entries_blocked: Annotated[
+        list[str], Field(description="Every reason why the portfolio may open nothing: a halt, its state, its validation.")
+    ] = []
 
 
 class BacktestMetrics(BaseModel):
@@ -318,3 +321,10 @@ class Readiness(BaseModel):
     entry: Annotated[str, Field(description="The entry filter that answers POST /predict-entry; without one nothing is ready.")]
     next_day: Annotated[str, Field(description="The model that answers POST /predict-next-day; a desk trades without it.")]
     trouble: Annotated[list[str], Field(description="What deserves a look.")]
+    entries_blocked: Annotated[
+        dict[str, list[str]] | None,
+        Field(
+            description="The deployments that may open nothing, each with the reasons; they do not make the API less ready. "
+            "null: the database does not answer."
+        ),
+    ] = None

@@ -89,6 +89,22 @@ def deployment_status(name: str | None = None, *, resources: Resources | None = 
     return found
 
 
+def blocks_of(book: str, *, resources: Resources | None = None) -> list[str]:
+    """Return the reasons why a book may open nothing today; what its settings object to is one."""
+    resources = resources or live()
+    try:
+        return entry_blocks(resources.clock().date(), resources=resources.for_portfolio(book))
+    except ConfigError as error:  # real money without its switch
+        return [str(error)]
+
+
+def blocked_entries(*, resources: Resources | None = None) -> dict[str, list[str]]:
+    """Return the reasons of each deployment that trades and may open nothing; empty when all entries are free."""
+    resources = resources or live()
+    found = {each.name: blocks_of(each.name, resources=resources) for each in DeployedBooks.of(resources).trading()}
+    return {name: reasons for name, reasons in found.items() if reasons}
+
+
 def history_of(name: str, *, resources: Resources | None = None) -> list[Deployment]:
     """Return every version of a deployment, oldest first.
 

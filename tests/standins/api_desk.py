@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,6 +17,7 @@ from ml.next_day.next_day import NextDay
 from ml.tracking.next_day_log import RegisteredNextDay
 from monitoring.alert_desk import AlertDesk
 from serving.app import create_app
+from storage.research.portfolios import Portfolios
 from storage.research.runs import Runs
 from storage.trading.alert_log import AlertLog
 from storage.trading.deployments import Deployments
@@ -144,6 +145,7 @@ class Desk:
     engine: sa.Engine
     data_dir: Path
     historical: bool = True
+    parent: None = None
     now: dt.datetime = dt.datetime(2018, 12, 29, 12, tzinfo=dt.UTC)
     registry: Registry = field(default_factory=Registry)
     next_day_registry: NextDayRegistry = field(default_factory=NextDayRegistry)
@@ -196,6 +198,13 @@ class Desk:
     @property
     def lineage(self) -> Lineage:
         return Lineage(self.engine)
+
+    @property
+    def portfolios(self) -> Portfolios:
+        return Portfolios(self.engine)
+
+    def for_portfolio(self, name: str) -> Desk:
+        return replace(self, settings=self.settings.with_changes(portfolio=name))
 
     def universe(self) -> list[str]:
         return ["^GSPC"]

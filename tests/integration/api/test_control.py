@@ -188,6 +188,7 @@ def test_trading_is_halted_and_resumed(api: TestClient, desk: Desk) -> None:
         "reason": None,
         "author": None,
         "created_at": None,
+        "entries_blocked": [],
     }
 
     halted = api.post("/trading/halt", json=WHY, headers=KEY)
