@@ -50,6 +50,15 @@ FULL_HISTORY_PARAM = Param(
     title="Load the whole history",
     description="Fetch every bar since INGESTION__HISTORY_START again; bars already stored are not written twice.",
 )
+DEPLOYMENT_PARAM = Param(
+    None,
+    type="string",
+    pattern="^[A-Za-z0-9_.-]{1,100}$",
+    title="Deployment",
+    description="Its name, and that of its book; `desk deployments` lists them.",
+)
+REASON_PARAM = Param(None, type="string", minLength=1, title="Reason", description="Why; it is kept in the history.")
+AUTHOR_PARAM = Param(None, type="string", minLength=1, title="Author", description="Who; real money needs a person.")
 
 # The error tree says what the operator must do; only `RetryLater` and errors from outside are worth another try.
 RETRY_POLICY = ExceptionRetryPolicy(

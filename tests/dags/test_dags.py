@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import jinja2
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -43,7 +44,9 @@ def test_the_dags_are_read_without_an_error_and_survive_serialisation(facts: dic
     assert facts["errors"] == {}
     assert {name: dag["serialised"] for name, dag in facts["dags"].items()} == {
         "daily_market_data": "daily_market_data",
+        "deploy_portfolio": "deploy_portfolio",
         "health_check": "health_check",
+        "manage_deployment": "manage_deployment",
         "model_ab_judge": "model_ab_judge",
         "model_monitoring": "model_monitoring",
         "model_training": "model_training",
@@ -88,8 +91,8 @@ def test_the_daily_graph_is_load_count_build_materialise(facts: dict[str, Any]) 
 def test_trading_runs_in_one_line_from_settling_to_recording(facts: dict[str, Any]) -> None:
     tasks = facts["dags"]["trading_execution"]["tasks"]
     line = [
-        "settle", "reconcile_before", "find_candidates", "predict", "place", "confirm", "reconcile_after", "record", "mail",
-        "measure_gap",
+        "settle", "reconcile_before", "renew_validation", "find_candidates", "predict", "place", "confirm", "reconcile_after",
+        "record", "mail", "measure_gap",
     ]  # fmt: skip
     steps = [f"evening.{name}" for name in line]
     first = {"choose_session", "list_books"}
@@ -140,6 +143,50 @@ def test_research_runs_in_one_line_with_a_mapped_sweep_in_front(facts: dict[str,
     assert tasks["rank"]["trigger_rule"] == "all_done_min_one_success", "one failed strategy does not stop the others"
     assert dag["params"]["dataset"] is None, "the live bars unless a person names a dataset"
     assert dag["schedule"] == "NullTimetable", "a person starts this"
+
+
+def test_a_portfolio_is_deployed_after_a_person_agreed_and_never_without(facts: dict[str, Any]) -> None:
+    dag = facts["dags"]["deploy_portfolio"]
+    assert {name: task["upstream"] for name, task in dag["tasks"].items()} == {
+        "plan": [],
+        "approve": ["plan"],
+        "deploy": ["approve"],
+    }
+    assert {task["trigger_rule"] for task in dag["tasks"].values()} == {"all_success"}, "a rejected question skips `deploy`"
+    assert dag["schedule"] == "NullTimetable", "a person starts this"
+    assert dag["params"] == {
+        "session": None, "portfolio": 1, "name": None, "stage": "paper", "capital": None, "profile": None, "filter": False,
+        "reason": None, "author": None,
+    }  # fmt: skip
+
+
+def test_the_question_of_a_deployment_shows_what_the_plan_found() -> None:
+    texts = {
+        node.targets[0].id: ast.literal_eval(node.value)  # type: ignore[attr-defined]
+        for node in ast.parse((DAGS / "deploy_portfolio.py").read_text()).body
+        if isinstance(node, ast.Assign) and isinstance(node.value, ast.Constant)
+    }
+    planned = {
+        "portfolio": 7, "deployment": "trio", "stage": "paper", "capital_usd": 1000.0, "sleeves": ["trio/rsi@IBM"],
+        "profile": "director", "notes": ["Validation: PASS.", "3 IBM."], "author": "ann", "reason": "validated",
+    }  # fmt: skip
+
+    class Instance:
+        def xcom_pull(self, task_ids: str) -> dict[str, Any]:
+            return {"plan": planned}[task_ids]
+
+    question, evidence = (jinja2.Template(texts[name]).render(ti=Instance()) for name in ("QUESTION", "EVIDENCE"))
+    assert question == "Deploy portfolio 7 as trio (paper)?"
+    assert evidence.splitlines() == [
+        "ann: validated", "", "1,000.00 USD, risk profile director: trio/rsi@IBM", "", "* Validation: PASS.", "* 3 IBM.",
+    ]  # fmt: skip
+
+
+def test_a_deployment_is_paused_unpaused_and_retired_by_hand(facts: dict[str, Any]) -> None:
+    dag = facts["dags"]["manage_deployment"]
+    assert list(dag["tasks"]) == ["change"]
+    assert dag["schedule"] == "NullTimetable"
+    assert dag["params"] == {"session": None, "name": None, "action": "pause", "reason": None, "author": None}
 
 
 def test_positions_are_watched_every_five_minutes_of_new_yorks_session_and_a_run_ends_before_it_is_stale(
