@@ -53,3 +53,15 @@ class Feed:
         found = select(self.table, symbols, start, max(end, self.table["session"].max().date()), where="the feed")
         bars = found.bars.sort_values(["symbol", "session"], kind="stable", ignore_index=True)
         return Download(bars=bars, actions=self.actions, failed=found.failed)
+
+
+def swinging(symbol: str, start: dt.date, end: dt.date, seed: int = 0) -> pd.DataFrame:
+    """Bars of one symbol that come back to 100 after a fall, so that reversion earns."""
+    bars = walk(symbol, start, end, seed=seed)
+    noise, level = np.random.default_rng([seed, 1]).normal(0, 0.02, len(bars)), np.zeros(len(bars))
+    for t in range(1, len(bars)):
+        level[t] = 0.8 * level[t - 1] + noise[t]
+    close = 100 * np.exp(level)
+    open_ = np.concatenate([[100.0], close[:-1]])
+    high, low = np.maximum(open_, close) * 1.002, np.minimum(open_, close) * 0.998
+    return bars.assign(open=open_, high=high, low=low, close=close, adj_close=close)
