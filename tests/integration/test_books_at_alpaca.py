@@ -209,7 +209,7 @@ def test_a_flat_deployment_gives_its_money_back_when_it_is_retired(desk: Resourc
     assert desk.broker.cash_usd() == alpaca.exchange.cash
 
 
-def test_a_halt_of_one_book_lets_the_other_trade(desk: Resources, alpaca: AlpacaStandIn) -> None:
+def test_a_halt_of_one_book_lets_the_other_trade(desk: Resources) -> None:
     kill_switch.halt("drill", "anna", portfolio="duo", resources=desk)
 
     assert kill_switch.halt_reason(resources=desk) is None

@@ -69,7 +69,8 @@ def test_performance_shows_every_check_of_a_book_without_a_trade() -> None:
 def test_an_error_of_the_desk_is_one_readable_line(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setattr(sys, "argv", ["desk", "train", "--session", LAST])
     monkeypatch.setattr(
-        "pipeline.training.train_entry_filter.train_entry_filter", lambda *_: (_ for _ in ()).throw(NoChampion("nothing there"))
+        "pipeline.training.train_entry_filter.train_entry_filter",
+        lambda *_, **__: (_ for _ in ()).throw(NoChampion("nothing there")),
     )
 
     with pytest.raises(SystemExit) as stop:

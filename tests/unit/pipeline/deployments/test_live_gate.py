@@ -15,7 +15,8 @@ SESSIONS = pd.bdate_range("2015-01-02", periods=1000)
 def trades(values: np.ndarray, first: int = 0) -> pd.DataFrame:
     days = SESSIONS[first + np.arange(len(values)) * 3]
     return pd.DataFrame({
-        "reason": "target", "net_return": values, "exit_session": days, "entry_session": days, "symbol": "AAA", "strategy": "rsi",
+        "reason": "target", "net_return": values, "exit_session": days, "entry_session": days,
+        "symbol": "AAA", "strategy": "rsi",
     })  # fmt: skip
 
 
