@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 API_START_SECONDS = 60.0
 DAGS = (("daily_market_data", '{"full_history": true}'), ("model_training", "{}"), ("trading_execution", "{}"))
-TASK_ENDED = re.compile(r"\[DAG TEST\] end task task_id=(\w+) map_index=(-?\d+)")
+TASK_ENDED = re.compile(r"\[DAG TEST\] end task task_id=([\w.]+) map_index=(-?\d+)")
 FAILED = re.compile(r"DagRun Finished: .*state=failed|Marking run .* failed")
 
 
@@ -89,7 +89,8 @@ def run_dag(console: Console, dag_id: str, command: list[str], environment: Mapp
             log.write(line)
             failed = failed or FAILED.search(line) is not None
             if task := TASK_ENDED.search(line):
-                ended[task[1]] = ended.get(task[1], 0) + 1
+                name = task[1].rpartition(".")[2]  # without the group of mapped tasks
+                ended[name] = ended.get(name, 0) + 1
                 status.update(f"{dag_id}: {', '.join(ended)} done ...")
     if process.returncode or failed:
         raise DeskError(f"The DAG {dag_id} failed; its log is {path}.")
