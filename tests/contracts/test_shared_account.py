@@ -37,7 +37,7 @@ class World:
     def __init__(self, stand_in: AlpacaStandIn, *, brackets: bool = True) -> None:
         self.venue = AlpacaVenue(stand_in, brackets=brackets)
         self.book, self.exchange = self.venue.book, self.venue.exchange
-        self.exchange.is_open = True
+        self.exchange.is_open = self.exchange.refuses_wash_trades = True
         assert isinstance(self.venue.broker, AlpacaBroker)
         self.parts = {name: self.part(name) for name in BOOKS}
         self.protectors = [

@@ -42,6 +42,7 @@ BEFORE = dt.datetime(2026, 11, 20, tzinfo=dt.UTC)
 def alpaca() -> Iterator[AlpacaStandIn]:
     with AlpacaStandIn() as stand_in:
         stand_in.exchange.list_asset("AAA", "100")
+        stand_in.exchange.refuses_wash_trades = True
         yield stand_in
 
 

@@ -127,7 +127,7 @@ def test_the_chain_on_a_dataset_makes_the_same_choice_after_a_revision_and_recor
     pd.testing.assert_frame_equal(again.held_out, first.held_out, check_exact=True)
     pd.testing.assert_frame_equal(again.shortlist.returns, first.shortlist.returns, check_exact=True)
     assert chain.ChainPlan.of(plan.as_dict()) == plan
-    portfolio = desk.portfolios.in_force()
+    portfolio = desk.portfolios.latest()
     assert portfolio is not None
     assert portfolio.dataset == made.reference
     validation = desk.portfolios.latest_validation(portfolio.id)

@@ -38,6 +38,7 @@ class Exchange:
         self.is_open = True
         self.pattern_day_trader = False
         self.trading_blocked = False
+        self.refuses_wash_trades = False  # as Alpaca does; a test of several books asks for it
         self.account_says: dict[str, object] = {}  # fields of the account that the venue reports wrongly
         self.clock_ahead = dt.timedelta(0)
         self.special_days: dict[dt.date, tuple[str, str] | None] = {}  # hours in New York, None for a closed day
@@ -221,7 +222,7 @@ class Exchange:
 
     def _refuse_wash_trade(self, order: VenueOrder) -> None:
         """Refuse a simple order while one on the other side works, which it could trade with; brackets are let through."""
-        if order.order_class != "simple":
+        if order.order_class != "simple" or not self.refuses_wash_trades:
             return
         for other in self.orders.values():
             opposite = other.symbol == order.symbol and other.side != order.side and other.status in WORKING

@@ -98,7 +98,8 @@ class Life:
         made = Resources(self.settings, clock=lambda: self.floor.now() + self.clock_off)
         made.__dict__["engine"] = self.engine
         made.__dict__["registry"] = SimpleNamespace(
-            aliases=SimpleNamespace(champion=lambda: "1", challengers=list)  # nobody challenges
+            aliases=SimpleNamespace(champion=lambda: "1", challengers=list),  # nobody challenges
+            champion_registered_at=lambda: self.floor.now(),  # noqa: PLW0108  # the clock moves on
         )
         return made
 
