@@ -45,6 +45,7 @@ ROOT_DATA = Path("/var/lib/reversion-desk")  # for root in a private folder: its
 DRIVER = "postgresql+psycopg2"
 OPEN_TO_OTHERS = 0o055
 MIGRATION_LOCK, DATABASE_LOCK = 7_103_219, 7_103_220
+ORPHAN_SECONDS = 30.0  # they end by themselves once they notice that their server is gone
 POSTMASTER_LINES = 8
 
 
@@ -206,12 +207,32 @@ def _repair(cluster: Path, whole: Path) -> None:
     """Clear away what a killed process may have left: a half-made cluster, or the pid file of a server that is gone."""
     pid_file = cluster / "postmaster.pid"
     if pid_file.exists() and not _runs_postgres(pid_file):
+        _await_orphans(cluster)
         log.warning("postmaster_pid_removed", reason="its process is gone or is not PostgreSQL")
         for lock in (*_socket_locks(pid_file), pid_file):
             lock.unlink(missing_ok=True)
     if cluster.exists() and not whole.exists() and not pid_file.exists():
         log.warning("half_made_cluster_removed", folder=str(cluster))
         shutil.rmtree(cluster)
+
+
+def _await_orphans(cluster: Path) -> None:
+    """Wait until the processes of a server that was killed have ended.
+
+    The pid file is what keeps a new server from starting beside them: both would write the same files, and rows would be lost.
+
+    Raises
+    ------
+    RetryLater
+        When one of them goes on.
+    """
+    orphans = [each for each in psutil.process_iter(["name", "cwd"]) if each.info["cwd"] == str(cluster.resolve())]
+    _, alive = psutil.wait_procs([each for each in orphans if "postgres" in (each.info["name"] or "")], timeout=ORPHAN_SECONDS)
+    if alive:
+        numbers = ", ".join(str(each.pid) for each in alive)
+        raise RetryLater(
+            f"Processes of a PostgreSQL that was killed still work in {cluster}: {numbers}. End them, then try again."
+        )
 
 
 def _socket_locks(pid_file: Path) -> list[Path]:

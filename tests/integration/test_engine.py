@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -139,6 +140,20 @@ def test_a_half_made_cluster_and_a_foreign_pid_file_are_cleared_away(tmp_path: P
     engine_module._repair(cluster, whole)
 
     assert not cluster.exists()
+
+
+def test_no_server_is_started_beside_the_processes_of_one_that_was_killed(tmp_path: Path) -> None:
+    cluster, whole = tmp_path / "cluster", tmp_path / "cluster.initialised"
+    cluster.mkdir()
+    whole.touch()
+    (cluster / "postmaster.pid").write_text("999999\n" + "x\n" * 7)
+    worker = shutil.copy(str(shutil.which("sleep")), tmp_path / "postgres")
+    orphan = subprocess.Popen([worker, "1"], cwd=cluster)
+
+    engine_module._repair(cluster, whole)
+
+    assert orphan.wait(timeout=0) == 0, "its files would have had two writers"
+    assert not (cluster / "postmaster.pid").exists()
 
 
 def test_a_finished_cluster_is_kept(tmp_path: Path) -> None:
