@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.table import Table
 
-from desk.cli.console import AUDIT, Session, console, session_of, show, show_frame
+from desk.cli.console import AUDIT, DeploymentName, Session, console, session_of, show, show_frame
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from pipeline.audit.deployment_replay import DeploymentReplay
     from pipeline.audit.parity import Parity
     from pipeline.audit.replay import Replay
+    from pipeline.resources import Resources
 
 verbs = typer.Typer()
 From = Annotated[str, typer.Option("--from", help="First session (YYYY-MM-DD).")]
@@ -24,28 +29,36 @@ SHOWN = 40
 
 
 @verbs.command(rich_help_panel=AUDIT)
-def replay(first: From, last: To, symbols: Symbols = "", model: Model = False) -> None:
+def replay(first: From, last: To, symbols: Symbols = "", model: Model = False, deployment: DeploymentName = None) -> None:
     """Run the daily live path over past sessions in fast-forward, in a portfolio of its own."""
-    outcome = _replayed(first, last, symbols, model=model)
-    show("Replay", _summary(outcome))
+    if deployment is not None:
+        for name, outcome in _replayed_deployment(deployment, first, last, model=model).replays.items():
+            show(f"Replay of {name}", _summary(outcome))
+        return
+    show("Replay", _summary(_replayed(first, last, symbols, model=model)))
 
 
 @verbs.command(rich_help_panel=AUDIT)
-def parity(
+def parity(  # noqa: PLR0917  # typer turns each into an option
     first: Annotated[str | None, typer.Option("--from", help="First session (YYYY-MM-DD).")] = None,
     last: Annotated[str | None, typer.Option("--to", help="Last session (YYYY-MM-DD).")] = None,
     symbols: Symbols = "",
     model: Model = False,
     ledger: Annotated[bool, typer.Option(help="Compare the live portfolio's record instead of a replay.")] = False,
+    deployment: DeploymentName = None,
 ) -> None:
     """Compare a replay, or the live ledger, with the portfolio backtest, to the cent. Exit code 1 on a difference."""
     from pipeline.audit import parity as step
+    from pipeline.audit.deployment_replay import compare_deployment_replay
 
     if ledger:
-        compared = step.compare_ledger(_day(first), _day(last))
+        compared = step.compare_ledger(_day(first), _day(last), resources=_desk(deployment))
+    elif first is None or last is None:
+        raise typer.BadParameter("Give --from and --to, or --ledger.")
+    elif deployment is not None:
+        replayed = _replayed_deployment(deployment, first, last, model=model)
+        compared = compare_deployment_replay(replayed, resources=_desk(deployment))
     else:
-        if first is None or last is None:
-            raise typer.BadParameter("Give --from and --to, or --ledger.")
         outcome = _replayed(first, last, symbols, model=model)
         show("Replay", _summary(outcome))
         compared = step.compare_replay(outcome)
@@ -55,11 +68,11 @@ def parity(
 
 
 @verbs.command(rich_help_panel=AUDIT)
-def parity_day(session: Session = None) -> None:
+def parity_day(session: Session = None, deployment: DeploymentName = None) -> None:
     """Compare one traded day with the backtest and store the gap, split by cause. Exit code 1 when the signals differ."""
     from pipeline.audit.parity_day import record_day
 
-    row = record_day(session_of(session)).as_dict()
+    row = record_day(session_of(session), resources=_desk(deployment)).as_dict()
     details = row.pop("details")
     show("Parity of the day", row)
     for each in details:
@@ -114,23 +127,53 @@ def _verdict(part: dict[str, Any]) -> str:
     return f"[red]not the same[/]: {part.get('why') or part.get('apart')}"
 
 
-def _replayed(first: str, last: str, symbols: str, *, model: bool) -> Replay:
+def _desk(deployment: str | None) -> Resources | None:
+    """Return the desk of a deployment; None, the desk's own, without a name."""
+    from pipeline.deployments.books import desk_of
+
+    return None if deployment is None else desk_of(deployment)
+
+
+def _replayed_deployment(deployment: str, first: str, last: str, *, model: bool) -> DeploymentReplay:
+    from core.log import configure_logging
+    from pipeline.audit.deployment_replay import replay_deployment
+
+    desk = _desk(deployment)
+    configure_logging("WARNING")  # two lines an order would bury the result
+    with _sessions_bar() as on_progress:
+        return replay_deployment(
+            dt.date.fromisoformat(first),
+            dt.date.fromisoformat(last),
+            model="champion" if model else None,
+            on_progress=on_progress,
+            resources=desk,
+        )
+
+
+@contextmanager
+def _sessions_bar() -> Iterator[Callable[[int, int], None]]:
+    """Show a bar of sessions; yield the function that moves it."""
     from rich.progress import MofNCompleteColumn, Progress
 
+    with Progress(*Progress.get_default_columns(), MofNCompleteColumn(), console=console, transient=True) as bar:
+        task = bar.add_task("Sessions", total=None)
+        yield lambda done, of: bar.update(task, completed=done, total=of)
+
+
+def _replayed(first: str, last: str, symbols: str, *, model: bool) -> Replay:
     from core.log import configure_logging
     from pipeline.audit import replay as step
     from pipeline.resources import live
 
     resources = live()
     configure_logging("WARNING")  # two lines an order would bury the result
-    with Progress(*Progress.get_default_columns(), MofNCompleteColumn(), console=console, transient=True) as bar:
-        task = bar.add_task("Sessions", total=None)
+    with _sessions_bar() as on_progress:
         return step.run_replay(
             dt.date.fromisoformat(first),
             dt.date.fromisoformat(last),
             symbols=[each for each in symbols.split(",") if each],
             model="champion" if model else None,
-            on_progress=lambda done, of: bar.update(task, completed=done, total=of),
+            on_progress=on_progress,
             resources=resources,
         )
 

@@ -25,6 +25,7 @@ Session = Annotated[str | None, typer.Option(help="Session (YYYY-MM-DD); default
 DatasetName = Annotated[
     str | None, typer.Option("--dataset", help="Name of a frozen research dataset; the live bars unless given.")
 ]
+DeploymentName = Annotated[str | None, typer.Option("--deployment", help="Name of a deployment; the default one unless given.")]
 StrategyName = Annotated[str | None, typer.Option(help="Name of a strategy, or path/to/file.py:Class of your own.")]
 Params = Annotated[str, typer.Option(help="Parameters as JSON, e.g. '{\"stop_pct\": null}'.")]
 

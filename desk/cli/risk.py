@@ -54,20 +54,21 @@ def risk_worker(
     """Watch value at risk, exposure and drawdown until stopped; a breach is mailed, and enforced with --enforce."""
     mode = None if enforce is None else ("enforce" if enforce else "log")
     if once:
-        from pipeline.risk.monitor import check_portfolio
+        from pipeline.risk.monitor import check_books
 
-        heartbeat, done = check_portfolio(mode=mode)
-        _show_heartbeat(heartbeat)
-        if done is not None:
-            console.print(f"Cancelled {len(done.cancelled)}, exits ordered {len(done.exits)}, still held {len(done.left)}.")
-        raise typer.Exit(1 if heartbeat.level == "halt" else 0)
+        checks = check_books(mode=mode)
+        for heartbeat, done in checks:
+            _show_heartbeat(heartbeat)
+            if done is not None:
+                console.print(f"Cancelled {len(done.cancelled)}, exits ordered {len(done.exits)}, still held {len(done.left)}.")
+        raise typer.Exit(1 if any(heartbeat.level == "halt" for heartbeat, _ in checks) else 0)
     from pipeline.risk.monitor import watch_portfolio
 
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
-    checks = watch_portfolio(stop, mode=mode, interval_seconds=interval, on_check=_print_line)
-    console.print(f"Stopped after {checks} checks.")
+    count = watch_portfolio(stop, mode=mode, interval_seconds=interval, on_check=_print_line)
+    console.print(f"Stopped after {count} checks.")
 
 
 @verbs.command(rich_help_panel=RISK)
@@ -147,6 +148,7 @@ def performance(
 
 
 def _show_heartbeat(heartbeat: Heartbeat) -> None:
+    from pipeline.resources import live
     from pipeline.risk.kill_switch import halt_reason
     from pipeline.risk.monitor import describe_breaches
 
@@ -156,14 +158,14 @@ def _show_heartbeat(heartbeat: Heartbeat) -> None:
         table.add_row(name, "-" if value is None else f"{value:,.2f}")
     table.add_row("positions", str(heartbeat.positions))
     table.add_row("level", f"{heartbeat.level} {describe_breaches(heartbeat.breaches)}".rstrip())
-    table.add_row("halted", halt_reason() or "no")
+    table.add_row("halted", halt_reason(resources=live().for_portfolio(heartbeat.portfolio)) or "no")
     console.print(table)
 
 
 def _print_line(heartbeat: Heartbeat) -> None:
     var = heartbeat.var_historical_usd
     console.print(
-        f"{heartbeat.at:%H:%M:%S} {heartbeat.level}: equity {heartbeat.equity_usd:,.2f},"
+        f"{heartbeat.at:%H:%M:%S} {heartbeat.portfolio} {heartbeat.level}: equity {heartbeat.equity_usd:,.2f},"
         f" drawdown {heartbeat.drawdown_pct:.2f} %, gross {heartbeat.gross_usd:,.2f},"
         f" VaR 95 % {'-' if var is None else f'{var:,.2f}'}"
     )

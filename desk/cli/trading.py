@@ -11,7 +11,7 @@ import typer
 from rich.table import Table
 
 from core.errors import ConfigError, DeskError
-from desk.cli.console import TRADING, Session, console, session_of, show
+from desk.cli.console import TRADING, DeploymentName, Session, console, session_of, show
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -96,11 +96,12 @@ def watch_positions(
 
 
 @verbs.command(rich_help_panel=TRADING)
-def reconcile(session: Session = None) -> None:
+def reconcile(session: Session = None, deployment: DeploymentName = None) -> None:
     """Compare the broker's orders, fills, positions and cash with the ledger. Exit code 1 when a difference is left open."""
+    from pipeline.deployments.books import desk_of
     from pipeline.execution import reconcile as step
 
-    result = step.reconcile(session_of(session))
+    result = step.reconcile(session_of(session), resources=None if deployment is None else desk_of(deployment))
     if not result.differences:
         console.print(f"[green]The ledger and {result.broker} agree.[/green]")
         return
@@ -124,12 +125,20 @@ def hand_over(
     to: Annotated[str, typer.Option(help="Strategy that leaves it from now on; `name:preset` takes a preset.")] = "",
     to_person: Annotated[str, typer.Option(help="Person who leaves it from now on: no rule and no time limit does.")] = "",
     author: Annotated[str | None, typer.Option(help="Who; default: the user of this terminal.")] = None,
+    deployment: DeploymentName = None,
 ) -> None:
     """Hand a position over to another strategy's exits or to a person; its stop and target stay."""
+    from pipeline.deployments.books import desk_of
     from pipeline.execution import hand_over as step
 
     given = step.hand_over(
-        strategy, symbol, to=to, person=to_person, reason=reason, author=getpass.getuser() if author is None else author
+        strategy,
+        symbol,
+        to=to,
+        person=to_person,
+        reason=reason,
+        author=getpass.getuser() if author is None else author,
+        resources=None if deployment is None else desk_of(deployment),
     )
     taker = f"the exits of {given.source}" if given.source else given.person
     console.print(f"[green]{given.symbol}[/] of {given.strategy} is left by {taker} from now on.")

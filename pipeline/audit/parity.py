@@ -142,14 +142,19 @@ def compare_with_backtest(record: TradingRecord, result: Result, signals: pd.Dat
     return Parity(rows, len(finished), len(record.equity), gap)
 
 
-def compare_replay(replayed: Replay, *, resources: Resources | None = None) -> Parity:
-    """Compare a replay with the portfolio backtest of its sessions, symbols and filter answers."""
+def compare_replay(replayed: Replay, *, initial_cash_usd: float | None = None, resources: Resources | None = None) -> Parity:
+    """Compare a replay with the portfolio backtest of its sessions, symbols and filter answers.
+
+    Parameters
+    ----------
+    initial_cash_usd
+        That of the replay; `INITIAL_CASH_USD` unless given.
+    """
     resources = resources or live()
+    cash_usd = resources.settings.initial_cash_usd if initial_cash_usd is None else initial_cash_usd
     first, last = (replayed.equity["session"].iloc[place].date() for place in (0, -1))
     symbols = sorted(set(replayed.signals["symbol"]))
-    reference = Reference(
-        resources.bars, symbols, replayed.strategies, resources.costs, resources.limits, resources.settings.initial_cash_usd
-    )
+    reference = Reference(resources.bars, symbols, replayed.strategies, resources.costs, resources.limits, cash_usd)
     result, signals = run_reference_backtest(reference, first, last, accept=replayed.accept)
     return compare_with_backtest(
         TradingRecord(replayed.trades, replayed.positions, replayed.equity, replayed.signals, replayed.split_ratio),

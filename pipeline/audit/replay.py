@@ -107,6 +107,7 @@ def run_replay(
     symbols: Sequence[str] = (),
     model: str | None = None,
     strategies: Sequence[Strategy] = (),
+    initial_cash_usd: float | None = None,
     on_progress: Progress = no_progress,
     resources: Resources | None = None,
 ) -> Replay:
@@ -121,6 +122,8 @@ def run_replay(
         was trained on its answers are better than any it could have given then.
     strategies
         The desk's own unless given.
+    initial_cash_usd
+        `INITIAL_CASH_USD` unless given.
 
     Raises
     ------
@@ -138,9 +141,8 @@ def run_replay(
     inputs = session_inputs(vintages, traded, None if model is None else _load_filter(resources.registry, model), recorded)
     inputs = replace(inputs, delistings=delistings_of(resources.bars.actions(names)))
     read = time.perf_counter()
-    desk = ReplayDesk(
-        f"{REPLAY_PREFIX}-{first}-{last}", traded, resources.limits, resources.costs, resources.settings.initial_cash_usd
-    )
+    cash_usd = resources.settings.initial_cash_usd if initial_cash_usd is None else initial_cash_usd
+    desk = ReplayDesk(f"{REPLAY_PREFIX}-{first}-{last}", traded, resources.limits, resources.costs, cash_usd)
     for done, stamp in enumerate(inputs.sessions):
         desk.process_session(stamp, inputs)
         on_progress(done + 1, len(inputs.sessions))

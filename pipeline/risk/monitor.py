@@ -265,6 +265,13 @@ def check_portfolio(*, mode: str | None = None, resources: Resources | None = No
     return RiskMonitor.of(resources).check(mode or resources.settings.monitor.mode)
 
 
+def check_books(*, mode: str | None = None, resources: Resources | None = None) -> list[RiskCheck]:
+    """Check every book once, the default one first; see `RiskMonitor.check`."""
+    resources = resources or live()
+    books = books_at_risk(resources.deployments, resources.ledger, resources.desk_portfolio)
+    return [check_portfolio(mode=mode, resources=resources.for_portfolio(book)) for book in books]
+
+
 def watch_portfolio(
     stop: threading.Event,
     *,

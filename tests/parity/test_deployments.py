@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 import pytest
 
+from core.errors import ConfigError
 from core.sessions import sessions_between
 from pipeline.audit import parity, parity_day
+from pipeline.audit.deployment_replay import compare_deployment_replay, replay_deployment
 from pipeline.audit.explain_order import explain
 from pipeline.bars import VIX
 from pipeline.deployments.books import desk_of
@@ -82,6 +84,22 @@ def test_a_deployment_makes_the_trades_of_its_sleeves_backtests(desk: Resources,
     assert found.differences.to_dict("records") == []
     assert found.equity_gap_usd < 1e-6
     assert found.holds
+
+
+@pytest.mark.parametrize("name", ["trio", "pair"])
+def test_a_replay_of_a_deployment_makes_the_trades_that_it_made_live(desk: Resources, name: str) -> None:
+    own = desk_of(name, resources=desk)
+
+    replayed = replay_deployment(FIRST, LAST, resources=own)
+    found = compare_deployment_replay(replayed, resources=own)
+
+    order = ["strategy", "symbol", "entry_session"]
+    pd.testing.assert_frame_equal(
+        replayed.trades.sort_values(order, ignore_index=True), desk.ledger.trades(name).sort_values(order, ignore_index=True)
+    )
+    assert found.holds
+    with pytest.raises(ConfigError, match="no sleeves of its own"):
+        replay_deployment(FIRST, LAST, resources=desk)
 
 
 def test_the_values_of_the_sleeves_sum_to_the_value_of_the_book(desk: Resources) -> None:
