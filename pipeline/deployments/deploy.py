@@ -107,10 +107,13 @@ def deploy(request: DeployRequest, *, resources: Resources | None = None) -> Dep
     """Deploy a portfolio, after `plan_deployment`; it trades from the next evening on."""
     resources = resources or live()
     planned = plan_deployment(request, resources=resources)
+    desk, first = resources.for_deployment(planned.deployment), (resources.parent or resources).account
+    started = first.initial_cash_usd is not None or len(resources.ledger.equity(first.portfolio)) > 0
+    if desk.settings.venue.kind != PAPER and started:  # else the first value on record is without it already
+        CapitalMoves.of(desk).give(
+            planned.deployment
+        )  # under a name of its own: repeated after a crash, it moves nothing twice
     made = resources.deployments.add(planned.deployment)
-    desk = resources.for_portfolio(made.name)
-    if desk.settings.venue.kind != PAPER:
-        CapitalMoves.of(desk).give(made)
     log.warning("deployed", deployment=made.name, stage=made.stage, portfolio=made.portfolio_id, author=made.author)
     resources.alerts.send(
         f"Portfolio {made.portfolio_id} is deployed as {made.name} ({made.stage})",

@@ -7,6 +7,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING
 
 import pytest
+import sqlalchemy as sa
 
 from core.book_events import BookEventKind
 from core.errors import ConfigError
@@ -95,6 +96,21 @@ def test_capital_moves_between_the_books_and_is_no_loss(desk: Resources, alpaca:
     assert capital_usd(desk.account, TUESDAY) == pytest.approx(peak_equity_usd(desk.account, TUESDAY))
     assert check_portfolio(resources=desk).heartbeat.drawdown_pct == pytest.approx(0.0, abs=0.1)
     assert check_portfolio(resources=duo).heartbeat.equity_usd == pytest.approx(20_000.0)
+
+
+def test_a_deployment_made_before_the_first_evening_is_no_withdrawal_of_what_never_was_there(
+    database_settings: Settings, alpaca: AlpacaStandIn
+) -> None:
+    made = holding(database_settings, alpaca, 40.0)
+    with made.engine.begin() as connection:
+        connection.execute(sa.text("DELETE FROM trading.equity"))
+
+    deploy(DeployRequest(stored(made, 20_000.0), "duo", "on the first day", "anna"), resources=made)
+
+    assert made.ledger.book_events("main") == []
+    rest = float(alpaca.exchange.cash) - 20_000.0
+    assert float(made.broker.cash_usd()) == rest
+    assert capital_usd(made.account, TUESDAY) == pytest.approx(rest + 40 * 100)
 
 
 def test_more_than_the_first_book_has_is_not_deployed(desk: Resources) -> None:
