@@ -49,10 +49,13 @@ def request_predictions(
     ConfigError
         When it does not accept the key.
     """
-    answers = []
+    answers: list[dict[str, Any]] = []
+    wanted = list(candidates)
+    if not wanted:
+        return answers
     headers = {"X-API-Key": keys[0].get_secret_value()} if keys else {}
     with httpx.Client(base_url=url, timeout=10.0, headers=headers) as client:
-        for strategy, symbol in candidates:
+        for strategy, symbol in wanted:
             try:
                 response = client.post(
                     "/predict-entry", json={"symbol": symbol, "strategy": rules.get(strategy) or rule_name(strategy)}

@@ -239,7 +239,7 @@ def same_last(bars: pd.DataFrame) -> pd.DataFrame:
     return pd.concat([bars, bars[bars["session"] == bars["session"].max()]], ignore_index=True)
 
 
-@pytest.mark.parametrize("symbol", ["AAA", VIX])
+@pytest.mark.parametrize("symbol", ["AAA", pytest.param(VIX, marks=pytest.mark.deep)])
 def test_a_null_bar_does_not_stop_a_symbol_on_any_of_14_evenings(desk: Desk, symbol: str) -> None:
     loads = evenings(desk, null_on("2018-11-28"), symbol)
 
@@ -256,7 +256,9 @@ def test_a_past_bar_that_turns_null_is_quarantined_once_and_the_stored_one_stays
     assert pd.Timestamp("2018-11-21") in set(desk.resources.bars.read(["AAA"])["session"])
 
 
-@pytest.mark.parametrize(("spoil", "stored_at_once"), [(doubled_last, False), (same_last, True)])
+@pytest.mark.parametrize(
+    ("spoil", "stored_at_once"), [(doubled_last, False), pytest.param(same_last, True, marks=pytest.mark.deep)]
+)
 def test_a_doubled_last_row_does_not_stop_a_symbol_on_any_of_14_evenings(
     desk: Desk, spoil: Callable[[pd.DataFrame], pd.DataFrame], stored_at_once: bool
 ) -> None:

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.integration
 START, END = dt.date(2017, 6, 1), dt.date(2018, 12, 31)
-FIRST, LAST = dt.date(2018, 6, 4), dt.date(2018, 9, 28)
+FIRST, LAST = dt.date(2018, 6, 4), dt.date(2018, 8, 10)
 SYMBOLS = ("AAA", "BBB", "CCC", "DDD")
 TRIO = (
     ("bollinger", "AAA", {"deviations": 1.0}, 400.0),
@@ -80,7 +80,7 @@ def test_a_deployment_makes_the_trades_of_its_sleeves_backtests(desk: Resources,
 
     found = parity.compare_ledger(None, None, resources=own)
 
-    assert found.trades > 10
+    assert found.trades > 5
     assert found.differences.to_dict("records") == []
     assert found.equity_gap_usd < 1e-6
     assert found.holds
@@ -116,7 +116,7 @@ def test_the_days_of_a_deployment_have_no_gap(desk: Resources) -> None:
     days = [parity_day.record_day(stamp.date().isoformat(), resources=own) for stamp in sessions_between(FIRST, LAST)[1:]]
 
     assert [each for day in days for each in day.details()] == []
-    assert sum(day.record_usd != 0 for day in days) > 10
+    assert sum(day.record_usd != 0 for day in days) > 5
 
 
 def test_every_order_of_a_deployment_is_explained_and_computed_again_alike(desk: Resources) -> None:

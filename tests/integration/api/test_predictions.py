@@ -103,6 +103,7 @@ def test_without_a_champion_the_answer_is_503_until_one_is_registered(desk: Desk
             "entry": "none: run `desk train`",
             "next_day": "none: run `desk train-next-day`",
             "trouble": [],
+            "entries_blocked": {},
         }
 
         desk.registry.versions["champion"] = "2"
