@@ -116,6 +116,13 @@ class Deployment:
         return self.state is State.ACTIVE
 
     @property
+    def block(self) -> str | None:
+        """Why its state keeps it from opening positions, in a sentence; None while it is active."""
+        if self.enters:
+            return None
+        return f"Deployment {self.name} is {self.state} since version {self.version} ({self.author}: {self.reason})."
+
+    @property
     def symbols(self) -> list[str]:
         """The symbols of its sleeves, sorted."""
         return sorted({symbol for sleeve in self.sleeves for symbol in sleeve.symbols})

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
-from core.deployments import State
 from pipeline.deployments.validity import objection
 from pipeline.resources import Resources, live
 from pipeline.risk.kill_switch import KillSwitch
@@ -13,7 +12,6 @@ from pipeline.risk.kill_switch import KillSwitch
 if TYPE_CHECKING:
     import datetime as dt
 
-    from core.deployments import Deployment
     from storage.research.portfolios import Portfolios
     from storage.trading.deployments import Deployments
 
@@ -55,18 +53,10 @@ class EntryBlocks:
     def of_deployment(self, day: dt.date) -> list[str]:
         """Return the reasons that lie in the deployment itself: its state, and its own validation."""
         newest = self.deployments.get(self.book)
-        found = (state_block(newest), objection(newest, self.portfolios, day, self.max_age_days))
-        return [each for each in found if each is not None]
+        found = (newest and newest.block, objection(newest, self.portfolios, day, self.max_age_days))
+        return [each for each in found if each]
 
 
 def entry_blocks(day: dt.date, *, resources: Resources | None = None) -> list[str]:
     """Return the reasons why the desk's book may open nothing on a day; see `EntryBlocks.reasons`."""
     return EntryBlocks.of(resources or live()).reasons(day)
-
-
-def state_block(deployment: Deployment | None) -> str | None:
-    """Return why the state of a deployment keeps it from opening positions; None when it is active."""
-    if deployment is None or deployment.state is State.ACTIVE:
-        return None
-    words = f"Deployment {deployment.name} is {deployment.state} since version {deployment.version}"
-    return f"{words} ({deployment.author}: {deployment.reason})."

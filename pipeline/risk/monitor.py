@@ -297,7 +297,7 @@ def watch_portfolio(
             except ExecutorBusy as busy:
                 log.info("risk_check_waits", portfolio=book, reason=str(busy))
             except (DeskError, SQLAlchemyError, OSError) as error:
-                failed[book] = _report_failure(resources.alerts, error, failed.get(book, ""))
+                failed[book] = _report_failure(resources.alerts, error, failed.get(book, ""), book)
             else:
                 checks += 1
                 failed[book] = failed[""] = ""
@@ -371,10 +371,12 @@ def _breach(limit: float, found: float | None, unit: str = "%") -> dict[str, Any
     return {"limit": limit, "found": found, "unit": unit}
 
 
-def _report_failure(alerts: Alerts, error: Exception, before: str) -> str:
+def _report_failure(alerts: Alerts, error: Exception, before: str, book: str = "") -> str:
     """Log a failed check; mail it unless the one before failed in the same way."""
     kind = type(error).__name__
-    log.error("risk_look_failed", error=kind, says=str(error))
+    log.error("risk_look_failed", portfolio=book, error=kind, says=str(error))
     if kind != before:
-        alerts.send("The risk worker cannot see the portfolio", f"{kind}: {error}\nIt goes on trying.", "critical")
+        alerts.send(
+            "The risk worker cannot see the portfolio", f"{book} {kind}: {error}\nIt goes on trying.".lstrip(), "critical"
+        )
     return kind

@@ -23,11 +23,13 @@ if TYPE_CHECKING:
 
     from core.models import OrderIntent
     from storage.locks import ExecutorLock
+    from storage.trading.deployments import Deployments
     from storage.trading.guard_findings import GuardFindings
     from storage.trading.heartbeats import Heartbeat, Heartbeats
     from storage.trading.ledger import Ledger
 
 KILL_SWITCH, HEARTBEAT, DATA_GUARD = "kill_switch", "heartbeat", "data_guard"
+DEPLOYMENT = "deployment"
 
 
 class PreSendRule(Protocol):
@@ -57,6 +59,19 @@ class KillSwitchCheck:
             return None
         reason = self.switch.halt_reason()
         return None if reason is None else Objection(reason)
+
+
+@dataclass(frozen=True)
+class DeploymentCheck:
+    """Refuse entries of a deployment that was paused or retired since they were decided."""
+
+    deployments: Deployments
+    rule: str = DEPLOYMENT
+
+    def check(self, order: OrderIntent) -> Objection | None:
+        """Read the newest version of the order's deployment."""
+        newest = None if order.leg is Leg.EXIT else self.deployments.get(order.portfolio)
+        return None if newest is None or newest.block is None else Objection(newest.block)
 
 
 @dataclass(frozen=True)
@@ -180,6 +195,7 @@ def risk_checks(*, resources: Resources | None = None) -> RiskChecks:
     return RiskChecks(
         (
             KillSwitchCheck(KillSwitch.of(resources), settings.pre_send.halt_blocks_exits),
+            DeploymentCheck(resources.deployments),
             HeartbeatCheck(
                 resources.heartbeats,
                 resources.clock,

@@ -22,9 +22,11 @@ from pipeline.execution import daily_trade
 from pipeline.execution.deployment_status import deployment_status
 from pipeline.resources import Resources
 from pipeline.risk import kill_switch
+from pipeline.risk.pre_send import risk_checks
 from tests.parity.test_parity_day import Mailbox
 from tests.standins.evidence import vouch
 from tests.standins.feed import walk
+from trading.orders import entry_order
 
 if TYPE_CHECKING:
     from core.settings import Settings
@@ -223,6 +225,21 @@ def test_a_deployment_paused_between_two_steps_of_its_evening_enters_nothing(des
 
     assert daily_trade.place(day.isoformat(), resources=desk_of("duo", resources=desk)).placed == 0
     assert desk.ledger.open_orders("duo") == []
+
+
+def test_an_entry_decided_before_a_pause_is_not_sent_after_it_and_an_exit_is(desk: Resources) -> None:
+    deploy(request(stored(desk)), resources=desk)
+    own = desk_of("duo", resources=desk)
+    entry = entry_order(
+        "duo", "duo/rsi@BBB", "BBB", decision_session=FIRST, session=FIRST, signed_quantity=1.0, stop_pct=5.0, target_pct=5.0,
+        max_sessions=None,
+    )  # fmt: skip
+    assert risk_checks(resources=own)(entry) is None
+
+    changes.pause("duo", reason="holiday", author="anna", resources=desk)
+
+    assert "deployment: Deployment duo is paused" in str(risk_checks(resources=own)(entry))
+    assert risk_checks(resources=own)(replace(entry, leg=Leg.EXIT)) is None
 
 
 @pytest.mark.parametrize("capital", [1000.0, 10_000_000.0])
