@@ -77,7 +77,8 @@ MAIL_BODY = """\
 <p>The task <b>{{ ti.task_id }}</b> of the DAG <b>{{ dag.dag_id }}</b> failed.</p>
 <table>
 <tr><td>Session</td><td>{{ failed_session }}</td></tr>
-<tr><td>Run</td><td>{{ ti.run_id }}, try {{ ti.try_number }}</td></tr>
+{% if failed_book %}<tr><td>Deployment</td><td>{{ failed_book | e }}</td></tr>
+{% endif %}<tr><td>Run</td><td>{{ ti.run_id }}, try {{ ti.try_number }}</td></tr>
 <tr><td>Error</td><td>{{ failed_error | e }}</td></tr>
 <tr><td>Log</td><td><a href="{{ ti.log_url }}">{{ ti.log_url }}</a></td></tr>
 </table>
@@ -120,7 +121,8 @@ def mail_failure(context: MutableMapping[str, Any]) -> None:
         to=list(mail.to), from_email=mail.sender, subject=MAIL_SUBJECT, html_content=MAIL_BODY, smtp_conn_id="smtp_default"
     )
     error = context.get("exception")
-    notify({**context, "failed_session": session_of(context), "failed_error": f"{type(error).__name__}: {error}"})
+    failed = {"failed_session": session_of(context), "failed_book": book_of(context)}
+    notify({**context, **failed, "failed_error": f"{type(error).__name__}: {error}"})
     log.info("failure_mail_sent", recipients=len(mail.to))
 
 
@@ -132,6 +134,12 @@ def session_of(context: MutableMapping[str, Any]) -> str:
         getattr(context.get("ti"), "run_id", None),
     )
     return next((value for value in candidates if isinstance(value, str) and value), "unknown")
+
+
+def book_of(context: MutableMapping[str, Any]) -> str:
+    """The deployment a mapped task worked on; empty for a task of none."""
+    book = getattr(context.get("task"), "op_kwargs", {}).get("book", "")
+    return book if isinstance(book, str) else ""
 
 
 DEFAULT_ARGS: dict[str, Any] = {

@@ -32,11 +32,11 @@ from common import DEFAULT_ARGS, SESSION_PARAM
 @dag(default_args=DEFAULT_ARGS, params={"session": SESSION_PARAM})
 def failing():
     @task
-    def load_bars(session: str):
+    def load_bars(session: str, book: str):
         from core.errors import BatchRejected
         raise BatchRejected(f"{session}: 7 of 15 rows failed <high_below_low>")
 
-    load_bars(session="2018-12-31")
+    load_bars.partial(session="2018-12-31").expand(book=["trio"])  # as an evening is mapped over the deployments
 
 failing()
 """
@@ -68,6 +68,7 @@ def test_a_failed_task_mails_dag_task_session_error_and_log(environment: dict[st
     body = b"".join(part.get_payload(decode=True) or b"" for part in mail.walk() if not part.is_multipart()).decode()
     assert "<b>load_bars</b> of the DAG <b>failing</b>" in body
     assert "BatchRejected: 2018-12-31: 7 of 15 rows failed &lt;high_below_low&gt;" in body
+    assert "<td>Deployment</td><td>trio</td>" in body
     assert "try 1<" in body  # bad data is not tried again
     assert "http://127.0.0.1:8080/dags/failing/runs/" in body
     assert "failure_mail_sent" in output
