@@ -93,6 +93,8 @@ class Deployment:
         Name of the risk profile.
     portfolio_id
         The stored portfolio it was made from; None for the default deployment, which the settings describe.
+    venue
+        Kind of the venue that holds its book: `paper` is the built-in broker.
     promise
         What its backtest promised, by sleeve and in sum (""), as JSON values; see `monitoring.performance`.
     """
@@ -108,6 +110,7 @@ class Deployment:
     promise: Mapping[str, Any]
     author: str
     reason: str
+    venue: str = "paper"
     created_at: dt.datetime | None = None
 
     @property
@@ -117,7 +120,7 @@ class Deployment:
 
     @property
     def block(self) -> str | None:
-        """Why its state keeps it from opening positions, in a sentence; None while it is active."""
+        """The sentence that says what in its state keeps it from opening positions; None while it is active."""
         if self.enters:
             return None
         return f"Deployment {self.name} is {self.state} since version {self.version} ({self.author}: {self.reason})."

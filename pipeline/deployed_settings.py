@@ -21,7 +21,8 @@ def settings_of(settings: Settings, deployment: Deployment) -> Settings:
     Raises
     ------
     ConfigError
-        When the deployment is of the stage `live` and `VENUE__LIVE` does not select real money.
+        When the deployment is of the stage `live` and `VENUE__LIVE` does not select real money, or its book is at another
+        venue.
     """
     if deployment.stage is Stage.LIVE and not settings.venue.live:
         raise ConfigError(
@@ -35,4 +36,10 @@ def settings_of(settings: Settings, deployment: Deployment) -> Settings:
     }
     if deployment.stage is Stage.PAPER and settings.venue.live:
         changes |= {"venue__kind": "paper", "venue__live": False}
+    kind = changes.get("venue__kind", settings.venue.kind)
+    if kind != deployment.venue:
+        raise ConfigError(
+            f"Deployment {deployment.name!r} holds its book at {deployment.venue}, and VENUE__KIND is {kind}. Set VENUE__KIND "
+            "back, or retire it there and deploy its portfolio anew."
+        )
     return settings.with_changes(**changes).with_profile(deployment.profile)

@@ -67,14 +67,13 @@ def sleeve_strategy(sleeve: Sleeve) -> Strategy:
 
 
 def sleeves_of(deployment: Deployment) -> tuple[TradedSleeve, ...]:
-    """Return the sleeves of a deployment; those of one that does not enter any more still leave what they hold."""
-    from trading.strategies.per_symbol import Switch, base_rule
+    """Return the sleeves of a deployment, whatever its state: the order checks block entries, and signals stay comparable."""
+    from trading.strategies.per_symbol import base_rule
 
     traded = []
     for sleeve in deployment.sleeves:
         strategy = sleeve_strategy(sleeve)
         rule = base_rule(strategy, sleeve.symbols[0]).name
-        strategy = strategy if deployment.enters else Switch(strategy)
         traded.append(TradedSleeve((strategy,), sleeve.symbols, sleeve.capital_usd, bool(sleeve.model), rule))
     return tuple(traded)
 

@@ -71,10 +71,9 @@ class TradedStrategies(Stores):
         return self.settings.strategies
 
     def _listed_strategies(self) -> tuple[Strategy, ...]:
-        """Return the strategies of `STRATEGIES` with the parameters in force; without entries while the desk is paused."""
+        """Return the strategies of `STRATEGIES` with the parameters in force."""
         from pipeline.strategies import switched
         from trading.strategies.earnings_filter import EarningsFilter
-        from trading.strategies.per_symbol import Switch
         from trading.strategies.vix_filter import with_vix_filter
 
         calendar = self._earnings_calendar() if self.settings.filters.earnings else None
@@ -83,8 +82,7 @@ class TradedStrategies(Stores):
             strategy = with_vix_filter(rule)
             strategy = strategy if calendar is None else EarningsFilter(strategy, calendar)
             traded.append(switched(strategy, name, self._in_force))
-        state = self.deployments.get(self.settings.portfolio, until=self.as_of)
-        return tuple(traded) if state is None or state.enters else tuple(Switch(strategy) for strategy in traded)
+        return tuple(traded)
 
     @cached_property
     def candidate_strategies(self) -> tuple[Strategy, ...]:

@@ -70,7 +70,8 @@ def apply_corporate_actions(account: TradingAccount, day: dt.date) -> list[BookE
 def collect_fills(account: TradingAccount, since: dt.datetime, day: dt.date) -> int:
     """Take the venue's fills and order states into the ledger, in the terms of their sessions; return how many fills were new.
 
-    Fills before a split come first, then the split, then those after it.
+    Fills before a split come first, then the split, then those after it. Where several books share the venue account, those of
+    every book are taken: one that a book has not taken yet would look like a loss of another.
 
     Parameters
     ----------
@@ -84,7 +85,7 @@ def collect_fills(account: TradingAccount, since: dt.datetime, day: dt.date) -> 
     core.errors.StopTrading
         When a fill does not fit the book, and no recorded action explains it.
     """
-    ask = partial(account.patience.retrying(), collect, account.ledger, account.broker, account.portfolio, since)
+    ask = partial(account.patience.retrying(), collect, account.ledger, account.venue, account.portfolio, since)
     try:
         book_cash_movements(account, day)
     except RetryLater as error:  # a sale must not wait for a statement: what it lists is booked the next time

@@ -13,25 +13,32 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from contextlib import AbstractContextManager
 
+    from core.deployments import Deployment
     from storage.trading.deployments import Deployments
     from storage.trading.ledger import Ledger
     from trading.brokers.base import Broker
     from trading.brokers.placing import Patience
 
 
-def books_of_account(deployments: Deployments, first: str, *, live: bool) -> dict[str, Decimal]:
+def books_of_account(deployments: Deployments, first: str, venue: str, *, live: bool) -> dict[str, Decimal]:
     """Return the books in an outside venue's account with their initial cash (USD): the first, and deployments with sleeves.
 
     Parameters
     ----------
     first
         The book that the account was opened with.
+    venue
+        Kind of the venue.
     live
         True for the account with real money: deployments of the stage `paper` are not in it.
     """
     stage = Stage.LIVE if live else Stage.PAPER
-    deployed = {each.name: exact(each.capital_usd) for each in deployments.all() if each.sleeves and each.stage is stage}
+    deployed = {each.name: exact(each.capital_usd) for each in deployments.all() if _is_in(each, venue, stage)}
     return {first: Decimal(0), **deployed}
+
+
+def _is_in(deployment: Deployment, venue: str, stage: Stage) -> bool:
+    return bool(deployment.sleeves) and deployment.stage is stage and deployment.venue == venue
 
 
 def part_of_account(  # the account's parts
@@ -50,7 +57,7 @@ def part_of_account(  # the account's parts
     """Return a book's part of a venue account."""
 
     def others() -> dict[str, Decimal]:
-        books = books_of_account(deployments, first, live=live)
+        books = books_of_account(deployments, first, venue.name, live=live)
         return {name: initial for name, initial in books.items() if name != portfolio}
 
     kind = FirstBook if portfolio == first else SharedAccount

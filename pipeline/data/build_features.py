@@ -44,7 +44,11 @@ def write_features(session: str, *, resources: Resources | None = None) -> Featu
     from features.normalise import normalise
 
     resources = resources or live()
-    bars, vix = load_bars(resources.bars, session, resources.universe())
+    filtered = {
+        symbol for each in resources.deployments.all() for sleeve in each.sleeves if sleeve.model for symbol in sleeve.symbols
+    }
+    symbols = [*resources.universe(), *sorted(filtered - {*resources.universe()})]
+    bars, vix = load_bars(resources.bars, session, symbols)
     frame = build_features(bars, vix)
     resources.features.apply()
     written = resources.features.write_offline(frame)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Self
 
@@ -47,39 +47,58 @@ class DeployedBooks:
         return self.settings.portfolio
 
     def default(self) -> Deployment:
-        """Return the default deployment, and make it on the first start.
+        """Return the default deployment as the settings describe it today, with its stored state; version 0 before the first.
 
         A database of before deployments opens with its positions in it.
         """
-        stored = self.deployments.get(self.first)
+        settings, stored = self.settings, self.deployments.get(self.first)
+        stage = Stage.LIVE if settings.venue.live else Stage.PAPER
         if stored is not None:
-            return stored
-        made = Deployment(
+            return replace(stored, stage=stage, profile=settings.risk.profile, venue=settings.venue.kind)
+        return Deployment(
             name=self.first,
-            version=1,
-            stage=Stage.LIVE if self.settings.venue.live else Stage.PAPER,
+            version=0,
+            stage=stage,
             state=State.ACTIVE,
             sleeves=(),
-            capital_usd=float(self.settings.initial_cash_usd),
-            profile=self.settings.risk.profile,
+            capital_usd=float(settings.initial_cash_usd),
+            profile=settings.risk.profile,
             portfolio_id=None,
             promise={},
             author=SETTINGS,
             reason="STRATEGIES and UNIVERSE of the settings",
+            venue=settings.venue.kind,
         )
+
+    def start_default(self) -> Deployment:
+        """Return the default deployment, and store its first version on the first start."""
+        found = self.default()
+        if found.version:
+            return found
         try:
-            return self.deployments.add(made)
+            return self.deployments.add(replace(found, version=1))
         except VersionConflict:  # another process has started at the same moment
-            return self.require(self.first)
+            return self.default()
 
     def all(self) -> list[Deployment]:
-        """Return every deployment, the default one first."""
-        default = self.default()
-        return [default, *(each for each in self.deployments.all() if each.name != default.name)]
+        """Return every deployment, the default one first; that of another `PORTFOLIO` is none here."""
+        return [self.default(), *(each for each in self.deployments.all() if each.name != self.first and each.sleeves)]
 
     def trading(self) -> list[Deployment]:
-        """Return the deployments whose evening runs: all but those that are retired and hold nothing any more."""
-        return [each for each in self.all() if each.state is not State.RETIRED or not self.is_flat(each.name)]
+        """Return the deployments whose evening runs: the default one, and those that are not retired or have not ended yet.
+
+        One that is retired ends with the evening that records its last fill.
+        """
+        return [
+            each for each in self.all() if each.name == self.first or each.state is not State.RETIRED or not self._over(each)
+        ]
+
+    def _over(self, retired: Deployment) -> bool:
+        if not self.is_flat(retired.name):
+            return False
+        last = max((fill.session for _, fill in self.ledger.fills(retired.name)), default=None)
+        sessions = self.ledger.equity(retired.name)["session"]
+        return last is None or (len(sessions) > 0 and sessions.max().date() >= last)
 
     def is_flat(self, book: str) -> bool:
         """Return True when a book holds nothing and has no open order."""
@@ -93,7 +112,7 @@ class DeployedBooks:
         UnknownDeployment
             When there is none of that name; suggests the nearest.
         """
-        stored = self.default() if name == self.first and self.deployments.get(name) is None else self.deployments.get(name)
+        stored = self.default() if name == self.first else self.deployments.get(name)
         if stored is None:
             near = get_close_matches(name, [each.name for each in self.all()], n=1)
             hint = f"Did you mean {near[0]!r}?" if near else "`desk deployments` lists them."
@@ -108,7 +127,7 @@ class DeployedBooks:
         ConfigError
             When it is taken.
         """
-        if name == self.first or self.deployments.get(name) is not None or not self.is_flat(name):
+        if name == self.first or self.deployments.get(name) is not None or name in self.ledger.portfolios():
             raise ConfigError(
                 f"Deployment {name!r}: the name is taken, and its book is kept for good. Choose another name, or change it "
                 "with `desk pause`, `desk unpause` and `desk retire`."
@@ -117,7 +136,9 @@ class DeployedBooks:
 
 def trading_books(*, resources: Resources | None = None) -> list[str]:
     """Return the names of the deployments whose evening runs, the default one first."""
-    return [each.name for each in DeployedBooks.of(resources or live()).trading()]
+    books = DeployedBooks.of(resources or live())
+    books.start_default()
+    return [each.name for each in books.trading()]
 
 
 def desk_of(name: str, *, resources: Resources | None = None) -> Resources:

@@ -153,6 +153,7 @@ def plan_deployment(request: DeployRequest, *, resources: Resources | None = Non
         profile=profile,
         portfolio_id=stored.id,
         promise={},
+        venue=PAPER if stage is Stage.PAPER and resources.settings.venue.live else resources.settings.venue.kind,
         author=request.author,
         reason=request.reason,
     )

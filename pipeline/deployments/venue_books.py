@@ -10,6 +10,8 @@ import structlog
 from core.book_events import BookEvent, BookEventKind
 from core.deployments import State
 from core.errors import ConfigError
+from core.sessions import last_closed_session, next_session, open_of
+from pipeline.accounts.valuation import last_recorded_session
 from pipeline.deployments.books import DeployedBooks
 from pipeline.resources import Resources, live
 from trading.brokers.book_events import apply_event
@@ -34,7 +36,7 @@ class CapitalMoves:
     first
         The book that the account was opened with.
     today
-        Session of the moves.
+        The present session; a book whose value at its close is on record moves capital in the next one.
     """
 
     ledger: Ledger
@@ -45,12 +47,22 @@ class CapitalMoves:
     @classmethod
     def of(cls, resources: Resources) -> Self:
         """Build for the account of the desk."""
-        return cls(resources.ledger, DeployedBooks.of(resources), resources.desk_portfolio, resources.clock().date())
+        now = resources.clock()
+        closed = last_closed_session(now)
+        coming = next_session(closed)
+        today = coming if now >= open_of(coming) else closed
+        return cls(resources.ledger, DeployedBooks.of(resources), resources.desk_portfolio, today)
 
     def give(self, deployment: Deployment) -> bool:
         """Take a deployment's capital out of the first book; False when it is done already."""
-        words = f"capital of deployment {deployment.name}"
-        return self._move(self.first, f"deploy-{deployment.name}", -exact(deployment.capital_usd), words)
+        name, usd = f"deploy-{deployment.name}", -exact(deployment.capital_usd)
+        moved = next((each for each in self.ledger.book_events(self.first) if each.event_id == name), None)
+        if moved is not None and moved.cash_usd != usd:
+            raise ConfigError(
+                f"Deployment {deployment.name!r}: an earlier try has moved ${-moved.cash_usd:,.2f} already. Deploy it with "
+                f"--capital {-moved.cash_usd:f}, or under another name."
+            )
+        return self._move(self.first, name, usd, f"capital of deployment {deployment.name}")
 
     def take_back(self, deployment: Deployment) -> bool:
         """Give what a retired deployment has left to the first book once it holds nothing; False while it does.
@@ -66,12 +78,16 @@ class CapitalMoves:
         self._move(self.first, f"return-{deployment.name}", left, words)
         return self._move(deployment.name, f"returned-{deployment.name}", -left, words)
 
+    def _session(self, book: str) -> dt.date:
+        last = last_recorded_session(self.ledger, book)
+        return self.today if last is None or self.today > last else next_session(last)
+
     def _move(self, book: str, name: str, usd: Decimal, reason: str) -> bool:
         event = BookEvent(
             event_id=name,
             portfolio=book,
             kind=BookEventKind.DEPOSIT if usd > 0 else BookEventKind.WITHDRAWAL,
-            session=self.today,
+            session=self._session(book),
             cash_usd=usd,
             author="deployments",
             reason=reason,

@@ -229,10 +229,11 @@ def rerun_rules(resources: Resources) -> RerunRules:
 
 def _order_checks(resources: Resources, lock: ExecutorLock, rules: RerunRules) -> tuple[OrderCheck, ...]:
     """Return the checks between what stands as decided and its orders, in their order."""
-    ledger, alerts = resources.ledger, resources.alerts
+    ledger, alerts, blocks = resources.ledger, resources.alerts, EntryBlocks.of(resources)
     return (
         partial(check_in_time, rules=rules),
-        partial(check_deployment, objections=EntryBlocks.of(resources).of_deployment, alerts=alerts),
+        partial(check_deployment, objections=blocks.of_state),
+        partial(check_deployment, objections=blocks.of_validation, alerts=alerts),
         RiskReview.of(resources, lock.require),
         partial(
             check_venue_grid,

@@ -52,9 +52,18 @@ class EntryBlocks:
 
     def of_deployment(self, day: dt.date) -> list[str]:
         """Return the reasons that lie in the deployment itself: its state, and its own validation."""
+        return [*self.of_state(day), *self.of_validation(day)]
+
+    def of_state(self, day: dt.date) -> list[str]:
+        """Return the reason that lies in the deployment's state, whatever the day."""
+        del day
         newest = self.deployments.get(self.book)
-        found = (newest and newest.block, objection(newest, self.portfolios, day, self.max_age_days))
-        return [each for each in found if each]
+        return [newest.block] if newest is not None and newest.block else []
+
+    def of_validation(self, day: dt.date) -> list[str]:
+        """Return the reason that lies in the validation of the deployment's own portfolio."""
+        found = objection(self.deployments.get(self.book), self.portfolios, day, self.max_age_days)
+        return [found] if found else []
 
 
 def entry_blocks(day: dt.date, *, resources: Resources | None = None) -> list[str]:

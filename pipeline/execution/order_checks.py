@@ -72,7 +72,7 @@ def check_in_time(context: OrderContext, intents: Intents, *, rules: RerunRules)
 
 
 def check_deployment(
-    context: OrderContext, intents: Intents, *, objections: Callable[[dt.date], list[str]], alerts: Alerts
+    context: OrderContext, intents: Intents, *, objections: Callable[[dt.date], list[str]], alerts: Alerts | None = None
 ) -> tuple[Intents, list[Refusal]]:
     """Refuse new entries when the deployment's state or its own validation does not allow them, and mail the reasons.
 
@@ -80,12 +80,15 @@ def check_deployment(
     ----------
     objections
         The reasons why the deployment may open nothing in a session; none when it may.
+    alerts
+        None mails nothing: a pause was mailed when it was made.
     """
     entries = context.new_entries(intents)
     found = objections(context.session) if entries else []
     if not found:
         return intents, []
-    alerts.send(f"{len(entries)} entries decided on {context.session} were not ordered", "\n".join(found))
+    if alerts is not None:
+        alerts.send(f"{len(entries)} entries decided on {context.session} were not ordered", "\n".join(found))
     kept = tuple(intent for intent in intents if intent not in entries)
     return kept, [_refusal(context, intent, DEPLOYMENT) for intent in entries]
 

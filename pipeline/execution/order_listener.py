@@ -90,7 +90,7 @@ def listen(
     try:
         _listen(resources, over, poll_seconds)
     except StopTrading as error:
-        kill_switch.halt(str(error), kill_switch.ORDER_LISTENER, resources=resources)
+        kill_switch.halt_desk(str(error), kill_switch.ORDER_LISTENER, resources=resources)  # it listens for every book
         raise
     log.info("listener_stopped", portfolio=resources.settings.portfolio)
 
@@ -124,7 +124,9 @@ def _listen(resources: Resources, over: threading.Event, poll_seconds: float) ->
     portfolio = resources.settings.portfolio
 
     def others() -> list[str]:
-        books = books_of_account(resources.deployments, portfolio, live=resources.settings.venue.live)
+        books = books_of_account(
+            resources.deployments, portfolio, resources.settings.venue.kind, live=resources.settings.venue.live
+        )
         return [name for name in books if name != portfolio]
 
     def follow_splits() -> None:

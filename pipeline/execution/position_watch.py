@@ -152,11 +152,11 @@ def check_positions(*, resources: Resources | None = None, prices: Prices | None
     done = PositionCheck(resources.clock(), reason=ELSEWHERE.get(resources.settings.venue.kind, ""))
     if done.reason:
         return done
-    unanswered: list[RetryLater] = []
+    unanswered: list[DeskError] = []
     for book in resources.account.books:
         try:
             check_book(done, prices, resources=resources.for_portfolio(book))
-        except RetryLater as error:
+        except DeskError as error:  # of one book: the others are watched all the same
             unanswered.append(error)
     log.info("watched", **done.as_dict())
     if unanswered:

@@ -11,6 +11,7 @@ A check that fails is logged, mailed once and tried again; `PRE_SEND__HEARTBEAT_
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, replace
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 import structlog
@@ -21,7 +22,7 @@ from core.errors import DataError, DeskError, ExecutorBusy
 from monitoring.alert_desk import Finding
 from pipeline.accounts import valuation
 from pipeline.accounts.cash_movements import book_cash_movements
-from pipeline.accounts.corporate_actions import apply_corporate_actions, due_events
+from pipeline.accounts.corporate_actions import apply_corporate_actions, collect_fills, due_events
 from pipeline.bars import window_returns
 from pipeline.resources import Resources, live
 from pipeline.risk.equity_bounds import UNREADABLE_EQUITY, EquityBounds, PeakEquity
@@ -50,6 +51,7 @@ if TYPE_CHECKING:
     from storage.trading.ledger import Ledger
 
 log = structlog.get_logger()
+FILLS_BEFORE = timedelta(days=7)  # a fill taken twice does no harm
 DRAWDOWN, VALUE_AT_RISK, EXPOSURE, STALE_PRICE = "drawdown", "value_at_risk", "exposure", "stale_price"
 UNEXPLAINED_CASH, UNEXPLAINED_PCT = "unexplained_cash", 0.25  # percent of the equity: fees and interest stay below
 KIND = "risk"  # of the alerts
@@ -189,6 +191,8 @@ class RiskMonitor:
 
     def _follow_book_changes(self) -> None:
         """Bring the book up to the venue's cash and the terms of the bars first: neither a withdrawal nor a split is a loss."""
+        if len(self.account.books) > 1:  # a fill of another book that no ledger has would look like a loss of this one
+            collect_fills(self.account, self.exits.clock() - FILLS_BEFORE, self.exits.today())
         book_cash_movements(self.account, self.exits.today())
         if due_events(self.account, self.exits.today()):
             with executor_lock(self.engine, self.account.portfolio):
@@ -268,8 +272,15 @@ def check_portfolio(*, mode: str | None = None, resources: Resources | None = No
 def check_books(*, mode: str | None = None, resources: Resources | None = None) -> list[RiskCheck]:
     """Check every book once, the default one first; see `RiskMonitor.check`."""
     resources = resources or live()
-    books = books_at_risk(resources.deployments, resources.ledger, resources.desk_portfolio)
-    return [check_portfolio(mode=mode, resources=resources.for_portfolio(book)) for book in books]
+    checks, failed = [], []
+    for book in books_at_risk(resources.deployments, resources.ledger, resources.desk_portfolio):
+        try:
+            checks.append(check_portfolio(mode=mode, resources=resources.for_portfolio(book)))
+        except DeskError as error:  # of one book: the others are checked all the same
+            failed.append(error)
+    if failed:
+        raise failed[0]
+    return checks
 
 
 def watch_portfolio(

@@ -34,7 +34,7 @@ from trading.risk_manager import CORRELATION_WARNING, RiskManager, RiskRules
 from trading.risk_situation import Situation, lines_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
 
     import pandas as pd
 
@@ -213,7 +213,7 @@ class RiskReview:
             sessions_since_loss=sessions_since_loss(ledger, portfolio, day) if self.pauses else {},
         )
         new = [order for order in intents if context.is_new(order)]
-        reviewed = self.rules.review(new, situation, first=ranking(ledger, day))
+        reviewed = self.rules.review(new, situation, first=ranking(ledger, day, {order.strategy for order in new}))
         self._save(day, reviewed.findings)
         passed = {order.client_order_id: order for order in reviewed.orders}
         going = {*context.on_record, *passed}
@@ -289,9 +289,16 @@ def sessions_since_loss(ledger: Ledger, portfolio: str, day: dt.date) -> dict[tu
     }
 
 
-def ranking(ledger: Ledger, day: dt.date) -> Callable[[OrderIntent], float]:
-    """Return the rank of candidates, as in `decide`: highest probability first; by strength without predictions."""
+def ranking(ledger: Ledger, day: dt.date, strategies: Collection[str]) -> Callable[[OrderIntent], float]:
+    """Return the rank of candidates, as in `decide`: highest probability first; by strength without predictions.
+
+    Parameters
+    ----------
+    strategies
+        Those whose candidates are ranked; predictions of others, as of another deployment, do not count.
+    """
     predictions = ledger.predictions(day)
+    predictions = predictions[predictions["strategy"].isin(strategies)]
     rows, column = (predictions, "probability") if len(predictions) else (ledger.signals(day), "strength")
     ranks = {
         (strategy, symbol): float(value)

@@ -22,6 +22,7 @@ deployments = sa.Table(
     column("profile", sa.Text),
     sa.Column("portfolio_id", sa.BigInteger, sa.ForeignKey("research.portfolios.id")),
     column("promise", JSONB),
+    column("venue", sa.Text),
     column("author", sa.Text),
     column("reason", sa.Text),
     column("created_at", INSTANT, server_default=sa.func.clock_timestamp()),

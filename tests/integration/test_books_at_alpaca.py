@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from dataclasses import replace
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
@@ -16,15 +17,17 @@ from pipeline.accounts.valuation import capital_usd, peak_equity_usd
 from pipeline.deployments import changes
 from pipeline.deployments.books import desk_of
 from pipeline.deployments.deploy import DeployRequest, deploy, plan_deployment
-from pipeline.deployments.venue_books import return_capital
+from pipeline.deployments.venue_books import CapitalMoves, return_capital
 from pipeline.execution import book_changes, daily_trade, reconcile
 from pipeline.execution.position_watch import check_positions
+from pipeline.resources import Resources
 from pipeline.risk import kill_switch
 from pipeline.risk.flatten import flatten
 from pipeline.risk.monitor import check_portfolio
 from tests.integration.test_alpaca_splits import FRIDAY, MONDAY, NEXT_NOON, NOON, TUESDAY, at, holding
 from tests.standins.alpaca import AlpacaStandIn
 from tests.standins.alpaca_corporate import split
+from tests.standins.feed import walk
 from trading.brokers.intake import collect
 from trading.brokers.placing import place
 from trading.orders import entry_order
@@ -33,7 +36,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from core.settings import Settings
-    from pipeline.resources import Resources
 
 pytestmark = pytest.mark.integration
 BEFORE = dt.datetime(2026, 11, 20, tzinfo=dt.UTC)
@@ -141,6 +143,67 @@ def test_both_books_reconcile_with_their_part_of_the_account(desk: Resources, al
     alpaca.exchange.held["ZZZ"] = (Decimal(3), Decimal(10))
     foreign = [reconcile.reconcile(MONDAY.isoformat(), resources=desk_of(book, resources=desk)) for book in ("duo", "main")]
     assert [result.halted for result in foreign] == [False, True], "what nobody bought is the first book's to show"
+
+
+def test_a_fill_of_one_book_that_no_ledger_has_yet_is_no_loss_and_no_difference_of_the_other(
+    desk: Resources, alpaca: AlpacaStandIn
+) -> None:
+    before = check_portfolio(resources=desk).heartbeat
+    own = desk_of("duo", resources=desk)
+    order = entry_order(
+        "duo", "duo/bollinger@BBB", "BBB", decision_session=FRIDAY, session=MONDAY, signed_quantity=100.0, stop_pct=5.0,
+        target_pct=10.0, max_sessions=5,
+    )  # fmt: skip
+    alpaca.exchange.list_asset("BBB", "100")
+    place(own.ledger, own.broker, [order], patience=own.patience)
+    alpaca.exchange.trade("BBB", "100")  # 10,000 USD of the account, and nobody has told the ledger
+    rows = walk("BBB", FRIDAY - dt.timedelta(days=60), MONDAY)
+    desk.bars.write(
+        rows.assign(**dict.fromkeys(["open", "high", "low", "close", "adj_close"], 100.0)), source="t", ingested_at=BEFORE
+    )
+
+    after = check_portfolio(resources=desk).heartbeat
+    halted = reconcile.reconcile(MONDAY.isoformat(), resources=desk).halted
+
+    assert after.equity_usd == pytest.approx(before.equity_usd)
+    assert not halted
+    assert {each.symbol for each in desk.ledger.positions("duo")} == {"AAA", "BBB"}
+
+
+def test_an_order_by_hand_is_the_first_books_to_show(desk: Resources, alpaca: AlpacaStandIn) -> None:
+    alpaca.exchange.list_asset("CCC", "10")
+    body = {"symbol": "CCC", "qty": "1", "side": "buy", "type": "limit", "limit_price": "1", "time_in_force": "gtc"}
+    alpaca.exchange.submit(body | {"client_order_id": "by-hand"})
+
+    shown = {
+        book: [view.client_order_id for view in desk_of(book, resources=desk).broker.open_orders()] for book in ("main", "duo")
+    }
+    assert shown == {"main": ["by-hand"], "duo": []}
+
+
+def test_capital_that_moves_after_a_recorded_close_is_no_drawdown(desk: Resources) -> None:
+    event = next(each for each in desk.ledger.book_events("main") if each.event_id == "deploy-duo")
+
+    assert event.session > MONDAY, "the value of Monday's close has it still"
+    assert peak_equity_usd(desk.account, event.session) == pytest.approx(capital_usd(desk.account, event.session))
+
+
+def test_another_amount_under_a_name_whose_capital_has_moved_is_refused(desk: Resources) -> None:
+    moves = CapitalMoves.of(desk_of("duo", resources=desk))
+    duo = desk.deployments.get("duo")
+    assert duo is not None
+
+    assert not moves.give(duo), "once"
+    with pytest.raises(ConfigError, match=r"has moved \$20,000.00 already"):
+        moves.give(replace(duo, capital_usd=5000.0))
+
+
+def test_a_book_at_another_venue_does_not_trade_here(desk: Resources) -> None:
+    paper = Resources(desk.settings.with_changes(venue__kind="paper"), clock=desk.clock)
+    paper.engine = desk.engine
+
+    with pytest.raises(ConfigError, match="holds its book at alpaca, and VENUE__KIND is paper"):
+        desk_of("duo", resources=paper)
 
 
 def test_a_split_is_followed_by_both_books_whichever_comes_first(desk: Resources, alpaca: AlpacaStandIn) -> None:

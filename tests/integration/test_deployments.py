@@ -96,12 +96,23 @@ def until_an_entry(desk: Resources, name: str) -> dt.date:
 
 
 def test_the_default_deployment_is_made_on_the_first_start_and_once(desk: Resources) -> None:
-    first, second = DeployedBooks.of(desk).default(), DeployedBooks.of(desk).default()
+    books = DeployedBooks.of(desk)
+    assert books.default().version == 0, "looking stores nothing"
+    first, second = books.start_default(), books.start_default()
 
     assert first == second
     assert (first.name, first.version, first.stage, first.state, first.sleeves) == ("main", 1, Stage.PAPER, State.ACTIVE, ())
     assert first.capital_usd == desk.settings.initial_cash_usd
     assert [each.name for each in DeployedBooks.of(desk).all()] == ["main"]
+
+
+def test_a_look_under_another_portfolio_name_makes_nothing_that_trades(desk: Resources) -> None:
+    other = Resources(desk.settings.with_changes(portfolio="scratch"), clock=desk.clock)
+    other.engine = desk.engine
+    deployment_status(resources=other)
+    trading_books(resources=other)
+
+    assert trading_books(resources=desk) == ["main"]
 
 
 def test_a_portfolio_is_deployed_with_its_sleeves_capital_and_promise(desk: Resources) -> None:

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from core.models import SENT, WORKING, Answer, Leg, OrderState, Refused, Side, VenuePosition
+from core.models import FINAL, SENT, WORKING, Answer, Leg, OrderState, Refused, Side, VenuePosition
 from trading.brokers.base import CashStatement, unfenced
 from trading.brokers.children import entry_of
 from trading.brokers.listing import Listing
@@ -78,6 +78,9 @@ class SharedAccount:
         if not self.others():
             return self.venue.submit(order, fence)
         with self.turn():
+            known = self.book.order(order.client_order_id)
+            if known is not None and known[1] in FINAL:  # another book took it back while this one waited for its turn
+                return Answer(known[1], Refused.OTHER_BOOK, "taken back before it was sent")
             opposing = self._opposing(order)
             if order.leg is Leg.EXIT:
                 for other in opposing:
@@ -166,17 +169,16 @@ class SharedAccount:
         return symbol in mine or (self.initial_usd is None and symbol not in others)
 
     def _own(self, found: Listing[Row]) -> Listing[Row]:
-        """Return the rows whose order no other book has sent; those of nobody stay."""
-        others = self.others()
-        if not others:
+        """Return the rows whose order this book has sent; those of nobody are the first book's."""
+        if not self.others():
             return found
 
-        def is_others(client_order_id: str) -> bool:
+        def is_mine(client_order_id: str) -> bool:
             known = self.book.order(entry_of(client_order_id) or client_order_id)
-            return known is not None and known[0].portfolio in others
+            return self.initial_usd is None if known is None else known[0].portfolio == self.portfolio
 
-        mine = [row for row in found if not is_others(row.client_order_id)]
-        return Listing(mine, [each for each in found.unreadable if not is_others(each.client_order_id)])
+        mine = [row for row in found if is_mine(row.client_order_id)]
+        return Listing(mine, [each for each in found.unreadable if is_mine(each.client_order_id)])
 
     def _opposing(self, order: OrderIntent) -> list[OrderIntent]:
         """Return the open orders of the other books in the symbol on the other side; stops that rest at the venue are none."""
