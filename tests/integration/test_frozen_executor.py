@@ -142,7 +142,10 @@ def wake(child: int) -> int:
 def take_the_lock(engine: sa.Engine) -> None:
     """End the frozen executor's connection to PostgreSQL, as a failover or a time-out does."""
     with engine.begin() as connection:
-        ended = sa.text("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name LIKE 'executor main%'")
+        ended = sa.text(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() "
+            "AND application_name LIKE 'executor main%'"
+        )
         assert connection.execute(ended).all()
     time.sleep(0.1)
 

@@ -194,7 +194,10 @@ def test_an_executor_whose_lock_is_lost_sends_nothing_more(database: Engine) -> 
     with executor_lock(database, "main") as lock:
         with database.begin() as connection:
             connection.execute(
-                sa.text("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name LIKE 'executor main%'")
+                sa.text(
+                    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() "
+                    "AND application_name LIKE 'executor main%'"
+                )
             )
         for _ in range(2):  # the connection would come back, the lock would not
             with pytest.raises(ExecutorBusy, match="lost"):
