@@ -69,7 +69,7 @@ EVIDENCE = """\
 def deploy_portfolio() -> None:
     @task
     def plan(params: Any = None) -> dict[str, Any]:
-        """What would be deployed, and what to know about it; stores nothing."""
+        """Return the deployment as it would be made, with notes for whoever approves it; stores nothing."""
         from pipeline.deployments import deploy as step
 
         return step.plan_deployment(step.DeployRequest.of(params)).as_dict()

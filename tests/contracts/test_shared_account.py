@@ -106,7 +106,7 @@ class World:
                 return
 
     def sums(self) -> tuple[Decimal, Decimal]:
-        """What the books have together: shares, and cash beside what the account began with."""
+        """Return the sum of the books: their shares, and their cash flow."""
         shares = sum((held.quantity for name in BOOKS for held in self.book.positions(name)), Decimal(0))
         return shares, sum((self.book.cash_flow_usd(name) for name in BOOKS), Decimal(0))
 

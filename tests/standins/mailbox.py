@@ -1,4 +1,4 @@
-"""What a stand-in of the alerts needs to take those with a life: every alert goes through its `send`, as by one mail."""
+"""A mixin for stand-ins of `Alerts`: it sends alerts with a life through the one method `send`."""
 
 from __future__ import annotations
 
