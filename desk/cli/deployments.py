@@ -71,15 +71,20 @@ def deploy(
         profile=profile,
         model="champion" if entry_filter else "",
     )
-    with console.status("Backtesting its sleeves ..."):
-        planned = plan_deployment(request)
-    _show_deployed(planned)
-    if dry_run:
-        console.print("Nothing is changed.")
-        return
-    if stage == "live" and not yes:
+    asks = stage == "live" and not yes
+    if dry_run or asks:
+        with console.status("Backtesting its sleeves ..."):
+            planned = plan_deployment(request)
+        _show_deployed(planned)
+        if dry_run:
+            console.print("Nothing is changed.")
+            return
         typer.confirm(f"Trade ${planned.deployment.capital_usd:,.2f} of real money?", abort=True)
-    made = step(request).deployment
+    with console.status("Backtesting its sleeves ..."):
+        deployed = step(request)
+    if not asks:
+        _show_deployed(deployed)
+    made = deployed.deployment
     console.print(f"[green]Deployed[/] {made.name}, version {made.version}. It trades from the next evening on.")
 
 

@@ -38,7 +38,7 @@ def books_of_account(deployments: Deployments, first: str, venue: str, *, live: 
 
 
 def _is_in(deployment: Deployment, venue: str, stage: Stage) -> bool:
-    return bool(deployment.sleeves) and deployment.stage is stage and deployment.venue == venue
+    return deployment.stage is stage and deployment.venue == venue
 
 
 def part_of_account(  # the account's parts

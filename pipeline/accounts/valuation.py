@@ -16,7 +16,7 @@ import pandas as pd
 
 from core.book_events import TRANSFERS
 from core.models import MOST_USD, Side
-from core.sessions import calendar_name, open_of, sessions_between
+from core.sessions import calendar_name, next_session, open_of, sessions_between
 from pipeline.accounts.book import book_before, bring_to_bars
 from trading.equity import is_amount
 
@@ -144,6 +144,12 @@ def last_recorded_session(ledger: Ledger, portfolio: str) -> dt.date | None:
     """Return the newest session whose value is on record."""
     sessions = ledger.equity(portfolio)["session"]
     return None if sessions.empty else sessions.max().date()
+
+
+def first_open_session(ledger: Ledger, portfolio: str, today: dt.date) -> dt.date:
+    """Return the present session, or the one after the last that is on record: a recorded close does not change any more."""
+    last = last_recorded_session(ledger, portfolio)
+    return today if last is None or today > last else next_session(last)
 
 
 def fill_query_start(ledger: Ledger, portfolio: str, day: dt.date) -> dt.datetime:

@@ -82,7 +82,7 @@ class DeployedBooks:
 
     def all(self) -> list[Deployment]:
         """Return every deployment, the default one first; that of another `PORTFOLIO` is none here."""
-        return [self.default(), *(each for each in self.deployments.all() if each.name != self.first and each.sleeves)]
+        return [self.default(), *self.deployments.all()]
 
     def trading(self) -> list[Deployment]:
         """Return the deployments whose evening runs: the default one, and those that are not retired or have not ended yet.

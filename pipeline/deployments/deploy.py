@@ -6,7 +6,7 @@ Everything that could go wrong on the first evening is tried here: strategies, b
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Final, Literal, Self
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 import pandas as pd
 import structlog
@@ -16,7 +16,7 @@ from core.errors import ConfigError, StopTrading, UnknownSymbol
 from monitoring.performance.expectation import SUM, expectation_of
 from pipeline.accounts.valuation import cash_usd
 from pipeline.deployments.books import DeployedBooks
-from pipeline.deployments.first_orders import FirstOrders
+from pipeline.deployments.first_orders import PAPER, FirstOrders
 from pipeline.deployments.live_gate import PaperRecords
 from pipeline.deployments.venue_books import CapitalMoves
 from pipeline.research.candidates import Candidate
@@ -34,7 +34,6 @@ if TYPE_CHECKING:
     from storage.research.portfolios import Portfolio, Portfolios
 
 log = structlog.get_logger()
-PAPER: Final = "paper"
 MACHINES = frozenset({"settings", "airflow", "risk-worker", "daily-trade"})  # real money needs a person
 
 

@@ -11,7 +11,7 @@ from core.book_events import BookEvent, BookEventKind
 from core.deployments import State
 from core.errors import ConfigError
 from core.sessions import last_closed_session, next_session, open_of
-from pipeline.accounts.valuation import last_recorded_session
+from pipeline.accounts.valuation import first_open_session
 from pipeline.deployments.books import DeployedBooks
 from pipeline.resources import Resources, live
 from trading.brokers.book_events import apply_event
@@ -78,16 +78,12 @@ class CapitalMoves:
         self._move(self.first, f"return-{deployment.name}", left, words)
         return self._move(deployment.name, f"returned-{deployment.name}", -left, words)
 
-    def _session(self, book: str) -> dt.date:
-        last = last_recorded_session(self.ledger, book)
-        return self.today if last is None or self.today > last else next_session(last)
-
     def _move(self, book: str, name: str, usd: Decimal, reason: str) -> bool:
         event = BookEvent(
             event_id=name,
             portfolio=book,
             kind=BookEventKind.DEPOSIT if usd > 0 else BookEventKind.WITHDRAWAL,
-            session=self._session(book),
+            session=first_open_session(self.ledger, book, self.today),
             cash_usd=usd,
             author="deployments",
             reason=reason,

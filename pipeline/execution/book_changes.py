@@ -11,10 +11,10 @@ import pandas as pd
 from core.book_events import BookEvent, BookEventKind
 from core.errors import ConfigError, DataError
 from core.frames import ACTIONS
-from core.sessions import next_session, normalise_symbol
+from core.sessions import normalise_symbol
 from pipeline.accounts.corporate_actions import apply_corporate_actions, chained, due_events, waiting_by_position
 from pipeline.accounts.recorded_actions import Action
-from pipeline.accounts.valuation import last_recorded_session
+from pipeline.accounts.valuation import first_open_session
 from pipeline.resources import Resources, live
 from pipeline.risk.exit_orders import ExitOrders
 from storage.locks import executor_lock
@@ -127,7 +127,7 @@ def transfer(
     resources = resources or live()
     kind = BookEventKind.DEPOSIT if usd > 0 else BookEventKind.WITHDRAWAL
     amount, portfolio = _number(str(usd), kind, positive=False), resources.account.portfolio
-    day, now = session or _first_open_session(resources.account, ExitOrders.of(resources).today()), resources.clock()
+    day, now = session or first_open_session(resources.ledger, portfolio, ExitOrders.of(resources).today()), resources.clock()
     name = f"{portfolio}|{kind}|{day.isoformat()}|{now.isoformat()}"
     event = BookEvent(name, portfolio, kind, day, cash_usd=amount, author=author, reason=reason, created_at=now)
     apply_event(resources.account.ledger, event)
@@ -172,9 +172,3 @@ def _number(value: str, kind: BookEventKind, *, positive: bool) -> Decimal:
     if not number.is_finite() or not number or (positive and number < 0):
         raise ConfigError(f"Value of a {kind}: expected a number {'over' if positive else 'other than'} 0, found {value!r}.")
     return number
-
-
-def _first_open_session(account: TradingAccount, today: dt.date) -> dt.date:
-    """Return the present session, or the one after the last that is on record."""
-    last = last_recorded_session(account.ledger, account.portfolio)
-    return today if last is None or today > last else next_session(last)

@@ -324,7 +324,7 @@ def books_at_risk(deployments: Deployments, ledger: Ledger, first: str) -> list[
     watched = [first]
     for each in deployments.all():
         held = each.state is not State.RETIRED or ledger.positions(each.name)
-        if each.name not in watched and each.sleeves and held:
+        if held:
             watched.append(each.name)
     return watched
 

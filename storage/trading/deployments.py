@@ -69,13 +69,17 @@ class Deployments:
         return None if row is None else _deployment(row)
 
     def all(self) -> list[Deployment]:
-        """Return the newest version of every deployment, in the order in which they were made."""
+        """Return the newest version of every deployment with sleeves, in the order in which they were made.
+
+        One without is a default deployment: the settings describe it, and only those under whose `PORTFOLIO` it was made.
+        """
         rows = deployments.c
         first = sa.select(rows.name, sa.func.min(rows.id).label("first")).group_by(rows.name).subquery()
         newest = sa.select(deployments).ext(distinct_on(rows.name)).order_by(rows.name, rows.version.desc()).subquery("newest")
         query = sa.select(newest).join(first, first.c.name == newest.c.name).order_by(first.c.first)
         with self._engine.connect() as connection:
-            return [_deployment(row) for row in connection.execute(query).mappings()]
+            found = [_deployment(row) for row in connection.execute(query).mappings()]
+        return [each for each in found if each.sleeves]
 
     def history(self, name: str) -> list[Deployment]:
         """Return every version of a deployment, oldest first."""
