@@ -139,6 +139,18 @@ def next_session(session: dt.date, name: str = "XNYS") -> dt.date:
     return cast("dt.date", stamp.date())
 
 
+def present_session(now: dt.datetime, name: str = "XNYS") -> dt.date:
+    """Return the session that has opened last: the one in progress, or the newest that has closed.
+
+    >>> import datetime as dt
+    >>> str(present_session(dt.datetime(2024, 7, 5, 15, tzinfo=dt.UTC)))
+    '2024-07-05'
+    """
+    closed = last_closed_session(now, name)
+    coming = next_session(closed, name)
+    return coming if now >= open_of(coming, name) else closed
+
+
 def last_closed_session(now: dt.datetime, name: str = "XNYS") -> dt.date:
     """Return the newest session whose close is at or before `now` (aware, UTC).
 

@@ -10,7 +10,7 @@ import structlog
 from core.book_events import BookEvent, BookEventKind
 from core.deployments import State
 from core.errors import ConfigError
-from core.sessions import last_closed_session, next_session, open_of
+from core.sessions import present_session
 from pipeline.accounts.valuation import first_open_session
 from pipeline.deployments.books import DeployedBooks
 from pipeline.resources import Resources, live
@@ -47,10 +47,7 @@ class CapitalMoves:
     @classmethod
     def of(cls, resources: Resources) -> Self:
         """Build for the account of the desk."""
-        now = resources.clock()
-        closed = last_closed_session(now)
-        coming = next_session(closed)
-        today = coming if now >= open_of(coming) else closed
+        today = present_session(resources.clock())
         return cls(resources.ledger, DeployedBooks.of(resources), resources.desk_portfolio, today)
 
     def give(self, deployment: Deployment) -> bool:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple, Self
 import structlog
 
 from core.models import FINAL, SENT, Leg, OrderState, Origin, client_order_id
-from core.sessions import calendar_name, last_closed_session, next_session, open_of
+from core.sessions import calendar_name, last_closed_session, next_session, present_session
 from pipeline.accounts.corporate_actions import collect_fills
 from pipeline.sessions import new_york_date
 from trading.brokers.children import entry_of
@@ -101,9 +101,8 @@ class ExitOrders:
         if day is not None:
             return OrderSessions(day, next_session(day, calendar))
         now = self.clock()
-        closed = last_closed_session(now, calendar)
-        coming = next_session(closed, calendar)
-        return OrderSessions(coming if now >= open_of(coming, calendar) else closed, coming)
+        coming = next_session(last_closed_session(now, calendar), calendar)
+        return OrderSessions(present_session(now, calendar), coming)
 
     def _quantity_at_venue(self, position: Position) -> Decimal:
         """Return the quantity to sell: at most the venue's in that direction, or the exit would open the other side.

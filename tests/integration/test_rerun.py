@@ -19,14 +19,13 @@ import sqlalchemy as sa
 
 from core.models import Leg
 from core.sessions import sessions_between
-from pipeline.audit import parity_day
 from pipeline.bars import VIX
-from pipeline.deployments import validity
-from pipeline.execution import daily_report, daily_trade, reconcile
+from pipeline.execution import daily_report
 from pipeline.resources import Resources
 from storage import schema  # noqa: F401  # declares every table
 from storage.columns import metadata
 from tests.standins.alpaca import KEY, SECRET, AlpacaStandIn
+from tests.standins.evening import EVENING
 from tests.standins.evidence import vouch
 from tests.standins.feed import walk
 from tests.standins.mailbox import OneChannel
@@ -34,25 +33,12 @@ from tests.standins.predictions import PredictionStandIn
 from trading.strategies.registry import make_strategy
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
 
     from core.settings import Settings
 
 pytestmark = pytest.mark.integration
 DAG = Path(__file__).resolve().parents[2] / "dags/trading_execution.py"
-STEPS: dict[str, Callable[..., Any]] = {
-    "settle": daily_trade.settle,
-    "reconcile_before": reconcile.reconcile,
-    "renew_validation": validity.renew_validation,
-    "find_candidates": daily_trade.candidates,
-    "predict": daily_trade.predict,
-    "place": daily_trade.place,
-    "confirm": daily_trade.confirm,
-    "reconcile_after": reconcile.reconcile,
-    "record": daily_trade.record,
-    "mail": daily_report.send,
-    "measure_gap": parity_day.record_day,
-}
 LOGS = {"reconciliations", "parity_days"}
 LEASES = "executor_leases"  # who works on the portfolio now: no record of what was traded
 SYMBOLS = ("AAA", "BBB", "CCC", "DDD")
@@ -84,12 +70,12 @@ class Desk:
     mailbox: Mailbox
 
     def step(self, name: str, day: dt.date) -> Any:
-        return STEPS[name](day.isoformat(), resources=self.resources)
+        return EVENING[name](day.isoformat(), resources=self.resources)
 
     def live(self, day: dt.date) -> None:
         """The evening of a session."""
         self.api.session = day.isoformat()
-        for name in STEPS:
+        for name in EVENING:
             self.step(name, day)
 
     def rows(self) -> Rows:
@@ -144,14 +130,14 @@ def lived(module_settings: Settings) -> Iterator[Desk]:
 def test_the_steps_here_are_those_of_the_dag_in_their_order() -> None:
     functions = [node for node in ast.parse(DAG.read_text()).body if isinstance(node, ast.FunctionDef)]
 
-    assert [node.name for node in functions] == [*STEPS, "trading_execution"]
+    assert [node.name for node in functions] == [*EVENING, "trading_execution"]
 
 
 def test_each_step_run_twice_in_a_row_and_then_the_whole_evening_changes_nothing(desk: Desk) -> None:
     grown: set[str] = set()
     for day in SESSIONS[:6]:
         desk.api.session = day.isoformat()
-        for name in STEPS:
+        for name in EVENING:
             desk.step(name, day)
             first, told = desk.rows(), list(desk.mailbox.subjects)
 
@@ -173,7 +159,7 @@ def test_an_old_session_run_again_once_later_ones_are_on_record_changes_nothing(
     before, told = lived.rows(), list(lived.mailbox.subjects)
 
     for day in reversed(SESSIONS[:-1]):
-        for name in STEPS:
+        for name in EVENING:
             lived.step(name, day)
 
     unchanged(before, lived.rows())
@@ -203,7 +189,7 @@ def test_bars_that_were_revised_and_another_model_do_not_change_an_old_session(l
 
     for day in SESSIONS[:-1]:
         lived.api.session, lived.api.model_version = day.isoformat(), "2"  # as after a materialisation for that day
-        for name in STEPS:
+        for name in EVENING:
             lived.step(name, day)
 
     unchanged(before, lived.rows())
@@ -227,7 +213,7 @@ def test_until_something_is_ordered_a_session_may_be_decided_again(desk: Desk) -
     """The bars came late, or the API was down: the chain is cleared the same evening, and now there are entries."""
     day = next(day for day in SESSIONS if entries_at(desk, day))
     desk.api.session = "2018-01-02"  # of another session: no prediction is used
-    for name in STEPS:
+    for name in EVENING:
         desk.step(name, day)
     assert desk.resources.ledger.orders_decided("main", day) == []
     told = len(desk.mailbox.subjects)

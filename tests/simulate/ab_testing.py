@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import re
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -14,6 +13,7 @@ from rich.console import Console
 
 from ml.ab_testing.ab_test import AbTestTerms
 from ml.ab_testing.simulate import WORLDS, World, judged, promotions
+from tests.simulate.tables import percent, write_table
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "ab-testing.md"
 TERMS = AbTestTerms(resamples=1000)
@@ -69,23 +69,11 @@ def power_as_done(tests: int) -> str:
     return "\n".join(rows)
 
 
-def percent(rate: float) -> str:
-    return f"{rate:.1%}"
-
-
-def write(name: str, table: str) -> None:
-    """Put a table between its markers."""
-    text = DOCUMENT.read_text()
-    marked = rf"(<!-- {name} -->\n).*?(\n<!-- end -->)"
-    assert re.search(marked, text, re.DOTALL), f"{DOCUMENT.name} has no place for {name}"
-    DOCUMENT.write_text(re.sub(marked, lambda found: found[1] + table + found[2], text, count=1, flags=re.DOTALL))
-
-
 def main() -> None:
     tests = int(sys.argv[1]) if len(sys.argv) > 1 else 4000
     for step in (as_done, power_as_done, false_promotions, power):
         with Console().status(f"{step.__name__}, {tests:,} tests a cell ..."):
-            write(step.__name__.replace("_", "-"), step(tests))
+            write_table(DOCUMENT, step.__name__.replace("_", "-"), step(tests))
         Console().print(f"{step.__name__}: written to {DOCUMENT.name}")
 
 

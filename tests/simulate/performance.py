@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import re
 import sys
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -28,6 +27,7 @@ from monitoring.performance.expectation import (
 )
 from monitoring.performance.findings import ALERT
 from monitoring.performance.sequential import RESTART_SESSIONS, WINDOW_SESSIONS
+from tests.simulate.tables import percent, write_table
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -212,25 +212,13 @@ def record_until(today: int, days: Days, net: Array) -> LiveRecord:
     return LiveRecord(net[known], days[known], days[known], daily_sums(net[known], days[known], today + 1), today + 1)
 
 
-def percent(rate: float) -> str:
-    return f"{rate:.1%}"
-
-
-def write(name: str, table: str) -> None:
-    """Put a table between its markers."""
-    text = DOCUMENT.read_text()
-    marked = rf"(<!-- {name} -->\n).*?(\n<!-- end -->)"
-    assert re.search(marked, text, re.DOTALL), f"{DOCUMENT.name} has no place for {name}"
-    DOCUMENT.write_text(re.sub(marked, lambda found: found[1] + table + found[2], text, count=1, flags=re.DOTALL))
-
-
 def main() -> None:
     years = int(sys.argv[1]) if len(sys.argv) > 1 else 500
     fewer = max(years * 2 // 5, 1)
     steps = {false_alarms: years, delays: fewer, late_delays: fewer, frequencies: fewer, fixed_limits: fewer}
     for step, number in steps.items():
         with Console().status(f"{step.__name__}, {number:,} years a cell ..."):
-            write(step.__name__.replace("_", "-"), step(number))
+            write_table(DOCUMENT, step.__name__.replace("_", "-"), step(number))
         Console().print(f"{step.__name__}: written to {DOCUMENT.name}")
 
 

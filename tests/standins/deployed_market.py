@@ -8,17 +8,15 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from core.sessions import sessions_between
-from pipeline.audit import parity_day
 from pipeline.bars import VIX
-from pipeline.deployments import validity
 from pipeline.deployments.books import desk_of
-from pipeline.execution import daily_report, daily_trade, reconcile
 from pipeline.resources import Resources
+from tests.standins.evening import EVENING
 from tests.standins.evidence import vouch
 from tests.standins.feed import walk
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
 
     from core.settings import Settings
 
@@ -31,20 +29,6 @@ TRIO: tuple[Member, ...] = (
     ("rsi", "BBB", {"oversold": 45.0}, 350.0),
     ("zscore", "CCC", {}, 250.0),
 )
-EVENING: dict[str, Callable[..., Any]] = {  # the tasks of `trading_execution`, in their order
-    "settle": daily_trade.settle,
-    "reconcile_before": reconcile.reconcile,
-    "renew_validation": validity.renew_validation,
-    "find_candidates": daily_trade.candidates,
-    "predict": daily_trade.predict,
-    "place": daily_trade.place,
-    "confirm": daily_trade.confirm,
-    "reconcile_after": reconcile.reconcile,
-    "record": daily_trade.record,
-    "mail": daily_report.send,
-    "measure_gap": parity_day.record_day,
-}
-
 TRADING = ("settle", "renew_validation", "find_candidates", "predict", "place", "record")  # those of `desk trade`
 
 

@@ -23,7 +23,7 @@ from trading.portfolio import account as value_account
 
 if TYPE_CHECKING:
     import datetime as dt
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from contextlib import AbstractContextManager
 
     from core.book_events import CashMovement
@@ -75,19 +75,20 @@ class SharedAccount:
 
     def submit(self, order: OrderIntent, fence: Fence = unfenced) -> Answer:
         """Send the order once no order of another book is on its other side; an entry that one opposes is refused."""
-        if not self.others():
+        others = self.others()
+        if not others:
             return self.venue.submit(order, fence)
         with self.turn():
             known = self.book.order(order.client_order_id)
             if known is not None and known[1] in FINAL:  # another book took it back while this one waited for its turn
                 return Answer(known[1], Refused.OTHER_BOOK, "taken back before it was sent")
-            opposing = self._opposing(order)
+            opposing = self._opposing(order, others)
             if order.leg is Leg.EXIT:
                 for other in opposing:
                     fence()
                     words = f"the exit {order.client_order_id} of {order.portfolio} goes first"
                     cancel(self.book, self.venue, other.client_order_id, words, patience=self.patience)
-            elif (reason := self._objection(order, opposing)) is not None:
+            elif (reason := self._objection(order, opposing, others)) is not None:
                 return Answer(OrderState.REJECTED, Refused.OTHER_BOOK, reason)
             return self.venue.submit(order, fence)
 
@@ -109,11 +110,11 @@ class SharedAccount:
         It is the account's quantity less that of the other books. A difference that no ledger explains is shown by every book
         that holds the symbol, or by the account's first book when none does.
         """
-        found = self.venue.positions()
-        if not self.others():
+        found, books = self.venue.positions(), self.others()
+        if not books:
             return found
         there = {position.symbol: position for position in found}
-        mine, others = self._quantities([self.portfolio]), self._quantities(self.others())
+        mine, others = self._quantities([self.portfolio]), self._quantities(books)
         parts = []
         for symbol in sorted({*there, *mine, *others}):
             at_venue = there[symbol].quantity if symbol in there else NOTHING
@@ -131,11 +132,12 @@ class SharedAccount:
 
     def cash_usd(self) -> Decimal:
         """Return this book's part of the cash: what its ledger says, or all that the other books do not own."""
-        if not self.others():
+        others = self.others()
+        if not others:
             return self.venue.cash_usd()
         if self.initial_usd is not None:
             return self.initial_usd + self.book.cash_flow_usd(self.portfolio)
-        owned = (initial + self.book.cash_flow_usd(name) for name, initial in self.others().items())
+        owned = (initial + self.book.cash_flow_usd(name) for name, initial in others.items())
         return self.venue.cash_usd() - sum(owned, NOTHING)
 
     def account(self, prices: Mapping[str, float]) -> Account:
@@ -157,7 +159,7 @@ class SharedAccount:
         """Return the symbol's grid and smallest order."""
         return self.venue.instrument(symbol)
 
-    def _quantities(self, names: Sequence[str] | Mapping[str, Any]) -> dict[str, Decimal]:
+    def _quantities(self, names: Iterable[str]) -> dict[str, Decimal]:
         held: dict[str, Decimal] = {}
         for name in names:
             for position in self.book.positions(name):
@@ -180,23 +182,23 @@ class SharedAccount:
         mine = [row for row in found if is_mine(row.client_order_id)]
         return Listing(mine, [each for each in found.unreadable if is_mine(each.client_order_id)])
 
-    def _opposing(self, order: OrderIntent) -> list[OrderIntent]:
+    def _opposing(self, order: OrderIntent, others: Iterable[str]) -> list[OrderIntent]:
         """Return the open orders of the other books in the symbol on the other side; stops that rest at the venue are none."""
         found = []
-        for name in self.others():
+        for name in others:
             for other, state in self.book.open_orders(name):
                 against = other.symbol == order.symbol and other.side is not order.side
                 if against and (state in WORKING or state in SENT) and entry_of(other.client_order_id) is None:
                     found.append(other)
         return [other for other in found if order.leg is Leg.ENTRY or other.leg is Leg.ENTRY]
 
-    def _objection(self, order: OrderIntent, opposing: Sequence[OrderIntent]) -> str | None:
+    def _objection(self, order: OrderIntent, opposing: Sequence[OrderIntent], others: Iterable[str]) -> str | None:
         """Return why an entry would trade against another book; None when it would not."""
         if opposing:
             other = opposing[0]
             return f"{other.portfolio} has {other.client_order_id} on the other side of {order.symbol}"
         long = order.side is Side.BUY
-        for name in self.others():
+        for name in others:
             for position in self.book.positions(name):
                 if position.symbol == order.symbol and (position.quantity > 0) is not long:
                     return f"{name} holds {position.quantity.normalize():f} {order.symbol}, the other way"
