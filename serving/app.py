@@ -12,11 +12,11 @@ from fastapi_offline import FastAPIOffline
 
 from core.provenance import release
 from pipeline.resources import Resources, live
-from serving import alerts, control, deployments, orders, routes
 from serving.access import key_header
 from serving.middleware import Around
 from serving.problems import install
 from serving.quick import Quick
+from serving.routers import alerts, control, deployments, orders, routes
 from serving.state import State
 
 if TYPE_CHECKING:

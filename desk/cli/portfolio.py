@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from pipeline.research.holdout import Research
-    from research.allocation import Allocation, Method
-    from research.validation_report import ValidationReport
+    from research.portfolio.allocation import Allocation, Method
+    from research.portfolio.validation_report import ValidationReport
 
 verbs = typer.Typer()
 METHODS = "risk_parity_profit_weighted, inverse_volatility or equal."
@@ -43,7 +43,7 @@ def rank(
 ) -> None:
     """Rank the newest sweep: profit per trade, then Sharpe."""
     from pipeline.research.candidates import rank_candidates
-    from research.selection import RANKED
+    from research.portfolio.selection import RANKED
 
     table = rank_candidates(session_of(session, dataset), min_trades=min_trades, dataset=dataset)[list(RANKED)]
     show_frame(
@@ -67,7 +67,7 @@ def correlate(  # noqa: PLR0917  # typer turns each into an option
 ) -> None:
     """Correlate the equity curves of the best, flag look-alikes, and pick a diversified few."""
     from pipeline.research.shortlist import Selection, make_shortlist
-    from research.selection import heat_map
+    from research.portfolio.selection import heat_map
 
     with console.status("Running the best again ..."):
         selection = Selection(top=top, min_trades=min_trades, flag_above=flag_above, below=below, at_most=at_most)
@@ -174,7 +174,7 @@ def research(  # noqa: PLR0917  # typer turns each into an option
 
 
 def _show_research(outcome: Research) -> None:
-    from research.selection import RANKED
+    from research.portfolio.selection import RANKED
 
     table = outcome.shortlist.table[list(RANKED)].head(10)
     show_frame(f"The best on the sessions up to {outcome.plan.split}, net of costs", table)

@@ -37,7 +37,7 @@ class Candidate:
     @property
     def label(self) -> str:
         """Its name in tables: strategy@symbol."""
-        from research.selection import label
+        from research.portfolio.selection import label
 
         return label(f"{self.strategy}_vix" if self.vix_gate else self.strategy, self.symbol)
 
@@ -84,7 +84,7 @@ def rank_swept(
     DataError
         When nothing was swept, or no cell has so many trades.
     """
-    from research.selection import rank
+    from research.portfolio.selection import rank
 
     swept = trials.swept(FIGURES, dt.date.fromisoformat(session), dataset)
     if swept.empty:

@@ -33,8 +33,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from pipeline.research.shortlist import Shortlist
-    from research.allocation import Method
-    from research.validation_report import ValidationReport
+    from research.portfolio.allocation import Method
+    from research.portfolio.validation_report import ValidationReport
     from storage.research.portfolios import Portfolio, Portfolios, StoredValidation
 
 HOLDOUT_SESSIONS = 504
@@ -254,7 +254,7 @@ def _stored_shortlist(resources: Resources, plan: ChainPlan, min_trades: int) ->
 
 def _evaluate(resources: Resources, plan: ChainPlan, min_trades: int) -> Research:
     """Evaluate the stored shortlist, portfolio and validation of a plan, and write the report."""
-    from research.validation_report import ValidationReport
+    from research.portfolio.validation_report import ValidationReport
 
     stored, validation = _validated(resources.portfolios, plan)
     shortlist, data = _stored_shortlist(resources, plan, min_trades), ResearchData.of(resources, plan.dataset)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
+from research.portfolio.selection import RANKED, heat_map
 from research.report_tables import figure_text
-from research.selection import RANKED, heat_map
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -24,9 +24,9 @@ if TYPE_CHECKING:
     from ml.tracking.research_runs import Tracking
     from pipeline.research.backtest_terms import BacktestTerms
     from pipeline.research.shortlist import Shortlist
-    from research.allocation import Allocation
+    from research.portfolio.allocation import Allocation
+    from research.portfolio.validation_report import ValidationReport
     from research.scorecard import Scorecard
-    from research.validation_report import ValidationReport
     from storage.research.trials import Trials
     from trading.costs import Costs
 

@@ -13,7 +13,7 @@ from pipeline.resources import Resources, live
 
 if TYPE_CHECKING:
     from pipeline.research.shortlist import Shortlist
-    from research.allocation import Allocation, Method
+    from research.portfolio.allocation import Allocation, Method
     from storage.research.portfolios import Portfolio, Portfolios, StoredValidation
 
 log = structlog.get_logger()
@@ -32,10 +32,10 @@ def allocate(
     high_usd: float = 400.0,
     at_most: int = 3,
 ) -> Allocation:
-    """Return the capital of each picked candidate of a shortlist; see `research.allocation.allocate_capital`."""
+    """Return the capital of each picked candidate of a shortlist; see `research.portfolio.allocation.allocate_capital`."""
     import pandas as pd
 
-    from research.allocation import allocate_capital
+    from research.portfolio.allocation import allocate_capital
 
     labels = list(shortlist.pick.chosen)
     profit = pd.Series({name: shortlist.curves[name].metrics["profit_per_trade"] for name in labels}, dtype="float64")

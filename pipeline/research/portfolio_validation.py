@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from backtest.engine import Result
     from backtest.panel import Panel
     from core.settings import Settings
-    from research.validation import Sleeve, ValidationLimits
-    from research.validation_report import ValidationReport
+    from research.portfolio.validation import Sleeve, ValidationLimits
+    from research.portfolio.validation_report import ValidationReport
     from storage.research.portfolios import Portfolio
     from trading.risk import Limits
     from trading.strategies.base import Strategy
@@ -72,8 +72,8 @@ def validation_of(
     portfolio: Portfolio, bars: Mapping[str, pd.DataFrame], terms: BacktestTerms, limits: ValidationLimits
 ) -> ValidationReport:
     """Return the validation of a portfolio on bars by symbol."""
-    from research.selection import returns_of
-    from research.validation import validate
+    from research.portfolio.selection import returns_of
+    from research.portfolio.validation import validate
 
     members = [(member_of(member), float(member["usd"])) for member in portfolio.members]
     results = backtest_each([each for each, _ in members], bars, terms)
@@ -84,7 +84,7 @@ def validation_of(
 
 def limits_of(settings: Settings) -> ValidationLimits:
     """Return the limits of the settings."""
-    from research.validation import ValidationLimits
+    from research.portfolio.validation import ValidationLimits
 
     stop = settings.validation.max_stop_pct
     return ValidationLimits(
@@ -105,7 +105,7 @@ def member_of(member: Mapping[str, Any]) -> Candidate:
 
 
 def _sleeve(each: Candidate, usd: float, result: Result, returns: pd.Series, limits: Limits) -> Sleeve:
-    from research.validation import Sleeve, largest_position_usd
+    from research.portfolio.validation import Sleeve, largest_position_usd
 
     stop_pct = _widest_stop_pct(result.panel, each.make())
     return Sleeve(

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from backtest.engine import Result
     from backtest.metrics import Figures
-    from research.selection import Pick
+    from research.portfolio.selection import Pick
     from storage.research.shortlists import Shortlists
     from storage.research.trials import Trials
 
@@ -88,7 +88,7 @@ class Selection:
 
 @dataclass(frozen=True)
 class Shortlist:
-    """The best of a sweep: `table` as `research.selection.rank`, the curve of each, and the diversified pick among them.
+    """The best of a sweep: `table` as `research.portfolio.selection.rank`, the curve of each, and a diversified pick of them.
 
     `dataset` is the research dataset that was swept (NAME@SHA256); None: the live bars.
     """
@@ -191,7 +191,7 @@ def _curve(member: Mapping[str, Any], frame: pd.DataFrame) -> Curve:
 
 def _assemble(table: pd.DataFrame, curves: Mapping[str, Curve], selection: Selection, dataset: str | None) -> Shortlist:
     """Correlate the curves and pick."""
-    from research.selection import correlations, diversify, flagged, returns_of
+    from research.portfolio.selection import correlations, diversify, flagged, returns_of
 
     candidates: Sequence[Candidate] = candidates_of(table)
     returns = returns_of({name: curve.equity for name, curve in curves.items()})

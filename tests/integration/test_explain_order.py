@@ -27,7 +27,7 @@ from pipeline.execution import daily_trade
 from pipeline.resources import Resources
 from pipeline.training import train_entry_filter
 from serving.app import create_app
-from serving.orders import ONE_REPLAY, OrderPage
+from serving.routers.orders import ONE_REPLAY, OrderPage
 from storage.features.tables import market_features
 from storage.market.tables import raw_prices, validation_runs
 from storage.trading.served import Served, encode

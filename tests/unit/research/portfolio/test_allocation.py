@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from core.errors import ConfigError, DataError
-from research.allocation import Method, allocate_capital, deepest_fall, held
+from research.portfolio.allocation import Method, allocate_capital, deepest_fall, held
 from tests.properties import examples
 
 METHODS = get_args(Method)

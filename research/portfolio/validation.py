@@ -15,8 +15,8 @@ import numpy as np
 import pandas as pd
 
 from core.errors import ConfigError, DataError
-from research.allocation import check_returns, deepest_fall, held
-from research.validation_report import Finding, ValidationReport
+from research.portfolio.allocation import check_returns, deepest_fall, held
+from research.portfolio.validation_report import Finding, ValidationReport
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -84,7 +84,7 @@ class Sleeve:
     stop_pct
         Distance of the stop in percent of the entry price; None = no stop.
     returns
-        Fractions a session, indexed by session, as of `research.selection.returns_of`; None = not known.
+        Fractions a session, indexed by session, as of `research.portfolio.selection.returns_of`; None = not known.
     trades
         Columns entry_session and net_return (fraction of the notional), as of TRADES; None = not known.
     position_usd
@@ -168,7 +168,7 @@ def _check(sleeves: Sequence[Sleeve], capital_usd: float) -> None:
         if not sleeve.returns.index.equals(known[0].returns.index):  # type: ignore[union-attr]  # known
             raise DataError(
                 f"Returns of {sleeve.label}: expected the sessions of {known[0].label}, found others."
-                " Take the columns of one table, research.selection.returns_of."
+                " Take the columns of one table, research.portfolio.selection.returns_of."
             )
     check_returns(_returns(known), [sleeve.label for sleeve in known])
 

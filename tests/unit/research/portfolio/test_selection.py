@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from core.errors import ConfigError, DataError
-from research.selection import RANKED, correlations, diversify, flagged, heat_map, label, rank, returns_of
+from research.portfolio.selection import RANKED, correlations, diversify, flagged, heat_map, label, rank, returns_of
 
 
 def results(*rows: tuple[object, ...]) -> pd.DataFrame:

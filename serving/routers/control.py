@@ -19,7 +19,7 @@ from pipeline.risk import kill_switch
 from pipeline.strategy_parameters import InForce
 from serving.access import controller, emergency, reader
 from serving.problems import BadChange, UnknownStrategy
-from serving.routes import BODY, DENIED, PROBLEM
+from serving.routers.routes import BODY, DENIED, PROBLEM
 from serving.schemas import HaltChange, HaltState, ParametersChange, StrategyState, SwitchChange, Symbol
 from serving.state import state_of
 from trading.strategies.registry import STRATEGIES

@@ -21,7 +21,7 @@ from pipeline.research import portfolio
 from pipeline.research.portfolio_validation import validate_portfolio
 from pipeline.sessions import newest_session
 from serving.access import controller, reader
-from serving.control import CHANGING, READING, changing
+from serving.routers.control import CHANGING, READING, changing
 from serving.schemas import STRICT, Author, Reason
 from serving.state import state_of
 

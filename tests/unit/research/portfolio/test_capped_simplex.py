@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from scipy.optimize import minimize
 
 from core.errors import ConfigError, DataError
-from research.capped_simplex import capped_simplex
+from research.portfolio.capped_simplex import capped_simplex
 from tests.properties import examples
 
 Problem = tuple[list[float], list[float], list[float], float]

@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 
 from core.errors import ConfigError, DataError
-from research.capped_simplex import capped_simplex
+from research.portfolio.capped_simplex import capped_simplex
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -84,7 +84,7 @@ def allocate_capital(
     Parameters
     ----------
     returns
-        Fractions a session, one column a label, as of `research.selection.returns_of`.
+        Fractions a session, one column a label, as of `research.portfolio.selection.returns_of`.
     profit_per_trade
         Fractions by label. The best `at_most` that can be weighed are held.
 

@@ -14,8 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from core.errors import ConfigError, DataError
-from research.validation import Sleeve, ValidationLimits, largest_position_usd, validate
-from research.validation_report import Finding, ValidationReport
+from research.portfolio.validation import Sleeve, ValidationLimits, largest_position_usd, validate
+from research.portfolio.validation_report import Finding, ValidationReport
 from trading.risk import Limits
 from trading.sizing import quantity
 
@@ -111,7 +111,7 @@ def test_a_wider_limit_never_breaks_a_rule_that_a_narrower_one_passes(narrow: fl
 
 
 def test_the_documented_limits_are_the_defaults() -> None:
-    document = (Path(__file__).resolve().parents[3] / "docs/portfolio.md").read_text()
+    document = (Path(__file__).resolve().parents[4] / "docs/portfolio.md").read_text()
     section = document.split("## Validation")[1].split("## ")[0]
     documented = dict(re.findall(r"^\| `([a-z_]+)` \| ([\d.]+)", section, re.MULTILINE))
     report = validate(good(), 1000, ValidationLimits(check_stop_pct=True))

@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from pipeline.audit.explain_order import explain
 from serving.access import reader
 from serving.problems import ReplayBusy
-from serving.routes import DENIED, PROBLEM
+from serving.routers.routes import DENIED, PROBLEM
 from serving.state import state_of
 
 router = APIRouter(prefix="/orders", tags=["orders"], dependencies=[Depends(reader)])

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from core.errors import ConfigError
 from serving.access import controller, reader
 from serving.problems import BadChange
-from serving.routes import BODY, DENIED, PROBLEM
+from serving.routers.routes import BODY, DENIED, PROBLEM
 from serving.schemas import STRICT, Author, Reason
 from serving.state import state_of
 from storage.trading.alert_log import Alert, AlertMoved, AlertState

@@ -1,0 +1,1 @@
+"""From a ranking to a validated portfolio: selection, allocation, validation. Pure."""
