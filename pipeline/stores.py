@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from storage.trading.parity import ParityLedger
     from storage.trading.position_rules import PositionRules
     from storage.trading.reconciliations import Reconciliations
+    from storage.trading.record_pages import RecordPages
     from storage.trading.served import ServedPredictions
     from storage.trading.strategy_params import StrategyParams
 
@@ -186,6 +187,13 @@ class Stores:
         from storage.trading.parity import ParityLedger
 
         return ParityLedger(self.engine)
+
+    @cached_property
+    def record_pages(self) -> RecordPages:
+        """Pages of orders, fills, trades, closes, signals and candidates."""
+        from storage.trading.record_pages import RecordPages
+
+        return RecordPages(self.engine)
 
     @cached_property
     def lineage(self) -> Lineage:

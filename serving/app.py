@@ -16,7 +16,7 @@ from serving.access import key_header
 from serving.middleware import Around
 from serving.problems import install
 from serving.quick import Quick
-from serving.routers import alerts, control, deployments, orders, routes
+from serving.routers import alerts, control, deployments, orders, routes, views
 from serving.state import State
 
 if TYPE_CHECKING:
@@ -37,6 +37,7 @@ def create_app(resources: Resources | None = None) -> FastAPI:
     for router in (
         routes.quick,
         routes.router,
+        views.router,
         orders.router,
         control.router,
         control.trading,

@@ -15,6 +15,7 @@ from core.errors import ConfigError, DataError, DeskError, NoChampion, RetryLate
 from pipeline.audit.explain_order import NoSuchOrder
 from pipeline.deployments.books import UnknownDeployment
 from pipeline.research.portfolio import UnknownPortfolio
+from pipeline.views.view import BadCursor
 from serving.access import Forbidden, TooManyRequests, Unauthorised, retry_after
 from serving.journal import QueueFull
 from serving.models import NoChallenger, NoNextDayModel
@@ -93,6 +94,7 @@ ANSWERS: tuple[tuple[type[Exception], HTTPStatus, str], ...] = (
     (AmbiguousStrategy, HTTPStatus.UNPROCESSABLE_ENTITY, "Name one of them as `strategy`."),
     (UntrainedStrategy, HTTPStatus.CONFLICT, "Ask about one that it knows (GET /models), or train anew: `desk train`."),
     (VersionConflict, HTTPStatus.CONFLICT, "GET it again and make the change from the version it has now."),
+    (BadCursor, HTTPStatus.UNPROCESSABLE_ENTITY, "Ask for the first page, without `after`."),
     (BadChange, HTTPStatus.UNPROCESSABLE_ENTITY, "See /docs for the fields and an example."),
     (ConfigError, HTTPStatus.CONFLICT, "Correct what the detail names, then ask again."),
     (QueueFull, HTTPStatus.SERVICE_UNAVAILABLE, "Look at PostgreSQL, or raise API__QUEUE_ROWS; then ask again."),

@@ -28,6 +28,7 @@ from desk.cli import (
     system,
     trading,
     train,
+    views,
 )
 
 NAME = "desk"
@@ -60,6 +61,7 @@ for module in (
     models,
     trading,
     deployments,
+    views,
     params,
     corporate_actions,
     risk,

@@ -16,7 +16,8 @@ from core.errors import ConfigError
 if TYPE_CHECKING:
     import pandas as pd
 
-DATA, RESEARCH, MODELS, TRADING, RISK, AUDIT, SYSTEM = "Data", "Research", "Models", "Trading", "Risk", "Audit", "System"
+DATA, RESEARCH, MODELS, TRADING, RECORD = "Data", "Research", "Models", "Trading", "Record"
+RISK, AUDIT, SYSTEM = "Risk", "Audit", "System"
 WIDE = 200  # without a terminal: a pipe, a file, a log
 BACKTESTS = ("unfiltered", "filtered", "buy_and_hold")
 FIGURES = ("trade_count", "total_return", "annual_return", "sharpe", "max_drawdown", "win_rate", "profit_per_trade", "cost_usd")

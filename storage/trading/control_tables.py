@@ -35,6 +35,7 @@ risk_events = sa.Table(
     key("reason", sa.Text),
     column("created_at", INSTANT, server_default=NOW),
     sa.Column("details", JSONB(none_as_null=True)),
+    sa.Index("ix_trading_risk_events_candidate", "strategy", "symbol", "session"),
     schema="trading",
 )
 

@@ -26,6 +26,7 @@ signals = sa.Table(
     column("close", sa.Double),
     column("filtered", sa.Boolean, server_default=sa.true()),  # the entry filter must accept an entry
     column("created_at", INSTANT, server_default=NOW),
+    sa.Index("ix_trading_signals_newest", "session", "strategy", "symbol"),
     schema="trading",
 )
 
@@ -156,6 +157,9 @@ order_intents = sa.Table(
     sa.Column("dag_run", sa.Text),
     sa.CheckConstraint("(origin = 'signal') = (evidence_id IS NOT NULL)", name="ck_order_intents_evidence"),
     sa.CheckConstraint("(leg = 'exit') = (entry_order_id IS NOT NULL)", name="ck_order_intents_entry"),
+    sa.Index("ix_trading_order_intents_newest", "session", "created_at", "client_order_id"),
+    sa.Index("ix_trading_order_intents_portfolio_newest", "portfolio", "session", "created_at", "client_order_id"),
+    sa.Index("ix_trading_order_intents_candidate", "strategy", "symbol", "decision_session"),
     schema="trading",
 )
 
@@ -178,6 +182,7 @@ order_events = sa.Table(
     column("state", sa.Text),
     column("reason", sa.Text),
     column("created_at", INSTANT, server_default=NOW),
+    sa.Index("ix_trading_order_events_client_order_id", "client_order_id", "id"),
     schema="trading",
 )
 
@@ -196,6 +201,7 @@ fills = sa.Table(
     column("filled_at", INSTANT),
     column("reason", sa.Text),
     column("created_at", INSTANT, server_default=NOW),
+    sa.Index("ix_trading_fills_newest", "session", "filled_at", "fill_id"),
     schema="trading",
 )
 
@@ -241,6 +247,8 @@ trades = sa.Table(
     metadata,
     key("portfolio", sa.Text),
     *columns_of(TRADES),
+    sa.Index("ix_trading_trades_newest", "exit_session", "entry_session", "portfolio", "strategy", "symbol"),
+    sa.Index("ix_trading_trades_portfolio_newest", "portfolio", "exit_session", "entry_session", "strategy", "symbol"),
     schema="trading",
 )
 

@@ -24,6 +24,7 @@ from storage.trading.deployments import Deployments
 from storage.trading.halts import Halts
 from storage.trading.ledger import Ledger
 from storage.trading.lineage import Lineage
+from storage.trading.record_pages import RecordPages
 from storage.trading.served import ServedPredictions
 from storage.trading.strategy_params import StrategyParams
 
@@ -198,6 +199,10 @@ class Desk:
     @property
     def lineage(self) -> Lineage:
         return Lineage(self.engine)
+
+    @property
+    def record_pages(self) -> RecordPages:
+        return RecordPages(self.engine)
 
     @property
     def portfolios(self) -> Portfolios:

@@ -1,0 +1,227 @@
+"""Pages of the record: orders, fills, trades, closes, signals and candidates, newest first. Changes nothing.
+
+A page starts after a key, not at an offset, so that the thousandth costs what the first costs. Each method returns plain rows;
+`pipeline.views` gives them types.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+import sqlalchemy as sa
+
+from storage.trading.control_tables import risk_events
+from storage.trading.tables import equity, fills, order_events, order_intents, orders, predictions, signals, trades
+
+if TYPE_CHECKING:
+    import datetime as dt
+    from collections.abc import Mapping, Sequence
+
+    from sqlalchemy.sql.selectable import LateralFromClause
+
+Rows = list["Mapping[str, Any]"]
+Column = sa.ColumnElement[Any]
+ENTRY: Final = "entry"
+
+
+@dataclass(frozen=True)
+class Span:
+    """Rows wanted: at most `limit` after a key, of sessions from `first` to `last`, where columns equal values.
+
+    Attributes
+    ----------
+    equal
+        Values by the name of the row's field; None wants every value.
+    after
+        Key of the last row of the page before; None for the first page.
+    """
+
+    first: dt.date | None = None
+    last: dt.date | None = None
+    equal: Mapping[str, Any] | None = None
+    after: Sequence[Any] | None = None
+    limit: int = 100
+
+
+class RecordPages:
+    """Pages of the tables of the schema `trading`."""
+
+    def __init__(self, engine: sa.Engine) -> None:
+        self._engine = engine
+
+    def orders(self, span: Span) -> Rows:
+        """Return orders with their state and what filled; key: session, created_at, client_order_id."""
+        intent, order = order_intents.c, orders.c
+        wanted = sa.select(
+            intent.client_order_id,
+            intent.portfolio.label("book"),
+            intent.strategy.label("sleeve"),
+            *_named(intent, "symbol", "session", "decision_session", "leg", "side", "order_type", "stop_pct", "target_pct"),
+            *_named(intent, "max_sessions", "origin", "arm", "entry_order_id", "created_at", "code_commit", "dag_run"),
+            sa.func.coalesce(order.quantity, intent.quantity).label("quantity"),
+            sa.func.coalesce(order.limit_price, intent.limit_price).label("limit_price"),
+            sa.func.coalesce(order.stop_price, intent.stop_price).label("stop_price"),
+            *_named(order, "state", "updated_at"),
+        ).join_from(order_intents, orders)
+        page = _page(wanted, span, ("session", "created_at", "client_order_id"), intent.session).subquery("page")
+        filled = _filled(page.c.client_order_id)
+        event = (
+            sa.select(order_events.c.reason)
+            .where(order_events.c.client_order_id == page.c.client_order_id)
+            .order_by(order_events.c.id.desc())
+            .limit(1)
+            .lateral()
+        )
+        query = (
+            sa.select(*page.c, event.c.reason, *filled.c)
+            .select_from(page.outerjoin(event, sa.true()).outerjoin(filled, sa.true()))
+            .order_by(*_newest(page.c, ("session", "created_at", "client_order_id")))
+        )
+        return self._rows(query)
+
+    def fills(self, span: Span) -> Rows:
+        """Return fills with what their order was; key: session, filled_at, fill_id."""
+        fill, intent = fills.c, order_intents.c
+        wanted = sa.select(
+            *_named(fill, "fill_id", "client_order_id", "symbol", "side", "quantity", "price", "raw_price", "commission_usd"),
+            *_named(fill, "session", "filled_at", "reason"),
+            intent.portfolio.label("book"),
+            intent.strategy.label("sleeve"),
+            intent.leg,
+        ).join_from(fills, order_intents)
+        return self._rows(_page(wanted, span, ("session", "filled_at", "fill_id"), fill.session))
+
+    def trades(self, span: Span) -> Rows:
+        """Return closed trades with the orders that made them; key: exit_session, entry_session, book, sleeve, symbol."""
+        trade, intent = trades.c, order_intents.c
+        key = ("exit_session", "entry_session", "book", "sleeve", "symbol")
+        wanted = sa.select(
+            trade.portfolio.label("book"),
+            trade.strategy.label("sleeve"),
+            *(each for each in trade if each.name not in {"portfolio", "strategy"}),
+        )
+        page = _page(wanted, span, key, trade.exit_session).subquery("page")
+        entry = (
+            sa.select(intent.client_order_id.label("entry_order_id"), intent.stop_pct, intent.target_pct)
+            .where(
+                intent.portfolio == page.c.book,
+                intent.strategy == page.c.sleeve,
+                intent.symbol == page.c.symbol,
+                intent.decision_session == page.c.decision_session,
+                intent.leg == ENTRY,
+            )
+            .limit(1)
+            .lateral()
+        )
+        query = sa.select(*page.c, *entry.c).select_from(page.outerjoin(entry, sa.true())).order_by(*_newest(page.c, key))
+        return self._rows(query)
+
+    def equity(self, book: str) -> Rows:
+        """Return the value of a book at each close on record, oldest first."""
+        row = equity.c
+        names = ("session", "equity_usd", "cash_usd", "exposure_usd", "positions")
+        return self._rows(sa.select(*_named(row, *names)).where(row.portfolio == book).order_by(row.session))
+
+    def signals(self, span: Span, *, entries: bool) -> Rows:
+        """Return signals, those with an entry alone where wanted; key: session, sleeve, symbol."""
+        row = signals.c
+        wanted = sa.select(row.strategy.label("sleeve"), *(each for each in row if each.name != "strategy"))
+        wanted = wanted.where(row.entry != 0) if entries else wanted
+        return self._rows(_page(wanted, span, ("session", "sleeve", "symbol"), row.session))
+
+    def decisions(self, span: Span) -> Rows:
+        """Return candidates with the filter's answer, the refusals and the order; key: session, sleeve, symbol."""
+        row, key = signals.c, ("session", "sleeve", "symbol")
+        wanted = sa.select(
+            row.strategy.label("sleeve"),
+            *_named(row, "symbol", "session", "entry", "strength", "close", "filtered", "created_at"),
+        ).where(row.entry != 0)
+        page = _page(wanted, span, key, row.session).subquery("page")
+        answer, refusals, order = _answer(page.c), _refusals(page.c), _entry_order(page.c)
+        joined = page.outerjoin(answer, sa.true()).outerjoin(refusals, sa.true()).outerjoin(order, sa.true())
+        columns = (*page.c, *answer.c, *refusals.c, *order.c)
+        return self._rows(sa.select(*columns).select_from(joined).order_by(*_newest(page.c, key)))
+
+    def _rows(self, query: sa.Select[Any]) -> Rows:
+        with self._engine.connect() as connection:
+            return [dict(row) for row in connection.execute(query).mappings()]
+
+
+def _named(columns: sa.ColumnCollection[str, Any], *names: str) -> list[Column]:
+    return [columns[name] for name in names]
+
+
+def _newest(columns: Any, key: Sequence[str]) -> list[Column]:  # noqa: ANN401  # a collection of a subquery's or a statement's
+    return [columns[name].desc() for name in key]
+
+
+def _page(statement: sa.Select[Any], span: Span, key: Sequence[str], session: Column) -> sa.Select[Any]:
+    """Return the statement for one page, newest first by the key."""
+    fields = {each.key: each.element if isinstance(each, sa.Label) else each for each in statement.selected_columns}
+    for name, value in (span.equal or {}).items():
+        if value is not None:
+            statement = statement.where(fields[name] == value)
+    if span.first is not None:
+        statement = statement.where(session >= span.first)
+    if span.last is not None:
+        statement = statement.where(session <= span.last)
+    columns = [fields[name] for name in key]
+    if span.after is not None:
+        values = [sa.literal(value, column.type) for value, column in zip(span.after, columns, strict=True)]
+        statement = statement.where(sa.tuple_(*columns) < sa.tuple_(*values))
+    return statement.order_by(*(column.desc() for column in columns)).limit(span.limit)
+
+
+def _filled(client_order_id: Column) -> LateralFromClause:
+    """Return quantity, mean price, commission and slippage of an order's fills; one row, NULL without fills."""
+    fill = fills.c
+    against = sa.case((fill.side == "buy", fill.price - fill.raw_price), else_=fill.raw_price - fill.price)
+    return (
+        sa.select(
+            sa.func.sum(fill.quantity).label("filled_quantity"),
+            (sa.func.sum(fill.quantity * fill.price) / sa.func.nullif(sa.func.sum(fill.quantity), 0)).label("average_price"),
+            sa.func.sum(fill.commission_usd).label("commission_usd"),
+            sa.func.sum(against * fill.quantity).label("slippage_usd"),
+        )
+        .where(fill.client_order_id == client_order_id)
+        .lateral()
+    )
+
+
+def _answer(candidate: Any) -> LateralFromClause:  # noqa: ANN401  # the columns of a subquery
+    row = predictions.c
+    names = ("model_name", "model_version", "probability", "predicted_return", "signal", "ab_arm")
+    return (
+        sa.select(*_named(row, *names))
+        .where(row.strategy == candidate.sleeve, row.symbol == candidate.symbol, row.session == candidate.session)
+        .order_by(row.created_at.desc(), row.model_version.desc())
+        .limit(1)
+        .lateral()
+    )
+
+
+def _refusals(candidate: Any) -> LateralFromClause:  # noqa: ANN401
+    row = risk_events.c
+    return (
+        sa.select(sa.func.array_agg(sa.distinct(row.reason)).label("refusals"), sa.func.min(row.portfolio).label("refused_by"))
+        .where(row.strategy == candidate.sleeve, row.symbol == candidate.symbol, row.session == candidate.session)
+        .lateral()
+    )
+
+
+def _entry_order(candidate: Any) -> LateralFromClause:  # noqa: ANN401
+    row = order_intents.c
+    return (
+        sa.select(row.client_order_id, row.portfolio.label("ordered_by"), orders.c.state.label("order_state"))
+        .join_from(order_intents, orders)
+        .where(
+            row.strategy == candidate.sleeve,
+            row.symbol == candidate.symbol,
+            row.decision_session == candidate.session,
+            row.leg == ENTRY,
+        )
+        .order_by(row.created_at.desc())
+        .limit(1)
+        .lateral()
+    )

@@ -1,0 +1,144 @@
+"""The routes of the views over a record on a real PostgreSQL: pages, filters, ETag, exports."""
+
+from __future__ import annotations
+
+import csv
+import datetime as dt
+import io
+from typing import TYPE_CHECKING, Any
+
+import pyarrow.parquet as pq
+import pytest
+
+from pipeline.views.catalogue import VIEWS
+from tests.standins.long_record import write_long_record
+
+if TYPE_CHECKING:
+    import sqlalchemy as sa
+    from fastapi.testclient import TestClient
+
+pytestmark = pytest.mark.integration
+FIRST, LAST = dt.date(2024, 1, 2), dt.date(2024, 6, 28)
+NAMES = [view.name for view in VIEWS]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def record(engine: sa.Engine) -> list[dt.date]:
+    """Half a year of two books with five symbols each: a trade a session."""
+    return write_long_record(engine, FIRST, LAST, books=("main", "trio"), width=5)
+
+
+def rows_of(api: TestClient, path: str, **query: Any) -> list[dict[str, Any]]:
+    answer = api.get(path, params=query)
+    assert answer.status_code == 200, answer.text
+    return list(answer.json()["rows"])
+
+
+@pytest.mark.parametrize("name", ["orders", "fills", "trades", "signals", "decisions"])
+def test_pages_follow_each_other_without_a_gap_or_a_row_twice(api: TestClient, name: str) -> None:
+    whole = rows_of(api, f"/{name}", limit=500)
+    paged, after = [], None
+    while True:
+        page = api.get(f"/{name}", params={"limit": 37} | ({"after": after} if after else {})).json()
+        paged += page["rows"]
+        after = page["next"]
+        if after is None or len(paged) >= 500:
+            break
+
+    assert len(whole) > 37
+    assert paged[: len(whole)] == whole
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_same_page_asked_again_has_not_changed(api: TestClient, name: str) -> None:
+    first = api.get(f"/{name}")
+    again = api.get(f"/{name}", headers={"If-None-Match": f'"other", W/{first.headers["etag"]}'})
+
+    assert (first.status_code, again.status_code, again.content) == (200, 304, b"")
+    assert again.headers["etag"] == first.headers["etag"]
+
+
+def test_filters_of_a_book_a_symbol_and_a_span_hold_together(api: TestClient) -> None:
+    rows = rows_of(api, "/orders", book="trio", symbol="SYM2", first="2024-02-01", last="2024-02-29", leg="entry", limit=500)
+
+    assert rows
+    assert {(row["book"], row["symbol"], row["leg"]) for row in rows} == {("trio", "SYM2", "entry")}
+    assert all("2024-02-01" <= row["session"] <= "2024-02-29" for row in rows)
+    assert rows == sorted(rows, key=lambda row: row["session"], reverse=True)
+
+
+def test_an_order_has_its_fills_and_its_times_in_utc_and_at_the_exchange(api: TestClient) -> None:
+    row = rows_of(api, "/orders", book="main", leg="entry", limit=1)[0]
+
+    assert (row["state"], row["reason"], row["filled_quantity"]) == ("filled", "at the open", 10.0)
+    assert row["average_price"] == pytest.approx(100.05)
+    assert row["slippage_usd"] == pytest.approx(0.5)
+    assert row["commission_usd"] == 0.5
+    utc, exchange = (dt.datetime.fromisoformat(row[name]) for name in ("created_at", "created_at_exchange"))
+    assert utc == exchange
+    assert (utc.utcoffset(), exchange.utcoffset()) == (dt.timedelta(0), dt.timedelta(hours=-4))
+
+
+def test_a_trade_names_the_order_that_made_it(api: TestClient) -> None:
+    trade = rows_of(api, "/trades", book="main", limit=1)[0]
+    orders = rows_of(api, "/orders", symbol=trade["symbol"], book="main", leg="entry", limit=500)
+
+    made_by = next(row for row in orders if row["client_order_id"] == trade["entry_order_id"])
+    assert made_by["decision_session"] == trade["decision_session"]
+    assert trade["net_return_pct"] == pytest.approx(trade["gross_return_pct"] - 0.1)
+
+
+def test_a_candidate_that_was_ordered_says_so(api: TestClient) -> None:
+    rows = rows_of(api, "/decisions", sleeve="main/bollinger", limit=500)
+
+    assert {(row["outcome"], row["book"], row["order_state"]) for row in rows[10:]} == {("ordered", "main", "filled")}
+
+
+def test_equity_is_thinned_to_weeks_and_keeps_the_deepest_drawdown(api: TestClient, record: list[dt.date]) -> None:
+    daily, weekly = (rows_of(api, "/equity", book="main", resolution=each, limit=500) for each in ("session", "week"))
+
+    assert [row["session"] for row in daily] == [day.isoformat() for day in record]
+    assert len(weekly) == len({day.isocalendar()[:2] for day in record})
+    assert max(row["drawdown_pct"] for row in weekly) == max(row["drawdown_pct"] for row in daily) > 0
+    assert weekly[-1]["equity_usd"] == daily[-1]["equity_usd"]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_exports_have_every_row_and_field(api: TestClient, name: str) -> None:
+    query = {"book": "main"} if name == "equity" else {}
+    text = api.get(f"/{name}", params={**query, "format": "csv"})
+    table = pq.read_table(io.BytesIO(api.get(f"/{name}", params={**query, "format": "parquet"}).content))
+    rows = list(csv.DictReader(io.StringIO(text.text)))
+
+    view = next(view for view in VIEWS if view.name == name)
+    assert text.headers["content-disposition"] == f'attachment; filename="{name}.csv"'
+    assert [*rows[0]] == table.column_names == [*view.row.model_fields]
+    assert len(rows) == table.num_rows > 100
+
+
+@pytest.mark.parametrize(
+    ("query", "status"),
+    [
+        ({"after": "bm9uc2Vuc2U"}, 422),
+        ({"after": "%%"}, 422),
+        ({"limit": 501}, 422),
+        ({"first": "2024-02-30"}, 422),
+        ({"format": "xml"}, 422),
+        ({"colour": "red"}, 422),
+        ({"book": "nobody"}, 200),
+    ],
+)
+def test_wrong_queries_are_problems(api: TestClient, query: dict[str, Any], status: int) -> None:
+    answer = api.get("/orders", params=query)
+
+    assert answer.status_code == status, answer.text
+    if status != 200:
+        assert answer.headers["content-type"] == "application/problem+json"
+    else:
+        assert answer.json() == {"rows": [], "next": None}
+
+
+def test_a_cursor_of_another_view_is_refused(api: TestClient) -> None:
+    cursor = api.get("/equity", params={"book": "main", "limit": 5}).json()["next"]
+
+    assert api.get("/orders", params={"after": cursor}).status_code == 422
