@@ -92,7 +92,7 @@ def read_signals(
     """Return signals, the newest session first."""
     resources = resources or live()
     rows = resources.record_pages.signals(_span(wanted, after, limit), entries=wanted.entries)
-    return [SignalRow(**{**row, "entry": DIRECTIONS[row["entry"]]}, created_at_exchange=_local(row)) for row in rows]
+    return SIGNALS.rows([{**row, "entry": DIRECTIONS[row["entry"]], "created_at_exchange": _local(row)} for row in rows])
 
 
 def read_decisions(
@@ -100,7 +100,7 @@ def read_decisions(
 ) -> Sequence[DecisionRow]:
     """Return candidates, the newest session first."""
     resources = resources or live()
-    return [_decision(dict(row)) for row in resources.record_pages.decisions(_span(wanted, after, limit))]
+    return DECISIONS.rows([_decision(dict(row)) for row in resources.record_pages.decisions(_span(wanted, after, limit))])
 
 
 def outcome_of(*, ordered: bool, answer: str | None, refused: bool, filtered: bool) -> Outcome:
@@ -114,22 +114,22 @@ def outcome_of(*, ordered: bool, answer: str | None, refused: bool, filtered: bo
     return "unanswered" if filtered and answer is None else "undecided"
 
 
-def _decision(row: dict[str, Any]) -> DecisionRow:
+def _decision(row: dict[str, Any]) -> dict[str, Any]:
     answer, predicted = row.pop("signal"), row.pop("predicted_return")
     ordered_by, refused_by, refusals = row.pop("ordered_by"), row.pop("refused_by"), sorted(row.pop("refusals") or ())
-    return DecisionRow(
-        side=DIRECTIONS[row.pop("entry")],
-        book=ordered_by or refused_by,
-        arm=row.pop("ab_arm"),
-        predicted_return_pct=None if predicted is None else 100 * predicted,
-        answer=answer,
-        refusals=refusals,
-        outcome=outcome_of(
-            ordered=row["client_order_id"] is not None, answer=answer, refused=bool(refusals), filtered=row["filtered"]
-        ),
-        created_at_exchange=_local(row),
+    ordered = row["client_order_id"] is not None
+    side, arm = DIRECTIONS[row.pop("entry")], row.pop("ab_arm")
+    return {
         **row,
-    )
+        "side": side,
+        "book": ordered_by or refused_by,
+        "arm": arm,
+        "predicted_return_pct": None if predicted is None else 100 * predicted,
+        "answer": answer,
+        "refusals": refusals,
+        "outcome": outcome_of(ordered=ordered, answer=answer, refused=bool(refusals), filtered=row["filtered"]),
+        "created_at_exchange": _local(row),
+    }
 
 
 def _local(row: Any) -> dt.datetime:  # noqa: ANN401  # a row of the database

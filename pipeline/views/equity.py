@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Sequence
-from itertools import groupby
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import Annotated, Any, Literal
 
+import numpy as np
+import numpy.typing as npt
 from pydantic import Field
 
 from core.book_events import TRANSFERS
 from core.sessions import close_of, is_session
 from pipeline.resources import Resources, live
 from pipeline.views.exchange_time import at_exchange
-from pipeline.views.view import MOST_ROWS, After, Filter, First, Last, Row, View, part
+from pipeline.views.view import MOST_ROWS, After, Filter, First, Last, Row, View
 
 MOST_POINTS = 2_000
+Days = npt.NDArray[np.datetime64]
+Floats = npt.NDArray[np.float64]
+Indices = npt.NDArray[np.intp]
 Resolution = Literal["auto", "session", "week", "month"]
 
 
@@ -55,75 +60,82 @@ def read_equity(
     resources = resources or live()
     book = wanted.book or resources.settings.portfolio
     closes = resources.record_pages.equity(book)
+    if not closes:
+        return []
     moved = [event for event in resources.ledger.book_events(book) if event.kind in TRANSFERS]
-    rows = list(curve(book, closes, dict(_by_session(moved))))
-    inside = [row for row in rows if (wanted.first or row.session) <= row.session <= (wanted.last or row.session)]
-    return part(thinned(inside, wanted.resolution), ("session",), after, limit)
+    sessions = np.array([each["session"] for each in closes], "datetime64[D]")
+    profit, drawdown = measured(
+        sessions,
+        np.array([each["equity_usd"] for each in closes]),
+        np.array([each.session for each in moved], "datetime64[D]"),
+        np.array([float(each.cash_usd) for each in moved]),
+    )
+    begin = 0 if wanted.first is None else int(np.searchsorted(sessions, np.datetime64(wanted.first)))
+    end = len(sessions) if wanted.last is None else int(np.searchsorted(sessions, np.datetime64(wanted.last), "right"))
+    starts = begin + period_starts(sessions[begin:end], wanted.resolution)
+    ends = np.append(starts[1:], end) - 1
+    seen = 0 if after is None else int(np.searchsorted(sessions[ends], np.datetime64(after[0]), "right"))
+    points = list(zip(starts, ends, strict=True))[seen : seen + limit] if end > begin else []
+    return [_row(book, closes[last], profit[last], drawdown[first : last + 1].max()) for first, last in points]
 
 
-def curve(book: str, closes: Sequence[Any], moved_usd: dict[dt.date, float]) -> Sequence[EquityRow]:
-    """Return the rows of a book's closes, oldest first.
+def measured(sessions: Days, equity_usd: Floats, moved_on: Days, moved_usd: Floats) -> tuple[Floats, Floats]:
+    """Return profit in USD and drawdown in % at each close, both free of transfers.
 
     Parameters
     ----------
-    closes
-        Rows with session, equity_usd, cash_usd, exposure_usd and positions, oldest first.
-    moved_usd
-        Deposits less withdrawals by session; those up to the first close belong to what it started with.
+    sessions, equity_usd
+        Closes, oldest first; at least one.
+    moved_on, moved_usd
+        Deposits (positive) and withdrawals; those up to the first close belong to what the book started with.
+
+    >>> days = np.array(["2024-01-02", "2024-01-03", "2024-01-04"], "datetime64[D]")
+    >>> profit, drawdown = measured(days, np.array([100.0, 110.0, 149.0]), days[2:], np.array([50.0]))
+    >>> profit.tolist(), drawdown.round(2).tolist()
+    ([0.0, 10.0, -1.0], [0.0, 0.0, 6.88])
     """
-    rows, moved, best, pending = [], 0.0, 0.0, sorted(moved_usd.items())
-    start = float(closes[0]["equity_usd"]) if closes else 0.0
-    pending = [(session, usd) for session, usd in pending if closes and session > closes[0]["session"]]
-    for close in closes:
-        while pending and pending[0][0] <= close["session"]:
-            moved += pending.pop(0)[1]
-        profit = close["equity_usd"] - start - moved
-        best = max(best, profit)
-        peak = start + moved + best
-        closed_at = _close_of(close["session"])
-        rows.append(
-            EquityRow(
-                book=book,
-                **close,
-                closed_at=closed_at,
-                closed_at_exchange=at_exchange(closed_at),
-                profit_usd=profit,
-                drawdown_pct=100 * (best - profit) / peak if peak > 0 else 0.0,
-            )
-        )
-    return rows
+    since = (moved_on[None, :] <= sessions[:, None]) & (moved_on[None, :] > sessions[0])
+    moved = since @ moved_usd if len(moved_usd) else np.zeros(len(sessions))
+    profit = equity_usd - equity_usd[0] - moved
+    best = np.maximum.accumulate(np.maximum(profit, 0.0))
+    peak = equity_usd[0] + moved + best
+    return profit, np.divide(100 * (best - profit), peak, out=np.zeros(len(peak)), where=peak > 0)
 
 
-def thinned(rows: Sequence[EquityRow], resolution: Resolution) -> Sequence[EquityRow]:
-    """Return a row a session, week or month: the last close of each, with the deepest drawdown in it."""
-    if resolution == "session" or (resolution == "auto" and len(rows) <= MOST_POINTS):
-        return rows
+def period_starts(sessions: Days, resolution: Resolution) -> Indices:
+    """Return the index of the first session of each session, week (from Monday) or month.
+
+    >>> days = np.array(["2024-01-05", "2024-01-08", "2024-01-09", "2024-02-01"], "datetime64[D]")
+    >>> period_starts(days, "week").tolist(), period_starts(days, "month").tolist()
+    ([0, 1, 3], [0, 3])
+    """
+    if resolution == "session" or (resolution == "auto" and len(sessions) <= MOST_POINTS):
+        return np.arange(len(sessions))
     if resolution == "auto":
-        weekly = thinned(rows, "week")
-        return weekly if len(weekly) <= MOST_POINTS else thinned(rows, "month")
-    period = _week if resolution == "week" else _month
-    found = []
-    for _, members in groupby(rows, key=lambda row: period(row.session)):
-        inside = list(members)
-        found.append(inside[-1].model_copy(update={"drawdown_pct": max(row.drawdown_pct for row in inside)}))
-    return found
+        weekly = period_starts(sessions, "week")
+        return weekly if len(weekly) <= MOST_POINTS else period_starts(sessions, "month")
+    week = (sessions.astype("int64") + 3) // 7  # 1970-01-01 was a Thursday
+    period = week if resolution == "week" else sessions.astype("datetime64[M]").astype("int64")
+    return np.flatnonzero(np.diff(period, prepend=period[0] - 1)) if len(period) else np.arange(0)
 
 
-def _week(session: dt.date) -> tuple[int, int]:
-    return session.isocalendar()[:2]
+def _row(book: str, close: Mapping[str, Any], profit_usd: float, drawdown_pct: float) -> EquityRow:
+    closed_at, at_the_exchange = _closing_times(close["session"])
+    return EquityRow(
+        book=book,
+        **close,
+        closed_at=closed_at,
+        closed_at_exchange=at_the_exchange,
+        profit_usd=profit_usd,
+        drawdown_pct=drawdown_pct,
+    )
 
 
-def _month(session: dt.date) -> tuple[int, int]:
-    return session.year, session.month
-
-
-def _by_session(events: Sequence[Any]) -> Sequence[tuple[dt.date, float]]:
-    ordered = sorted(events, key=lambda event: event.session)
-    return [(day, float(sum(each.cash_usd for each in same))) for day, same in groupby(ordered, key=lambda each: each.session)]
-
-
-def _close_of(session: dt.date) -> dt.datetime:
-    return close_of(session) if is_session(session) else close_of(session, "24/7")
+@lru_cache(maxsize=20_000)
+def _closing_times(session: dt.date) -> tuple[dt.datetime, dt.datetime]:
+    """Return the close of a session in UTC and at the exchange; a day of a round-the-clock book ends at midnight."""
+    closed_at = close_of(session) if is_session(session) else close_of(session, "24/7")
+    return closed_at, at_exchange(closed_at)
 
 
 EQUITY = View(

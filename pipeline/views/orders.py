@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal
 
 from pydantic import Field
@@ -94,7 +94,7 @@ def read_orders(
 ) -> Sequence[OrderRow]:
     """Return orders, the newest session first."""
     resources = resources or live()
-    return [_order(row) for row in resources.record_pages.orders(_span(wanted, after, limit))]
+    return ORDERS.rows([_order(row) for row in resources.record_pages.orders(_span(wanted, after, limit))])
 
 
 def read_fills(
@@ -102,7 +102,7 @@ def read_fills(
 ) -> Sequence[FillRow]:
     """Return fills, the newest first."""
     resources = resources or live()
-    return [_fill(row) for row in resources.record_pages.fills(_span(wanted, after, limit))]
+    return FILLS.rows([_fill(row) for row in resources.record_pages.fills(_span(wanted, after, limit))])
 
 
 def _span(wanted: RecordFilter, after: After, limit: int) -> Span:
@@ -110,24 +110,24 @@ def _span(wanted: RecordFilter, after: After, limit: int) -> Span:
     return Span(wanted.first, wanted.last, equal, after, limit)
 
 
-def _order(row: Any) -> OrderRow:  # noqa: ANN401  # a row of the database
+def _order(row: Mapping[str, Any]) -> dict[str, Any]:
     symbol = row["symbol"]
-    return OrderRow(
+    return {
         **row,
-        created_at_exchange=at_exchange(row["created_at"], symbol),
-        updated_at_exchange=at_exchange(row["updated_at"], symbol),
-    )
+        "created_at_exchange": at_exchange(row["created_at"], symbol),
+        "updated_at_exchange": at_exchange(row["updated_at"], symbol),
+    }
 
 
-def _fill(row: Any) -> FillRow:  # noqa: ANN401
-    price, raw = float(row["price"]), float(row["raw_price"])
+def _fill(row: Mapping[str, Any]) -> dict[str, Any]:
+    price, raw = row["price"], row["raw_price"]
     against = price - raw if row["side"] == "buy" else raw - price
-    return FillRow(
+    return {
         **row,
-        slippage_bps=10_000 * against / raw if raw else None,
-        notional_usd=float(row["quantity"]) * price,
-        filled_at_exchange=at_exchange(row["filled_at"], row["symbol"]),
-    )
+        "slippage_bps": 10_000 * against / raw if raw else None,
+        "notional_usd": row["quantity"] * price,
+        "filled_at_exchange": at_exchange(row["filled_at"], row["symbol"]),
+    }
 
 
 ORDERS = View(

@@ -51,12 +51,13 @@ def read_trades(
     """Return closed trades, the newest exit first."""
     resources = resources or live()
     equal = wanted.model_dump(exclude={"first", "last"})
-    return [_trade(dict(row)) for row in resources.record_pages.trades(Span(wanted.first, wanted.last, equal, after, limit))]
+    span = Span(wanted.first, wanted.last, equal, after, limit)
+    return TRADES.rows([_trade(dict(row)) for row in resources.record_pages.trades(span)])
 
 
-def _trade(row: dict[str, Any]) -> TradeRow:
+def _trade(row: dict[str, Any]) -> dict[str, Any]:
     gross, net, side = row.pop("gross_return"), row.pop("net_return"), row.pop("side")
-    return TradeRow(**row, side=SIDES[side], gross_return_pct=100 * gross, net_return_pct=100 * net)
+    return {**row, "side": SIDES[side], "gross_return_pct": 100 * gross, "net_return_pct": 100 * net}
 
 
 TRADES = View(

@@ -59,9 +59,9 @@ class RecordPages:
             intent.strategy.label("sleeve"),
             *_named(intent, "symbol", "session", "decision_session", "leg", "side", "order_type", "stop_pct", "target_pct"),
             *_named(intent, "max_sessions", "origin", "arm", "entry_order_id", "created_at", "code_commit", "dag_run"),
-            sa.func.coalesce(order.quantity, intent.quantity).label("quantity"),
-            sa.func.coalesce(order.limit_price, intent.limit_price).label("limit_price"),
-            sa.func.coalesce(order.stop_price, intent.stop_price).label("stop_price"),
+            _present("quantity"),
+            _present("limit_price"),
+            _present("stop_price"),
             *_named(order, "state", "updated_at"),
         ).join_from(order_intents, orders)
         page = _page(wanted, span, ("session", "created_at", "client_order_id"), intent.session).subquery("page")
@@ -145,11 +145,23 @@ class RecordPages:
 
     def _rows(self, query: sa.Select[Any]) -> Rows:
         with self._engine.connect() as connection:
-            return [dict(row) for row in connection.execute(query).mappings()]
+            result = connection.execute(query)
+            names = tuple(result.keys())
+            return [dict(zip(names, row, strict=True)) for row in result.all()]
 
 
 def _named(columns: sa.ColumnCollection[str, Any], *names: str) -> list[Column]:
-    return [columns[name] for name in names]
+    """Return columns by name, exact numbers as floats: people read these rows, nobody calculates an order from them."""
+    return [_float(columns[name]) for name in names]
+
+
+def _float(number: Column) -> Column:
+    return sa.cast(number, sa.Double).label(number.key) if isinstance(number.type, sa.Numeric) else number
+
+
+def _present(name: str) -> Column:
+    """Return a term of an order: as it is after a split, else as it was decided."""
+    return sa.cast(sa.func.coalesce(orders.c[name], order_intents.c[name]), sa.Double).label(name)
 
 
 def _newest(columns: Any, key: Sequence[str]) -> list[Column]:  # noqa: ANN401  # a collection of a subquery's or a statement's
@@ -177,13 +189,14 @@ def _filled(client_order_id: Column) -> LateralFromClause:
     """Return quantity, mean price, commission and slippage of an order's fills; one row, NULL without fills."""
     fill = fills.c
     against = sa.case((fill.side == "buy", fill.price - fill.raw_price), else_=fill.raw_price - fill.price)
+    figures = {
+        "filled_quantity": sa.func.sum(fill.quantity),
+        "average_price": sa.func.sum(fill.quantity * fill.price) / sa.func.nullif(sa.func.sum(fill.quantity), 0),
+        "commission_usd": sa.func.sum(fill.commission_usd),
+        "slippage_usd": sa.func.sum(against * fill.quantity),
+    }
     return (
-        sa.select(
-            sa.func.sum(fill.quantity).label("filled_quantity"),
-            (sa.func.sum(fill.quantity * fill.price) / sa.func.nullif(sa.func.sum(fill.quantity), 0)).label("average_price"),
-            sa.func.sum(fill.commission_usd).label("commission_usd"),
-            sa.func.sum(against * fill.quantity).label("slippage_usd"),
-        )
+        sa.select(*(sa.cast(figure, sa.Double).label(name) for name, figure in figures.items()))
         .where(fill.client_order_id == client_order_id)
         .lateral()
     )

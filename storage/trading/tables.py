@@ -27,6 +27,7 @@ signals = sa.Table(
     column("filtered", sa.Boolean, server_default=sa.true()),  # the entry filter must accept an entry
     column("created_at", INSTANT, server_default=NOW),
     sa.Index("ix_trading_signals_newest", "session", "strategy", "symbol"),
+    sa.Index("ix_trading_signals_symbol_newest", "symbol", "session", "strategy"),
     schema="trading",
 )
 
@@ -159,6 +160,7 @@ order_intents = sa.Table(
     sa.CheckConstraint("(leg = 'exit') = (entry_order_id IS NOT NULL)", name="ck_order_intents_entry"),
     sa.Index("ix_trading_order_intents_newest", "session", "created_at", "client_order_id"),
     sa.Index("ix_trading_order_intents_portfolio_newest", "portfolio", "session", "created_at", "client_order_id"),
+    sa.Index("ix_trading_order_intents_symbol_newest", "symbol", "session", "created_at", "client_order_id"),
     sa.Index("ix_trading_order_intents_candidate", "strategy", "symbol", "decision_session"),
     schema="trading",
 )
@@ -202,6 +204,7 @@ fills = sa.Table(
     column("reason", sa.Text),
     column("created_at", INSTANT, server_default=NOW),
     sa.Index("ix_trading_fills_newest", "session", "filled_at", "fill_id"),
+    sa.Index("ix_trading_fills_symbol_newest", "symbol", "session", "filled_at", "fill_id"),
     schema="trading",
 )
 

@@ -13,15 +13,19 @@ INDEXES = {
     "order_intents": (
         ("newest", ["session", "created_at", "client_order_id"]),
         ("portfolio_newest", ["portfolio", "session", "created_at", "client_order_id"]),
+        ("symbol_newest", ["symbol", "session", "created_at", "client_order_id"]),
         ("candidate", ["strategy", "symbol", "decision_session"]),
     ),
     "order_events": (("client_order_id", ["client_order_id", "id"]),),
-    "fills": (("newest", ["session", "filled_at", "fill_id"]),),
+    "fills": (
+        ("newest", ["session", "filled_at", "fill_id"]),
+        ("symbol_newest", ["symbol", "session", "filled_at", "fill_id"]),
+    ),
     "trades": (
         ("newest", ["exit_session", "entry_session", "portfolio", "strategy", "symbol"]),
         ("portfolio_newest", ["portfolio", "exit_session", "entry_session", "strategy", "symbol"]),
     ),
-    "signals": (("newest", ["session", "strategy", "symbol"]),),
+    "signals": (("newest", ["session", "strategy", "symbol"]), ("symbol_newest", ["symbol", "session", "strategy"])),
     "risk_events": (("candidate", ["strategy", "symbol", "session"]),),
 }
 
