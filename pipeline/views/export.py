@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 EXCHANGE = "_exchange"  # instants with an offset of their own, which Parquet cannot hold
+FORMULA = ("=", "+", "-", "@", "\t", "\r")  # a spreadsheet would run a text that begins so; an apostrophe makes it text
 MEDIA = {"csv": "text/csv; charset=utf-8", "parquet": "application/vnd.apache.parquet"}
 
 
@@ -94,8 +95,9 @@ def _cell(value: Any) -> Any:  # noqa: ANN401  # of a row
         return value.isoformat()
     if isinstance(value, (list, tuple, dict)):
         return json.dumps(value, default=str)
-    return value
+    return f"'{value}" if isinstance(value, str) and value.startswith(FORMULA) else value
 
 
 def _value(name: str, value: Any) -> Any:  # noqa: ANN401
-    return _cell(value) if name.endswith(EXCHANGE) or isinstance(value, (list, tuple, dict)) else value
+    nested = isinstance(value, (list, tuple, dict))
+    return _cell(value) if nested or (name.endswith(EXCHANGE) and value is not None) else value

@@ -14,15 +14,16 @@ from serving.problems import BadChange
 from serving.routers.routes import BODY, DENIED, PROBLEM
 from serving.schemas import STRICT, Author, Reason
 from serving.state import state_of
+from serving.tagged import NOT_MODIFIED, Tagged
 from storage.trading.alert_log import Alert, AlertMoved, AlertState
 
 MAX_ID = 2**63 - 1
-READING: dict[int | str, dict[str, Any]] = dict.fromkeys((*DENIED, 422, 503), PROBLEM)
+READING: dict[int | str, dict[str, Any]] = NOT_MODIFIED | dict.fromkeys((*DENIED, 422, 503), PROBLEM)
 CHANGING: dict[int | str, dict[str, Any]] = dict.fromkeys((*DENIED, *BODY, 403, 404, 409, 503), PROBLEM)
 AlertId = Annotated[int, Path(ge=1, le=MAX_ID, description="An alert's number; GET /alerts lists them.")]
 Word = Annotated[str | None, Query(max_length=100, pattern=r"^[A-Za-z0-9_.-]*$")]
 
-router = APIRouter(prefix="/alerts", tags=["alerts"])
+router = APIRouter(prefix="/alerts", tags=["alerts"], route_class=Tagged)
 
 
 class AlertChange(BaseModel):

@@ -22,17 +22,18 @@ from serving.problems import BadChange, UnknownStrategy
 from serving.routers.routes import BODY, DENIED, PROBLEM
 from serving.schemas import HaltChange, HaltState, ParametersChange, StrategyState, SwitchChange, Symbol
 from serving.state import state_of
+from serving.tagged import NOT_MODIFIED, Tagged
 from trading.strategies.registry import STRATEGIES
 
 if TYPE_CHECKING:
     from storage.trading.halts import Halt
 
-READING: dict[int | str, dict[str, Any]] = dict.fromkeys((*DENIED, 404, 409, 422, 503), PROBLEM)
+READING: dict[int | str, dict[str, Any]] = NOT_MODIFIED | dict.fromkeys((*DENIED, 404, 409, 422, 503), PROBLEM)
 CHANGING: dict[int | str, dict[str, Any]] = dict.fromkeys((*DENIED, *BODY, 403, 404, 409, 503), PROBLEM)
 Name = Annotated[str, Path(max_length=50, pattern=r"^\w+$", description="A strategy's name; GET /strategies lists them.")]
 
-router = APIRouter(prefix="/strategies", tags=["strategies"])
-trading = APIRouter(prefix="/trading", tags=["trading"])
+router = APIRouter(prefix="/strategies", tags=["strategies"], route_class=Tagged)
+trading = APIRouter(prefix="/trading", tags=["trading"], route_class=Tagged)
 
 
 @router.get("", dependencies=[Depends(reader)], responses=READING)
@@ -81,7 +82,7 @@ def disable(name: Name, change: SwitchChange, request: Request) -> StrategyState
     return switched(request, name, change, enabled=False)
 
 
-@trading.get("/halt", dependencies=[Depends(reader)], responses=dict.fromkeys((*DENIED, 422, 503), PROBLEM))
+@trading.get("/halt", dependencies=[Depends(reader)], responses=NOT_MODIFIED | dict.fromkeys((*DENIED, 422, 503), PROBLEM))
 def halt_state(
     request: Request,
     portfolio: Annotated[

@@ -24,6 +24,7 @@ from serving.access import controller, reader
 from serving.routers.control import CHANGING, READING, changing
 from serving.schemas import STRICT, Author, Reason
 from serving.state import state_of
+from serving.tagged import Tagged
 
 if TYPE_CHECKING:
     from core.deployments import Deployment
@@ -37,8 +38,8 @@ Name = Annotated[
 ]
 Number = Annotated[int, Path(ge=1, le=LARGEST, description="A portfolio's id; GET /portfolios lists them.")]
 
-router = APIRouter(prefix="/deployments", tags=["deployments"])
-portfolios = APIRouter(prefix="/portfolios", tags=["deployments"])
+router = APIRouter(prefix="/deployments", tags=["deployments"], route_class=Tagged)
+portfolios = APIRouter(prefix="/portfolios", tags=["deployments"], route_class=Tagged)
 
 
 class SleeveState(BaseModel):

@@ -5,7 +5,6 @@ Every route is made from its view (`pipeline.views.catalogue`), so that fields a
 
 from __future__ import annotations
 
-import hashlib
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, Query, Request, Response
@@ -19,6 +18,7 @@ from serving.access import reader
 from serving.quick import JSON
 from serving.routers.routes import DENIED, PROBLEM
 from serving.state import state_of
+from serving.tagged import NOT_MODIFIED, Tagged
 
 Format = Annotated[
     Literal["json", "csv", "parquet"], Field(description="json: a page; csv and parquet: every row, as a stream.")
@@ -28,7 +28,7 @@ Limit = Annotated[int, Field(ge=1, le=MOST_ROWS, description="Rows of a page.")]
 READING: dict[int | str, dict[str, Any]] = dict.fromkeys((*DENIED, 404, 409, 422, 503), PROBLEM)
 CHUNKS = {"csv": csv_chunks, "parquet": parquet_chunks}
 
-router = APIRouter(tags=["record"], dependencies=[Depends(reader)])
+router = APIRouter(tags=["record"], dependencies=[Depends(reader)], route_class=Tagged)
 
 
 def add_view(view: View[Any, Any]) -> None:
@@ -48,8 +48,8 @@ def add_view(view: View[Any, Any]) -> None:
         response_model=page,
         responses={
             **READING,
+            **NOT_MODIFIED,
             200: {"content": {JSON: {}, **{media: {} for media in MEDIA.values()}}},
-            304: {"description": "Nothing has changed since the ETag given in If-None-Match."},
         },
     )
 
@@ -76,20 +76,12 @@ def endpoint_of(view: View[Any, Any]) -> Any:  # noqa: ANN401  # an endpoint as 
 
 
 def page_response(request: Request, view: View[Any, Any], wanted: Filter, after: str | None, limit: int) -> Response:
-    """Return a page as JSON; 304 when the client has it already."""
+    """Return a page as JSON."""
     page = view.page(wanted, after=after, limit=limit, resources=state_of(request).resources)
     following = b"null" if page.after is None else f'"{page.after}"'.encode()
-    return tagged(request, b'{"rows":' + view.rows_adapter.dump_json(list(page.rows)) + b',"next":' + following + b"}")
-
-
-def tagged(request: Request, body: bytes) -> Response:
-    """Return JSON with its ETag; 304 without a body when the client has it already."""
-    tag = f'"{hashlib.blake2b(body, digest_size=16).hexdigest()}"'
-    headers = {"etag": tag, "cache-control": "private, no-cache"}
-    given = [each.strip().removeprefix("W/") for each in request.headers.get("if-none-match", "").split(",")]
-    if tag in given or "*" in given:
-        return Response(status_code=304, headers=headers)
-    return Response(body, media_type=JSON, headers=headers)
+    return Response(
+        b'{"rows":' + view.rows_adapter.dump_json(list(page.rows)) + b',"next":' + following + b"}", media_type=JSON
+    )
 
 
 def export_response(request: Request, view: View[Any, Any], wanted: Filter, kind: str) -> Response:

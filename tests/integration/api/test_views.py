@@ -142,3 +142,11 @@ def test_a_cursor_of_another_view_is_refused(api: TestClient) -> None:
     cursor = api.get("/equity", params={"book": "main", "limit": 5}).json()["next"]
 
     assert api.get("/orders", params={"after": cursor}).status_code == 422
+
+
+@pytest.mark.parametrize("path", ["/alerts", "/deployments", "/portfolios", "/strategies", "/trading/halt"])
+def test_states_have_a_tag_too(api: TestClient, path: str) -> None:
+    tag = api.get(path).headers["etag"]
+
+    assert api.get(path, headers={"If-None-Match": tag}).status_code == 304
+    assert api.get(path, headers={"If-None-Match": '"another"'}).status_code == 200
