@@ -7,9 +7,16 @@ import sys
 
 import structlog
 
+from core.provenance import dag_run
+
 
 def configure_logging(level: str = "INFO") -> None:
-    """Send structlog events to stderr: readable on a terminal, one JSON object a line otherwise."""
+    """Send structlog events to stderr: readable on a terminal, one JSON object a line otherwise.
+
+    A task of Airflow is left as Airflow has configured it: its log has levels, and what goes to stderr is an error there.
+    """
+    if dag_run() is not None and structlog.is_configured():
+        return
     renderer: structlog.typing.Processor = (
         structlog.dev.ConsoleRenderer() if sys.stderr.isatty() else structlog.processors.JSONRenderer()
     )

@@ -51,8 +51,9 @@ def daily_market_data() -> None:
     def load_vix(session: str, params: Any = None) -> dict[str, Any]:
         """Fetch, validate and store VIX."""
         from pipeline.data import ingest
+        from pipeline.execution.recorded_steps import run_step
 
-        return ingest.fetch_vix(session, full_history=params["full_history"]).as_dict()
+        return run_step("load_vix", ingest.fetch_vix, session, full_history=params["full_history"]).as_dict()
 
     @task(
         max_active_tis_per_dagrun=4,
@@ -61,8 +62,12 @@ def daily_market_data() -> None:
     )
     def load_bars(symbol: str, session: str, params: Any = None) -> dict[str, Any]:
         from pipeline.data import ingest
+        from pipeline.execution.recorded_steps import run_step
 
-        return ingest.fetch_symbols(session, [symbol], full_history=params["full_history"]).as_dict()
+        full = params["full_history"]
+        return run_step(
+            "load_bars", ingest.fetch_symbols, session, symbol=symbol, symbols=[symbol], full_history=full
+        ).as_dict()
 
     @task(trigger_rule=TriggerRule.ALL_DONE_MIN_ONE_SUCCESS)
     def count_loaded(loads: list[dict[str, Any]]) -> dict[str, int]:
@@ -79,15 +84,17 @@ def daily_market_data() -> None:
     def build_features(session: str) -> dict[str, Any]:
         """Compute the features and write what is new to the offline store."""
         from pipeline.data import build_features as step
+        from pipeline.execution.recorded_steps import run_step
 
-        return step.write_features(session).as_dict()
+        return run_step("build_features", step.write_features, session).as_dict()
 
     @task(outlets=[DAILY_FEATURES])
     def materialise(session: str, outlet_events: Any = None) -> dict[str, Any]:
         """Copy the newest features to the online store and announce the session."""
         from pipeline.data import build_features as step
+        from pipeline.execution.recorded_steps import run_step
 
-        written = step.materialise(session).as_dict()
+        written = run_step("materialise", step.materialise, session).as_dict()
         outlet_events[DAILY_FEATURES].extra = {"session": session}
         return written
 

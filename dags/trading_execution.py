@@ -34,100 +34,100 @@ BOOK = "{{ task.op_kwargs['book'] }}"  # names the mapped tasks of a deployment 
 @task(map_index_template=BOOK)
 def settle(session: str, book: str) -> dict[str, Any]:
     """Fill pending orders, stops, targets and time exits on that session's bar."""
-    from pipeline.deployments.books import desk_of
     from pipeline.execution import daily_trade
+    from pipeline.execution.recorded_steps import run_step
 
-    return daily_trade.settle(session, resources=desk_of(book)).as_dict()
+    return run_step("settle", daily_trade.settle, session, book).as_dict()
 
 
 @task(map_index_template=BOOK)
 def reconcile_before(session: str, book: str) -> dict[str, Any]:
     """Compare the broker's orders, fills, positions and cash with the ledger; halt where no rule resolves a difference."""
-    from pipeline.deployments.books import desk_of
     from pipeline.execution import reconcile
+    from pipeline.execution.recorded_steps import run_step
 
-    return reconcile.reconcile(session, resources=desk_of(book)).as_dict()
+    return run_step("reconcile_before", reconcile.reconcile, session, book).as_dict()
 
 
 @task(map_index_template=BOOK)
 def renew_validation(session: str, book: str) -> dict[str, Any]:
     """Validate the deployment's portfolio again before its last validation is too old; a FAIL stops its entries alone."""
     from pipeline.deployments import validity
-    from pipeline.deployments.books import desk_of
+    from pipeline.execution.recorded_steps import run_step
 
-    return validity.renew_validation(session, resources=desk_of(book)).as_dict()
+    return run_step("renew_validation", validity.renew_validation, session, book).as_dict()
 
 
 @task(map_index_template=BOOK)
 def find_candidates(session: str, book: str) -> dict[str, Any]:
     """Entries the strategy proposes at the close of the session."""
-    from pipeline.deployments.books import desk_of
     from pipeline.execution import daily_trade
+    from pipeline.execution.recorded_steps import run_step
 
-    return daily_trade.candidates(session, resources=desk_of(book)).as_dict()
+    return run_step("find_candidates", daily_trade.candidates, session, book).as_dict()
 
 
 @task(map_index_template=BOOK)
 def predict(session: str, book: str) -> dict[str, Any]:
     """Request a prediction for each candidate."""
-    from pipeline.deployments.books import desk_of
     from pipeline.execution import daily_trade
+    from pipeline.execution.recorded_steps import run_step
 
-    return daily_trade.predict(session, resources=desk_of(book)).as_dict()
+    return run_step("predict", daily_trade.predict, session, book).as_dict()
 
 
 @task(map_index_template=BOOK)
 def place(session: str, book: str) -> dict[str, Any]:
     """Decide, size, check the limits, write the intents, then send them."""
-    from pipeline.deployments.books import desk_of
     from pipeline.execution import daily_trade
+    from pipeline.execution.recorded_steps import run_step
 
-    return daily_trade.place(session, resources=desk_of(book)).as_dict()
+    return run_step("place", daily_trade.place, session, book).as_dict()
 
 
 @task(map_index_template=BOOK)
 def confirm(session: str, book: str) -> dict[str, Any]:
     """Fetch the state of the orders at the broker."""
-    from pipeline.deployments.books import desk_of
     from pipeline.execution import daily_trade
+    from pipeline.execution.recorded_steps import run_step
 
-    return daily_trade.confirm(session, resources=desk_of(book)).as_dict()
+    return run_step("confirm", daily_trade.confirm, session, book).as_dict()
 
 
 @task(map_index_template=BOOK)
 def reconcile_after(session: str, book: str) -> dict[str, Any]:
     """Reconcile again once the orders are placed."""
-    from pipeline.deployments.books import desk_of
     from pipeline.execution import reconcile
+    from pipeline.execution.recorded_steps import run_step
 
-    return reconcile.reconcile(session, resources=desk_of(book)).as_dict()
+    return run_step("reconcile_after", reconcile.reconcile, session, book).as_dict()
 
 
 @task(map_index_template=BOOK)
 def record(session: str, book: str) -> dict[str, Any]:
     """Mark the portfolio to market and store the day."""
-    from pipeline.deployments.books import desk_of
     from pipeline.execution import daily_trade
+    from pipeline.execution.recorded_steps import run_step
 
-    return daily_trade.record(session, resources=desk_of(book)).as_dict()
+    return run_step("record", daily_trade.record, session, book).as_dict()
 
 
 @task(map_index_template=BOOK)
 def mail(session: str, book: str, params: Any = None) -> dict[str, Any]:
     """Mail what was done, what was refused and why, what is held, how far the limits are."""
-    from pipeline.deployments.books import desk_of
     from pipeline.execution import daily_report
+    from pipeline.execution.recorded_steps import run_step
 
-    return daily_report.send(session, again=params["mail_again"], resources=desk_of(book)).as_dict()
+    return run_step("mail", daily_report.send, session, book, again=params["mail_again"]).as_dict()
 
 
 @task(map_index_template=BOOK)
 def measure_gap(session: str, book: str) -> dict[str, Any]:
     """Replay the day beside the backtest and split the gap by its cause; a signal gap is mailed."""
     from pipeline.audit import parity_day
-    from pipeline.deployments.books import desk_of
+    from pipeline.execution.recorded_steps import run_step
 
-    return parity_day.record_day(session, resources=desk_of(book)).as_dict()
+    return run_step("measure_gap", parity_day.record_day, session, book).as_dict()
 
 
 @dag(

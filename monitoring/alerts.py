@@ -15,6 +15,7 @@ from storage.trading.alert_log import SEVERITIES, ChannelResult
 
 if TYPE_CHECKING:
     from collections.abc import Collection
+    from pathlib import Path
 
     from core.settings import Settings
 
@@ -34,7 +35,15 @@ class Alerts:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
 
-    def send(self, subject: str, body: str, severity: Severity = "warning", *, html: str | None = None) -> bool:
+    def send(
+        self,
+        subject: str,
+        body: str,
+        severity: Severity = "warning",
+        *,
+        html: str | None = None,
+        stored_at: Path | None = None,
+    ) -> bool:
         """Send one alert through every channel.
 
         Parameters
@@ -47,13 +56,15 @@ class Alerts:
             Prefix of the subject; `critical` also marks the mail as urgent. Below `ALERTS__MIN_SEVERITY` only mail is sent.
         html
             The same text as HTML, for mail readers that show it.
+        stored_at
+            A file that has the text: where it is not sent, the log names the file and leaves the text out.
 
         Returns
         -------
         bool
             True when a channel took it; what the others said is logged.
         """
-        results = self.deliver(subject, body, severity, html=html)
+        results = self.deliver(subject, body, severity, html=html, stored_at=stored_at)
         return any(each.delivered for each in results)
 
     def deliver(
@@ -64,19 +75,21 @@ class Alerts:
         *,
         html: str | None = None,
         only: Collection[str] | None = None,
+        stored_at: Path | None = None,
     ) -> list[ChannelResult]:
         """Send one alert through the channels named in `only`, else through all; return the result of each."""
+        text = {"body": body} if stored_at is None else {"file": str(stored_at)}
         channels = [each for each in self._channels(severity) if only is None or each.name in only]
         events = log.bind(subject=subject, severity=severity)
         if not channels:
-            events.warning("alert_not_sent", reason=self._why_none(), body=body)
+            (events.warning if stored_at is None else events.info)("alert_not_sent", reason=self._why_none(), **text)
             return []
         results = send_through(channels, Message(subject, body, severity, html), self.settings.alerts.timeout_seconds)
         for each in results:
             if each.delivered:
                 events.info("alert_sent", channel=each.channel)
             else:
-                events.error("alert_not_sent", channel=each.channel, reason=each.reason, body=body)
+                events.error("alert_not_sent", channel=each.channel, reason=each.reason, **text)
         return results
 
     def channels(self, severity: Severity = "critical") -> list[str]:

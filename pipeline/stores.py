@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from storage.research.trials import Trials
     from storage.trading.alert_log import AlertLog
     from storage.trading.deployments import Deployments
+    from storage.trading.evening_steps import EveningSteps
     from storage.trading.guard_findings import GuardFindings
     from storage.trading.halts import Halts
     from storage.trading.heartbeats import Heartbeats
@@ -152,6 +153,13 @@ class Stores:
         from storage.trading.alert_log import AlertLog
 
         return AlertLog(self.engine)
+
+    @cached_property
+    def evening_steps(self) -> EveningSteps:
+        """Steps of the evenings, run by run."""
+        from storage.trading.evening_steps import EveningSteps
+
+        return EveningSteps(self.engine)
 
     @cached_property
     def guard_findings(self) -> GuardFindings:

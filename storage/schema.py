@@ -10,6 +10,7 @@ from storage.research import tables as research
 from storage.trading import alert_tables as alerts
 from storage.trading import control_tables as control
 from storage.trading import deployment_tables as deployments
+from storage.trading import evening_tables as evenings
 from storage.trading import tables as trading
 
-__all__ = ["alerts", "control", "deployments", "features", "market", "metadata", "models", "research", "trading"]
+__all__ = ["alerts", "control", "deployments", "evenings", "features", "market", "metadata", "models", "research", "trading"]

@@ -27,9 +27,10 @@ def trade(
     deployment: Annotated[str | None, typer.Option(help="This deployment alone; default: every one that trades.")] = None,
 ) -> None:
     """Settle a session, decide at its close, place the orders for the next open, in every deployment. Safe to run twice."""
-    from pipeline.deployments.books import desk_of, trading_books
+    from pipeline.deployments.books import trading_books
     from pipeline.deployments.validity import renew_validation
     from pipeline.execution import daily_trade as step
+    from pipeline.execution.recorded_steps import run_step
     from pipeline.sessions import check_session
 
     day = session_of(session)
@@ -39,7 +40,7 @@ def trade(
     steps: dict[str, Callable[..., Any]] = {
         "settle": step.settle,
         "renew_validation": renew_validation,
-        "candidates": step.candidates,
+        "find_candidates": step.candidates,
         "predict": step.predict,
         "place": step.place,
         "record": step.record,
@@ -49,7 +50,7 @@ def trade(
     for book in books:
         try:
             for name, run in steps.items():
-                show(f"{book}: {name}", run(day, resources=desk_of(book)).as_dict())
+                show(f"{book}: {name}", run_step(name, run, day, book).as_dict())
         except DeskError as error:
             if len(books) == 1:
                 raise

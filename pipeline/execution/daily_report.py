@@ -1,6 +1,6 @@
 """The mail after each evening, from the ledger; `monitoring.daily_mail` renders it.
 
-The last one sent for a session is stored in `DATA_DIR/mails`, so that a step run again does not mail the same twice.
+Each is stored in `DATA_DIR/mails`; the one sent last for a session decides whether a step run again mails anything.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from pipeline.accounts import valuation
 from pipeline.accounts.valuation import capital_usd, transferred_usd
 from pipeline.execution.daily_trade import rerun_rules
 from pipeline.execution.entry_blocks import entry_blocks
+from pipeline.execution.evening_mails import EveningMails, StoredMail
 from pipeline.execution.exit_rules import UNMANAGED, ExitRuleBook
 from pipeline.execution.rerun_rules import PAST, next_open
 from pipeline.execution.step_results import MailSent
@@ -26,7 +27,6 @@ from trading.watch import REACHED_STOP, REACHED_TARGET
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-    from pathlib import Path
 
     import pandas as pd
 
@@ -46,7 +46,7 @@ UNFILLED = FINAL - {OrderState.FILLED}
 
 
 def send(session: str, *, again: bool = False, resources: Resources | None = None) -> MailSent:
-    """Mail the report of a session's evening; without a server or a recipient the same text is in the log.
+    """Mail the report of a session's evening and store it; without a server or a recipient it is stored alone.
 
     Run again on the same evening it mails what has changed, and nothing when nothing has. Afterwards it mails nothing: the
     positions and the halt that it would report are those of the present.
@@ -56,44 +56,44 @@ def send(session: str, *, again: bool = False, resources: Resources | None = Non
     again
         Mail in any case, because a person requests it.
     """
+    from monitoring.channels import Message
     from monitoring.daily_mail import to_html, to_text
 
     resources = resources or live()
+    day, book, mails = dt.date.fromisoformat(session), resources.settings.portfolio, EveningMails(resources.data_dir)
     report = watch_performance(session=session, resources=resources)
     sync_alerts(resources.alert_desk, report)
     evening = evening_of(resources, session, report)
-    text = to_text(evening)
-    content, path = _content(evening), _mail_file(resources.data_dir, resources.settings.portfolio, session)
-    reason = None if again else _why_not_sent(rerun_rules(resources), dt.date.fromisoformat(session), path, content)
+    essentials, last = _essentials(evening), mails.read(book, day)
+    sent_before = last if last is not None and last.sent_at is not None else None
+    reason = None if again else _why_not_sent(rerun_rules(resources), day, sent_before, essentials)
     if reason is not None:
         return MailSent(session, sent=False, subject=evening.subject, reason=reason)
-    sent = resources.alerts.send(evening.subject, text, "warning" if evening.attention else "info", html=to_html(evening))
-    if sent:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(content)
+    mail = Message(evening.subject, to_text(evening), "warning" if evening.attention else "info", to_html(evening))
+    stored_at = None if sent_before else mails.path(book, day)
+    sent = resources.alerts.send(mail.subject, mail.body, mail.severity, html=mail.html, stored_at=stored_at)
+    if sent or sent_before is None:  # one that was sent stays until another is
+        sent_at = resources.clock().isoformat() if sent else None
+        mails.save(book, day, StoredMail(mail.title, mail.body, mail.html or "", sent_at, essentials))
     return MailSent(session, sent=sent, subject=evening.subject)
 
 
-def _why_not_sent(rules: RerunRules, day: dt.date, path: Path, content: str) -> str | None:
+def _why_not_sent(rules: RerunRules, day: dt.date, sent_before: StoredMail | None, essentials: str) -> str | None:
     """Return the reason why a mail is not sent unless a person requests it, or None."""
     if rules.is_past(day):
         return PAST
-    if not path.exists():
+    if sent_before is None:
         return None
-    if path.read_text() == content:
+    if sent_before.essentials == essentials:
         return "sent before, and nothing has changed"
     return "sent before, and the next session has opened" if rules.has_opened(day) else None
 
 
-def _content(evening: Evening) -> str:
+def _essentials(evening: Evening) -> str:
     """Return the text whose change makes a mail worth sending again: all but what each check measures anew."""
     from monitoring.daily_mail import to_text
 
     return to_text(replace(evening, limits=(), performance=()))
-
-
-def _mail_file(data_dir: Path, portfolio: str, session: str) -> Path:
-    return data_dir / "mails" / f"{portfolio}-{session}.txt"
 
 
 def _event_line(event: BookEvent) -> str:

@@ -22,6 +22,11 @@ class StepResult:
         """Return the fields as JSON types, for a message between tasks; fields that are None are absent."""
         return {name: value for name, value in asdict(self).items() if value is not None}
 
+    @property
+    def refusal(self) -> str | None:
+        """Reason why the step left its work undone, without an error; None when it did it."""
+        return getattr(self, "reason", None)
+
 
 @dataclass(frozen=True)
 class Settlement(StepResult):

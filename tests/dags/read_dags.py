@@ -41,6 +41,7 @@ def dag_facts(dag: Any) -> dict[str, Any]:
         "params": dag.params.dump(),
         "catchup": dag.catchup,
         "max_active_runs": dag.max_active_runs,
+        "timeout": dag.dagrun_timeout.total_seconds() if dag.dagrun_timeout else None,
         "schedule": getattr(clock, "expression", None) or type(dag.timetable).__name__,
         "timezone": str(getattr(clock, "timezone", None)),
         "assets": sorted(asset.name for asset in getattr(condition, "objects", [])),

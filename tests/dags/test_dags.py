@@ -13,6 +13,9 @@ from typing import Any
 import jinja2
 import pytest
 
+from storage.trading.evening_steps import TIMEOUT
+from tests.standins.evening import EVENING
+
 ROOT = Path(__file__).resolve().parents[2]
 DAGS = ROOT / "dags"
 HEAVY = {"pandas", "numpy", "sklearn", "lightgbm", "mlflow", "feast", "great_expectations", "yfinance", "pipeline"}
@@ -246,3 +249,22 @@ def test_a_dag_file_names_no_module_of_the_desk_but_pipeline() -> None:
             if isinstance(node, ast.ImportFrom):
                 names = [str(node.module)]
             assert {name.partition(".")[0] for name in names} & (desk | HEAVY) <= {"pipeline"}, file.name
+
+
+def test_every_step_of_an_evening_runs_on_record_under_the_name_of_its_task() -> None:
+    for file, tasks in (
+        ("trading_execution.py", set(EVENING)),
+        ("daily_market_data.py", {"load_vix", "load_bars", "build_features", "materialise"}),
+    ):
+        recorded = {
+            function.name: ast.literal_eval(call.args[0])
+            for function in ast.walk(ast.parse((DAGS / file).read_text()))
+            if isinstance(function, ast.FunctionDef) and function.name in tasks
+            for call in ast.walk(function)
+            if isinstance(call, ast.Call) and ast.unparse(call.func) == "run_step"
+        }
+        assert recorded == {name: name for name in tasks}, file
+
+
+def test_a_step_on_record_is_called_dead_when_its_run_would_have_timed_out(facts: dict[str, Any]) -> None:
+    assert facts["dags"]["trading_execution"]["timeout"] == TIMEOUT.total_seconds()

@@ -48,7 +48,7 @@ def lived(
 
 
 def test_the_steps_are_those_of_the_dag_in_its_order() -> None:
-    called = re.findall(r"return (\w+\.\w+)\(session[,)]", DAG.read_text())
+    called = re.findall(r'return run_step\("\w+", (\w+\.\w+), session[,)]', DAG.read_text())
 
     assert called == [name.removesuffix(" again") for name in STEPS]
 

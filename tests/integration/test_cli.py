@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import io
 import json
 import sys
@@ -177,6 +178,11 @@ def test_a_day_without_entries_needs_no_prediction() -> None:
 
     assert "equity_usd" in output
     assert "100000" in output
+    [evening] = live().evening_steps.evenings(now=live().clock(), book="main", first=dt.date.fromisoformat(LAST))
+    assert [run.step for run in evening.steps] == [
+        "settle", "renew_validation", "find_candidates", "predict", "place", "record",
+    ]  # fmt: skip
+    assert evening.outcome == "done"
 
 
 def test_the_demo_shows_what_the_stores_hold() -> None:

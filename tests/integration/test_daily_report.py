@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import datetime as dt
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pandas as pd
 import pytest
+from structlog.testing import capture_logs
 
 from core.frames import TRADES
 from pipeline.bars import VIX
 from pipeline.execution import daily_report, daily_trade
+from pipeline.execution.evening_mails import evening_mail
 from pipeline.resources import Resources
 from pipeline.risk import kill_switch
 from tests.standins.feed import walk
@@ -98,11 +101,49 @@ def test_the_mail_has_a_few_criteria_once_a_trade_is_finished(desk: Resources) -
     assert lines[0].startswith("Profit a trade: 1.90 %, asked at least 1 %: not enough (1 of the 20 observations")
 
 
-def test_without_a_server_the_same_text_is_in_the_log(desk: Resources) -> None:
+def test_without_a_server_the_mail_is_stored_and_the_log_names_its_file(desk: Resources) -> None:
     silent = Resources(desk.settings.with_changes(mail__host=None), clock=desk.clock)
 
-    assert daily_report.send(DAY.isoformat(), resources=silent).sent is False
+    with capture_logs() as logs:
+        assert daily_report.send(DAY.isoformat(), resources=silent).sent is False
+
     evening = daily_report.evening_of(silent, DAY.isoformat())
     assert evening.attention == []
     assert [each.symbol for each in evening.positions] == ["AAA"]
     assert evening.equity_usd == pytest.approx(desk.ledger.equity("main")["equity_usd"].iloc[-1])
+    [line] = [each for each in logs if each["event"] == "alert_not_sent"]
+    assert (line["log_level"], line["reason"]) == ("info", "MAIL__HOST not set")
+    assert "body" not in line
+    assert "Held at the close" in Path(line["file"]).read_text()
+    stored = evening_mail(silent.data_dir, "main", DAY)
+    assert stored is not None
+    assert (stored.subject, stored.sent_at) == (f"[INFO] {evening.subject}", None)
+
+
+def test_a_mail_is_stored_as_it_was_sent(desk: Resources, inbox: tuple[Inbox, int]) -> None:
+    daily_report.send(DAY.isoformat(), resources=desk)
+
+    stored = evening_mail(desk.data_dir, "main", DAY)
+    assert stored is not None
+    mail = inbox[0].mails[-1]
+    plain, page = (part.get_payload(decode=True).decode() for part in mail.walk() if not part.is_multipart())  # type: ignore[union-attr]
+    assert " ".join(mail["Subject"].split()) == stored.subject
+    assert plain.replace("\r\n", "\n") == stored.text
+    assert page.rstrip() == stored.html
+    assert stored.sent_at == desk.clock()
+    files = {path.name: path.read_text() for path in (desk.data_dir / "mails").iterdir()}
+    assert sorted(files) == ["main-2018-12-27.html", "main-2018-12-27.json", "main-2018-12-27.txt"]
+    assert (files["main-2018-12-27.txt"], files["main-2018-12-27.html"]) == (stored.text, stored.html)
+
+
+def test_a_mail_that_was_sent_stays_until_another_is_sent(desk: Resources) -> None:
+    daily_report.send(DAY.isoformat(), resources=desk)
+    before = evening_mail(desk.data_dir, "main", DAY)
+    kill_switch.halt("looked odd", "ana", resources=desk)
+    silent = Resources(desk.settings.with_changes(mail__host=None), clock=desk.clock)
+
+    with capture_logs() as logs:
+        daily_report.send(DAY.isoformat(), again=True, resources=silent)
+
+    assert evening_mail(desk.data_dir, "main", DAY) == before
+    assert ["halted by ana" in each["body"] for each in logs if each["event"] == "alert_not_sent"] == [True]

@@ -1,7 +1,8 @@
 """Every task of `trading_execution` run twice, cleared, run for old sessions: no row changes, nothing is sent, nobody is told.
 
-The desk trades two weeks on the paper broker, on a real PostgreSQL, with the steps that the scheduler calls. Two
-tables are logs that a rerun adds to: each reconciliation and each measurement of the gap. What was in them stays.
+The desk trades two weeks on the paper broker, on a real PostgreSQL, with the steps that the scheduler calls. Three
+tables are logs that a rerun adds to: each reconciliation, each measurement of the gap and each run of a step. What was in them
+stays.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from pipeline.resources import Resources
 from storage import schema  # noqa: F401  # declares every table
 from storage.columns import metadata
 from tests.standins.alpaca import KEY, SECRET, AlpacaStandIn
-from tests.standins.evening import EVENING
+from tests.standins.evening import EVENING, run_task
 from tests.standins.evidence import vouch
 from tests.standins.feed import walk
 from tests.standins.mailbox import OneChannel
@@ -39,7 +40,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.integration
 DAG = Path(__file__).resolve().parents[2] / "dags/trading_execution.py"
-LOGS = {"reconciliations", "parity_days"}
+LOGS = {"reconciliations", "parity_days", "evening_steps"}
 LEASES = "executor_leases"  # who works on the portfolio now: no record of what was traded
 SYMBOLS = ("AAA", "BBB", "CCC", "DDD")
 START, END, FIRST, LAST = dt.date(2018, 6, 1), dt.date(2018, 10, 8), dt.date(2018, 9, 4), dt.date(2018, 9, 17)
@@ -70,7 +71,7 @@ class Desk:
     mailbox: Mailbox
 
     def step(self, name: str, day: dt.date) -> Any:
-        return EVENING[name](day.isoformat(), resources=self.resources)
+        return run_task(name, day, self.resources)
 
     def live(self, day: dt.date) -> None:
         """The evening of a session."""
@@ -151,7 +152,7 @@ def test_each_step_run_twice_in_a_row_and_then_the_whole_evening_changes_nothing
 
         unchanged(again, desk.rows())
         assert desk.mailbox.subjects == told
-    assert grown == LOGS, "the two that a rerun adds to"
+    assert grown == LOGS, "the logs that a rerun adds to"
     assert_something_happened(desk, SESSIONS[:6])
 
 

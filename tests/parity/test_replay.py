@@ -131,6 +131,7 @@ def test_a_replay_leaves_the_live_ledger_as_it_was(desk: Resources) -> None:
         assert desk.ledger.fills(portfolio) == []
         assert desk.ledger.equity(portfolio).empty
     assert desk.ledger.signals(FIRST).empty
+    assert desk.evening_steps.evenings(now=LATER) == []
 
 
 def test_each_decision_sees_the_bars_known_before_its_open_and_no_later_revision(desk: Resources) -> None:

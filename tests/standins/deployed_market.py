@@ -9,9 +9,8 @@ import pandas as pd
 
 from core.sessions import sessions_between
 from pipeline.bars import VIX
-from pipeline.deployments.books import desk_of
 from pipeline.resources import Resources
-from tests.standins.evening import EVENING
+from tests.standins.evening import run_task
 from tests.standins.evidence import vouch
 from tests.standins.feed import walk
 
@@ -73,7 +72,7 @@ def stored_portfolio(
 
 def evening(desk: Resources, name: str, day: dt.date, tasks: Sequence[str] = TRADING) -> dict[str, Any]:
     """Run tasks of a deployment's evening; each has resources of its own, as each is a process in Airflow."""
-    return {task: EVENING[task](day.isoformat(), resources=desk_of(name, resources=desk)) for task in tasks}
+    return {task: run_task(task, day, desk, name) for task in tasks}
 
 
 def days_between(first: dt.date, last: dt.date) -> Iterator[dt.date]:

@@ -23,10 +23,7 @@ import uvicorn
 from core.errors import RetryLater
 from core.models import Leg
 from core.sessions import close_of
-from pipeline.audit import parity_day
 from pipeline.bars import VIX
-from pipeline.deployments import validity
-from pipeline.execution import daily_report, daily_trade, reconcile
 from pipeline.execution.order_listener import listen
 from pipeline.resources import Resources
 from serving.app import create_app
@@ -35,6 +32,7 @@ from tests.standins.alpaca_corporate import split
 from tests.standins.alpaca_floor import Floor, in_cents
 from tests.standins.api_desk import Desk as ApiDesk
 from tests.standins.desk_books import Books
+from tests.standins.evening import EVENING, run_task
 from tests.standins.evidence import vouch
 from tests.standins.feed import walk
 from tests.standins.mail import Inbox, free_port, mail_server, text_of
@@ -52,19 +50,20 @@ CASH = 100_000.0
 SYMBOLS = tuple(3 * letter for letter in "ABCDEFGHIJKL")
 RULE = {"band_sessions": 20, "deviations": 1.0, "max_sessions": 2, "stop_pct": 0.8, "target_pct": 1.5}  # much happens
 ATTEMPTS = 4  # what Airflow gives a task
-STEPS: dict[str, Callable[..., Any]] = {
-    "daily_trade.settle": daily_trade.settle,
-    "reconcile.reconcile": reconcile.reconcile,
-    "validity.renew_validation": validity.renew_validation,
-    "daily_trade.candidates": daily_trade.candidates,
-    "daily_trade.predict": daily_trade.predict,
-    "daily_trade.place": daily_trade.place,
-    "daily_trade.confirm": daily_trade.confirm,
-    "reconcile.reconcile again": reconcile.reconcile,
-    "daily_trade.record": daily_trade.record,
-    "daily_report.send": daily_report.send,
-    "parity_day.record_day": parity_day.record_day,
-}
+STEPS = (
+    "daily_trade.settle",
+    "reconcile.reconcile",
+    "validity.renew_validation",
+    "daily_trade.candidates",
+    "daily_trade.predict",
+    "daily_trade.place",
+    "daily_trade.confirm",
+    "reconcile.reconcile again",
+    "daily_trade.record",
+    "daily_report.send",
+    "parity_day.record_day",
+)
+TASKS = dict(zip(STEPS, EVENING, strict=True))  # their names in the DAG
 
 
 @dataclass(frozen=True)
@@ -164,10 +163,10 @@ class Life:
         """One step, tried again as Airflow does."""
         for _ in range(ATTEMPTS - 1):
             try:
-                return STEPS[name](day.isoformat(), resources=self.process())
+                return run_task(TASKS[name], day, self.process())
             except RetryLater:
                 self.retries += 1
-        return STEPS[name](day.isoformat(), resources=self.process())
+        return run_task(TASKS[name], day, self.process())
 
     @contextlib.contextmanager
     def listening(self, poll_seconds: float = 0.1) -> Iterator[None]:

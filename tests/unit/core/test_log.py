@@ -6,6 +6,7 @@ import json
 from typing import TYPE_CHECKING
 
 import structlog
+import structlog.testing
 
 from core.log import configure_logging
 
@@ -26,3 +27,18 @@ def test_a_line_is_one_json_object_with_its_bound_context(capsys: pytest.Capture
     found = json.loads(line)
     assert (found["event"], found["new"], found["session"], found["level"]) == ("bars_loaded", 2, "2018-12-31", "info")
     assert found["timestamp"].endswith("Z")
+
+
+def test_a_task_of_airflow_logs_as_airflow_has_configured_it(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    seen = structlog.testing.LogCapture()
+    structlog.configure(processors=[seen])
+    monkeypatch.setenv("AIRFLOW_CTX_DAG_ID", "trading_execution")
+    monkeypatch.setenv("AIRFLOW_CTX_DAG_RUN_ID", "manual__1")
+
+    configure_logging("INFO")
+    structlog.get_logger().info("mail_stored")
+
+    assert [entry["log_level"] for entry in seen.entries] == ["info"]
+    assert capsys.readouterr().err == ""
