@@ -11,6 +11,7 @@ import datetime as dt
 import os
 import sys
 import time
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +25,7 @@ from pipeline.audit.vintages import read_vintages
 from pipeline.data import build_features, ingest
 from pipeline.deployments.books import desk_of
 from pipeline.deployments.deploy import DeployRequest, deploy
+from pipeline.execution.recorded_steps import run_step
 from pipeline.execution.step_results import PredictionsStored
 from pipeline.research import chain
 from pipeline.resources import live
@@ -118,16 +120,16 @@ def filter_answers(desk: Resources, first: dt.date, last: dt.date) -> pd.DataFra
 
 def traded(desk: Resources, book: str, day: dt.date, answers: pd.DataFrame, *, measured: bool) -> None:
     """Run every step of a book's evening; the slow comparison with the backtest only where it is to be measured."""
-    for name, run in EVENING.items():
+    for name, task in EVENING.items():
         own = desk_of(book, resources=desk)
-        if name == "predict" and own.deployment is None:
-            answered(own, day, answers)
-        elif name != "measure_gap" or measured:
-            run(day.isoformat(), resources=own)
+        run = partial(answered, answers=answers) if name == "predict" and own.deployment is None else task
+        if name != "measure_gap" or measured:
+            run_step(name, run, day.isoformat(), book, resources=own)
 
 
-def answered(desk: Resources, day: dt.date, answers: pd.DataFrame) -> PredictionsStored:
+def answered(session: str, *, answers: pd.DataFrame, resources: Resources) -> PredictionsStored:
     """Store the filter's answers about the candidates of a session, as the step `predict` stores the API's."""
+    desk, day = resources, dt.date.fromisoformat(session)
     signals = desk.ledger.signals(day)
     entries = signals[(signals["entry"] != 0) & ~signals["strategy"].str.contains("/")]
     today = answers[answers["session"] == pd.Timestamp(day)]
@@ -149,7 +151,7 @@ def answered(desk: Resources, day: dt.date, answers: pd.DataFrame) -> Prediction
                 }
             )
     desk.ledger.save_predictions(day, rows)
-    return PredictionsStored(day.isoformat(), len(rows), len(rows))
+    return PredictionsStored(session, len(rows), sum(row["signal"] == "enter" for row in rows))
 
 
 if __name__ == "__main__":
