@@ -16,7 +16,7 @@ from serving.access import key_header
 from serving.middleware import Around
 from serving.problems import install
 from serving.quick import Quick
-from serving.routers import alerts, control, deployments, orders, routes, views
+from serving.routers import alerts, control, deployments, mails, orders, routes, views
 from serving.state import State
 
 if TYPE_CHECKING:
@@ -38,6 +38,7 @@ def create_app(resources: Resources | None = None) -> FastAPI:
         routes.quick,
         routes.router,
         views.router,
+        mails.router,
         orders.router,
         control.router,
         control.trading,

@@ -28,6 +28,10 @@ if TYPE_CHECKING:
 log = structlog.get_logger()
 
 
+class NoMail(DataError):
+    """No mail of that evening is stored."""
+
+
 class NoRun(DataError):
     """No backtest is stored."""
 
@@ -72,6 +76,7 @@ ANSWERS: tuple[tuple[type[Exception], HTTPStatus, str], ...] = (
     (Unauthorised, HTTPStatus.UNAUTHORIZED, "Send a key of API__READ_KEYS or API__CONTROL_KEYS in the header X-API-Key."),
     (Forbidden, HTTPStatus.FORBIDDEN, "Set API__CONTROL_KEYS for the API, and send one of them in the header X-API-Key."),
     (TooManyRequests, HTTPStatus.TOO_MANY_REQUESTS, "Wait as long as Retry-After says; API__READS_PER_SECOND sets the limit."),
+    (NoMail, HTTPStatus.NOT_FOUND, "GET /sessions lists the evenings; a mail is stored by the step `mail`."),
     (NoRun, HTTPStatus.NOT_FOUND, "Run model_training, `desk train` or `desk backtest` first."),
     (UnknownSymbol, HTTPStatus.NOT_FOUND, "Ask for a symbol of the universe, or load it: `desk ingest --symbols ...`."),
     (NoSuchOrder, HTTPStatus.NOT_FOUND, "Give a whole id of trading.order_intents, or a beginning that no other order shares."),

@@ -137,6 +137,8 @@ class EveningSteps:
         book: str | None = None,
         first: dt.date | None = None,
         last: dt.date | None = None,
+        after: tuple[dt.date, str] | None = None,
+        limit: int | None = None,
     ) -> list[Evening]:
         """Return the evenings, newest session first and by book, each with its runs in the order in which they started.
 
@@ -148,15 +150,22 @@ class EveningSteps:
             One book, empty for the shared steps; None for all of them.
         first, last
             Sessions, inclusive; None is unbounded.
+        after, limit
+            Session and book of the evening before the first one wanted, and the most that are returned.
         """
         rows = evening_steps.c
-        query = sa.select(evening_steps).order_by(rows.session.desc(), rows.book, rows.id)
+        wanted = sa.select(rows.session, rows.book).distinct().order_by(rows.session.desc(), rows.book).limit(limit)
         if book is not None:
-            query = query.where(rows.book == book)
+            wanted = wanted.where(rows.book == book)
         if first is not None:
-            query = query.where(rows.session >= first)
+            wanted = wanted.where(rows.session >= first)
         if last is not None:
-            query = query.where(rows.session <= last)
+            wanted = wanted.where(rows.session <= last)
+        if after is not None:
+            wanted = wanted.where((rows.session < after[0]) | ((rows.session == after[0]) & (rows.book > after[1])))
+        page = wanted.subquery("page")
+        same = (rows.session == page.c.session) & (rows.book == page.c.book)
+        query = sa.select(evening_steps).join(page, same).order_by(rows.session.desc(), rows.book, rows.id)
         with self._engine.connect() as connection:
             steps = [_step(row) for row in connection.execute(query).mappings()]
         groups = itertools.groupby(steps, key=lambda each: (each.session, each.book))

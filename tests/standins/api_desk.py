@@ -21,6 +21,7 @@ from storage.research.portfolios import Portfolios
 from storage.research.runs import Runs
 from storage.trading.alert_log import AlertLog
 from storage.trading.deployments import Deployments
+from storage.trading.evening_steps import EveningSteps
 from storage.trading.halts import Halts
 from storage.trading.ledger import Ledger
 from storage.trading.lineage import Lineage
@@ -203,6 +204,10 @@ class Desk:
     @property
     def record_pages(self) -> RecordPages:
         return RecordPages(self.engine)
+
+    @property
+    def evening_steps(self) -> EveningSteps:
+        return EveningSteps(self.engine)
 
     @property
     def portfolios(self) -> Portfolios:

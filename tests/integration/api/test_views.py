@@ -10,12 +10,16 @@ from typing import TYPE_CHECKING, Any
 import pyarrow.parquet as pq
 import pytest
 
+from pipeline.execution.evening_mails import EveningMails, StoredMail
 from pipeline.views.catalogue import VIEWS
+from storage.trading.evening_steps import EveningSteps, Outcome
 from tests.standins.long_record import write_long_record
 
 if TYPE_CHECKING:
     import sqlalchemy as sa
     from fastapi.testclient import TestClient
+
+    from tests.standins.api_desk import Desk
 
 pytestmark = pytest.mark.integration
 FIRST, LAST = dt.date(2024, 1, 2), dt.date(2024, 6, 28)
@@ -25,7 +29,17 @@ NAMES = [view.name for view in VIEWS]
 @pytest.fixture(scope="module", autouse=True)
 def record(engine: sa.Engine) -> list[dt.date]:
     """Half a year of two books with five symbols each: a trade a session."""
-    return write_long_record(engine, FIRST, LAST, books=("main", "trio"), width=5)
+    days = write_long_record(engine, FIRST, LAST, books=("main", "trio"), width=5)
+    steps = EveningSteps(engine)
+    for day in days:
+        for book in ("main", "trio"):
+            for name in ("settle", "place"):
+                at = dt.datetime.combine(day, dt.time(22), dt.UTC)
+                row = steps.start(book=book, session=day, step=name, at=at)
+                failed = day == days[-1] and name == "place"
+                outcome, detail = (Outcome.FAILED, {"message": "no venue"}) if failed else (Outcome.DONE, {"orders": 1})
+                steps.end(row, outcome, detail, at=at + dt.timedelta(seconds=3))
+    return days
 
 
 def rows_of(api: TestClient, path: str, **query: Any) -> list[dict[str, Any]]:
@@ -34,7 +48,7 @@ def rows_of(api: TestClient, path: str, **query: Any) -> list[dict[str, Any]]:
     return list(answer.json()["rows"])
 
 
-@pytest.mark.parametrize("name", ["orders", "fills", "trades", "signals", "decisions"])
+@pytest.mark.parametrize("name", ["orders", "fills", "trades", "signals", "decisions", "sessions"])
 def test_pages_follow_each_other_without_a_gap_or_a_row_twice(api: TestClient, name: str) -> None:
     whole = rows_of(api, f"/{name}", limit=500)
     paged, after = [], None
@@ -150,3 +164,29 @@ def test_states_have_a_tag_too(api: TestClient, path: str) -> None:
 
     assert api.get(path, headers={"If-None-Match": tag}).status_code == 304
     assert api.get(path, headers={"If-None-Match": '"another"'}).status_code == 200
+
+
+def test_an_evening_has_its_steps_their_times_and_its_problem(api: TestClient, record: list[dt.date]) -> None:
+    last, before = (
+        rows_of(api, "/sessions", book="main", first=str(day), last=str(day))[0] for day in (record[-1], record[-2])
+    )
+
+    assert [(step["step"], step["outcome"], step["seconds"]) for step in last["steps"]] == [
+        ("settle", "done", 3.0),
+        ("place", "failed", 3.0),
+    ]
+    assert (last["outcome"], last["problem"]) == ("failed", "place: no venue")
+    assert (before["outcome"], before["problem"], before["step_count"]) == ("done", None, 2)
+
+
+def test_the_mail_of_an_evening_is_returned_as_sent(api: TestClient, desk: Desk) -> None:
+    mail = StoredMail("Evening", "text", "<b>HTML</b>", "2024-06-28T22:00:00+00:00", "essentials")
+    EveningMails(desk.data_dir).save("trio", LAST, mail)
+
+    answer = api.get(f"/sessions/{LAST}/mail", params={"book": "trio"}).json()
+    assert answer == {
+        "book": "trio", "session": str(LAST), "subject": "Evening", "text": "text", "html": "<b>HTML</b>",
+        "sent_at": "2024-06-28T22:00:00Z",
+    }  # fmt: skip
+    assert api.get(f"/sessions/{LAST}/mail").status_code == 404
+    assert api.get(f"/sessions/{LAST}/mail", params={"book": "../trio"}).status_code == 422
