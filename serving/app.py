@@ -16,7 +16,7 @@ from serving.access import key_header
 from serving.middleware import Around
 from serving.problems import install
 from serving.quick import Quick
-from serving.routers import alerts, control, deployments, mails, orders, routes, views
+from serving.routers import alerts, control, deployments, health, mails, orders, routes, views
 from serving.state import State
 
 if TYPE_CHECKING:
@@ -32,13 +32,14 @@ def create_app(resources: Resources | None = None) -> FastAPI:
         version=release().removeprefix("version "),
         lifespan=lambda _: running(desk),
     )
-    app.state.desk, app.state.access = desk, desk.access
+    app.state.desk, app.state.access, app.state.health = desk, desk.access, health.RecentHealth()
     install(app)
     for router in (
         routes.quick,
         routes.router,
         views.router,
         mails.router,
+        health.router,
         orders.router,
         control.router,
         control.trading,

@@ -7,12 +7,15 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import sqlalchemy as sa
+from fastapi.testclient import TestClient
 
 from pipeline.audit import health
 from pipeline.audit.health import DATABASE, Check, HealthChecks, HealthReport, check_health
 from pipeline.audit.health_checks import Verdict
 from pipeline.resources import Resources
 from pipeline.risk.monitor import check_portfolio
+from serving.app import create_app
+from serving.routers import health as routes
 from storage.airflow_tasks import AirflowTasks
 from storage.engine import cluster_url
 from tests.standins.mail import free_port, mail_server, text_of
@@ -153,3 +156,17 @@ def test_tasks_that_wait_in_airflows_queue_are_found(world: World) -> None:
     assert found is not None
     assert [each.task_id for each in found] == ["d", "a"]
     assert "dag.d since 2026-11-23 14:00 UTC" in wrong(check_health(alert=False, resources=desk))["airflow-queue"]
+
+
+def test_the_route_answers_with_every_check_and_runs_them_once_for_many(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    runs = []
+    monkeypatch.setattr(routes, "check_health", lambda **kept: runs.append(1) or check_health(**kept))
+    app = create_app(world.desk())
+    client = TestClient(app, client=("127.0.0.1", 50_000))
+
+    answers = [client.get("/health") for _ in range(3)]
+    assert [answer.status_code for answer in answers] == [200, 200, 200]
+    assert {each["name"] for each in answers[0].json()["checks"]} == NAMES
+    assert not answers[0].json()["healthy"]
+    assert answers[0].content == answers[2].content
+    assert len(runs) == 1
