@@ -16,7 +16,6 @@ from rich.table import Table
 from core.errors import ConfigError
 from desk.cli.console import RECORD, console
 from pipeline.views.catalogue import VIEWS
-from pipeline.views.view import MOST_ROWS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -25,7 +24,6 @@ if TYPE_CHECKING:
 
 verbs = typer.Typer()
 SPELLINGS = {"first": ("--from", "--first"), "last": ("--to", "--last")}
-Limit = Annotated[int, typer.Option(min=1, max=MOST_ROWS, help="The first so many rows; exports have all.")]
 Json = Annotated[bool, typer.Option("--json", help="Print the page as JSON, with every field and the cursor of the next.")]
 After = Annotated[str | None, typer.Option(help="Cursor: the `next` of the page before.")]
 Export = Annotated[Path | None, typer.Option(help="Write every row to this file: .csv or .parquet.")]
@@ -49,7 +47,9 @@ def verb_of(view: View[Any, Any]) -> Callable[..., None]:
 
     verb.__doc__ = view.summary
     verb.__name__ = view.name
-    parameters = [*_options(view.filter), *_FIXED]
+    limit_type = Annotated[int, typer.Option(min=1, max=view.most, help="The first so many rows; exports have all.")]
+    limit_option = inspect.Parameter("limit", inspect.Parameter.KEYWORD_ONLY, default=20, annotation=limit_type)
+    parameters = [*_options(view.filter), limit_option, *_FIXED]
     verb.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     verb.__annotations__ = {each.name: each.annotation for each in parameters}
     return verb
@@ -155,7 +155,6 @@ def _quoted(cursor: str | None) -> str:
 
 
 _FIXED = [
-    inspect.Parameter("limit", inspect.Parameter.KEYWORD_ONLY, default=20, annotation=Limit),
     inspect.Parameter("after", inspect.Parameter.KEYWORD_ONLY, default=None, annotation=After),
     inspect.Parameter("as_json", inspect.Parameter.KEYWORD_ONLY, default=False, annotation=Json),
     inspect.Parameter("export", inspect.Parameter.KEYWORD_ONLY, default=None, annotation=Export),

@@ -15,9 +15,8 @@ from core.book_events import TRANSFERS
 from core.sessions import close_of, is_session
 from pipeline.resources import Resources, live
 from pipeline.views.exchange_time import at_exchange
-from pipeline.views.view import MOST_ROWS, After, Filter, First, Last, Row, View
+from pipeline.views.view import MOST_POINTS, After, Filter, First, Last, Row, View
 
-MOST_POINTS = 2_000
 Days = npt.NDArray[np.datetime64]
 Floats = npt.NDArray[np.float64]
 Indices = npt.NDArray[np.intp]
@@ -54,7 +53,7 @@ class EquityRow(Row):
 
 
 def read_equity(
-    wanted: EquityFilter, after: After = None, limit: int = MOST_ROWS, *, resources: Resources | None = None
+    wanted: EquityFilter, after: After = None, limit: int = MOST_POINTS, *, resources: Resources | None = None
 ) -> Sequence[EquityRow]:
     """Return a book's closes, oldest first."""
     resources = resources or live()
@@ -146,4 +145,5 @@ EQUITY = View(
     read=read_equity,
     key=("session",),
     shown=("session", "equity_usd", "cash_usd", "exposure_usd", "positions", "profit_usd", "drawdown_pct"),
+    most=MOST_POINTS,
 )

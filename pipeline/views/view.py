@@ -16,6 +16,7 @@ from core.errors import ConfigError
 from pipeline.resources import Resources
 
 MOST_ROWS = 500  # of a page
+MOST_POINTS = 2_000  # of a page of a curve
 STREAMED_ROWS = 5_000  # read at once for an export
 NAMES = r"^[^\x00]+$"
 
@@ -95,6 +96,8 @@ class View(Generic[F, R]):
         Fields of a row that name its place in the order; no two rows share them.
     shown
         Fields that a terminal shows; all of them are in JSON and exports.
+    most
+        Rows of the largest page.
     """
 
     name: str
@@ -104,6 +107,7 @@ class View(Generic[F, R]):
     read: Read[F, R]
     key: tuple[str, ...]
     shown: tuple[str, ...]
+    most: int = MOST_ROWS
 
     @cached_property
     def rows_adapter(self) -> TypeAdapter[list[R]]:

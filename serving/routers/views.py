@@ -13,7 +13,7 @@ from pydantic import BaseModel, Field, create_model
 
 from pipeline.views.catalogue import VIEWS
 from pipeline.views.export import MEDIA, csv_chunks, parquet_chunks
-from pipeline.views.view import MOST_ROWS, Filter, View
+from pipeline.views.view import Filter, View
 from serving.access import reader
 from serving.quick import JSON
 from serving.routers.routes import DENIED, PROBLEM
@@ -24,7 +24,6 @@ Format = Annotated[
     Literal["json", "csv", "parquet"], Field(description="json: a page; csv and parquet: every row, as a stream.")
 ]
 After = Annotated[str | None, Field(max_length=500, pattern=r"^[A-Za-z0-9_-]+$", description="`next` of the page before.")]
-Limit = Annotated[int, Field(ge=1, le=MOST_ROWS, description="Rows of a page.")]
 READING: dict[int | str, dict[str, Any]] = dict.fromkeys((*DENIED, 404, 409, 422, 503), PROBLEM)
 CHUNKS = {"csv": csv_chunks, "parquet": parquet_chunks}
 
@@ -60,7 +59,7 @@ def endpoint_of(view: View[Any, Any]) -> Any:  # noqa: ANN401  # an endpoint as 
         f"{view.filter.__name__}Query",
         __base__=view.filter,
         after=(After, None),
-        limit=(Limit, 100),
+        limit=(Annotated[int, Field(ge=1, le=view.most, description="Rows of a page.")], 100),
         format=(Format, "json"),
     )
 
