@@ -59,7 +59,7 @@ def endpoint_of(view: View[Any, Any]) -> Any:  # noqa: ANN401  # an endpoint as 
         f"{view.filter.__name__}Query",
         __base__=view.filter,
         after=(After, None),
-        limit=(Annotated[int, Field(ge=1, le=view.most, description="Rows of a page.")], 100),
+        limit=(int, Field(100, ge=1, le=view.most, description="Rows of a page.")),
         format=(Format, "json"),
     )
 

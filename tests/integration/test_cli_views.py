@@ -35,7 +35,9 @@ def environment(module_settings: Settings) -> Iterator[None]:
         patch.setenv("PORTFOLIO", "main")
         get_settings.cache_clear()
         live.cache_clear()
-        write_long_record(live().engine, dt.date(2024, 1, 2), dt.date(2024, 3, 28), width=5)
+        for day in write_long_record(live().engine, dt.date(2024, 1, 2), dt.date(2024, 3, 28), width=5):
+            at = dt.datetime.combine(day, dt.time(22), dt.UTC)
+            live().evening_steps.start(book="main", session=day, step="settle", at=at)
         yield
         live().engine.dispose()
     get_settings.cache_clear()
