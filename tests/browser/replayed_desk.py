@@ -34,11 +34,15 @@ from pipeline.training import train_entry_filter, train_next_day
 from tests.standins.evening import EVENING
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from pipeline.resources import Resources
 
 CORPUS = Path(__file__).resolve().parents[3] / "shared" / "data"
 FIRST, LAST = dt.date(2016, 1, 4), dt.date(2018, 12, 31)
-MEASURED_EVERY = 5  # sessions: measuring reads every bar again
+TRADING = ("settle", "renew_validation", "find_candidates", "predict", "place", "record")  # those of `desk trade`
+WHOLE = 60  # evenings at the end with every step; before them those of `desk trade`, and now and then the comparison
+MEASURED_EVERY = 20  # sessions: measuring reads every bar again
 RULES = ("bollinger", "rsi", "zscore")
 ENVIRONMENT = {
     "STRATEGIES": "bollinger,rsi",
@@ -77,7 +81,8 @@ def make(folder: Path, first: dt.date = FIRST, last: dt.date = LAST) -> None:
     started = time.perf_counter()
     for number, day in enumerate(days, 1):
         for book in (desk.settings.portfolio, "trio"):
-            traded(desk, book, day, answers, measured=number % MEASURED_EVERY == 0)
+            gap = ("measure_gap",) if number % MEASURED_EVERY == 0 else ()
+            traded(desk, book, day, answers, tuple(EVENING) if number > len(days) - WHOLE else (*TRADING, *gap))
         if number % 25 == 0:
             check_portfolio(resources=desk)
             print(f"{day}: {number} of {len(days)} evenings, {time.perf_counter() - started:.0f} s", flush=True)  # noqa: T201
@@ -118,13 +123,12 @@ def filter_answers(desk: Resources, first: dt.date, last: dt.date) -> pd.DataFra
     return found
 
 
-def traded(desk: Resources, book: str, day: dt.date, answers: pd.DataFrame, *, measured: bool) -> None:
-    """Run every step of a book's evening; the slow comparison with the backtest only where it is to be measured."""
-    for name, task in EVENING.items():
+def traded(desk: Resources, book: str, day: dt.date, answers: pd.DataFrame, steps: Sequence[str]) -> None:
+    """Run steps of a book's evening."""
+    for name in steps:
         own = desk_of(book, resources=desk)
-        run = partial(answered, answers=answers) if name == "predict" and own.deployment is None else task
-        if name != "measure_gap" or measured:
-            run_step(name, run, day.isoformat(), book, resources=own)
+        run = partial(answered, answers=answers) if name == "predict" and own.deployment is None else EVENING[name]
+        run_step(name, run, day.isoformat(), book, resources=own)
 
 
 def answered(session: str, *, answers: pd.DataFrame, resources: Resources) -> PredictionsStored:
