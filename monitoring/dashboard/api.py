@@ -181,6 +181,10 @@ class Api:
             self.forget()
         return response.json() if response.content else None
 
+    def close(self) -> None:
+        """Close the connections to the API."""
+        self._client.close()
+
     def forget(self) -> None:
         """Read everything anew at the next request; what is in memory only serves when that fails."""
         with self._lock:

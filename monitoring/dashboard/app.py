@@ -1,4 +1,4 @@
-"""The script that Streamlit runs for every page: navigation, the choice of a book, and the page itself."""
+"""The frame around every page: navigation, the choice of a book, and the page itself."""
 
 from __future__ import annotations
 
@@ -48,6 +48,3 @@ def _chosen_book() -> str | None:
     except ApiError:
         names = []
     return st.sidebar.selectbox("Book", names, key="book", bind="query-params") if names else None
-
-
-main()

@@ -105,8 +105,8 @@ function optionsOf(root, spec, pane, shade, sync, drawn, marks) {
 
 // Panes share one axis of time, which stands below the last.
 function xAxis(spec, pane, axis) {
-  if (pane !== spec.panes.at(-1)) return { ...axis, size: 10, values: (_, splits) => splits.map(() => "") };
-  return { ...axis, label: spec.x_label, labelSize: 18, size: 32, labelFont: "12px sans-serif", space: 70 };
+  if (pane !== spec.panes.at(-1)) return { ...axis, space: 70, size: 10, values: (_, splits) => splits.map(() => "") };
+  return { ...axis, label: spec.x_label, labelSize: 16, size: 44, labelFont: "12px sans-serif", space: 70 };
 }
 
 function widest(drawn, texts) {

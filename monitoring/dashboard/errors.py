@@ -28,6 +28,11 @@ class ApiError(Exception):
         return self.status == httpx.codes.CONFLICT
 
     @property
+    def is_denied(self) -> bool:
+        """True when the key is missing, unknown, or may not do this."""
+        return self.status in {httpx.codes.UNAUTHORIZED, httpx.codes.FORBIDDEN}
+
+    @property
     def is_missing(self) -> bool:
         """True when the API has no such thing."""
         return self.status == httpx.codes.NOT_FOUND

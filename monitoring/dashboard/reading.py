@@ -26,7 +26,7 @@ def environment() -> Environment:
     return Environment.of(os.environ)
 
 
-@st.cache_resource(show_spinner=False)
+@st.cache_resource(show_spinner=False, on_release=Api.close)
 def api() -> Api:
     """Return the process's one client, shared by every page and browser."""
     return Api(environment())
@@ -66,7 +66,7 @@ class Reader:
             return None
         oldest = max((each.age_seconds(now) for each in old), default=None)
         held = [] if oldest is None else [f"Figures are up to {figures.age(oldest)} old."]
-        missing = ["Some are missing."] if self._failures and old else ["Nothing can be shown."] if self._failures else []
+        missing = ["Some are missing." if self._answers else "Nothing can be shown."] if self._failures else []
         return " ".join((*reasons, *held, *missing))
 
     def _noted(self, read: Callable[[], Answer]) -> Answer | None:
@@ -82,7 +82,7 @@ class Reader:
 @contextmanager
 def reading() -> Iterator[Reader]:
     """Yield a reader for one run of a page; above what the run draws stands its message, or the time of its figures."""
-    place = st.empty()
+    place = st.container()  # not `st.empty`, which would clear the line first and move the page up and down
     reader = Reader(api())
     yield reader
     now = dt.datetime.now(dt.UTC)

@@ -23,7 +23,7 @@ from monitoring.dashboard.origin_check import LOOPBACK, OriginCheck
 if TYPE_CHECKING:
     from starlette.requests import Request
 
-SCRIPT: Final = Path(__file__).with_name("app.py")
+SCRIPT: Final = Path(__file__).parent / "script" / "main.py"
 OPTIONS: Final[dict[str, Any]] = {
     "browser.gatherUsageStats": False,
     "client.showErrorDetails": "type",  # the text of an error goes to the log, not to the browser

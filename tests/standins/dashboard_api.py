@@ -170,6 +170,8 @@ class StandIn:
         """The halt switch, with a control key."""
         if request.headers.get("x-api-key") != CONTROL_KEY:
             return problem(403, "This key reads; expected a control key in X-API-Key")
+        if self.problem is not None:
+            return problem(*self.problem)
         change = await request.json()
         self.changes.append((request.url.path, change))
         return JSONResponse({"portfolio": change.get("portfolio"), "halted": True})
