@@ -35,10 +35,19 @@ def main() -> None:
     st.html(f"<style>{STYLE.read_text('utf-8')}</style>")
     book = _chosen_book()
     pages = [
-        st.Page(partial(draw, book), title=title, url_path=title.lower().replace(" ", "-"), default=title == "Overview")
+        st.Page(partial(draw, book), title=title, url_path=path_of(title), default=title == "Overview")
         for title, draw in PAGES.items()
     ]
     st.navigation(pages).run()
+
+
+def path_of(title: str) -> str:
+    """Return the path of a page in its address.
+
+    >>> path_of("Live against backtest")
+    'live-against-backtest'
+    """
+    return title.lower().replace(" ", "-")
 
 
 def _chosen_book() -> str | None:

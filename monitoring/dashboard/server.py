@@ -17,6 +17,8 @@ from starlette.routing import Route
 from streamlit import config
 from streamlit.starlette import App
 
+from monitoring.dashboard import first_page
+from monitoring.dashboard.app import PAGES, path_of
 from monitoring.dashboard.environment import Environment
 from monitoring.dashboard.origin_check import LOOPBACK, OriginCheck
 
@@ -50,7 +52,7 @@ def create_app() -> App:
     config.set_option("server.allowedHosts", [*LOOPBACK, *environment.hosts])
     return App(
         SCRIPT,
-        routes=[Route("/healthz", _alive)],
+        routes=[Route("/healthz", _alive), *first_page.routes(["/", *(f"/{path_of(title)}" for title in PAGES)])],
         middleware=[Middleware(OriginCheck, hosts=environment.hosts)],
     )
 

@@ -1,0 +1,32 @@
+"""The first page names the scripts that will be needed; an upgrade of Streamlit that renames them shows here."""
+
+from __future__ import annotations
+
+import re
+
+from fastapi.testclient import TestClient
+
+from monitoring.dashboard import first_page, server
+from monitoring.dashboard.app import PAGES, path_of
+
+
+def test_every_kind_of_element_has_its_script_and_what_that_imports() -> None:
+    names = first_page.scripts()
+    for element in first_page.ELEMENTS:
+        assert [name for name in names if name.startswith(f"{element}.")], element
+    assert len(names) > 50
+    assert all((first_page.STATIC / "static" / "js" / name).is_file() for name in names)
+
+
+def test_no_script_is_linked_twice() -> None:
+    links = re.findall(r'href="(\./static/js/[^"]+)"', first_page.html())
+    assert len(links) == len(set(links)) > 80
+
+
+def test_every_page_answers_with_it_under_the_check_of_origin() -> None:
+    client = TestClient(server.create_app(), base_url="http://127.0.0.1:8501")
+    for path in ("/", *(f"/{path_of(title)}" for title in PAGES)):
+        answer = client.get(path)
+        assert (answer.status_code, answer.text) == (200, first_page.html())
+        assert "frame-ancestors 'none'" in answer.headers["content-security-policy"]
+        assert client.get(path, headers={"host": "evil.example"}).status_code == 421
