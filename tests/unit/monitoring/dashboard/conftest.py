@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 import streamlit as st
+from fastapi.testclient import TestClient
 
+from monitoring.dashboard import server
 from tests.standins.dashboard_api import StandIn, desk
 
 if TYPE_CHECKING:
@@ -29,6 +31,14 @@ def api(monkeypatch: pytest.MonkeyPatch) -> Iterator[StandIn]:
     with api.served() as address:
         monkeypatch.setenv("DASHBOARD__API_URL", address)
         yield api
+
+
+@pytest.fixture(scope="session")
+def client() -> TestClient:
+    """The dashboard's server, which also answers to desk.lan; Streamlit allows one in a process."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("DASHBOARD__HOSTS", "desk.lan")
+        return TestClient(server.create_app(), base_url="http://127.0.0.1:8501")
 
 
 @pytest.fixture

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
+from typing import TYPE_CHECKING
 
-from fastapi.testclient import TestClient
-
-from monitoring.dashboard import first_page, server
+from monitoring.dashboard import first_page
 from monitoring.dashboard.app import PAGES, path_of
+
+if TYPE_CHECKING:
+    from fastapi.testclient import TestClient
 
 
 def test_every_kind_of_element_has_its_script_and_what_that_imports() -> None:
@@ -23,8 +25,7 @@ def test_no_script_is_linked_twice() -> None:
     assert len(links) == len(set(links)) > 80
 
 
-def test_every_page_answers_with_it_under_the_check_of_origin() -> None:
-    client = TestClient(server.create_app(), base_url="http://127.0.0.1:8501")
+def test_every_page_answers_with_it_under_the_check_of_origin(client: TestClient) -> None:
     for path in ("/", *(f"/{path_of(title)}" for title in PAGES)):
         answer = client.get(path)
         assert (answer.status_code, answer.text) == (200, first_page.html())

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import pytest
 from fastapi.testclient import TestClient
 from starlette.websockets import WebSocketDisconnect
@@ -11,18 +9,8 @@ from starlette.websockets import WebSocketDisconnect
 from monitoring.dashboard import server
 from monitoring.dashboard.origin_check import OriginCheck
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
 HERE = "127.0.0.1:8501"
 PATHS = ["/", "/healthz", "/_stcore/health", "/_stcore/host-config", "/static/js/x.js", "/media/x", "/_stcore/metrics", "/risk"]
-
-
-@pytest.fixture(scope="module")
-def client() -> Iterator[TestClient]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("DASHBOARD__HOSTS", "desk.lan")
-        yield TestClient(server.create_app(), base_url=f"http://{HERE}", raise_server_exceptions=False)
 
 
 @pytest.mark.parametrize("path", PATHS)
