@@ -9,7 +9,7 @@ COMPILE := $(COMPILE_ANY) --group dev pyproject.toml
 COMPILE_PEERS := $(COMPILE_ANY) requirements-peers.in
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo up test coverage test-deep bench bench-serving bench-peers simulate-ab simulate-performance oracle peers chaos wheel configuration lint check format lock lock-check clean
+.PHONY: help install demo up test coverage test-deep test-browser bench bench-serving bench-peers simulate-ab simulate-performance oracle peers chaos wheel configuration lint check format lock lock-check clean
 
 help:  ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -40,6 +40,11 @@ coverage: install  ## The same with coverage, which must reach 90 %
 
 test-deep: install  ## Property tests on ten times the examples, and the tests that run for minutes: long chaos runs
 	@HYPOTHESIS_PROFILE=deep $(SUITE) -m "hypothesis or deep"
+
+test-browser: install  ## The dashboard in a real browser; installs Debian's Chromium when it is missing
+	@command -v chromium > /dev/null || test "$$(id -u)" = 0 || { echo "Chromium is missing and only root may install it. Run 'apt-get install chromium', then this again."; exit 1; }
+	@command -v chromium > /dev/null || { apt-get -qq update && apt-get -qq install -y --no-install-recommends chromium fonts-dejavu-core; }
+	@BROWSER_TESTS=1 $(BIN)/python -m pytest -q tests/browser
 
 bench: install  ## Time the bar store, the features, the feature store and the replay of past sessions
 	@set -e; for name in bars features feast replay; do $(BIN)/python -m tests.bench.$$name; done

@@ -33,7 +33,7 @@ from core.configuration.names import SEPARATOR, SettingNames, text_of
 from core.configuration.real_money import RULES, overlaid, with_rules
 from core.configuration.renamed import READ_UNTIL, RENAMED
 from core.configuration.risk_profiles import profile_named, tightened
-from core.configuration.services import AlertChannels, Api, Database, Health, Mail, Ports
+from core.configuration.services import AlertChannels, Api, Dashboard, Database, Health, Mail, Ports
 from core.configuration.sources import Reading, place, read_sources
 from core.configuration.trading import Costs, Filters, Guard, Monitor, PositionWatch, PreSend, Risk, Venue
 from core.errors import ConfigError
@@ -99,6 +99,7 @@ class Settings(Group):
     drift: Drift = Drift()
     performance: Performance = Performance()
     api: Api = Api()
+    dashboard: Dashboard = Dashboard()
     ports: Ports = Ports()
     mail: Mail = Mail()
     alerts: AlertChannels = AlertChannels()

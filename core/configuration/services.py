@@ -45,12 +45,29 @@ class Api(Group):
     controls_per_minute: float = Field(60, gt=0, description="Control requests a minute that each key or address may make.")
 
 
+class Dashboard(Group):
+    """The dashboard (docs/dashboard.md). Its process reads these variables by itself; it imports nothing of the desk."""
+
+    api_url: str | None = Field(None, description="Address at which the dashboard reaches the API. Empty: that of `make up`.")
+    read_key: SecretStr | None = Field(
+        None, description="Read key of the dashboard, one of API__READ_KEYS. Empty: the first of them, if any."
+    )
+    timeout_seconds: float = Field(10.0, gt=0, description="Seconds after which the API counts as not answering.")
+    refresh_seconds: float = Field(30.0, ge=1, description="Seconds between two refreshes of an open page.")
+    hosts: Names = Field(
+        (), description="Names under which browsers reach the dashboard beside 127.0.0.1 and localhost: those of a proxy."
+    )
+    airflow_url: str | None = Field(None, description="Address of Airflow's UI in links. Empty: that of `make up`.")
+    mlflow_url: str | None = Field(None, description="Address of MLflow's UI in links. Empty: that of `make up`.")
+
+
 class Ports(Group):
     """Ports on loopback under `make up`."""
 
     api: int = Field(8000, description="Port of the prediction API.")
     airflow: int = Field(8080, description="Port of the Airflow UI.")
     mlflow: int = Field(5000, description="Port of the MLflow UI.")
+    dashboard: int = Field(8501, description="Port of the dashboard.")
 
 
 class Mail(Group):

@@ -1,10 +1,11 @@
 """`make up`: the whole desk on this machine, bound to loopback, until Ctrl-C.
 
-Airflow, MLflow and the prediction API; beside them the risk worker, and the order listener where the broker has a stream. The
-embedded PostgreSQL lives in this process. Each service writes to `.local/logs/NAME.log`; the terminal shows where to look, and
-the end of the log of a service that ends by itself. The desk does not work without one of the first three, so the end of one
-stops the others. The risk worker and the listener are started again instead, with a line in the terminal each time and a mail
-the first time: meanwhile nothing is opened, or the desk is halted, and positions can still be sold.
+Airflow, MLflow and the prediction API; beside them the dashboard, the risk worker, and the order listener where the broker has
+a stream. The embedded PostgreSQL lives in this process. Each service writes to `.local/logs/NAME.log`; the terminal shows where
+to look, and the end of the log of a service that ends by itself. The desk does not work without one of the first three, so the
+end of one stops the others. The others are started again instead, with a line in the terminal each time and a mail the first
+time. Meanwhile nothing is opened without the risk worker, the desk is halted without the listener, and positions can still be
+sold; without the dashboard nothing changes.
 """
 
 from __future__ import annotations
@@ -60,7 +61,7 @@ class Service:
     health_url
         The address that answers when it is ready.
     check
-        Returns the status of a service without an address. Such a service is supervised: started again when it ends.
+        Returns the status of a service that is supervised: started again when it ends.
     shown
         Address or name, and a description.
     """
@@ -108,22 +109,13 @@ def services(settings: Settings) -> list[Service]:
         ),
         Service(
             "api",
-            (
-                *python,
-                "uvicorn",
-                "serving.app:create_app",
-                "--factory",
-                "--no-access-log",
-                "--host",
-                "127.0.0.1",
-                "--port",
-                str(settings.ports.api),
-            ),
+            uvicorn_command("serving.app:create_app", settings.ports.api),
             desk,
             f"{api}/healthz",
             (f"{api}/docs", "Prediction API: try it in the browser"),
         ),
         *monitors(settings, desk),
+        dashboard(settings),
     ]
 
 
@@ -160,9 +152,48 @@ def monitors(settings: Settings, desk: Mapping[str, str]) -> list[Service]:
     return [worker, listener] if settings.venue.kind == "alpaca" else [worker]
 
 
+def dashboard(settings: Settings) -> Service:
+    """Return the dashboard, which is told where the API is, its read key, and nothing else of the desk."""
+    chosen, ports = settings.dashboard, settings.ports
+    address = f"http://127.0.0.1:{ports.dashboard}"
+    read_key = chosen.read_key or next(iter(settings.api.read_keys), None)
+    environment = environment_for(
+        dashboard__api_url=chosen.api_url or f"http://127.0.0.1:{ports.api}",
+        dashboard__read_key=read_key.get_secret_value() if read_key else "",
+        dashboard__timeout_seconds=f"{chosen.timeout_seconds:g}",
+        dashboard__refresh_seconds=f"{chosen.refresh_seconds:g}",
+        dashboard__hosts=",".join(chosen.hosts),
+        dashboard__airflow_url=chosen.airflow_url or f"http://127.0.0.1:{ports.airflow}",
+        dashboard__mlflow_url=chosen.mlflow_url or f"http://127.0.0.1:{ports.mlflow}",
+    )
+    return Service(
+        "dashboard",
+        uvicorn_command("monitoring.dashboard.server:create_app", ports.dashboard),
+        environment,
+        f"{address}/healthz",
+        (address, "Dashboard: money, risk, orders, models; halt and resume"),
+        check=lambda: answering("dashboard", f"{address}/healthz"),
+    )
+
+
+def uvicorn_command(factory: str, port: int) -> tuple[str, ...]:
+    """Return the command of a web application on loopback."""
+    serving = (sys.executable, "-m", "uvicorn", factory, "--factory", "--no-access-log")
+    return (*serving, "--host", "127.0.0.1", "--port", str(port))
+
+
+def answering(name: str, url: str) -> ServiceStatus:
+    """Return the status of a supervised service that has an address: seen now when it answers there."""
+    try:
+        healthy = httpx.get(url, timeout=5).status_code == httpx.codes.OK
+    except httpx.TransportError as error:
+        return ServiceStatus(name, False, f"{url} does not answer ({type(error).__name__})")
+    return ServiceStatus(name, healthy, "answers", utc_now()) if healthy else ServiceStatus(name, False, f"{url} refuses")
+
+
 def require_free_ports(settings: Settings) -> None:
     """Raise `ConfigError` naming the setting when another program listens on one of the ports."""
-    for name in ("airflow", "mlflow", "api"):
+    for name in ("airflow", "mlflow", "api", "dashboard"):
         port: int = getattr(settings.ports, name)
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -230,7 +261,11 @@ class Supervisor:
         """Wait until every service answers or has a heartbeat, then print where to look."""
         started = time.monotonic()
         for service in self.services:
-            if service.health_url and not wait_until_ready(service.health_url, started + READY_SECONDS):
+            if (
+                service.health_url
+                and service.check is None
+                and not wait_until_ready(service.health_url, started + READY_SECONDS)
+            ):
                 console.print(f"[red]{service.name} does not answer at {service.health_url}: see {self.log_of(service)}[/red]")
                 return
         table = Table(title=f"Ready after {time.monotonic() - started:.0f} s. Ctrl-C stops everything.", show_header=False)
@@ -241,11 +276,11 @@ class Supervisor:
         console.print(table)
 
     def _row(self, service: Service) -> tuple[str, str]:
-        """Return the line of a service without an address: that it runs, or why it seems not to."""
+        """Return the line of a supervised service: that it runs, or why it seems not to."""
         name, description = service.shown or (service.name, "")
         last = wait_for_status(service, self.started_at, time.monotonic() + STATUS_SECONDS)
         if last.healthy and last.seen_at is not None and last.seen_at >= self.started_at:
-            return f"{name} runs", description
+            return name if service.health_url else f"{name} runs", description
         return f"[red]{name} does not run[/red]", f"{last.detail}; see {self.log_of(service)}, `desk status`"
 
     def _ended(self, service: Service, end: ProcessEnd) -> None:

@@ -17,8 +17,10 @@ from typing import Any
 import jsonschema
 import pytest
 import yaml
+from pydantic import SecretStr
 
 from core.settings import NAMES, read_settings
+from monitoring.dashboard.environment import Environment
 
 ROOT = Path(__file__).resolve().parents[2]
 SECRETS = {
@@ -65,7 +67,7 @@ def test_the_file_follows_the_compose_specification(compose: dict[str, Any]) -> 
 def test_every_part_of_the_desk_is_a_service(compose: dict[str, Any]) -> None:
     airflow = {f"airflow-{part}" for part in ("api", "scheduler", "dag-processor", "triggerer", "worker")}
     watchers = {"risk-worker", "order-listener"}
-    assert set(compose["services"]) == {"postgres", "redis", "init", "mlflow", "api"} | airflow | watchers
+    assert set(compose["services"]) == {"postgres", "redis", "init", "mlflow", "api", "dashboard"} | airflow | watchers
     version = int(compose["services"]["postgres"]["image"].partition(":")[2])
     assert version >= 16
 
@@ -94,6 +96,15 @@ def test_what_watches_the_desk_runs_always_and_its_health_is_its_own_sign_of_lif
         assert (check[4] in verbs.commands, check[5] in SERVICES, check[5]) == (True, True, name)
         assert service["environment"]["PRE_SEND__HEARTBEAT_MAX_AGE_SECONDS"] == 180
     assert compose["services"]["airflow-worker"]["environment"]["PRE_SEND__HEARTBEAT_MAX_AGE_SECONDS"] == 180
+
+
+def test_the_dashboard_gets_the_api_and_a_read_key_and_nothing_else_of_the_desk(compose: dict[str, Any]) -> None:
+    service = compose["services"]["dashboard"]
+    assert (service["env_file"], service["volumes"]) == ([], [])
+    assert {name.partition("__")[0] for name in service["environment"]} == {"DASHBOARD"}
+    given = {name: str(value or "") for name, value in service["environment"].items()}
+    assert Environment.of(given).read_key == SecretStr("api_read_keys")
+    assert {f"DASHBOARD__{name.upper()}" for name in Environment.model_fields} == set(service["environment"])
 
 
 def test_nothing_runs_as_root(compose: dict[str, Any]) -> None:
@@ -129,7 +140,7 @@ def test_named_volumes_and_networks_are_declared_and_used(compose: dict[str, Any
 
 def test_ports_are_published_on_loopback(compose: dict[str, Any]) -> None:
     ports = [port for service in compose["services"].values() for port in service.get("ports", [])]
-    assert sorted(ports) == ["127.0.0.1:5000:5000", "127.0.0.1:8000:8000", "127.0.0.1:8080:8080"]
+    assert sorted(ports) == ["127.0.0.1:5000:5000", "127.0.0.1:8000:8000", "127.0.0.1:8080:8080", "127.0.0.1:8501:8501"]
 
 
 def test_every_python_module_that_a_service_runs_exists(compose: dict[str, Any]) -> None:
@@ -138,10 +149,18 @@ def test_every_python_module_that_a_service_runs_exists(compose: dict[str, Any])
         command = service["command"]
         assert command[:2] == ["python", "-m"]
         modules.append(command[2])
-        modules += [word.partition(":")[0] for word in command if word.startswith("serving.")]
+        modules += [word.partition(":")[0] for word in command if word.startswith(("serving.", "monitoring."))]
         modules += re.findall(r"-m (\w+)|--app ([\w.]+)\.app", words(service.get("healthcheck", {}).get("test", [])))
     names = {name for entry in modules for name in ([entry] if isinstance(entry, str) else entry) if name}
-    assert {"airflow", "mlflow", "uvicorn", "celery", "desk.ops.bootstrap", "serving.app"} <= names
+    assert {
+        "airflow",
+        "mlflow",
+        "uvicorn",
+        "celery",
+        "desk.ops.bootstrap",
+        "serving.app",
+        "monitoring.dashboard.server",
+    } <= names
     missing = [name for name in names if importlib.util.find_spec(name) is None]
     assert missing == []
 
@@ -177,7 +196,8 @@ def test_every_variable_is_a_setting_of_the_desk_of_airflow_or_of_mlflow(compose
             server_options = {"MLFLOW_BACKEND_STORE_URI", "MLFLOW_DEFAULT_ARTIFACT_ROOT"}
             assert name in server_options or hasattr(environment_variables, name), name
         elif name in {"API_URL", "DATABASE_URL"}:
-            assert {service["environment"][name] for service in ours(compose).values()} == {""}
+            desks = [service["environment"] for service in ours(compose).values() if "DATA_DIR" in service["environment"]]
+            assert {environment[name] for environment in desks} == {""}
         else:
             assert name in NAMES.by_variable, name
 

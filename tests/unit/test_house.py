@@ -58,6 +58,14 @@ def test_the_makefile_and_the_image_take_every_folder() -> None:
     assert sorted(copied) == sorted(set(FOLDERS) - {"tests"})
 
 
+def test_the_dashboard_may_import_no_module_of_ours_but_its_own(project: dict[str, Any]) -> None:
+    rules = {each["id"]: each for each in project["tool"]["importlinter"]["contracts"]}
+    beside = {f"monitoring.{path.stem}" for path in (ROOT / "monitoring").iterdir() if path.suffix == ".py" or path.is_dir()}
+    ours = {*PACKAGES, "dags"} - {"monitoring"} | beside - {"monitoring.__init__", "monitoring.__pycache__"}
+    assert set(rules["dashboard"]["forbidden_modules"]) == ours - {"monitoring.dashboard"}
+    assert rules["dashboard-apart"]["protected_modules"] == ["monitoring.dashboard"]
+
+
 def test_every_folder_of_code_is_a_package() -> None:
     folders = {path.parent for package in PACKAGES for path in (ROOT / package).rglob("*.py")}
     bare = {str(folder.relative_to(ROOT)) for folder in folders if not (folder / "__init__.py").exists()}

@@ -17,12 +17,15 @@ import psutil
 import pytest
 from rich.console import Console
 
+from core.configuration.services import Dashboard
 from core.errors import ConfigError
 from core.settings import Settings
 from desk.ops import up
 from desk.ops.airflow import airflow_environment
+from monitoring.dashboard.environment import Environment
 from pipeline.execution.service_status import ServiceStatus
 from pipeline.resources import utc_now
+from tests.standins.dashboard_api import StandIn
 
 ROOT = Path(__file__).parents[4]
 SUPERVISE = """
@@ -159,9 +162,9 @@ def offspring() -> list[int]:
 def test_every_service_is_bound_to_loopback_and_shares_one_database(settings: Settings) -> None:
     running = {service.name: service for service in up.services(settings)}
 
-    assert set(running) == {"airflow-api", "airflow-scheduler", "airflow-dags", "mlflow", "api", "risk-worker"}
+    assert set(running) == {"airflow-api", "airflow-scheduler", "airflow-dags", "mlflow", "api", "risk-worker", "dashboard"}
     assert running["airflow-api"].environment["AIRFLOW__API__HOST"] == "127.0.0.1"
-    for name in ("mlflow", "api"):
+    for name in ("mlflow", "api", "dashboard"):
         command = running[name].command
         assert command[command.index("--host") + 1] == "127.0.0.1"
     assert {"desk"} == {
@@ -174,10 +177,36 @@ def test_the_listener_is_started_where_the_broker_has_a_stream(settings: Setting
     keys: dict[str, Any] = {"venue__alpaca__api_key": "k" * 20, "venue__alpaca__secret_key": "s" * 20}
     at_alpaca = up.services(Settings.of(data_dir=settings.data_dir, venue__kind="alpaca", **keys))
 
-    assert [service.name for service in up.services(settings) if service.check] == ["risk-worker"]
-    assert [service.name for service in at_alpaca if service.check] == ["risk-worker", "order-listener"]
-    assert at_alpaca[-1].command[1:] == ("-m", "desk", "listen")
+    assert [service.name for service in up.services(settings) if service.check] == ["risk-worker", "dashboard"]
+    assert [service.name for service in at_alpaca if service.check] == ["risk-worker", "order-listener", "dashboard"]
+    assert at_alpaca[-2].command[1:] == ("-m", "desk", "listen")
     assert not any("k" * 20 in str(value) for service in at_alpaca for value in (*service.command, repr(service)))
+
+
+def test_the_dashboard_is_told_of_the_api_and_a_read_key_and_of_no_database(settings: Settings) -> None:
+    keyed = settings.with_changes(api__read_keys=("r" * 20, "s" * 20), ports__api=8123, dashboard__hosts=("desk.lan",))
+    service = {service.name: service for service in up.services(keyed)}["dashboard"]
+
+    told = Environment.of(service.environment)
+    assert (told.api_url, told.hosts) == ("http://127.0.0.1:8123", ("desk.lan",))
+    assert told.read_key is not None
+    assert told.read_key.get_secret_value() == "r" * 20
+    assert {name.partition("__")[0] for name in service.environment} == {"DASHBOARD"}
+    assert "r" * 20 not in repr(service)
+
+
+def test_the_dashboard_reads_every_setting_of_its_group_and_by_the_same_name() -> None:
+    assert set(Environment.model_fields) == set(Dashboard.model_fields)
+    unset = {name: field.default for name, field in Dashboard.model_fields.items() if name != "api_url"}
+    assert {name: getattr(Environment(), name) or None for name in unset} == {name: unset[name] or None for name in unset}
+
+
+def test_a_supervised_service_with_an_address_is_well_when_it_answers(port: int) -> None:
+    assert not up.answering("dashboard", f"http://127.0.0.1:{port}/").healthy
+    with StandIn({}).served(port) as address:
+        assert up.answering("dashboard", f"{address}/readyz").healthy
+        refusing = up.answering("dashboard", f"{address}/nothing")
+    assert (refusing.healthy, refusing.seen_at) == (False, None)
 
 
 @pytest.mark.parametrize(
@@ -198,7 +227,7 @@ def test_nothing_is_opened_without_a_heartbeat_of_the_worker_started_here(
     limits = {
         service.name: service.environment["PRE_SEND__HEARTBEAT_MAX_AGE_SECONDS"]
         for service in running
-        if service.name != "mlflow"
+        if service.name not in {"mlflow", "dashboard"}
     }
     assert limits == dict.fromkeys(limits, told)
     assert "airflow-scheduler" in limits
@@ -209,7 +238,9 @@ def test_a_taken_port_names_its_setting(port: int) -> None:
         taken.bind(("127.0.0.1", port))
         taken.listen()
         with pytest.raises(ConfigError, match="set PORTS__API"):
-            up.require_free_ports(Settings.of(ports__api=port, ports__airflow=0, ports__mlflow=0))  # 0: any free port
+            up.require_free_ports(
+                Settings.of(ports__api=port, ports__airflow=0, ports__mlflow=0, ports__dashboard=0)
+            )  # 0: any free port
 
 
 def test_the_installations_keys_are_made_once_and_are_the_owners_alone(settings: Settings, tmp_path: Path) -> None:

@@ -1,0 +1,95 @@
+"""Forms that change something: reason, author, a typed confirmation and a control key, which stays in the session's memory.
+
+Draw a form outside of what is refreshed, so that nobody types into a part that is being replaced.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import streamlit as st
+from pydantic import SecretStr
+
+from monitoring.dashboard.errors import ApiError
+from monitoring.dashboard.reading import api
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+HELD_KEY, HELD_AUTHOR = "held_control_key", "held_author"  # of the session: typed once, gone with the browser's tab
+CONFLICT = "Somebody changed it meanwhile. The page shows what is in force now; make the change from there."
+UNKNOWN_OUTCOME = "The change may have been made all the same: look at what is in force before you repeat it."
+
+
+@dataclass(frozen=True)
+class Change:
+    """One change that a form can make.
+
+    Attributes
+    ----------
+    name
+        Unique on its page.
+    button
+        The verb, such as `Halt trading`.
+    body
+        Fields of the request beside `reason` and `author`.
+    confirmation
+        What must be typed, letter by letter; empty asks for nothing.
+    done
+        The sentence after a success.
+    """
+
+    name: str
+    button: str
+    method: str
+    path: str
+    body: Mapping[str, object]
+    done: str
+    confirmation: str = ""
+
+
+def draw(change: Change) -> Any | None:  # noqa: ANN401  # whatever JSON the route answers
+    """Draw the form; return the API's answer in the run in which the change was made, None in every other."""
+    session = st.session_state
+    with st.form(change.name, border=True):
+        author = st.text_input("Your name", session.get(HELD_AUTHOR, ""), max_chars=100, key=f"{change.name}-author")
+        reason = st.text_input("Reason", max_chars=500, key=f"{change.name}-reason")
+        typed = ""
+        if change.confirmation:
+            typed = st.text_input(f"Type {change.confirmation} to confirm", key=f"{change.name}-typed", autocomplete="off")
+        entered = ""
+        if HELD_KEY not in session:
+            entered = st.text_input("Control key", type="password", key=f"{change.name}-key", autocomplete="off")
+        pressed = st.form_submit_button(change.button)
+    if not pressed:
+        return None
+    key = SecretStr(entered) if entered else session.get(HELD_KEY)
+    if fault := _fault(change, author, reason, typed, key):
+        st.error(fault)
+        return None
+    return _send(change, author.strip(), reason.strip(), key)
+
+
+def _fault(change: Change, author: str, reason: str, typed: str, key: SecretStr | None) -> str | None:
+    """Return what is missing from a form, as a sentence."""
+    if change.confirmation and typed.strip() != change.confirmation:
+        return f"Expected {change.confirmation} typed to confirm, found {typed.strip() or 'nothing'}. Nothing was changed."
+    if not author.strip() or not reason.strip():
+        return "Expected your name and a reason: both go into the record. Nothing was changed."
+    return None if key else "Expected a control key: one of API__CONTROL_KEYS. Nothing was changed."
+
+
+def _send(change: Change, author: str, reason: str, key: SecretStr | None) -> Any | None:  # noqa: ANN401
+    session = st.session_state
+    try:
+        answer = api().control(change.method, change.path, {**change.body, "reason": reason, "author": author}, key)
+    except ApiError as error:
+        if error.is_denied:
+            session.pop(HELD_KEY, None)  # a key that was refused is typed again
+        after = CONFLICT if error.is_conflict else UNKNOWN_OUTCOME if error.status is None else ""
+        st.error(f"{error} {after}".strip())
+        return None
+    session[HELD_KEY], session[HELD_AUTHOR] = key, author
+    st.success(change.done)
+    return answer

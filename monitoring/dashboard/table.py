@@ -1,0 +1,145 @@
+"""Light tables: HTML with escaped values, units in the header, numbers on the right.
+
+The data grid of Streamlit needs seconds to load; these appear with the page. A table is cut at `most` rows and says so; the
+file behind its button is the whole view, as the API writes it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from html import escape
+from typing import TYPE_CHECKING, Any, Literal
+
+import streamlit as st
+
+from monitoring.dashboard import figures
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+Kind = Literal["text", "number", "signed", "instant", "flag"]
+Tone = Literal["", "good", "caution", "bad"]
+MOST_ROWS = 200
+MISSING = "Not available: the message at the top of the page has the reason."
+SIGNS: dict[Tone, str] = {"": "", "good": "● ", "caution": "▲ ", "bad": "■ "}  # a shape beside each colour
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column of a table.
+
+    Attributes
+    ----------
+    name
+        Key of the row's value.
+    unit
+        Shown in the header, such as `USD` or `%`.
+    scale
+        Factor of a number before it is shown: 100 shows a share as a percentage.
+    tone
+        Returns how a row's value is to be taken; it shows as a colour and as a shape.
+    text
+        Returns what is shown for a row instead; it is escaped too.
+    """
+
+    name: str
+    label: str
+    unit: str = ""
+    kind: Kind = "text"
+    decimals: int = 2
+    scale: float = 1.0
+    tone: Callable[[Mapping[str, Any]], Tone] | None = None
+    text: Callable[[Mapping[str, Any]], str] | None = None
+
+    @property
+    def is_number(self) -> bool:
+        """True when values stand on the right."""
+        return self.kind in {"number", "signed"}
+
+    def shown(self, row: Mapping[str, Any]) -> str:
+        """Return the text of a row's value, not yet escaped."""
+        if self.text is not None:
+            return self.text(row)
+        value = row.get(self.name)
+        if value is None or value == "":
+            return figures.UNDEFINED
+        if self.kind == "instant":
+            return figures.instant(value)
+        if self.kind == "flag":
+            return "yes" if value else "no"
+        if self.is_number:
+            return (figures.signed if self.kind == "signed" else figures.number)(float(value) * self.scale, self.decimals)
+        return str(value)
+
+
+def draw(
+    columns: Sequence[Column], rows: Sequence[Mapping[str, Any]] | None, *, caption: str, empty: str, most: int = MOST_ROWS
+) -> None:
+    """Draw a table; `caption` names it, `empty` is the sentence for a table without rows. None: the API gave none."""
+    st.html(markup(columns, rows, caption=caption, empty=empty, most=most))
+
+
+def markup(
+    columns: Sequence[Column], rows: Sequence[Mapping[str, Any]] | None, *, caption: str, empty: str, most: int = MOST_ROWS
+) -> str:
+    """Return the table's HTML; every value and label is escaped.
+
+    Examples
+    --------
+    >>> "&lt;b&gt;" in markup([Column("name", "Name")], [{"name": "<b>"}], caption="Names", empty="None.")
+    True
+    """
+    if not rows:
+        empty = MISSING if rows is None else empty
+        return f'<div class="desk-table"><p><strong>{escape(caption)}</strong></p><p>{escape(empty)}</p></div>'
+    head = "".join(f'<th scope="col" class="{_side(each)}">{_header(each)}</th>' for each in columns)
+    body = "".join(f"<tr>{''.join(_cell(column, row) for column in columns)}</tr>" for row in rows[:most])
+    note = f"<p>The first {most:,} of {len(rows):,} rows. The file has all of them.</p>" if len(rows) > most else ""
+    return (
+        f'<div class="desk-table" tabindex="0" role="region" aria-label="{escape(caption)}">'
+        f"<table><caption>{escape(caption)}</caption><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>{note}"
+    )
+
+
+def cards(items: Sequence[tuple[str, str, str]]) -> None:
+    """Draw figures in a row that wraps on a phone: label, figure with its unit, and a line about it."""
+    st.html(
+        '<dl class="desk-cards">'
+        + "".join(
+            f"<div><dt>{escape(label)}</dt><dd>{escape(figure)}</dd><dd class='about'>{escape(about)}</dd></div>"
+            for label, figure, about in items
+        )
+        + "</dl>"
+    )
+
+
+def lights(items: Sequence[tuple[str, Tone, str]]) -> None:
+    """Draw states in a row: name, tone and a word; the tone is a shape beside its colour."""
+    st.html(
+        '<ul class="desk-lights">'
+        + "".join(
+            f'<li><span class="{tone or "plain"}">{SIGNS[tone]}{escape(word)}</span> {escape(name)}</li>'
+            for name, tone, word in items
+        )
+        + "</ul>"
+    )
+
+
+def download(label: str, name: str, content: Callable[[], bytes], key: str) -> None:
+    """Draw a button that makes a file when it is pressed, and not before."""
+    st.download_button(label, content, file_name=name, mime="text/csv", key=key, on_click="ignore")
+
+
+def _side(column: Column) -> str:
+    return "figure" if column.is_number else ""
+
+
+def _header(column: Column) -> str:
+    unit = f' <span class="unit">({escape(column.unit)})</span>' if column.unit else ""
+    return f"{escape(column.label)}{unit}"
+
+
+def _cell(column: Column, row: Mapping[str, Any]) -> str:
+    tone = column.tone(row) if column.tone else ""
+    classes = " ".join(filter(None, (_side(column), tone)))
+    return f'<td class="{classes}">{SIGNS[tone]}{escape(column.shown(row))}</td>'

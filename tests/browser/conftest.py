@@ -1,0 +1,121 @@
+"""The dashboard in Debian's Chromium, on a stand-in of the API. `make test-browser` runs these; elsewhere they are skipped.
+
+Screenshots stand in `.local/screenshots`, one a name, for a person to look at.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import time
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from desk.ops.up import wait_until_ready
+from tests.standins.dashboard_api import StandIn, free_port
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from playwright.sync_api import Browser, Page
+
+ROOT = Path(__file__).parents[2]
+SCREENSHOTS = ROOT / ".local" / "screenshots"
+LOOPBACK = ("http://127.0.0.1", "ws://127.0.0.1", "blob:", "data:")
+PHONE, DESKTOP = (390, 844), (1280, 1500)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Skip every test of this folder outside `make test-browser`."""
+    skipped = pytest.mark.skip(reason="needs a browser: `make test-browser` installs Chromium and runs these")
+    for item in items:
+        if Path(__file__).parent in item.path.parents and not os.environ.get("BROWSER_TESTS"):
+            item.add_marker(skipped)
+
+
+@dataclass
+class Window:
+    """One browser window: its page, and whatever it asked for or complained about."""
+
+    page: Page
+    requests: list[str] = field(default_factory=list)
+    complaints: list[str] = field(default_factory=list)
+
+    @property
+    def outside(self) -> list[str]:
+        """Requests that left this machine."""
+        return [url for url in self.requests if not url.startswith(LOOPBACK)]
+
+    def photograph(self, name: str) -> None:
+        """Store a screenshot."""
+        SCREENSHOTS.mkdir(parents=True, exist_ok=True)
+        self.page.screenshot(path=SCREENSHOTS / f"{name}.png")
+
+
+@dataclass
+class Dashboard:
+    """A running dashboard, its API, and windows on it."""
+
+    address: str
+    api: StandIn
+    browser: Browser
+
+    @contextmanager
+    def window(self, path: str = "/", size: tuple[int, int] = DESKTOP, **context: Any) -> Iterator[Window]:
+        """Open a path in a fresh window with an empty cache; `context` are Playwright's options."""
+        opened = self.browser.new_context(viewport={"width": size[0], "height": size[1]}, **context)
+        window = Window(opened.new_page())
+        window.page.on("request", lambda request: window.requests.append(request.url))
+        window.page.on("websocket", lambda socket: window.requests.append(socket.url))
+        window.page.on("pageerror", lambda error: window.complaints.append(str(error)))
+        window.page.on("console", lambda message: window.complaints.append(message.text) if message.type == "error" else None)
+        window.page.set_default_timeout(30_000)
+        window.page.goto(self.address + path)
+        try:
+            yield window
+        finally:
+            opened.close()
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    """Chromium, without a window."""
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        running = playwright.chromium.launch(executable_path=shutil.which("chromium"))
+        yield running
+        running.close()
+
+
+@contextmanager
+def served(api_address: str, **variables: str) -> Iterator[str]:
+    """Run a dashboard on a free port until the end; yields its address."""
+    port = free_port()
+    command = [sys.executable, "-m", "uvicorn", "monitoring.dashboard.server:create_app", "--factory", "--no-access-log"]
+    process = subprocess.Popen(
+        [*command, "--host", "127.0.0.1", "--port", str(port)],
+        cwd=ROOT,
+        env={**os.environ, "DASHBOARD__API_URL": api_address, **variables},
+        stdout=subprocess.DEVNULL,
+    )
+    try:
+        assert wait_until_ready(f"http://127.0.0.1:{port}/healthz", time.monotonic() + 60)
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        process.terminate()
+        process.wait(20)
+
+
+@pytest.fixture
+def dashboard(browser: Browser) -> Iterator[Dashboard]:
+    """A dashboard that refreshes each second, on an API with three years of a desk."""
+    api = StandIn()
+    with api.served() as api_address, served(api_address, DASHBOARD__REFRESH_SECONDS="1") as address:
+        yield Dashboard(address, api, browser)
