@@ -1,0 +1,123 @@
+"""Quantities held at earlier closes, in the terms of the stored bars, so that quantity times stored close is the value then.
+
+`held_at` works backwards from the open positions, which reads the fills since alone. A symbol whose terms changed meanwhile is
+rebuilt from its own fills, and its quantity brought to the terms that the provider has given the bars by now.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections import defaultdict
+from decimal import Decimal
+from typing import TYPE_CHECKING
+
+from pipeline.accounts.book import book_before
+from pipeline.accounts.recorded_actions import FAR, Action, ratio_since, recorded_actions
+from trading.corporate_actions import event_id
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Mapping, Sequence
+
+    from core.book_events import BookEvent
+    from core.models import Position
+    from pipeline.accounts.recorded_actions import Actions
+    from storage.market.bars import BarStore
+    from storage.trading.ledger import Ledger
+    from storage.views.book_figures import FillFigures
+
+    Held = dict[tuple[str, str], float]  # signed quantity by sleeve and symbol
+
+ONE_DAY = dt.timedelta(days=1)
+
+
+def held_at(positions: Iterable[Position], later: Mapping[tuple[str, str], Decimal], rebuilt: Held, names: Collection[str]) -> Held:
+    """Return the signed quantities at a close by sleeve and symbol.
+
+    Parameters
+    ----------
+    positions
+        Open positions of now.
+    later
+        What the fills after the close bought less what they sold.
+    rebuilt, names
+        Quantities in the symbols whose terms changed since, and those symbols.
+
+    Examples
+    --------
+    >>> held_at([], {("rsi", "AAA"): Decimal(-10), ("rsi", "BBB"): Decimal(-4)}, {("rsi", "BBB"): 2.0}, {"BBB"})
+    {('rsi', 'AAA'): 10.0, ('rsi', 'BBB'): 2.0}
+    """
+    quantities: defaultdict[tuple[str, str], Decimal] = defaultdict(Decimal)
+    for position in positions:
+        quantities[position.strategy, position.symbol] += position.quantity
+    for key, net in later.items():
+        quantities[key] -= net
+    return {key: float(value) for key, value in quantities.items() if value and key[1] not in names} | rebuilt
+
+
+def symbols_with_new_terms(
+    bars: BarStore, positions: Iterable[Position], fills: Iterable[FillFigures], events: Sequence[BookEvent], since: dt.date
+) -> frozenset[str]:
+    """Return the symbols held or filled whose shares were split, renamed or re-scaled after a session, or since their entry.
+
+    Parameters
+    ----------
+    fills
+        Those of the sessions after `since`.
+    events
+        Book events of the same books; a rename brings both names.
+    """
+    entered: dict[str, dt.date] = {}
+    for position in positions:
+        entered[position.symbol] = min(entered.get(position.symbol, since), position.entry_session)
+    for fill in fills:
+        entered.setdefault(fill.symbol, since)
+    changed = [each for each in events if each.session > since and each.symbol and changes_terms(each)]
+    names = {each.symbol for each in changed} | {each.new_symbol for each in changed if each.new_symbol}
+    actions = recorded_actions(bars, sorted(entered), FAR) if entered else {}
+    rescaled = {symbol for symbol, parts in actions.items() if any(action.session > entered[symbol] for action in parts)}
+    return frozenset(names | rescaled)
+
+
+def changes_terms(event: BookEvent) -> bool:
+    """Return True for an event after which a position's quantity, price or name is another."""
+    return event.new_symbol is not None or not event.ratio == event.price_ratio == 1 or bool(event.fraction)
+
+
+def rebuilt_quantities(ledger: Ledger, bars: BarStore, book: str, day: dt.date, symbols: Collection[str]) -> Held:
+    """Return the quantities of a book in some symbols at a close, from their fills, in the terms of the newest bars."""
+    held = book_before(ledger, book, day + ONE_DAY, symbols).positions(book)
+    if not held:
+        return {}
+    actions, events = recorded_actions(bars, sorted({each.symbol for each in held}), FAR), ledger.book_events(book)
+    return {
+        (each.strategy, each.symbol): float(each.quantity) * ratio_to_bars(bars, each, actions, events, day) for each in held
+    }
+
+
+def ratio_to_bars(
+    bars: BarStore, position: Position, actions: Actions, events: Iterable[BookEvent], day: dt.date
+) -> float:
+    """Return the ratio from a position's terms at a close to those of the newest bars, 1 while nothing has re-scaled them.
+
+    Parameters
+    ----------
+    position
+        As it stood at the close.
+    actions
+        Recorded splits and spin-offs.
+    events
+        Events of its book: those up to the close are in the position already.
+    """
+    events = list(events)
+    applied = {event.event_id for event in events if event.session <= day}
+    ids = {event_id(position, each.kind, each.session): each for each in actions.get(position.symbol, ())}
+    waiting = [each for name, each in ids.items() if each.session > position.entry_session and name not in applied]
+    waiting += [
+        Action(event.session, event.kind, float(event.price_ratio))
+        for event in events  # those that a person settled, which no provider recorded
+        if event.session > day and event.event_id not in ids and event.price_ratio != 1
+        and event.concerns(position.strategy, position.symbol)
+    ]  # fmt: skip
+    price, first = float(position.entry_price), position.entry_session
+    return ratio_since(bars, {position.symbol: sorted(waiting)}, position.symbol, first, price, after=dt.date.min)
