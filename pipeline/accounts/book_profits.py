@@ -7,23 +7,21 @@ trades of the spans are read; since the start the trades on record stand for the
 from __future__ import annotations
 
 import datetime as dt
-from collections import defaultdict
 from dataclasses import dataclass, field
-from decimal import Decimal
 from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 
-from pipeline.accounts.past_positions import held_at, rebuilt_quantities, symbols_with_new_terms
-from pipeline.accounts.profit import CASH_KINDS, NOBODY, Key, Profit, Record, in_span, profit_by_key, transfers_usd
-from storage.views.book_figures import Since, Window
+from core.book_events import CASH_KINDS
+from pipeline.accounts.closing_values import Holdings
+from pipeline.accounts.profit import NOBODY, Key, Profit, Record, profit_by_key, transfers_usd
+from storage.views.book_figures import Open, Window
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
 
     from core.book_events import BookEvent
     from core.models import Position
-    from storage.market.bars import BarStore
-    from storage.trading.ledger import Ledger
-    from storage.views.book_figures import BookFigures, Close, FillFigures
+    from pipeline.accounts.closing_values import ClosingValues, End, Valuer
+    from storage.views.book_figures import BookFigures, FillFigures, TradeFigures
 
 Period = Literal["today", "week", "month", "start"]
 PERIODS: Final[tuple[Period, ...]] = ("today", "week", "month", "start")
@@ -37,7 +35,7 @@ class Span(NamedTuple):
     Attributes
     ----------
     after
-        Session of the close before it; None before the first.
+        Session of the close before it; None where the initial cash stands for one.
     until
         Session of its last close.
     equity_before_usd, equity_usd
@@ -50,6 +48,22 @@ class Span(NamedTuple):
     until: dt.date
     equity_before_usd: float
     equity_usd: float
+
+    @property
+    def window(self) -> Window:
+        """Its sessions."""
+        return Window(self.book, self.after, self.until)
+
+    @property
+    def by_trades(self) -> bool:
+        """True for the span that is too long for its fills."""
+        return self.period == "start" or self.after is None
+
+    @property
+    def ends(self) -> tuple[End, ...]:
+        """Its closes."""
+        last = (self.book, self.until)
+        return (last,) if self.after is None else ((self.book, self.after), last)
 
 
 @dataclass(frozen=True)
@@ -98,18 +112,15 @@ class ProfitReader:
     """
 
     figures: BookFigures
-    ledger: Ledger
-    bars: BarStore
+    valuer: Valuer
     initial_usd: Mapping[str, float | None]
 
     def read(self, periods: Sequence[Period] = PERIODS, session: dt.date | None = None) -> list[BookProfit]:
         """Return the profit of each book in each period, up to the newest close on record or the newest up to a session."""
         spans = self._spans(periods, session)
-        if not spans:
-            return [BookProfit(book, period, None) for book in self.initial_usd for period in periods]
-        record = _Reading.of(self, spans, session)
+        rows = self._rows(list(spans.values()), session) if spans else None
         return [
-            record.profit(spans[book, period]) if (book, period) in spans else BookProfit(book, period, None)
+            rows.profit(spans[book, period]) if rows and (book, period) in spans else BookProfit(book, period, None)
             for book in self.initial_usd
             for period in periods
         ]
@@ -117,7 +128,8 @@ class ProfitReader:
     def _spans(self, periods: Sequence[Period], session: dt.date | None) -> dict[tuple[str, Period], Span]:
         """Return the span of each period; none of a book without a close."""
         end = FAR if session is None else session + ONE_DAY
-        newest = {book: close for (book, _), close in self.figures.closes_before([(book, end) for book in self.initial_usd]).items()}
+        closes = self.figures.closes_before([(book, end) for book in self.initial_usd])
+        newest = {book: close for (book, _), close in closes.items()}
         if not newest:
             return {}
         present = max(close.session for close in newest.values())
@@ -133,23 +145,110 @@ class ProfitReader:
         return spans
 
     def _starts(self, books: Collection[str]) -> dict[str, tuple[dt.date | None, float]]:
-        """Return the session and value that each book starts from: no session before the initial cash."""
-        stated = {book: value for book, value in self.initial_usd.items() if value is not None and book in books}
+        """Return the session and value that each book starts from; no session where its initial cash is stated."""
+        stated = {book: value for book in books if (value := self.initial_usd[book]) is not None}
         firsts = self.figures.first_closes([book for book in books if book not in stated])
         return {book: (None, value) for book, value in stated.items()} | {
             book: (close.session, close.equity_usd) for book, close in firsts.items()
         }
 
+    def _rows(self, spans: Sequence[Span], session: dt.date | None) -> SpanRows:
+        """Return what is on record of the spans."""
+        figures, books = self.figures, sorted({span.book for span in spans})
+        positions, events = figures.positions(books), figures.events(books)
+        far = [(span.book, span.after) for span in spans if span.by_trades and span.after]
+        near = {end for span in spans for end in span.ends} - set(far)
+        last = FAR if session is None else max(span.until for span in spans)
+        by_trades = {end for span in spans if span.by_trades for end in span.ends}
+        open_trades = self._open_trades(by_trades, positions, events)
+        holdings = Holdings(
+            positions,
+            events,
+            figures.fills(books, min(day for _, day in near), last),
+            {} if session is None else figures.net_quantities(books, last),
+            {end: open_trades[end].quantities() for end in far},
+        )
+        values = self.valuer.value({*near, *far}, holdings)
+        return SpanRows(holdings, values, figures.trades([span.window for span in spans]), open_trades)
+
+    def _open_trades(
+        self, ends: Collection[End], positions: Sequence[Position], events: Sequence[BookEvent]
+    ) -> dict[End, OpenTrades]:
+        """Return what was open at closes, with its fills up to each."""
+        opened = self.figures.finished_later(ends)
+        for book, day in ends:
+            held = (each for each in positions if each.portfolio == book and each.entry_session <= day)
+            opened += [Open(book, each.strategy, each.symbol, each.entry_session, day) for each in held]
+        for event in sorted((each for each in events if each.new_symbol), key=lambda each: each.session, reverse=True):
+            new = (event.portfolio, event.strategy, event.new_symbol)  # what was entered under the old name
+            opened += [
+                each._replace(symbol=event.symbol)
+                for each in opened
+                if each[:3] == new and each.first < event.session <= each.until
+            ]
+        fills = self.figures.fills_since(opened)
+        return {
+            end: OpenTrades({each: fills[each] for each in opened if (each.book, each.until) == end}) for end in ends
+        }
+
 
 @dataclass(frozen=True)
-class _Reading:
+class OpenTrades:
+    """Trades that were open at a close, each with its fills up to it."""
+
+    by_trade: Mapping[Open, Sequence[FillFigures]] = field(default_factory=dict)
+
+    @property
+    def fills(self) -> list[FillFigures]:
+        """The fills of all of them."""
+        return [fill for fills in self.by_trade.values() for fill in fills]
+
+    def quantities(self) -> dict[tuple[str, str], float]:
+        """Return the signed quantities by sleeve and symbol, as they were filled."""
+        return {
+            (each.sleeve, each.symbol): float(sum(fill.quantity for fill in fills)) for each, fills in self.by_trade.items()
+        }
+
+    def holds(self, event: BookEvent) -> bool:
+        """Return True for a change of a trade that is still open; the cash in lieu of a finished one is in its profit."""
+        return any(event.concerns(each.sleeve, each.symbol) and event.session > each.first for each in self.by_trade)
+
+
+@dataclass(frozen=True)
+class SpanRows:
     """The rows behind some spans, and the values of what was held at their ends."""
 
-    positions: Mapping[str, list[Position]]
-    events: Mapping[str, list[BookEvent]]
-    fills: Mapping[str, list[FillFigures]]
-    values: Mapping[tuple[str, dt.date], Mapping[Key, float]]
-    unpriced: Mapping[tuple[str, dt.date], Sequence[str]]
-    open_fills: Mapping[tuple[str, dt.date], list[FillFigures]]
-    opened: Mapping[tuple[str, dt.date], Mapping[Key, dt.date]]
-    trades: Mapping[Window, Mapping[tuple[str, str], object]]
+    holdings: Holdings
+    values: ClosingValues
+    trades: Mapping[Window, Mapping[tuple[str, str], TradeFigures]]
+    open_trades: Mapping[End, OpenTrades]
+
+    def profit(self, span: Span) -> BookProfit:
+        """Return the profit of a span, with what nothing on record explains."""
+        events = [each for each in self.holdings.events if each.portfolio == span.book and self._inside(each.session, span)]
+        moved = transfers_usd(events)
+        by_key = profit_by_key(self._record(span, events))
+        change = span.equity_usd - span.equity_before_usd - moved
+        rest = change - sum(each.total_usd for each in by_key.values())
+        by_key[NOBODY] = by_key.get(NOBODY, Profit()) + Profit(unattributed_usd=rest)
+        unpriced = {symbol for end in span.ends for symbol in self.values.unpriced[end]}
+        return BookProfit(span.book, span.period, span, moved, by_key, tuple(sorted(unpriced)))
+
+    def _record(self, span: Span, events: Sequence[BookEvent]) -> Record:
+        before, after = self._values(span.ends[0]) if span.after else {}, self._values(span.ends[-1])
+        trades = {Key(*key): figures for key, figures in self.trades[span.window].items()}
+        if not span.by_trades:
+            fills = [each for each in self.holdings.fills if each.book == span.book and self._inside(each.session, span)]
+            return Record(before, after, fills, events, trades)
+        still_open = self.open_trades[span.ends[-1]]
+        earlier = self.open_trades[span.ends[0]] if span.after else OpenTrades()
+        counted = [each for each in events if each.kind in CASH_KINDS or still_open.holds(each)]
+        return Record(before, after, still_open.fills, counted, trades, earlier.fills, by_trades=True)
+
+    def _values(self, end: End) -> dict[Key, float]:
+        return {Key(*key): value for key, value in self.values.by_end[end].items()}
+
+    @staticmethod
+    def _inside(session: dt.date, span: Span) -> bool:
+        return (span.after is None or session > span.after) and session <= span.until
+

@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from pipeline.accounts.recorded_actions import Actions
     from storage.market.bars import BarStore
     from storage.trading.ledger import Ledger
-    from storage.views.book_figures import FillFigures
 
     Held = dict[tuple[str, str], float]  # signed quantity by sleeve and symbol
 
@@ -56,27 +55,22 @@ def held_at(positions: Iterable[Position], later: Mapping[tuple[str, str], Decim
 
 
 def symbols_with_new_terms(
-    bars: BarStore, positions: Iterable[Position], fills: Iterable[FillFigures], events: Sequence[BookEvent], since: dt.date
+    held: Mapping[str, dt.date], rescaled: Mapping[str, dt.date], events: Iterable[BookEvent], day: dt.date
 ) -> frozenset[str]:
-    """Return the symbols held or filled whose shares were split, renamed or re-scaled after a session, or since their entry.
+    """Return the symbols whose shares were split, renamed or re-scaled since a close, or since their entry.
 
     Parameters
     ----------
-    fills
-        Those of the sessions after `since`.
+    held
+        Symbols with the entry session of what is held of them; those without one with the close.
+    rescaled
+        Session of each symbol's newest split or spin-off on record.
     events
-        Book events of the same books; a rename brings both names.
+        Book events; a rename brings both names.
     """
-    entered: dict[str, dt.date] = {}
-    for position in positions:
-        entered[position.symbol] = min(entered.get(position.symbol, since), position.entry_session)
-    for fill in fills:
-        entered.setdefault(fill.symbol, since)
-    changed = [each for each in events if each.session > since and each.symbol and changes_terms(each)]
+    changed = [each for each in events if each.session > day and each.symbol and changes_terms(each)]
     names = {each.symbol for each in changed} | {each.new_symbol for each in changed if each.new_symbol}
-    actions = recorded_actions(bars, sorted(entered), FAR) if entered else {}
-    rescaled = {symbol for symbol, parts in actions.items() if any(action.session > entered[symbol] for action in parts)}
-    return frozenset(names | rescaled)
+    return frozenset(names | {symbol for symbol, session in rescaled.items() if session > min(held.get(symbol, day), day)})
 
 
 def changes_terms(event: BookEvent) -> bool:

@@ -16,20 +16,19 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from core.book_events import CASH_KINDS, TRANSFERS
 
 if TYPE_CHECKING:
-    import datetime as dt
     from collections.abc import Iterable, Mapping
 
     from core.book_events import BookEvent
     from storage.views.book_figures import FillFigures, TradeFigures
-
-NOBODY: Final = ("", "")  # sleeve and symbol of what concerns the book alone
-
 
 class Key(NamedTuple):
     """A sleeve and a symbol; each is empty where the cash has none."""
 
     sleeve: str
     symbol: str
+
+
+NOBODY: Final = Key("", "")  # of what concerns the book alone
 
 
 @dataclass(frozen=True)
@@ -160,12 +159,6 @@ def _renamed(events: Iterable[BookEvent]) -> dict[Key, Key]:
     return names
 
 
-def transfers_usd(events: Iterable[BookEvent], after: dt.date | None, until: dt.date) -> float:
-    """Return deposits less withdrawals of the sessions after one, up to another."""
-    inside = [each for each in events if each.kind in TRANSFERS and each.session <= until]
-    return float(sum(each.cash_usd for each in inside if after is None or each.session > after))
-
-
-def in_span(events: Iterable[BookEvent], after: dt.date | None, until: dt.date) -> list[BookEvent]:
-    """Return the events of the sessions after one, up to another."""
-    return [each for each in events if each.session <= until and (after is None or each.session > after)]
+def transfers_usd(events: Iterable[BookEvent]) -> float:
+    """Return deposits less withdrawals."""
+    return float(sum(each.cash_usd for each in events if each.kind in TRANSFERS))

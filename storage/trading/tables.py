@@ -251,6 +251,11 @@ trades = sa.Table(
     key("portfolio", sa.Text),
     *columns_of(TRADES),
     sa.Index("ix_trading_trades_newest", "exit_session", "entry_session", "portfolio", "strategy", "symbol"),
+    sa.Index(
+        "ix_trading_trades_totals",
+        *("portfolio", "strategy", "symbol", "exit_session"),
+        postgresql_include=["net_return", "pnl_usd", "cost_usd"],
+    ),
     sa.Index("ix_trading_trades_portfolio_newest", "portfolio", "exit_session", "entry_session", "strategy", "symbol"),
     schema="trading",
 )
