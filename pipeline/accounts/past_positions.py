@@ -1,4 +1,4 @@
-"""Quantities held at earlier closes, in the terms of the stored bars, so that quantity times stored close is the value then.
+"""Positions in the terms of the stored bars, now and at earlier closes, so that quantity times stored close is the value.
 
 `held_at` works backwards from the open positions, which reads the fills since alone. A symbol whose terms changed meanwhile is
 rebuilt from its own fills, and its quantity brought to the terms that the provider has given the bars by now.
@@ -11,9 +11,10 @@ from collections import defaultdict
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
+from core.book_events import BookEventKind
 from pipeline.accounts.book import book_before
 from pipeline.accounts.recorded_actions import FAR, Action, ratio_since, recorded_actions
-from trading.corporate_actions import event_id
+from trading.corporate_actions import event_id, scaled_position, split_of
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -87,6 +88,32 @@ def rebuilt_quantities(ledger: Ledger, bars: BarStore, book: str, day: dt.date, 
     return {
         (each.strategy, each.symbol): float(each.quantity) * ratio_to_bars(bars, each, actions, events, day) for each in held
     }
+
+
+def in_terms_of_bars(
+    positions: Sequence[Position], rescaled: Mapping[str, dt.date], events: Sequence[BookEvent], bars: BarStore
+) -> list[Position]:
+    """Return open positions in the terms of the newest bars, also those whose book has not followed a split yet.
+
+    Parameters
+    ----------
+    rescaled
+        Session of each symbol's newest split or spin-off on record; few positions were entered before one.
+    events
+        Book events of the books that hold them.
+    """
+    waiting = {each.symbol for each in positions if rescaled.get(each.symbol, each.entry_session) > each.entry_session}
+    actions = recorded_actions(bars, sorted(waiting), FAR) if waiting else {}
+    return [_in_terms_of(bars, each, actions, events) if each.symbol in waiting else each for each in positions]
+
+
+def _in_terms_of(bars: BarStore, position: Position, actions: Actions, events: Sequence[BookEvent]) -> Position:
+    mine = [event for event in events if event.portfolio == position.portfolio]
+    ratio = ratio_to_bars(bars, position, actions, mine, FAR)
+    if ratio == 1:
+        return position
+    day = position.entry_session
+    return scaled_position(position, split_of(position, BookEventKind.SPLIT, ratio, effective=day, session=day)) or position
 
 
 def ratio_to_bars(
