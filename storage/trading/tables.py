@@ -203,6 +203,7 @@ fills = sa.Table(
     column("filled_at", INSTANT),
     column("reason", sa.Text),
     column("created_at", INSTANT, server_default=NOW),
+    sa.Index("ix_trading_fills_symbol", "symbol", "session"),
     sa.Index("ix_trading_fills_newest", "session", "filled_at", "fill_id"),
     sa.Index("ix_trading_fills_symbol_newest", "symbol", "session", "filled_at", "fill_id"),
     schema="trading",

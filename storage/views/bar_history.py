@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections import OrderedDict
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+import numpy as np
 import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import distinct_on
 
 from storage.market.tables import corporate_actions, raw_prices
 from storage.views.places import arrays_of, one_of, places
@@ -13,6 +17,9 @@ from storage.views.places import arrays_of, one_of, places
 if TYPE_CHECKING:
     from collections.abc import Collection
 
+    from numpy.typing import NDArray
+
+    Floats = NDArray[np.float64]
     Quoted = tuple[str, dt.date]  # a symbol, and a day at or before which a close is wanted
 
 bar, action = raw_prices.c, corporate_actions.c
@@ -30,13 +37,55 @@ LAST_RESCALED: Final = (
     .where(one_of(action.symbol, "symbols"), action.kind.in_(("split", "spin_off")))
     .group_by(action.symbol)
 )
+_of_symbol = sa.and_(bar.symbol == sa.bindparam("symbol", type_=sa.Text), bar.timeframe == "1d")
+VERSION: Final = sa.select(sa.func.count(), sa.func.max(bar.ingested_at)).where(_of_symbol)
+HISTORY: Final = (
+    sa.select(bar.ts, bar.open, bar.high, bar.low, bar.close, bar.volume)
+    .ext(distinct_on(bar.ts))
+    .where(_of_symbol)
+    .order_by(bar.ts, bar.ingested_at.desc())
+)
+MOST_HISTORIES: Final = 64  # of symbols that stay in memory: 20 years of one are a quarter of a megabyte
+
+
+@dataclass(frozen=True)
+class History:
+    """Every daily bar of a symbol, oldest first: sessions as `datetime64[D]`, prices in its currency, volume in shares."""
+
+    sessions: NDArray[np.datetime64]
+    open: Floats
+    high: Floats
+    low: Floats
+    close: Floats
+    volume: Floats
 
 
 class BarHistory:
-    """Reads of the schema `market`; prices are those of the newest version of each bar."""
+    """Reads of the schema `market`; prices are those of the newest version of each bar.
+
+    Histories of symbols stay in memory until a bar of theirs is written.
+    """
 
     def __init__(self, engine: sa.Engine) -> None:
         self._engine = engine
+        self._histories: OrderedDict[str, tuple[tuple[int, dt.datetime], History]] = OrderedDict()
+
+    def history(self, symbol: str) -> History | None:
+        """Return every daily bar of a symbol; None when there is none."""
+        with self._engine.connect() as connection:
+            count, newest = connection.execute(VERSION, {"symbol": symbol}).one()
+            if not count:
+                return None
+            stored = self._histories.get(symbol)
+            if stored is not None and stored[0] == (count, newest):
+                return stored[1]
+            rows = connection.execute(HISTORY, {"symbol": symbol}).all()
+        sessions = np.array([row.ts.replace(tzinfo=None) for row in rows], "datetime64[D]")
+        history = History(sessions, *np.array([row[1:] for row in rows], dtype=np.float64).T.copy())
+        self._histories[symbol] = ((count, newest), history)
+        while len(self._histories) > MOST_HISTORIES:
+            self._histories.popitem(last=False)
+        return history
 
     def closes(self, wanted: Collection[Quoted]) -> dict[Quoted, tuple[dt.date, float]]:
         """Return for each symbol and day the newest close at or before it with its session; absent where there is none."""

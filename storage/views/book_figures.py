@@ -46,6 +46,20 @@ class FillFigures(NamedTuple):
     slippage_usd: Decimal
 
 
+class Execution(NamedTuple):
+    """A fill as it was executed: side `buy` or `sell`, price in USD with slippage."""
+
+    book: str
+    sleeve: str
+    leg: str
+    session: dt.date
+    side: str
+    quantity: Decimal
+    price: Decimal
+    client_order_id: str
+    reason: str
+
+
 class TradeFigures(NamedTuple):
     """Finished trades of a sleeve in a symbol: their number, the winners among them, profit net of costs, costs."""
 
@@ -93,6 +107,10 @@ class BookFigures:
         """Return the open positions of books, sorted by book, sleeve and symbol."""
         return [to_position(row._mapping) for row in self._all(statements.POSITIONS, {"books": list(books)})]  # noqa: SLF001  # a public name of SQLAlchemy
 
+    def positions_in(self, symbol: str) -> list[Position]:
+        """Return the open positions of every book in a symbol, sorted by book and sleeve."""
+        return [to_position(row._mapping) for row in self._all(statements.POSITIONS_IN, {"symbol": symbol})]  # noqa: SLF001
+
     def events(self, books: Collection[str]) -> list[BookEvent]:
         """Return the book events of books, sorted by session and id."""
         return [to_event(row._mapping) for row in self._all(statements.EVENTS, {"books": list(books)})]  # noqa: SLF001
@@ -106,6 +124,11 @@ class BookFigures:
         """Return the fills of books in the sessions after one, up to another, as they were executed."""
         rows = self._all(statements.FILLS, {"books": list(books), "after": after, "until": until})
         return [FillFigures._make(row) for row in rows]
+
+    def executions(self, symbol: str, after: dt.date, until: dt.date) -> list[Execution]:
+        """Return the fills of a symbol in the sessions after one, up to another, oldest first, of every book."""
+        rows = self._all(statements.FILLS_OF_SYMBOL, {"symbol": symbol, "after": after, "until": until})
+        return [Execution._make(row) for row in rows]
 
     def fills_since(self, wanted: Iterable[Open]) -> dict[Open, list[FillFigures]]:
         """Return the fills of sleeves in symbols from an entry to a close, as they were executed."""

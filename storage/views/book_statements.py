@@ -51,6 +51,11 @@ POSITIONS: Final = (
     .where(one_of(positions.c.portfolio, "books"))
     .order_by(positions.c.portfolio, positions.c.strategy, positions.c.symbol)
 )
+POSITIONS_IN: Final = (
+    sa.select(positions)
+    .where(positions.c.symbol == sa.bindparam("symbol", type_=sa.Text))
+    .order_by(positions.c.portfolio, positions.c.strategy)
+)
 EVENTS: Final = sa.select(book_events).where(one_of(event.portfolio, "books")).order_by(event.session, event.event_id)
 WAITING_ENTRIES: Final = (
     sa.select(order_intents, orders.c.state, *PRESENT_COLUMNS)
@@ -70,6 +75,18 @@ FILLS: Final = (
     sa.select(*_order.c, *figures)
     .select_from(fills.join(_order, sa.true()))
     .where(fill.session > after, fill.session <= until, one_of(_order.c.book, "books"))
+)
+_intent = (
+    sa.select(intent.portfolio.label("book"), intent.strategy.label("sleeve"), intent.leg)
+    .where(intent.client_order_id == fill.client_order_id)
+    .limit(1)
+    .lateral("of_order")
+)
+FILLS_OF_SYMBOL: Final = (
+    sa.select(*_intent.c, fill.session, fill.side, fill.quantity, fill.price, fill.client_order_id, fill.reason)
+    .select_from(fills.join(_intent, sa.true()))
+    .where(fill.symbol == sa.bindparam("symbol", type_=sa.Text), fill.session > after, fill.session <= until)
+    .order_by(fill.session, fill.filled_at, fill.fill_id)
 )
 NET_QUANTITIES: Final = (
     sa.select(intent.portfolio, intent.strategy, fill.symbol, sa.func.sum(signed))

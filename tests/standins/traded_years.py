@@ -10,10 +10,12 @@ import numpy as np
 import pandas as pd
 import sqlalchemy as sa
 
+from core.deployments import Deployment, Sleeve, Stage, State, sleeve_name
 from core.frames import TRADES
 from core.sessions import close_of, open_of, sessions_between
 from storage.engine import copy_in
 from storage.market.bars import BarStore
+from storage.trading.deployments import Deployments
 from tests.standins.feed import walk
 
 if TYPE_CHECKING:
@@ -32,13 +34,59 @@ FILL_COLUMNS: Final = (
 
 @dataclass(frozen=True)
 class Shape:
-    """Size of a record: its span, books, sleeves of each and symbols of each sleeve."""
+    """Size of a record: its span, its books, and the sleeves of each with their symbols.
+
+    Attributes
+    ----------
+    books
+        The first is the default deployment's; the others are deployed.
+    """
 
     first: dt.date = dt.date(2009, 1, 2)
     last: dt.date = dt.date(2018, 12, 31)
     books: tuple[str, ...] = ("main", "duo", "trio")
-    sleeves: tuple[str, ...] = ("bollinger_vix", "rsi_vix", "zscore_vix")
-    symbols: tuple[str, ...] = tuple(3 * letter for letter in "ABCDEFGHIJKL")
+    rules: tuple[str, ...] = ("bollinger", "rsi", "zscore")
+    width: int = 12
+
+    @property
+    def symbols(self) -> list[str]:
+        """The symbols of every sleeve."""
+        return [symbol for rule in self.rules for symbol in self.traded(rule)]
+
+    def traded(self, rule: str) -> list[str]:
+        """The symbols of a rule's sleeves."""
+        return [f"{rule[:1].upper()}{chr(65 + number)}X" for number in range(self.width)]
+
+    def sleeve(self, book: str, rule: str) -> str:
+        """The name of a book's sleeve."""
+        return f"{rule}_vix" if book == self.books[0] else sleeve_name(book, rule)
+
+    def keys(self) -> list[tuple[str, str, str]]:
+        """Book, sleeve and symbol of everything that is traded."""
+        return [
+            (book, self.sleeve(book, rule), symbol) for book in self.books for rule in self.rules for symbol in self.traded(rule)
+        ]
+
+    def deployments(self) -> list[Deployment]:
+        """The deployments but the first."""
+        return [
+            Deployment(
+                name=book,
+                version=1,
+                stage=Stage.PAPER,
+                state=State.ACTIVE,
+                sleeves=tuple(
+                    Sleeve(self.sleeve(book, rule), rule, tuple(self.traded(rule)), CASH / len(self.rules)) for rule in self.rules
+                ),
+                capital_usd=CASH,
+                profile="desk",
+                portfolio_id=None,
+                promise={},
+                author="test",
+                reason="a record of many years",
+            )
+            for book in self.books[1:]
+        ]
 
 
 def write_record(engine: sa.Engine, shape: Shape | None = None, *, heartbeat_minutes: int = 60) -> dict[str, int]:
@@ -48,7 +96,9 @@ def write_record(engine: sa.Engine, shape: Shape | None = None, *, heartbeat_min
     bars = {symbol: walk(symbol, shape.first, shape.last, seed=5) for symbol in shape.symbols}
     loaded = close_of(shape.last) + dt.timedelta(hours=1)
     BarStore(engine).write(pd.concat(bars.values(), ignore_index=True), source="walk", ingested_at=loaded, backfilled=True)
-    keys = [(book, sleeve, symbol) for book in shape.books for sleeve in shape.sleeves for symbol in shape.symbols]
+    keys = shape.keys()
+    for deployment in shape.deployments():
+        Deployments(engine).add(deployment)
     trips = pd.concat([_trips(*key, place, days, bars[key[2]]) for place, key in enumerate(keys)], ignore_index=True)
     fills, equity = _fills(trips, days), _equity(trips, days, bars, shape.books)
     tables = {

@@ -1,4 +1,4 @@
-"""An index that sums the finished trades of a sleeve in a symbol without reading the trades themselves."""
+"""Indexes that sum finished trades without reading them, and find the fills of a symbol."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ depends_on = None
 
 
 def upgrade() -> None:
-    """Create the index."""
+    """Create the indexes."""
     op.create_index(
         "ix_trading_trades_totals",
         "trades",
@@ -19,8 +19,10 @@ def upgrade() -> None:
         schema="trading",
         postgresql_include=["net_return", "pnl_usd", "cost_usd"],
     )
+    op.create_index("ix_trading_fills_symbol", "fills", ["symbol", "session"], schema="trading")
 
 
 def downgrade() -> None:
-    """Drop the index."""
+    """Drop the indexes."""
+    op.drop_index("ix_trading_fills_symbol", "fills", schema="trading")
     op.drop_index("ix_trading_trades_totals", "trades", schema="trading")
