@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from storage.trading.strategy_params import StrategyParams
     from storage.views.bar_history import BarHistory
     from storage.views.book_figures import BookFigures
+    from storage.views.heartbeat_points import HeartbeatPoints
 
 
 class Stores:
@@ -211,6 +212,13 @@ class Stores:
         from storage.views.bar_history import BarHistory
 
         return BarHistory(self.engine)
+
+    @cached_property
+    def heartbeat_points(self) -> HeartbeatPoints:
+        """Heartbeats of the risk worker as points of a chart."""
+        from storage.views.heartbeat_points import HeartbeatPoints
+
+        return HeartbeatPoints(self.engine)
 
     @cached_property
     def record_pages(self) -> RecordPages:

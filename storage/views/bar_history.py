@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
+import pandas as pd
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import distinct_on
 
@@ -45,6 +46,14 @@ HISTORY: Final = (
     .where(_of_symbol)
     .order_by(bar.ts, bar.ingested_at.desc())
 )
+_since = sa.bindparam("since", type_=sa.Date)
+RECENT_CLOSES: Final = (
+    sa.select(bar.symbol, bar.ts, bar.close)
+    .ext(distinct_on(bar.symbol, bar.ts))
+    .where(one_of(bar.symbol, "symbols"), bar.timeframe == "1d", bar.ts >= _since)
+    .order_by(bar.symbol, bar.ts, bar.ingested_at.desc())
+)
+CALENDAR_DAYS: Final = 1.6  # of a session, at most, holidays included
 MOST_HISTORIES: Final = 64  # of symbols that stay in memory: 20 years of one are a quarter of a megabyte
 
 
@@ -86,6 +95,20 @@ class BarHistory:
         while len(self._histories) > MOST_HISTORIES:
             self._histories.popitem(last=False)
         return history
+
+    def returns(self, symbols: Collection[str], sessions: int) -> pd.DataFrame:
+        """Return the simple returns of the newest sessions, one column a symbol, NaN where one has no bar."""
+        newest = max((session for session, _ in self.closes([(each, dt.date.max) for each in symbols]).values()), default=None)
+        if newest is None:
+            return pd.DataFrame(columns=list(symbols), dtype="float64")
+        since = newest - dt.timedelta(days=int(sessions * CALENDAR_DAYS) + 10)
+        with self._engine.connect() as connection:
+            rows = connection.execute(RECENT_CLOSES, {"symbols": list(symbols), "since": since}).all()
+        closes: dict[str, dict[np.datetime64, float]] = {symbol: {} for symbol in symbols}
+        for symbol, ts, close in rows:
+            closes[symbol][np.datetime64(ts.replace(tzinfo=None), "D")] = close
+        frame = pd.DataFrame({symbol: pd.Series(of_symbol, dtype="float64") for symbol, of_symbol in closes.items()})
+        return frame.sort_index().pct_change(fill_method=None).tail(sessions)
 
     def closes(self, wanted: Collection[Quoted]) -> dict[Quoted, tuple[dt.date, float]]:
         """Return for each symbol and day the newest close at or before it with its session; absent where there is none."""
