@@ -34,6 +34,8 @@ class LimitUse:
         True for a limit that the figure must not fall under.
     warned_at
         Figure from which the state is a warning; None: from `WARNED_AT` of the limit on.
+    pauses
+        True for a limit beyond which something rests and nothing is broken: a warning at most.
     """
 
     name: str
@@ -45,6 +47,7 @@ class LimitUse:
     note: str | None = None
     at_least: bool = False
     warned_at: float | None = None
+    pauses: bool = False
 
     @property
     def distance(self) -> float | None:
@@ -74,7 +77,7 @@ class LimitUse:
             return "unknown"
         sign = -1 if self.at_least else 1
         if sign * self.used > sign * self.limit + ROUNDING * abs(self.limit):
-            return "breach"
+            return "warning" if self.pauses else "breach"
         if self.warned_at is not None:
             near = sign * self.used >= sign * self.warned_at
         else:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from collections import OrderedDict
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import pandas as pd
@@ -40,15 +40,16 @@ LAST_RESCALED: Final = (
 )
 _of_symbol = sa.and_(bar.symbol == sa.bindparam("symbol", type_=sa.Text), bar.timeframe == "1d")
 VERSION: Final = sa.select(sa.func.count(), sa.func.max(bar.ingested_at)).where(_of_symbol)
+_seconds = sa.cast(sa.extract("epoch", bar.ts), sa.BigInteger)  # read ten times as fast as a moment
 HISTORY: Final = (
-    sa.select(bar.ts, bar.open, bar.high, bar.low, bar.close, bar.volume)
+    sa.select(_seconds, bar.open, bar.high, bar.low, bar.close, bar.volume)
     .ext(distinct_on(bar.ts))
     .where(_of_symbol)
     .order_by(bar.ts, bar.ingested_at.desc())
 )
 _since = sa.bindparam("since", type_=sa.Date)
 RECENT_CLOSES: Final = (
-    sa.select(bar.symbol, bar.ts, bar.close)
+    sa.select(bar.symbol, _seconds, bar.close)
     .ext(distinct_on(bar.symbol, bar.ts))
     .where(one_of(bar.symbol, "symbols"), bar.timeframe == "1d", bar.ts >= _since)
     .order_by(bar.symbol, bar.ts, bar.ingested_at.desc())
@@ -89,8 +90,8 @@ class BarHistory:
             if stored is not None and stored[0] == (count, newest):
                 return stored[1]
             rows = connection.execute(HISTORY, {"symbol": symbol}).all()
-        sessions = np.array([row.ts.replace(tzinfo=None) for row in rows], "datetime64[D]")
-        history = History(sessions, *np.array([row[1:] for row in rows], dtype=np.float64).T.copy())
+        figures = np.array([tuple(row) for row in rows], dtype=np.float64).T
+        history = History(_days(figures[0]), *figures[1:].copy())
         self._histories[symbol] = ((count, newest), history)
         while len(self._histories) > MOST_HISTORIES:
             self._histories.popitem(last=False)
@@ -104,11 +105,9 @@ class BarHistory:
         since = newest - dt.timedelta(days=int(sessions * CALENDAR_DAYS) + 10)
         with self._engine.connect() as connection:
             rows = connection.execute(RECENT_CLOSES, {"symbols": list(symbols), "since": since}).all()
-        closes: dict[str, dict[np.datetime64, float]] = {symbol: {} for symbol in symbols}
-        for symbol, ts, close in rows:
-            closes[symbol][np.datetime64(ts.replace(tzinfo=None), "D")] = close
-        frame = pd.DataFrame({symbol: pd.Series(of_symbol, dtype="float64") for symbol, of_symbol in closes.items()})
-        return frame.sort_index().pct_change(fill_method=None).tail(sessions)
+        frame = pd.DataFrame(rows, columns=["symbol", "seconds", "close"])
+        closes = frame.assign(session=_days(frame["seconds"].to_numpy())).pivot(index="session", columns="symbol", values="close")
+        return closes.reindex(columns=list(symbols)).pct_change(fill_method=None).tail(sessions)
 
     def closes(self, wanted: Collection[Quoted]) -> dict[Quoted, tuple[dt.date, float]]:
         """Return for each symbol and day the newest close at or before it with its session; absent where there is none."""
@@ -123,3 +122,8 @@ class BarHistory:
         with self._engine.connect() as connection:
             rows = connection.execute(LAST_RESCALED, {"symbols": list(symbols)}).all()
         return {symbol: session for symbol, session in rows}
+
+
+def _days(seconds: NDArray[Any]) -> NDArray[np.datetime64]:
+    """Return the days of seconds since 1970."""
+    return seconds.astype("int64").astype("datetime64[s]").astype("datetime64[D]")

@@ -103,6 +103,10 @@ class BookFigures:
         rows = self._all(statements.FIRST_CLOSES, {"books": list(books)}) if books else ()
         return {book: Close(session, equity_usd) for book, session, equity_usd in rows}
 
+    def closes(self, book: str) -> list[Close]:
+        """Return every close of a book on record, oldest first."""
+        return [Close._make(row) for row in self._all(statements.CLOSES, {"book": book})]
+
     def positions(self, books: Collection[str]) -> list[Position]:
         """Return the open positions of books, sorted by book, sleeve and symbol."""
         return [to_position(row._mapping) for row in self._all(statements.POSITIONS, {"books": list(books)})]  # noqa: SLF001  # a public name of SQLAlchemy
@@ -156,6 +160,20 @@ class BookFigures:
         """Return the trades that were open at closes, each of a book and a session, and have finished since."""
         rows = self._all(statements.FINISHED_LATER, arrays_of(statements.book_days, ends)) if ends else ()
         return [Open._make(row) for row in rows]
+
+    def entries_ordered(self, books: Collection[str], after: dt.date) -> dict[tuple[str, str, dt.date], int]:
+        """Return by book, sleeve and session the number of entry orders for the sessions after one."""
+        rows = self._all(statements.ENTRIES_ORDERED, {"books": list(books), "after": after})
+        return {(book, sleeve, session): count for book, sleeve, session, count in rows}
+
+    def last_losses(self, books: Collection[str], after: dt.date) -> dict[Key, dt.date]:
+        """Return by book, sleeve and symbol the session in which the newest losing trade ended; those after a session."""
+        rows = self._all(statements.LAST_LOSSES, {"books": list(books), "after": after})
+        return {(book, sleeve, symbol): session for book, sleeve, symbol, session in rows}
+
+    def entered(self, books: Collection[str], after: dt.date) -> list[tuple[str, str, dt.date]]:
+        """Return book, sleeve and entry session of the finished trades that were entered after a session, oldest first."""
+        return [tuple(row) for row in self._all(statements.ENTERED, {"books": list(books), "after": after})]
 
     def _all(self, statement: sa.Select[Any], values: dict[str, Any]) -> Sequence[Any]:
         with self._engine.connect() as connection:

@@ -36,6 +36,10 @@ _before = (
 )
 CLOSES_BEFORE: Final = sa.select(*book_days.c, *_before.c).select_from(book_days.join(_before, sa.true()))
 
+CLOSES: Final = (
+    sa.select(close.session, close.equity_usd).where(close.portfolio == sa.bindparam("book", type_=sa.Text)).order_by(close.session)
+)
+
 books = places(book=sa.Text)
 _first = (
     sa.select(close.session, close.equity_usd)
@@ -140,3 +144,19 @@ _was_open = sa.and_(
 FINISHED_LATER: Final = sa.select(
     book_days.c.book, trade.strategy, trade.symbol, trade.entry_session, book_days.c.day
 ).select_from(book_days.join(trades, _was_open))
+
+ENTRIES_ORDERED: Final = (
+    sa.select(intent.portfolio, intent.strategy, intent.session, sa.func.count())
+    .where(one_of(intent.portfolio, "books"), intent.session > after, intent.leg == Leg.ENTRY)
+    .group_by(intent.portfolio, intent.strategy, intent.session)
+)
+LAST_LOSSES: Final = (
+    sa.select(trade.portfolio, trade.strategy, trade.symbol, sa.func.max(trade.exit_session))
+    .where(one_of(trade.portfolio, "books"), trade.exit_session > after, trade.pnl_usd < 0)
+    .group_by(trade.portfolio, trade.strategy, trade.symbol)
+)
+ENTERED: Final = (
+    sa.select(trade.portfolio, trade.strategy, trade.entry_session)
+    .where(one_of(trade.portfolio, "books"), trade.exit_session > after, trade.entry_session > after)
+    .order_by(trade.entry_session)
+)
