@@ -25,9 +25,7 @@ if TYPE_CHECKING:
 ONE_DAY = dt.timedelta(days=1)
 
 
-def book_before(
-    ledger: Ledger, portfolio: str, day: dt.date, symbols: Collection[str] | None = None
-) -> MemoryBook:
+def book_before(ledger: Ledger, portfolio: str, day: dt.date, symbols: Collection[str] | None = None) -> MemoryBook:
     """Return the book as it stood after the session before `day`, in its own terms, without the orders decided there.
 
     Parameters

@@ -187,9 +187,7 @@ class ProfitReader:
                 if each[:3] == new and each.first < event.session <= each.until
             ]
         fills = self.figures.fills_since(opened)
-        return {
-            end: OpenTrades({each: fills[each] for each in opened if (each.book, each.until) == end}) for end in ends
-        }
+        return {end: OpenTrades({each: fills[each] for each in opened if (each.book, each.until) == end}) for end in ends}
 
 
 @dataclass(frozen=True)
@@ -251,4 +249,3 @@ class SpanRows:
     @staticmethod
     def _inside(session: dt.date, span: Span) -> bool:
         return (span.after is None or session > span.after) and session <= span.until
-

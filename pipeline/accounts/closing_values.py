@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Holdings:
-    """What books hold now, and what brings it back to earlier closes.
+    """Positions of books now, and the fills that lead back to earlier closes.
 
     Attributes
     ----------
@@ -101,6 +101,7 @@ class Valuer:
             for end, of_end in held.items()
         }
         unpriced = {
-            end: tuple(sorted({symbol for _, symbol in of_end if (symbol, end[1]) not in closes})) for end, of_end in held.items()
+            end: tuple(sorted({symbol for _, symbol in of_end if (symbol, end[1]) not in closes}))
+            for end, of_end in held.items()
         }
         return ClosingValues(values, unpriced)

@@ -30,7 +30,9 @@ if TYPE_CHECKING:
 ONE_DAY = dt.timedelta(days=1)
 
 
-def held_at(positions: Iterable[Position], later: Mapping[tuple[str, str], Decimal], rebuilt: Held, names: Collection[str]) -> Held:
+def held_at(
+    positions: Iterable[Position], later: Mapping[tuple[str, str], Decimal], rebuilt: Held, names: Collection[str]
+) -> Held:
     """Return the signed quantities at a close by sleeve and symbol.
 
     Parameters
@@ -116,9 +118,7 @@ def _in_terms_of(bars: BarStore, position: Position, actions: Actions, events: S
     return scaled_position(position, split_of(position, BookEventKind.SPLIT, ratio, effective=day, session=day)) or position
 
 
-def ratio_to_bars(
-    bars: BarStore, position: Position, actions: Actions, events: Iterable[BookEvent], day: dt.date
-) -> float:
+def ratio_to_bars(bars: BarStore, position: Position, actions: Actions, events: Iterable[BookEvent], day: dt.date) -> float:
     """Return the ratio from a position's terms at a close to those of the newest bars, 1 while nothing has re-scaled them.
 
     Parameters

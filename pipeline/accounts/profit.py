@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from core.book_events import BookEvent
     from storage.views.book_figures import FillFigures, TradeFigures
 
+
 class Key(NamedTuple):
     """A sleeve and a symbol; each is empty where the cash has none."""
 
@@ -73,7 +74,7 @@ class Profit:
 
 @dataclass(frozen=True)
 class Record:
-    """What happened to a book in a span of sessions, by sleeve and symbol.
+    """The record of a book in a span of sessions.
 
     Attributes
     ----------

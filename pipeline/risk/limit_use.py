@@ -34,6 +34,8 @@ class LimitUse:
         True for a limit that the figure must not fall under.
     warned_at
         Figure from which the state is a warning; None: from `WARNED_AT` of the limit on.
+    inclusive
+        True for a limit that is broken when it is reached.
     pauses
         True for a limit beyond which something rests and nothing is broken: a warning at most.
     """
@@ -47,11 +49,12 @@ class LimitUse:
     note: str | None = None
     at_least: bool = False
     warned_at: float | None = None
+    inclusive: bool = False
     pauses: bool = False
 
     @property
     def distance(self) -> float | None:
-        """How far the figure is from the limit; negative beyond it."""
+        """Room between the figure and the limit; negative beyond it."""
         if self.limit is None or self.used is None:
             return None
         return self.used - self.limit if self.at_least else self.limit - self.used
@@ -76,7 +79,8 @@ class LimitUse:
         if self.used is None or math.isnan(self.used):
             return "unknown"
         sign = -1 if self.at_least else 1
-        if sign * self.used > sign * self.limit + ROUNDING * abs(self.limit):
+        beyond, rounding = sign * (self.used - self.limit), ROUNDING * abs(self.limit)
+        if beyond > rounding or (self.inclusive and beyond >= -rounding):
             return "warning" if self.pauses else "breach"
         if self.warned_at is not None:
             near = sign * self.used >= sign * self.warned_at

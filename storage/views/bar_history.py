@@ -34,7 +34,7 @@ _newest = (
 )
 CLOSES: Final = sa.select(*quoted.c, *_newest.c).select_from(quoted.join(_newest, sa.true()))
 LAST_RESCALED: Final = (
-    sa.select(action.symbol, sa.func.max(action.session))
+    sa.select(action.symbol, sa.func.max(action.session).label("newest"))
     .where(one_of(action.symbol, "symbols"), action.kind.in_(("split", "spin_off")))
     .group_by(action.symbol)
 )
@@ -106,7 +106,9 @@ class BarHistory:
         with self._engine.connect() as connection:
             rows = connection.execute(RECENT_CLOSES, {"symbols": list(symbols), "since": since}).all()
         frame = pd.DataFrame(rows, columns=["symbol", "seconds", "close"])
-        closes = frame.assign(session=_days(frame["seconds"].to_numpy())).pivot(index="session", columns="symbol", values="close")
+        closes = frame.assign(session=_days(frame["seconds"].to_numpy())).pivot(
+            index="session", columns="symbol", values="close"
+        )
         return closes.reindex(columns=list(symbols)).pct_change(fill_method=None).tail(sessions)
 
     def closes(self, wanted: Collection[Quoted]) -> dict[Quoted, tuple[dt.date, float]]:
@@ -120,8 +122,8 @@ class BarHistory:
     def last_rescaled(self, symbols: Collection[str]) -> dict[str, dt.date]:
         """Return the session of the newest split or spin-off on record of each symbol that has one."""
         with self._engine.connect() as connection:
-            rows = connection.execute(LAST_RESCALED, {"symbols": list(symbols)}).all()
-        return {symbol: session for symbol, session in rows}
+            rows = connection.execute(LAST_RESCALED, {"symbols": list(symbols)})
+            return {row.symbol: row.newest for row in rows}
 
 
 def _days(seconds: NDArray[Any]) -> NDArray[np.datetime64]:

@@ -37,7 +37,9 @@ _before = (
 CLOSES_BEFORE: Final = sa.select(*book_days.c, *_before.c).select_from(book_days.join(_before, sa.true()))
 
 CLOSES: Final = (
-    sa.select(close.session, close.equity_usd).where(close.portfolio == sa.bindparam("book", type_=sa.Text)).order_by(close.session)
+    sa.select(close.session, close.equity_usd)
+    .where(close.portfolio == sa.bindparam("book", type_=sa.Text))
+    .order_by(close.session)
 )
 
 books = places(book=sa.Text)

@@ -12,11 +12,13 @@ from storage.trading.control_tables import risk_heartbeats
 from storage.views.places import arrays_of, places
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
+    from collections.abc import Collection
 
 beat = risk_heartbeats.c
 figures: Final = tuple(each for each in beat if each.name not in {"id", "portfolio"})
-_book, _first, _last = (sa.bindparam(name, type_=kind) for name, kind in (("book", sa.Text), ("first", INSTANT), ("last", INSTANT)))
+_book, _first, _last = (
+    sa.bindparam(name, type_=kind) for name, kind in (("book", sa.Text), ("first", INSTANT), ("last", INSTANT))
+)
 _within = sa.and_(beat.portfolio == _book, beat.at >= _first, beat.at < _last)
 _some = sa.select(beat.at).where(_within).limit(sa.bindparam("most", type_=sa.Integer)).subquery("some")
 
@@ -36,17 +38,17 @@ _last_of_part = (
     .limit(1)
     .lateral("last_of_part")
 )
-SAMPLED: Final = (
-    sa.select(*_last_of_part.c).select_from(parts.join(_last_of_part, sa.true())).order_by(_last_of_part.c.at)
-)
+SAMPLED: Final = sa.select(*_last_of_part.c).select_from(parts.join(_last_of_part, sa.true())).order_by(_last_of_part.c.at)
 
 books = places(book=sa.Text)
 _newest = (
-    sa.select(*figures).where(beat.portfolio == books.c.book).order_by(beat.at.desc(), beat.id.desc()).limit(1).lateral("newest")
+    sa.select(*figures)
+    .where(beat.portfolio == books.c.book)
+    .order_by(beat.at.desc(), beat.id.desc())
+    .limit(1)
+    .lateral("newest")
 )
 NEWEST: Final = sa.select(books.c.book, *_newest.c).select_from(books.join(_newest, sa.true()))
-
-Rows = list["Mapping[str, Any]"]
 
 
 class HeartbeatPoints:
@@ -55,13 +57,13 @@ class HeartbeatPoints:
     def __init__(self, engine: sa.Engine) -> None:
         self._engine = engine
 
-    def newest(self, books: Collection[str]) -> dict[str, Mapping[str, Any]]:
+    def newest(self, books: Collection[str]) -> dict[str, dict[str, Any]]:
         """Return the heartbeat of each book with the newest time; absent before the first."""
         with self._engine.connect() as connection:
             rows = connection.execute(NEWEST, {"books": list(books)}).mappings().all()
-        return {row["book"]: row for row in rows}
+        return {row["book"]: dict(row) for row in rows}
 
-    def between(self, book: str, first: dt.datetime, last: dt.datetime, most: int) -> Sequence[Mapping[str, Any]]:
+    def between(self, book: str, first: dt.datetime, last: dt.datetime, most: int) -> list[dict[str, Any]]:
         """Return the heartbeats of a book from one moment (aware) to before another, oldest first.
 
         Of more than `most`, the span is cut into so many parts of equal length, and the last heartbeat of each is returned.
@@ -69,10 +71,10 @@ class HeartbeatPoints:
         span = {"book": book, "first": first, "last": last}
         with self._engine.connect() as connection:
             if connection.execute(COUNT, span | {"most": most + 1}).scalar_one() <= most:
-                return connection.execute(EVERY, span).mappings().all()
+                return [dict(row) for row in connection.execute(EVERY, span).mappings()]
             begin, end = connection.execute(ENDS, span).one()
             cuts = parts_of(begin, end, most)
-            return connection.execute(SAMPLED, {"book": book} | arrays_of(parts, cuts)).mappings().all()
+            return [dict(row) for row in connection.execute(SAMPLED, {"book": book} | arrays_of(parts, cuts)).mappings()]
 
 
 def parts_of(begin: dt.datetime, end: dt.datetime, parts: int) -> list[tuple[dt.datetime, dt.datetime]]:

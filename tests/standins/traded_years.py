@@ -1,4 +1,4 @@
-"""A desk's record of many years, written through COPY: books that trade every week, consistent to the cent, without evenings run."""
+"""A desk's record of many years, written through COPY without evenings: books that trade every week, right to the cent."""
 
 from __future__ import annotations
 
@@ -25,7 +25,16 @@ EVERY, HELD = 5, 2  # sessions from one entry to the next of a key, and from ent
 CASH, SHARES = 1_000_000.0, 10
 COMMISSION, SLIPPAGE = 1e-4, 2e-4
 ORDER: Final = ("client_order_id", "portfolio", "strategy", "symbol", "session", "decision_session", "leg", "side", "quantity")
-ORDER_COLUMNS: Final = (*ORDER, "order_type", "stop_pct", "target_pct", "max_sessions", "entry_order_id", "created_at", "code_commit")
+ORDER_COLUMNS: Final = (
+    *ORDER,
+    "order_type",
+    "stop_pct",
+    "target_pct",
+    "max_sessions",
+    "entry_order_id",
+    "created_at",
+    "code_commit",
+)
 FILL_COLUMNS: Final = (
     "fill_id", "client_order_id", "symbol", "side", "quantity", "price", "raw_price", "commission_usd", "session", "filled_at",
     "reason", "created_at",
@@ -64,7 +73,10 @@ class Shape:
     def keys(self) -> list[tuple[str, str, str]]:
         """Book, sleeve and symbol of everything that is traded."""
         return [
-            (book, self.sleeve(book, rule), symbol) for book in self.books for rule in self.rules for symbol in self.traded(rule)
+            (book, self.sleeve(book, rule), symbol)
+            for book in self.books
+            for rule in self.rules
+            for symbol in self.traded(rule)
         ]
 
     def deployments(self) -> list[Deployment]:
@@ -76,7 +88,8 @@ class Shape:
                 stage=Stage.PAPER,
                 state=State.ACTIVE,
                 sleeves=tuple(
-                    Sleeve(self.sleeve(book, rule), rule, tuple(self.traded(rule)), CASH / len(self.rules)) for rule in self.rules
+                    Sleeve(self.sleeve(book, rule), rule, tuple(self.traded(rule)), CASH / len(self.rules))
+                    for rule in self.rules
                 ),
                 capital_usd=CASH,
                 profile="desk",
@@ -103,7 +116,9 @@ def write_record(engine: sa.Engine, shape: Shape | None = None, *, heartbeat_min
     fills, equity = _fills(trips, days), _equity(trips, days, bars, shape.books)
     tables = {
         "order_intents": _intents(fills)[list(ORDER_COLUMNS)],
-        "orders": pd.DataFrame({"client_order_id": fills["client_order_id"], "state": "filled", "updated_at": fills["filled_at"]}),
+        "orders": pd.DataFrame(
+            {"client_order_id": fills["client_order_id"], "state": "filled", "updated_at": fills["filled_at"]}
+        ),
         "fills": fills[list(FILL_COLUMNS)],
         "trades": _trades(trips, days),
         "positions": _positions(trips, days),
@@ -113,7 +128,9 @@ def write_record(engine: sa.Engine, shape: Shape | None = None, *, heartbeat_min
         for name, frame in tables.items():
             copy_in(connection, frame, f"trading.{name}", tuple(frame.columns))
         for book in shape.books:
-            connection.execute(sa.text(_HEARTBEATS), {"book": book, "first": shape.first, "last": loaded, "minutes": heartbeat_minutes})
+            connection.execute(
+                sa.text(_HEARTBEATS), {"book": book, "first": shape.first, "last": loaded, "minutes": heartbeat_minutes}
+            )
     with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
         connection.execute(sa.text("VACUUM ANALYZE"))
         return {name: len(frame) for name, frame in tables.items()} | {
@@ -221,9 +238,7 @@ def _positions(trips: pd.DataFrame, days: pd.DatetimeIndex) -> pd.DataFrame:
     )
 
 
-def _equity(
-    trips: pd.DataFrame, days: pd.DatetimeIndex, bars: dict[str, pd.DataFrame], books: Sequence[str]
-) -> pd.DataFrame:
+def _equity(trips: pd.DataFrame, days: pd.DatetimeIndex, bars: dict[str, pd.DataFrame], books: Sequence[str]) -> pd.DataFrame:
     """Return cash, value and positions of each book at each close."""
     frames = []
     for book in books:

@@ -12,7 +12,7 @@ from core.errors import DeskError
 from core.models import Position
 from pipeline.execution.exit_rules import ExitRuleBook, TimeLimitOnly
 from pipeline.resources import Resources, live
-from pipeline.views.held import HeldNow, Quoted, held_now
+from pipeline.views.money.held import HeldNow, Quoted, held_now
 from pipeline.views.view import MOST_ROWS, After, Book, Filter, Row, Sleeve, Symbol, View, part
 from trading.portfolio import sessions_held
 
@@ -47,7 +47,8 @@ class PositionRow(Row):
     unrealised_pct: Annotated[float | None, Field(description="The same in % of what the entry cost.")]
     stop_price: Annotated[float | None, Field(description="In USD; null: none.")]
     stop_distance_pct: Annotated[
-        float | None, Field(description="Move from the last price to the stop, in % of the last price; negative: it is past it.")
+        float | None,
+        Field(description="Move from the last price to the stop, in % of the last price; negative: it is past it."),
     ]
     target_price: Annotated[float | None, Field(description="In USD; null: none.")]
     target_distance_pct: Annotated[
@@ -67,7 +68,7 @@ class PositionRow(Row):
 
 
 class Leaving(NamedTuple):
-    """What leaves a position, and why nothing else does."""
+    """The rule or person that leaves a position, and why there is no other."""
 
     kind: LeftBy | None
     name: str | None
@@ -80,11 +81,7 @@ def read_positions(
     """Return the open positions of every book, or of one."""
     resources = resources or live()
     held = held_now(wanted.book, resources=resources)
-    shown = [
-        each
-        for each in held.positions
-        if wanted.sleeve in {None, each.strategy} and wanted.symbol in {None, each.symbol}
-    ]
+    shown = [each for each in held.positions if wanted.sleeve in {None, each.strategy} and wanted.symbol in {None, each.symbol}]
     leaving: dict[Place, Leaving] = {}
     for book in dict.fromkeys(each.portfolio for each in shown):
         leaving |= leaving_of(book, [each for each in shown if each.portfolio == book], resources=resources)
@@ -114,7 +111,7 @@ def leaving_of(book: str, positions: Sequence[Position], *, resources: Resources
         else:
             rule = rules.rules[key]
             alone = isinstance(rule, TimeLimitOnly)
-            found[_place(each)] = Leaving("time_limit" if alone else "rule", rule and rule.name, why.get(key))
+            found[_place(each)] = Leaving("time_limit" if alone else "rule", None if rule is None else rule.name, why.get(key))
     return found
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Self
 
 import numpy as np
+import pandas as pd
 
 from core.book_events import TRANSFERS, BookEvent
 from core.deployments import Deployment
@@ -21,8 +22,8 @@ from pipeline.execution.entry_blocks import EntryBlocks
 from pipeline.resources import Resources
 from pipeline.risk.performance import promises_of
 from pipeline.views.equity import measured
-from pipeline.views.held import HeldNow
-from pipeline.views.risk_figures import Most
+from pipeline.views.money.held import HeldNow
+from pipeline.views.risk.held_figures import Most
 from storage.trading.guard_findings import GuardFindings
 from storage.views.book_figures import BookFigures, Close, Window
 from storage.views.heartbeat_points import HeartbeatPoints
@@ -184,9 +185,7 @@ class RecentReader:
         ]
         return blocked, max(spreads, default=None)
 
-    def _promised(
-        self, book: str, held: HeldNow, closes: Sequence[Close], day: dt.date
-    ) -> tuple[list[Finding], list[Finding]]:
+    def _promised(self, book: str, held: HeldNow, closes: Sequence[Close], day: dt.date) -> tuple[list[Finding], list[Finding]]:
         """Compare the frequency of the entries and the present gap with what the backtest promised, as the watch does."""
         promises = promises_of(self.deployment)
         if not closes or not promises:
@@ -201,7 +200,7 @@ class RecentReader:
         frequency, gap = [], []
         for sleeve in judged:
             promise = promises.get(sleeve) or (promises.get(sleeves[0]) if len(sleeves) == 1 else None)
-            on = np.array([session for name, session in entries if sleeve in {SUM, name}], "datetime64[ns]")
+            on = pd.Series(pd.to_datetime([session for name, session in entries if sleeve in {SUM, name}]))
             days = np.sort(np.clip(session_numbers(on, sessions), 0, len(sessions) - 1))
             record = LiveRecord(np.empty(0), np.empty(0, dtype=np.int64), days, np.empty(0), len(sessions))
             frequency.append(compare_frequency(record, promise, sleeve, level=level))

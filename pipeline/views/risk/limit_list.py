@@ -7,11 +7,12 @@ from collections.abc import Sequence
 from core.settings import Settings
 from monitoring.performance.findings import Finding
 from pipeline.risk.limit_use import LimitUse
-from pipeline.views.risk_figures import HeldFigures, Most
-from pipeline.views.risk_record import BookRecent
+from pipeline.views.risk.held_figures import HeldFigures, Most
+from pipeline.views.risk.recent_record import BookRecent
 
 PERCENT = 100.0
 OF_EQUITY = "% of equity"
+SINCE_LOSS = "sessions since a loss"
 AT_ORDER = "Measured on each order."
 NO_PAIR = "Fewer than two symbols are held."
 NO_STOP = "Without a stop, so that the loss is not limited: "
@@ -33,23 +34,29 @@ def loss_limits(settings: Settings, held: HeldFigures, recent: BookRecent) -> li
     monitor, risk, unit = settings.monitor, settings.risk, "% under the peak"
     now, closes = recent.now, recent.closes
     unstopped = NO_STOP + ", ".join(held.without_stop) if held.without_stop else None
-    at_stop = _value(held.loss_at_stop_pct), _subject(held.loss_at_stop_pct)
-    stop = {"used": at_stop[0] or 0.0, "subject": at_stop[1], "note": unstopped}
+    at_stop = _value(held.loss_at_stop_pct) or 0.0, _subject(held.loss_at_stop_pct), unstopped
     var = monitor.var_limit_pct
     return [
         LimitUse(
             "drawdown_halt", "MONITOR__DRAWDOWN_HALT_PCT", unit, monitor.drawdown_halt_pct, now.pct,
             note=f"{now.note} MONITOR__MODE={monitor.mode}.", warned_at=monitor.drawdown_alert_pct,
+            inclusive=True,
         ),
-        LimitUse("drawdown_alert", "MONITOR__DRAWDOWN_ALERT_PCT", unit, monitor.drawdown_alert_pct, now.pct, note=now.note),
-        LimitUse("max_drawdown", "RISK__MAX_DRAWDOWN_PCT", unit, risk.max_drawdown_pct, closes.pct, note=closes.note),
         LimitUse(
-            "halve_drawdown", "RISK__HALVE_DRAWDOWN_PCT", unit, risk.halve_drawdown_pct, closes.pct, note=closes.note, pauses=True
+            "drawdown_alert", "MONITOR__DRAWDOWN_ALERT_PCT", unit, monitor.drawdown_alert_pct, now.pct, None, now.note,
+            inclusive=True,
+        ),
+        LimitUse(
+            "max_drawdown", "RISK__MAX_DRAWDOWN_PCT", unit, risk.max_drawdown_pct, closes.pct, None, closes.note, inclusive=True
+        ),
+        LimitUse(
+            "halve_drawdown", "RISK__HALVE_DRAWDOWN_PCT", unit, risk.halve_drawdown_pct, closes.pct, None, closes.note,
+            pauses=True,
         ),
         LimitUse("var_historical", "MONITOR__VAR_LIMIT_PCT", OF_EQUITY, var, held.var_historical_pct),
         LimitUse("var_parametric", "MONITOR__VAR_LIMIT_PCT", OF_EQUITY, var, held.var_parametric_pct),
-        LimitUse("risk_per_trade", "RISK__PER_TRADE_PCT", OF_EQUITY, risk.per_trade_pct, **stop),
-        LimitUse("loss_at_risk", "RISK__MAX_LOSS_AT_RISK_PCT", OF_EQUITY, risk.max_loss_at_risk_pct, **stop),
+        LimitUse("risk_per_trade", "RISK__PER_TRADE_PCT", OF_EQUITY, risk.per_trade_pct, *at_stop),
+        LimitUse("loss_at_risk", "RISK__MAX_LOSS_AT_RISK_PCT", OF_EQUITY, risk.max_loss_at_risk_pct, *at_stop),
         LimitUse(
             "no_stop", "RISK__STOP_REQUIRED", "positions without a stop", 0.0 if risk.stop_required else None,
             float(len(held.without_stop)), subject=", ".join(held.without_stop) or None,
@@ -69,7 +76,7 @@ def size_limits(settings: Settings, held: HeldFigures) -> list[LimitUse]:
             subject=_subject(position),
         ),
         LimitUse(
-            "max_symbol", "RISK__MAX_SYMBOL_PCT", OF_EQUITY, risk.max_symbol_pct, _value(symbol) or 0.0, subject=_subject(symbol)
+            "max_symbol", "RISK__MAX_SYMBOL_PCT", OF_EQUITY, risk.max_symbol_pct, _value(symbol) or 0.0, _subject(symbol)
         ),
         LimitUse("max_exposure", "RISK__MAX_EXPOSURE_PCT", OF_EQUITY, risk.max_exposure_pct, held.gross_pct),
         LimitUse("max_net", "RISK__MAX_NET_PCT", OF_EQUITY, risk.max_net_pct, held.net_pct),
@@ -82,20 +89,19 @@ def entry_limits(settings: Settings, held: HeldFigures, recent: BookRecent) -> l
     risk, lost, entries = settings.risk, recent.since_loss, recent.entries
     pair, most = held.correlation, risk.max_entries_a_day
     related = _related(held)
-    since = {"used": None if lost is None else lost.value, "subject": _subject(lost), "at_least": True, "pauses": True}
-    nothing_lost = None if lost else "No recent loss."
+    since = _value(lost), _subject(lost), None if lost else "No recent loss."
     return [
         LimitUse(
             "max_entries_a_day", "RISK__MAX_ENTRIES_A_DAY", "entries of one sleeve in a session", most and float(most),
             entries.value if entries else 0.0, subject=_subject(entries),
         ),
         LimitUse(
-            "cool_down", "RISK__COOL_DOWN_SESSIONS", "sessions since a loss", _number(risk.cool_down_sessions),
-            note=nothing_lost, **since,
+            "cool_down", "RISK__COOL_DOWN_SESSIONS", SINCE_LOSS, _number(risk.cool_down_sessions), *since, at_least=True,
+            pauses=True,
         ),
         LimitUse(
-            "loss_day", "RISK__REST_AFTER_LOSS", "sessions since a loss", 1.0 if risk.rest_after_loss else None,
-            note=nothing_lost, **since,
+            "loss_day", "RISK__REST_AFTER_LOSS", SINCE_LOSS, 1.0 if risk.rest_after_loss else None, *since, at_least=True,
+            pauses=True,
         ),
         LimitUse(
             "correlation", "RISK__MAX_CORRELATION", "correlation", risk.max_correlation, _value(pair), _subject(pair), related
@@ -168,7 +174,12 @@ def performance_limits(settings: Settings, held: HeldFigures, recent: BookRecent
 
 def _frequency(finding: Finding) -> list[LimitUse]:
     """Return both ends of the range of entries a session that a promise lets expect."""
-    name, unit, setting, sleeve = "trade_frequency", "entries a session", "PERFORMANCE__FALSE_ALARMS_PCT", finding.sleeve or None
+    name, unit, setting, sleeve = (
+        "trade_frequency",
+        "entries a session",
+        "PERFORMANCE__FALSE_ALARMS_PCT",
+        finding.sleeve or None,
+    )
     if finding.interval is None:
         return [LimitUse(name, setting, unit, finding.asked, None, sleeve, finding.text)]
     low, high = finding.interval

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from core.models import OrderIntent, Position, Side
 from pipeline.accounts.past_positions import in_terms_of_bars
 from pipeline.resources import Resources, live
-from pipeline.views.books import initial_equities
+from pipeline.views.money.books import initial_equities
 from storage.views.book_figures import Close
 
 FAR = dt.date.max
@@ -26,7 +26,7 @@ class Quoted:
 
 @dataclass(frozen=True)
 class HeldNow:
-    """What books hold and have ordered, in the terms of the newest bars.
+    """Positions and waiting entry orders of books, in the terms of the newest bars.
 
     Attributes
     ----------
@@ -72,6 +72,7 @@ def held_now(book: str | None = None, *, resources: Resources | None = None) -> 
     rescaled = history.last_rescaled({each.symbol for each in positions})
     if any(rescaled.get(each.symbol, each.entry_session) > each.entry_session for each in positions):
         positions = in_terms_of_bars(positions, rescaled, figures.events(books), resources.bars)
-    found = history.closes([(symbol, FAR) for symbol in {each.symbol for each in (*positions, *waiting)}])
+    symbols = {each.symbol for each in positions} | {order.symbol for order in waiting}
+    found = history.closes([(symbol, FAR) for symbol in symbols])
     prices = {symbol: Quoted(*quoted) for (symbol, _), quoted in found.items()}
     return HeldNow(books, positions, waiting, prices, closes)

@@ -10,10 +10,10 @@ from pydantic import Field
 from core.errors import ConfigError
 from pipeline.resources import Resources, live
 from pipeline.risk.limit_use import LimitState, LimitUse
-from pipeline.views.held import HeldNow, held_now
-from pipeline.views.risk_figures import held_figures, symbols_of
-from pipeline.views.risk_limits import limit_uses
-from pipeline.views.risk_record import RecentReader
+from pipeline.views.money.held import HeldNow, held_now
+from pipeline.views.risk.held_figures import held_figures, symbols_of
+from pipeline.views.risk.limit_list import limit_uses
+from pipeline.views.risk.recent_record import RecentReader
 from pipeline.views.view import MOST_ROWS, After, Book, Filter, Row, View, part
 
 
@@ -21,7 +21,7 @@ class RiskFilter(Filter):
     """Books, and whether limits that are off are shown."""
 
     book: Book = None
-    all: Annotated[bool, Field(description="Also limits that are off.")] = False
+    off: Annotated[bool, Field(description="Also the limits that are off.")] = False
 
 
 class RiskRow(Row):
@@ -49,7 +49,7 @@ def read_risk(
     resources = resources or live()
     held = held_now(wanted.book, resources=resources)
     rows = [row_of(book, use) for book in held.books for use in uses_of(book, held, resources=resources)]
-    return part([row for row in rows if wanted.all or row.state != "off"], RISK.key, after, limit)
+    return part([row for row in rows if wanted.off or row.state != "off"], RISK.key, after, limit)
 
 
 def uses_of(book: str, held: HeldNow, *, resources: Resources | None = None) -> list[LimitUse]:

@@ -10,9 +10,8 @@ from pydantic import Field
 
 from pipeline.resources import Resources, live
 from pipeline.views.exchange_time import at_exchange
-from pipeline.views.view import MOST_ROWS, NAMES, After, Filter, First, Last, Row, View
+from pipeline.views.view import MOST_POINTS, NAMES, After, Filter, First, Last, Row, View
 
-MOST_POINTS = 2_000
 ONE_DAY = dt.timedelta(days=1)
 BEGINNING, END = dt.date(1990, 1, 1), dt.date(2261, 1, 1)
 
@@ -47,7 +46,7 @@ class HeartbeatRow(Row):
 
 
 def read_heartbeats(
-    wanted: HeartbeatFilter, after: After = None, limit: int = MOST_ROWS, *, resources: Resources | None = None
+    wanted: HeartbeatFilter, after: After = None, limit: int = MOST_POINTS, *, resources: Resources | None = None
 ) -> Sequence[HeartbeatRow]:
     """Return the heartbeats of a book, oldest first, at most 2,000."""
     resources = resources or live()
@@ -88,4 +87,5 @@ HEARTBEATS = View(
         "positions",
         "breaches",
     ),
+    most=MOST_POINTS,
 )

@@ -18,12 +18,11 @@ from core.sessions import normalise_symbol
 from pipeline.accounts.past_positions import in_terms_of_bars
 from pipeline.accounts.recorded_actions import FAR, Action, recorded_actions, restated
 from pipeline.resources import Resources, live
-from pipeline.views.indicators import lines_of, optional, shown_rule
-from pipeline.views.view import MOST_ROWS, NAMES, After, Filter, First, Last, Row, View
+from pipeline.views.money.indicators import lines_of, optional, shown_rule
+from pipeline.views.view import MOST_POINTS, NAMES, After, Filter, First, Last, Row, View
 from storage.views.bar_history import History
 from storage.views.book_figures import Execution
 
-MOST_BARS = 2_000
 ONE_DAY = dt.timedelta(days=1)
 
 
@@ -37,7 +36,9 @@ class PriceFilter(Filter):
     ] = None
     strategy: Annotated[
         str | None,
-        Field(max_length=200, pattern=NAMES, description="Strategy or sleeve whose lines are drawn; omitted: the desk's first."),
+        Field(
+            max_length=200, pattern=NAMES, description="Strategy or sleeve whose lines are drawn; omitted: the desk's first."
+        ),
     ] = None
     first: First = None
     last: Last = None
@@ -81,7 +82,7 @@ class PriceRow(Row):
 
 
 def read_prices(
-    wanted: PriceFilter, after: After = None, limit: int = MOST_ROWS, *, resources: Resources | None = None
+    wanted: PriceFilter, after: After = None, limit: int = MOST_POINTS, *, resources: Resources | None = None
 ) -> Sequence[PriceRow]:
     """Return the newest 2,000 bars of a symbol within a span, oldest first.
 
@@ -183,7 +184,7 @@ def _span(sessions: np.ndarray[Any, Any], wanted: PriceFilter, after: After, lim
     """Return the places of the first bar of a page and of the one after its last."""
     end = len(sessions) if wanted.last is None else int(np.searchsorted(sessions, np.datetime64(wanted.last), "right"))
     begin = 0 if wanted.first is None else int(np.searchsorted(sessions, np.datetime64(wanted.first)))
-    begin = max(begin, end - MOST_BARS)
+    begin = max(begin, end - MOST_POINTS)
     if after is not None:
         begin = max(begin, int(np.searchsorted(sessions, np.datetime64(after[0]), "right")))
     return begin, min(end, begin + limit)
@@ -205,4 +206,5 @@ PRICES = View(
     read=read_prices,
     key=("session",),
     shown=("session", "open", "high", "low", "close", "band_lower", "band_mean", "band_upper", "zscore", "rsi", "marks"),
+    most=MOST_POINTS,
 )

@@ -14,7 +14,7 @@ from pydantic import Field
 
 from core.models import Position
 from pipeline.resources import Resources, live
-from pipeline.views.books import initial_equities
+from pipeline.views.money.books import initial_equities
 from pipeline.views.view import MOST_ROWS, After, Book, Filter, Row, View, part
 from trading.correlation import MIN_COMMON_SESSIONS
 

@@ -13,7 +13,7 @@ from pipeline.accounts.book_profits import PERIODS, BookProfit, Period, ProfitRe
 from pipeline.accounts.closing_values import Valuer
 from pipeline.accounts.profit import Key, Profit
 from pipeline.resources import Resources, live
-from pipeline.views.books import initial_equities
+from pipeline.views.money.books import initial_equities
 from pipeline.views.view import MOST_ROWS, After, Book, Filter, Row, View, part
 
 PERCENT = 100.0
@@ -29,7 +29,8 @@ class PnlFilter(Filter):
         Literal["book", "sleeve", "symbol"], Field(description="A row for each book, or for each of its sleeves or symbols.")
     ] = "book"
     period: Annotated[
-        Period | None, Field(description="today, week (since the last session of the week before), month or start; omitted: all.")
+        Period | None,
+        Field(description="today, week (since the last session of the week before), month or start; omitted: all."),
     ] = None
     session: Annotated[
         dt.date | None, Field(description="Up to the close of this session (YYYY-MM-DD); omitted: the newest on record.")

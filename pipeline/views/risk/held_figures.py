@@ -10,8 +10,8 @@ from typing import NamedTuple
 import pandas as pd
 
 from core.models import Position
-from pipeline.views.correlation import pairs_of
-from pipeline.views.held import HeldNow
+from pipeline.views.money.held import HeldNow
+from pipeline.views.risk.correlation import pairs_of
 from trading import var
 
 PERCENT = 100.0
@@ -56,9 +56,7 @@ class HeldFigures:
     measured_pairs: int
 
 
-def held_figures(
-    book: str, held: HeldNow, returns: pd.DataFrame, correlation_sessions: int, var_sessions: int
-) -> HeldFigures:
+def held_figures(book: str, held: HeldNow, returns: pd.DataFrame, correlation_sessions: int, var_sessions: int) -> HeldFigures:
     """Measure what a book holds at the last prices.
 
     Parameters

@@ -11,12 +11,13 @@ from pydantic import Field
 
 from core.models import OrderIntent, Position
 from pipeline.resources import Resources, live
-from pipeline.views.held import HeldNow, held_now
+from pipeline.views.money.held import HeldNow, held_now
 from pipeline.views.view import MOST_ROWS, After, Book, Filter, Row, View, part
 
 PERCENT = 100.0
 By = Literal["position", "sleeve", "symbol", "book"]
 Held = Literal["long", "short", "mixed", "none"]
+Name = tuple[str, str | None, str | None]  # book, sleeve, symbol
 NO_EQUITY = "No value of the book is on record, and nobody stated what it started with."
 
 
@@ -24,13 +25,13 @@ class ExposureFilter(Filter):
     """Books, and the rows of each."""
 
     book: Book = None
-    by: Annotated[
-        By, Field(description="A row for each sleeve in each symbol (position), each sleeve, symbol or book.")
-    ] = "position"
+    by: Annotated[By, Field(description="A row for each sleeve in each symbol (position), each sleeve, symbol or book.")] = (
+        "position"
+    )
 
 
 class ExposureRow(Row):
-    """What is held and what entry orders wait, at the last prices."""
+    """Positions and waiting entry orders at the last prices."""
 
     book: str
     sleeve: Annotated[str | None, Field(description="null: all of them.")]
@@ -67,8 +68,8 @@ def read_exposure(
 
 
 def rows_of(held: HeldNow, by: By) -> list[ExposureRow]:
-    """Return the rows by position, sleeve, symbol or book, in that order of names; a book that holds nothing has one by book."""
-    groups: dict[tuple[str, str | None, str | None], Group] = {(book, None, None): Group() for book in held.books if by == "book"}
+    """Return the rows by position, sleeve, symbol or book; by book one that holds nothing has a row as well."""
+    groups: dict[Name, Group] = {(book, None, None): Group() for book in held.books if by == "book"}
     for each in held.positions:
         groups.setdefault(_key(each, by), Group()).positions.append(each)
     for order in held.waiting:
@@ -78,12 +79,12 @@ def rows_of(held: HeldNow, by: By) -> list[ExposureRow]:
     return [_row(held, name, groups[name]) for name in names]
 
 
-def _key(each: Position | OrderIntent, by: By) -> tuple[str, str | None, str | None]:
+def _key(each: Position | OrderIntent, by: By) -> Name:
     sleeve = each.strategy if by in {"position", "sleeve"} else None
     return each.portfolio, sleeve, each.symbol if by in {"position", "symbol"} else None
 
 
-def _row(held: HeldNow, name: tuple[str, str | None, str | None], group: Group) -> ExposureRow:
+def _row(held: HeldNow, name: Name, group: Group) -> ExposureRow:
     book, sleeve, symbol = name
     values = [value for each in group.positions if (value := held.value_usd(each)) is not None]
     ordered = [abs(value) for each in group.waiting if (value := held.ordered_usd(each)) is not None]
@@ -122,7 +123,8 @@ def _direction(positions: Iterable[Position]) -> Held:
 
 
 def _reason(held: HeldNow, group: Group, equity: float | None) -> str | None:
-    unpriced = sorted({each.symbol for each in (*group.positions, *group.waiting)} - held.prices.keys())
+    symbols = {each.symbol for each in group.positions} | {order.symbol for order in group.waiting}
+    unpriced = sorted(symbols - held.prices.keys())
     if unpriced:
         return f"Without a price, and not counted: {', '.join(unpriced)}."
     return NO_EQUITY if equity is None else None
