@@ -32,6 +32,9 @@ if TYPE_CHECKING:
     from storage.trading.record_pages import RecordPages
     from storage.trading.served import ServedPredictions
     from storage.trading.strategy_params import StrategyParams
+    from storage.views.bar_history import BarHistory
+    from storage.views.book_figures import BookFigures
+    from storage.views.heartbeat_points import HeartbeatPoints
 
 
 class Stores:
@@ -195,6 +198,27 @@ class Stores:
         from storage.trading.parity import ParityLedger
 
         return ParityLedger(self.engine)
+
+    @cached_property
+    def book_figures(self) -> BookFigures:
+        """Figures of several books between closes."""
+        from storage.views.book_figures import BookFigures
+
+        return BookFigures(self.engine)
+
+    @cached_property
+    def bar_history(self) -> BarHistory:
+        """Closes at many sessions, and histories of symbols."""
+        from storage.views.bar_history import BarHistory
+
+        return BarHistory(self.engine)
+
+    @cached_property
+    def heartbeat_points(self) -> HeartbeatPoints:
+        """Heartbeats of the risk worker as points of a chart."""
+        from storage.views.heartbeat_points import HeartbeatPoints
+
+        return HeartbeatPoints(self.engine)
 
     @cached_property
     def record_pages(self) -> RecordPages:

@@ -15,6 +15,8 @@ from trading.brokers.memory import MemoryBook
 from trading.corporate_actions import scaled_position, split_of
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from core.book_events import BookEvent
     from core.models import Fill, OrderIntent
     from storage.market.bars import BarStore
@@ -23,11 +25,17 @@ if TYPE_CHECKING:
 ONE_DAY = dt.timedelta(days=1)
 
 
-def book_before(ledger: Ledger, portfolio: str, day: dt.date) -> MemoryBook:
-    """Return the book as it stood after the session before `day`, in its own terms, without the orders decided there."""
+def book_before(ledger: Ledger, portfolio: str, day: dt.date, symbols: Collection[str] | None = None) -> MemoryBook:
+    """Return the book as it stood after the session before `day`, in its own terms, without the orders decided there.
+
+    Parameters
+    ----------
+    symbols
+        Rebuild what the book held in these symbols alone; None rebuilds all of it.
+    """
     book, events = MemoryBook(), ledger.book_events(portfolio)
-    waiting = [event for event in events if event.session < day]
-    for order, fill in ledger.fills(portfolio):
+    waiting = [event for event in events if event.session < day and (symbols is None or event.symbol in symbols)]
+    for order, fill in ledger.fills(portfolio, symbols):
         if fill.session < day:
             while waiting and waiting[0].session <= fill.session:
                 _record_event(book, waiting.pop(0))

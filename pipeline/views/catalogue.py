@@ -6,9 +6,19 @@ from typing import Any
 
 from pipeline.views.decisions import DECISIONS, SIGNALS
 from pipeline.views.equity import EQUITY
+from pipeline.views.money.exposure import EXPOSURE
+from pipeline.views.money.pnl import PNL
+from pipeline.views.money.positions import POSITIONS
+from pipeline.views.money.prices import PRICES
 from pipeline.views.orders import FILLS, ORDERS
+from pipeline.views.risk.correlation import CORRELATION
+from pipeline.views.risk.heartbeats import HEARTBEATS
+from pipeline.views.risk.limits import RISK
 from pipeline.views.sessions import SESSIONS
 from pipeline.views.trades import TRADES
 from pipeline.views.view import View
 
-VIEWS: tuple[View[Any, Any], ...] = (EQUITY, ORDERS, FILLS, TRADES, SIGNALS, DECISIONS, SESSIONS)
+VIEWS: tuple[View[Any, Any], ...] = (
+    *(EQUITY, PNL, POSITIONS, EXPOSURE, RISK, CORRELATION, HEARTBEATS),
+    *(ORDERS, FILLS, TRADES, SIGNALS, DECISIONS, PRICES, SESSIONS),
+)

@@ -10,6 +10,8 @@ import types
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Literal, Union, get_args, get_origin
 
+from pydantic import BaseModel
+
 from pipeline.views.view import Row, View
 
 if TYPE_CHECKING:
@@ -94,8 +96,12 @@ def _cell(value: Any) -> Any:  # noqa: ANN401  # of a row
     if isinstance(value, dt.date):
         return value.isoformat()
     if isinstance(value, (list, tuple, dict)):
-        return json.dumps(value, default=str)
+        return json.dumps(value, default=_plain_value)
     return f"'{value}" if isinstance(value, str) and value.startswith(FORMULA) else value
+
+
+def _plain_value(value: Any) -> Any:  # noqa: ANN401  # of a nested row, or a date
+    return value.model_dump(mode="json") if isinstance(value, BaseModel) else str(value)
 
 
 def _value(name: str, value: Any) -> Any:  # noqa: ANN401

@@ -46,7 +46,7 @@ from storage.trading.tables import (
 
 if TYPE_CHECKING:
     import datetime as dt
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
     from core.book_events import BookEvent
     from core.models import Fill, OrderIntent, Position
@@ -175,8 +175,8 @@ class Ledger:
         )
         return {row["client_order_id"]: row["reason"] for row in self._rows(query)}
 
-    def fills(self, portfolio: str) -> list[tuple[OrderIntent, Fill]]:
-        """Return every fill with its order, sorted by `filled_at`, then `fill_id`."""
+    def fills(self, portfolio: str, symbols: Collection[str] | None = None) -> list[tuple[OrderIntent, Fill]]:
+        """Return every fill with its order, sorted by `filled_at`, then `fill_id`; those in some symbols alone where named."""
         intents = [column.label(f"intent_{column.name}") for column in order_intents.c]
         query = (
             sa.select(fills, *intents, *PRESENT_COLUMNS)
@@ -185,6 +185,8 @@ class Ledger:
             .where(order_intents.c.portfolio == portfolio)
             .order_by(fills.c.filled_at, fills.c.fill_id)
         )
+        if symbols is not None:
+            query = query.where(fills.c.symbol.in_(symbols))
         return [
             (to_present_intent(row | {column.name: row[f"intent_{column.name}"] for column in order_intents.c}), to_fill(row))
             for row in self._rows(query)

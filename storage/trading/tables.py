@@ -203,6 +203,7 @@ fills = sa.Table(
     column("filled_at", INSTANT),
     column("reason", sa.Text),
     column("created_at", INSTANT, server_default=NOW),
+    sa.Index("ix_trading_fills_symbol", "symbol", "session"),
     sa.Index("ix_trading_fills_newest", "session", "filled_at", "fill_id"),
     sa.Index("ix_trading_fills_symbol_newest", "symbol", "session", "filled_at", "fill_id"),
     schema="trading",
@@ -251,6 +252,11 @@ trades = sa.Table(
     key("portfolio", sa.Text),
     *columns_of(TRADES),
     sa.Index("ix_trading_trades_newest", "exit_session", "entry_session", "portfolio", "strategy", "symbol"),
+    sa.Index(
+        "ix_trading_trades_totals",
+        *("portfolio", "strategy", "symbol", "exit_session"),
+        postgresql_include=["net_return", "pnl_usd", "cost_usd"],
+    ),
     sa.Index("ix_trading_trades_portfolio_newest", "portfolio", "exit_session", "entry_session", "strategy", "symbol"),
     schema="trading",
 )

@@ -22,12 +22,17 @@ from storage.research.runs import Runs
 from storage.trading.alert_log import AlertLog
 from storage.trading.deployments import Deployments
 from storage.trading.evening_steps import EveningSteps
+from storage.trading.guard_findings import GuardFindings
 from storage.trading.halts import Halts
 from storage.trading.ledger import Ledger
 from storage.trading.lineage import Lineage
+from storage.trading.position_rules import PositionRules
 from storage.trading.record_pages import RecordPages
 from storage.trading.served import ServedPredictions
 from storage.trading.strategy_params import StrategyParams
+from storage.views.bar_history import BarHistory
+from storage.views.book_figures import BookFigures
+from storage.views.heartbeat_points import HeartbeatPoints
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -148,6 +153,7 @@ class Desk:
     data_dir: Path
     historical: bool = True
     parent: None = None
+    deployment: None = None
     now: dt.datetime = dt.datetime(2018, 12, 29, 12, tzinfo=dt.UTC)
     registry: Registry = field(default_factory=Registry)
     next_day_registry: NextDayRegistry = field(default_factory=NextDayRegistry)
@@ -200,6 +206,26 @@ class Desk:
     @property
     def lineage(self) -> Lineage:
         return Lineage(self.engine)
+
+    @property
+    def book_figures(self) -> BookFigures:
+        return BookFigures(self.engine)
+
+    @property
+    def bar_history(self) -> BarHistory:
+        return BarHistory(self.engine)
+
+    @property
+    def heartbeat_points(self) -> HeartbeatPoints:
+        return HeartbeatPoints(self.engine)
+
+    @property
+    def guard_findings(self) -> GuardFindings:
+        return GuardFindings(self.engine)
+
+    @property
+    def position_rules(self) -> PositionRules:
+        return PositionRules(self.engine)
 
     @property
     def record_pages(self) -> RecordPages:
