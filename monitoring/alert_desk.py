@@ -83,6 +83,10 @@ class AlertDesk:
         """Note that a person has taken an alert on; see `AlertLog.acknowledge` for what is refused."""
         return self._log.acknowledge(alert_id, author=author, reason=reason, at=self._clock())
 
+    def comment(self, alert_id: int, *, author: str, text: str) -> Alert:
+        """Add a person's comment to an alert's history; see `AlertLog.comment` for what is refused."""
+        return self._log.comment(alert_id, author=author, text=text, at=self._clock())
+
     def sync(self, kind: str, book: str, found: Iterable[Finding]) -> Synced:
         """Bring the open alerts of a kind and book in line with what its check found.
 

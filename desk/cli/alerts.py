@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from storage.trading.alert_log import Alert
 
 verbs = typer.Typer()
-alerts = typer.Typer(help="Alerts: list the open ones, acknowledge, resolve, try the channels.")
+alerts = typer.Typer(help="Alerts: list the open ones, one's history, comment, acknowledge, resolve, try the channels.")
 verbs.add_typer(alerts, name="alerts", rich_help_panel=SYSTEM)
 COLOURS = {"critical": "red", "warning": "yellow", "info": "cyan"}
 AlertId = Annotated[
@@ -71,6 +71,29 @@ def resolve(alert_id: AlertId, reason: Reason, author: Author = None) -> None:
 
     alert = live().alert_desk.resolve_id(alert_id, author=author or getpass.getuser(), reason=reason)
     console.print(f"Resolved {alert.id}: {escape(alert.subject)} ({escape(str(alert.resolved_by))})")
+
+
+@alerts.command()
+def comment(alert_id: AlertId, text: Annotated[str, typer.Argument(help="It is stored.")], author: Author = None) -> None:
+    """Add a comment to an alert's history, resolved or not."""
+    from pipeline.resources import live
+
+    alert = live().alert_desk.comment(alert_id, author=author or getpass.getuser(), text=text)
+    console.print(f"Commented on {alert.id}: {escape(alert.subject)}")
+
+
+@alerts.command("history")
+def show_history(alert_id: AlertId) -> None:
+    """Show everything that happened to an alert, oldest first."""
+    from pipeline.resources import live
+
+    log = live().alert_log
+    alert = log.find(alert_id)
+    table = Table("At, UTC", "What", "Channel", "By", "Reason or comment", title=f"Alert {alert.id}: {escape(alert.subject)}")
+    for each in log.events(alert_id):
+        texts = (escape(str(each[name])) for name in ("event", "channel", "author", "reason"))
+        table.add_row(f"{each['at']:%Y-%m-%d %H:%M:%S}", *texts)
+    console.print(table)
 
 
 @alerts.command()

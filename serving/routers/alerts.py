@@ -1,8 +1,10 @@
-"""Routes of the alerts: list them, acknowledge one, resolve one. `monitoring.alert_desk` gives them their life."""
+"""Routes of the alerts: list them, one with its history; comment, acknowledge, resolve. `monitoring.alert_desk` does it."""
 
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, Path, Query, Request
@@ -12,13 +14,14 @@ from core.errors import ConfigError
 from serving.access import controller, reader
 from serving.problems import BadChange
 from serving.routers.routes import BODY, DENIED, PROBLEM
-from serving.schemas import STRICT, Author, Reason
+from serving.schemas import SAYING, STRICT, Author, Reason
 from serving.state import state_of
 from serving.tagged import NOT_MODIFIED, Tagged
 from storage.trading.alert_log import Alert, AlertMoved, AlertState
 
 MAX_ID = 2**63 - 1
 READING: dict[int | str, dict[str, Any]] = NOT_MODIFIED | dict.fromkeys((*DENIED, 422, 503), PROBLEM)
+READING_ONE = READING | {404: PROBLEM}
 CHANGING: dict[int | str, dict[str, Any]] = dict.fromkeys((*DENIED, *BODY, 403, 404, 409, 503), PROBLEM)
 AlertId = Annotated[int, Path(ge=1, le=MAX_ID, description="An alert's number; GET /alerts lists them.")]
 Word = Annotated[str | None, Query(max_length=100, pattern=r"^[A-Za-z0-9_.-]*$")]
@@ -32,6 +35,15 @@ class AlertChange(BaseModel):
     model_config = STRICT | ConfigDict(json_schema_extra={"examples": [{"reason": "disk is being emptied", "author": "ann"}]})
 
     reason: Reason
+    author: Author
+
+
+class AlertComment(BaseModel):
+    """A person's comment on an alert. It is stored and returned as it is: a page has to escape it."""
+
+    model_config = STRICT | ConfigDict(json_schema_extra={"examples": [{"text": "the vendor is informed", "author": "ann"}]})
+
+    text: Annotated[str, Field(min_length=1, max_length=2000, pattern=SAYING)]
     author: Author
 
 
@@ -59,6 +71,24 @@ class AlertRow(BaseModel):
     resolved_at: dt.datetime | None
 
 
+class AlertEventRow(BaseModel):
+    """An entry of an alert's history."""
+
+    id: int
+    event: Literal["raised", "escalated", "reminded", "acknowledged", "resolved", "commented", "delivered", "not_delivered"]
+    at: dt.datetime
+    notice: Annotated[int, Field(description="Number of the notice that it concerns: 1 is the alert itself.")]
+    channel: Annotated[str, Field(description="Of an attempt to send it; else empty.")]
+    author: Annotated[str, Field(description="Of a person's move or comment; else empty.")]
+    reason: Annotated[str, Field(description="Reason of a move, text of a comment, or why a channel did not take it.")]
+
+
+class AlertDetail(AlertRow):
+    """An alert with its history, oldest first."""
+
+    events: list[AlertEventRow]
+
+
 @router.get("", dependencies=[Depends(reader)], responses=READING)
 def alerts(
     request: Request,
@@ -72,6 +102,20 @@ def alerts(
     """Return the open alerts, newest first, page by page."""
     log = state_of(request).resources.alert_log
     return [row_of(each) for each in log.read(kind=kind, book=book, closed=closed, before=before, limit=limit)]
+
+
+@router.get("/{alert_id}", dependencies=[Depends(reader)], responses=READING_ONE)
+def alert(alert_id: AlertId, request: Request) -> AlertDetail:
+    """Return one alert with its history."""
+    return detail_of(request, alert_id)
+
+
+@router.post("/{alert_id}/comment", dependencies=[Depends(controller)], responses=CHANGING)
+def comment(alert_id: AlertId, comment: AlertComment, request: Request) -> AlertDetail:
+    """Add a comment to an alert's history, resolved or not; its state stays."""
+    with changing():
+        state_of(request).resources.alert_desk.comment(alert_id, author=comment.author, text=comment.text)
+    return detail_of(request, alert_id)
 
 
 @router.post("/{alert_id}/acknowledge", dependencies=[Depends(controller)], responses=CHANGING)
@@ -90,12 +134,26 @@ def moved(request: Request, alert_id: int, change: AlertChange, state: AlertStat
     """Move an alert to a state and return it."""
     desk = state_of(request).resources.alert_desk
     move = desk.acknowledge if state is AlertState.ACKNOWLEDGED else desk.resolve_id
-    try:
+    with changing():
         return row_of(move(alert_id, author=change.author, reason=change.reason))
+
+
+@contextmanager
+def changing() -> Iterator[None]:
+    """Turn a refusal that the client can correct into its answer."""
+    try:
+        yield
     except AlertMoved:
         raise
     except ConfigError as error:
         raise BadChange(str(error)) from error
+
+
+def detail_of(request: Request, alert_id: int) -> AlertDetail:
+    """Return an alert with its history as the API's model."""
+    log = state_of(request).resources.alert_log
+    events = [AlertEventRow.model_validate(each, extra="ignore") for each in log.events(alert_id)]
+    return AlertDetail(**row_of(log.find(alert_id)).model_dump(), events=events)
 
 
 def row_of(alert: Alert) -> AlertRow:

@@ -1,4 +1,4 @@
-"""Alerts as rows with a life: raised, repeated, reminded of, acknowledged, resolved.
+"""Alerts as rows with a life: raised, repeated, reminded of, commented, acknowledged, resolved.
 
 A key is open once: two processes that raise the same alert at once make one row. Whatever happens to an alert is an event,
 which is only added.
@@ -41,6 +41,7 @@ class AlertEvent(StrEnum):
     REMINDED = "reminded"
     ACKNOWLEDGED = "acknowledged"
     RESOLVED = "resolved"
+    COMMENTED = "commented"
     DELIVERED = "delivered"
     NOT_DELIVERED = "not_delivered"
 
@@ -145,6 +146,21 @@ class AlertLog:
         """End an alert; raises as `acknowledge` does, and `AlertMoved` when it is resolved already."""
         values = {"resolved_by": author, "resolved_reason": reason, "resolved_at": at}
         return self._move(alert_id, AlertState.RESOLVED, values, {AlertState.RAISED, AlertState.ACKNOWLEDGED})
+
+    def comment(self, alert_id: int, *, author: str, text: str, at: dt.datetime) -> Alert:
+        """Add a person's comment to an alert's history, resolved or not; its state stays.
+
+        Raises
+        ------
+        NoSuchAlert
+        core.errors.ConfigError
+            Without author or text.
+        """
+        _require(author=author, comment=text)
+        alert = self.find(alert_id)
+        with self._engine.begin() as connection:
+            _note(connection, alert, AlertEvent.COMMENTED, at, author=author.strip(), reason=text.strip())
+        return alert
 
     def remind(self, noticed_before: dt.datetime, at: dt.datetime) -> list[Alert]:
         """Make a reminder of each alert due that nobody acknowledged and that was last sent at or before a moment."""
@@ -267,9 +283,7 @@ class AlertLog:
 
     def _move(self, alert_id: int, state: AlertState, values: Mapping[str, Any], allowed: set[AlertState]) -> Alert:
         author, reason, at = (values[f"{state}_{name}"] for name in ("by", "reason", "at"))
-        for name, value in (("reason", reason), ("author", author)):
-            if not value.strip():
-                raise ConfigError(f"Alert: expected {name}, found none. State it for whoever reads the record.")
+        _require(reason=reason, author=author)
         changed = {**values, f"{state}_by": author.strip(), f"{state}_reason": reason.strip(), "state": state}
         movable = (alerts.c.id == alert_id) & alerts.c.state.in_(allowed)
         with self._engine.begin() as connection:
@@ -288,6 +302,12 @@ class AlertLog:
 
 def _open(key: str) -> sa.Select[Any]:
     return sa.select(alerts).where(alerts.c.key == key, alerts.c.state != AlertState.RESOLVED)
+
+
+def _require(**texts: str) -> None:
+    for name, value in texts.items():
+        if not value.strip():
+            raise ConfigError(f"Alert: expected {name}, found none. State it for whoever reads the record.")
 
 
 def _alert(row: Mapping[Any, Any]) -> Alert:

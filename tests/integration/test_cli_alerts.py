@@ -64,6 +64,19 @@ def test_alerts_are_listed_acknowledged_and_resolved(desks: Any) -> None:
     assert "resolved by ana" in run("alerts", "--all").output
 
 
+def test_a_comment_stands_in_the_history_as_it_was_written(desks: Any) -> None:
+    alert = str(desks().alert_desk.raise_alert(DISK, kind="health").id)
+
+    assert run("alerts", "comment", alert, "the vendor [is] informed", "--author", "ana").exit_code == 0
+    shown = run("alerts", "history", alert).output
+
+    assert "the vendor [is] informed" in shown
+    assert all(word in shown for word in ("Disk is [full]", "raised", "commented", "ana"))
+    assert isinstance(run("alerts", "comment", alert, " ").exception, ConfigError)
+    assert isinstance(run("alerts", "comment", "999", "why").exception, NoSuchAlert)
+    assert isinstance(run("alerts", "history", "999").exception, NoSuchAlert)
+
+
 @pytest.mark.parametrize("verb", ["ack", "resolve"])
 def test_an_unknown_or_resolved_alert_and_an_empty_reason_are_refused(desks: Any, verb: str) -> None:
     alert = str(desks().alert_desk.raise_alert(DISK, kind="health").id)

@@ -29,7 +29,13 @@ def engine(module_settings: Settings) -> Iterator[sa.Engine]:
 def desk(engine: sa.Engine, tmp_path: Path) -> Desk:
     """A desk with one champion, a control key and no read key."""
     with engine.begin() as connection:
-        for table in ("trading.served_predictions", "trading.strategy_params", "trading.halts", "trading.alerts"):
+        for table in (
+            "trading.served_predictions",
+            "trading.strategy_params",
+            "trading.halts",
+            "trading.alerts",
+            "trading.alert_events",
+        ):
             connection.execute(sa.text(f"TRUNCATE {table}"))
     settings = Settings.of(api__champion_poll_seconds=0.02, api__control_keys=CONTROL_KEY)
     return Desk(settings, engine, tmp_path)

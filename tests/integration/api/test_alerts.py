@@ -62,6 +62,41 @@ def test_an_alert_is_acknowledged_and_resolved_by_somebody_with_a_reason(api: Te
     assert [each["id"] for each in api.get("/alerts", params={"closed": True}).json()] == [alert]
 
 
+def commented(api: TestClient, alert_id: object, text: str, **body: object) -> Any:
+    return api.post(f"/alerts/{alert_id}/comment", json={"text": text, "author": "ann", **body}, headers=KEY)
+
+
+def test_an_alert_is_shown_with_everything_that_happened_to_it(api: TestClient, desk: Desk) -> None:
+    alert = raised(desk, "disk")
+    move(api, alert)
+    html = "<script>alert('x')</script> & <b>more</b>"
+    answer = commented(api, alert, html).json()
+    move(api, alert, "resolve")
+    late = commented(api, alert, "it was the log", author="<i>bob</i>")
+
+    assert [each["event"] for each in answer["events"]] == ["raised", "acknowledged", "commented"]
+    assert (answer["events"][-1]["reason"], answer["state"]) == (html, "acknowledged"), "data, neither escaped nor cut"
+    assert late.status_code == 200
+    shown = api.get(f"/alerts/{alert}").json()
+    assert shown == late.json()
+    assert [each["event"] for each in shown["events"]] == ["raised", "acknowledged", "commented", "resolved", "commented"]
+    assert (shown["events"][-1]["author"], shown["state"], shown["subject"]) == ("<i>bob</i>", "resolved", "Disk is full")
+
+
+def test_a_comment_needs_words_an_alert_and_a_control_key(api: TestClient, desk: Desk) -> None:
+    alert = raised(desk, "disk")
+
+    assert commented(api, alert, "  ").status_code == 422
+    assert commented(api, alert, "x" * 2001).status_code == 422
+    assert commented(api, alert, "a\x00b").status_code == 422
+    assert commented(api, alert, "why", author=" ").status_code == 422
+    assert commented(api, alert + 1_000, "why").json()["type"] == "urn:desk:NoSuchAlert"
+    assert api.get(f"/alerts/{alert + 1_000}").status_code == 404
+    assert api.get("/alerts/0").status_code == api.get("/alerts/x").status_code == 422
+    assert api.post(f"/alerts/{alert}/comment", json={"text": "why", "author": "ann"}).status_code == 401
+    assert [each["event"] for each in desk.alert_log.events(alert)] == ["raised"]
+
+
 @pytest.mark.parametrize("verb", ["acknowledge", "resolve"])
 def test_an_unknown_or_resolved_alert_and_an_empty_reason_are_refused(api: TestClient, desk: Desk, verb: str) -> None:
     alert = raised(desk, "disk")
