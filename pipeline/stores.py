@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from storage.models.drift import DriftLog
     from storage.models.experiments import Experiments
     from storage.models.promotions import Promotions
+    from storage.pages.live_record import LiveRecords
     from storage.research.datasets import Datasets
     from storage.research.portfolios import Portfolios
     from storage.research.shortlists import Shortlists
@@ -191,6 +192,13 @@ class Stores:
         from storage.trading.served import ServedPredictions
 
         return ServedPredictions(self.engine)
+
+    @cached_property
+    def live_records(self) -> LiveRecords:
+        """Records of books for a comparison with their backtests."""
+        from storage.pages.live_record import LiveRecords
+
+        return LiveRecords(self.engine)
 
     @cached_property
     def parity_ledger(self) -> ParityLedger:

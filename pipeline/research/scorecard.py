@@ -15,8 +15,9 @@ from core.book_events import TRANSFERS
 from core.errors import ConfigError
 from pipeline.research.backtest import count_trial
 from pipeline.research.backtest_terms import BacktestTerms
+from pipeline.research.book_backtest import backtest_book
 from pipeline.research.datasets import ResearchData
-from pipeline.research.sleeve_backtests import backtest_sleeves, joint_equity
+from pipeline.research.sleeve_backtests import joint_equity
 from pipeline.resources import Resources, live
 from research.scorecard import RANKS, Estimate, Record, make_scorecard, profit_of, relative, sharpe_of, total_seconds
 from trading.delistings import actions_until
@@ -99,22 +100,16 @@ def score_book(
     profit: Estimate | str = NOT_COMPARED
     sharpe: Estimate | str = NOT_COMPARED
     timed: Estimate | str = NOT_TIMED
-    if len(record.sessions) and (compare or measure):
-        end, start = (day.date() for day in record.sessions[[-1, 0]])
+    if len(record.sessions) and compare:
+        start, end = (day.date() for day in record.sessions[[0, -1]])
+        results = backtest_book(book, first=start, last=end, resources=resources)
+        reference = record_of_sleeves(results) if resources.for_portfolio(book).deployment else record_of(results[book])
+        profit = relative(profit_of(record), profit_of(reference))
+        sharpe = relative(sharpe_of(record), sharpe_of(reference))
+    if len(record.sessions) and measure:
         desk = resources.for_portfolio(book)
-        data, terms, strategies = ResearchData.of(desk), BacktestTerms.of(desk), desk.strategies
-        bars = data.by_symbol(end.isoformat())
-        if compare:
-            if desk.deployment is None:
-                actions = actions_until(data.bars.actions(list(bars)), end)
-                reference = record_of(terms.run(bars, strategies, start=start, actions=actions))
-            else:
-                reference = record_of_sleeves(
-                    backtest_sleeves(desk.sleeves, desk.bars, desk.costs, desk.limits, first=start, last=end)
-                )
-            profit = relative(profit_of(record), profit_of(reference))
-            sharpe = relative(sharpe_of(record), sharpe_of(reference))
-        timed = total_seconds(_timed(bars, strategies, terms), BACKTESTS) if measure else NOT_TIMED
+        bars = ResearchData.of(desk).by_symbol(record.sessions[-1].date().isoformat())
+        timed = total_seconds(_timed(bars, desk.strategies, BacktestTerms.of(desk)), BACKTESTS)
     others = {
         "live_profit": profit,
         "live_sharpe": sharpe,

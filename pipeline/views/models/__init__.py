@@ -1,0 +1,1 @@
+"""Models: versions, calibration, A/B tests, drift, moves of the champion."""

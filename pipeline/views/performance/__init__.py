@@ -1,0 +1,1 @@
+"""Live performance beside what the backtest promised."""

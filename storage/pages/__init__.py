@@ -1,0 +1,1 @@
+"""What people read of the record: stores that page, thin out and add up in the database. They change nothing."""

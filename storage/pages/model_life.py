@@ -1,0 +1,103 @@
+"""Pages of the life of models: A/B tests with their newest decision, drift of the newest session, moves of the champion."""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import TYPE_CHECKING, Any, Final
+
+import sqlalchemy as sa
+
+from storage.models.experiments import FINAL
+from storage.models.tables import ab_assignments, ab_decisions, drift, experiments, promotions
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    Rows = list[Mapping[str, Any]]
+
+NEWEST_WITHIN: Final = dt.timedelta(days=30)  # a family that was not measured for longer is not the newest of anything
+DRIFT: Final = tuple(column.name for column in drift.c)
+
+
+class ModelPages:
+    """Rows of `ml.experiments` with `ab_decisions` and `ab_assignments`, of `ml.drift` and `ml.promotions`."""
+
+    def __init__(self, engine: sa.Engine) -> None:
+        self._engine = engine
+
+    def ab_tests(self, model: str | None = None, after: Sequence[Any] | None = None, limit: int = 100) -> Rows:
+        """Return A/B tests with their newest decision, the candidates of each arm, and whether the champion has moved since.
+
+        Newest first; `after` is created_at and name of the last row of the page before.
+        """
+        test = experiments.c
+        wanted = sa.select(experiments).order_by(test.created_at.desc(), test.name.desc()).limit(limit)
+        if model is not None:
+            wanted = wanted.where(test.model_name == model)
+        if after is not None:
+            wanted = wanted.where(sa.tuple_(test.created_at, test.name) < sa.tuple_(*(sa.literal(each) for each in after)))
+        page = wanted.subquery("page")
+        decision, arms, moved = _newest_decision(page.c), _arms(page.c), _moved(page.c)
+        query = (
+            sa.select(*page.c, *decision.c, *arms.c, moved.label("champion_moved"))
+            .select_from(page.outerjoin(decision, sa.true()).outerjoin(arms, sa.true()))
+            .order_by(page.c.created_at.desc(), page.c.name.desc())
+        )
+        return self._rows(query)
+
+    def drift(self, *, session: dt.date | None = None, family: str | None = None) -> Rows:
+        """Return the drift of a session, sorted by family and name; unless it is given, of the newest session of each family."""
+        row = drift.c
+        query = sa.select(*(row[name] for name in DRIFT)).order_by(row.family, row.name)
+        if session is not None:
+            query = query.where(row.session == session)
+        else:
+            newest = sa.select(sa.func.max(row.session)).scalar_subquery()
+            recent = row.session > newest - NEWEST_WITHIN.days
+            of = sa.select(row.family, sa.func.max(row.session).label("session")).where(recent).group_by(row.family).subquery()
+            query = query.join(of, (of.c.family == row.family) & (of.c.session == row.session))
+        return self._rows(query if family is None else query.where(row.family == family))
+
+    def promotions(self, model: str | None = None, after: Sequence[Any] | None = None, limit: int = 100) -> Rows:
+        """Return moves of the champion's alias, newest first; `after` is the id of the last row of the page before."""
+        row = promotions.c
+        query = sa.select(promotions).order_by(row.id.desc()).limit(limit)
+        if model is not None:
+            query = query.where(row.model_name == model)
+        return self._rows(query if after is None else query.where(row.id < after[0]))
+
+    def _rows(self, query: sa.Select[Any]) -> Rows:
+        with self._engine.connect() as connection:
+            return [dict(row) for row in connection.execute(query).mappings()]
+
+
+def _newest_decision(test: Any) -> sa.Lateral:  # noqa: ANN401  # the columns of a subquery
+    row = ab_decisions.c
+    names = ("session", "kind", "challenger", "reason", "report")
+    return (
+        sa.select(*(row[name].label(f"decision_{name}") for name in names), row.created_at.label("decided_at"))
+        .where(row.experiment == test.name)
+        .order_by(row.kind.in_(FINAL).desc(), row.id.desc())  # nothing follows a final one but its own repetition
+        .limit(1)
+        .lateral()
+    )
+
+
+def _arms(test: Any) -> sa.Lateral:  # noqa: ANN401
+    row = ab_assignments.c
+    counted = (
+        sa.select(row.arm, sa.func.count().label("candidates"), sa.func.max(row.session).label("last"))
+        .where(row.experiment == test.name)
+        .group_by(row.arm)
+        .lateral()
+    )
+    return sa.select(
+        sa.func.jsonb_object_agg(counted.c.arm, counted.c.candidates).label("assigned"),
+        sa.func.max(counted.c.last).label("last_assigned"),
+    ).lateral()
+
+
+def _moved(test: Any) -> sa.ColumnElement[bool]:  # noqa: ANN401
+    row = promotions.c
+    since = (row.model_name == test.model_name) & (row.from_version == test.champion) & (row.created_at > test.created_at)
+    return sa.exists().where(since)
