@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from storage.models.experiments import Experiments
     from storage.models.promotions import Promotions
     from storage.pages.live_record import LiveRecords
+    from storage.pages.model_life import ModelPages
+    from storage.pages.research import ResearchPages
+    from storage.pages.trial_map import TrialMap
     from storage.research.datasets import Datasets
     from storage.research.portfolios import Portfolios
     from storage.research.shortlists import Shortlists
@@ -199,6 +202,27 @@ class Stores:
         from storage.pages.live_record import LiveRecords
 
         return LiveRecords(self.engine)
+
+    @cached_property
+    def model_pages(self) -> ModelPages:
+        """Pages of A/B tests, drift and promotions."""
+        from storage.pages.model_life import ModelPages
+
+        return ModelPages(self.engine)
+
+    @cached_property
+    def research_pages(self) -> ResearchPages:
+        """Pages of backtest runs and shortlists."""
+        from storage.pages.research import ResearchPages
+
+        return ResearchPages(self.engine)
+
+    @cached_property
+    def trial_map(self) -> TrialMap:
+        """Trials by two parameters."""
+        from storage.pages.trial_map import TrialMap
+
+        return TrialMap(self.engine)
 
     @cached_property
     def parity_ledger(self) -> ParityLedger:

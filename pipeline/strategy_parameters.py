@@ -67,10 +67,10 @@ def change(
 
     resources = resources or live()
     name, preset = split_preset(strategy)
-    _require_name(name)
+    require_name(name)
     if reset == bool(values or preset):
         raise ConfigError("Expected parameters, a preset, or a reset alone; found " + ("both." if reset else "none of them."))
-    wanted = _require_symbol(symbol, resources.bars, resources.universe)
+    wanted = require_symbol(symbol, resources.bars, resources.universe)
     snapshot = resources.parameters.as_of(None)
     row = snapshot.rows.get((name, wanted))
     if preset is None:
@@ -105,8 +105,8 @@ def switch(
 ) -> Stored:
     """Switch a strategy's entries off or on, in one symbol or in all, and return the new version; parameters stay."""
     resources = resources or live()
-    _require_name(strategy)
-    wanted = _require_symbol(symbol, resources.bars, resources.universe)
+    require_name(strategy)
+    wanted = require_symbol(symbol, resources.bars, resources.universe)
     row = resources.parameters.as_of(None).rows.get((strategy, wanted))
     return _store(
         resources.parameters,
@@ -128,8 +128,8 @@ def in_force(strategy: str | None = None, symbol: str | None = None, *, resource
 
     resources = resources or live()
     if strategy is not None:
-        _require_name(strategy)
-    wanted = _require_symbol(symbol, resources.bars, resources.universe)
+        require_name(strategy)
+    wanted = require_symbol(symbol, resources.bars, resources.universe)
     snapshot = resources.parameters.as_of(None)
     rows = []
     for name in [strategy] if strategy else STRATEGIES:
@@ -143,11 +143,11 @@ def in_force(strategy: str | None = None, symbol: str | None = None, *, resource
 def history(strategy: str, symbol: str | None = None, *, resources: Resources | None = None) -> pd.DataFrame:
     """Return every version ever set, oldest first: `storage.trading.strategy_params.HISTORY`."""
     resources = resources or live()
-    _require_name(strategy)
-    return resources.parameters.history(strategy, _require_symbol(symbol, resources.bars, resources.universe))
+    require_name(strategy)
+    return resources.parameters.history(strategy, require_symbol(symbol, resources.bars, resources.universe))
 
 
-def _require_name(name: str) -> None:
+def require_name(name: str) -> None:
     """Refuse a name that is no built-in strategy: a user's own file has no parameters on record."""
     from trading.strategies.registry import STRATEGIES, make_strategy
 
@@ -156,7 +156,7 @@ def _require_name(name: str) -> None:
         raise ConfigError(f"Stored parameters: expected one of {', '.join(STRATEGIES)}, found {name!r}.")
 
 
-def _require_symbol(symbol: str | None, bars: BarStore, universe: Callable[[], Sequence[str]]) -> str | None:
+def require_symbol(symbol: str | None, bars: BarStore, universe: Callable[[], Sequence[str]]) -> str | None:
     """Return the symbol in the desk's spelling; refuse one that nobody trades: a misspelt symbol would switch off nothing."""
     if symbol is None:
         return None

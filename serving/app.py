@@ -16,7 +16,19 @@ from serving.access import key_header
 from serving.middleware import Around
 from serving.problems import install
 from serving.quick import Quick
-from serving.routers import alerts, control, deployments, health, mails, orders, routes, views
+from serving.routers import (
+    alerts,
+    control,
+    deployments,
+    health,
+    mails,
+    model_pages,
+    orders,
+    performance,
+    research,
+    routes,
+    views,
+)
 from serving.state import State
 
 if TYPE_CHECKING:
@@ -40,6 +52,9 @@ def create_app(resources: Resources | None = None) -> FastAPI:
         views.router,
         mails.router,
         health.router,
+        performance.router,
+        model_pages.router,
+        research.router,
         orders.router,
         control.router,
         control.trading,

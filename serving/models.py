@@ -171,6 +171,10 @@ class Models(Generic[M, S]):
         """True when a champion serves."""
         return CHAMPION in self._loaded
 
+    def version(self, arm: str = CHAMPION) -> str | None:
+        """Return the version that serves as an arm; None when none does."""
+        return self._version(arm)
+
     def serving(self) -> str:
         """Return the champion that serves, in words."""
         version = self._version(CHAMPION)

@@ -12,14 +12,19 @@ from sqlalchemy.exc import OperationalError
 from starlette.exceptions import HTTPException
 
 from core.errors import ConfigError, DataError, DeskError, NoChampion, RetryLater, StaleData, UnknownSymbol, VersionConflict
+from ml.tracking.bounded import MlflowDown
 from pipeline.audit.explain_order import NoSuchOrder
 from pipeline.deployments.books import UnknownDeployment
 from pipeline.research.portfolio import UnknownPortfolio
+from pipeline.views.models.calibration import UnknownVersion
+from pipeline.views.research.comparison import BadComparison
+from pipeline.views.research.heat_map import BadHeatMap
 from pipeline.views.view import BadCursor
 from serving.access import Forbidden, TooManyRequests, Unauthorised, retry_after
 from serving.journal import QueueFull
 from serving.models import NoChallenger, NoNextDayModel
 from serving.schemas import Problem
+from storage.research.runs import UnknownRun
 from storage.trading.alert_log import AlertMoved, NoSuchAlert
 
 if TYPE_CHECKING:
@@ -60,6 +65,10 @@ class ReplayBusy(RetryLater):
     """An order is being recomputed already."""
 
 
+class BacktestBusy(RetryLater):
+    """A book is being backtested already."""
+
+
 class BadChange(ConfigError):
     """The change asked for cannot be stored."""
 
@@ -85,6 +94,8 @@ ANSWERS: tuple[tuple[type[Exception], HTTPStatus, str], ...] = (
     (UnknownDeployment, HTTPStatus.NOT_FOUND, "GET /deployments lists them."),
     (UnknownPortfolio, HTTPStatus.NOT_FOUND, "GET /portfolios lists them."),
     (Unanswerable, HTTPStatus.UNPROCESSABLE_ENTITY, "Look at the units: features are ratios and scores (docs/features.md)."),
+    (UnknownRun, HTTPStatus.NOT_FOUND, "GET /research/runs lists them."),
+    (UnknownVersion, HTTPStatus.NOT_FOUND, "GET /models/versions lists them."),
     (StaleData, HTTPStatus.CONFLICT, "Run daily_market_data, or `desk ingest` and `desk featurize`, then ask again."),
     (DataError, HTTPStatus.CONFLICT, "Look at market.quarantine and the Data Docs."),
     (NoChallenger, HTTPStatus.NOT_FOUND, "Ask the champion, or register a challenger: model_training."),
@@ -100,10 +111,14 @@ ANSWERS: tuple[tuple[type[Exception], HTTPStatus, str], ...] = (
     (UntrainedStrategy, HTTPStatus.CONFLICT, "Ask about one that it knows (GET /models), or train anew: `desk train`."),
     (VersionConflict, HTTPStatus.CONFLICT, "GET it again and make the change from the version it has now."),
     (BadCursor, HTTPStatus.UNPROCESSABLE_ENTITY, "Ask for the first page, without `after`."),
+    (BadComparison, HTTPStatus.UNPROCESSABLE_ENTITY, "GET /research/runs lists them."),
+    (BadHeatMap, HTTPStatus.UNPROCESSABLE_ENTITY, "GET /strategies/{name}/schema lists the parameters of a strategy."),
     (BadChange, HTTPStatus.UNPROCESSABLE_ENTITY, "See /docs for the fields and an example."),
     (ConfigError, HTTPStatus.CONFLICT, "Correct what the detail names, then ask again."),
     (QueueFull, HTTPStatus.SERVICE_UNAVAILABLE, "Look at PostgreSQL, or raise API__QUEUE_ROWS; then ask again."),
     (ReplayBusy, HTTPStatus.SERVICE_UNAVAILABLE, "Ask again in a few seconds, or without `replay`."),
+    (BacktestBusy, HTTPStatus.SERVICE_UNAVAILABLE, "Ask again in a few seconds, or without `compare`."),
+    (MlflowDown, HTTPStatus.SERVICE_UNAVAILABLE, "Start MLflow (`make up`) or look at TRACKING__URI, then ask again."),
     (RetryLater, HTTPStatus.SERVICE_UNAVAILABLE, "Start PostgreSQL, or wait until it is back, then ask again."),
     (OperationalError, HTTPStatus.SERVICE_UNAVAILABLE, "Start PostgreSQL, or wait until it is back, then ask again."),
     (DeskError, HTTPStatus.INTERNAL_SERVER_ERROR, "See the API's log."),

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from ml.entry_filter.scorer import Scorer
 from ml.next_day.next_day import Signals
+from pipeline.views.models.versions import KINDS, versions_of
 from serving.access import Access
 from serving.inputs import Inputs
 from serving.journal import Journal
@@ -22,8 +23,10 @@ if TYPE_CHECKING:
     from fastapi import Request
 
     from ml.entry_filter.predict import EntryFilter
+    from ml.tracking.bounded import BoundedVersions
     from ml.tracking.next_day_log import RegisteredNextDay
     from pipeline.resources import Resources
+    from pipeline.views.models.versions import ModelKind
 
 
 @dataclass(frozen=True)
@@ -38,6 +41,7 @@ class State:
     access: Access
     entries: Entries
     next_days: NextDays
+    versions: dict[ModelKind, BoundedVersions]
 
     @classmethod
     def of(cls, resources: Resources) -> State:
@@ -57,7 +61,8 @@ class State:
         inputs = Inputs(rows, resources.settings.api.max_feature_age_sessions)
         entries, next_days = Entries(entry_models, inputs, record, clock), NextDays(next_day_models, inputs, record, clock)
         access = Access(resources.settings)
-        return cls(resources, metrics, entry_models, next_day_models, journal, access, entries, next_days)
+        versions = {kind: versions_of(kind, resources=resources) for kind in KINDS}
+        return cls(resources, metrics, entry_models, next_day_models, journal, access, entries, next_days, versions)
 
     @property
     def watched(self) -> tuple[Models[Any, Any], ...]:

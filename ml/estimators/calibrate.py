@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import copy
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
 from lightgbm import LGBMClassifier
 from scipy.optimize import minimize
 from scipy.special import expit, logit
+
+from research.statistics import FEWEST_OBSERVATIONS, share_interval
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -36,6 +38,18 @@ class Calibration:
         """Calibrated probabilities."""
         found: Array = expit(self.slope * _logit(probability) + self.intercept)
         return found
+
+
+class ReliabilityBin(NamedTuple):
+    """Predictions of about the same probability: range, number, mean, and the rate that came true with its interval."""
+
+    low: float
+    high: float
+    n: int
+    predicted: float
+    realised: float
+    realised_low: float | None
+    realised_high: float | None
 
 
 def fit_calibration(probability: Array, win: NDArray[np.int8], weight: Array) -> Calibration:
@@ -79,6 +93,29 @@ def calibration_error(probability: Array, win: NDArray[np.int8], bins: int = BIN
     parts = np.array_split(np.argsort(probability, kind="stable"), min(bins, len(probability)))
     gaps = [abs(float(probability[part].mean() - win[part].mean())) * len(part) for part in parts]
     return sum(gaps) / len(probability)
+
+
+def reliability(probability: Array, win: Array, bins: int = BINS) -> list[ReliabilityBin]:
+    """Return predicted against realised rates over bins of equal size, in the order of the probability.
+
+    There are fewer bins where each would hold fewer predictions than an interval takes. The interval is Wilson's, 95 %.
+
+    Parameters
+    ----------
+    win
+        (predictions,) 1 where the outcome came true, else 0.
+    """
+    many = max(min(bins, len(probability) // FEWEST_OBSERVATIONS), 1)
+    parts = np.array_split(np.argsort(probability, kind="stable"), many) if len(probability) else []
+    found = []
+    for part in parts:
+        said, won = probability[part], int(win[part].sum())
+        ends = share_interval(won, len(part))
+        low, high = (None, None) if ends is None else ends
+        found.append(
+            ReliabilityBin(float(said.min()), float(said.max()), len(part), float(said.mean()), won / len(part), low, high)
+        )
+    return found
 
 
 def _logit(probability: Array) -> Array:

@@ -24,6 +24,7 @@ from ml.estimators.stored_form import read_estimator
 from ml.tracking.aliases import CHAMPION, Aliases
 from ml.tracking.lineage import Lineage, read_lineage
 from ml.tracking.training_log import INPUTS, KIND, PAYOFFS, THROUGH, TRUSTED_TYPES, log_training
+from ml.tracking.version_list import list_versions, out_of_sample
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from ml.entry_filter.train import TrainResult
+    from ml.tracking.version_list import ListedVersion
 
 log = structlog.get_logger()
 ALIAS = CHAMPION
@@ -232,6 +234,14 @@ class Registry:
         self.check()
         version = self.champion_version()
         return None if version is None else next(each.created_at for each in self.aliases.versions() if each.version == version)
+
+    def listed_versions(self, limit: int) -> list[ListedVersion]:
+        """Return the newest versions with the figures of their trainings; none where MLflow was never set up."""
+        return list_versions(self._client, self.model_name, limit) if self._is_set_up() else []
+
+    def out_of_sample(self, run_id: str) -> pd.DataFrame:
+        """Return the out-of-sample predictions of a model's run; see `ml.tracking.version_list.out_of_sample`."""
+        return out_of_sample(self._client, run_id)
 
     def version_of(self, alias: str) -> str | None:
         """Version under an alias now; None when there is none. One small query."""

@@ -10,16 +10,18 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated, Any
 
-from fastapi import APIRouter, Depends, Path, Query, Request
+from fastapi import APIRouter, Depends, Path, Query, Request, Response
 
 from core.errors import ConfigError, StopTrading, VersionConflict
 from pipeline import strategy_parameters
 from pipeline.execution.deployment_status import blocks_of
 from pipeline.risk import kill_switch
 from pipeline.strategy_parameters import InForce
+from pipeline.views.research.parameters import PARAMETERS, ParameterFilter, StrategySchema, strategy_schema
 from serving.access import controller, emergency, reader
 from serving.problems import BadChange, UnknownStrategy
 from serving.routers.routes import BODY, DENIED, PROBLEM
+from serving.routers.views import PAGE, READING, After, Format, Limit, object_response, page_type, rows_response
 from serving.schemas import HaltChange, HaltState, ParametersChange, StrategyState, SwitchChange, Symbol
 from serving.state import state_of
 from serving.tagged import NOT_MODIFIED, Tagged
@@ -50,6 +52,28 @@ def strategy(
     require_strategy(name)
     rows = strategy_parameters.in_force(name, symbol, resources=state_of(request).resources)
     return [state_of_strategy(each) for each in rows]
+
+
+@router.get("/{name}/history", dependencies=[Depends(reader)], response_model=page_type(PARAMETERS), responses=PAGE)
+def history(
+    name: Name,
+    request: Request,
+    *,
+    symbol: Annotated[Symbol | None, Query(description="Of this symbol's own parameters alone.")] = None,
+    after: Annotated[After, Query()] = None,
+    limit: Annotated[Limit, Query()] = 100,
+    format: Annotated[Format, Query()] = "json",  # noqa: A002  # the name of the parameter
+) -> Response:
+    """Every version of a strategy's parameters, newest first."""
+    require_strategy(name)
+    return rows_response(request, PARAMETERS, ParameterFilter(strategy=name, symbol=symbol), after, limit, format)
+
+
+@router.get("/{name}/schema", dependencies=[Depends(reader)], response_model=StrategySchema, responses=READING)
+def schema(name: Name, request: Request) -> Response:
+    """A strategy's parameters as a form needs them: type, bounds, default, unit and description."""
+    require_strategy(name)
+    return object_response(strategy_schema(name))
 
 
 @router.put("/{name}/parameters", dependencies=[Depends(controller)], responses=CHANGING)

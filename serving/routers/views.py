@@ -13,7 +13,7 @@ from pydantic import BaseModel, Field, create_model
 
 from pipeline.views.catalogue import VIEWS
 from pipeline.views.export import MEDIA, csv_chunks, parquet_chunks
-from pipeline.views.view import Filter, View
+from pipeline.views.view import MOST_ROWS, Filter, View
 from serving.access import reader
 from serving.quick import JSON
 from serving.routers.routes import DENIED, PROBLEM
@@ -24,33 +24,36 @@ Format = Annotated[
     Literal["json", "csv", "parquet"], Field(description="json: a page; csv and parquet: every row, as a stream.")
 ]
 After = Annotated[str | None, Field(max_length=500, pattern=r"^[A-Za-z0-9_-]+$", description="`next` of the page before.")]
-READING: dict[int | str, dict[str, Any]] = dict.fromkeys((*DENIED, 404, 409, 422, 503), PROBLEM)
+Limit = Annotated[int, Field(ge=1, le=MOST_ROWS, description="Rows of a page.")]
+READING: dict[int | str, dict[str, Any]] = dict.fromkeys((*DENIED, 404, 409, 422, 503), PROBLEM) | NOT_MODIFIED
+PAGE: dict[int | str, dict[str, Any]] = {**READING, 200: {"content": {JSON: {}, **{media: {} for media in MEDIA.values()}}}}
 CHUNKS = {"csv": csv_chunks, "parquet": parquet_chunks}
 
 router = APIRouter(tags=["record"], dependencies=[Depends(reader)], route_class=Tagged)
 
 
-def add_view(view: View[Any, Any]) -> None:
-    """Add the route of a view."""
-    page = create_model(
-        f"{view.row.__name__.removesuffix('Row')}Page",
-        __doc__=f"A page: {view.summary}",
-        rows=(list[view.row], ...),  # type: ignore[name-defined]
-        next=(str | None, Field(description="Give it as `after` for the next page; null: this is the last one.")),
-    )
-    router.add_api_route(
+def add_view(view: View[Any, Any], to: APIRouter | None = None) -> None:
+    """Add the route of a view to a router, else to the one of the record."""
+    (to or router).add_api_route(
         f"/{view.name}",
         endpoint_of(view),
         methods=["GET"],
         name=view.name,
         description=view.summary,
-        response_model=page,
-        responses={
-            **READING,
-            **NOT_MODIFIED,
-            200: {"content": {JSON: {}, **{media: {} for media in MEDIA.values()}}},
-        },
+        response_model=page_type(view),
+        responses=PAGE,
     )
+
+
+def page_type(view: View[Any, Any]) -> type[BaseModel]:
+    """Return the type of a page of a view."""
+    page: type[BaseModel] = create_model(
+        f"{view.row.__name__.removesuffix('Row')}Page",
+        __doc__=f"A page: {view.summary}",
+        rows=(list[view.row], ...),  # type: ignore[name-defined]
+        next=(str | None, Field(description="Give it as `after` for the next page; null: this is the last one.")),
+    )
+    return page
 
 
 def endpoint_of(view: View[Any, Any]) -> Any:  # noqa: ANN401  # an endpoint as FastAPI takes it
@@ -65,13 +68,25 @@ def endpoint_of(view: View[Any, Any]) -> Any:  # noqa: ANN401  # an endpoint as 
 
     def endpoint(request: Request, wanted: Any) -> Response:  # noqa: ANN401  # the type is given below
         rows_wanted = view.filter.model_validate(wanted.model_dump(include={*view.filter.model_fields}))
-        if wanted.format == "json":
-            return page_response(request, view, rows_wanted, wanted.after, wanted.limit)
-        return export_response(request, view, rows_wanted, wanted.format)
+        return rows_response(request, view, rows_wanted, wanted.after, wanted.limit, wanted.format)
 
     endpoint.__annotations__["wanted"] = Annotated[wanted_type, Query()]
     endpoint.__doc__ = view.summary
     return endpoint
+
+
+def rows_response(  # noqa: PLR0917  # a view, and what is wanted of it
+    request: Request, view: View[Any, Any], wanted: Filter, after: str | None, limit: int, kind: str
+) -> Response:
+    """Return a page of a view as JSON, or every row as CSV or Parquet."""
+    if kind == "json":
+        return page_response(request, view, wanted, after, limit)
+    return export_response(request, view, wanted, kind)
+
+
+def object_response(answer: BaseModel) -> Response:
+    """Return one object as JSON; it is written once, by pydantic, and not checked against its own type."""
+    return Response(answer.model_dump_json(), media_type=JSON)
 
 
 def page_response(request: Request, view: View[Any, Any], wanted: Filter, after: str | None, limit: int) -> Response:

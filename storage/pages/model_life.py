@@ -46,7 +46,7 @@ class ModelPages:
         return self._rows(query)
 
     def drift(self, *, session: dt.date | None = None, family: str | None = None) -> Rows:
-        """Return the drift of a session, sorted by family and name; unless it is given, of the newest session of each family."""
+        """Return the drift of a session by family and name; of the newest session of each family unless it is given."""
         row = drift.c
         query = sa.select(*(row[name] for name in DRIFT)).order_by(row.family, row.name)
         if session is not None:
@@ -71,7 +71,7 @@ class ModelPages:
             return [dict(row) for row in connection.execute(query).mappings()]
 
 
-def _newest_decision(test: Any) -> sa.Lateral:  # noqa: ANN401  # the columns of a subquery
+def _newest_decision(test: Any) -> sa.FromClause:  # noqa: ANN401  # the columns of a subquery
     row = ab_decisions.c
     names = ("session", "kind", "challenger", "reason", "report")
     return (
@@ -83,7 +83,7 @@ def _newest_decision(test: Any) -> sa.Lateral:  # noqa: ANN401  # the columns of
     )
 
 
-def _arms(test: Any) -> sa.Lateral:  # noqa: ANN401
+def _arms(test: Any) -> sa.FromClause:  # noqa: ANN401
     row = ab_assignments.c
     counted = (
         sa.select(row.arm, sa.func.count().label("candidates"), sa.func.max(row.session).label("last"))

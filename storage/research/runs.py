@@ -30,6 +30,10 @@ COLUMNS = (
 )
 
 
+class UnknownRun(DataError):
+    """No run has that id, or several begin with it."""
+
+
 @dataclass(frozen=True)
 class Run:
     """A stored run without its trades; `metrics` holds None where a figure is not defined."""
@@ -103,7 +107,7 @@ class Runs:
 
         Raises
         ------
-        DataError
+        UnknownRun
             When there is none, or more than one.
         """
         query = sa.select(*COLUMNS).where(backtest_runs.c.run_id.startswith(run_id, autoescape=True)).limit(2)
@@ -111,7 +115,9 @@ class Runs:
             rows = connection.execute(query).all()
         if len(rows) != 1 or not run_id:
             count = "none" if not rows else "more than one"
-            raise DataError(f"Run {run_id!r}: expected one run id with this prefix, found {count}. List the runs: `desk runs`.")
+            raise UnknownRun(
+                f"Run {run_id!r}: expected one run id with this prefix, found {count}. List the runs: `desk runs`."
+            )
         return Run(*rows[0])
 
     def frames(self, run_id: str) -> tuple[pd.DataFrame, pd.DataFrame]:

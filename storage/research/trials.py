@@ -67,8 +67,7 @@ class Trials:
             strategy, symbol, params (a dict), last_session and `figures`.
         """
         columns = trials.c
-        made_from = columns.dataset.is_(None) if dataset is None else columns.dataset == dataset
-        known = sa.and_(columns.kind == SWEEP, columns.error.is_(None), columns.last_session <= by, made_from)
+        known = _swept(by, dataset)
         newest = sa.select(sa.func.max(columns.last_session)).where(known).scalar_subquery()
         query = (
             sa.select(
@@ -86,6 +85,13 @@ class Trials:
             rows = connection.execute(query).all()
         frame = pd.DataFrame(rows, columns=["strategy", "symbol", "params", "last_session", *figures])
         return frame.astype(dict.fromkeys(figures, "float64"))
+
+    def last_swept(self, by: dt.date, dataset: str | None = None) -> dt.date | None:
+        """Return the last bar of the newest sweep up to a session, on a dataset or on live bars; None without one."""
+        with self._engine.connect() as connection:
+            query = sa.select(sa.func.max(trials.c.last_session)).where(_swept(by, dataset))
+            last: dt.date | None = connection.execute(query).scalar_one()
+        return last
 
     def count(self, *strategies: str) -> int:
         """Return the number of different backtests of some strategies ever tried, with any parameters and symbols."""
@@ -105,3 +111,9 @@ class Trials:
         with self._engine.connect() as connection:
             found = connection.execute(sa.select(sa.func.var_samp(once.c.sharpe))).scalar_one()
         return None if found is None else float(found)
+
+
+def _swept(by: dt.date, dataset: str | None) -> sa.ColumnElement[bool]:
+    columns = trials.c
+    made_from = columns.dataset.is_(None) if dataset is None else columns.dataset == dataset
+    return sa.and_(columns.kind == SWEEP, columns.error.is_(None), columns.last_session <= by, made_from)

@@ -142,6 +142,24 @@ class StrategyParams:
             rows = [Stored(**row) for row in connection.execute(query).mappings()]
         return Snapshot({(row.strategy, row.symbol): row for row in rows})
 
+    def versions(self, strategy: str, symbol: str | None, after: int | None, limit: int) -> list[Mapping[str, Any]]:
+        """Return versions of a strategy, or of one symbol's own row, newest first: id, the columns of `HISTORY`, `before`.
+
+        `before` has the parameters of the version before, None of a first one; `after` is the id of the last row of the page
+        before.
+        """
+        columns = strategy_params.c
+        earlier = sa.func.lag(columns.params).over(partition_by=(columns.symbol,), order_by=columns.version)
+        listed = sa.select(columns.id, *(columns[name] for name in HISTORY), earlier.label("before"))
+        rows = listed.where(columns.strategy == strategy).subquery()
+        query = sa.select(rows).order_by(rows.c.id.desc()).limit(limit)
+        if symbol is not None:
+            query = query.where(rows.c.symbol == symbol)
+        if after is not None:
+            query = query.where(rows.c.id < after)
+        with self._engine.connect() as connection:
+            return [dict(row) for row in connection.execute(query).mappings()]
+
     def history(self, strategy: str, symbol: str | None = None) -> pd.DataFrame:
         """Return every version of a strategy, or of one symbol's own row, oldest first: the columns of `HISTORY`."""
         query = sa.select(*(strategy_params.c[name] for name in HISTORY)).where(strategy_params.c.strategy == strategy)

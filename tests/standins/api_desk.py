@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import time
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,8 +18,14 @@ from ml.next_day.next_day import NextDay
 from ml.tracking.next_day_log import RegisteredNextDay
 from monitoring.alert_desk import AlertDesk
 from serving.app import create_app
+from storage.pages.live_record import LiveRecords
+from storage.pages.model_life import ModelPages
+from storage.pages.research import ResearchPages
+from storage.pages.trial_map import TrialMap
+from storage.research.datasets import Datasets
 from storage.research.portfolios import Portfolios
 from storage.research.runs import Runs
+from storage.research.trials import Trials
 from storage.trading.alert_log import AlertLog
 from storage.trading.deployments import Deployments
 from storage.trading.evening_steps import EveningSteps
@@ -41,6 +48,7 @@ if TYPE_CHECKING:
     import sqlalchemy as sa
 
     from core.settings import Settings
+    from ml.tracking.version_list import ListedVersion
 
 READ_KEY, CONTROL_KEY = "r" * 20, "c" * 20
 FRIDAY_CLOSE = pd.Timestamp("2018-12-28 21:00", tz="UTC")
@@ -56,6 +64,8 @@ class Registry:
         self.features: dict[str, tuple[str, ...]] = {}
         self.probability: dict[str, float] = {}
         self.strategies: dict[str, tuple[str, ...]] = {}
+        self.listed: list[ListedVersion] = []
+        self.predictions: dict[str, pd.DataFrame] = {}
 
     @property
     def aliases(self) -> Registry:
@@ -65,6 +75,16 @@ class Registry:
         if self.broken:
             raise ConnectionError("no route")
         return dict(self.versions)
+
+    def listed_versions(self, limit: int) -> list[ListedVersion]:
+        if self.broken:
+            raise ConnectionError("no route")
+        return self.listed[:limit]
+
+    def out_of_sample(self, run_id: str) -> pd.DataFrame:
+        if self.broken:
+            raise ConnectionError("no route")
+        return self.predictions[run_id]
 
     def load(self, version: str) -> EntryFilter:
         self.loads.append(version)
@@ -226,6 +246,29 @@ class Desk:
     @property
     def position_rules(self) -> PositionRules:
         return PositionRules(self.engine)
+
+    def live_records(self) -> LiveRecords:
+        return LiveRecords(self.engine)
+
+    @property
+    def model_pages(self) -> ModelPages:
+        return ModelPages(self.engine)
+
+    @property
+    def research_pages(self) -> ResearchPages:
+        return ResearchPages(self.engine)
+
+    @property
+    def trials(self) -> Trials:
+        return Trials(self.engine)
+
+    @property
+    def datasets(self) -> Datasets:
+        return Datasets(self.engine)
+
+    @cached_property
+    def trial_map(self) -> TrialMap:
+        return TrialMap(self.engine)
 
     @property
     def record_pages(self) -> RecordPages:

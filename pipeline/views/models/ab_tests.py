@@ -57,7 +57,9 @@ class AbTestRow(Row):
     last_assigned: dt.date | None
     void: Annotated[int | None, Field(description="Assignments left out: the entry is none any longer.")]
     late: Annotated[int | None, Field(description="Assignments left out: written after the open that they were for.")]
-    terms: Annotated[dict[str, Any], Field(description="Agreed before the first outcome: share, sessions, least samples, level.")]
+    terms: Annotated[
+        dict[str, Any], Field(description="Agreed before the first outcome: share, sessions, least samples, level.")
+    ]
     blocking: Annotated[list[str], Field(description="What stands against a decision, or against the promotion.")]
 
 

@@ -17,7 +17,9 @@ KEY = ("family", "name")
 class DriftFilter(Filter):
     """Drift of a session and family."""
 
-    session: Annotated[dt.date | None, Field(description="Session (YYYY-MM-DD); the newest of each family unless given.")] = None
+    session: Annotated[dt.date | None, Field(description="Session (YYYY-MM-DD); the newest of each family unless given.")] = (
+        None
+    )
     family: Annotated[
         str | None,
         Field(max_length=50, pattern=r"^[^\x00]+$", description="feature, score, outcome or skew."),
@@ -33,7 +35,9 @@ class DriftRow(Row):
     psi: Annotated[float | None, Field(description="Population stability index.")]
     statistic: Annotated[
         float | None,
-        Field(description="Kolmogorov-Smirnov distance; of outcomes the difference of the means, of skew the vectors that differ."),
+        Field(
+            description="Kolmogorov-Smirnov distance; of outcomes the difference of the means, of skew the vectors that differ."
+        ),
     ]
     p_value: Annotated[float | None, Field(description="Share of windows of the training that are as far away.")]
     reference_mean: float | None
@@ -61,5 +65,16 @@ DRIFT = View(
     row=DriftRow,
     read=read_drift,
     key=KEY,
-    shown=("session", "family", "name", "psi", "statistic", "p_value", "reference_mean", "recent_mean", "recent_count", "alert"),
+    shown=(
+        "session",
+        "family",
+        "name",
+        "psi",
+        "statistic",
+        "p_value",
+        "reference_mean",
+        "recent_mean",
+        "recent_count",
+        "alert",
+    ),
 )

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 import numpy as np
 from pydantic import Field
 
+from pipeline.views.columns import Numbers, numbers, thinned
 from pipeline.views.view import Row
 
 if TYPE_CHECKING:
@@ -17,8 +18,6 @@ if TYPE_CHECKING:
 
 MOST_POINTS: Final = 2000
 INSIDE: Final = 1.96  # standard deviations of 95 %
-
-Numbers = list[float | None]
 
 
 class LiveCurve(Row):
@@ -75,7 +74,7 @@ def make_curve(
         "high_usd": high,
     }
     at = thinned(len(sessions), most)
-    shown = {name: _column(values, at) for name, values in columns.items()}
+    shown = {name: numbers(values, at) for name, values in columns.items()}
     return LiveCurve(session=sessions[at].tolist(), **shown)
 
 
@@ -86,17 +85,6 @@ def on_sessions(values: Array, days: Sessions, sessions: Sessions) -> Array:
     inside = at < len(sessions)
     np.add.at(summed, at[inside], values[inside])
     return summed
-
-
-def thinned(count: int, most: int) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
-    """Return the places of at most `most` of `count` points, evenly apart, the first and the last among them.
-
-    >>> thinned(5, 9).tolist(), thinned(9, 3).tolist(), thinned(0, 3).tolist()
-    ([0, 1, 2, 3, 4], [0, 4, 8], [])
-    """
-    if count <= most:
-        return np.arange(count)
-    return np.linspace(0, count - 1, most).round().astype(np.int64)
 
 
 def _since_first(cash: Array, days: Sessions, sessions: Sessions) -> Array:
@@ -133,12 +121,3 @@ def _range(live: Array, promised: Expectation | None) -> tuple[Array | None, Arr
     away = INSIDE * spread * np.sqrt(n)
     with np.errstate(over="ignore"):
         return start * np.exp(middle), start * np.exp(middle - away), start * np.exp(middle + away)
-
-
-def _column(values: Array | None, at: np.ndarray[tuple[int], np.dtype[np.int64]]) -> Numbers:
-    if values is None:
-        return [None] * len(at)
-    picked = values[at]
-    if np.isfinite(picked).all():
-        return list(picked.tolist())
-    return [value if math.isfinite(value) else None for value in picked.tolist()]
