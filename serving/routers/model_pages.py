@@ -41,8 +41,8 @@ def calibration(
 ) -> Response:
     """Return predicted against realised rates of the entry filter: of settled answers, and of its training's test blocks."""
     desk = state_of(request)
-    wanted = version or desk.entry_models.version()
-    return object_response(read_calibration(wanted, source=desk.versions["entry"], resources=desk.resources))
+    serving, source = desk.entry_models.version(), desk.versions["entry"]
+    return object_response(read_calibration(version, serving=serving, source=source, resources=desk.resources))
 
 
 for each in MODEL_VIEWS:

@@ -13,8 +13,6 @@ from storage.trading.control_tables import parity_days
 from storage.trading.tables import book_events, equity, predictions, trades
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from numpy.typing import NDArray
 
     Array = NDArray[np.float64]
@@ -122,9 +120,9 @@ class LiveRecords:
         rows = self._rows(query)
         return Answers(_numbers(each[0] for each in rows), _numbers(each[1] for each in rows))
 
-    def _rows(self, query: sa.Select[Any]) -> Sequence[tuple[Any, ...]]:
+    def _rows(self, query: sa.Select[Any]) -> list[tuple[Any, ...]]:
         with self._engine.connect() as connection:
-            return connection.execute(query).tuples().all()
+            return [tuple(row) for row in connection.execute(query)]
 
 
 def _sessions(values: Any) -> Sessions:  # noqa: ANN401  # dates, once

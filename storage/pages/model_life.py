@@ -37,10 +37,10 @@ class ModelPages:
         if after is not None:
             wanted = wanted.where(sa.tuple_(test.created_at, test.name) < sa.tuple_(*(sa.literal(each) for each in after)))
         page = wanted.subquery("page")
-        decision, arms, moved = _newest_decision(page.c), _arms(page.c), _moved(page.c)
+        decision, arms, moved = _newest_decision(page.c), _arms(page), _moved(page.c)
         query = (
-            sa.select(*page.c, *decision.c, *arms.c, moved.label("champion_moved"))
-            .select_from(page.outerjoin(decision, sa.true()).outerjoin(arms, sa.true()))
+            sa.select(*page.c, *decision.c, arms.c.assigned, arms.c.last_assigned, moved.label("champion_moved"))
+            .select_from(page.outerjoin(decision, sa.true()).outerjoin(arms, arms.c.experiment == page.c.name))
             .order_by(page.c.created_at.desc(), page.c.name.desc())
         )
         return self._rows(query)
@@ -83,18 +83,18 @@ def _newest_decision(test: Any) -> sa.FromClause:  # noqa: ANN401  # the columns
     )
 
 
-def _arms(test: Any) -> sa.FromClause:  # noqa: ANN401
+def _arms(page: sa.Subquery) -> sa.Subquery:
+    """Return the candidates of each arm by experiment, as one object."""
     row = ab_assignments.c
     counted = (
-        sa.select(row.arm, sa.func.count().label("candidates"), sa.func.max(row.session).label("last"))
-        .where(row.experiment == test.name)
-        .group_by(row.arm)
-        .lateral()
+        sa.select(row.experiment, row.arm, sa.func.count().label("candidates"), sa.func.max(row.session).label("last"))
+        .where(row.experiment.in_(sa.select(page.c.name)))
+        .group_by(row.experiment, row.arm)
+        .subquery()
     )
-    return sa.select(
-        sa.func.jsonb_object_agg(counted.c.arm, counted.c.candidates).label("assigned"),
-        sa.func.max(counted.c.last).label("last_assigned"),
-    ).lateral()
+    of = counted.c
+    totals = (sa.func.jsonb_object_agg(of.arm, of.candidates).label("assigned"), sa.func.max(of.last).label("last_assigned"))
+    return sa.select(of.experiment, *totals).group_by(of.experiment).subquery("arms")
 
 
 def _moved(test: Any) -> sa.ColumnElement[bool]:  # noqa: ANN401

@@ -136,5 +136,5 @@ def _place(name: str, axis: Axis, each: sa.CTE) -> sa.ColumnElement[str]:
     text, number = each.c[name], each.c[f"{name}_number"]
     if not axis.binned:
         return text
-    bin_number = sa.func.least(sa.func.width_bucket(number, axis.low, axis.high, BINS), BINS)
-    return sa.func.coalesce(sa.cast(bin_number, sa.Text), text)
+    bin_number = sa.func.least(sa.func.width_bucket(number, axis.low, axis.high, BINS), BINS)  # NULL would be the last one
+    return sa.case((number.is_(None), text), else_=sa.cast(bin_number, sa.Text))

@@ -61,7 +61,11 @@ class Calibration(Row):
 
 
 def read_calibration(
-    version: str | None = None, *, source: BoundedVersions | None = None, resources: Resources | None = None
+    version: str | None = None,
+    *,
+    serving: str | None = None,
+    source: BoundedVersions | None = None,
+    resources: Resources | None = None,
 ) -> Calibration:
     """Return the calibration of a version of the entry filter.
 
@@ -70,7 +74,9 @@ def read_calibration(
     Parameters
     ----------
     version
-        The champion's unless given, which MLflow has to name.
+        The champion's unless given, which MLflow names.
+    serving
+        The champion where MLflow does not answer.
     source
         Where versions are read; the registry unless given.
 
@@ -82,7 +88,7 @@ def read_calibration(
     resources = resources or live()
     versions, name = source or versions_of("entry", resources=resources), resources.settings.training.model_name
     listed, why = _listed(versions, version)
-    wanted = version or (None if listed is None else listed.version)
+    wanted = version or (listed.version if listed else serving)
     if wanted is None:
         return Calibration(model=name, version=None, settled=_nothing(why), training=_nothing(why))
     answers = resources.live_records.answers(name, wanted)
@@ -95,16 +101,17 @@ def read_calibration(
 
 def curve_of(probability: Array, win: Array, reason: str) -> CalibrationCurve:
     """Return the calibration of predictions; with a reason where there are none."""
-    from ml.estimators.calibrate import calibration_error, reliability
+    from ml.estimators.calibrate import reliability
 
     if not len(probability):
         return _nothing(reason)
+    bins = reliability(probability, win)
     return CalibrationCurve(
         n=len(probability),
         brier=float(((probability - win) ** 2).mean()),
-        calibration_error=calibration_error(probability, win.astype(np.int8)),
+        calibration_error=sum(each.n * abs(each.predicted - each.realised) for each in bins) / len(probability),
         base_rate=float(win.mean()),
-        bins=[CalibrationBin(**each._asdict()) for each in reliability(probability, win)],
+        bins=[CalibrationBin(**each._asdict()) for each in bins],
         reason="",
     )
 

@@ -35,7 +35,8 @@ class LiveVsBacktest(Row):
         Literal["parity days", "backtest of the same sessions", "nothing"],
         Field(
             description="What `backtest_usd` comes from. Parity days: each session was decided again from what the book held, "
-            "and the differences add up. The backtest follows each difference through later sessions too."
+            "and the differences add up. The backtest follows each difference through later sessions too; it sells what is open "
+            "at its last close."
         ),
     ]
     unmeasured: Annotated[int, Field(description="Sessions after the first without a parity day; they add nothing to the gap.")]
