@@ -44,6 +44,7 @@ def registry(database_settings: Settings, tmp_path: Path) -> Registry:
 def test_the_registered_filter_predicts_what_the_trained_one_did(
     registry: Registry, result: TrainResult, dataset: pd.DataFrame, tmp_path: Path
 ) -> None:
+    assert registry.listed_versions(20) == []
     assert registry.champion_registered_at() is None  # and no table of MLflow is made for the question
     assert registry.champion_version() is None
     with pytest.raises(NoChampion, match="desk train"):
@@ -65,6 +66,7 @@ def test_the_registered_filter_predicts_what_the_trained_one_did(
         assert (champion.name, champion.version) == ("entry-filter", str(version))
         assert champion.trained_through == result.trained_through
 
+    _check_listed(registry, result)
     by_version = {each.version: each.created_at for each in registry.aliases.versions()}
     assert registry.champion_registered_at() == by_version["2"] > by_version["1"]
 
@@ -74,6 +76,26 @@ def test_the_registered_filter_predicts_what_the_trained_one_did(
     assert {"feature_statistics.csv", "folds.csv", "importances.csv", "out_of_sample.csv", "threshold_growth.csv"} <= files
     assert not [name for name in files if name.endswith((".pkl", ".pickle", ".cloudpickle"))]
     _check_runs(registry, result, dataset)
+
+
+def _check_listed(registry: Registry, result: TrainResult) -> None:
+    newest, oldest = registry.listed_versions(20)
+
+    assert [newest.version, oldest.version] == ["2", "1"]
+    assert (newest.aliases, oldest.aliases) == (("champion",), ())
+    assert newest.metrics["auc"] == pytest.approx(result.models[LOGISTIC].auc)
+    assert oldest.metrics["auc"] == pytest.approx(result.models[LIGHTGBM].auc)
+    assert not [name for name in newest.metrics if name.startswith("fold/")]
+    assert (newest.training_metrics, newest.objections) == ({"filtered/sharpe": 0.5}, ())
+    assert newest.trained_through == result.trained_through
+    assert newest.run_id != newest.training_run_id != ""
+    assert [each.version for each in registry.listed_versions(1)] == ["2"]
+    assert Registry(registry._uri, registry._artifact_dir, "another").listed_versions(20) == []
+    predictions = registry.out_of_sample(newest.run_id)
+    made = result.models[LOGISTIC].out_of_sample
+    np.testing.assert_allclose(predictions["probability"], made["probability"])
+    assert predictions["win"].sum() == made["win"].sum()
+    assert registry.out_of_sample(newest.training_run_id).empty
 
 
 def _check_runs(registry: Registry, result: TrainResult, dataset: pd.DataFrame) -> None:

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.integration
 EXAMPLES = examples(25)
-OPERATIONS = {GenerationMode.POSITIVE: 40, GenerationMode.NEGATIVE: 32}  # the others take nothing that could be wrong
+OPERATIONS = {GenerationMode.POSITIVE: 57, GenerationMode.NEGATIVE: 49}  # the others take nothing that could be wrong
 CHECKS = (
     not_a_server_error,
     status_code_conformance,

@@ -9,7 +9,7 @@ import pytest
 from scipy.special import expit
 from sklearn.linear_model import LogisticRegression
 
-from ml.estimators.calibrate import SLOPE_SPREAD, Calibration, calibration_error, fit_calibration, fold_in
+from ml.estimators.calibrate import SLOPE_SPREAD, Calibration, calibration_error, fit_calibration, fold_in, reliability
 from ml.estimators.models import LIGHTGBM, LOGISTIC, fit_model, make_models, score
 from ml.samples.dataset import inputs
 
@@ -84,3 +84,25 @@ def test_the_calibration_error_is_the_mean_gap_between_said_and_seen() -> None:
 
     assert calibration_error(said, seen, bins=2) == pytest.approx((0.2 + 0.0) / 2)
     assert calibration_error(np.array([0.5]), np.array([1], dtype=np.int8)) == 0.5
+
+
+def test_reliability_has_the_rate_of_each_tenth_with_its_interval() -> None:
+    said = np.repeat([0.9, 0.1], 100)
+    seen = np.array([1] * 90 + [0] * 10 + [0] * 100, dtype=np.float64)
+    bins = reliability(said, seen)
+
+    assert len(bins) == 10
+    assert [each.n for each in bins] == [20] * 10
+    assert (bins[0].low, bins[0].high, bins[0].predicted, bins[0].realised) == pytest.approx((0.1, 0.1, 0.1, 0.0))
+    assert bins[0].realised_low == 0.0
+    assert bins[0].realised_high == pytest.approx(0.161, abs=0.001)
+    assert sum(each.n * each.realised for each in bins) == 90
+
+
+def test_few_predictions_make_fewer_bins_and_too_few_have_no_interval() -> None:
+    said = np.linspace(0, 1, 45)
+
+    assert [each.n for each in reliability(said, said > 0.5)] == [23, 22]  # type: ignore[arg-type]
+    (only,) = reliability(said[:7], np.ones(7))
+    assert (only.n, only.realised, only.realised_low, only.realised_high) == (7, 1.0, None, None)
+    assert reliability(np.array([]), np.array([])) == []
