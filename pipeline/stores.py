@@ -14,10 +14,6 @@ if TYPE_CHECKING:
     from storage.models.drift import DriftLog
     from storage.models.experiments import Experiments
     from storage.models.promotions import Promotions
-    from storage.pages.live_record import LiveRecords
-    from storage.pages.model_life import ModelPages
-    from storage.pages.research import ResearchPages
-    from storage.pages.trial_map import TrialMap
     from storage.research.datasets import Datasets
     from storage.research.portfolios import Portfolios
     from storage.research.shortlists import Shortlists
@@ -39,6 +35,10 @@ if TYPE_CHECKING:
     from storage.views.bar_history import BarHistory
     from storage.views.book_figures import BookFigures
     from storage.views.heartbeat_points import HeartbeatPoints
+    from storage.views.live_record import LiveRecords
+    from storage.views.model_life import ModelPages
+    from storage.views.research_pages import ResearchPages
+    from storage.views.trial_map import TrialMap
 
 
 class Stores:
@@ -199,28 +199,28 @@ class Stores:
     @cached_property
     def live_records(self) -> LiveRecords:
         """Records of books for a comparison with their backtests."""
-        from storage.pages.live_record import LiveRecords
+        from storage.views.live_record import LiveRecords
 
         return LiveRecords(self.engine)
 
     @cached_property
     def model_pages(self) -> ModelPages:
         """Pages of A/B tests, drift and promotions."""
-        from storage.pages.model_life import ModelPages
+        from storage.views.model_life import ModelPages
 
         return ModelPages(self.engine)
 
     @cached_property
     def research_pages(self) -> ResearchPages:
         """Pages of backtest runs and shortlists."""
-        from storage.pages.research import ResearchPages
+        from storage.views.research_pages import ResearchPages
 
         return ResearchPages(self.engine)
 
     @cached_property
     def trial_map(self) -> TrialMap:
         """Trials by two parameters."""
-        from storage.pages.trial_map import TrialMap
+        from storage.views.trial_map import TrialMap
 
         return TrialMap(self.engine)
 

@@ -21,7 +21,7 @@ from pipeline.views.research.parameters import PARAMETERS, ParameterFilter, Stra
 from serving.access import controller, emergency, reader
 from serving.problems import BadChange, UnknownStrategy
 from serving.routers.routes import BODY, DENIED, PROBLEM
-from serving.routers.views import PAGE, READING, After, Format, Limit, object_response, page_type, rows_response
+from serving.routers.views import PAGE, After, Format, Limit, object_response, page_type, rows_response
 from serving.schemas import HaltChange, HaltState, ParametersChange, StrategyState, SwitchChange, Symbol
 from serving.state import state_of
 from serving.tagged import NOT_MODIFIED, Tagged
@@ -70,7 +70,7 @@ def history(
 
 
 @router.get("/{name}/schema", dependencies=[Depends(reader)], response_model=StrategySchema, responses=READING)
-def schema(name: Name, request: Request) -> Response:
+def schema(name: Name) -> Response:
     """A strategy's parameters as a form needs them: type, bounds, default, unit and description."""
     require_strategy(name)
     return object_response(strategy_schema(name))

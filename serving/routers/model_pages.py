@@ -16,8 +16,9 @@ from pipeline.views.models.versions import MOST_VERSIONS, ModelKind, VersionList
 from serving.access import reader
 from serving.routers.views import READING, add_view, object_response
 from serving.state import state_of
+from serving.tagged import Tagged
 
-router = APIRouter(prefix="/models", tags=["models"], dependencies=[Depends(reader)])
+router = APIRouter(prefix="/models", tags=["models"], dependencies=[Depends(reader)], route_class=Tagged)
 
 
 @router.get("/versions", response_model=VersionList, responses=READING)

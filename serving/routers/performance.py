@@ -14,11 +14,12 @@ from serving.access import reader
 from serving.problems import BacktestBusy, UnknownBook
 from serving.routers.views import READING, object_response
 from serving.state import state_of
+from serving.tagged import Tagged
 
 Points = Annotated[int, Query(ge=2, le=MOST_POINTS, description="Most points of a curve.")]
 ONE_BACKTEST = threading.Lock()
 
-router = APIRouter(tags=["performance"], dependencies=[Depends(reader)])
+router = APIRouter(tags=["performance"], dependencies=[Depends(reader)], route_class=Tagged)
 
 
 @router.get("/live-vs-backtest", response_model=LiveVsBacktest, responses=READING)

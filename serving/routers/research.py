@@ -22,6 +22,7 @@ from serving.access import reader
 from serving.routers.performance import Points
 from serving.routers.views import PAGE, READING, After, Format, Limit, add_view, object_response, page_type, rows_response
 from serving.state import state_of
+from serving.tagged import Tagged
 
 RunId = Annotated[
     str, Path(min_length=1, max_length=100, pattern=r"^[\w.-]+$", description="A run's id, or an unshared beginning of one.")
@@ -29,7 +30,7 @@ RunId = Annotated[
 Axis = Annotated[str, Query(max_length=50, pattern=r"^\w+$", description="A parameter; or `strategy`, `symbol`.")]
 Text = Annotated[str | None, Query(max_length=2000, pattern=r"^[^\x00]+$")]
 
-router = APIRouter(prefix="/research", tags=["research"], dependencies=[Depends(reader)])
+router = APIRouter(prefix="/research", tags=["research"], dependencies=[Depends(reader)], route_class=Tagged)
 
 
 @router.get("/compare", response_model=RunsCompared, responses=READING)

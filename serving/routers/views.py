@@ -25,7 +25,7 @@ Format = Annotated[
 ]
 After = Annotated[str | None, Field(max_length=500, pattern=r"^[A-Za-z0-9_-]+$", description="`next` of the page before.")]
 Limit = Annotated[int, Field(ge=1, le=MOST_ROWS, description="Rows of a page.")]
-READING: dict[int | str, dict[str, Any]] = dict.fromkeys((*DENIED, 404, 409, 422, 503), PROBLEM) | NOT_MODIFIED
+READING: dict[int | str, dict[str, Any]] = NOT_MODIFIED | dict.fromkeys((*DENIED, 404, 409, 422, 503), PROBLEM)
 PAGE: dict[int | str, dict[str, Any]] = {**READING, 200: {"content": {JSON: {}, **{media: {} for media in MEDIA.values()}}}}
 CHUNKS = {"csv": csv_chunks, "parquet": parquet_chunks}
 

@@ -18,10 +18,6 @@ from ml.next_day.next_day import NextDay
 from ml.tracking.next_day_log import RegisteredNextDay
 from monitoring.alert_desk import AlertDesk
 from serving.app import create_app
-from storage.pages.live_record import LiveRecords
-from storage.pages.model_life import ModelPages
-from storage.pages.research import ResearchPages
-from storage.pages.trial_map import TrialMap
 from storage.research.datasets import Datasets
 from storage.research.portfolios import Portfolios
 from storage.research.runs import Runs
@@ -40,6 +36,10 @@ from storage.trading.strategy_params import StrategyParams
 from storage.views.bar_history import BarHistory
 from storage.views.book_figures import BookFigures
 from storage.views.heartbeat_points import HeartbeatPoints
+from storage.views.live_record import LiveRecords
+from storage.views.model_life import ModelPages
+from storage.views.research_pages import ResearchPages
+from storage.views.trial_map import TrialMap
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -14,7 +14,7 @@ from pipeline.views.view import Row
 
 if TYPE_CHECKING:
     from monitoring.performance.expectation import Expectation
-    from storage.pages.live_record import Array, CashMoved, Closes, Gaps, Sessions
+    from storage.views.live_record import Array, CashMoved, Closes, Gaps, Sessions
 
 MOST_POINTS: Final = 2000
 INSIDE: Final = 1.96  # standard deviations of 95 %

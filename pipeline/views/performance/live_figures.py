@@ -20,7 +20,7 @@ from research.statistics import mean_interval, sharpe_interval, sharpe_ratio
 if TYPE_CHECKING:
     from monitoring.performance.expectation import Expectation
     from research.statistics import Interval
-    from storage.pages.live_record import Array, CashMoved, ClosedTrades, Closes
+    from storage.views.live_record import Array, CashMoved, ClosedTrades, Closes
 
 Light = Literal["green", "yellow", "red", "not enough"]
 GREEN: Final = "green"

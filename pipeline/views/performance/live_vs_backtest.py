@@ -16,7 +16,7 @@ from pipeline.views.view import Row
 
 if TYPE_CHECKING:
     from core.deployments import Deployment
-    from storage.pages.live_record import Array, Closes, Sessions
+    from storage.views.live_record import Array, Closes, Sessions
 
 PARITY: Final = "parity days"
 BACKTEST: Final = "backtest of the same sessions"
@@ -35,8 +35,8 @@ class LiveVsBacktest(Row):
         Literal["parity days", "backtest of the same sessions", "nothing"],
         Field(
             description="What `backtest_usd` comes from. Parity days: each session was decided again from what the book held, "
-            "and the differences add up. The backtest follows each difference through later sessions too; it sells what is open "
-            "at its last close."
+            "and the differences add up. The backtest follows each difference through later sessions too; what is open at its "
+            "last close it sells."
         ),
     ]
     unmeasured: Annotated[int, Field(description="Sessions after the first without a parity day; they add nothing to the gap.")]

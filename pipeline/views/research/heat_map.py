@@ -11,12 +11,12 @@ from backtest.metrics import FIGURES
 from core.errors import ConfigError
 from pipeline.resources import Resources, live
 from pipeline.views.view import Row
-from storage.pages.trial_map import BINS, MOST_VALUES
+from storage.views.trial_map import BINS, MOST_VALUES
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from storage.pages.trial_map import Axis, Cell
+    from storage.views.trial_map import Axis, Cell
 
 Names = Annotated[list[str], Field(description="Values in rising order, texts after numbers; of bins their ends.")]
 

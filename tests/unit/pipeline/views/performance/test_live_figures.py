@@ -10,7 +10,7 @@ import pytest
 from monitoring.performance.expectation import Expectation
 from monitoring.performance.sequential import Promise
 from pipeline.views.performance.live_figures import LiveComparison, compare_book, light_of
-from storage.pages.live_record import CashMoved, ClosedTrades, Closes
+from storage.views.live_record import CashMoved, ClosedTrades, Closes
 
 DAYS = np.arange("2018-01-01", "2018-04-11", dtype="datetime64[D]")  # 100
 NO_CASH = CashMoved(DAYS[:0], np.array([]), np.array([]))
