@@ -43,9 +43,11 @@ FIRST, LAST = dt.date(2016, 1, 4), dt.date(2018, 12, 31)
 TRADING = ("settle", "renew_validation", "find_candidates", "predict", "place", "record")  # those of `desk trade`
 WHOLE = 60  # evenings at the end with every step; before them those of `desk trade`, and now and then the comparison
 MEASURED_EVERY = 20  # sessions: measuring reads every bar again
+SYMBOLS = "AAPL,AMD,AMZN,GOOGL,IWM,MSFT,NVDA,QQQ,SPY,UNH"
 RULES = ("bollinger", "rsi", "zscore")
 ENVIRONMENT = {
     "STRATEGIES": "bollinger,rsi",
+    "INGESTION__HISTORY_START": "2013-01-02",
     "RISK__MAX_POSITIONS": "8",
     "API__CONTROL_KEYS": "c" * 20,
     "VALIDATION__MAX_DRAWDOWN_PCT": "99",
@@ -59,8 +61,8 @@ ENVIRONMENT = {
 
 def environment_of(folder: Path) -> dict[str, str]:
     """Return the environment of the desk in a folder."""
-    files = {"PROVIDER": "files", "INGESTION__FILES_DIR": str(CORPUS)} if CORPUS.is_dir() else {"PROVIDER": "sample"}
-    return {**ENVIRONMENT, **files, "DATA_DIR": str(folder)}
+    files = {"PROVIDER": "files", "INGESTION__FILES_DIR": str(CORPUS), "UNIVERSE": SYMBOLS} if CORPUS.is_dir() else {}
+    return {**ENVIRONMENT, "PROVIDER": "sample", **files, "DATA_DIR": str(folder)}
 
 
 def make(folder: Path, first: dt.date = FIRST, last: dt.date = LAST) -> None:
