@@ -15,6 +15,7 @@ from core.sessions import close_of, sessions_between
 from pipeline.execution import book_changes, daily_trade
 from pipeline.resources import Resources
 from pipeline.views.money.pnl import PnlFilter, PnlRow, read_pnl
+from pipeline.views.money.prices import PriceFilter, read_prices
 from tests.standins.feed import walk
 from trading.brokers.placing import place
 from trading.orders import entry_order, exit_order
@@ -126,6 +127,9 @@ def run(life: Life) -> None:
             book_changes.transfer(-5_000.0, author="ops", reason="rent", session=DAYS[10], resources=life.desk)
             fee = str(-3.25)
             book_changes.resolve("", DAYS[10], BookEventKind.ADJUSTMENT, fee, author="ops", reason="fee", resources=life.desk)
+        if place_ == 13:
+            life.now = close_of(day)
+            life.split("LONG", day, 4.0)  # nobody holds it any more, so that no event of the book says it
         life.evening(day, ("LONG", "SHORT", "SPLIT", "NEW"))
 
 
@@ -143,6 +147,18 @@ def rows(life: Life, by: str, session: dt.date | None = None) -> list[PnlRow]:
 def equities(life: Life) -> dict[dt.date, float]:
     curve = life.desk.ledger.equity("main")
     return {stamp.date(): float(value) for stamp, value in zip(curve["session"], curve["equity_usd"], strict=True)}
+
+
+def test_everything_did_happen(life: Life) -> None:
+    fills, events = life.desk.ledger.fills("main"), life.desk.ledger.book_events("main")
+
+    assert sum(order.leg == "exit" and fill.symbol == "SPLIT" for order, fill in fills) > 1  # left in parts
+    assert [fill.reason for _, fill in fills if fill.symbol == "GONE"] == ["entry", "delisted"]
+    assert any(fill.side == "sell" and fill.reason == "entry" for _, fill in fills)
+    kinds = {event.kind for event in events}
+    assert kinds == {*BookEventKind} - {BookEventKind.SPIN_OFF}
+    assert {event.symbol for event in events if event.kind is BookEventKind.SPLIT} == {"SPLIT", "SHORT"}
+    assert all(event.symbol != "LONG" or event.kind is BookEventKind.DIVIDEND for event in events)
 
 
 @pytest.mark.parametrize("day", DAYS, ids=str)
@@ -210,6 +226,20 @@ def test_a_renamed_position_has_one_row_under_its_new_name(life: Life) -> None:
 
     assert "OLD" not in month
     assert abs(month["NEW"].pnl_usd or 0.0) < 300  # 30 shares of about 100 USD
+
+
+@pytest.mark.parametrize("symbol", ["LONG", "SHORT", "SPLIT", "GONE"])
+def test_marks_stand_on_their_bars_whatever_was_split_since(life: Life, symbol: str) -> None:
+    rows = read_prices(PriceFilter(symbol=symbol), resources=life.desk)
+    fills = [fill for _, fill in life.desk.ledger.fills("main") if fill.symbol == symbol]
+
+    marks = [(row, mark) for row in rows for mark in row.marks if mark.kind in {"entry", "exit"}]
+
+    assert len(marks) == len([fill for fill in fills if fill.reason != "delisted"])  # there is no bar for that one
+    for row, mark in marks:
+        assert row.low * 0.999 <= mark.price <= row.high * 1.001
+    shares = {mark.session: mark.quantity for _, mark in marks if mark.kind == "entry"}
+    assert shares == {DAYS[1]: {"LONG": 240.0, "SHORT": 50.0, "SPLIT": 122.0, "GONE": 20.0}[symbol]}
 
 
 def test_a_book_without_a_close_has_rows_that_say_so(life: Life) -> None:
