@@ -180,14 +180,17 @@ class ProfitReader:
             held = (each for each in positions if each.portfolio == book and each.entry_session <= day)
             opened += [Open(book, each.strategy, each.symbol, each.entry_session, day) for each in held]
         for event in sorted((each for each in events if each.new_symbol), key=lambda each: each.session, reverse=True):
-            new = (event.portfolio, event.strategy, event.new_symbol)  # what was entered under the old name
-            opened += [
-                each._replace(symbol=event.symbol)
-                for each in opened
-                if each[:3] == new and each.first < event.session <= each.until
-            ]
+            opened = [name for each in opened for name in _names_before(each, event)]
         fills = self.figures.fills_since(opened)
         return {end: OpenTrades({each: fills[each] for each in opened if (each.book, each.until) == end}) for end in ends}
+
+
+def _names_before(trade: Open, event: BookEvent) -> list[Open]:
+    """Return an open trade under the names that its fills may have: the old one too when it was entered before a rename."""
+    if trade[:3] != (event.portfolio, event.strategy, event.new_symbol) or trade.first >= event.session:
+        return [trade]
+    old = trade._replace(symbol=event.symbol)
+    return [old] if event.session > trade.until else [trade, old]
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ from desk.cli import app
 from pipeline.resources import live
 from pipeline.views.catalogue import VIEWS
 from tests.standins.long_record import write_long_record
+from tests.standins.present_desk import write_present
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -38,6 +39,7 @@ def environment(module_settings: Settings) -> Iterator[None]:
         for day in write_long_record(live().engine, dt.date(2024, 1, 2), dt.date(2024, 3, 28), width=5):
             at = dt.datetime.combine(day, dt.time(22), dt.UTC)
             live().evening_steps.start(book="main", session=day, step="settle", at=at)
+        write_present(live().engine, dt.date(2023, 9, 1), dt.date(2024, 3, 28), live().universe()[:1])
         yield
         live().engine.dispose()
     get_settings.cache_clear()

@@ -17,6 +17,7 @@ from ml.entry_filter.predict import EntryFilter, Payoff
 from ml.next_day.next_day import NextDay
 from ml.tracking.next_day_log import RegisteredNextDay
 from monitoring.alert_desk import AlertDesk
+from pipeline.sleeves import TradedSleeve
 from serving.app import create_app
 from storage.research.datasets import Datasets
 from storage.research.portfolios import Portfolios
@@ -40,6 +41,8 @@ from storage.views.live_record import LiveRecords
 from storage.views.model_life import ModelPages
 from storage.views.research_pages import ResearchPages
 from storage.views.trial_map import TrialMap
+from trading.strategies.registry import make_strategy
+from trading.strategies.vix_filter import with_vix_filter
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -49,6 +52,7 @@ if TYPE_CHECKING:
 
     from core.settings import Settings
     from ml.tracking.version_list import ListedVersion
+    from trading.strategies.base import Strategy
 
 READ_KEY, CONTROL_KEY = "r" * 20, "c" * 20
 FRIDAY_CLOSE = pd.Timestamp("2018-12-28 21:00", tz="UTC")
@@ -284,6 +288,14 @@ class Desk:
 
     def for_portfolio(self, name: str) -> Desk:
         return replace(self, settings=self.settings.with_changes(portfolio=name))
+
+    @property
+    def strategies(self) -> tuple[Strategy, ...]:
+        return (with_vix_filter(make_strategy("bollinger")),)
+
+    @property
+    def sleeves(self) -> tuple[TradedSleeve, ...]:
+        return (TradedSleeve(self.strategies, tuple(self.universe()), None, filtered=True),)
 
     def universe(self) -> list[str]:
         return ["^GSPC"]

@@ -85,7 +85,7 @@ def read_positions(
     leaving: dict[Place, Leaving] = {}
     for book in dict.fromkeys(each.portfolio for each in shown):
         leaving |= leaving_of(book, [each for each in shown if each.portfolio == book], resources=resources)
-    return part([_row(held, each, leaving[_place(each)]) for each in shown], POSITIONS.key, after, limit)
+    return part([row_of(held, each, leaving[_place(each)]) for each in shown], POSITIONS.key, after, limit)
 
 
 def leaving_of(book: str, positions: Sequence[Position], *, resources: Resources | None = None) -> dict[Place, Leaving]:
@@ -123,7 +123,8 @@ def _place(position: Position) -> Place:
     return position.portfolio, position.strategy, position.symbol
 
 
-def _row(held: HeldNow, position: Position, leaving: Leaving) -> PositionRow:
+def row_of(held: HeldNow, position: Position, leaving: Leaving) -> PositionRow:
+    """Return a position at its last price as a row."""
     quoted = held.prices.get(position.symbol)
     quantity, paid = float(position.quantity), float(position.entry_price)
     until = position.entry_session if quoted is None else max(quoted.session, position.entry_session)
