@@ -17,6 +17,7 @@ from pipeline.deployments.books import UnknownDeployment
 from pipeline.research.portfolio import UnknownPortfolio
 from pipeline.views.view import BadCursor
 from serving.access import Forbidden, TooManyRequests, Unauthorised, retry_after
+from serving.change_feed import TooManyListeners
 from serving.journal import QueueFull
 from serving.models import NoChallenger, NoNextDayModel
 from serving.schemas import Problem
@@ -104,6 +105,7 @@ ANSWERS: tuple[tuple[type[Exception], HTTPStatus, str], ...] = (
     (ConfigError, HTTPStatus.CONFLICT, "Correct what the detail names, then ask again."),
     (QueueFull, HTTPStatus.SERVICE_UNAVAILABLE, "Look at PostgreSQL, or raise API__QUEUE_ROWS; then ask again."),
     (ReplayBusy, HTTPStatus.SERVICE_UNAVAILABLE, "Ask again in a few seconds, or without `replay`."),
+    (TooManyListeners, HTTPStatus.SERVICE_UNAVAILABLE, "Close a stream that nobody needs, or raise API__EVENT_LISTENERS."),
     (RetryLater, HTTPStatus.SERVICE_UNAVAILABLE, "Start PostgreSQL, or wait until it is back, then ask again."),
     (OperationalError, HTTPStatus.SERVICE_UNAVAILABLE, "Start PostgreSQL, or wait until it is back, then ask again."),
     (DeskError, HTTPStatus.INTERNAL_SERVER_ERROR, "See the API's log."),

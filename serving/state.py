@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from ml.entry_filter.scorer import Scorer
 from ml.next_day.next_day import Signals
 from serving.access import Access
+from serving.change_feed import ChangeFeed
 from serving.inputs import Inputs
 from serving.journal import Journal
 from serving.metrics import Metrics
@@ -16,6 +17,7 @@ from serving.models import Kind, Models, NoNextDayModel
 from serving.next_day_scorer import NextDayScorer
 from serving.online import OnlineRows
 from serving.predictions import Entries, NextDays, Record
+from storage.trading.changes import Changes
 from storage.trading.served import ENTRY, NEXT_DAY
 
 if TYPE_CHECKING:
@@ -38,6 +40,7 @@ class State:
     access: Access
     entries: Entries
     next_days: NextDays
+    feed: ChangeFeed
 
     @classmethod
     def of(cls, resources: Resources) -> State:
@@ -57,7 +60,9 @@ class State:
         inputs = Inputs(rows, resources.settings.api.max_feature_age_sessions)
         entries, next_days = Entries(entry_models, inputs, record, clock), NextDays(next_day_models, inputs, record, clock)
         access = Access(resources.settings)
-        return cls(resources, metrics, entry_models, next_day_models, journal, access, entries, next_days)
+        feed = ChangeFeed(lambda: Changes(resources.engine), resources.settings.api.event_listeners)
+        metrics.count_listeners(lambda: feed.listening)
+        return cls(resources, metrics, entry_models, next_day_models, journal, access, entries, next_days, feed)
 
     @property
     def watched(self) -> tuple[Models[Any, Any], ...]:
