@@ -13,6 +13,7 @@ from fastapi_offline import FastAPIOffline
 from core.provenance import release
 from pipeline.resources import Resources, live
 from serving.access import key_header
+from serving.exit_signals import on_exit_signal
 from serving.middleware import Around
 from serving.problems import install
 from serving.quick import Quick
@@ -20,6 +21,7 @@ from serving.routers import (
     alerts,
     control,
     deployments,
+    events,
     health,
     mails,
     model_pages,
@@ -55,6 +57,7 @@ def create_app(resources: Resources | None = None) -> FastAPI:
         performance.router,
         model_pages.router,
         research.router,
+        events.router,
         orders.router,
         control.router,
         control.trading,
@@ -72,13 +75,15 @@ def create_app(resources: Resources | None = None) -> FastAPI:
 
 @contextlib.asynccontextmanager
 async def running(desk: State) -> AsyncIterator[None]:
-    """Run the application: load the models first, store the last prediction at the end."""
+    """Run the application: load the models first; at the end close the streams and store the last prediction."""
     await asyncio.to_thread(desk.refresh_models)
     desk.journal.start()
     watcher = asyncio.create_task(desk.watch_models())
     gc.collect()
     gc.freeze()  # what lives as long as the process is not collected again: p99 with garbage collected was ten times this
-    yield
+    with on_exit_signal(desk.feed.close):
+        yield
+    desk.feed.close()
     watcher.cancel()
     await desk.journal.close()
 

@@ -15,7 +15,7 @@ from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily
 from prometheus_client.registry import Collector
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from prometheus_client import Metric
 
@@ -112,7 +112,12 @@ class Metrics:
         self.refused = Counter("desk_predictions_refused_total", "Predictions refused: the queue was full", registry=registry)
         self.store_failures = Counter("desk_prediction_store_failures_total", "Writes that failed", registry=registry)
         self.set_aside = Counter("desk_predictions_set_aside_total", "Predictions PostgreSQL refused", registry=registry)
+        self._listeners = Gauge("desk_event_listeners", "Open streams of GET /events", registry=registry)
         self._serving: dict[tuple[str, str], tuple[str, str]] = {}
+
+    def count_listeners(self, count: Callable[[], int]) -> None:
+        """Read the number of open streams from a function."""
+        self._listeners.set_function(count)
 
     def serve_model(self, kind: str, arm: str, name: str, version: str) -> None:
         """Note which model an arm serves now."""

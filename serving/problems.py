@@ -21,6 +21,7 @@ from pipeline.views.research.comparison import BadComparison
 from pipeline.views.research.heat_map import BadHeatMap
 from pipeline.views.view import BadCursor
 from serving.access import Forbidden, TooManyRequests, Unauthorised, retry_after
+from serving.change_feed import TooManyListeners
 from serving.journal import QueueFull
 from serving.models import NoChallenger, NoNextDayModel
 from serving.schemas import Problem
@@ -119,6 +120,7 @@ ANSWERS: tuple[tuple[type[Exception], HTTPStatus, str], ...] = (
     (ReplayBusy, HTTPStatus.SERVICE_UNAVAILABLE, "Ask again in a few seconds, or without `replay`."),
     (BacktestBusy, HTTPStatus.SERVICE_UNAVAILABLE, "Ask again in a few seconds, or without `compare`."),
     (MlflowDown, HTTPStatus.SERVICE_UNAVAILABLE, "Start MLflow (`make up`) or look at TRACKING__URI, then ask again."),
+    (TooManyListeners, HTTPStatus.SERVICE_UNAVAILABLE, "Close a stream that nobody needs, or raise API__EVENT_LISTENERS."),
     (RetryLater, HTTPStatus.SERVICE_UNAVAILABLE, "Start PostgreSQL, or wait until it is back, then ask again."),
     (OperationalError, HTTPStatus.SERVICE_UNAVAILABLE, "Start PostgreSQL, or wait until it is back, then ask again."),
     (DeskError, HTTPStatus.INTERNAL_SERVER_ERROR, "See the API's log."),

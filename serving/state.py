@@ -10,6 +10,7 @@ from ml.entry_filter.scorer import Scorer
 from ml.next_day.next_day import Signals
 from pipeline.views.models.versions import KINDS, versions_of
 from serving.access import Access
+from serving.change_feed import ChangeFeed
 from serving.inputs import Inputs
 from serving.journal import Journal
 from serving.metrics import Metrics
@@ -17,6 +18,7 @@ from serving.models import Kind, Models, NoNextDayModel
 from serving.next_day_scorer import NextDayScorer
 from serving.online import OnlineRows
 from serving.predictions import Entries, NextDays, Record
+from storage.trading.changes import Changes
 from storage.trading.served import ENTRY, NEXT_DAY
 
 if TYPE_CHECKING:
@@ -42,6 +44,7 @@ class State:
     entries: Entries
     next_days: NextDays
     versions: dict[ModelKind, BoundedVersions]
+    feed: ChangeFeed
 
     @classmethod
     def of(cls, resources: Resources) -> State:
@@ -62,7 +65,10 @@ class State:
         entries, next_days = Entries(entry_models, inputs, record, clock), NextDays(next_day_models, inputs, record, clock)
         access = Access(resources.settings)
         versions = {kind: versions_of(kind, resources=resources) for kind in KINDS}
-        return cls(resources, metrics, entry_models, next_day_models, journal, access, entries, next_days, versions)
+        feed = ChangeFeed(lambda: Changes(resources.engine), resources.settings.api.event_listeners)
+        metrics.count_listeners(lambda: feed.listening)
+        models = (entry_models, next_day_models)
+        return cls(resources, metrics, *models, journal, access, entries, next_days, versions, feed)
 
     @property
     def watched(self) -> tuple[Models[Any, Any], ...]:

@@ -43,6 +43,7 @@ class Api(Group):
         None, gt=0, description="Requests a second that each key or address may make. Empty: no limit."
     )
     controls_per_minute: float = Field(60, gt=0, description="Control requests a minute that each key or address may make.")
+    event_listeners: int = Field(50, ge=0, description="Listeners of GET /events at once; the API answers 503 above that.")
 
 
 class Dashboard(Group):

@@ -179,7 +179,7 @@ def dashboard(settings: Settings) -> Service:
 def uvicorn_command(factory: str, port: int) -> tuple[str, ...]:
     """Return the command of a web application on loopback."""
     serving = (sys.executable, "-m", "uvicorn", factory, "--factory", "--no-access-log")
-    return (*serving, "--host", "127.0.0.1", "--port", str(port))
+    return (*serving, "--timeout-graceful-shutdown", "5", "--host", "127.0.0.1", "--port", str(port))
 
 
 def answering(name: str, url: str) -> ServiceStatus:

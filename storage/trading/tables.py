@@ -203,6 +203,7 @@ fills = sa.Table(
     column("filled_at", INSTANT),
     column("reason", sa.Text),
     column("created_at", INSTANT, server_default=NOW),
+    sa.Index("ix_trading_fills_created_at", "created_at"),
     sa.Index("ix_trading_fills_symbol", "symbol", "session"),
     sa.Index("ix_trading_fills_newest", "session", "filled_at", "fill_id"),
     sa.Index("ix_trading_fills_symbol_newest", "symbol", "session", "filled_at", "fill_id"),
@@ -270,6 +271,7 @@ equity = sa.Table(
     column("equity_usd", sa.Double),
     column("exposure_usd", sa.Double),
     column("positions", sa.Integer),
+    sa.Index("ix_trading_equity_session", "session"),
     schema="trading",
 )
 

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.integration
 EXAMPLES = examples(25)
 OPERATIONS = {GenerationMode.POSITIVE: 57, GenerationMode.NEGATIVE: 49}  # the others take nothing that could be wrong
+STREAMS = {"/events"}  # an answer without an end: test_events.py
 CHECKS = (
     not_a_server_error,
     status_code_conformance,
@@ -86,6 +87,8 @@ def test_generated_requests_get_documented_answers(
     failures: list[str] = []
     for result in document.get_all_operations():
         operation = result.ok()
+        if operation.path in STREAMS:
+            continue
         if mode is GenerationMode.NEGATIVE and not (operation.body or operation.query or operation.path_parameters):
             continue
         tried += 1
