@@ -6,9 +6,13 @@ import getpass
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from rich.markup import escape
 from rich.table import Table
 
+from core.errors import ConfigError
 from desk.cli.console import MODELS, Session, console, session_of, show
+from desk.cli.views import verb_of
+from pipeline.views.catalogue import MODEL_VIEWS
 
 if TYPE_CHECKING:
     from storage.models.experiments import Judgement
@@ -39,6 +43,58 @@ def list_models(
     for row in rows[:limit]:
         table.add_row(row.version, ", ".join(row.aliases), f"{row.created_at:%Y-%m-%d %H:%M}", row.gates)
     console.print(table)
+
+
+@models.command("versions")
+def show_versions(
+    kind: Annotated[str, typer.Option(help="entry: the entry filter; next_day: the next-day model.")] = "entry",
+    limit: Annotated[int, typer.Option(min=1, max=100, help="How many, the newest first.")] = 20,
+    json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
+) -> None:
+    """Show the versions with age, figures, gates and their pages in MLflow."""
+    from pipeline.views.models.versions import KINDS, read_versions
+
+    wanted = next((each for each in KINDS if each == kind), None)
+    if wanted is None:
+        raise ConfigError(f"--kind: expected {' or '.join(KINDS)}, found {kind!r}.")
+    found = read_versions(wanted, limit)
+    if json:
+        typer.echo(found.model_dump_json())
+        return
+    table = Table("Version", "Aliases", "Age, days", "Trained through", "Gates", "Figures", "MLflow", title=found.model)
+    for row in found.versions:
+        figures = ", ".join(f"{name} {value:.4g}" for name, value in row.metrics.items() if "/" not in name)
+        gates = "passed" if row.passed else "; ".join(row.objections) or "-"
+        aliases, through = ", ".join(row.aliases), row.trained_through or "-"
+        table.add_row(row.version, aliases, f"{row.age_days:.1f}", through, escape(gates), figures, row.version_url)
+    console.print(table if found.versions else "No version is registered.")
+
+
+@models.command("calibration")
+def show_calibration(
+    version: Annotated[str | None, typer.Option(help="Number of a version of the entry filter; default: the champion.")] = None,
+    json: Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")] = False,
+) -> None:
+    """Show predicted against realised win rates: of settled answers, and of the training's test blocks."""
+    from pipeline.views.models.calibration import read_calibration
+
+    found = read_calibration(version)
+    if json:
+        typer.echo(found.model_dump_json())
+        return
+    for name, curve in (("Settled answers", found.settled), ("Training, out of sample", found.training)):
+        table = Table("Probability", "n", "Predicted", "Realised", "95 % interval", title=f"{name}: {found.version or '-'}")
+        for each in curve.bins:
+            ends = "-" if each.realised_low is None else f"{each.realised_low:.3f} to {each.realised_high:.3f}"
+            spans = f"{each.low:.3f} to {each.high:.3f}"
+            table.add_row(spans, str(each.n), f"{each.predicted:.3f}", f"{each.realised:.3f}", ends)
+        console.print(table if curve.n else f"{name}: {curve.reason}")
+        if curve.n:
+            console.print(f"Brier score {curve.brier:.4f}, calibration error {curve.calibration_error:.4f}, n {curve.n}.")
+
+
+for each in MODEL_VIEWS:
+    models.command(name=each.name, help=each.summary)(verb_of(each))
 
 
 @models.command("show")

@@ -15,6 +15,7 @@ from desk.cli.console import TRADING, console
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+    from pipeline.views.research.parameters import ParameterField
     from storage.trading.strategy_params import Stored
 
 verbs = typer.Typer()
@@ -93,6 +94,23 @@ def history(strategy: Name, symbol: Symbol = None) -> None:
 
 
 @params.command()
+def schema(
+    strategy: Name, as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False
+) -> None:
+    """Show each parameter with its bounds, unit, default and description."""
+    from pipeline.views.research.parameters import strategy_schema
+
+    found = strategy_schema(strategy)
+    if as_json:
+        typer.echo(found.model_dump_json())
+        return
+    table = Table("Parameter", "Kind", "Allowed", "Default", "Unit", "Description", title=f"{strategy}: {found.summary}")
+    for each in found.parameters:
+        table.add_row(each.name, each.kind, _allowed(each), json.dumps(each.default), each.unit or "", each.description)
+    console.print(table)
+
+
+@params.command()
 def disable(strategy: Name, author: Author, reason: Reason, symbol: Symbol = None) -> None:
     """Stop a strategy's entries, in one symbol or in all; positions are still left by its rules."""
     from pipeline import strategy_parameters as step
@@ -127,6 +145,12 @@ def _print_stored(stored: Stored) -> None:
     entries = "" if stored.enabled else ", [yellow]switched off[/yellow]"
     held = _pairs(stored.params) or "as for all symbols" if stored.symbol else _pairs(stored.params) or "the defaults"
     console.print(f"Stored: [bold]{stored.strategy}[/bold] for {symbol}, version {stored.version}{entries}: {held}")
+
+
+def _allowed(field: ParameterField) -> str:
+    ends = (("from", field.minimum), ("above", field.above), ("to", field.maximum), ("below", field.below))
+    words = [f"{word} {value:g}" for word, value in ends if value is not None]
+    return ", ".join([*words, *(field.choices or ()), *(["or none"] if field.optional else ())])
 
 
 def _version(stored: Stored) -> str:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.markup import escape
 from rich.table import Table
 
 from core.sessions import normalise_symbol
@@ -21,6 +22,8 @@ from desk.cli.console import (
     show_frame,
     strategy_of,
 )
+from desk.cli.views import text_of, verb_of
+from pipeline.views.catalogue import RESEARCH_VIEWS
 
 verbs = typer.Typer()
 
@@ -42,33 +45,8 @@ def backtest(
     show("Backtest", outcome.as_dict())
 
 
-@verbs.command(rich_help_panel=RESEARCH)
-def runs(
-    kind: Annotated[str | None, typer.Option(help="unfiltered, filtered or walk_forward; all unless given.")] = None,
-    limit: Annotated[int, typer.Option(min=1, help="How many, the newest first.")] = 20,
-) -> None:
-    """List the backtests on record, the newest first."""
-    import pandas as pd
-
-    from pipeline.resources import live
-
-    shown = ("trade_count", "profit_per_trade", "sharpe", "max_drawdown")
-    rows = [
-        {
-            "run": run.run_id,
-            "kind": run.kind,
-            "strategy": run.meta["strategy"],
-            "symbols": len(run.meta["symbols"]),
-            "last_session": run.meta["last_session"],
-            **{name: run.metrics.get(name) for name in shown},
-            "deflated_sharpe": (run.meta.get("evidence") or run.meta.get("verdict") or {}).get("deflated_sharpe"),
-        }
-        for run in live().runs.recent(kind, limit)
-    ]
-    if not rows:
-        console.print("No backtest is on record. Run one: `desk backtest`.")
-        return
-    show_frame(f"{len(rows)} backtests, net of costs", pd.DataFrame(rows))
+for each in RESEARCH_VIEWS:
+    verbs.command(name=each.name, help=each.summary, rich_help_panel=RESEARCH)(verb_of(each))
 
 
 @verbs.command(rich_help_panel=RESEARCH)
@@ -105,6 +83,29 @@ def compare(
     if csv is not None:
         figures.to_csv(csv)
         console.print(f"Figures: {csv}")
+
+
+@verbs.command(rich_help_panel=RESEARCH)
+def heatmap(  # noqa: PLR0917  # typer turns each into an option
+    x: Annotated[str, typer.Option(help="Parameter across; or strategy, symbol.")],
+    y: Annotated[str, typer.Option(help="Parameter down; or strategy, symbol.")],
+    metric: Annotated[str, typer.Option(help="Figure of a backtest whose mean is shown.")] = "sharpe",
+    strategy: Annotated[str | None, typer.Option(help="Of this strategy alone, as the trials have it.")] = None,
+    symbol: Annotated[str | None, typer.Option(help="Of this symbol alone, as the trials have it.")] = None,
+    json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
+) -> None:
+    """Show the mean of a figure over the trials on record by two of their parameters, and the number of trials."""
+    from pipeline.views.research.heat_map import read_heat_map
+
+    found = read_heat_map(x, y, metric, strategy=strategy, symbol=symbol)
+    if json:
+        typer.echo(found.model_dump_json())
+        return
+    table = Table(escape(f"{y} / {x}"), *map(escape, found.x.values), title=escape(f"{metric}, mean (trials)"))
+    for name, means, trials in zip(found.y.values, found.mean, found.trials, strict=True):
+        cells = (f"{text_of(metric, mean)} ({many})" if many else "" for mean, many in zip(means, trials, strict=True))
+        table.add_row(escape(name), *cells)
+    console.print(table if found.total else "No trial has both parameters.")
 
 
 @verbs.command(rich_help_panel=RESEARCH)

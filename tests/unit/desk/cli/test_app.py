@@ -19,7 +19,7 @@ ROOT = Path(__file__).resolve().parents[4]
 GROUPS = {
     "Data": {"ingest", "featurize", "earnings", "instruments"},
     "Research": {
-        "backtest", "runs", "report", "compare", "strategies", "sweep", "check-leakage", "warm-up",
+        "backtest", "runs", "rankings", "heatmap", "report", "compare", "strategies", "sweep", "check-leakage", "warm-up",
         "optimise", "rank", "correlate", "allocate", "validate-risk", "research", "dataset", "scorecard", "portfolios",
     },
     "Models": {"train", "lift", "train-next-day", "models"},
