@@ -10,6 +10,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from desk.cli.console import SYSTEM, console
+from desk.cli.views import Export, Json, print_json, write
 
 if TYPE_CHECKING:
     from storage.trading.alert_log import Alert
@@ -28,13 +29,22 @@ Author = Annotated[str | None, typer.Option(help="Who; default: the user of this
 @alerts.callback(invoke_without_command=True)
 def show(
     context: typer.Context,
+    *,
     every: Annotated[bool, typer.Option("--all", help="Resolved ones too.")] = False,
     kind: Annotated[str | None, typer.Option(help="Of this kind alone, such as health or risk.")] = None,
     book: Annotated[str | None, typer.Option(help="Of this portfolio alone.")] = None,
-    limit: Annotated[int, typer.Option(min=1, help="The newest so many.")] = 50,
+    limit: Annotated[int, typer.Option(min=1, max=500, help="The newest so many.")] = 50,
+    as_json: Json = False,
+    export: Export = None,
 ) -> None:
     """Show the open alerts, newest first."""
     if context.invoked_subcommand is not None:
+        return
+    if as_json or export is not None:
+        from pipeline.views.alerts import ALERTS, AlertFilter
+
+        wanted = AlertFilter(kind=kind, book=book, closed=every)
+        write(ALERTS, wanted, export) if export is not None else print_json(ALERTS, ALERTS.page(wanted, limit=limit))
         return
     from pipeline.resources import live
 

@@ -9,6 +9,7 @@ import typer
 from rich.table import Table
 
 from desk.cli.console import RESEARCH, TRADING, console
+from desk.cli.views import Export, Json, print_json, write
 
 if TYPE_CHECKING:
     from core.deployments import Deployment
@@ -91,8 +92,16 @@ def deploy(
 @verbs.command(rich_help_panel=TRADING)
 def deployments(
     history: Annotated[str | None, typer.Option(help="Show every version of this deployment.")] = None,
+    as_json: Json = False,
+    export: Export = None,
 ) -> None:
     """List the deployments with their books, and whether entries are free."""
+    if as_json or export is not None:
+        from pipeline.views.deployments import DEPLOYMENTS
+        from pipeline.views.view import Filter
+
+        write(DEPLOYMENTS, Filter(), export) if export is not None else print_json(DEPLOYMENTS, DEPLOYMENTS.page(Filter()))
+        return
     from pipeline.execution.deployment_status import deployment_status, history_of
 
     if history is not None:

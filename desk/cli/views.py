@@ -20,7 +20,7 @@ from pipeline.views.catalogue import VIEWS
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from pipeline.views.view import Filter, Row, View
+    from pipeline.views.view import Filter, Page, Row, View
 
 verbs = typer.Typer()
 SPELLINGS = {"first": ("--from", "--first"), "last": ("--to", "--last")}
@@ -39,7 +39,7 @@ def verb_of(view: View[Any, Any]) -> Callable[..., None]:
             return
         page = view.page(wanted, after=after, limit=limit)
         if as_json:
-            typer.echo(f'{{"rows":{view.rows_adapter.dump_json(list(page.rows)).decode()},"next":{_quoted(page.after)}}}')
+            print_json(view, page)
             return
         console.print(table_of(view, list(page.rows)) if page.rows else "No row.")
         if page.after is not None:
@@ -53,6 +53,11 @@ def verb_of(view: View[Any, Any]) -> Callable[..., None]:
     verb.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     verb.__annotations__ = {each.name: each.annotation for each in parameters}
     return verb
+
+
+def print_json(view: View[Any, Any], page: Page[Any]) -> None:
+    """Print a page as the API's JSON."""
+    typer.echo(f'{{"rows":{view.rows_adapter.dump_json(list(page.rows)).decode()},"next":{_quoted(page.after)}}}')
 
 
 def filter_of(view: View[Any, Any], values: dict[str, Any]) -> Filter:

@@ -7,13 +7,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Depends, Path, Query, Request
+from fastapi import APIRouter, Depends, Path, Query, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from core.errors import ConfigError
+from pipeline.views.alerts import ALERTS, AlertFilter, AlertRow, Word
 from serving.access import controller, reader
 from serving.problems import BadChange
 from serving.routers.routes import BODY, DENIED, PROBLEM
+from serving.routers.views import EXPORTED, Format, Limit, list_response
 from serving.schemas import SAYING, STRICT, Author, Reason
 from serving.state import state_of
 from serving.tagged import NOT_MODIFIED, Tagged
@@ -21,10 +23,10 @@ from storage.trading.alert_log import Alert, AlertMoved, AlertState
 
 MAX_ID = 2**63 - 1
 READING: dict[int | str, dict[str, Any]] = NOT_MODIFIED | dict.fromkeys((*DENIED, 422, 503), PROBLEM)
+LISTING = READING | EXPORTED
 READING_ONE = READING | {404: PROBLEM}
 CHANGING: dict[int | str, dict[str, Any]] = dict.fromkeys((*DENIED, *BODY, 403, 404, 409, 503), PROBLEM)
 AlertId = Annotated[int, Path(ge=1, le=MAX_ID, description="An alert's number; GET /alerts lists them.")]
-Word = Annotated[str | None, Query(max_length=100, pattern=r"^[A-Za-z0-9_.-]*$")]
 
 router = APIRouter(prefix="/alerts", tags=["alerts"], route_class=Tagged)
 
@@ -47,30 +49,6 @@ class AlertComment(BaseModel):
     author: Author
 
 
-class AlertRow(BaseModel):
-    """An alert and its life."""
-
-    id: int
-    key: Annotated[str, Field(description="What it is about; unique while the alert is open.")]
-    kind: str
-    book: Annotated[str, Field(description="Portfolio or deployment; empty for the whole desk.")]
-    severity: Literal["info", "warning", "critical"]
-    state: Literal["raised", "acknowledged", "resolved"]
-    subject: str
-    body: str
-    details: dict[str, Any]
-    raised_at: dt.datetime
-    last_seen_at: dt.datetime
-    repeats: Annotated[int, Field(description="Occurrences after the first.")]
-    pending: Annotated[bool, Field(description="True while a channel is still to get it.")]
-    acknowledged_by: str | None
-    acknowledged_reason: str | None
-    acknowledged_at: dt.datetime | None
-    resolved_by: str | None
-    resolved_reason: str | None
-    resolved_at: dt.datetime | None
-
-
 class AlertEventRow(BaseModel):
     """An entry of an alert's history."""
 
@@ -89,7 +67,7 @@ class AlertDetail(AlertRow):
     events: list[AlertEventRow]
 
 
-@router.get("", dependencies=[Depends(reader)], responses=READING)
+@router.get("", dependencies=[Depends(reader)], response_model=list[AlertRow], responses=LISTING)
 def alerts(
     request: Request,
     *,
@@ -97,11 +75,12 @@ def alerts(
     book: Word = None,
     closed: Annotated[bool, Query(description="Resolved ones too.")] = False,
     before: Annotated[int | None, Query(ge=1, le=MAX_ID, description="Below this id: the last of the page before.")] = None,
-    limit: Annotated[int, Query(ge=1, le=500, description="Alerts on a page.")] = 100,
-) -> list[AlertRow]:
-    """Return the open alerts, newest first, page by page."""
-    log = state_of(request).resources.alert_log
-    return [row_of(each) for each in log.read(kind=kind, book=book, closed=closed, before=before, limit=limit)]
+    limit: Limit = 100,
+    format: Format = "json",  # noqa: A002  # its name in the address
+) -> Response:
+    """Return the open alerts, newest first, page by page; as CSV or Parquet all of them."""
+    wanted = AlertFilter(kind=kind, book=book, closed=closed)
+    return list_response(request, ALERTS, wanted, None if before is None else (before,), limit, format)
 
 
 @router.get("/{alert_id}", dependencies=[Depends(reader)], responses=READING_ONE)

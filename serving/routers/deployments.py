@@ -8,7 +8,7 @@ from __future__ import annotations
 import datetime as dt
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Protocol
 
-from fastapi import APIRouter, Depends, Path, Request
+from fastapi import APIRouter, Depends, Path, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from core.deployments import NAME, label_of
@@ -20,8 +20,11 @@ from pipeline.execution.deployment_status import deployment_status, history_of
 from pipeline.research import portfolio
 from pipeline.research.portfolio_validation import validate_portfolio
 from pipeline.sessions import newest_session
+from pipeline.views.deployments import DEPLOYMENTS, DeploymentRow, deployment_row
+from pipeline.views.view import MOST_ROWS, Filter
 from serving.access import controller, reader
 from serving.routers.control import CHANGING, READING, changing
+from serving.routers.views import EXPORTED, Format, list_response
 from serving.schemas import STRICT, Author, Reason
 from serving.state import state_of
 from serving.tagged import Tagged
@@ -29,7 +32,6 @@ from serving.tagged import Tagged
 if TYPE_CHECKING:
     from core.deployments import Deployment
     from pipeline.deployments.deploy import Deployed
-    from pipeline.execution.deployment_status import DeploymentStatus
     from pipeline.resources import Resources
 
 LARGEST = 2**31 - 1  # of an id or a version
@@ -68,21 +70,7 @@ class DeploymentVersion(BaseModel):
     created_at: dt.datetime | None
 
 
-class DeploymentState(DeploymentVersion):
-    """A deployment as it stands; one without a portfolio trades the strategies of the settings."""
-
-    name: str
-    profile: Annotated[str, Field(description="Its risk profile.")]
-    portfolio_id: int | None
-    capital_usd: float
-    equity_usd: Annotated[float | None, Field(description="At its last close on record; null before the first.")]
-    session: Annotated[dt.date | None, Field(description="Of that close.")]
-    positions: int
-    sleeves: Annotated[list[str], Field(description="In words.")]
-    entries_blocked: Annotated[list[str], Field(description="The reasons why nothing may be opened; empty: entries are free.")]
-
-
-class DeploymentDetail(DeploymentState):
+class DeploymentDetail(DeploymentRow):
     """A deployment with its sleeves and every version, oldest first."""
 
     sleeve_details: list[SleeveState]
@@ -182,10 +170,10 @@ class Turn(Protocol):
         """Store the change and return the new version."""
 
 
-@router.get("", dependencies=[Depends(reader)], responses=READING)
-def deployments(request: Request) -> list[DeploymentState]:
+@router.get("", dependencies=[Depends(reader)], response_model=list[DeploymentRow], responses=READING | EXPORTED)
+def deployments(request: Request, format: Format = "json") -> Response:  # noqa: A002  # its name in the address
     """Every deployment with its book, and why entries are blocked; the default one first."""
-    return [state_of_deployment(each) for each in deployment_status(resources=state_of(request).resources)]
+    return list_response(request, DEPLOYMENTS, Filter(), None, MOST_ROWS, format)
 
 
 @router.get("/{name}", dependencies=[Depends(reader)], responses=READING)
@@ -275,15 +263,10 @@ def detail_of(name: str, resources: Resources) -> DeploymentDetail:
     history = history_of(name, resources=resources)
     (status,) = deployment_status(name, resources=resources)
     return DeploymentDetail(
-        **state_of_deployment(status).model_dump(),
+        **deployment_row(status).model_dump(),
         sleeve_details=sleeves_of(status.deployment),
         history=[version_of(each) for each in history],
     )
-
-
-def state_of_deployment(status: DeploymentStatus) -> DeploymentState:
-    """Return a deployment's state as the API's model."""
-    return DeploymentState(**status.as_dict(), created_at=status.deployment.created_at)
 
 
 def version_of(made: Deployment) -> DeploymentVersion:

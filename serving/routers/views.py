@@ -26,7 +26,8 @@ Format = Annotated[
 After = Annotated[str | None, Field(max_length=500, pattern=r"^[A-Za-z0-9_-]+$", description="`next` of the page before.")]
 Limit = Annotated[int, Field(ge=1, le=MOST_ROWS, description="Rows of a page.")]
 READING: dict[int | str, dict[str, Any]] = NOT_MODIFIED | dict.fromkeys((*DENIED, 404, 409, 422, 503), PROBLEM)
-PAGE: dict[int | str, dict[str, Any]] = {**READING, 200: {"content": {JSON: {}, **{media: {} for media in MEDIA.values()}}}}
+EXPORTED: dict[int | str, dict[str, Any]] = {200: {"content": {JSON: {}, **{media: {} for media in MEDIA.values()}}}}
+PAGE: dict[int | str, dict[str, Any]] = READING | EXPORTED
 CHUNKS = {"csv": csv_chunks, "parquet": parquet_chunks}
 
 router = APIRouter(tags=["record"], dependencies=[Depends(reader)], route_class=Tagged)
@@ -82,6 +83,16 @@ def rows_response(  # noqa: PLR0917  # a view, and what is wanted of it
     if kind == "json":
         return page_response(request, view, wanted, after, limit)
     return export_response(request, view, wanted, kind)
+
+
+def list_response(  # noqa: PLR0917  # a view, and what is wanted of it
+    request: Request, view: View[Any, Any], wanted: Filter, after: tuple[Any, ...] | None, limit: int, kind: str
+) -> Response:
+    """Return rows after a key as a bare JSON list, or every row as CSV or Parquet."""
+    if kind != "json":
+        return export_response(request, view, wanted, kind)
+    rows = view.read(wanted, after, limit, resources=state_of(request).resources)
+    return Response(view.rows_adapter.dump_json(list(rows)), media_type=JSON)
 
 
 def object_response(answer: BaseModel) -> Response:

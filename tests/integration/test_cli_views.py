@@ -109,3 +109,12 @@ def test_a_day_that_is_no_date_is_refused() -> None:
 
 def test_a_book_without_a_record_has_no_row() -> None:
     assert call("equity", "--book", "nobody").strip() == "No row."
+
+
+def test_deployments_and_alerts_are_printed_and_exported_as_the_routes_have_them(tmp_path: Path) -> None:
+    (row,) = json.loads(call("deployments", "--json"))["rows"]
+    call("deployments", "--export", str(tmp_path / "deployments.csv"))
+
+    assert (row["name"], row["stage"]) == ("main", "paper")
+    assert [*row] == (tmp_path / "deployments.csv").read_text().splitlines()[0].split(",")
+    assert json.loads(call("alerts", "--json")) == {"rows": [], "next": None}

@@ -12,6 +12,7 @@ import pytest
 
 from pipeline.execution.evening_mails import EveningMails, StoredMail
 from pipeline.views.catalogue import VIEWS
+from storage.trading.alert_log import NewAlert
 from storage.trading.evening_steps import EveningSteps, Outcome
 from tests.standins.long_record import write_long_record
 from tests.standins.present_desk import write_present
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from tests.standins.api_desk import Desk
 
 pytestmark = pytest.mark.integration
+NOW = dt.datetime(2024, 7, 1, tzinfo=dt.UTC)
 FIRST, LAST = dt.date(2024, 1, 2), dt.date(2024, 6, 28)
 NAMES = [view.name for view in VIEWS]
 OF_THE_PRESENT = {"pnl", "positions", "exposure", "risk", "correlation", "heartbeats"}  # a few rows each
@@ -193,3 +195,15 @@ def test_the_mail_of_an_evening_is_returned_as_sent(api: TestClient, desk: Desk)
     }  # fmt: skip
     assert api.get(f"/sessions/{LAST}/mail").status_code == 404
     assert api.get(f"/sessions/{LAST}/mail", params={"book": "../trio"}).status_code == 422
+
+
+@pytest.mark.parametrize("path", ["/alerts", "/deployments"])
+def test_states_are_exported_too(api: TestClient, desk: Desk, path: str) -> None:
+    desk.alert_log.raise_alert(NewAlert("disk", "health", "", "warning", "Disk is full", "=cmd()", {}), NOW)
+    row = api.get(path).json()[0]
+    text = api.get(path, params={"format": "csv"}).text
+    table = pq.read_table(io.BytesIO(api.get(path, params={"format": "parquet"}).content))
+
+    assert text.splitlines()[0].split(",") == table.column_names == [*row]
+    assert len(text.splitlines()) == 2
+    assert "=cmd()" not in text or "'=cmd()" in text
