@@ -81,7 +81,7 @@ function optionsOf(root, spec, pane, shade, sync, drawn, marks) {
     width: Math.max(root.clientWidth, 200),
     height: pane.height,
     tzDate: (seconds) => uPlot.tzDate(new Date(seconds * 1000), "Etc/UTC"),
-    scales: { x: { time: spec.time }, y: { range: (_, low, high) => rangeOf(pane, low, high) } },
+    scales: { x: { time: spec.time }, y: { dir: pane.down ? -1 : 1, range: (_, low, high) => rangeOf(pane, low, high) } },
     axes: [
       xAxis(spec, pane, axis),
       { ...axis, space: 24, size: (_, texts) => widest(drawn, texts),

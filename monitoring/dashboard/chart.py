@@ -100,6 +100,8 @@ class Pane:
         Shown on the axis' title and beside every value.
     zero
         True shows zero in any case.
+    down
+        True draws larger values lower, as drawdowns are.
     """
 
     title: str
@@ -110,6 +112,7 @@ class Pane:
     height: int = 280
     decimals: int = 2
     zero: bool = False
+    down: bool = False
 
 
 def draw(key: str, x: Sequence[dt.date] | Sequence[float], panes: Sequence[Pane], *, x_label: str = "") -> None:
@@ -229,6 +232,7 @@ def _pane(pane: Pane) -> dict[str, Any]:
         "height": pane.height,
         "decimals": pane.decimals,
         "zero": pane.zero,
+        "down": pane.down,
         "series": parts.series,
         "bands": parts.bands,
         "candles": parts.candles,

@@ -41,6 +41,16 @@ def number(value: float | None, decimals: int = 0) -> str:
     return text.lstrip("-") if not text.strip("-0.,") else text
 
 
+def quantity(value: float | None) -> str:
+    """Return a number with the decimals that it has, at most six: shares, and parts of them.
+
+    >>> quantity(1200), quantity(-0.25), quantity(None)
+    ('1,200', '-0.25', 'n/a')
+    """
+    text = number(value, 6)
+    return text.rstrip("0").rstrip(".") if "." in text else text
+
+
 def instant(value: str | dt.datetime | None) -> str:
     """Return an instant in UTC, to the second.
 

@@ -50,6 +50,17 @@ class Reader:
         answer = self._noted(lambda: self.api.read(path, **parameters))
         return None if answer is None else answer.rows
 
+    def optional_rows(self, path: str, **parameters: Parameter) -> list[dict[str, Any]] | None:
+        """Return one page of a view; None when there is none. A request that the API refuses is no failure of the page."""
+        try:
+            answer = self.api.read(path, **parameters)
+        except ApiError as error:
+            if not error.is_refusal or error.is_denied:
+                self._failures.append(error)
+            return None
+        self._answers.append(answer)
+        return answer.rows
+
     def all_rows(self, path: str, *, most: int = 20_000, **parameters: Parameter) -> list[dict[str, Any]] | None:
         """Return every page of a view; None when there is none."""
         answer = self._noted(lambda: self.api.read_all(path, most=most, **parameters))

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import csv
-import datetime as dt
 import hashlib
 import io
 import json
@@ -20,96 +19,26 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import uvicorn
 from starlette.applications import Starlette
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
+
+from tests.standins.money_rows import ENTRY_ID, EXIT_ID, equity, halt_state, health, money_rows, order_page
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from starlette.requests import Request
 
-LAST = dt.date(2026, 3, 2)
 YEARS_20 = 5_040
 READ_KEY, CONTROL_KEY = "read-key-of-the-tests-0", "control-key-of-the-tests-0"
-
-
-def weekdays(count: int, last: dt.date = LAST) -> list[dt.date]:
-    """The last `count` weekdays up to `last`."""
-    days: list[dt.date] = []
-    while len(days) < count:
-        if last.weekday() < 5:
-            days.append(last)
-        last -= dt.timedelta(days=1)
-    return days[::-1]
-
-
-def equity(count: int, seed: int = 7) -> list[dict[str, Any]]:
-    """A curve of `count` sessions."""
-    values = 100_000 * np.cumprod(1 + np.random.default_rng(seed).normal(0.0004, 0.008, count))
-    falls = 100 * (values / np.maximum.accumulate(values) - 1) if count else values
-    days = weekdays(count)
-    return [
-        {"session": day.isoformat(), "equity_usd": round(float(value), 2), "drawdown_pct": round(float(fall), 4)}
-        for day, value, fall in zip(days, values, falls, strict=True)
-    ]
-
-
-def trades(count: int, seed: int = 8) -> list[dict[str, Any]]:
-    """Closed trades, newest first."""
-    random = np.random.default_rng(seed)
-    days = weekdays(count + 5)
-    gains = random.normal(12, 180, count)
-    return [
-        {
-            "id": count - each,
-            "sleeve": "bollinger",
-            "symbol": ("SPY", "QQQ", "IWM")[each % 3],
-            "entry_session": days[count - each - 1].isoformat(),
-            "exit_session": days[count - each + 3].isoformat(),
-            "quantity": 10 + each % 40,
-            "pnl_usd": round(float(gains[each]), 2),
-            "reason": "rule",
-        }
-        for each in range(count)
-    ]
+EQUAL = ("book", "sleeve", "symbol", "reason", "period", "leg")  # parameters that choose rows of that value
 
 
 def desk(sessions: int = 750, closed: int = 300) -> dict[str, list[dict[str, Any]]]:
     """The rows of every view, for a desk of that many sessions; without sessions it is an empty one."""
-    curve = equity(sessions)
-    started = bool(curve)
-    return {
-        "/equity": curve,
-        "/trades": trades(closed),
-        "/pnl": [
-            {"period": name, "pnl_usd": pnl, "pnl_pct": pct}
-            for name, pnl, pct in (
-                ("today", 312.4, 0.21), ("week", -120.0, -0.08), ("month", 1_804.55, 1.2), ("start", 48_211.9, 48.2),
-            )
-            if started
-        ],
-        "/positions": [
-            {"sleeve": "bollinger", "symbol": "SPY", "quantity": 30, "value_usd": 15_321.0, "unrealised_usd": -88.2},
-            {"sleeve": "gap", "symbol": "QQQ", "quantity": 12, "value_usd": 5_804.4, "unrealised_usd": 41.04},
-        ][: 2 * started],
-        "/orders": [
-            {"created_at": "2026-03-02T21:35:00+00:00", "sleeve": "gap", "symbol": "QQQ", "side": "buy", "quantity": 12,
-             "state": "filled"},
-        ][:started],
-        "/alerts": [
-            {"id": 1, "severity": "critical", "subject": "Order <b>gap</b> is unknown at the venue", "book": "main",
-             "raised_at": "2026-03-02T21:36:10+00:00", "state": "raised"},
-        ][:started],
-        "/deployments": [
-            {"name": "main", "stage": "paper", "state": "active", "equity_usd": curve[-1]["equity_usd"] if started else None,
-             "positions": 2 * started, "entries_blocked": []},
-            {"name": "trio", "stage": "paper", "state": "paused", "equity_usd": 50_000.0, "positions": 0,
-             "entries_blocked": ["paused by ann"]},
-        ],
-    }  # fmt: skip
+    return money_rows(equity(sessions), closed)
 
 
 BARE = {"/alerts", "/deployments"}  # routes that answer a list, not a page
@@ -123,18 +52,24 @@ class StandIn:
     ready: dict[str, Any] = field(
         default_factory=lambda: {"ready": True, "state": "green", "database": "answers", "trouble": [], "entries_blocked": {}}
     )
+    health: dict[str, Any] = field(default_factory=health)
+    pages: dict[str, dict[str, Any]] = field(default_factory=lambda: {each: order_page(each) for each in (ENTRY_ID, EXIT_ID)})
+    halted: set[str | None] = field(default_factory=set)
     read_key: str | None = None
     slow_seconds: float = 0.0
     problem: tuple[int, str] | None = None
+    refusals: dict[str, tuple[int, str]] = field(default_factory=dict)  # by a part of the path and query
     requests: list[str] = field(default_factory=list)
     statuses: list[int] = field(default_factory=list)
     changes: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
 
     def app(self) -> Starlette:
         """The ASGI application."""
-        routes = [Route(path, self.view) for path in self.rows]
-        routes += [Route("/readyz", self.readyz), Route("/trading/halt", self.halt, methods=["POST"])]
-        return Starlette(routes=routes)
+        routes = [Route(path, self.view) for path in self.rows if "?" not in path]
+        routes += [Route("/readyz", self.readyz), Route("/health", self.checks), Route("/orders/{order:path}", self.order)]
+        routes += [Route("/trading/halt", self.halt_state), Route("/trading/halt", self.change, methods=["POST"])]
+        changes = ("/trading/resume", "/deployments/{name}/pause", "/deployments/{name}/unpause")
+        return Starlette(routes=[*routes, *(Route(path, self.change, methods=["POST"]) for path in changes)])
 
     async def view(self, request: Request) -> Response:
         """A page of a view, or all of it as CSV."""
@@ -149,8 +84,13 @@ class StandIn:
             return problem(*self.problem)
         if self.read_key is not None and request.headers.get("x-api-key") != self.read_key:
             return problem(401, "Expected a read key in X-API-Key, found another")
+        for part, refusal in self.refusals.items():
+            if part in f"{request.url.path}?{request.url.query}":
+                return problem(*refusal)
         path, query = request.url.path, request.query_params
-        rows = self.rows[path]
+        rows = self.rows.get(f"{path}?by={query.get('by')}", self.rows[path])
+        wanted = {name: query[name] for name in EQUAL if name in query}
+        rows = [row for row in rows if all(row.get(name, value) == value for name, value in wanted.items())]
         if query.get("format") == "csv":
             return Response(as_csv(rows), media_type="text/csv")
         first, limit = int(query.get("after") or 0), int(query.get("limit") or 100)
@@ -166,15 +106,38 @@ class StandIn:
         """Readiness: 503 when it is red."""
         return JSONResponse(self.ready, 200 if self.ready["ready"] else 503)
 
-    async def halt(self, request: Request) -> Response:
-        """The halt switch, with a control key."""
+    async def checks(self, _: Request) -> Response:
+        """The health checks."""
+        return problem(*self.problem) if self.problem else JSONResponse(self.health)
+
+    async def order(self, request: Request) -> Response:
+        """Everything behind an order."""
+        if self.problem is not None:
+            return problem(*self.problem)
+        page = self.pages.get(request.path_params["order"])
+        return problem(404, "No order has that id") if page is None else JSONResponse(page)
+
+    async def halt_state(self, request: Request) -> Response:
+        """The halt switch of a book."""
+        book = request.query_params.get("portfolio", "main")
+        halted = not self.halted.isdisjoint({book, None})
+        return problem(*self.problem) if self.problem else JSONResponse(halt_state(book, halted=halted))
+
+    async def change(self, request: Request) -> Response:
+        """A change, with a control key: the halt, its end, or a deployment's pause."""
         if request.headers.get("x-api-key") != CONTROL_KEY:
             return problem(403, "This key reads; expected a control key in X-API-Key")
         if self.problem is not None:
             return problem(*self.problem)
         change = await request.json()
-        self.changes.append((request.url.path, change))
-        return JSONResponse({"portfolio": change.get("portfolio"), "halted": True})
+        path, book = request.url.path, change.get("portfolio")
+        self.changes.append((path, change))
+        if path.startswith("/trading/"):
+            (self.halted.add if path.endswith("halt") else self.halted.discard)(book)
+            return JSONResponse(halt_state(book or "main", halted=path.endswith("halt")))
+        row = next(row for row in self.rows["/deployments"] if row["name"] == request.path_params["name"])
+        row["state"], row["version"] = "active" if path.endswith("unpause") else "paused", row["version"] + 1
+        return JSONResponse(row)
 
     @contextlib.contextmanager
     def served(self, port: int = 0) -> Iterator[str]:

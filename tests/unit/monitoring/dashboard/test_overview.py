@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from streamlit.testing.v1 import AppTest
 
 from monitoring.dashboard import server
+from monitoring.dashboard.parts.attention import attention_rows
 from tests.standins.dashboard_api import READ_KEY, desk
 
 if TYPE_CHECKING:
@@ -43,9 +44,10 @@ def test_every_figure_of_the_chart_is_the_apis(api: StandIn) -> None:
 
 def test_the_page_shows_results_positions_orders_alerts_and_deployments(api: StandIn) -> None:
     text = shown(opened())
-    for figure in ("+312.40 USD", "+48,211.90 USD", "15,321.00", "-88.20", "2026-03-02 21:35:00 UTC", "paused by ann"):
+    for figure in ("+312.40 USD", "+48,211.90 USD", "15,321.00", "-88.20", "12.5", "2026-03-02 21:35:00 UTC", "paused by ann"):
         assert figure in text
     assert "Order &lt;b&gt;gap&lt;/b&gt; is unknown" in text
+    assert "does not answer</span> airflow" in text
     assert 'role="alert"' not in text
     assert api.problem is None
 
@@ -55,7 +57,31 @@ def test_an_empty_desk_says_what_there_is_not(api: StandIn) -> None:
     page = opened()
     assert spec(page)["x"] == []
     assert "No position is held." in shown(page)
-    assert "No open alert." in shown(page)
+    assert "No order is on record." in shown(page)
+
+
+def test_open_alerts_failed_steps_and_blocked_entries_need_a_person(api: StandIn) -> None:
+    rows = attention_rows(api.rows["/alerts"], api.rows["/deployments"], api.rows["/sessions"])
+    assert [(row["source"], row["book"], row["subject"]) for row in rows] == [
+        ("evening of 2026-03-02", "main", "place: no <i>venue</i>"),
+        ("alert", "main", "Order <b>gap</b> is unknown at the venue"),
+        ("deployment", "trio", "paused by ann"),
+    ]
+    assert "place: no &lt;i&gt;venue&lt;/i&gt;" in shown(opened())
+
+
+def test_nothing_needs_a_person_when_all_three_sources_say_so(api: StandIn) -> None:
+    api.rows["/alerts"], api.rows["/sessions"] = [], []
+    api.rows["/deployments"][1]["state"] = "retired"
+    assert "Nothing: no open alert, no blocked entries, no failed step." in shown(opened())
+
+
+def test_a_period_without_a_figure_gives_its_reason(api: StandIn) -> None:
+    reason = "No close of the book is on record."
+    api.rows["/pnl"][0] |= {"pnl_usd": None, "return_pct": None, "session": None, "win_rate_pct": None, "reason": reason}
+    text = shown(opened())
+    assert "n/a USD" in text
+    assert f"n/a % · 0 trades · {reason}" in text
 
 
 def test_when_the_database_is_down_the_last_figures_stay_with_the_reason(api: StandIn) -> None:
@@ -88,4 +114,4 @@ def test_the_book_chosen_is_the_one_that_is_read(api: StandIn) -> None:
     page = opened()
     assert page.selectbox(key="book").options == ["main", "trio"]
     page.selectbox(key="book").set_value("trio").run()
-    assert any(request == "/positions?book=trio" for request in api.requests)
+    assert any(request.startswith("/positions?book=trio") for request in api.requests)
