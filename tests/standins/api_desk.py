@@ -247,6 +247,7 @@ class Desk:
     def position_rules(self) -> PositionRules:
         return PositionRules(self.engine)
 
+    @property
     def live_records(self) -> LiveRecords:
         return LiveRecords(self.engine)
 
