@@ -40,6 +40,10 @@ class Column:
         Returns how a row's value is to be taken; it shows as a colour and as a shape.
     text
         Returns what is shown for a row instead; it is escaped too.
+    link
+        Returns the address that a row's value leads to, in a new tab; None, or one that is not http(s), shows no link.
+    wraps
+        True breaks a long text into lines; otherwise it is cut at the column's width.
     """
 
     name: str
@@ -50,6 +54,8 @@ class Column:
     scale: float = 1.0
     tone: Callable[[Mapping[str, Any]], Tone] | None = None
     text: Callable[[Mapping[str, Any]], str] | None = None
+    link: Callable[[Mapping[str, Any]], str | None] | None = None
+    wraps: bool = False
 
     @property
     def is_number(self) -> bool:
@@ -141,5 +147,12 @@ def _header(column: Column) -> str:
 
 def _cell(column: Column, row: Mapping[str, Any]) -> str:
     tone = column.tone(row) if column.tone else ""
-    classes = " ".join(filter(None, (_side(column), tone)))
-    return f'<td class="{classes}">{SIGNS[tone]}{escape(column.shown(row))}</td>'
+    classes = " ".join(filter(None, (_side(column), tone, "wraps" if column.wraps else "")))
+    return f'<td class="{classes}">{SIGNS[tone]}{_linked(column, row)}</td>'
+
+
+def _linked(column: Column, row: Mapping[str, Any]) -> str:
+    text, address = escape(column.shown(row)), column.link(row) if column.link else None
+    if not address or not address.startswith(("http://", "https://")):
+        return text
+    return f'<a href="{escape(address)}" target="_blank" rel="noopener noreferrer">{text}</a>'
