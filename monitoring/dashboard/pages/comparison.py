@@ -122,10 +122,17 @@ def _is_moved(values: list[float | None]) -> bool:
     return any(abs(value or 0.0) >= 0.005 for value in values)  # a cent, rounded  # noqa: PLR2004
 
 
-def _interval(low: str, high: str, decimals: int, row: Mapping[str, Any]) -> str:
-    if row[low] is None or row[high] is None:
-        return figures.UNDEFINED
-    return f"{figures.number(row[low], decimals)} to {figures.number(row[high], decimals)}"
+def _live(name: str, unit: str, decimals: int, row: Mapping[str, Any]) -> str:
+    """Return a live figure with its interval."""
+    figure, low, high = (row[f"{name}{part}{unit}"] for part in ("", "_low", "_high"))
+    if figure is None or low is None or high is None:
+        return figures.number(figure, decimals)
+    return f"{figures.number(figure, decimals)} ({figures.number(low, decimals)} to {figures.number(high, decimals)})"
+
+
+def _delta(name: str, light: str, row: Mapping[str, Any]) -> str:
+    """Return live less backtest with the word of its light."""
+    return str(row[light]) if row[name] is None else f"{figures.signed(row[name])} {row[light]}"
 
 
 def _tone(name: str, row: Mapping[str, Any]) -> Tone:
@@ -143,16 +150,20 @@ def _curves_file(book: str | None) -> bytes:
 COLUMNS = (
     Column("label", "Strategy", text=lambda row: row["label"] if row["sleeve"] else "whole book"),
     Column("light", "Light", tone=partial(_tone, "light")),
-    Column("trades", "Trades", kind="number", decimals=0),
     Column("backtest_sharpe", "Backtest Sharpe", "a year", kind="number"),
-    Column("live_sharpe", "Live Sharpe", "a year", kind="number"),
-    Column("live_sharpe_low", "Interval", text=partial(_interval, "live_sharpe_low", "live_sharpe_high", 2)),
-    Column("sharpe_delta", "Delta", kind="signed"),
-    Column("sharpe_light", "Sharpe", tone=partial(_tone, "sharpe_light")),
-    Column("backtest_profit_pct", "Backtest profit", "% a trade", kind="number", decimals=3),
-    Column("live_profit_pct", "Live profit", "% a trade", kind="number", decimals=3),
-    Column("live_profit_low_pct", "Interval", "%", text=partial(_interval, "live_profit_low_pct", "live_profit_high_pct", 3)),
-    Column("profit_delta_pct", "Delta", "points", kind="signed", decimals=3),
-    Column("profit_light", "Profit", tone=partial(_tone, "profit_light")),
+    Column("live_sharpe", "Live Sharpe, interval", "a year", kind="number", text=partial(_live, "live_sharpe", "", 2)),
+    Column("sharpe_delta", "Delta", text=partial(_delta, "sharpe_delta", "sharpe_light"), tone=partial(_tone, "sharpe_light")),
+    Column("backtest_profit_pct", "Backtest profit", "% a trade", kind="number"),
+    Column(
+        "live_profit_pct", "Live profit, interval", "% a trade", kind="number", text=partial(_live, "live_profit", "_pct", 2)
+    ),
+    Column(
+        "profit_delta_pct",
+        "Delta",
+        "points",
+        text=partial(_delta, "profit_delta_pct", "profit_light"),
+        tone=partial(_tone, "profit_light"),
+    ),
+    Column("trades", "Trades", kind="number", decimals=0),
     Column("reason", "Reason", text=lambda row: row["reason"], wraps=True),
 )

@@ -49,7 +49,6 @@ def _versions(*metrics: Column) -> tuple[Column, ...]:
             tone=lambda row: "good" if "champion" in row["aliases"] else "",
         ),
         Column("age_days", "Age", "days", kind="number", decimals=0),
-        Column("registered_at", "Registered", kind="instant"),
         Column("trained_through", "Trained through"),
         Column("passed", "Gates", text=lambda row: GATES[row["passed"]][0], tone=lambda row: GATES[row["passed"]][1]),
         *metrics,
@@ -60,6 +59,7 @@ def _versions(*metrics: Column) -> tuple[Column, ...]:
             text=lambda row: "in MLflow" if row["training_url"] else "gone",
             link=lambda row: row["training_url"],
         ),
+        Column("registered_at", "Registered", kind="instant"),
         Column("objections", "Held against it", text=lambda row: "; ".join(row["objections"]) or "nothing", wraps=True),
     )
 

@@ -54,7 +54,7 @@ def _refreshed() -> None:
 
 def _draw_serving(reader: Reader) -> None:
     found = reader.content("/models")
-    rows = None if found is None else found["models"]
+    rows = None if found is None else sorted(found["models"], key=lambda row: (row["kind"], row["arm"] != "champion"))
     table.draw(tables.SERVING, rows, caption="Champion and challengers that answer", empty="No model answers: `desk train`.")
     for line in () if found is None else found["trouble"]:
         st.html(f'<p class="desk-notice">▲ {figures.escaped(line)}</p>')
