@@ -38,8 +38,9 @@ def draw(book: str | None) -> None:
     st.title("Live against backtest")
     st.fragment(_refreshed, run_every=environment().refresh_seconds)(book)
     name = f"live-against-backtest-{book or 'desk'}"
-    table.download("Figures as CSV", f"{name}.csv", partial(_figures_file, book), key="comparison-figures-csv")
-    table.download("Curves as CSV", f"{name}-curves.csv", partial(_curves_file, book), key="comparison-curves-csv")
+    with st.container(horizontal=True):
+        table.download("Figures as CSV", f"{name}.csv", partial(_figures_file, book), key="comparison-figures-csv")
+        table.download("Curves as CSV", f"{name}-curves.csv", partial(_curves_file, book), key="comparison-curves-csv")
 
 
 def _refreshed(book: str | None) -> None:

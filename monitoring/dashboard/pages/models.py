@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import streamlit as st
 
 from monitoring.dashboard import chart, figures, table
 from monitoring.dashboard.chart import Band, Line, Pane
-from monitoring.dashboard.pages import model_tables as tables
+from monitoring.dashboard.parts import model_tables as tables
 from monitoring.dashboard.reading import api, environment, reading
 
 if TYPE_CHECKING:
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from monitoring.dashboard.reading import Reader
 
 KINDS = {"entry": "Versions of the entry filter", "next_day": "Versions of the next-day model"}
+FILES = {"ab-tests": "A/B tests", "drift": "Drift", "promotions": "Promotions"}
 NO_DRIFT = "No drift was measured yet: an evening does so."
 PAGE = 50  # rows of A/B tests and of promotions on the page
 

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import datetime as dt
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import streamlit as st
 
-from monitoring.dashboard import chart, csv_file, figures, heat_map, table
+from monitoring.dashboard import chart, csv_file, figures, table
 from monitoring.dashboard.chart import Line, Pane
 from monitoring.dashboard.errors import ApiError
-from monitoring.dashboard.pages import research_tables as tables
+from monitoring.dashboard.parts import heat_map
+from monitoring.dashboard.parts import research_tables as tables
 from monitoring.dashboard.reading import api, environment, reading
 
 if TYPE_CHECKING:
@@ -56,10 +58,11 @@ def _runs() -> None:
         placeholder="Choose runs",
     )
     _refresh(_draw_runs, filters, tuple(chosen))
-    table.download("Runs as CSV", "runs.csv", lambda: api().export("/research/runs", **filters), key="research-runs-csv")
-    if len(chosen) >= FEWEST:
-        content = _comparison_file(tuple(chosen))
-        table.download("Comparison as CSV", "comparison.csv", content, key="research-comparison-csv")
+    with st.container(horizontal=True):
+        table.download("Runs as CSV", "runs.csv", lambda: api().export("/research/runs", **filters), key="research-runs-csv")
+        if len(chosen) >= FEWEST:
+            content = partial(_comparison_file, tuple(chosen))
+            table.download("Comparison as CSV", "comparison.csv", content, key="research-comparison-csv")
 
 
 def _run_filters() -> dict[str, str | None]:
@@ -117,17 +120,15 @@ def _draw_comparison(reader: Reader, chosen: tuple[str, ...]) -> None:
     table.draw(columns, tables.compared_rows(found), caption="Figures side by side, net of costs", empty="No figure is stored.")
 
 
-def _comparison_file(chosen: tuple[str, ...]) -> Callable[[], bytes]:
-    def content() -> bytes:
-        found = api().read("/research/compare", run=chosen, points=POINTS).content
-        ids = [run["run_id"] for run in found["runs"]]
-        rows = [
+def _comparison_file(chosen: tuple[str, ...]) -> bytes:
+    found = api().read("/research/compare", run=chosen, points=POINTS).content
+    ids = [run["run_id"] for run in found["runs"]]
+    return csv_file.of_rows(
+        [
             {"name": each["name"], "unit": each["unit"], **dict(zip(ids, each["values"], strict=True))}
             for each in found["figures"]
         ]
-        return csv_file.of_rows(rows)
-
-    return content
+    )
 
 
 def _heat_map() -> None:

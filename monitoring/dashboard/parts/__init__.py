@@ -1,0 +1,1 @@
+"""Parts of pages: each draws what the API answered about one thing."""
