@@ -150,7 +150,7 @@ class Api:
             rows, at, error = [*rows, *page.rows], min(at, page.at), error or page.error
         return Answer({"rows": rows[:most], "next": page.next}, at, error)
 
-    def export(self, path: str, kind: str = "csv", **parameters: Parameter) -> bytes:
+    def export(self, path: str, kind: str = "csv", /, **parameters: Parameter) -> bytes:
         """Return the whole of a view as a file, `csv` or `parquet`, exactly as the API writes it.
 
         Raises

@@ -98,7 +98,7 @@ def source_of(found: Mapping[str, Any]) -> str:
 def _equity(curve: Mapping[str, Any], known: bool) -> Pane:
     live = Line("live", curve["live_usd"], "blue", width=2)
     backtest = Line("backtest", curve["backtest_usd"], "orange", dash=(6, 3))
-    parts = [live, backtest, Between("live", "backtest", "yellow")] if known else [live]
+    parts: list[Line | Between] = [live, backtest, Between("live", "backtest", "yellow")] if known else [live]
     return Pane("Equity, without deposits, withdrawals and dividends", "USD", parts, height=260)
 
 

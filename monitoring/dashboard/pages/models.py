@@ -27,10 +27,9 @@ def draw(_: str | None) -> None:
     """Draw the page, and again whenever the interval of refreshes has passed; models belong to no single book."""
     st.title("Models")
     st.fragment(_refreshed, run_every=environment().refresh_seconds)()
-    for name, label in (("ab-tests", "A/B tests"), ("drift", "Drift"), ("promotions", "Promotions")):
-        table.download(
-            f"{label} as CSV", f"{name}.csv", lambda name=name: api().export(f"/models/{name}"), key=f"models-{name}"
-        )
+    with st.container(horizontal=True):
+        for name, label in FILES.items():
+            table.download(f"{label} as CSV", f"{name}.csv", partial(api().export, f"/models/{name}"), key=f"models-{name}")
 
 
 def _refreshed() -> None:
@@ -108,7 +107,7 @@ def _draw_reliability(name: str, title: str, curve: Mapping[str, Any]) -> None:
     bins = curve["bins"]
     predicted = [100 * each["predicted"] for each in bins]
     low, high = ([_percent(each[end]) for each in bins] for end in ("realised_low", "realised_high"))
-    parts = [
+    parts: list[Line | Band] = [
         Line("as predicted", predicted, "grey", dash=(6, 4)),
         Band("95 %", low, high, "blue"),
         Line("won", [100 * each["realised"] for each in bins], "blue", kind="points"),

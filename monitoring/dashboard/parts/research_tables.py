@@ -39,6 +39,8 @@ FIGURES: Final = {  # of a heat map
     }.items()
 }
 NAMES: Final = {
+    "deflated_sharpe": "Deflated Sharpe ratio",
+    "probabilistic_sharpe": "Probabilistic Sharpe ratio",
     "avg_hold_days": "Average hold",
     "cost_usd": "Cost",
     "final_equity_usd": "Final equity",
