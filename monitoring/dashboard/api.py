@@ -28,6 +28,8 @@ FRESH_SECONDS = 1.0  # an answer this young serves the other parts of the page
 PAUSE_SECONDS = 5.0  # after no answer, before the next attempt: ten tables of a page wait for one timeout, not for ten
 MOST_ANSWERS, MOST_BYTES = 256, 16_000_000  # as received; parsed they take about six times that
 PAGE_ROWS = 500
+Query = dict[str, str | tuple[str, ...]]
+Parameter = str | float | bool | tuple[str, ...] | None  # of a query; several texts repeat the name
 
 
 @dataclass(frozen=True)
@@ -102,7 +104,7 @@ class Api:
         self._lock = threading.Lock()
         self._silent: tuple[float, ApiError] | None = None  # since when the API does not answer (monotonic seconds)
 
-    def read(self, path: str, accept: tuple[int, ...] = (), /, **parameters: str | float | bool | None) -> Answer:
+    def read(self, path: str, accept: tuple[int, ...] = (), /, **parameters: Parameter) -> Answer:
         """Return the answer to a GET: this moment's, or the last good one with the error that hid the newest.
 
         Parameters
@@ -130,7 +132,7 @@ class Api:
                 raise
             return replace(stored.answer, error=error)
 
-    def read_all(self, path: str, *, most: int = 20_000, **parameters: str | float | bool | None) -> Answer:
+    def read_all(self, path: str, *, most: int = 20_000, **parameters: Parameter) -> Answer:
         """Return the pages of a view as one answer, at most `most` rows; the oldest page says how old it is.
 
         `next` of the answer is not None when there are more.
@@ -148,7 +150,7 @@ class Api:
             rows, at, error = [*rows, *page.rows], min(at, page.at), error or page.error
         return Answer({"rows": rows[:most], "next": page.next}, at, error)
 
-    def export(self, path: str, kind: str = "csv", **parameters: str | float | bool | None) -> bytes:
+    def export(self, path: str, kind: str = "csv", /, **parameters: Parameter) -> bytes:
         """Return the whole of a view as a file, `csv` or `parquet`, exactly as the API writes it.
 
         Raises
@@ -191,7 +193,7 @@ class Api:
             self._stored = OrderedDict((key, replace(each, read_at=float("-inf"))) for key, each in self._stored.items())
 
     def _request(
-        self, key: tuple[Any, ...], path: str, query: dict[str, str], stored: _Stored | None, accept: tuple[int, ...]
+        self, key: tuple[Any, ...], path: str, query: Query, stored: _Stored | None, accept: tuple[int, ...]
     ) -> Answer:
         """Send the request, with the tag of what is in memory; store and return the answer."""
         headers = self._reading() | ({"If-None-Match": stored.tag} if stored and stored.tag else {})
@@ -233,10 +235,15 @@ class Api:
         return {"X-API-Key": self._read_key.get_secret_value()} if self._read_key else {}
 
 
-def _query(parameters: Mapping[str, str | float | bool | None]) -> dict[str, str]:
+def _query(parameters: Mapping[str, Parameter]) -> Query:
     """Return query parameters as text, without those that are None."""
-    texts = {name: str(value).lower() if isinstance(value, bool) else str(value) for name, value in parameters.items()}
-    return {name: text for name, text in texts.items() if parameters[name] is not None}
+    return {name: _text(value) for name, value in parameters.items() if value is not None}
+
+
+def _text(value: str | float | tuple[str, ...]) -> str | tuple[str, ...]:
+    if isinstance(value, tuple):
+        return value
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def _json(response: httpx.Response) -> Any:  # noqa: ANN401  # whatever JSON the route answers

@@ -90,7 +90,7 @@ function optionsOf(root, spec, pane, shade, sync, drawn, marks) {
     cursor: { sync: { key: sync.key }, drag: { x: true, y: false }, points: { size: 7 } },
     legend: { markers: { width: 2 } },
     series: [
-      { label: spec.x_name, value: (_, value) => xText(spec, value) },
+      { label: spec.x_name, value: (plot, value, _, at) => xText(spec, at == null ? newest(plot.data[0]) : value) },
       ...pane.series.map((series) => seriesOf(series, pane, shade)),
     ],
     bands: pane.bands.map((band) => ({ series: [band.high + 1, band.low + 1], fill: faint(band.colour[shade]), dir: 0 })),
@@ -127,8 +127,13 @@ function seriesOf(series, pane, shade) {
     fillTo: series.fill ? 0 : undefined,
     points: { show: series.kind === "points" ? true : series.kind === "none" ? false : undefined, size: 5, fill: colour },
     ...(paths ? { paths } : series.kind === "points" ? { paths: () => null } : {}),
-    value: (_, value) => numberText(value, pane),
+    value: (plot, value, which, at) => numberText(at == null ? newest(plot.data[which]) : value, pane),
   };
+}
+
+// Without a cursor the legend has the newest values.
+function newest(values) {
+  return values.findLast((value) => value != null);
 }
 
 function faint(colour) {

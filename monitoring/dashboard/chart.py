@@ -61,6 +61,15 @@ class Band:
 
 
 @dataclass(frozen=True)
+class Between:
+    """Shades the area between two lines that stand before it in the pane, named by their labels."""
+
+    first: str
+    second: str
+    colour: Colour = "grey"
+
+
+@dataclass(frozen=True)
 class Candles:
     """Prices of bars: hollow where the close is not below the open, filled where it is."""
 
@@ -106,7 +115,7 @@ class Pane:
 
     title: str
     unit: str
-    parts: Sequence[Line | Band | Candles]
+    parts: Sequence[Line | Band | Between | Candles]
     markers: Sequence[Marker] = ()
     levels: Sequence[Level] = ()
     height: int = 280
@@ -180,7 +189,7 @@ class _Parts:
     bands: list[dict[str, Any]] = field(default_factory=list)
     candles: dict[str, Any] | None = None
 
-    def add(self, part: Line | Band | Candles) -> None:
+    def add(self, part: Line | Band | Between | Candles) -> None:
         """Add the series of one part."""
         if isinstance(part, Line):
             self._line(part)
@@ -189,6 +198,10 @@ class _Parts:
             for name, values in zip(part.names, (part.low, part.high), strict=True):
                 self._line(Line(f"{part.label} {name}", values, part.colour, width=0.75, dash=(2, 3)))
             self.bands.append({"low": at, "high": at + 1, "colour": PALETTE[part.colour]})
+        elif isinstance(part, Between):
+            labels = [each["label"] for each in self.series]
+            ends = {"low": labels.index(part.first), "high": labels.index(part.second)}
+            self.bands.append({**ends, "colour": PALETTE[part.colour]})
         else:
             columns = list(range(len(self.series), len(self.series) + 4))
             for name in ("open", "high", "low", "close"):

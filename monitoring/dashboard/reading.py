@@ -10,14 +10,12 @@ from typing import TYPE_CHECKING, Any
 import streamlit as st
 
 from monitoring.dashboard import figures
-from monitoring.dashboard.api import Answer, Api
+from monitoring.dashboard.api import Answer, Api, Parameter
 from monitoring.dashboard.environment import Environment
 from monitoring.dashboard.errors import ApiError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-
-Parameter = str | float | bool | None
 
 
 @st.cache_resource(show_spinner=False)

@@ -45,6 +45,10 @@ class Column:
         Returns what is shown for a row instead; it is escaped too.
     bar
         Returns the length of a bar beside the figure, in % of the whole; None draws none.
+    link
+        Returns the address that a row's value leads to, in a new tab; None, or one that is not http(s), shows no link.
+    wraps
+        True breaks a long text into lines; otherwise it is cut at the column's width.
     """
 
     name: str
@@ -56,6 +60,8 @@ class Column:
     tone: Callable[[Mapping[str, Any]], Tone] | None = None
     text: Callable[[Mapping[str, Any]], str] | None = None
     bar: Callable[[Mapping[str, Any]], float | None] | None = None
+    link: Callable[[Mapping[str, Any]], str | None] | None = None
+    wraps: bool = False
 
     @property
     def is_number(self) -> bool:
@@ -175,8 +181,15 @@ def _header(column: Column) -> str:
 
 def _cell(column: Column, row: Mapping[str, Any]) -> str:
     tone = column.tone(row) if column.tone else ""
-    classes = " ".join(filter(None, (_side(column), tone)))
-    return f'<td class="{classes}">{_bar(column, row)}{SIGNS[tone]}{escape(column.shown(row))}</td>'
+    classes = " ".join(filter(None, (_side(column), tone, "wraps" if column.wraps else "")))
+    return f'<td class="{classes}">{_bar(column, row)}{SIGNS[tone]}{_linked(column, row)}</td>'
+
+
+def _linked(column: Column, row: Mapping[str, Any]) -> str:
+    text, address = escape(column.shown(row)), column.link(row) if column.link else None
+    if not address or not address.startswith(("http://", "https://")):
+        return text
+    return f'<a href="{escape(address)}" target="_blank" rel="noopener noreferrer">{text}</a>'
 
 
 def _bar(column: Column, row: Mapping[str, Any]) -> str:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from storage.research.runs import Run
 
 FEWEST: Final = 2
+REFUSED: Final = "refused_"  # candidates that a backtest did not trade, by the reason
 MOST: Final = 6
 BASE: Final = 100.0
 EVIDENCE: Final = ("sharpe_se", "sharpe_low", "sharpe_high", "probabilistic_sharpe", "deflated_sharpe", "trials")
@@ -97,7 +98,7 @@ def compare_runs(run_ids: Sequence[str], points: int = MOST_POINTS, *, resources
 def unit_of(name: str) -> Unit:
     """Return the unit of a figure.
 
-    >>> unit_of("total_return"), unit_of("cost_usd"), unit_of("trade_count"), unit_of("deflated_sharpe")
+    >>> unit_of("total_return"), unit_of("cost_usd"), unit_of("refused_cash"), unit_of("deflated_sharpe")
     ('fraction', 'usd', 'count', 'probability')
     """
     if name in RATIOS:
@@ -106,7 +107,9 @@ def unit_of(name: str) -> Unit:
         return "probability"
     if name in {"sessions", "avg_hold_days"}:
         return "sessions"
-    return "count" if name in {*COUNTS, "trials"} else "usd" if name.endswith("_usd") else "fraction"
+    if name in {*COUNTS, "trials"} or name.startswith(REFUSED):
+        return "count"
+    return "usd" if name.endswith("_usd") else "fraction"
 
 
 def _figures(runs: Sequence[Run]) -> list[ComparedFigure]:

@@ -9,6 +9,7 @@ import streamlit as st
 from fastapi.testclient import TestClient
 
 from monitoring.dashboard import server
+from tests.standins.dashboard_answers import PagesApi
 from tests.standins.dashboard_api import StandIn, desk
 
 if TYPE_CHECKING:
@@ -28,6 +29,15 @@ def fresh_process(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 def api(monkeypatch: pytest.MonkeyPatch) -> Iterator[StandIn]:
     """A stand-in that answers, with the variable that leads to it."""
     api = StandIn(desk(sessions=30, closed=10))
+    with api.served() as address:
+        monkeypatch.setenv("DASHBOARD__API_URL", address)
+        yield api
+
+
+@pytest.fixture
+def pages_api(monkeypatch: pytest.MonkeyPatch) -> Iterator[PagesApi]:
+    """A stand-in that answers the routes of performance, models and research too."""
+    api = PagesApi()
     with api.served() as address:
         monkeypatch.setenv("DASHBOARD__API_URL", address)
         yield api
