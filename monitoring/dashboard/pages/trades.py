@@ -135,7 +135,8 @@ def _chosen(query: Query, after: str | None) -> dict[str, Any] | None:
     chosen = st.selectbox(
         "Trade to show", list(named), format_func=lambda key: label(named[key]), key="trades-chosen", bind="query-params"
     )
-    return named.get(str(chosen), rows[0])
+    row: dict[str, Any] = named.get(str(chosen), rows[0])
+    return row
 
 
 def key_of(row: Mapping[str, Any]) -> str:
