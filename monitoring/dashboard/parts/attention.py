@@ -1,4 +1,4 @@
-"""What needs a person: open alerts, deployments that may open nothing, and failed steps of the newest evening, in one table."""
+"""Things that need a person: open alerts, deployments that may open nothing, and failed steps of the newest evening, in one table."""
 
 from __future__ import annotations
 
