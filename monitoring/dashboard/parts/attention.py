@@ -1,4 +1,4 @@
-"""Things that need a person: open alerts, deployments that may open nothing, and failed steps of the newest evening, in one table."""
+"""Things that need a person: open alerts, deployments that may open nothing, failed steps of the newest evening."""
 
 from __future__ import annotations
 
