@@ -67,7 +67,7 @@ class Validation:
     def require(self) -> Validation:
         """Return self, or raise `BatchRejected` that names the reasons."""
         if not self.passed:
-            raise BatchRejected(f"{self.summary()} See market.quarantine and the Data Docs.")
+            raise BatchRejected(f"{self.summary()} See the Data Docs: `desk open data-docs`.")
         return self
 
     def summary(self) -> str:

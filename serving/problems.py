@@ -89,7 +89,11 @@ ANSWERS: tuple[tuple[type[Exception], HTTPStatus, str], ...] = (
     (NoMail, HTTPStatus.NOT_FOUND, "GET /sessions lists the evenings; a mail is stored by the step `mail`."),
     (NoRun, HTTPStatus.NOT_FOUND, "Run model_training, `desk train` or `desk backtest` first."),
     (UnknownSymbol, HTTPStatus.NOT_FOUND, "Ask for a symbol of the universe, or load it: `desk ingest --symbols ...`."),
-    (NoSuchOrder, HTTPStatus.NOT_FOUND, "Give a whole id of trading.order_intents, or a beginning that no other order shares."),
+    (
+        NoSuchOrder,
+        HTTPStatus.NOT_FOUND,
+        "GET /orders and `desk orders` list them: give a whole id, or a beginning that no other shares.",
+    ),
     (NoSuchAlert, HTTPStatus.NOT_FOUND, "GET /alerts lists them; with `closed` the resolved ones too."),
     (AlertMoved, HTTPStatus.CONFLICT, "GET /alerts shows who was first."),
     (UnknownDeployment, HTTPStatus.NOT_FOUND, "GET /deployments lists them."),
@@ -98,7 +102,7 @@ ANSWERS: tuple[tuple[type[Exception], HTTPStatus, str], ...] = (
     (UnknownRun, HTTPStatus.NOT_FOUND, "GET /research/runs lists them."),
     (UnknownVersion, HTTPStatus.NOT_FOUND, "GET /models/versions lists them."),
     (StaleData, HTTPStatus.CONFLICT, "Run daily_market_data, or `desk ingest` and `desk featurize`, then ask again."),
-    (DataError, HTTPStatus.CONFLICT, "Look at market.quarantine and the Data Docs."),
+    (DataError, HTTPStatus.CONFLICT, "`desk open data-docs` shows what validation found, `desk sql` the rows set aside."),
     (NoChallenger, HTTPStatus.NOT_FOUND, "Ask the champion, or register a challenger: model_training."),
     (
         NoNextDayModel,

@@ -33,7 +33,8 @@ RULE: Final = 5
 TIME: Final = 6
 END_OF_DATA: Final = 7
 DELISTED: Final = 8
-REASONS: Final = ("held", "stop_gap", "target_gap", "stop", "target", "rule", "time", "end_of_data", "delisted")
+RISK: Final = 9  # sold for risk: the kill switch, the risk worker, a breach at the close; no backtest does
+REASONS: Final = ("held", "stop_gap", "target_gap", "stop", "target", "rule", "time", "end_of_data", "delisted", "risk")
 
 
 @compiled

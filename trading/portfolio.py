@@ -11,10 +11,11 @@ import pandas as pd
 from core.book_events import exact_ratio
 from core.errors import DataError
 from core.frames import TRADES
-from core.models import Leg, Side
+from core.models import Leg, Origin, Side
 from core.sessions import calendar_name, sessions_between
 from trading.corporate_actions import scaled_fill
 from trading.costs import outcome
+from trading.fills import REASONS, RISK
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -90,11 +91,16 @@ def trades_of(fills: Sequence[tuple[OrderIntent, Fill]], events: Sequence[BookEv
             trips.setdefault(key, _Trip(order, [], [], [])).entries.append(fill)
             continue
         trip = trips[key]
-        trip.exits.append(fill)
+        trip.exits.append(replace(fill, reason=exit_reason(order, fill)))
         if trip.is_over():
             rows.append(trips.pop(key).trade())
     rows += [ended.trade() for event in waiting if (ended := _change_terms(trips, event)) is not None]
     return TRADES.coerce(pd.DataFrame(rows)) if rows else TRADES.empty()
+
+
+def exit_reason(order: OrderIntent, fill: Fill) -> str:
+    """Return the reason of a fill; that of a sale for risk is `risk`, whatever the venue calls it."""
+    return REASONS[RISK] if order.origin is Origin.RISK else fill.reason
 
 
 class _Trip(NamedTuple):

@@ -114,7 +114,7 @@ def _order(lineage: Lineage, given: str) -> Row:
     if order is None:
         matches = f"found {', '.join(ids)}" if ids else "found none"
         raise NoSuchOrder(
-            f"Order {given!r}: expected one order id with this prefix, {matches}. Ids are in `trading.order_intents`."
+            f"Order {given!r}: expected one order id with this prefix, {matches}. `desk orders` and GET /orders list them."
         )
     return order
 

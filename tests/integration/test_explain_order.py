@@ -278,7 +278,7 @@ def test_the_api_tells_the_page_as_typed_json_and_recomputes_it_when_asked(desk:
     assert [event["state"] for event in page["events"]] == ["intent", "submitted", "accepted", "filled"]
     assert again.json()["recomputed"]["same"] is True
     assert (nothing.status_code, nothing.json()["type"]) == (404, "urn:desk:NoSuchOrder")
-    assert "trading.order_intents" in nothing.json()["remedy"]
+    assert "GET /orders and `desk orders` list them" in nothing.json()["remedy"]
     assert (busy.status_code, busy.json()["type"]) == (503, "urn:desk:ReplayBusy")
 
 

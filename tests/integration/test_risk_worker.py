@@ -22,7 +22,7 @@ from tests.standins.feed import walk
 from tests.standins.mailbox import OneChannel
 from trading.brokers.placing import place
 from trading.orders import entry_order
-from trading.portfolio import Account
+from trading.portfolio import Account, trades_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -206,6 +206,8 @@ def test_enforcing_halts_then_cancels_then_flattens_a_breached_portfolio(databas
 
     assert desk.ledger.positions("main") == []
     assert (after.positions, after.gross_usd) == (0, 0.0)
+    assert [fill.reason for _, fill in desk.ledger.fills("main")][-1] == "risk"
+    assert list(trades_of(desk.ledger.fills("main"))["reason"]) == ["risk"]
     late = entry("AAA", 1.0, decided=AFTER, session=dt.date(2019, 1, 2))
     states = place(desk.ledger, desk.broker, [late], pre_send=risk_checks(resources=desk))
     assert states == {late.client_order_id: OrderState.CANCELLED}

@@ -19,6 +19,7 @@ from trading.brokers.children import child_order, is_ours
 from trading.corporate_actions import present_fill
 from trading.fills import brackets
 from trading.orders import exact
+from trading.portfolio import exit_reason
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -80,6 +81,7 @@ def take_fill(book: Book, fill: Fill) -> bool:
     order = _order_of(book, fill)
     if order is None:
         raise StopTrading(f"A fill of {fill.symbol} under the unknown order {fill.client_order_id}. Run `desk reconcile`.")
+    fill = replace(fill, reason=exit_reason(order, fill))
 
     def change(before: Position | None) -> Position | None:  # called for a fill that is new
         return position_after(before, order, present_fill(book.book_events(order.portfolio), order, fill))

@@ -33,7 +33,7 @@ from trading.brokers.base import unfenced
 from trading.brokers.intake import position_after
 from trading.brokers.listing import Listing
 from trading.costs import commission_usd, exit_price, slipped
-from trading.fills import HELD, REASONS, exit_at_bar, exit_due, is_tradable
+from trading.fills import HELD, REASONS, RISK, exit_at_bar, exit_due, is_tradable
 from trading.orders import exact, exit_order
 from trading.portfolio import Account, account, sessions_held
 
@@ -241,6 +241,8 @@ class PaperBroker:
                 fill for own, fill in self.book.fills(self.portfolio) if own.client_order_id == order.client_order_id
             )
             return REASONS.index(earlier.reason)
+        if order.origin is Origin.RISK:
+            return RISK
         return exit_due(
             True, sessions_held(order.symbol, position.entry_session, order.decision_session), position.max_sessions or 0
         )

@@ -14,6 +14,7 @@ from typer.main import get_command
 from typer.testing import CliRunner
 
 from desk.cli import app
+from pipeline.views.catalogue import VIEWS
 
 ROOT = Path(__file__).resolve().parents[4]
 GROUPS = {
@@ -27,9 +28,10 @@ GROUPS = {
         "trade", "listen", "watch-positions", "reconcile", "params", "corporate-actions", "deposit", "withdraw", "hand-over",
         "deploy", "deployments", "pause", "unpause", "retire",
     },
+    "Record": {view.name for view in VIEWS},
     "Risk": {"halt", "resume", "risk-worker", "risk-profiles", "data-guard", "performance"},
     "Audit": {"replay", "parity", "parity-day", "explain-order"},
-    "System": {"alerts", "demo", "health", "status"},
+    "System": {"alerts", "demo", "health", "open", "sql", "status"},
 }  # fmt: skip
 
 

@@ -11,15 +11,16 @@ import pandas as pd
 import pytest
 
 from core.errors import ConfigError, DataError, RetryLater, StopTrading
-from core.models import Answer, Leg, OrderIntent, OrderState, OrderView, Origin, Position, Side, client_order_id
+from core.models import Answer, Fill, Leg, OrderIntent, OrderState, OrderView, Origin, Position, Side, client_order_id
 from tests.standins.memory_book import MemoryBook
 from trading.brokers.base import unfenced
+from trading.brokers.intake import take_fill
 from trading.brokers.paper import PaperBroker
 from trading.brokers.placing import Patience, place
 from trading.costs import Costs
 from trading.decide import Decisions, Holdings, decide
 from trading.orders import entry_order, exit_order
-from trading.portfolio import account
+from trading.portfolio import account, trades_of
 from trading.risk import Limits
 from trading.sizing import quantity
 from trading.strategies.registry import make_strategy
@@ -186,6 +187,42 @@ def test_an_exit_waits_for_the_next_bar_and_fills_at_its_open(book: MemoryBook, 
 
     assert (fill.price, fill.reason) == (Decimal("102.0"), "rule")
     assert broker.cash_usd() == Decimal(100_020)
+
+
+def test_what_is_sold_for_risk_says_so_at_a_time_exit_too(book: MemoryBook, broker: PaperBroker) -> None:
+    place(book, broker, [replace(buy(stop=float("nan")), max_sessions=1)])
+    broker.advance(TUESDAY, bars(TUESDAY, 100, 101, 99, 100))
+    leave = exit_order(book.positions("main")[0], decision_session=TUESDAY, session=WEDNESDAY, origin=Origin.RISK)
+    place(book, broker, [leave])
+
+    (fill,) = broker.advance(WEDNESDAY, bars(WEDNESDAY, 102, 103, 101, 102))
+
+    assert fill.reason == "risk"
+    assert list(trades_of(book.fills("main"))["reason"]) == ["risk"]
+
+
+@pytest.mark.parametrize(("origin", "reason"), [(Origin.RISK, "risk"), (Origin.OTHER, "order")])
+def test_the_reason_of_a_fill_for_risk_is_risk_whatever_the_venue_calls_it(
+    book: MemoryBook, origin: Origin, reason: str
+) -> None:
+    entry = buy()
+    at = dt.datetime.combine(TUESDAY, dt.time(15), dt.UTC)
+    bought = Fill(
+        "1", entry.client_order_id, "AAA", Side.BUY, entry.quantity, *[Decimal(100)] * 2, Decimal(0), TUESDAY, at, "order"
+    )
+    book.record_intents([entry])
+    book.transition(entry.client_order_id, OrderState.SUBMITTED)
+    take_fill(book, bought)
+    leave = exit_order(book.positions("main")[0], decision_session=TUESDAY, session=WEDNESDAY, origin=origin)
+    book.record_intents([leave])
+    book.transition(leave.client_order_id, OrderState.SUBMITTED)
+
+    take_fill(book, replace(bought, fill_id="2", client_order_id=leave.client_order_id, side=Side.SELL))
+
+    assert [fill.reason for _, fill in book.fills("main")] == ["order", reason]
+    assert list(trades_of(book.fills("main"))["reason"]) == [reason]
+    before = [(order, replace(fill, reason="rule")) for order, fill in book.fills("main")]
+    assert list(trades_of(before)["reason"]) == ["risk" if origin is Origin.RISK else "rule"], "of fills from before, too"
 
 
 def test_an_exit_of_what_is_gone_already_lapses(book: MemoryBook, broker: PaperBroker) -> None:
