@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import datetime as dt
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from decimal import Decimal
 from itertools import count
 from typing import TYPE_CHECKING
 
@@ -11,6 +12,7 @@ import pandas as pd
 import pytest
 
 from core.book_events import BookEventKind
+from core.models import Instrument
 from core.sessions import close_of, sessions_between
 from pipeline.execution import book_changes, daily_trade
 from pipeline.resources import Resources
@@ -87,6 +89,9 @@ class Life:
 def make_life(settings: Settings, **changes: object) -> Life:
     made = Resources(settings.with_changes(universe=SYMBOLS, initial_cash_usd=100_000.0, **changes))
     life = Life(made, close_of(DAYS[0]))
+    assert made.paper is not None
+    whole = {symbol: Instrument(symbol, quantity_step=Decimal(1)) for symbol in ("SPLIT", "SHORT")}
+    made.paper.rules = replace(made.paper.rules, instruments=whole)
     made.clock = lambda: life.now + dt.timedelta(milliseconds=next(TICKS))
     for symbol in SYMBOLS:
         life.write(symbol, dt.date(2018, 11, 1), DAYS[0] - dt.timedelta(days=1))
@@ -98,7 +103,7 @@ def run(life: Life) -> None:
     life.evening(DAYS[0], SYMBOLS)
     for symbol, quantity, sleeve in (
         ("LONG", 60.0, "bollinger_vix"),
-        ("SHORT", -50.0, "rsi_vix"),
+        ("SHORT", -51.0, "rsi_vix"),
         ("SPLIT", 61.0, "bollinger_vix"),
         ("GONE", 20.0, "rsi_vix"),
         ("OLD", 30.0, "bollinger_vix"),
@@ -107,12 +112,12 @@ def run(life: Life) -> None:
     life.evening(DAYS[1], SYMBOLS)
     life.evening(DAYS[2], SYMBOLS)
     life.now = close_of(DAYS[3])
-    life.split("SPLIT", DAYS[3], 2.0)
+    life.split("SPLIT", DAYS[3], 1.5)  # half a share is settled in cash
     life.evening(DAYS[3], SYMBOLS)
     book_changes.resolve("LONG", DAYS[4], BookEventKind.DIVIDEND, "12.50", author="ops", reason="", resources=life.desk)
     life.evening(DAYS[4], SYMBOLS)
     book_changes.transfer(25_000.0, author="ops", reason="more", session=DAYS[5], resources=life.desk)
-    life.leave("SPLIT", DAYS[4], DAYS[5])  # 122 shares, of which a session's volume gives some
+    life.leave("SPLIT", DAYS[4], DAYS[5])  # 91 shares, of which a session's volume gives some
     life.evening(DAYS[5], SYMBOLS)
     life.now = close_of(DAYS[6])
     life.split("SHORT", DAYS[6], 0.3, rescaled=False)  # a reverse split that leaves a fraction, in bars that are not adjusted
@@ -157,7 +162,8 @@ def test_everything_did_happen(life: Life) -> None:
     assert any(fill.side == "sell" and fill.reason == "entry" for _, fill in fills)
     kinds = {event.kind for event in events}
     assert kinds == {*BookEventKind} - {BookEventKind.SPIN_OFF}
-    assert {event.symbol for event in events if event.kind is BookEventKind.SPLIT} == {"SPLIT", "SHORT"}
+    in_lieu = {event.symbol: event.fraction for event in events if event.kind is BookEventKind.SPLIT}
+    assert in_lieu == {"SPLIT": Decimal("0.5"), "SHORT": Decimal("-0.3")}
     assert all(event.symbol != "LONG" or event.kind is BookEventKind.DIVIDEND for event in events)
 
 
@@ -239,7 +245,7 @@ def test_marks_stand_on_their_bars_whatever_was_split_since(life: Life, symbol: 
     for row, mark in marks:
         assert row.low * 0.999 <= mark.price <= row.high * 1.001
     shares = {mark.session: mark.quantity for _, mark in marks if mark.kind == "entry"}
-    assert shares == {DAYS[1]: {"LONG": 240.0, "SHORT": 50.0, "SPLIT": 122.0, "GONE": 20.0}[symbol]}
+    assert shares == {DAYS[1]: {"LONG": 240.0, "SHORT": 51.0, "SPLIT": 91.5, "GONE": 20.0}[symbol]}
 
 
 def test_a_book_without_a_close_has_rows_that_say_so(life: Life) -> None:
