@@ -43,6 +43,8 @@ class Column:
         Returns how a row's value is to be taken; it shows as a colour and as a shape.
     text
         Returns what is shown for a row instead; it is escaped too.
+    wraps
+        True breaks a long text into lines; else it is cut with an ellipsis.
     bar
         Returns the length of a bar beside the figure, in % of the whole; None draws none.
     """
@@ -55,6 +57,7 @@ class Column:
     scale: float = 1.0
     tone: Callable[[Mapping[str, Any]], Tone] | None = None
     text: Callable[[Mapping[str, Any]], str] | None = None
+    wraps: bool = False
     bar: Callable[[Mapping[str, Any]], float | None] | None = None
 
     @property
@@ -152,7 +155,7 @@ def lights(items: Sequence[tuple[str, Tone, str]], *, caption: str = "") -> None
         (f'<p class="desk-caption">{escape(caption)}</p>' if caption else "")
         + '<ul class="desk-lights">'
         + "".join(
-            f'<li><span class="{tone or "plain"}">{SIGNS[tone]}{escape(word)}</span> {escape(name)}</li>'
+            f'<li><span class="{tone or "plain"}">{SIGNS[tone]}{escape(word)}</span>{f" {escape(name)}" if name else ""}</li>'
             for name, tone, word in items
         )
         + "</ul>"
@@ -175,7 +178,7 @@ def _header(column: Column) -> str:
 
 def _cell(column: Column, row: Mapping[str, Any]) -> str:
     tone = column.tone(row) if column.tone else ""
-    classes = " ".join(filter(None, (_side(column), tone)))
+    classes = " ".join(filter(None, (_side(column), "wrap" if column.wraps else "", tone)))
     return f'<td class="{classes}">{_bar(column, row)}{SIGNS[tone]}{escape(column.shown(row))}</td>'
 
 
