@@ -180,6 +180,8 @@ function drawCandles(plot, pane, shade) {
 function drawLevels(plot, pane, shade) {
   const context = clipped(plot);
   context.font = `${12 * devicePixelRatio}px sans-serif`;
+  context.textAlign = "left"; // the axes leave theirs behind
+  context.textBaseline = "alphabetic";
   for (const level of pane.levels) {
     const y = plot.valToPos(level.value, "y", true);
     context.strokeStyle = context.fillStyle = level.colour[shade];
@@ -216,6 +218,7 @@ function drawMarkers(plot, pane, shade) {
 function clipped(plot) {
   const context = plot.ctx;
   context.save();
+  context.setLineDash([]); // a dashed series leaves its own behind
   context.beginPath();
   context.rect(plot.bbox.left, plot.bbox.top, plot.bbox.width, plot.bbox.height);
   context.clip();

@@ -158,7 +158,7 @@ def lights(items: Sequence[tuple[str, Tone, str]], *, caption: str = "") -> None
         (f'<p class="desk-caption">{escape(caption)}</p>' if caption else "")
         + '<ul class="desk-lights">'
         + "".join(
-            f'<li><span class="{tone or "plain"}">{SIGNS[tone]}{escape(word)}</span> {escape(name)}</li>'
+            f'<li><span class="{tone or "plain"}">{SIGNS[tone]}{escape(word)}</span>{f" {escape(name)}" if name else ""}</li>'
             for name, tone, word in items
         )
         + "</ul>"

@@ -23,7 +23,7 @@ from tests.standins.dashboard_api import StandIn, free_port
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from playwright.sync_api import Browser, Page
+    from playwright.sync_api import Browser, ConsoleMessage, Page
 
 ROOT = Path(__file__).parents[2]
 SCREENSHOTS = ROOT / ".local" / "screenshots"
@@ -46,6 +46,11 @@ class Window:
     page: Page
     requests: list[str] = field(default_factory=list)
     complaints: list[str] = field(default_factory=list)
+
+    def hear(self, message: ConsoleMessage) -> None:
+        """Note an error of the console, but for Streamlit's search of its own address from the path of a page."""
+        if message.type == "error" and "/_stcore/" not in str(message.location.get("url")):
+            self.complaints.append(message.text)
 
     @property
     def outside(self) -> list[str]:
@@ -74,7 +79,7 @@ class Dashboard:
         window.page.on("request", lambda request: window.requests.append(request.url))
         window.page.on("websocket", lambda socket: window.requests.append(socket.url))
         window.page.on("pageerror", lambda error: window.complaints.append(str(error)))
-        window.page.on("console", lambda message: window.complaints.append(message.text) if message.type == "error" else None)
+        window.page.on("console", window.hear)
         window.page.set_default_timeout(30_000)
         window.page.goto(self.address + path)
         try:

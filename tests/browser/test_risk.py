@@ -53,7 +53,7 @@ def test_a_book_is_halted_with_typed_words_and_a_key_and_resumed(dashboard: Dash
         page.get_by_label("Type RESUME main to confirm").fill("RESUME main")
         page.get_by_label("Reason").first.fill("over")
         page.get_by_role("button", name="Resume trading of main").click()
-        page.wait_for_selector("text=not halted")
+        page.wait_for_selector("text=main is not halted")
         assert [(path, change["reason"]) for path, change in dashboard.api.changes] == [
             ("/trading/halt", "drill"),
             ("/trading/resume", "over"),

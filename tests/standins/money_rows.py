@@ -172,7 +172,7 @@ def order_page(order_id: str) -> Row:
             "symbol": "SPY", "session": "2026-02-24", "close": 499.5, "source": "yahoo", "ingested_at": CREATED, "revision": 1,
             "revisions_since": 0,
         },
-        "validation": {"status": "passed", "rows": 12},
+        "validation": {"id": 3, "session": "2026-02-24", "passed": True, "created_at": CREATED},
         "code": {"commit": "0123abc", "dag_run": None},
         "not_linked": ["The API has no record of the answer: it writes in batches, or the answer came from elsewhere."],
     }  # fmt: skip

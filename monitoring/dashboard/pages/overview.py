@@ -23,17 +23,17 @@ POSITIONS: Final = (
     Column("sleeve", "Sleeve"),
     Column("symbol", "Symbol"),
     Column("quantity", "Quantity", "shares", kind="quantity"),
-    Column("entry_session", "Entry"),
-    Column("entry_price", "Entry price", "USD", kind="number"),
-    Column("last_price", "Last price", "USD", kind="number"),
-    Column("price_session", "Priced"),
     Column("value_usd", "Value", "USD", kind="number"),
     Column("unrealised_usd", "Unrealised", "USD", kind="signed"),
     Column("unrealised_pct", "Unrealised", "%", kind="signed"),
     Column("stop_distance_pct", "To the stop", "%", kind="number"),
     Column("target_distance_pct", "To the target", "%", kind="number"),
     Column("sessions_left", "Left", "sessions", kind="number", decimals=0),
-    Column("reason", "Note"),
+    Column("entry_session", "Entry"),
+    Column("entry_price", "Entry price", "USD", kind="number"),
+    Column("last_price", "Last price", "USD", kind="number"),
+    Column("price_session", "Priced"),
+    Column("reason", "Note", wraps=True),
 )
 ORDERS: Final = (
     Column("created_at", "Decided", kind="instant"),
@@ -43,11 +43,11 @@ ORDERS: Final = (
     Column("leg", "Leg"),
     Column("side", "Side"),
     Column("quantity", "Quantity", "shares", kind="quantity"),
-    Column("order_type", "Type"),
     Column("state", "State", tone=lambda row: "bad" if row.get("state") in {"rejected", "unknown"} else ""),
     Column("filled_quantity", "Filled", "shares", kind="quantity"),
     Column("average_price", "Average price", "USD", kind="number"),
     Column("reason", "Reason"),
+    Column("order_type", "Type"),
 )
 DEPLOYMENTS: Final = (
     Column("name", "Deployment"),
@@ -60,6 +60,7 @@ DEPLOYMENTS: Final = (
     Column(
         "entries_blocked",
         "Entries",
+        wraps=True,
         tone=lambda row: "caution" if row.get("entries_blocked") else "good",
         text=lambda row: "; ".join(row.get("entries_blocked") or []) or "free",
     ),

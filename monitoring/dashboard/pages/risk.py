@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from typing import TYPE_CHECKING, Any, Final
 
 import streamlit as st
@@ -14,6 +15,7 @@ from monitoring.dashboard.table import Column
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+NO_HEARTBEAT: Final = "The risk worker has never measured this book: there is no curve of drawdown and value at risk."
 EXPOSURE: Final = (
     Column("sleeve", "Sleeve"),
     Column("symbol", "Symbol"),
@@ -26,7 +28,7 @@ EXPOSURE: Final = (
     Column("gross_usd", "Gross", "USD", kind="number"),
     Column("waiting_orders", "Waiting orders", kind="number", decimals=0),
     Column("waiting_usd", "Waiting", "USD", kind="number"),
-    Column("reason", "Note"),
+    Column("reason", "Note", wraps=True),
 )
 
 
@@ -34,7 +36,7 @@ def draw(book: str | None) -> None:
     """Draw the page: what is refreshed, and below it the forms that change something."""
     st.title("Risk")
     above = st.container()  # drawn after the forms: what a change has done shows at once
-    st.header("Halt, resume, pause", divider=True)
+    st.subheader("Halt, resume, pause", divider="gray")
     switches.draw(book)
     _draw_files(book)
     with above:
@@ -47,7 +49,10 @@ def _refreshed(book: str | None) -> None:
         beats = reader.rows("/heartbeats", book=book, limit=risk_curves.POINTS)
         _draw_state(reader, book)
         _draw_cards(rows or [], beats or [])
-        risk_curves.draw(beats or [], rows or [])
+        if beats:
+            risk_curves.draw(beats, rows or [])
+        elif beats is not None:
+            st.text(NO_HEARTBEAT)
         limits.draw(rows)
         limits.draw_frequency(rows)
         exposure = reader.rows("/exposure", book=book, by="position", limit=500)
@@ -61,14 +66,15 @@ def _draw_state(reader: Reader, book: str | None) -> None:
     if state is None:
         return
     blocks = "; ".join(state["entries_blocked"])
-    word = "not halted"
+    word = f"{state['portfolio']} is not halted"
     if state["halted"]:
         turned = figures.instant(state["created_at"])
-        word = f"HALTED by {state['author'] or 'the halt file'}, {turned}: {state['reason'] or 'no reason on record'}"
+        author, reason = state["author"] or "the halt file", state["reason"] or "no reason on record"
+        word = f"{state['portfolio']} is HALTED by {author}, {turned}: {reason}"
     table.lights(
         [
-            (f"Trading of {state['portfolio']}", "bad" if state["halted"] else "good", word),
-            ("Entries", "caution" if blocks else "good", f"blocked: {blocks}" if blocks else "free"),
+            ("", "bad" if state["halted"] else "good", word),
+            ("", "caution" if blocks else "good", f"entries are blocked: {blocks}" if blocks else "entries are free"),
         ]
     )
 
@@ -78,16 +84,31 @@ def _draw_cards(rows: Sequence[Mapping[str, Any]], beats: Sequence[Mapping[str, 
     by_name = {str(row["limit"]): row for row in reversed(rows)}
     cards = [
         limits.card("Drawdown", by_name.get("drawdown_halt"), "to the emergency stop at"),
-        limits.card("Value at risk of a session, 95 %", by_name.get("var_historical"), "to the limit of"),
+        limits.card("Value at risk against its limit", by_name.get("var_historical"), "to the limit of"),
         limits.card("Exposure, longs plus shorts", by_name.get("max_exposure"), "to the limit of"),
         limits.card("Age of the last heartbeat", by_name.get("heartbeat"), "to the limit of"),
+        *(_newest(beats[-1]) if beats else []),
     ]
-    if beats:
-        newest = beats[-1]
-        var = figures.number(newest["var_historical_usd"], 2)
-        about = f"{var} USD at risk, {newest['positions']} positions, at {figures.instant(newest['at'])}"
-        cards.append(("Equity at the last heartbeat", f"{figures.number(newest['equity_usd'], 2)} USD", about))
     table.cards([card for card in cards if card is not None])
+
+
+def _newest(beat: Mapping[str, Any]) -> list[tuple[str, str, str]]:
+    """Return the cards of the newest heartbeat: its value at risk, and its equity with its time and age."""
+    parametric = figures.number(beat["var_parametric_usd"], 2)
+    at = figures.parsed(beat["at"]) or dt.datetime.now(dt.UTC)
+    age = figures.age(max(0.0, (dt.datetime.now(dt.UTC) - at).total_seconds()))
+    return [
+        (
+            "Value at risk of a session, 95 %",
+            f"{figures.number(beat['var_historical_usd'], 2)} USD",
+            f"historical; {parametric} USD by variance-covariance",
+        ),
+        (
+            "Equity at the last heartbeat",
+            f"{figures.number(beat['equity_usd'], 2)} USD",
+            f"{beat['positions']} positions, {figures.instant(at)}, {age} ago",
+        ),
+    ]
 
 
 def _draw_files(book: str | None) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 import streamlit as st
@@ -16,8 +17,11 @@ from monitoring.dashboard.table import Column
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from monitoring.dashboard.api import Answer
+
 Query = dict[str, str | float | bool | None]
 PAGE_ROWS: Final = 50
+FEW_ROWS: Final = 9  # up to here the table needs no bar of its own to scroll
 REASONS: Final = ("stop", "target", "rule", "time", "risk")
 CURSORS, QUERY = "trades-cursors", "trades-query"  # of the session: the pages before this one, and what they were read for
 COLUMNS: Final = (
@@ -25,14 +29,14 @@ COLUMNS: Final = (
     Column("sleeve", "Sleeve"),
     Column("symbol", "Symbol"),
     Column("side", "Side"),
+    Column("pnl_usd", "Result", "USD", kind="signed"),
+    Column("net_return_pct", "Net return", "%", kind="signed"),
+    Column("reason", "Reason"),
     Column("quantity", "Quantity", "shares", kind="quantity"),
     Column("entry_session", "Entry"),
     Column("entry_price", "Entry price", "USD", kind="number"),
     Column("exit_price", "Exit price", "USD", kind="number"),
     Column("holding_sessions", "Held", "sessions", kind="number", decimals=0),
-    Column("reason", "Reason"),
-    Column("pnl_usd", "Result", "USD", kind="signed"),
-    Column("net_return_pct", "Net return", "%", kind="signed"),
     Column("cost_usd", "Cost", "USD", kind="number"),
 )
 
@@ -45,14 +49,26 @@ def draw(book: str | None) -> None:
         st.session_state[QUERY], st.session_state[CURSORS] = query, []
     cursors: list[str] = st.session_state[CURSORS]
     after = cursors[-1] if cursors else None
-    with st.container(height=360, border=False):
+    page = _page(query, after)
+    rows = page.rows if page else []
+    with st.container(height=360 if len(rows) > FEW_ROWS else "content", border=False):
         st.fragment(_draw_table, run_every=environment().refresh_seconds)(query, after, len(cursors))
-    following = _draw_paging(query, after)
-    table.download("Trades as CSV", f"trades-{book or 'desk'}.csv", lambda: api().export("/trades", **query), key="trades-csv")
-    if (trade := _chosen(query, after)) is not None:
-        _draw_trade(trade)
-    elif following is None:
-        st.text("No trade is chosen.")
+    with st.container(horizontal=True):
+        st.button("Newer trades", disabled=not cursors, on_click=_step, args=(None,), key="trades-newer")
+        following = page.next if page else None
+        st.button("Older trades", disabled=following is None, on_click=_step, args=(following,), key="trades-older")
+        export = partial(api().export, "/trades", "csv", **query)
+        table.download("Trades as CSV", f"trades-{book or 'desk'}.csv", export, key="trades-csv")
+    if rows:
+        _draw_trade(_chosen(rows))
+
+
+def _page(query: Query, after: str | None) -> Answer | None:
+    """Return the page of the table, from memory where it was just read; None when the API gives none."""
+    try:
+        return api().read("/trades", **query, after=after, limit=PAGE_ROWS)
+    except ApiError:
+        return None
 
 
 def _filters(book: str | None) -> Query:
@@ -101,19 +117,6 @@ def _draw_table(query: Query, after: str | None, place: int) -> None:
         table.draw(COLUMNS, rows, caption=f"Closed trades, newest first{span}", empty="No trade matches the filters.")
 
 
-def _draw_paging(query: Query, after: str | None) -> str | None:
-    """Draw the buttons of the pages; return the cursor of the next one."""
-    cursors: list[str] = st.session_state[CURSORS]
-    try:
-        following = api().read("/trades", **query, after=after, limit=PAGE_ROWS).next
-    except ApiError:
-        following = None
-    newer, older = st.columns(2)
-    newer.button("Newer trades", disabled=not cursors, on_click=_step, args=(None,), key="trades-newer")
-    older.button("Older trades", disabled=following is None, on_click=_step, args=(following,), key="trades-older")
-    return following
-
-
 def _step(following: str | None) -> None:
     """Go to the page after a cursor; None goes a page back."""
     cursors: list[str] = st.session_state[CURSORS]
@@ -123,14 +126,8 @@ def _step(following: str | None) -> None:
         cursors.pop()
 
 
-def _chosen(query: Query, after: str | None) -> dict[str, Any] | None:
-    """Draw the choice of a trade of the table; return it. None where there is none."""
-    try:
-        rows = api().read("/trades", **query, after=after, limit=PAGE_ROWS).rows
-    except ApiError:
-        return None
-    if not rows:
-        return None
+def _chosen(rows: list[dict[str, Any]]) -> dict[str, Any]:
+    """Draw the choice of a trade of the table; return it."""
     named = {key_of(row): row for row in rows}
     chosen = st.selectbox(
         "Trade to show", list(named), format_func=lambda key: label(named[key]), key="trades-chosen", bind="query-params"
@@ -157,8 +154,8 @@ def label(row: Mapping[str, Any]) -> str:
 
 def _draw_trade(trade: Mapping[str, Any]) -> None:
     """Draw a trade on its price chart and its explanation beside it."""
-    picture, story = st.columns([3, 2])
     with reading() as reader:
+        picture, story = st.columns([3, 2])
         entry, leaving = orders_of(reader, trade)
         with picture:
             st.subheader(f"{trade['symbol']} {trade['side']}, {trade['entry_session']} to {trade['exit_session']}")

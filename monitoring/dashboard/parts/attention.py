@@ -15,7 +15,7 @@ COLUMNS: Final = (
     Column("severity", "Severity", tone=lambda row: TONES.get(row["severity"], "")),
     Column("source", "From"),
     Column("book", "Book"),
-    Column("subject", "What"),
+    Column("subject", "What", wraps=True),
     Column("since", "Since"),
     Column("state", "State"),
 )

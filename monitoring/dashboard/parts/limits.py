@@ -46,21 +46,21 @@ COLUMNS: Final = (
     Column("used", "Used", kind="number", bar=bar),
     Column("limit_value", "Limit", kind="number"),
     Column("distance", "Distance", kind="number"),
-    Column("unit", "Unit"),
-    Column("distance_pct", "Distance", "% of the limit", kind="number", decimals=1),
+    Column("distance_pct", "Distance", "% of it", kind="number", decimals=1),
+    Column("unit", "Unit", wraps=True),
     Column("subject", "Of"),
-    Column("note", "Note"),
+    Column("note", "Note", wraps=True),
     Column("setting", "Setting"),
 )
 EXPECTED: Final = (
     Column("subject", "Sleeve", text=lambda row: str(row["subject"] or "all of the book")),
     Column("limit", "Bound", text=lambda row: BOUNDS.get(str(row["limit"]), str(row["limit"]))),
     Column("state", "State", tone=tone),
-    Column("used", "Measured", kind="number"),
-    Column("limit_value", "Bound", kind="number"),
-    Column("distance", "Distance", kind="number"),
+    Column("used", "Measured", kind="number", decimals=3),
+    Column("limit_value", "Bound", kind="number", decimals=3),
+    Column("distance", "Distance", kind="number", decimals=3),
     Column("unit", "Unit"),
-    Column("note", "Note"),
+    Column("note", "Note", wraps=True),
 )
 
 

@@ -12,7 +12,7 @@ from monitoring.dashboard.figures import escaped
 from monitoring.dashboard.table import Column
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
 EVENTS: Final = (
     Column("created_at", "At", kind="instant"),
@@ -28,16 +28,17 @@ FILLS: Final = (
     Column("reason", "Reason"),
     Column("fill_id", "Fill"),
 )
-CHAIN: Final = (  # the parts behind an entry, in the order in which they were made
-    ("bars", "Bar of the decision"),
-    ("validation", "Validation of the bars"),
-    ("signal", "Signal"),
-    ("features", "Features"),
-    ("model", "Model"),
-    ("prediction", "Answer of the entry filter"),
-    ("served", "The API's record of the answer"),
+CHAIN: Final = (  # the parts behind an entry, in the order in which they were made: name, title, and what shows while folded
+    ("bars", "Bar of the decision", ("symbol", "close", "known_at", "revision")),
+    ("validation", "Validation of the bars", ("session", "passed")),
+    ("signal", "Signal", ("strategy", "session", "close", "strength")),
+    ("features", "Features", ()),
+    ("model", "Model", ("name", "version", "aliases")),
+    ("prediction", "Answer of the entry filter", ("signal", "probability", "model_version")),
+    ("served", "The API's record of the answer", ("served_at", "arm", "source")),
 )
-SHORT: Final = 40  # characters of a value that fits beside a title
+OF_TRADE: Final = ("side", "pnl_usd", "net_return_pct", "reason")
+OF_ORDER: Final = ("side", "quantity", "order_type", "state")
 NO_ORDER: Final = "No order on record made this trade."
 NO_EXIT: Final = "No exit order on record names this entry: a stop or target at the venue closes without one of its own."
 
@@ -59,12 +60,12 @@ def draw(trade: Mapping[str, Any], entry: Mapping[str, Any] | None, leaving: Map
     entry, leaving
         What stands behind its entry and its exit order; None where no order is on record or the API did not tell.
     """
-    st.html(facts("Trade", trade))
+    st.html(facts("Trade", trade, OF_TRADE))
     if entry is None:
         st.text(NO_ORDER if trade["entry_order_id"] is None else table.MISSING)
         return
-    for name, title in CHAIN:
-        st.html(facts(title, entry[name]))
+    for name, title, shown in CHAIN:
+        st.html(facts(title, entry[name], shown))
     _draw_order("Entry order", entry)
     if leaving is None:
         st.text(NO_EXIT)
@@ -77,13 +78,18 @@ def draw(trade: Mapping[str, Any], entry: Mapping[str, Any] | None, leaving: Map
 
 def _draw_order(title: str, page: Mapping[str, Any]) -> None:
     """Draw an order, its code, its events and its fills."""
-    st.html(facts(title, {**page["order"], **page["code"]}))
+    st.html(facts(title, {**page["order"], **page["code"]}, OF_ORDER))
     table.draw(EVENTS, page["events"], caption=f"{title}: events", empty="No event is on record.")
     table.draw(FILLS, page["fills"], caption=f"{title}: fills", empty="Nothing was filled.")
 
 
-def facts(title: str, part: Mapping[str, Any] | None) -> str:
+def facts(title: str, part: Mapping[str, Any] | None, shown: Sequence[str] = ()) -> str:
     """Return a part as a folded list of names and values, everything escaped; a missing part says so.
+
+    Parameters
+    ----------
+    shown
+        Names of the values that stand beside the title while the list is folded.
 
     >>> "&lt;b&gt;" in facts("Signal", {"strategy": "<b>"})
     True
@@ -91,9 +97,8 @@ def facts(title: str, part: Mapping[str, Any] | None) -> str:
     if part is None:
         return f'<div class="desk-facts"><p class="desk-caption">{escaped(title)}: not on record.</p></div>'
     rows = "".join(f"<dt>{escaped(name.replace('_', ' '))}</dt><dd>{escaped(value)}</dd>" for name, value in pairs(part))
-    return (
-        f'<details class="desk-facts"><summary>{escaped(title)}: {escaped(headline(part))}</summary><dl>{rows}</dl></details>'
-    )
+    summary = f"<summary>{escaped(title + headline(part, shown))}</summary>"
+    return f'<details class="desk-facts">{summary}<dl>{rows}</dl></details>'
 
 
 def pairs(part: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]:
@@ -120,11 +125,11 @@ def words(value: object) -> str:
     return {True: "yes", False: "no"}[value] if isinstance(value, bool) else str(value)
 
 
-def headline(part: Mapping[str, Any]) -> str:
-    """Return the few words of a part that show while it is folded: its first values.
+def headline(part: Mapping[str, Any], shown: Sequence[str]) -> str:
+    """Return the few values that show while a part is folded, each with its name.
 
-    >>> headline({"symbol": "SPY", "session": "2026-03-02", "note": None, "close": 1.5})
-    'SPY, 2026-03-02, 1.5'
+    >>> headline({"symbol": "SPY", "session": "2026-03-02", "close": 1.5}, ("session", "close"))
+    ': session 2026-03-02, close 1.5'
     """
-    values = [value for _, value in pairs(part) if value != figures.UNDEFINED and len(value) < SHORT]
-    return ", ".join(values[:4])
+    values = [f"{name.replace('_', ' ')} {words(part[name])}" for name in shown if name in part]
+    return f": {', '.join(values)}" if values else f": {len(part)} values"

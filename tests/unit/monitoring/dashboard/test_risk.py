@@ -92,22 +92,24 @@ def test_the_matrix_gives_each_pair_twice_and_a_reason_where_there_is_no_figure(
 
 def test_an_empty_desk_has_no_limit_and_holds_nothing(api: StandIn) -> None:
     api.rows.update(desk(sessions=0, closed=0))
-    text = shown(opened())
+    page = opened()
+    text = shown(page)
     assert "No limit is on" in text
     assert "Nothing is held or ordered." in text
     assert "Fewer than two symbols are held." in text
+    assert "The risk worker has never measured this book" in "\n".join(each.value for each in page.text)
 
 
 def test_a_halt_needs_its_words_and_shows_at_once(api: StandIn) -> None:
     page = opened()
-    assert "not halted" in shown(page)
+    assert "main is not halted" in shown(page)
     refused = change(page, "risk-halt", "HALT", "Halt trading of main")
     assert "Expected HALT main typed" in refused.error[0].value
     assert api.changes == []
 
     page = change(page, "risk-halt", "HALT main", "Halt trading of main")
     assert api.changes == [("/trading/halt", {"portfolio": "main", "reason": "drill", "author": "ann"})]
-    assert "HALTED by ann" in shown(page)
+    assert "main is HALTED by ann" in shown(page)
 
 
 def test_every_book_is_resumed_with_words_of_its_own(api: StandIn) -> None:
