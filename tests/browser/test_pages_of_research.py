@@ -60,7 +60,7 @@ def test_live_against_backtest_shows_curves_lights_and_causes(pages: Dashboard, 
 def test_models_show_versions_with_links_calibration_and_what_blocks(pages: Dashboard, look: str) -> None:
     with pages.window("/models", **SIZES[look]) as window:
         window.page.wait_for_selector("text=Versions of the next-day model")
-        window.page.wait_for_function("document.querySelectorAll('.desk-chart canvas').length === 2")
+        window.page.locator(".desk-chart canvas").nth(1).wait_for()
         link = window.page.locator("a[href$='/models/entry-filter/versions/3']")
         assert (link.get_attribute("target"), "noopener" in (link.get_attribute("rel") or "")) == ("_blank", True)
         assert window.page.get_by_text("Too few samples: 9 of 12 pairs.").first.is_visible()
@@ -75,13 +75,10 @@ def test_runs_are_chosen_and_compared(pages: Dashboard, look: str) -> None:
         for run in ("00000000", "00000001", "00000002"):
             choice.fill(run)
             window.page.get_by_role("option").filter(has_text=run).click()
-            window.page.wait_for_selector(
-                f"[data-testid=stMultiSelect] [data-tag-index]:has-text('{run}'), [data-baseweb=tag]:has-text('{run}')"
-            )
+            window.page.locator("[data-baseweb=tag]").filter(has_text=run).wait_for()
         window.page.keyboard.press("Escape")
         window.page.wait_for_selector("text=Figures side by side")
-        window.page.wait_for_selector(".desk-chart canvas")
-        window.page.wait_for_function("document.querySelector('.desk-chart').innerText.includes('00000002')")
+        window.page.locator(".desk-chart .u-legend").filter(has_text="00000002").wait_for()
         photographed(window, f"research-{look}")
 
 

@@ -14,6 +14,7 @@ from starlette.applications import Starlette
 from starlette.responses import Response
 from starlette.routing import Route
 
+from pipeline.views.performance.live_figures import DARKER, NOT_ENOUGH, light_of
 from tests.standins.dashboard_api import StandIn, desk, problem, weekdays
 
 if TYPE_CHECKING:
@@ -51,23 +52,38 @@ def live_curve(sessions: int) -> dict[str, list[Any]]:
     }
 
 
-def compared(sleeve: str, label: str, light: str, **figures: Any) -> dict[str, Any]:
+def compared(sleeve: str, label: str, **figures: Any) -> dict[str, Any]:
     """A row of live against backtest; without figures nothing is promised."""
     names = [f"{part}{unit}" for part, unit in (("sharpe", ""), ("profit", "_pct"))]
     nothing = {f"{side}_{name}": None for name in names for side in ("backtest", "live")}
     nothing |= {"live_sharpe_low": None, "live_sharpe_high": None, "sharpe_delta": None}
     nothing |= {"live_profit_low_pct": None, "live_profit_high_pct": None, "profit_delta_pct": None}
     counts = {"backtest_trades": None, "backtest_sessions": None, "trades": 0, "sessions": 750}
-    lights = {"sharpe_light": light, "profit_light": light, "light": light, "reason": ""}
+    lights = {"sharpe_light": NOT_ENOUGH, "profit_light": NOT_ENOUGH, "light": NOT_ENOUGH, "reason": ""}
     return {"sleeve": sleeve, "label": label, **nothing, **counts, **lights, **figures}
 
 
-def sharpe(backtest: float, live: float) -> dict[str, Any]:
-    """Figures of a row with a promise."""
-    ratio = {"backtest_sharpe": backtest, "live_sharpe": live, "live_sharpe_low": live - 0.6, "live_sharpe_high": live + 0.6}
-    profit = {"backtest_profit_pct": 1.2, "live_profit_pct": 0.9, "live_profit_low_pct": 0.75, "live_profit_high_pct": 1.05}
-    deltas = {"sharpe_delta": live - backtest, "profit_delta_pct": -0.3}
-    return {**ratio, **profit, **deltas, "backtest_trades": 400, "backtest_sessions": 1000, "trades": 312}
+def promised(backtest: float, live: float, profit: float) -> dict[str, Any]:
+    """Figures and lights of a row with a promise of 1.2 % a trade."""
+    lights = [light_of(live, backtest), light_of(profit, 1.2)]
+    return {
+        "backtest_sharpe": backtest,
+        "live_sharpe": live,
+        "live_sharpe_low": live - 0.6,
+        "live_sharpe_high": live + 0.6,
+        "sharpe_delta": live - backtest,
+        "sharpe_light": lights[0],
+        "backtest_profit_pct": 1.2,
+        "live_profit_pct": profit,
+        "live_profit_low_pct": profit - 0.15,
+        "live_profit_high_pct": profit + 0.15,
+        "profit_delta_pct": profit - 1.2,
+        "profit_light": lights[1],
+        "light": max(lights, key=DARKER.index),
+        "backtest_trades": 400,
+        "backtest_sessions": 1000,
+        "trades": 312,
+    }
 
 
 def live_vs_backtest(sessions: int = 750) -> dict[str, Any]:
@@ -82,10 +98,10 @@ def live_vs_backtest(sessions: int = 750) -> dict[str, Any]:
         "source": "parity days" if sessions else "nothing",
         "unmeasured": 3 if sessions else 0,
         "rows": [
-            compared("", "book", "yellow", **sharpe(1.1, 0.95)),
-            compared("main/rsi", "rsi", "green", **sharpe(0.8, 1.31)),
-            compared("main/gap", "gap", "red", **sharpe(1.4, 0.62)),
-            compared(f"main/{HTML}", HTML, "not enough", reason="No backtest is on record."),
+            compared("", "book", **promised(1.1, 0.95, 1.02)),
+            compared("main/rsi", "rsi", **promised(0.8, 1.31, 1.34)),
+            compared("main/gap", "gap", **promised(1.4, 0.62, 0.55)),
+            compared(f"main/{HTML}", HTML, reason="No backtest is on record."),
         ],
         "curve": curve,
     }
@@ -96,7 +112,7 @@ def without_promise() -> dict[str, Any]:
     found = live_vs_backtest(40)
     unknown = dict.fromkeys(("backtest_usd", "gap_usd", "carried_usd", "expected_usd", "low_usd", "high_usd"), [None] * 40)
     zeros = {f"{name}_usd": [0.0] * 40 for name in CAUSES}
-    rows = [compared("", "book", "not enough", reason="No backtest is on record.", live_sharpe=0.4, trades=21)]
+    rows = [compared("", "book", reason="No backtest is on record.", live_sharpe=0.4, trades=21)]
     reason = "main trades the strategies of the settings: nobody deployed it, so no backtest promised anything."
     about = {"promised": False, "reason": reason, "source": "nothing", "unmeasured": 39}
     return {**found, **about, "rows": rows, "curve": {**found["curve"], **unknown, **zeros}}

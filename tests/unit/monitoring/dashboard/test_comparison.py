@@ -71,7 +71,7 @@ def test_a_light_is_a_word_and_a_shape_beside_its_colour(pages_api: PagesApi) ->
 
     for cell in ('good">● +0.51 green', 'bad">■ -0.78 red', 'caution">▲ -0.15 yellow', ">not enough</td>"):
         assert cell in text
-    for figure in ("0.95 (0.35 to 1.55)", "0.90 (0.75 to 1.05)", "No backtest is on record.", "3 sessions were not measured"):
+    for figure in ("0.95 (0.35 to 1.55)", "1.02 (0.87 to 1.17)", "No backtest is on record.", "3 sessions were not measured"):
         assert figure in text
     assert HTML not in text
     assert pages_api.problem is None
