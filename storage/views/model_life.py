@@ -37,10 +37,12 @@ class ModelPages:
         if after is not None:
             wanted = wanted.where(sa.tuple_(test.created_at, test.name) < sa.tuple_(*(sa.literal(each) for each in after)))
         page = wanted.subquery("page")
-        decision, arms, moved = _newest_decision(page.c), _arms(page), _moved(page.c)
+        decision, arms, moved = _newest_decision(page), _arms(page), _moved(page.c)
         query = (
-            sa.select(*page.c, *decision.c, arms.c.assigned, arms.c.last_assigned, moved.label("champion_moved"))
-            .select_from(page.outerjoin(decision, sa.true()).outerjoin(arms, arms.c.experiment == page.c.name))
+            sa.select(*page.c, *list(decision.c)[1:], *list(arms.c)[1:], moved.label("champion_moved"))
+            .select_from(page)
+            .outerjoin(decision, decision.c.experiment == page.c.name)
+            .outerjoin(arms, arms.c.experiment == page.c.name)
             .order_by(page.c.created_at.desc(), page.c.name.desc())
         )
         return self._rows(query)
@@ -71,15 +73,22 @@ class ModelPages:
             return [dict(row) for row in connection.execute(query).mappings()]
 
 
-def _newest_decision(test: Any) -> sa.FromClause:  # noqa: ANN401  # the columns of a subquery
+def _newest_decision(page: sa.Subquery) -> sa.Subquery:
+    """Return the newest decision by experiment; nothing follows a final one but its own repetition."""
     row = ab_decisions.c
+    final = sa.func.max(row.id).filter(row.kind.in_(FINAL))
+    newest = (
+        sa.select(sa.func.coalesce(final, sa.func.max(row.id)).label("id"))
+        .where(row.experiment.in_(sa.select(page.c.name)))
+        .group_by(row.experiment)
+        .subquery()
+    )
     names = ("session", "kind", "challenger", "reason", "report")
+    columns = (row[name].label(f"decision_{name}") for name in names)
     return (
-        sa.select(*(row[name].label(f"decision_{name}") for name in names), row.created_at.label("decided_at"))
-        .where(row.experiment == test.name)
-        .order_by(row.kind.in_(FINAL).desc(), row.id.desc())  # nothing follows a final one but its own repetition
-        .limit(1)
-        .lateral()
+        sa.select(row.experiment, *columns, row.created_at.label("decided_at"))
+        .join(newest, newest.c.id == row.id)
+        .subquery("decision")
     )
 
 

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-import numpy as np
 import sqlalchemy as sa
 
 from storage.research.tables import backtest_equity, backtest_runs, backtest_trades, shortlists
+from storage.views.packed import pack, unpacked
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    import numpy as np
     from numpy.typing import NDArray
 
     Array = NDArray[np.float64]
@@ -21,11 +22,10 @@ NEWEST_TRADE: Final = ("exit_session", "entry_session", "strategy", "symbol")
 
 
 class Curves(NamedTuple):
-    """Sessions that all runs have (sessions,), oldest first, with the equity and the drawdown of each (runs, sessions)."""
+    """Sessions that all runs have (sessions,), oldest first, with a column of each run (runs, sessions)."""
 
     sessions: NDArray[np.datetime64]
-    equity_usd: Array
-    drawdowns: Array
+    values: Array
 
 
 class ResearchPages:
@@ -73,23 +73,14 @@ class ResearchPages:
             query = query.where(sa.tuple_(*columns) < sa.tuple_(*values))
         return self._rows(query.order_by(*(column.desc() for column in columns)).limit(limit))
 
-    def curves(self, run_ids: Sequence[str]) -> Curves:
-        """Return the curves of one or several runs on the sessions that all of them have."""
+    def curves(self, run_ids: Sequence[str], name: str = "equity_usd") -> Curves:
+        """Return `equity_usd` or `drawdown` of one or several runs on the sessions that all of them have."""
         row = backtest_equity.c
-        values = [
-            sa.func.max(row[name]).filter(row.run_id == run_id).label(f"{name}_{k}")
-            for name in ("equity_usd", "drawdown")
-            for k, run_id in enumerate(run_ids)
-        ]
-        together = sa.select((row.session - sa.literal("1970-01-01").cast(sa.Date)).label("day"), *values)
-        together = together.where(row.run_id.in_(run_ids)).group_by(row.session)
-        shared = together.having(sa.func.count() == len(set(run_ids))).subquery("shared")
-        columns = [sa.func.array_agg(sa.dialects.postgresql.aggregate_order_by(each, shared.c.day)) for each in shared.c]
-        with self._engine.connect() as connection:  # arrays: a tenth of the time that as many rows take
-            days, *numbers = ([] if each is None else each for each in connection.execute(sa.select(*columns)).one())
-        sessions = np.array(days, dtype="int64").astype("datetime64[D]")
-        curves = np.array(numbers, dtype=np.float64).reshape(2, len(run_ids), len(sessions))
-        return Curves(sessions, *curves)
+        values = [sa.func.max(row[name]).filter(row.run_id == run_id).label(str(k)) for k, run_id in enumerate(run_ids)]
+        together = sa.select(row.session, *values).where(row.run_id.in_(run_ids)).group_by(row.session)
+        shared = together.having(sa.func.count() == len(set(run_ids)))
+        with self._engine.connect() as connection:
+            return Curves(*unpacked(connection, pack(shared)))
 
     def shortlists(self, dataset: str | None = None, after: Sequence[Any] | None = None, limit: int = 100) -> Rows:
         """Return the members of stored shortlists, the newest shortlist first and each in the order of its ranking.

@@ -263,7 +263,7 @@ class Desk:
     def research_pages(self) -> ResearchPages:
         return ResearchPages(self.engine)
 
-    @property
+    @cached_property
     def trials(self) -> Trials:
         return Trials(self.engine)
 

@@ -68,8 +68,7 @@ def read_live_vs_backtest(
     deployment = resources.deployments.get(name)
     if deployment is None and name != resources.desk_portfolio and name not in resources.ledger.portfolios():
         raise ConfigError(f"Book {name!r}: expected a deployment or a book of the ledger, found none. See `desk deployments`.")
-    store = resources.live_records
-    closes, cash, trades, gaps = store.closes(name), store.cash_moved(name), store.trades(name), store.gaps(name)
+    closes, cash, trades, gaps = resources.live_records.of(name)
     promised = _promises(deployment)
     sleeves = {*promised, *trades.sleeves, *(sleeve.name for sleeve in (deployment.sleeves if deployment else ()))} - {SUM}
     reference = _backtest(name, closes, resources=resources) if compare and len(closes.sessions) else None

@@ -129,13 +129,13 @@ def read_run_curve(run_id: str, points: int = MOST_POINTS, *, resources: Resourc
 
     resources = resources or live()
     run_id = resources.runs.find(run_id).run_id
-    curves = resources.research_pages.curves([run_id])
-    at = thinned(len(curves.sessions), points)
+    (sessions, equity), (_, falls) = (resources.research_pages.curves([run_id], name) for name in ("equity_usd", "drawdown"))
+    at = thinned(len(sessions), points)
     return RunCurve(
         run_id=run_id,
-        session=curves.sessions[at].tolist(),
-        equity_usd=numbers(curves.equity_usd[0], at),
-        drawdown_pct=numbers(100 * curves.drawdowns[0], at),
+        session=sessions[at].tolist(),
+        equity_usd=numbers(equity[0], at),
+        drawdown_pct=numbers(100 * falls[0], at),
     )
 
 
