@@ -75,7 +75,7 @@ def test_runs_are_chosen_and_compared(pages: Dashboard, look: str) -> None:
         for run in ("00000000", "00000001", "00000002"):
             choice.fill(run)
             window.page.get_by_role("option").filter(has_text=run).click()
-            window.page.locator("[data-baseweb=tag]").filter(has_text=run).wait_for()
+            window.page.locator("[data-testid=stMultiSelect]").get_by_text(run).wait_for()
         window.page.keyboard.press("Escape")
         window.page.wait_for_selector("text=Figures side by side")
         window.page.locator(".desk-chart .u-legend").filter(has_text="00000002").wait_for()

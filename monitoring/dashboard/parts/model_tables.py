@@ -56,7 +56,7 @@ def _versions(*metrics: Column) -> tuple[Column, ...]:
         Column(
             "training_url",
             "Training",
-            text=lambda row: "in MLflow" if row["training_url"] else "gone",
+            text=lambda row: "in MLflow" if row["training_url"] else "none",
             link=lambda row: row["training_url"],
         ),
         Column("registered_at", "Registered", kind="instant"),
