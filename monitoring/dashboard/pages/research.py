@@ -114,7 +114,9 @@ def _draw_comparison(reader: Reader, chosen: tuple[str, ...]) -> None:
             Line(tables.short(run), curve["value"], colour, dash=dash)
             for run, curve, (colour, dash) in zip(runs, found["curves"], LINES, strict=False)
         ]
-        chart.draw("research-comparison", sessions, [Pane("Equity on common sessions", "100 at the first", lines, height=320)])
+        chart.draw(
+            "research-comparison", sessions, [Pane("Equity on common sessions, 100 at the first", "", lines, height=320)]
+        )
     else:
         st.html('<p class="desk-notice">These runs have no session in common, so their curves cannot be drawn together.</p>')
     table.draw(columns, tables.compared_rows(found), caption="Figures side by side, net of costs", empty="No figure is stored.")
