@@ -99,7 +99,7 @@ def shows(cell: str, column: Column, value: Any) -> bool:
         return cell == figures.UNDEFINED
     if column.is_number:
         decimals = 6 if column.kind == "quantity" else column.decimals
-        return math.isclose(float(cell.replace(",", "")), float(value) * column.scale, abs_tol=0.5001 * 10**-decimals)
+        return math.isclose(float(cell.replace(",", "")), float(value), abs_tol=0.5001 * 10**-decimals)
     if column.kind == "instant":
         return cell == f"{str(value)[:19].replace('T', ' ')} UTC"
     return cell == str(value)
