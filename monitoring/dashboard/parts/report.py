@@ -5,7 +5,6 @@ Every figure is the API's. A report made while the API does not answer says so, 
 
 from __future__ import annotations
 
-import datetime as dt
 from typing import TYPE_CHECKING, Any, Final
 
 from monitoring.dashboard import figures, table
@@ -15,6 +14,7 @@ from monitoring.dashboard.reading import Reader
 from monitoring.dashboard.table import Column
 
 if TYPE_CHECKING:
+    import datetime as dt
     from collections.abc import Mapping, Sequence
 
     from monitoring.dashboard.api import Api
@@ -46,7 +46,8 @@ POSITIONS: Final = (
 )
 STYLE: Final = """
 :root { color-scheme: light; }
-body { font: 0.875rem/1.4 system-ui, sans-serif; color: #111; background: #FFF; max-width: 68rem; margin: 1.5rem auto; padding: 0 1rem; }
+body { font: 0.875rem/1.4 system-ui, sans-serif; color: #111; background: #FFF; }
+body { max-width: 68rem; margin: 1.5rem auto; padding: 0 1rem; }
 h1 { font-size: 1.5rem; margin: 0; }
 section { margin-top: 1.25rem; }
 svg { width: 100%; height: auto; }
@@ -82,7 +83,7 @@ def report(source: Api, book: str | None, comparison: Sequence[Column], now: dt.
         Instant of the report, UTC.
     """
     reader = Reader(source)
-    sections = [*_curves(reader, book), *_tables(reader, book, comparison)]
+    sections = [*_curves(reader, book), *_tables(reader, book, comparison, now)]
     message = reader.message(now)
     return _document(book or "the desk", sections, message, now).encode()
 
@@ -109,7 +110,7 @@ def _curves(reader: Reader, book: str | None) -> list[str]:
     return [equity, picture("Drawdown: fall from the highest close before", "%", sessions, falls, "orange", down=True)]
 
 
-def _tables(reader: Reader, book: str | None, comparison: Sequence[Column]) -> list[str]:
+def _tables(reader: Reader, book: str | None, comparison: Sequence[Column], now: dt.datetime) -> list[str]:
     results = reader.rows("/pnl", book=book)
     compared: Mapping[str, Any] | None = reader.content("/live-vs-backtest", book=book, points=POINTS)
     risk = reader.rows("/risk", book=book, limit=MOST)
@@ -118,7 +119,7 @@ def _tables(reader: Reader, book: str | None, comparison: Sequence[Column]) -> l
     promise = "" if compared is None or compared["promised"] else f"<p>{figures.escaped(compared['reason'])}</p>"
     against = None if compared is None else compared["rows"]
     caption = f"Live against backtest, net of costs, {spans}"
-    measured = f"Risk limits and their use, measured {_span(risk, 'at')}"
+    measured = f"Risk limits and their use, as read {figures.instant(now)}"
     priced = f"Positions, priced at the close of {_span(positions, 'price_session')}"
     return [
         _table(PNL, results, "Result", "No close is on record."),
@@ -133,9 +134,8 @@ def _table(columns: Sequence[Column], rows: Sequence[Mapping[str, Any]] | None, 
 
 
 def _span(rows: Sequence[Mapping[str, Any]] | None, name: str) -> str:
-    """Return the first and last of what rows have by a name, `n/a` for none."""
+    """Return the first and last session of what rows have by a name, `n/a` for none."""
     values = sorted(str(row[name]) for row in rows or [] if row.get(name))
     if not values:
         return figures.UNDEFINED
-    first, last = (figures.instant(each) if "T" in each else each for each in (values[0], values[-1]))
-    return first if first == last else f"{first} to {last}"
+    return values[0] if values[0] == values[-1] else f"{values[0]} to {values[-1]}"
