@@ -76,7 +76,7 @@ def draw(
         added, wrong = fields() if fields else ({}, "")
         author = st.text_input("Your name", session.get(HELD_AUTHOR, ""), max_chars=100, key=f"{change.name}-author")
         most = 500 if change.reason_field == "reason" else 2_000
-        reason = st.text_input(change.reason_label, max_chars=most, key=f"{change.name}-reason")
+        reason = st.text_input(change.reason_label, max_chars=most, key=f"{change.name}-{change.reason_field}")
         typed = ""
         if change.confirmation:
             typed = st.text_input(f"Type {change.confirmation} to confirm", key=f"{change.name}-typed", autocomplete="off")

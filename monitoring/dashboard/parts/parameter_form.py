@@ -96,9 +96,6 @@ def draw_fields(schema: Mapping[str, Any], base: Base) -> tuple[dict[str, object
         with places[number % len(places)]:
             values[field["name"]] = _draw_field(field, base)
     changed = {name: value for name, value in values.items() if value != base.state["params"].get(name)}
-    missing = [each["name"] for each in schema["parameters"] if values[each["name"]] is None and not each["optional"]]
-    if missing:
-        return {}, f"Expected a value for {', '.join(missing)}, found none. Nothing was changed."
     return {"values": changed}, "" if changed else NOTHING
 
 
@@ -119,9 +116,13 @@ def _draw_field(field: Mapping[str, Any], base: Base) -> Any:  # noqa: ANN401  #
         return st.text_input(label, value or "", **common) or None
     number = int if field["kind"] == "integer" else float
     low, high = (None if field[each] is None else number(field[each]) for each in ("minimum", "maximum"))
+    start = None if value is None else number(value)
+    if field["optional"] and common["key"] not in st.session_state:
+        # A field can be emptied only where its own start is empty.
+        st.session_state[common["key"]] = start
     return st.number_input(
         label,
-        value=None if value is None else number(value),
+        value=None if field["optional"] else start,
         min_value=low,
         max_value=high,
         step=1 if number is int else 0.1,
