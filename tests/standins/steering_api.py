@@ -123,6 +123,7 @@ class SteeringApi(PagesApi):
     )
     mails: dict[tuple[str, str], dict[str, Any]] = field(default_factory=lambda: {("2026-02-27", "main"): mail()})
     evenings: list[dict[str, Any]] = field(default_factory=evenings)
+    own_symbols: tuple[str, ...] = ()
     refused_moves: set[int] = field(default_factory=set)  # alerts that somebody resolves between the page and its form
 
     def app(self) -> Starlette:
@@ -156,7 +157,9 @@ class SteeringApi(PagesApi):
     def states(self, request: Request) -> Response:
         """Parameters in force."""
         names = [request.path_params["name"]] if "name" in request.path_params else NAMES
-        return JSONResponse([self.state(each, request.query_params.get("symbol")) for each in names])
+        symbol = request.query_params.get("symbol")
+        symbols = [symbol] if "name" in request.path_params else [None, *self.own_symbols]
+        return JSONResponse([self.state(each, symbol) for each in names for symbol in symbols])
 
     def state(self, name: str, symbol: str | None = None) -> dict[str, Any]:
         """One strategy's parameters in force."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from monitoring.dashboard.parts import parameter_history
+from monitoring.dashboard.parts import parameter_form, parameter_history
 from tests.standins.dashboard_api import CONTROL_KEY, READ_KEY
 from tests.standins.shown_page import Tables, html_of
 from tests.standins.steering_api import HTML, SteeringApi, defaults
@@ -119,18 +119,19 @@ def test_a_strategy_is_switched_off_and_on(steering_api: SteeringApi) -> None:
     assert "Enable rsi in all symbols" in [each.label for each in page.button]
 
 
-def test_a_symbol_without_parameters_of_its_own_starts_at_version_0(steering_api: SteeringApi) -> None:
-    steering_api.add("rsi", defaults("rsi"), [], {"author": "ann", "reason": "other", "symbol": "QQQ"})
-    steering_api.history[0]["version"] = 7
+def test_a_symbol_without_parameters_of_its_own_starts_at_version_0() -> None:
+    for_all = {"version": 7, "row_symbol": None}
+    assert parameter_form.Base("rsi", "SPY", for_all).body == {"expected_version": 0, "symbol": "SPY"}
+    assert parameter_form.Base("rsi", "SPY", for_all | {"row_symbol": "SPY"}).body == {"expected_version": 7, "symbol": "SPY"}
+    assert parameter_form.Base("rsi", None, for_all).body == {"expected_version": 7}
+
+
+def test_what_is_the_same_in_all_symbols_is_not_edited_for_one(steering_api: SteeringApi) -> None:
+    steering_api.own_symbols = ("SPY",)
     page = opened()
-    symbols = page.selectbox(key="parameters-rsi-symbol")
-    symbols.options.append("SPY")  # typed
-    symbols.set_value("SPY").run()
-    assert page.number_input(key="parameter-rsi-SPY-0-max_sessions").disabled, "it is the same in all symbols"
-    page.number_input(key="parameter-rsi-SPY-0-stop_pct").set_value(2.0)
-    save(page, "parameters-save-rsi-SPY-0")
-    assert steering_api.changes[0][1]["expected_version"] == 0
-    assert steering_api.changes[0][1]["symbol"] == "SPY"
+    page.selectbox(key="parameters-rsi-symbol").set_value("SPY").run()
+    fields = {each.key: each.disabled for each in page.number_input}
+    assert [name for name, disabled in fields.items() if disabled] == ["parameter-rsi-SPY-0-max_sessions"]
 
 
 def test_a_key_that_only_reads_changes_nothing(steering_api: SteeringApi) -> None:
