@@ -165,9 +165,9 @@ def lights(items: Sequence[tuple[str, Tone, str]], *, caption: str = "") -> None
     )
 
 
-def download(label: str, name: str, content: Callable[[], bytes], key: str) -> None:
+def download(label: str, name: str, content: Callable[[], bytes], key: str, kind: str = "text/csv") -> None:
     """Draw a button that makes a file when it is pressed, and not before."""
-    st.download_button(label, content, file_name=name, mime="text/csv", key=key, on_click="ignore")
+    st.download_button(label, content, file_name=name, mime=kind, key=key, on_click="ignore")
 
 
 def _side(column: Column) -> str:

@@ -15,7 +15,8 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from pipeline.views.performance.live_figures import DARKER, NOT_ENOUGH, light_of
-from tests.standins.dashboard_api import StandIn, desk, problem, weekdays
+from tests.standins.dashboard_api import StandIn, desk, problem
+from tests.standins.money_rows import weekdays
 
 if TYPE_CHECKING:
     from starlette.requests import Request

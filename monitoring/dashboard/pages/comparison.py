@@ -10,6 +10,7 @@ import streamlit as st
 
 from monitoring.dashboard import chart, csv_file, figures, table
 from monitoring.dashboard.chart import Band, Between, Line, Pane
+from monitoring.dashboard.parts import report
 from monitoring.dashboard.reading import api, environment, reading
 from monitoring.dashboard.table import Column, Tone
 
@@ -41,6 +42,10 @@ def draw(book: str | None) -> None:
     with st.container(horizontal=True):
         table.download("Figures as CSV", f"{name}.csv", partial(_figures_file, book), key="comparison-figures-csv")
         table.download("Curves as CSV", f"{name}-curves.csv", partial(_curves_file, book), key="comparison-curves-csv")
+        report_name = f"performance-{book or 'desk'}.html"
+        table.download(
+            "Performance report (HTML, prints to PDF)", report_name, partial(_report, book), "comparison-report", "text/html"
+        )
 
 
 def _refreshed(book: str | None) -> None:
@@ -142,6 +147,10 @@ def _tone(name: str, row: Mapping[str, Any]) -> Tone:
 
 def _figures_file(book: str | None) -> bytes:
     return csv_file.of_rows(api().read(PATH, book=book, points=POINTS).content["rows"])
+
+
+def _report(book: str | None) -> bytes:
+    return report.report(api(), book, COLUMNS, dt.datetime.now(dt.UTC))
 
 
 def _curves_file(book: str | None) -> bytes:

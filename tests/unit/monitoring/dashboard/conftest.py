@@ -11,6 +11,7 @@ from fastapi.testclient import TestClient
 from monitoring.dashboard import server
 from tests.standins.dashboard_answers import PagesApi
 from tests.standins.dashboard_api import StandIn, desk
+from tests.standins.steering_api import SteeringApi
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -38,6 +39,15 @@ def api(monkeypatch: pytest.MonkeyPatch) -> Iterator[StandIn]:
 def pages_api(monkeypatch: pytest.MonkeyPatch) -> Iterator[PagesApi]:
     """A stand-in that answers the routes of performance, models and research too."""
     api = PagesApi()
+    with api.served() as address:
+        monkeypatch.setenv("DASHBOARD__API_URL", address)
+        yield api
+
+
+@pytest.fixture
+def steering_api(monkeypatch: pytest.MonkeyPatch) -> Iterator[SteeringApi]:
+    """A stand-in that answers, and takes, what the pages of parameters, alerts and the evening send."""
+    api = SteeringApi()
     with api.served() as address:
         monkeypatch.setenv("DASHBOARD__API_URL", address)
         yield api
