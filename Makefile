@@ -46,8 +46,8 @@ test-browser: install  ## The dashboard in a real browser; installs Debian's Chr
 	@command -v chromium > /dev/null || { apt-get -qq update && apt-get -qq install -y --no-install-recommends chromium fonts-dejavu-core; }
 	@BROWSER_TESTS=1 $(BIN)/python -m pytest -q tests/browser
 
-bench: install  ## Time the bar store, the features, the feature store and the replay of past sessions
-	@set -e; for name in bars features feast replay; do $(BIN)/python -m tests.bench.$$name; done
+bench: install  ## Time the bar store, the features, the feature store, the replay of past sessions and the views
+	@set -e; for name in bars features feast replay views; do $(BIN)/python -m tests.bench.$$name; done
 
 simulate-performance: install  ## Simulate live years after a backtest and write the tables of docs/performance.md
 	@$(BIN)/python -m tests.simulate.performance

@@ -14,6 +14,7 @@ from sqlalchemy.dialects.postgresql import distinct_on
 
 from storage.market.tables import corporate_actions, raw_prices
 from storage.views.places import arrays_of, one_of, places
+from storage.views.reading import Reader
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -70,27 +71,31 @@ class History:
     volume: Floats
 
 
-class BarHistory:
+class BarHistory(Reader):
     """Reads of the schema `market`; prices are those of the newest version of each bar.
 
     Histories of symbols stay in memory until a bar of theirs is written.
     """
 
-    def __init__(self, engine: sa.Engine) -> None:
-        self._engine = engine
+    def __init__(self, source: sa.Engine | sa.Connection) -> None:
+        super().__init__(source)
         self._histories: OrderedDict[str, tuple[tuple[int, dt.datetime], History]] = OrderedDict()
+
+    def on(self, connection: sa.Connection) -> BarHistory:
+        """Return the reads on a connection, with the same histories in memory."""
+        other = BarHistory(connection)
+        other._histories = self._histories
+        return other
 
     def history(self, symbol: str) -> History | None:
         """Return every daily bar of a symbol; None when there is none."""
-        with self._engine.connect() as connection:
-            count, newest = connection.execute(VERSION, {"symbol": symbol}).one()
-            if not count:
-                return None
-            stored = self._histories.get(symbol)
-            if stored is not None and stored[0] == (count, newest):
-                return stored[1]
-            rows = connection.execute(HISTORY, {"symbol": symbol}).all()
-        figures = np.array([tuple(row) for row in rows], dtype=np.float64).T
+        ((count, newest),) = self._all(VERSION, {"symbol": symbol})
+        if not count:
+            return None
+        stored = self._histories.get(symbol)
+        if stored is not None and stored[0] == (count, newest):
+            return stored[1]
+        figures = np.array([tuple(row) for row in self._all(HISTORY, {"symbol": symbol})], dtype=np.float64).T
         history = History(_days(figures[0]), *figures[1:].copy())
         self._histories[symbol] = ((count, newest), history)
         while len(self._histories) > MOST_HISTORIES:
@@ -103,8 +108,7 @@ class BarHistory:
         if newest is None:
             return pd.DataFrame(columns=list(symbols), dtype="float64")
         since = newest - dt.timedelta(days=int(sessions * CALENDAR_DAYS) + 10)
-        with self._engine.connect() as connection:
-            rows = connection.execute(RECENT_CLOSES, {"symbols": list(symbols), "since": since}).all()
+        rows = self._all(RECENT_CLOSES, {"symbols": list(symbols), "since": since})
         frame = pd.DataFrame(rows, columns=["symbol", "seconds", "close"])
         closes = frame.assign(session=_days(frame["seconds"].to_numpy())).pivot(
             index="session", columns="symbol", values="close"
@@ -113,17 +117,13 @@ class BarHistory:
 
     def closes(self, wanted: Collection[Quoted]) -> dict[Quoted, tuple[dt.date, float]]:
         """Return for each symbol and day the newest close at or before it with its session; absent where there is none."""
-        if not wanted:
-            return {}
-        with self._engine.connect() as connection:
-            rows = connection.execute(CLOSES, arrays_of(quoted, dict.fromkeys(wanted))).all()
+        rows = self._all(CLOSES, arrays_of(quoted, dict.fromkeys(wanted))) if wanted else ()
         return {(symbol, day): (ts.astimezone(dt.UTC).date(), float(close)) for symbol, day, ts, close in rows}
 
     def last_rescaled(self, symbols: Collection[str]) -> dict[str, dt.date]:
         """Return the session of the newest split or spin-off on record of each symbol that has one."""
-        with self._engine.connect() as connection:
-            rows = connection.execute(LAST_RESCALED, {"symbols": list(symbols)})
-            return {row.symbol: row.newest for row in rows}
+        rows = self._all(LAST_RESCALED, {"symbols": list(symbols)}) if symbols else ()
+        return {row.symbol: row.newest for row in rows}
 
 
 def _days(seconds: NDArray[Any]) -> NDArray[np.datetime64]:

@@ -6,18 +6,17 @@ Each method is one query that reads the sessions wanted alone, so that the lengt
 from __future__ import annotations
 
 import datetime as dt
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from core.models import OrderState
 from storage.trading.orders import to_event, to_position, to_present_intent
 from storage.views import book_statements as statements
 from storage.views.places import arrays_of
+from storage.views.reading import Reader
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Sequence
     from decimal import Decimal
-
-    import sqlalchemy as sa
 
     from core.book_events import BookEvent
     from core.models import OrderIntent, Position
@@ -87,11 +86,12 @@ class Open(NamedTuple):
     until: dt.date
 
 
-class BookFigures:
+class BookFigures(Reader):
     """Reads of the schema `trading`, each for several books."""
 
-    def __init__(self, engine: sa.Engine) -> None:
-        self._engine = engine
+    def deployed(self) -> dict[str, float]:
+        """Return the capital (USD) of each deployment with sleeves, in the order in which they were made."""
+        return {row.name: row.capital_usd for row in self._all(statements.DEPLOYED, {})}
 
     def closes_before(self, wanted: Collection[tuple[str, dt.date]]) -> dict[tuple[str, dt.date], Close]:
         """Return for each book and session the newest close before that session; absent where there is none."""
@@ -174,7 +174,3 @@ class BookFigures:
     def entered(self, books: Collection[str], after: dt.date) -> list[tuple[str, str, dt.date]]:
         """Return book, sleeve and entry session of the finished trades that were entered after a session, oldest first."""
         return [tuple(row) for row in self._all(statements.ENTERED, {"books": list(books), "after": after})]
-
-    def _all(self, statement: sa.Select[Any], values: dict[str, Any]) -> Sequence[Any]:
-        with self._engine.connect() as connection:
-            return connection.execute(statement, values).all()

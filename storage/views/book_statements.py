@@ -5,14 +5,34 @@ from __future__ import annotations
 from typing import Final
 
 import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import distinct_on
 
 from core.models import FINAL, Leg
 from storage.trading.book_rows import PRESENT_COLUMNS
+from storage.trading.deployment_tables import deployments
 from storage.trading.tables import book_events, equity, fills, order_intents, orders, positions, trades
 from storage.views.places import one_of, places
 
 ENTRY_LAG_DAYS: Final = 10  # from the decision of an entry to its fill, at most
 MOST: Final = 1_000_000  # a limit keeps the planner from reading a whole table for a few rows
+
+_deployment = deployments.c
+_versions = (
+    sa.select(
+        _deployment.name,
+        _deployment.capital_usd,
+        _deployment.sleeves,
+        sa.func.min(_deployment.id).over(partition_by=_deployment.name).label("first"),
+    )
+    .ext(distinct_on(_deployment.name))
+    .order_by(_deployment.name, _deployment.version.desc())
+    .subquery("versions")
+)
+DEPLOYED: Final = (
+    sa.select(_versions.c.name, _versions.c.capital_usd)
+    .where(sa.func.jsonb_array_length(_versions.c.sleeves) > 0)
+    .order_by(_versions.c.first)
+)
 
 fill, intent, trade, close, event = fills.c, order_intents.c, trades.c, equity.c, book_events.c
 signed = sa.case((fill.side == "buy", fill.quantity), else_=-fill.quantity)

@@ -10,6 +10,7 @@ import sqlalchemy as sa
 from storage.columns import INSTANT
 from storage.trading.control_tables import risk_heartbeats
 from storage.views.places import arrays_of, places
+from storage.views.reading import Reader
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -51,30 +52,27 @@ _newest = (
 NEWEST: Final = sa.select(books.c.book, *_newest.c).select_from(books.join(_newest, sa.true()))
 
 
-class HeartbeatPoints:
+class HeartbeatPoints(Reader):
     """Reads of `trading.risk_heartbeats`."""
-
-    def __init__(self, engine: sa.Engine) -> None:
-        self._engine = engine
 
     def newest(self, books: Collection[str]) -> dict[str, dict[str, Any]]:
         """Return the heartbeat of each book with the newest time; absent before the first."""
-        with self._engine.connect() as connection:
-            rows = connection.execute(NEWEST, {"books": list(books)}).mappings().all()
-        return {row["book"]: dict(row) for row in rows}
+        rows = [dict(row._mapping) for row in self._all(NEWEST, {"books": list(books)})]  # noqa: SLF001  # a public name of SQLAlchemy
+        return {row["book"]: row for row in rows}
 
-    def between(self, book: str, first: dt.datetime, last: dt.datetime, most: int) -> list[dict[str, Any]]:
+    def between(self, book: str, first: dt.datetime, last: dt.datetime, most: int, sampled: int) -> list[dict[str, Any]]:
         """Return the heartbeats of a book from one moment (aware) to before another, oldest first.
 
-        Of more than `most`, the span is cut into so many parts of equal length, and the last heartbeat of each is returned.
+        Of more than `most`, the span is cut into `sampled` parts of equal length, and the last heartbeat of each is returned.
         """
         span = {"book": book, "first": first, "last": last}
-        with self._engine.connect() as connection:
-            if connection.execute(COUNT, span | {"most": most + 1}).scalar_one() <= most:
-                return [dict(row) for row in connection.execute(EVERY, span).mappings()]
-            begin, end = connection.execute(ENDS, span).one()
-            cuts = parts_of(begin, end, most)
-            return [dict(row) for row in connection.execute(SAMPLED, {"book": book} | arrays_of(parts, cuts)).mappings()]
+        ((count,),) = self._all(COUNT, span | {"most": most + 1})
+        if count <= most:
+            rows = self._all(EVERY, span)
+        else:
+            ((begin, end),) = self._all(ENDS, span)
+            rows = self._all(SAMPLED, {"book": book} | arrays_of(parts, parts_of(begin, end, sampled)))
+        return [dict(row._mapping) for row in rows]  # noqa: SLF001
 
 
 def parts_of(begin: dt.datetime, end: dt.datetime, parts: int) -> list[tuple[dt.datetime, dt.datetime]]:

@@ -107,19 +107,19 @@ def test_few_heartbeats_come_whole_and_many_as_the_last_of_each_part(database: s
     beats(database, [LOADED], book="other")
     points = HeartbeatPoints(database)
 
-    whole = points.between("main", LOADED, LOADED + dt.timedelta(minutes=50), 50)
-    some = points.between("main", LOADED, LOADED + dt.timedelta(days=9), 10)
+    whole = points.between("main", LOADED, LOADED + dt.timedelta(minutes=50), 50, 10)
+    some = points.between("main", LOADED, LOADED + dt.timedelta(days=9), 50, 10)
 
     assert [row["positions"] for row in whole] == [*range(50)]  # up to the moment, without it
     assert [row["positions"] for row in some] == [9, 19, 29, 39, 49, 59, 69, 79, 89, 100]
-    assert points.between("nobody", LOADED, LOADED + dt.timedelta(days=9), 10) == []
+    assert points.between("nobody", LOADED, LOADED + dt.timedelta(days=9), 50, 10) == []
 
 
 def test_a_gap_in_the_heartbeats_has_no_points(database: sa.Engine) -> None:
     moments = [LOADED + dt.timedelta(minutes=minute) for minute in (*range(10), *range(90, 100))]
     beats(database, moments)
 
-    some = HeartbeatPoints(database).between("main", LOADED, LOADED + dt.timedelta(days=1), 10)
+    some = HeartbeatPoints(database).between("main", LOADED, LOADED + dt.timedelta(days=1), 10, 10)
 
     assert [row["positions"] for row in some] == [9, 19]
 

@@ -10,10 +10,13 @@ from core.models import OrderIntent, Position, Side
 from pipeline.accounts.past_positions import in_terms_of_bars
 from pipeline.resources import Resources, live
 from pipeline.views.money.books import initial_equities
-from storage.views.book_figures import Close
+from storage.market.bars import BarStore
+from storage.views.bar_history import BarHistory
+from storage.views.book_figures import BookFigures, Close
+from storage.views.reading import snapshot
 
 FAR = dt.date.max
-LOOK_BACK = dt.timedelta(days=31)  # an entry order that waits is younger
+LOOK_BACK = dt.timedelta(days=10)  # an entry order that waits is younger: it is good for the session after its decision
 
 
 @dataclass(frozen=True)
@@ -64,14 +67,23 @@ class HeldNow:
 def held_now(book: str | None = None, *, resources: Resources | None = None) -> HeldNow:
     """Read what every book holds, or one book alone."""
     resources = resources or live()
-    books, figures, history = initial_equities(book, resources=resources), resources.book_figures, resources.bar_history
+    with snapshot(resources.engine) as connection:
+        figures, history = BookFigures(connection), resources.bar_history.on(connection)
+        books = initial_equities(book, figures, (resources.parent or resources).settings)
+        return read_held(books, figures, history, resources.bars, resources.clock().date())
+
+
+def read_held(
+    books: Mapping[str, float | None], figures: BookFigures, history: BarHistory, bars: BarStore, today: dt.date
+) -> HeldNow:
+    """Read what books hold; `today` matters where none has a close on record."""
     positions = figures.positions(books)
     closes = {name: close for (name, _), close in figures.closes_before([(name, FAR) for name in books]).items()}
-    newest = max((close.session for close in closes.values()), default=resources.clock().date())
+    newest = max((close.session for close in closes.values()), default=today)
     waiting = [order for order, _ in figures.waiting_entries(books, newest - LOOK_BACK)]
     rescaled = history.last_rescaled({each.symbol for each in positions})
     if any(rescaled.get(each.symbol, each.entry_session) > each.entry_session for each in positions):
-        positions = in_terms_of_bars(positions, rescaled, figures.events(books), resources.bars)
+        positions = in_terms_of_bars(positions, rescaled, figures.events(books), bars)
     symbols = {each.symbol for each in positions} | {order.symbol for order in waiting}
     found = history.closes([(symbol, FAR) for symbol in symbols])
     prices = {symbol: Quoted(*quoted) for (symbol, _), quoted in found.items()}

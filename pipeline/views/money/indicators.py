@@ -67,12 +67,12 @@ def shown_rule(name: str | None, symbol: str, *, resources: Resources | None = N
     resources = resources or live()
     listed = resources.settings.strategies
     wanted = rule_name(name or listed[0])
+    if wanted in STRATEGIES:
+        return base_rule(rule_of(wanted, resources.parameters.as_of(None)), symbol)
     for deployment in resources.deployments.all():
         for sleeve in deployment.sleeves:
             if sleeve.name == name:
                 return base_rule(sleeve_strategy(sleeve), symbol)
-    if wanted in STRATEGIES:
-        return base_rule(rule_of(wanted, resources.parameters.as_of(None)), symbol)
     if ".py" in wanted and wanted not in listed:
         raise ConfigError(f"Strategy {wanted!r}: expected a name of `desk strategies`, or a file that STRATEGIES lists.")
     return make_strategy(wanted)

@@ -15,6 +15,8 @@ from pipeline.accounts.profit import Key, Profit
 from pipeline.resources import Resources, live
 from pipeline.views.money.books import initial_equities
 from pipeline.views.view import MOST_ROWS, After, Book, Filter, Row, View, part
+from storage.views.book_figures import BookFigures
+from storage.views.reading import snapshot
 
 PERCENT = 100.0
 HALF_A_CENT = 0.005
@@ -71,9 +73,11 @@ def read_pnl(
 ) -> Sequence[PnlRow]:
     """Return the profit of each book in each period, by book, sleeve or symbol."""
     resources = resources or live()
-    valuer = Valuer(resources.ledger, resources.bars, resources.bar_history)
-    reader = ProfitReader(resources.book_figures, valuer, initial_equities(wanted.book, resources=resources))
-    profits = reader.read((wanted.period,) if wanted.period else PERIODS, wanted.session)
+    with snapshot(resources.engine) as connection:
+        figures, history = BookFigures(connection), resources.bar_history.on(connection)
+        books = initial_equities(wanted.book, figures, (resources.parent or resources).settings)
+        reader = ProfitReader(figures, Valuer(resources.ledger, resources.bars, history), books)
+        profits = reader.read((wanted.period,) if wanted.period else PERIODS, wanted.session)
     rows = [row for each in profits for row in rows_of(each, wanted.by)]
     return part(rows, PNL.key, after, limit)
 

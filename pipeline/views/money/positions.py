@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import Annotated, Literal, NamedTuple
 
 from pydantic import Field
 
 from core.errors import DeskError
 from core.models import Position
-from pipeline.execution.exit_rules import ExitRuleBook, TimeLimitOnly
+from core.sessions import calendar_name, sessions_between
+from pipeline.execution.exit_rules import ExitRuleBook, ExitRules, TimeLimitOnly
 from pipeline.resources import Resources, live
+from pipeline.sleeves import symbols_of
 from pipeline.views.money.held import HeldNow, Quoted, held_now
 from pipeline.views.view import MOST_ROWS, After, Book, Filter, Row, Sleeve, Symbol, View, part
-from trading.portfolio import sessions_held
+from storage.trading.position_rules import HandOver
 
 PERCENT = 100.0
 LeftBy = Literal["strategy", "rule", "person", "time_limit"]
@@ -82,41 +85,61 @@ def read_positions(
     resources = resources or live()
     held = held_now(wanted.book, resources=resources)
     shown = [each for each in held.positions if wanted.sleeve in {None, each.strategy} and wanted.symbol in {None, each.symbol}]
-    leaving: dict[Place, Leaving] = {}
-    for book in dict.fromkeys(each.portfolio for each in shown):
-        leaving |= leaving_of(book, [each for each in shown if each.portfolio == book], resources=resources)
+    listed = listed_sleeves(resources=resources)
+    people = resources.position_rules.hand_overs([each.entry_order_id for each in shown])
+    leaving = {
+        _place(each): Leaving("strategy", each.strategy)
+        for each in shown
+        if each.entry_order_id not in people and each.symbol in listed.get((each.portfolio, each.strategy), ())
+    }
+    for book in dict.fromkeys(each.portfolio for each in shown if _place(each) not in leaving):
+        others = [each for each in shown if each.portfolio == book and _place(each) not in leaving]
+        leaving |= leaving_of(book, others, people, resources=resources)
     return part([row_of(held, each, leaving[_place(each)]) for each in shown], POSITIONS.key, after, limit)
 
 
-def leaving_of(book: str, positions: Sequence[Position], *, resources: Resources | None = None) -> dict[Place, Leaving]:
-    """Return what leaves each position of a book."""
+def listed_sleeves(*, resources: Resources | None = None) -> dict[tuple[str, str], tuple[str, ...]]:
+    """Return the symbols of every sleeve that trades, by book and sleeve: a position in one of them is left by its strategy."""
+    root = resources or live()
+    root = root.parent or root
+    own = {(root.desk_portfolio, name): symbols for name, symbols in symbols_of(root.sleeves).items()}
+    return own | {(each.name, sleeve.name): sleeve.symbols for each in root.deployments.all() for sleeve in each.sleeves}
+
+
+def leaving_of(
+    book: str, positions: Sequence[Position], given: Mapping[str, HandOver], *, resources: Resources | None = None
+) -> dict[Place, Leaving]:
+    """Return what leaves each position of a book that no sleeve leaves as it is listed.
+
+    Parameters
+    ----------
+    given
+        The newest hand-over of positions that have one, by their entry orders.
+    """
     resources = resources or live()
     try:
         rules = ExitRuleBook.of(resources.for_portfolio(book)).rules_of(positions)
     except DeskError as error:  # real money without its switch, a rule of the settings that cannot be built
         return {_place(each): Leaving(None, None, str(error)) for each in positions}
-    people = {
-        order_id: given.person
-        for order_id, given in resources.position_rules.hand_overs(_orders(positions)).items()
-        if given.person
-    }
     why = {(each.strategy, each.symbol): each.why for each in rules.orphans}
-    found: dict[Place, Leaving] = {}
-    for each in positions:
-        key = (each.strategy, each.symbol)
-        if each.entry_order_id in people:
-            found[_place(each)] = Leaving("person", people[each.entry_order_id])
-        elif key not in rules.rules:
-            found[_place(each)] = Leaving("strategy", each.strategy)
-        else:
-            rule = rules.rules[key]
-            alone = isinstance(rule, TimeLimitOnly)
-            found[_place(each)] = Leaving("time_limit" if alone else "rule", None if rule is None else rule.name, why.get(key))
-    return found
+    return {_place(each): _leaving(each, rules, given.get(each.entry_order_id), why) for each in positions}
 
 
-def _orders(positions: Iterable[Position]) -> list[str]:
-    return [each.entry_order_id for each in positions]
+def _leaving(position: Position, rules: ExitRules, given: HandOver | None, why: Mapping[tuple[str, str], str]) -> Leaving:
+    key = (position.strategy, position.symbol)
+    if given is not None and given.person:
+        return Leaving("person", given.person)
+    if key not in rules.rules:
+        return Leaving("strategy", position.strategy)
+    rule = rules.rules[key]
+    alone = isinstance(rule, TimeLimitOnly)
+    return Leaving("time_limit" if alone else "rule", None if rule is None else rule.name, why.get(key))
+
+
+@lru_cache(maxsize=4_096)
+def _sessions(calendar: str, first: dt.date, last: dt.date) -> int:
+    """Return the number of sessions of an exchange, both ends counted, as `trading.portfolio.sessions_held` does."""
+    return len(sessions_between(first, last, calendar))
 
 
 def _place(position: Position) -> Place:
@@ -128,7 +151,7 @@ def row_of(held: HeldNow, position: Position, leaving: Leaving) -> PositionRow:
     quoted = held.prices.get(position.symbol)
     quantity, paid = float(position.quantity), float(position.entry_price)
     until = position.entry_session if quoted is None else max(quoted.session, position.entry_session)
-    since = sessions_held(position.symbol, position.entry_session, until)
+    since = _sessions(calendar_name(position.symbol), position.entry_session, until)
     profit = None if quoted is None else quantity * (quoted.price - paid)
     return PositionRow(
         book=position.portfolio,

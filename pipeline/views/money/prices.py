@@ -20,8 +20,10 @@ from pipeline.accounts.recorded_actions import FAR, Action, recorded_actions, re
 from pipeline.resources import Resources, live
 from pipeline.views.money.indicators import lines_of, optional, shown_rule
 from pipeline.views.view import MOST_POINTS, NAMES, After, Filter, First, Last, Row, View
+from storage.market.bars import BarStore
 from storage.views.bar_history import History
-from storage.views.book_figures import Execution
+from storage.views.book_figures import BookFigures, Execution
+from storage.views.reading import snapshot
 
 ONE_DAY = dt.timedelta(days=1)
 
@@ -93,21 +95,25 @@ def read_prices(
     """
     resources = resources or live()
     symbol = wanted.symbol or resources.universe()[0]
-    history = resources.bar_history.history(symbol)
-    if history is None:
-        raise UnknownSymbol(symbol, resources.bars.symbols())
-    begin, end = _span(history.sessions, wanted, after, limit)
-    if end <= begin:
-        return []
-    sessions = history.sessions[begin:end].tolist()
-    lines = lines_of(shown_rule(wanted.strategy, symbol, resources=resources), history.close)
-    rescaled = resources.bar_history.last_rescaled([symbol])
+    rule = shown_rule(wanted.strategy, symbol, resources=resources)
+    with snapshot(resources.engine) as connection:
+        figures, bars = BookFigures(connection), resources.bar_history.on(connection)
+        history = bars.history(symbol)
+        if history is None:
+            raise UnknownSymbol(symbol, resources.bars.symbols())
+        begin, end = _span(history.sessions, wanted, after, limit)
+        if end <= begin:
+            return []
+        sessions = history.sessions[begin:end].tolist()
+        rescaled = bars.last_rescaled([symbol])
+        executions = figures.executions(symbol, sessions[0] - ONE_DAY, sessions[-1])
+        held = held_in(symbol, rescaled, figures, resources.bars) if end == len(history.sessions) else []
     actions = recorded_actions(resources.bars, [symbol], FAR).get(symbol, []) if rescaled else []
     marks: defaultdict[dt.date, list[dict[str, Any]]] = defaultdict(list)
-    for each in resources.book_figures.executions(symbol, sessions[0] - ONE_DAY, sessions[-1]):
+    for each in executions:
         marks[each.session].append(mark_of(each, *ratios_since(each, history, actions)))
-    if end == len(history.sessions):
-        marks[sessions[-1]] += levels_of(held_in(symbol, rescaled, resources=resources))
+    marks[sessions[-1]] += levels_of(held)
+    lines = lines_of(rule, history.close)
     columns = {
         **{name: getattr(history, name)[begin:end].tolist() for name in ("open", "high", "low", "close")},
         "volume": optional(history.volume, begin, end),
@@ -150,14 +156,12 @@ def mark_of(fill: Execution, ratio: float, price_ratio: float) -> dict[str, Any]
     }
 
 
-def held_in(symbol: str, rescaled: Mapping[str, dt.date], *, resources: Resources | None = None) -> list[Position]:
+def held_in(symbol: str, rescaled: Mapping[str, dt.date], figures: BookFigures, bars: BarStore) -> list[Position]:
     """Return the open positions of every book in a symbol, in the terms of the stored bars."""
-    resources = resources or live()
-    positions = resources.book_figures.positions_in(symbol)
+    positions = figures.positions_in(symbol)
     if not rescaled:
         return positions
-    events = resources.book_figures.events({each.portfolio for each in positions})
-    return in_terms_of_bars(positions, rescaled, events, resources.bars)
+    return in_terms_of_bars(positions, rescaled, figures.events({each.portfolio for each in positions}), bars)
 
 
 def levels_of(positions: Sequence[Position]) -> list[dict[str, Any]]:

@@ -16,6 +16,8 @@ from core.models import Position
 from pipeline.resources import Resources, live
 from pipeline.views.money.books import initial_equities
 from pipeline.views.view import MOST_ROWS, After, Book, Filter, Row, View, part
+from storage.views.book_figures import BookFigures
+from storage.views.reading import snapshot
 from trading.correlation import MIN_COMMON_SESSIONS
 
 TOO_FEW = f"Fewer than {MIN_COMMON_SESSIONS} common sessions."
@@ -48,10 +50,12 @@ def read_correlation(
 ) -> Sequence[CorrelationRow]:
     """Return the correlation of each pair of symbols that a book holds."""
     resources = resources or live()
-    books = initial_equities(wanted.book, resources=resources)
-    positions = resources.book_figures.positions(books)
     sessions = resources.settings.risk.correlation_sessions
-    returns = resources.bar_history.returns(sorted({each.symbol for each in positions}), sessions)
+    with snapshot(resources.engine) as connection:
+        figures, history = BookFigures(connection), resources.bar_history.on(connection)
+        books = initial_equities(wanted.book, figures, (resources.parent or resources).settings)
+        positions = figures.positions(books)
+        returns = history.returns(sorted({each.symbol for each in positions}), sessions)
     rows = [
         row
         for book in books
