@@ -53,11 +53,12 @@ section { margin-top: 1.25rem; }
 svg { width: 100%; height: auto; }
 svg text { font: 12px system-ui, sans-serif; fill: #333; }
 .desk-table { overflow-x: auto; }
-table { border-collapse: collapse; width: 100%; font-size: 0.8rem; font-variant-numeric: tabular-nums; }
+table { border-collapse: collapse; width: 100%; font-size: 0.75rem; font-variant-numeric: tabular-nums; }
 caption { text-align: left; font-weight: 600; font-size: 1rem; padding: 0.25rem 0; }
 th, td { padding: 0.2rem 0.4rem; border-bottom: 1px solid #CCC; text-align: left; vertical-align: top; }
 thead { display: table-header-group; }
-.figure { text-align: right; white-space: nowrap; }
+.figure { text-align: right; }
+td.figure, td.good, td.caution, td.bad { white-space: nowrap; }
 .unit { font-weight: 400; }
 .good { color: #00664D; } .caution { color: #6B5F00; } .bad { color: #A84A00; font-weight: 600; }
 meter { width: 3rem; }
