@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from tests.standins.api_desk import Desk
 
 pytestmark = pytest.mark.integration
-EXAMPLES = examples(25)
+EXAMPLES = examples(12)
 OPERATIONS = {GenerationMode.POSITIVE: 57, GenerationMode.NEGATIVE: 49}  # the others take nothing that could be wrong
 STREAMS = {"/events"}  # an answer without an end: test_events.py
 CHECKS = (
