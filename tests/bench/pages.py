@@ -1,7 +1,7 @@
 """Time of the pages of performance, models, research and parameters on a desk with ten years and 100,000 trials on record.
 
-`python -m tests.bench.pages` prints a table; `--requests N` asks each page so often (300). The server is another process; one
-client asks again as soon as it is answered, without ETags, so that each answer is made and sent whole.
+`python -m tests.bench.pages` writes the table of docs/serving.md; `--requests N` asks each page so often (300). The server is
+another process; one client asks again as soon as it is answered, without ETags, so that each answer is made and sent whole.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ import uvicorn
 
 from serving.app import create_app
 from storage.engine import open_engine
-from tests.bench.peers.document import measured_on, table
+from tests.bench.peers.document import measured_on, table, write_section
 from tests.conftest import fresh_databases
 from tests.standins.api_desk import Desk
 from tests.standins.long_record import write_long_record
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
 REQUESTS = int(sys.argv[sys.argv.index("--requests") + 1]) if "--requests" in sys.argv else 300
 WARM = 5
+PAGE = Path(__file__).parents[2] / "docs" / "serving.md"
 GOAL_MS = 20.0
 PAGES = (
     "/live-vs-backtest?book=trio",
@@ -73,7 +74,7 @@ def measured(client: httpx.Client, path: str) -> list[object]:
 
 
 def main() -> None:
-    """Write the record, start the server, ask every page and print the table."""
+    """Write the record, start the server, ask every page and write the table."""
     with tempfile.TemporaryDirectory(prefix="desk-pages-") as name:
         folder = Path(name)
         folder.chmod(0o755)
@@ -87,7 +88,7 @@ def main() -> None:
             server = multiprocessing.get_context("spawn").Process(target=serve, args=(settings, port, name), daemon=True)
             server.start()
             with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=60) as client:
-                print(page_table(client))  # noqa: T201
+                write_section("bench-pages", page_table(client), PAGE)
             server.terminate()
             server.join()
             engine.dispose()
@@ -106,7 +107,7 @@ def page_table(client: httpx.Client) -> str:
     named = {"run": newest[0], "other": newest[1], "all": "&".join(f"run={each}" for each in newest)}
     rows = [measured(client, path.format(**named)) for path in PAGES]
     load = os.getloadavg()[0]
-    head = f"{measured_on()} Load average {load:.1f} at the end. Goal: p99 under {GOAL_MS:.0f} ms."
+    head = f"{measured_on()} Load average {load:.1f} at the end (0 is a machine at rest). Goal: p99 under {GOAL_MS:.0f} ms."
     return f"{head}\n\n" + table(["Page", "First, ms", "p50 ms", "p99 ms", "kB"], rows)
 
 
