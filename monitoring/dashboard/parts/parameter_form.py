@@ -120,16 +120,9 @@ def _draw_field(field: Mapping[str, Any], base: Base) -> Any:  # noqa: ANN401  #
     if field["optional"] and common["key"] not in st.session_state:
         # A field can be emptied only where its own start is empty.
         st.session_state[common["key"]] = start
-    return st.number_input(
-        label,
-        value=None if field["optional"] else start,
-        min_value=low,
-        max_value=high,
-        step=1 if number is int else 0.1,
-        format="%d" if number is int else "%g",
-        placeholder="none",
-        **common,
-    )
+    limits: dict[str, Any] = {"min_value": low, "max_value": high, "step": 1 if number is int else 0.1}
+    shown: dict[str, Any] = {"value": None if field["optional"] else start, "format": "%d" if number is int else "%g"}
+    return st.number_input(label, placeholder="none", **shown, **limits, **common)
 
 
 def _place(choices: list[str], value: object) -> int | None:
