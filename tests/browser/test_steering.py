@@ -44,7 +44,7 @@ def test_two_people_edit_a_parameter_and_the_second_sees_who_was_first(steering:
         window.page.get_by_text("Changed since version 2").wait_for()
         photographed(window, "parameters-conflict")
         window.page.get_by_role("button", name="Load what is in force now").click()
-        window.page.get_by_text("In force: version 3").wait_for()
+        window.page.get_by_text("The form shows version 3").wait_for()
         expect(field).to_have_value("3")
         assert api.changes == []
 

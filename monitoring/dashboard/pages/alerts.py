@@ -114,11 +114,12 @@ def _chosen(rows: Sequence[dict[str, Any]]) -> dict[str, Any] | None:
     if not rows:
         return None
     named = {str(row["id"]): row for row in rows}
-    chosen = st.selectbox(
+    chosen: object = st.selectbox(
         "Alert to show",
         list(named),
         format_func=lambda each: f"{each}: {named[each]['subject']}" if each in named else each,
         key="alerts-chosen",
         bind="query-params",
     )
-    return named.get(str(chosen), rows[0])
+    found: dict[str, Any] = named.get(str(chosen), rows[0])
+    return found

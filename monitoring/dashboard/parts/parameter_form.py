@@ -27,7 +27,7 @@ NOTHING: Final = "Expected a changed parameter: the form holds what is in force.
 
 @dataclass(frozen=True)
 class Base:
-    """What a form was made from.
+    """The state that a form was made from.
 
     Attributes
     ----------
@@ -61,10 +61,10 @@ class Base:
         """The sentence about the version that the form was made from."""
         state = self.state
         if not state["version"]:
-            return "In force: the strategy's defaults; no version is stored."
+            return "The form shows the strategy's defaults: no version is stored."
         where = "" if self.version else f", that for {ALL}: {self.symbol} has none of its own"
         made = f"{figures.instant(state['created_at'])} by {state['author'] or figures.UNDEFINED}"
-        return f"In force: version {state['version']}{where}. {made}: {state['reason'] or 'no reason on record'}"
+        return f"The form shows version {state['version']}{where}. {made}: {state['reason'] or 'no reason on record'}"
 
 
 def base_of(strategy: str, symbol: str | None) -> Base:
@@ -120,16 +120,9 @@ def _draw_field(field: Mapping[str, Any], base: Base) -> Any:  # noqa: ANN401  #
     if field["optional"] and common["key"] not in st.session_state:
         # A field can be emptied only where its own start is empty.
         st.session_state[common["key"]] = start
-    return st.number_input(
-        label,
-        value=None if field["optional"] else start,
-        min_value=low,
-        max_value=high,
-        step=1 if number is int else 0.1,
-        format="%d" if number is int else "%g",
-        placeholder="none",
-        **common,
-    )
+    limits: dict[str, Any] = {"min_value": low, "max_value": high, "step": 1 if number is int else 0.1}
+    shown: dict[str, Any] = {"value": None if field["optional"] else start, "format": "%d" if number is int else "%g"}
+    return st.number_input(label, placeholder="none", **shown, **limits, **common)
 
 
 def _place(choices: list[str], value: object) -> int | None:
