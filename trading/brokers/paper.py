@@ -1,7 +1,6 @@
 """The paper broker: fills the desk's orders on real bars by the backtest's fill rules. No network and no money.
 
-Its orders rest in the desk's own book. `advance` lets it live through one session and must be called for every session in
-order; calling it again for the same session changes nothing.
+Its orders rest in the desk's own book. `advance` processes one session, each in its order; again it changes nothing.
 """
 
 from __future__ import annotations
