@@ -156,6 +156,9 @@ SIGNALS = Schema(
     frozenset({"stop_pct", "target_pct", "strength"}),
 )
 
+# Average and band of a strategy at its signal, beside SIGNALS and TRADES where they are recorded; NaN for one without a band.
+BAND_COLUMNS = ("mean_price", "band_price")
+
 # Closed trades. Sessions are those of decision, entry and exit fill; returns are fractions of entry notional, net of costs.
 TRADES = Schema(
     "trades",

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 import structlog
 
+from trading.strategies.bands import with_bands
 from trading.strategies.base import standing
 
 if TYPE_CHECKING:
@@ -59,7 +60,7 @@ def sleeve_signals(sleeves: Iterable[TradedSleeve], bars: Mapping[str, pd.DataFr
 
 
 def session_signals(strategies: Sequence[Strategy], bars: Mapping[str, pd.DataFrame], day: dt.date) -> pd.DataFrame:
-    """Return every strategy's signals of one session for each symbol that has a bar for it; log the others."""
+    """Return every strategy's signals of one session, with its bands, for each symbol that has a bar; log the others."""
     stamp, rows = pd.Timestamp(day), []
     for symbol, own in bars.items():
         if own["session"].iloc[-1] != stamp:
@@ -67,4 +68,4 @@ def session_signals(strategies: Sequence[Strategy], bars: Mapping[str, pd.DataFr
             continue
         signals = signals_of(strategies, own)
         rows.append(signals[signals["session"] == stamp])
-    return pd.concat(rows, ignore_index=True) if rows else pd.DataFrame()
+    return with_bands(pd.concat(rows, ignore_index=True), strategies, bars, on="session") if rows else pd.DataFrame()

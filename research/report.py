@@ -27,6 +27,7 @@ from research.report_tables import (
     figure_label,
     figure_sheets,
     figure_text,
+    largest_trades,
     meta_text,
     monthly_returns,
     years,
@@ -65,6 +66,7 @@ def to_markdown(report: Report) -> str:
         *figure_sheets(report),
         years(report),
         exit_reasons(report.trades),
+        largest_trades(report.trades),
         drawdown_sheet(report.equity),
     ]
     parts = [
@@ -124,7 +126,7 @@ def _trades_html(report: Report) -> list[str]:
         f"</section><section><h2>Symbols</h2><p class='note'>{count:,} traded.{shown}</p>",
         _chart(symbol_chart(report.trades), "symbols"),
         "</section>",
-        *_tables(exit_reasons(report.trades), drawdown_sheet(report.equity)),
+        *_tables(exit_reasons(report.trades), largest_trades(report.trades), drawdown_sheet(report.equity)),
     ]
 
 

@@ -46,6 +46,8 @@ NAMES: Final = {
     "avg_hold_days": "Sessions held",
     "cost_usd": "Costs (USD)",
     "pnl_usd": "Profit (USD)",
+    "mean_price": "Average at the decision",
+    "band_price": "Band at the decision",
 }
 
 
@@ -65,7 +67,7 @@ class Report:
         How far the figures are to be believed: `SHARPE` of the run, `COMPARED` of each benchmark
         under the prefix of its name, random_entry_p and random_entry_mean.
     trades
-        TRADES.
+        TRADES, and `core.frames.BAND_COLUMNS` where they are known.
     equity
         Columns session, equity_usd, drawdown.
     benchmarks
@@ -191,6 +193,18 @@ def exit_reasons(trades: pd.DataFrame) -> Sheet:
         )  # fmt: skip
         rows.append((_plain(str(reason)), [Cell(*pair) for pair in zip(names, values, strict=True)]))
     return Sheet("Exit reasons", [figure_label(name) for name in names], rows)
+
+
+def largest_trades(trades: pd.DataFrame, each: int = 5) -> Sheet:
+    """Return the trades that lost and won most, worst first, with the strategy's average and band at the decision."""
+    names = (
+        "entry_session", "entry_price", "mean_price", "band_price", "exit_session", "exit_price", "reason", "net_return",
+        "pnl_usd",
+    )  # fmt: skip
+    ordered = trades.reindex(columns=["symbol", *names]).sort_values("pnl_usd", kind="stable", ignore_index=True)
+    shown = ordered if len(ordered) <= 2 * each else pd.concat([ordered.head(each), ordered.tail(each)])
+    rows = [(str(row["symbol"]), [Cell(name, row[name]) for name in names]) for row in shown.astype(object).to_dict("records")]
+    return Sheet("Largest trades", [figure_label(name) for name in names], rows)
 
 
 def drawdown_sheet(equity: pd.DataFrame) -> Sheet:

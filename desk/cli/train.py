@@ -16,7 +16,8 @@ verbs = typer.Typer()
 def train(
     session: Session = None,
     reproduce: Annotated[
-        str | None, typer.Option(metavar="RUN_ID", help="Retrain this MLflow run and compare the model bytes.")
+        str | None,
+        typer.Option(metavar="RUN_ID", help="Retrain this MLflow run, or the one of this model, and compare the bytes."),
     ] = None,
     dataset: DatasetName = None,
 ) -> None:

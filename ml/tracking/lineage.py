@@ -20,8 +20,11 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from mlflow import MlflowClient
+    from mlflow.entities import Run
 
 DECIDING: Final = ("core", "features", "trading", "backtest", "research", "ml")  # what a model's bytes depend on
+TRAINING, PARENT, PAGE = "training", "mlflow.parentRunId", 1_000
+REMEDY: Final = "Copy the id of a run named `training ...` from MLflow, or the model's run from `desk explain-order`."
 NEEDED: Final = ("session", "strategy_set", "universe", "bar_as_of", "feature_set", "code", "dataset_sha256")
 
 
@@ -69,30 +72,69 @@ def code_version() -> str:
     return hashlib.sha256(b"".join(parts)).hexdigest()[:16]
 
 
-def read_lineage(client: MlflowClient, run_id: str) -> Lineage:
-    """The training of a run.
+def read_lineage(client: MlflowClient, experiment: str, given: str) -> Lineage:
+    """Return the training of a run.
+
+    Parameters
+    ----------
+    experiment
+        Id of the experiment that trainings are logged to.
+    given
+        Id of a training's run, or of a run within it, such as the model's that `desk explain-order` shows; or the beginning of
+        one that leads to no other training.
 
     Raises
     ------
     ConfigError
-        When there is no such run, or it is not a training's own.
+        When there is no such run, several trainings fit, or it is not a training's.
     """
-    from mlflow.exceptions import MlflowException
-
-    try:
-        run = client.get_run(run_id)
-    except MlflowException as error:
-        raise ConfigError(f"Run {run_id!r}: {error.message} Copy the id of a run named `training ...` from MLflow.") from error
+    run = _training_of(client, experiment, given)
     missing = [name for name in NEEDED if name not in run.data.tags]
-    if run.data.tags.get("level") != "training" or missing:
+    if run.data.tags.get("level") != TRAINING or missing:
         raise ConfigError(
-            f"Run {run_id!r}: expected a training with the tags {', '.join(NEEDED)}, found {run.info.run_name!r}. "
-            "Copy the id of a run named `training ...` from MLflow."
+            f"Run {given!r}: expected a training with the tags {', '.join(NEEDED)}, found {run.info.run_name!r}. {REMEDY}"
         )
-    children = client.search_runs([run.info.experiment_id], f"tags.mlflow.parentRunId = '{run_id}'")
+    run_id = run.info.run_id
+    children = client.search_runs([run.info.experiment_id], f"tags.{PARENT} = '{run_id}'")
     digests = {str(child.info.run_name): child.data.tags["model_sha256"] for child in children}
     kept = {name: digests[name] for name in (LOGISTIC, LIGHTGBM) if name in digests}
     return Lineage(run_id, run.data.tags, run.data.params, kept)
+
+
+def _training_of(client: MlflowClient, experiment: str, given: str) -> Run:
+    """Return the outermost run of the one named."""
+    from mlflow.exceptions import MlflowException
+
+    try:
+        run = client.get_run(given)
+    except MlflowException:
+        run = _run_with_prefix(client, experiment, given)
+    while parent := run.data.tags.get(PARENT):
+        run = client.get_run(parent)
+    return run
+
+
+def _run_with_prefix(client: MlflowClient, experiment: str, prefix: str) -> Run:
+    """Return the run whose id begins so; of several within one training, that training."""
+    runs: dict[str, Run] = {}
+    token = None
+    while prefix:
+        page = client.search_runs([experiment], max_results=PAGE, page_token=token)
+        runs |= {run.info.run_id: run for run in page}
+        if not (token := page.token):
+            break
+    outer = {_outermost(run_id, runs) for run_id in runs if run_id.startswith(prefix.lower())}
+    if len(outer) != 1:
+        count = f"{len(outer)} trainings: {', '.join(sorted(outer))}" if outer else "none"
+        raise ConfigError(f"Run {prefix!r}: expected one run id with this prefix, found {count}. {REMEDY}")
+    return runs[outer.pop()]
+
+
+def _outermost(run_id: str, runs: Mapping[str, Run]) -> str:
+    """Return the id of the run that a run is nested in, however deep."""
+    while (parent := runs[run_id].data.tags.get(PARENT)) in runs:
+        run_id = str(parent)
+    return run_id
 
 
 def settings_of(lineage: Lineage) -> dict[str, Any]:

@@ -174,7 +174,7 @@ class Registry:
 
     def lineage(self, run_id: str) -> Lineage:
         """Return the lineage of a run's training; see `ml.tracking.lineage.read_lineage`."""
-        return read_lineage(self._client, run_id)
+        return read_lineage(self._client, self._experiment(), run_id)
 
     def champion(self) -> EntryFilter:
         """Load the filter under the alias.

@@ -11,10 +11,11 @@ from pipeline.research.datasets import ResearchData
 from pipeline.resources import Resources, live
 from pipeline.signals import joint_name
 from trading.delistings import actions_until
+from trading.strategies.bands import with_bands
 from trading.strategies.vix_filter import rule_name
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     import pandas as pd
@@ -78,7 +79,7 @@ def run_backtest(  # what is traded, on which terms, and where it goes on record
     """
     result = terms.run(bars, strategies, accept=accept, start=start)
     count_trial(trials, bars, strategies, terms, result, kind=kind, accept=accept, dataset=dataset)
-    _save(runs, strategies, terms, result, kind=kind, dataset=dataset)
+    _save(runs, bars, strategies, terms, result, kind=kind, dataset=dataset)
     return result
 
 
@@ -106,7 +107,7 @@ def run_backtest_report(
     result = terms.run(bars, traded, actions=actions)
     count_trial(resources.trials, bars, traded, terms, result, kind="unfiltered", accept=None, dataset=data.reference)
     evidence = evidence_of(result, traded, costs=terms.costs, trials=resources.trials)
-    run_id = _save(resources.runs, traded, terms, result, kind="unfiltered", evidence=evidence, dataset=data.reference)
+    run_id = _save(resources.runs, bars, traded, terms, result, kind="unfiltered", evidence=evidence, dataset=data.reference)
     page, summary = write_stored_report(run_id, resources=resources)
     params = {"run_id": run_id, "symbols": ",".join(result.panel.symbols), **_described(traded), **data.tag}
     figures = {**result.metrics, **evidence}
@@ -174,6 +175,7 @@ def _digest(accept: pd.DataFrame) -> int:
 
 def _save(
     runs: Runs,
+    bars: Mapping[str, pd.DataFrame],
     strategies: Sequence[Strategy],
     terms: BacktestTerms,
     result: Result,
@@ -194,7 +196,8 @@ def _save(
         **({} if evidence is None else {"evidence": evidence}),
         **({} if dataset is None else {"dataset": dataset}),
     }
-    return runs.save(kind=kind, meta=meta, metrics=result.metrics, trades=result.trades, equity=result.equity)
+    trades = with_bands(result.trades, strategies, bars, on="decision_session")
+    return runs.save(kind=kind, meta=meta, metrics=result.metrics, trades=trades, equity=result.equity)
 
 
 def _described(strategies: Sequence[Strategy]) -> dict[str, Any]:

@@ -219,6 +219,7 @@ def build_dataset(
 def reproduce_training(run_id: str, *, resources: Resources | None = None) -> Reproduction:
     """Retrain an MLflow run and compare the model bytes; nothing is registered.
 
+    The run is a training's, or one within it, by its id or a prefix of it: what `desk explain-order` shows as the model's run.
     Bars, parameters and features are read as they were known then.
 
     Raises
@@ -249,7 +250,7 @@ def reproduce_training(run_id: str, *, resources: Resources | None = None) -> Re
         name: REPRODUCED if made[name] == then else f"{made[name][:12]} is not {then[:12]}"
         for name, then in lineage.digests.items()
     }
-    return Reproduction(run_id, sha256[:12], models, lineage.tags["code"] == code_version())
+    return Reproduction(lineage.run_id, sha256[:12], models, lineage.tags["code"] == code_version())
 
 
 def _dataset_of(

@@ -41,6 +41,8 @@ class SignalRow(Row):
     target_pct: float | None
     strength: Annotated[float | None, Field(description="Rank among the candidates of its session; higher is first.")]
     close: float
+    mean_price: Annotated[float | None, Field(description="Average at the close; null: a strategy without a band.")]
+    band_price: Annotated[float | None, Field(description="Band at the close, beyond which the rule enters.")]
     filtered: Annotated[bool, Field(description="An entry needs the entry filter's answer.")]
     created_at: dt.datetime
     created_at_exchange: dt.datetime

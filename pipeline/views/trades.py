@@ -43,6 +43,13 @@ class TradeRow(Row):
     stop_pct: Annotated[float | None, Field(description="Distance of the stop from the raw entry price, in %.")]
     target_pct: float | None
     entry_order_id: Annotated[str | None, Field(description="null: no order on record made it.")]
+    mean_price: Annotated[
+        float | None,
+        Field(
+            description="Average at the decision, in the terms of its bars; null: a strategy without a band, or not recorded."
+        ),
+    ]
+    band_price: Annotated[float | None, Field(description="Band at the decision, beyond which the rule enters.")]
 
 
 def read_trades(

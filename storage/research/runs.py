@@ -12,12 +12,13 @@ import pandas as pd
 import sqlalchemy as sa
 
 from core.errors import DataError
-from core.frames import SESSION, TRADES
+from core.frames import BAND_COLUMNS, SESSION, TRADES
 from storage.columns import TRADE_COLUMNS
 from storage.engine import copy_in
 from storage.research.tables import backtest_equity, backtest_runs, backtest_trades
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
 EQUITY_COLUMNS = ("session", "equity_usd", "drawdown")
@@ -72,7 +73,7 @@ class Runs:
         Parameters
         ----------
         trades
-            TRADES.
+            TRADES, and `BAND_COLUMNS` where they are known.
         equity
             Columns session, equity_usd, drawdown.
 
@@ -85,11 +86,12 @@ class Runs:
         folder = self.folder_of(run_id)
         folder.mkdir(parents=True)
         (folder / "meta.json").write_text(json.dumps({"run_id": run_id, "kind": kind, **meta, "metrics": metrics}, indent=2))
-        trades.to_parquet(folder / "trades.parquet", index=False)
+        logged = trades.reindex(columns=[*TRADE_COLUMNS, *BAND_COLUMNS])
+        logged.to_parquet(folder / "trades.parquet", index=False)
         equity.to_parquet(folder / "equity.parquet", index=False)
         with self._engine.begin() as connection:
             connection.execute(sa.insert(backtest_runs).values(run_id=run_id, kind=kind, meta=meta, metrics=metrics))
-            copy_in(connection, trades.assign(run_id=run_id), backtest_trades.fullname, ("run_id", *TRADE_COLUMNS))
+            copy_in(connection, logged.assign(run_id=run_id), backtest_trades.fullname, ("run_id", *logged))
             copy_in(connection, equity.assign(run_id=run_id), backtest_equity.fullname, ("run_id", *EQUITY_COLUMNS))
         return run_id
 
@@ -121,20 +123,17 @@ class Runs:
         return Run(*rows[0])
 
     def frames(self, run_id: str) -> tuple[pd.DataFrame, pd.DataFrame]:
-        """Return the TRADES of a run, and its equity: session, equity_usd, drawdown."""
+        """Return the TRADES of a run with `BAND_COLUMNS`, and its equity: session, equity_usd, drawdown."""
         trades, equity = backtest_trades.c, backtest_equity.c
         with self._engine.connect() as connection:
             made = connection.execute(
-                sa.select(*(trades[name] for name in TRADE_COLUMNS)).where(trades.run_id == run_id)
+                sa.select(*(trades[name] for name in (*TRADE_COLUMNS, *BAND_COLUMNS))).where(trades.run_id == run_id)
             ).mappings().all()  # fmt: skip
             curve = connection.execute(
                 sa.select(*(equity[name] for name in EQUITY_COLUMNS)).where(equity.run_id == run_id).order_by(equity.session)
             ).all()  # fmt: skip
         frame = pd.DataFrame(curve, columns=list(EQUITY_COLUMNS))
-        table = TRADES.coerce(pd.DataFrame(made, columns=list(TRADE_COLUMNS))) if made else TRADES.empty()
-        return table.sort_values(list(TRADES.key), ignore_index=True), frame.assign(
-            session=pd.to_datetime(frame["session"]).astype(SESSION)
-        )
+        return _trades(made), frame.assign(session=pd.to_datetime(frame["session"]).astype(SESSION))
 
     def recent(self, kind: str | None = None, limit: int = 100) -> list[Run]:
         """Return runs, the newest first."""
@@ -143,3 +142,11 @@ class Runs:
             query = query.where(backtest_runs.c.kind == kind)
         with self._engine.connect() as connection:
             return [Run(*row) for row in connection.execute(query.order_by(backtest_runs.c.created_at.desc()).limit(limit))]
+
+
+def _trades(rows: Sequence[Mapping[Any, Any]]) -> pd.DataFrame:
+    """Return rows as TRADES with `BAND_COLUMNS`."""
+    whole = pd.DataFrame(rows, columns=[*TRADE_COLUMNS, *BAND_COLUMNS])
+    table = TRADES.coerce(whole) if len(whole) else TRADES.empty()
+    bands = whole.sort_values(list(TRADES.key), kind="stable", ignore_index=True)[list(BAND_COLUMNS)].astype("float64")
+    return table.join(bands)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import JSONB
 
-from core.frames import TRADES
+from core.frames import BAND_COLUMNS, TRADES
 from storage.columns import INSTANT, NOW, column, columns_of, key, metadata
 
 # Bars pinned for research: `parts` holds the digest of each symbol's bars by month, `sha256` covers them all. Only grows.
@@ -43,6 +43,7 @@ backtest_trades = sa.Table(
     metadata,
     sa.Column("run_id", sa.Text, sa.ForeignKey("research.backtest_runs.run_id"), primary_key=True),
     *columns_of(TRADES),
+    *(sa.Column(name, sa.Double) for name in BAND_COLUMNS),  # NULL: a strategy without a band, or a run that did not say
     schema="research",
 )
 

@@ -14,7 +14,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import distinct_on, insert
 
 from core.failpoints import reach
-from core.frames import SESSION, SIGNALS, TRADES
+from core.frames import BAND_COLUMNS, SESSION, SIGNALS, TRADES
 from core.models import FINAL, OrderState, require_transition, state_after_fill
 from storage.columns import TRADE_COLUMNS
 from storage.engine import records
@@ -221,11 +221,14 @@ class Ledger:
     # Results of the daily trade.
 
     def save_signals(self, frame: pd.DataFrame) -> None:
-        """Upsert SIGNALS rows with the columns strategy, symbol and close; `filtered` is true in a frame without it."""
+        """Upsert SIGNALS rows with the columns strategy, symbol and close.
+
+        In a frame without it `filtered` is true, and without `BAND_COLUMNS` the bands are NULL.
+        """
         filtered = frame["filtered"].tolist() if "filtered" in frame else [True] * len(frame)
         rows = [
             {**row, "session": row["session"].date(), "filtered": bool(asked)}
-            for row, asked in zip(records(frame[list(SIGNAL_COLUMNS)]), filtered, strict=True)
+            for row, asked in zip(records(frame.reindex(columns=[*SIGNAL_COLUMNS, *BAND_COLUMNS])), filtered, strict=True)
         ]
         self._upsert(signals, rows, ("strategy", "symbol", "session"))
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import sqlalchemy as sa
 
+from core.frames import BAND_COLUMNS
 from storage.trading.control_tables import risk_events
 from storage.trading.tables import equity, fills, order_events, order_intents, orders, predictions, signals, trades
 
@@ -114,7 +115,14 @@ class RecordPages:
             .limit(1)
             .lateral()
         )
-        query = sa.select(*page.c, *entry.c).select_from(page.outerjoin(entry, sa.true())).order_by(*_newest(page.c, key))
+        decided = (
+            (signals.c.strategy == page.c.sleeve)
+            & (signals.c.symbol == page.c.symbol)
+            & (signals.c.session == page.c.decision_session)
+        )
+        joined = page.outerjoin(entry, sa.true()).outerjoin(signals, decided)
+        bands = (signals.c[name] for name in BAND_COLUMNS)
+        query = sa.select(*page.c, *entry.c, *bands).select_from(joined).order_by(*_newest(page.c, key))
         return self._rows(query)
 
     def equity(self, book: str) -> Rows:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 
-from core.frames import TRADES
+from core.frames import BAND_COLUMNS, TRADES
 from storage.columns import INSTANT, NOW, column, columns_of, key, metadata
 from storage.features import tables as features_tables  # noqa: F401  # foreign keys lead there
 from storage.market import tables as market_tables  # noqa: F401
@@ -25,6 +25,7 @@ signals = sa.Table(
     *(sa.Column(name, sa.Double) for name in ("stop_pct", "target_pct", "strength")),
     column("close", sa.Double),
     column("filtered", sa.Boolean, server_default=sa.true()),  # the entry filter must accept an entry
+    *(sa.Column(name, sa.Double) for name in BAND_COLUMNS),  # NULL: a strategy without a band, or a row from before
     column("created_at", INSTANT, server_default=NOW),
     sa.Index("ix_trading_signals_newest", "session", "strategy", "symbol"),
     sa.Index("ix_trading_signals_symbol_newest", "symbol", "session", "strategy"),

@@ -100,6 +100,12 @@ def test_two_first_trainings_at_once_both_register_and_each_can_be_made_again(de
     assert lineage.digests == desk.registry.lineage(second.info.run_id).digests
     with pytest.raises(ConfigError, match="Copy the id of a run named `training"):
         train_entry_filter.reproduce_training("0" * 32, resources=desk)
+    shown = next(
+        each for each in desk.registry.aliases.versions() if each.version == "1"
+    ).run_id  # as `desk explain-order` does
+    assert shown not in {first.info.run_id, second.info.run_id}, "the run of a model is within that of its training"
+    assert desk.registry.lineage(shown).run_id == desk.registry.lineage(shown[:10]).run_id == second.info.run_id
+    assert desk.registry.lineage(first.info.run_id[:10].upper()).run_id == first.info.run_id
 
 
 def test_trainings_on_a_dataset_are_made_again_after_the_bars_were_revised(desk: Resources) -> None:

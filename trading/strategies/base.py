@@ -84,6 +84,13 @@ class Signals(NamedTuple):
     strength: NDArray[np.float64]
 
 
+class BandLines(NamedTuple):
+    """The average that a rule reverts to, and the band beyond which it enters: prices, arrays (bars,), NaN in the warm-up."""
+
+    mean: NDArray[np.float64]
+    band: NDArray[np.float64]
+
+
 class Wrapper:
     """Base of what changes another strategy's signals and is that strategy otherwise: its field `strategy`, by every name."""
 
@@ -128,6 +135,11 @@ class Rule(Parameters):
     def rule(self, prices: Prices) -> Signals:
         """Signals of one symbol, one element a bar; use `make_signals`."""
         raise NotImplementedError
+
+    def bands(self, prices: Prices) -> BandLines | None:
+        """Average and band of the rule, one element a bar; None for a rule without a band."""
+        del prices
+        return None
 
     def signals(self, bars: pd.DataFrame) -> pd.DataFrame:
         """SIGNALS for the BARS of one symbol with a column `vix`."""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, ClassVar
 from pydantic import Field
 
 from features.indicators import TIE, bollinger, ratio
-from trading.strategies.base import Entry, Exit, Rule, make_signals
+from trading.strategies.base import BandLines, Entry, Exit, Rule, make_signals
 
 if TYPE_CHECKING:
     from trading.strategies.base import Prices, Signals
@@ -48,3 +48,8 @@ class BollingerReversal(Rule):
             target_pct=self.target_pct,
             strength=ratio(band.lower - close, band.middle - band.lower),
         )
+
+    def bands(self, prices: Prices) -> BandLines:
+        """The middle and the lower band."""
+        band = bollinger(prices.close, self.band_sessions, self.deviations)
+        return BandLines(band.middle, band.lower)

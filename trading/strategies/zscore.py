@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, ClassVar
 import numpy as np
 from pydantic import Field
 
-from features.indicators import directional, rsi, zscore
-from trading.strategies.base import Entry, Exit, Rule, make_signals
+from features.indicators import deviation, directional, rsi, sma, zscore
+from trading.strategies.base import BandLines, Entry, Exit, Rule, make_signals
 
 if TYPE_CHECKING:
     from trading.strategies.base import Prices, Signals
@@ -66,3 +66,8 @@ class ZScoreReversion(Rule):
             target_pct=self.target_pct,
             strength=-z,
         )
+
+    def bands(self, prices: Prices) -> BandLines:
+        """The average, and the price at which z is `entry_z`."""
+        mean = sma(prices.close, self.sessions)
+        return BandLines(mean, mean + self.entry_z * deviation(prices.close, self.sessions))

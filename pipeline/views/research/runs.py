@@ -71,6 +71,8 @@ class RunTradeRow(Row):
     cost_usd: float
     gross_return_pct: float
     net_return_pct: float
+    mean_price: Annotated[float | None, Field(description="Average at the decision; null: a strategy without a band.")]
+    band_price: Annotated[float | None, Field(description="Band at the decision, beyond which the rule enters.")]
 
 
 class RunDetail(Row):

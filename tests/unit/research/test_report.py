@@ -22,6 +22,7 @@ from research.report_tables import (
     exit_reasons,
     figure_sheets,
     figure_text,
+    largest_trades,
     meta_text,
     monthly_returns,
     worst_drawdowns,
@@ -139,7 +140,7 @@ def test_the_page_shows_every_part_in_order() -> None:
 
     assert page.headings[:8] == [
         "How far to believe it", "Equity", "Monthly returns", "Trades by exit", "Distribution of returns", "Symbols",
-        "Exit reasons", "Worst drawdowns",
+        "Exit reasons", "Largest trades",
     ]  # fmt: skip
 
 
@@ -242,6 +243,25 @@ def test_months_multiply_to_the_whole_and_drawdowns_cover_every_close_under_wate
     assert falls["sessions"].sum() == (equity["drawdown"] < 0).sum()
     if len(falls):
         assert falls["depth"].iloc[0] == equity["drawdown"].min()
+
+
+def test_the_largest_trades_come_with_the_band_they_touched_and_a_dash_without_one() -> None:
+    made = trades([0.02, -0.01, 0.03, -0.04, 0.01], symbols=["B", "C", "A", "D", HOSTILE])
+    means, bands = {"B": 101.5, "A": 100.0, "D": 102.0}, {"B": 99.25, "A": 98.0, "D": 97.0}
+    banded = made.assign(mean_price=made["symbol"].map(means), band_price=made["symbol"].map(bands))
+
+    sheet = largest_trades(banded, each=2)
+
+    assert [label for label, _ in sheet.rows] == ["D", "C", "B", "A"], "the two worst and the two best, worst first"
+    named = [{cell.name: figure_text(*cell) for cell in cells} for _, cells in sheet.rows]
+    assert [(row["mean_price"], row["band_price"]) for row in named] == [
+        ("102.00", "97.00"), ("-", "-"), ("101.50", "99.25"), ("100.00", "98.00"),
+    ]  # fmt: skip
+    assert [row["net_return"] for row in named] == ["-4.00%", "-1.00%", "2.00%", "3.00%"]
+    assert len(largest_trades(made).rows) == 5, "all of a few, without bands too"
+    page = to_html(report(banded))
+    assert "Band at the decision" in page
+    assert HOSTILE not in page
 
 
 def test_exit_reasons_by_hand_the_most_frequent_first() -> None:
