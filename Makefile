@@ -9,7 +9,7 @@ COMPILE := $(COMPILE_ANY) --group dev pyproject.toml
 COMPILE_PEERS := $(COMPILE_ANY) requirements-peers.in
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo up test coverage test-deep test-browser bench bench-serving bench-peers simulate-ab simulate-performance oracle peers chaos wheel configuration lint check format lock lock-check clean
+.PHONY: help install demo up test coverage test-deep test-browser bench bench-views bench-serving bench-peers simulate-ab simulate-performance oracle peers chaos wheel configuration lint check format lock lock-check clean
 
 help:  ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -46,14 +46,17 @@ test-browser: install  ## The dashboard in a real browser; installs Debian's Chr
 	@command -v chromium > /dev/null || { apt-get -qq update && apt-get -qq install -y --no-install-recommends chromium fonts-dejavu-core; }
 	@BROWSER_TESTS=1 $(BIN)/python -m pytest -q tests/browser
 
-bench: install  ## Time the bar store, the features, the feature store, the replay of past sessions and the views
-	@set -e; for name in bars features feast replay views; do $(BIN)/python -m tests.bench.$$name; done
+bench: install  ## Time the bar store, the features, the feature store, the replay of past sessions
+	@set -e; for name in bars features feast replay; do $(BIN)/python -m tests.bench.$$name; done
 
 simulate-performance: install  ## Simulate live years after a backtest and write the tables of docs/performance.md
 	@$(BIN)/python -m tests.simulate.performance
 
 simulate-ab: install  ## Simulate A/B tests and write the tables of docs/ab-testing.md
 	@$(BIN)/python -m tests.simulate.ab_testing
+
+bench-views: install  ## Time the views of money and risk over ten years of three books
+	@$(BIN)/python -m tests.bench.views
 
 bench-serving: install  ## Time the API beside an empty route and mlflow, and write the table of docs/serving.md
 	@$(BIN)/python -m tests.bench.serving
