@@ -59,7 +59,7 @@ def panes(trade: Mapping[str, Any], rows: Rows, entry: Mapping[str, Any] | None,
         levels=levels(trade, rows, entry),
         height=380,
     )
-    indicators = [("zscore", "Distance from the mean", "standard deviations"), ("rsi", "Relative strength index", "0 to 100")]
+    indicators = [("zscore", "Distance from the mean", "standard deviations"), ("rsi", "Relative strength index, 0 to 100", "")]
     shown = [
         Pane(title, unit, [Line(name, _column(rows, name))], height=110)
         for name, title, unit in indicators
