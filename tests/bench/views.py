@@ -1,4 +1,4 @@
-"""Reading times of the views of money and risk, with ten years of three books and 100,000 fills. `make bench-views` prints them.
+"""Reading times of the views of money and risk over ten years of three books and 100,000 fills: `make bench-views`.
 
 Goal: p99 under 20 ms for everything but `risk`, which measures every limit of every book. Each case is read as a route reads
 it, JSON included, in one process with a warm database. Beside the time on the clock, which others on the machine lengthen,
