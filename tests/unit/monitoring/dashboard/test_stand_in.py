@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 from pydantic import TypeAdapter
 
+from pipeline.views.alerts import AlertRow
 from pipeline.views.catalogue import VIEWS
-from serving.routers.alerts import AlertRow
-from serving.routers.deployments import DeploymentState
+from pipeline.views.deployments import DeploymentRow
 from serving.routers.health import Health
 from serving.routers.orders import OrderPage
 from serving.schemas import HaltState, Readiness
@@ -17,7 +17,7 @@ from tests.standins.dashboard_api import StandIn, desk
 from tests.standins.money_rows import ENTRY_ID, EXIT_ID, halt_state
 
 ROWS = desk(sessions=5, closed=4)
-TYPES: dict[str, Any] = {f"/{view.name}": view.row for view in VIEWS} | {"/alerts": AlertRow, "/deployments": DeploymentState}
+TYPES: dict[str, Any] = {f"/{view.name}": view.row for view in VIEWS} | {"/alerts": AlertRow, "/deployments": DeploymentRow}
 
 
 @pytest.mark.parametrize("path", [path for path in ROWS if path.partition("?")[0] in TYPES])
