@@ -49,7 +49,8 @@ def trades(count: int, seed: int = 8) -> list[Row]:
             "entry_session": days[-4 - each].isoformat(), "entry_price": 500.1, "exit_session": days[-1 - each].isoformat(),
             "exit_price": 503.3, "holding_sessions": 4, "reason": ("rule", "stop", "target")[each % 3],
             "pnl_usd": round(float(gains[each]), 2), "cost_usd": 1.25, "gross_return_pct": 0.66, "net_return_pct": 0.61,
-            "stop_pct": 3.0, "target_pct": 4.0, "entry_order_id": ENTRY_ID if each == 0 else None,
+            "stop_pct": 3.0, "target_pct": 4.0, "mean_price": 505.5, "band_price": 498.75,
+            "entry_order_id": ENTRY_ID if each == 0 else None,
         }
         for each in range(count)
     ]  # fmt: skip

@@ -37,7 +37,7 @@ CHAIN: Final = (  # the parts behind an entry, in the order in which they were m
     ("prediction", "Answer of the entry filter", ("signal", "probability", "model_version")),
     ("served", "The API's record of the answer", ("served_at", "arm", "source")),
 )
-OF_TRADE: Final = ("side", "holding_sessions", "reason")
+OF_TRADE: Final = ("side", "reason", "mean_price", "band_price")
 OF_ORDER: Final = ("side", "quantity", "order_type", "state")
 NO_ORDER: Final = "No order on record made this trade."
 NO_EXIT: Final = "No exit order on record names this entry: a stop or target at the venue closes without one of its own."
