@@ -18,14 +18,25 @@ if TYPE_CHECKING:
     Array = NDArray[np.float64]
     Rows = list[Mapping[str, Any]]
 
+LISTED: Final = (  # figures of a run that a list shows
+    "trade_count", "total_return", "annual_return", "sharpe", "max_drawdown", "win_rate", "profit_per_trade", "cost_usd",
+)  # fmt: skip
 NEWEST_TRADE: Final = ("exit_session", "entry_session", "strategy", "symbol")
 
 
-class Curves(NamedTuple):
-    """Sessions that all runs have (sessions,), oldest first, with a column of each run (runs, sessions)."""
+class RunCurve(NamedTuple):
+    """Equity and drawdown of a run at each session (sessions,), oldest first."""
 
     sessions: NDArray[np.datetime64]
-    values: Array
+    equity_usd: Array
+    drawdowns: Array
+
+
+class Curves(NamedTuple):
+    """Sessions that all runs have (sessions,), oldest first, with the equity of each run (runs, sessions)."""
+
+    sessions: NDArray[np.datetime64]
+    equity_usd: Array
 
 
 class ResearchPages:
@@ -35,7 +46,7 @@ class ResearchPages:
         self._engine = engine
 
     def runs(self, equal: Mapping[str, str | None] | None = None, after: Sequence[Any] | None = None, limit: int = 100) -> Rows:
-        """Return runs, newest first: run_id, kind, created_at, metrics, and of `meta` what a list shows.
+        """Return runs, newest first: run_id, kind, created_at, `LISTED` of the metrics, and of `meta` what a list shows.
 
         Parameters
         ----------
@@ -44,24 +55,13 @@ class ResearchPages:
         after
             Run id of the last row of the page before.
         """
-        row = backtest_runs.c
-        texts = {name: row.meta[name].astext for name in ("strategy", "first_session", "last_session", "dataset")}
-        evidence = sa.func.coalesce(*(row.meta[(name, "deflated_sharpe")].astext for name in ("evidence", "verdict")))
-        query = sa.select(
-            row.run_id,
-            row.kind,
-            row.created_at,
-            row.metrics,
-            row.meta["symbols"].label("symbols"),
-            sa.cast(evidence, sa.Double).label("deflated_sharpe"),
-            *(value.label(name) for name, value in texts.items()),
-        )
+        query = RUNS
         for name, value in (equal or {}).items():
             if value is not None:
-                query = query.where((row.kind if name == "kind" else texts[name]) == value)
+                query = query.where(RUN_FILTERS[name] == value)
         if after is not None:
-            query = query.where(row.run_id < after[0])
-        return self._rows(query.order_by(row.run_id.desc()).limit(limit))
+            query = query.where(backtest_runs.c.run_id < after[0])
+        return self._rows(query.limit(limit))
 
     def trades(self, run_id: str, after: Sequence[Any] | None = None, limit: int = 100) -> Rows:
         """Return the trades of a run, newest first; `after` is the key `NEWEST_TRADE` of the last row of the page before."""
@@ -73,10 +73,16 @@ class ResearchPages:
             query = query.where(sa.tuple_(*columns) < sa.tuple_(*values))
         return self._rows(query.order_by(*(column.desc() for column in columns)).limit(limit))
 
-    def curves(self, run_ids: Sequence[str], name: str = "equity_usd") -> Curves:
-        """Return `equity_usd` or `drawdown` of one or several runs on the sessions that all of them have."""
+    def curve(self, run_id: str) -> RunCurve:
+        """Return the curve of a run; empty where it has none."""
+        with self._engine.connect() as connection:
+            sessions, (equity_usd, drawdowns) = unpacked(connection, CURVE, run=run_id)
+        return RunCurve(sessions, equity_usd, drawdowns)
+
+    def curves(self, run_ids: Sequence[str]) -> Curves:
+        """Return the equity of several runs on the sessions that all of them have."""
         row = backtest_equity.c
-        values = [sa.func.max(row[name]).filter(row.run_id == run_id).label(str(k)) for k, run_id in enumerate(run_ids)]
+        values = [sa.func.max(row.equity_usd).filter(row.run_id == run_id).label(str(k)) for k, run_id in enumerate(run_ids)]
         together = sa.select(row.session, *values).where(row.run_id.in_(run_ids)).group_by(row.session)
         shared = together.having(sa.func.count() == len(set(run_ids)))
         with self._engine.connect() as connection:
@@ -106,3 +112,32 @@ class ResearchPages:
     def _rows(self, query: sa.Select[Any]) -> Rows:
         with self._engine.connect() as connection:
             return [dict(row) for row in connection.execute(query).mappings()]
+
+
+def _figure(name: str) -> sa.ColumnElement[Any]:
+    return sa.cast(backtest_runs.c.metrics[name].astext, sa.Double).label(name)
+
+
+def _runs() -> sa.Select[Any]:
+    row = backtest_runs.c
+    evidence = sa.func.coalesce(*(row.meta[(name, "deflated_sharpe")].astext for name in ("evidence", "verdict")))
+    return sa.select(
+        *(row[name] for name in ("run_id", "kind", "created_at")),
+        row.meta["symbols"].label("symbols"),
+        sa.cast(evidence, sa.Double).label("deflated_sharpe"),
+        *(row.meta[name].astext.label(name) for name in ("strategy", "first_session", "last_session", "dataset")),
+        *map(_figure, LISTED),
+    ).order_by(row.run_id.desc())
+
+
+# Built once: SQLAlchemy takes longer to build them than PostgreSQL to answer.
+RUNS: Final = _runs()
+RUN_FILTERS: Final = {
+    "kind": backtest_runs.c.kind,
+    **{name: backtest_runs.c.meta[name].astext for name in ("strategy", "dataset")},
+}
+CURVE: Final = pack(
+    sa.select(backtest_equity.c.session, backtest_equity.c.equity_usd, backtest_equity.c.drawdown).where(
+        backtest_equity.c.run_id == sa.bindparam("run")
+    )
+)

@@ -86,7 +86,7 @@ def compare_runs(run_ids: Sequence[str], points: int = MOST_POINTS, *, resources
         raise BadComparison(f"Comparison: expected each run once, found {', '.join(ids)}.")
     curves = resources.research_pages.curves(ids)
     at = thinned(len(curves.sessions), points)
-    rebased = [_rebased(equity) for equity in curves.values]
+    rebased = [_rebased(equity) for equity in curves.equity_usd]
     return RunsCompared(
         runs=[_compared(run) for run in runs],
         figures=_figures(runs),

@@ -131,13 +131,13 @@ def read_run_curve(run_id: str, points: int = MOST_POINTS, *, resources: Resourc
 
     resources = resources or live()
     run_id = resources.runs.find(run_id).run_id
-    (sessions, equity), (_, falls) = (resources.research_pages.curves([run_id], name) for name in ("equity_usd", "drawdown"))
+    sessions, equity_usd, drawdowns = resources.research_pages.curve(run_id)
     at = thinned(len(sessions), points)
     return RunCurve(
         run_id=run_id,
         session=sessions[at].tolist(),
-        equity_usd=numbers(equity[0], at),
-        drawdown_pct=numbers(100 * falls[0], at),
+        equity_usd=numbers(equity_usd, at),
+        drawdown_pct=numbers(100 * drawdowns, at),
     )
 
 
@@ -147,7 +147,6 @@ def percent(value: float | None) -> float | None:
 
 
 def _run(row: Mapping[str, Any]) -> RunRow:
-    figures: Mapping[str, Any] = row["metrics"]
     return RunRow(
         run_id=row["run_id"],
         kind=row["kind"],
@@ -157,12 +156,12 @@ def _run(row: Mapping[str, Any]) -> RunRow:
         first=row["first_session"],
         last=row["last_session"],
         dataset=row["dataset"],
-        trades=figures.get("trade_count"),
-        sharpe=figures.get("sharpe"),
-        cost_usd=figures.get("cost_usd"),
+        trades=None if row["trade_count"] is None else int(row["trade_count"]),
+        sharpe=row["sharpe"],
+        cost_usd=row["cost_usd"],
         deflated_sharpe=row["deflated_sharpe"],
         **{
-            f"{name}_pct": percent(figures.get(name))
+            f"{name}_pct": percent(row[name])
             for name in ("total_return", "annual_return", "max_drawdown", "win_rate", "profit_per_trade")
         },
     )

@@ -28,7 +28,7 @@ GROUPS = {
         "trade", "listen", "watch-positions", "reconcile", "params", "corporate-actions", "deposit", "withdraw", "hand-over",
         "deploy", "deployments", "pause", "unpause", "retire",
     },
-    "Record": {view.name for view in VIEWS},
+    "Record": {"live-vs-backtest", *(view.name for view in VIEWS)},
     "Risk": {"halt", "resume", "risk-worker", "risk-profiles", "data-guard", "performance"},
     "Audit": {"replay", "parity", "parity-day", "explain-order"},
     "System": {"alerts", "demo", "health", "open", "sql", "status"},
