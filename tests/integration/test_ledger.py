@@ -15,7 +15,7 @@ import pytest
 import sqlalchemy as sa
 
 from core.errors import ExecutorBusy, IllegalTransition
-from core.frames import TRADES
+from core.frames import BAND_COLUMNS, TRADES
 from core.models import Fill, Leg, OrderIntent, OrderState, Position, Side, client_order_id
 from storage.locks import executor_lock
 from storage.research.runs import Runs
@@ -338,7 +338,9 @@ def test_a_run_is_stored_with_its_files_and_the_latest_is_found(database: Engine
     assert filtered is not None
     assert filtered.run_id == ids[1]
     assert [run.run_id for run in runs.recent()] == ids[::-1]
-    pd.testing.assert_frame_equal(pd.read_parquet(tmp_path / ids[0] / "trades.parquet"), one_trade())
+    logged = pd.read_parquet(tmp_path / ids[0] / "trades.parquet")
+    pd.testing.assert_frame_equal(logged[list(TRADES.columns)], one_trade())
+    assert logged[list(BAND_COLUMNS)].isna().all(axis=None), "a strategy that nobody named has no band"
     assert len(pd.read_parquet(tmp_path / ids[0] / "equity.parquet")) == 2
     with database.connect() as connection:
         assert connection.execute(sa.text("SELECT count(*) FROM research.backtest_trades")).scalar() == 3
