@@ -139,7 +139,9 @@ def test_every_traded_day_is_measured_and_none_has_a_gap(desk: Resources, mailbo
 
 def with_fills(desk: Resources, monkeypatch: pytest.MonkeyPatch, fills: list[tuple[OrderIntent, Fill]]) -> None:
     """Let the ledger, whose fills nobody can change, tell others."""
-    monkeypatch.setattr(desk.ledger, "fills", lambda _: fills)
+    monkeypatch.setattr(
+        desk.ledger, "fills", lambda _, symbols=None: [each for each in fills if symbols is None or each[1].symbol in symbols]
+    )
 
 
 def test_a_fill_at_another_price_and_a_dear_one_are_told_apart(
