@@ -68,6 +68,12 @@ class Running:
             assert time.monotonic() < deadline, "it did not happen in time"
             time.sleep(0.01)
 
+    def end(self) -> None:
+        """Stop the listener and wait for its thread."""
+        self.stop.set()
+        self.thread.join(timeout=10)
+        assert not self.thread.is_alive()
+
     def filled(self, order: OrderIntent) -> Callable[[], bool]:
         return lambda: state(self.venue, order) is OrderState.FILLED
 
@@ -83,9 +89,7 @@ def running() -> Iterator[Running]:
         )  # the first look back is over
         stand_in.exchange.is_open = True
         yield found
-        found.stop.set()
-        found.thread.join(timeout=10)
-        assert not found.thread.is_alive()
+        found.end()
 
 
 def polls(stand_in: AlpacaStandIn) -> int:

@@ -124,13 +124,14 @@ def test_a_stop_and_a_target_sent_anew_are_moved_and_still_cancel_each_other(run
     order = holding(running)
     running.venue.exchange.cancel(leg(running, order, "stop").id)
     running.until(lambda: covered(running, 10))
+    running.end()  # a listener at work moves them back to the prices of the book
 
     moved = running.venue.broker.move_children(order.client_order_id, Decimal(96), Decimal(111))  # type: ignore[attr-defined]
 
     assert moved == 2
     assert covered(running, 10)
     running.venue.exchange.trade("AAPL", "95.90")
-    running.until(lambda: not running.venue.book.positions("main"))
+    running.venue.settle()
     assert (held(running.venue), children(running)) == (0, [])
 
 
