@@ -22,7 +22,7 @@ def drawn(window: Window) -> None:
 
 
 def draws(window: Window) -> int:
-    """How often the chart was drawn."""
+    """Return the number of times that the chart was drawn."""
     return int(window.page.locator(CHART).get_attribute("data-draws") or 0)
 
 

@@ -142,7 +142,7 @@ def orders() -> list[Row]:
 
 
 def order_page(order_id: str) -> Row:
-    """What `GET /orders/{id}` tells of the newest trade's entry or exit."""
+    """Return the answer of `GET /orders/{id}` for the newest trade's entry or exit."""
     leg = "entry" if order_id == ENTRY_ID else "exit"
     return {
         "order": {

@@ -92,7 +92,7 @@ def differences(shown: ShownTable, columns: Sequence[Column], rows: Sequence[Map
 
 
 def shows(cell: str, column: Column, value: Any) -> bool:
-    """Whether the text of a cell is the value, to the decimals shown."""
+    """Return True when the text of a cell is the value, to the decimals shown."""
     for sign in filter(None, table.SIGNS.values()):
         cell = cell.removeprefix(sign)
     if value is None or value == "":

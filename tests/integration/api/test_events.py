@@ -106,7 +106,7 @@ class Event:
 
 @dataclass
 class Stream:
-    """What a listener has got so far, read in a thread."""
+    """The events that a listener has got so far; a thread reads them."""
 
     response: httpx.Response
     blocks: queue.Queue[Event | None] = field(default_factory=queue.Queue)
