@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING, Any, Final, cast
 
 import structlog
 
-from storage.trading.alert_log import AlertMoved, AlertState, ChannelResult, NewAlert
+from storage.alerts.alert_log import AlertMoved, AlertState, ChannelResult, NewAlert
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
     from monitoring.alerts import Alerts
     from monitoring.channels import Severity
-    from storage.trading.alert_log import Alert, AlertLog
+    from storage.alerts.alert_log import Alert, AlertLog
 
 log = structlog.get_logger()
 BY_CHECK: Final = "check"  # who resolves what is not found any more

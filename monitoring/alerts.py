@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 from monitoring.channels import Channel, MailChannel, Message, Severity, apprise_channels, send_through
-from storage.trading.alert_log import SEVERITIES, ChannelResult
+from storage.alerts.alert_log import SEVERITIES, ChannelResult
 
 if TYPE_CHECKING:
     from collections.abc import Collection

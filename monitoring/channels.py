@@ -16,7 +16,7 @@ from email.utils import format_datetime, localtime, make_msgid
 from typing import TYPE_CHECKING, Literal, Protocol
 
 from core.configuration.alert_urls import make_service, scheme_of, unlogged
-from storage.trading.alert_log import ChannelResult
+from storage.alerts.alert_log import ChannelResult
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from sqlalchemy import Engine
 
+    from storage.alerts.alert_log import AlertLog
     from storage.market.bars import BarStore
     from storage.market.earnings import EarningsStore
     from storage.market.instruments import InstrumentStore
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
     from storage.research.portfolios import Portfolios
     from storage.research.shortlists import Shortlists
     from storage.research.trials import Trials
-    from storage.trading.alert_log import AlertLog
     from storage.trading.deployments import Deployments
     from storage.trading.evening_steps import EveningSteps
     from storage.trading.guard_findings import GuardFindings
@@ -29,7 +29,6 @@ if TYPE_CHECKING:
     from storage.trading.parity import ParityLedger
     from storage.trading.position_rules import PositionRules
     from storage.trading.reconciliations import Reconciliations
-    from storage.trading.record_pages import RecordPages
     from storage.trading.served import ServedPredictions
     from storage.trading.strategy_params import StrategyParams
     from storage.views.bar_history import BarHistory
@@ -37,6 +36,7 @@ if TYPE_CHECKING:
     from storage.views.heartbeat_points import HeartbeatPoints
     from storage.views.live_record import LiveRecords
     from storage.views.model_life import ModelPages
+    from storage.views.record_pages import RecordPages
     from storage.views.research_pages import ResearchPages
     from storage.views.trial_map import TrialMap
 
@@ -157,7 +157,7 @@ class Stores:
     @cached_property
     def alert_log(self) -> AlertLog:
         """Alerts with their lives."""
-        from storage.trading.alert_log import AlertLog
+        from storage.alerts.alert_log import AlertLog
 
         return AlertLog(self.engine)
 
@@ -255,7 +255,7 @@ class Stores:
     @cached_property
     def record_pages(self) -> RecordPages:
         """Pages of orders, fills, trades, closes, signals and candidates."""
-        from storage.trading.record_pages import RecordPages
+        from storage.views.record_pages import RecordPages
 
         return RecordPages(self.engine)
 

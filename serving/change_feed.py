@@ -19,12 +19,12 @@ from fastapi.sse import format_sse_event
 from sqlalchemy.exc import SQLAlchemyError
 
 from core.errors import RetryLater
-from storage.trading.changes import KINDS, WINDOWS
+from storage.views.changes import KINDS, WINDOWS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
-    from storage.trading.changes import Change, Changes, Positions
+    from storage.views.changes import Change, Changes, Positions
 
 log = structlog.get_logger()
 POLL_SECONDS: Final = 1.0

@@ -25,8 +25,8 @@ from serving.change_feed import TooManyListeners
 from serving.journal import QueueFull
 from serving.models import NoChallenger, NoNextDayModel
 from serving.schemas import Problem
+from storage.alerts.alert_log import AlertMoved, NoSuchAlert
 from storage.research.runs import UnknownRun
-from storage.trading.alert_log import AlertMoved, NoSuchAlert
 
 if TYPE_CHECKING:
     from fastapi import FastAPI, Request

@@ -18,8 +18,8 @@ from serving.models import Kind, Models, NoNextDayModel
 from serving.next_day_scorer import NextDayScorer
 from serving.online import OnlineRows
 from serving.predictions import Entries, NextDays, Record
-from storage.trading.changes import Changes
 from storage.trading.served import ENTRY, NEXT_DAY
+from storage.views.changes import Changes
 
 if TYPE_CHECKING:
     from fastapi import Request

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from storage.alerts import tables as alerts
 from storage.columns import metadata
 from storage.features import tables as features
 from storage.market import tables as market
 from storage.models import tables as models
 from storage.research import tables as research
-from storage.trading import alert_tables as alerts
 from storage.trading import control_tables as control
 from storage.trading import deployment_tables as deployments
 from storage.trading import evening_tables as evenings

@@ -13,7 +13,7 @@ from desk.cli.console import SYSTEM, console
 from desk.cli.views import Export, Json, print_json, write
 
 if TYPE_CHECKING:
-    from storage.trading.alert_log import Alert
+    from storage.alerts.alert_log import Alert
 
 verbs = typer.Typer()
 alerts = typer.Typer(help="Alerts: list the open ones, one's history, comment, acknowledge, resolve, try the channels.")

@@ -1,16 +1,15 @@
-"""Columns for charts: few enough points, and null for what is no number."""
+"""Columns for charts: sums at each session, few enough points, and null for what is no number."""
 
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
 
 import numpy as np
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
+from numpy.typing import NDArray
 
 Numbers = list[float | None]
+Floats = NDArray[np.float64]
+Sessions = NDArray[np.datetime64]
 
 
 def thinned(count: int, most: int) -> NDArray[np.int64]:
@@ -24,7 +23,7 @@ def thinned(count: int, most: int) -> NDArray[np.int64]:
     return np.linspace(0, count - 1, most).round().astype(np.int64)
 
 
-def numbers(values: NDArray[np.float64] | None, at: NDArray[np.int64]) -> Numbers:
+def numbers(values: Floats | None, at: NDArray[np.int64]) -> Numbers:
     """Return the values at some places, null where one is no number or there are none at all."""
     if values is None:
         return [None] * len(at)
@@ -32,3 +31,24 @@ def numbers(values: NDArray[np.float64] | None, at: NDArray[np.int64]) -> Number
     if np.isfinite(picked).all():
         return list(picked.tolist())
     return [value if math.isfinite(value) else None for value in picked.tolist()]
+
+
+def on_sessions(values: Floats, days: Sessions, sessions: Sessions) -> Floats:
+    """Return the sum of the values of each session; a day between two counts to the later one, one after the last to none."""
+    summed = np.zeros((len(sessions), *values.shape[1:]))
+    at = np.searchsorted(sessions, days)
+    inside = at < len(sessions)
+    np.add.at(summed, at[inside], values[inside])
+    return summed
+
+
+def since_first(cash: Floats, days: Sessions, sessions: Sessions) -> Floats:
+    """Return the cash that moved after the first session, up to each.
+
+    >>> days = np.array(["2024-01-02", "2024-01-03", "2024-01-04"], "datetime64[D]")
+    >>> since_first(np.array([9.0, 50.0]), days[[0, 2]], days).tolist()
+    [0.0, 0.0, 50.0]
+    """
+    moved = on_sessions(cash, days, sessions)
+    moved[:1] = 0.0
+    return np.asarray(np.cumsum(moved), dtype=np.float64)

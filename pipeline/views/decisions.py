@@ -10,21 +10,17 @@ from pydantic import Field
 
 from pipeline.resources import Resources, live
 from pipeline.views.exchange_time import at_exchange
-from pipeline.views.view import MOST_ROWS, After, Filter, First, Last, Row, Sleeve, Symbol, View
-from storage.trading.record_pages import Span
+from pipeline.views.trades import SIDES, Side
+from pipeline.views.view import MOST_ROWS, After, Row, SessionFilter, View
 
-Direction = Literal["long", "short", "none"]
-DIRECTIONS: dict[int, Direction] = {1: "long", -1: "short", 0: "none"}
+Entry = Literal["long", "short", "none"]
+ENTRIES: dict[int, Entry] = {**SIDES, 0: "none"}
 Outcome = Literal["ordered", "skipped", "refused", "unanswered", "undecided"]
 
 
-class SignalFilter(Filter):
+class SignalFilter(SessionFilter):
     """Signals of a sleeve, a symbol or a span of sessions."""
 
-    sleeve: Sleeve = None
-    symbol: Symbol = None
-    first: First = None
-    last: Last = None
     entries: Annotated[bool, Field(description="Entries alone.")] = True
 
 
@@ -34,7 +30,7 @@ class SignalRow(Row):
     sleeve: str
     symbol: str
     session: dt.date
-    entry: Direction
+    entry: Entry
     exit_long: bool
     exit_short: bool
     stop_pct: Annotated[float | None, Field(description="Distance of the stop from the raw entry price, in %.")]
@@ -48,13 +44,8 @@ class SignalRow(Row):
     created_at_exchange: dt.datetime
 
 
-class DecisionFilter(Filter):
+class DecisionFilter(SessionFilter):
     """Candidates of a sleeve, a symbol or a span of sessions."""
-
-    sleeve: Sleeve = None
-    symbol: Symbol = None
-    first: First = None
-    last: Last = None
 
 
 class DecisionRow(Row):
@@ -64,7 +55,7 @@ class DecisionRow(Row):
     symbol: str
     session: Annotated[dt.date, Field(description="At whose close it was a candidate.")]
     book: Annotated[str | None, Field(description="Book that ordered or refused it; null: neither.")]
-    side: Direction
+    side: Side
     strength: float | None
     close: float
     filtered: Annotated[bool, Field(description="It needs the entry filter's answer.")]
@@ -93,8 +84,8 @@ def read_signals(
 ) -> Sequence[SignalRow]:
     """Return signals, the newest session first."""
     resources = resources or live()
-    rows = resources.record_pages.signals(_span(wanted, after, limit), entries=wanted.entries)
-    return SIGNALS.rows([{**row, "entry": DIRECTIONS[row["entry"]], "created_at_exchange": _local(row)} for row in rows])
+    rows = resources.record_pages.signals(wanted.span(after, limit), entries=wanted.entries)
+    return SIGNALS.rows([{**row, "entry": ENTRIES[row["entry"]], "created_at_exchange": _local(row)} for row in rows])
 
 
 def read_decisions(
@@ -102,7 +93,7 @@ def read_decisions(
 ) -> Sequence[DecisionRow]:
     """Return candidates, the newest session first."""
     resources = resources or live()
-    return DECISIONS.rows([_decision(dict(row)) for row in resources.record_pages.decisions(_span(wanted, after, limit))])
+    return DECISIONS.rows([_decision(dict(row)) for row in resources.record_pages.decisions(wanted.span(after, limit))])
 
 
 def outcome_of(*, ordered: bool, answer: str | None, refused: bool, filtered: bool) -> Outcome:
@@ -120,7 +111,7 @@ def _decision(row: dict[str, Any]) -> dict[str, Any]:
     answer, predicted = row.pop("signal"), row.pop("predicted_return")
     ordered_by, refused_by, refusals = row.pop("ordered_by"), row.pop("refused_by"), sorted(row.pop("refusals") or ())
     ordered = row["client_order_id"] is not None
-    side, arm = DIRECTIONS[row.pop("entry")], row.pop("ab_arm")
+    side, arm = SIDES[row.pop("entry")], row.pop("ab_arm")
     return {
         **row,
         "side": side,
@@ -136,10 +127,6 @@ def _decision(row: dict[str, Any]) -> dict[str, Any]:
 
 def _local(row: Any) -> dt.datetime:  # noqa: ANN401  # a row of the database
     return at_exchange(row["created_at"], row["symbol"])
-
-
-def _span(wanted: SignalFilter | DecisionFilter, after: After, limit: int) -> Span:
-    return Span(wanted.first, wanted.last, {"sleeve": wanted.sleeve, "symbol": wanted.symbol}, after, limit)
 
 
 SIGNALS = View(

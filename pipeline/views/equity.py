@@ -14,11 +14,10 @@ from pydantic import Field
 from core.book_events import TRANSFERS
 from core.sessions import close_of, is_session
 from pipeline.resources import Resources, live
+from pipeline.views.columns import Floats, Sessions, since_first
 from pipeline.views.exchange_time import at_exchange
 from pipeline.views.view import MOST_POINTS, After, Filter, First, Last, Row, View
 
-Days = npt.NDArray[np.datetime64]
-Floats = npt.NDArray[np.float64]
 Indices = npt.NDArray[np.intp]
 Resolution = Literal["auto", "session", "week", "month"]
 
@@ -78,7 +77,7 @@ def read_equity(
     return [_row(book, closes[last], profit[last], drawdown[first : last + 1].max()) for first, last in points]
 
 
-def measured(sessions: Days, equity_usd: Floats, moved_on: Days, moved_usd: Floats) -> tuple[Floats, Floats]:
+def measured(sessions: Sessions, equity_usd: Floats, moved_on: Sessions, moved_usd: Floats) -> tuple[Floats, Floats]:
     """Return profit in USD and drawdown in % at each close, both free of transfers.
 
     Parameters
@@ -93,15 +92,14 @@ def measured(sessions: Days, equity_usd: Floats, moved_on: Days, moved_usd: Floa
     >>> profit.tolist(), drawdown.round(2).tolist()
     ([0.0, 10.0, -1.0], [0.0, 0.0, 6.88])
     """
-    since = (moved_on[None, :] <= sessions[:, None]) & (moved_on[None, :] > sessions[0])
-    moved = since @ moved_usd if len(moved_usd) else np.zeros(len(sessions))
+    moved = since_first(moved_usd, moved_on, sessions)
     profit = equity_usd - equity_usd[0] - moved
     best = np.maximum.accumulate(np.maximum(profit, 0.0))
     peak = equity_usd[0] + moved + best
     return profit, np.divide(100 * (best - profit), peak, out=np.zeros(len(peak)), where=peak > 0)
 
 
-def period_starts(sessions: Days, resolution: Resolution) -> Indices:
+def period_starts(sessions: Sessions, resolution: Resolution) -> Indices:
     """Return the index of the first session of each session, week (from Monday) or month.
 
     >>> days = np.array(["2024-01-05", "2024-01-08", "2024-01-09", "2024-02-01"], "datetime64[D]")

@@ -11,7 +11,6 @@ from pydantic import Field
 from pipeline.resources import Resources, live
 from pipeline.views.exchange_time import at_exchange
 from pipeline.views.view import MOST_ROWS, After, RecordFilter, Row, View
-from storage.trading.record_pages import Span
 
 State = Annotated[
     str | None, Field(max_length=30, pattern=r"^[a-z_]+$", description="State of the order, such as filled or rejected.")
@@ -94,7 +93,7 @@ def read_orders(
 ) -> Sequence[OrderRow]:
     """Return orders, the newest session first."""
     resources = resources or live()
-    return ORDERS.rows([_order(row) for row in resources.record_pages.orders(_span(wanted, after, limit))])
+    return ORDERS.rows([_order(row) for row in resources.record_pages.orders(wanted.span(after, limit))])
 
 
 def read_fills(
@@ -102,12 +101,7 @@ def read_fills(
 ) -> Sequence[FillRow]:
     """Return fills, the newest first."""
     resources = resources or live()
-    return FILLS.rows([_fill(row) for row in resources.record_pages.fills(_span(wanted, after, limit))])
-
-
-def _span(wanted: RecordFilter, after: After, limit: int) -> Span:
-    equal = wanted.model_dump(exclude={"first", "last"})
-    return Span(wanted.first, wanted.last, equal, after, limit)
+    return FILLS.rows([_fill(row) for row in resources.record_pages.fills(wanted.span(after, limit))])
 
 
 def _order(row: Mapping[str, Any]) -> dict[str, Any]:

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
 from pipeline.resources import Resources, live
 from pipeline.views.view import MOST_ROWS, After, RecordFilter, Row, View
-from storage.trading.record_pages import Span
 
-SIDES: dict[int, Literal["long", "short"]] = {1: "long", -1: "short"}
+Side = Literal["long", "short"]
+SIDES: dict[int, Side] = {1: "long", -1: "short"}
 
 
 class TradeFilter(RecordFilter):
@@ -27,7 +27,7 @@ class TradeRow(Row):
     book: str
     sleeve: str
     symbol: str
-    side: Literal["long", "short"]
+    side: Side
     quantity: float
     decision_session: Annotated[dt.date, Field(description="At whose close the entry was decided.")]
     entry_session: dt.date
@@ -57,14 +57,14 @@ def read_trades(
 ) -> Sequence[TradeRow]:
     """Return closed trades, the newest exit first."""
     resources = resources or live()
-    equal = wanted.model_dump(exclude={"first", "last"})
-    span = Span(wanted.first, wanted.last, equal, after, limit)
-    return TRADES.rows([_trade(dict(row)) for row in resources.record_pages.trades(span)])
+    return TRADES.rows([trade_fields(row) for row in resources.record_pages.trades(wanted.span(after, limit))])
 
 
-def _trade(row: dict[str, Any]) -> dict[str, Any]:
-    gross, net, side = row.pop("gross_return"), row.pop("net_return"), row.pop("side")
-    return {**row, "side": SIDES[side], "gross_return_pct": 100 * gross, "net_return_pct": 100 * net}
+def trade_fields(row: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the fields of a closed trade's row: its side as a word, its returns in percent."""
+    fields = dict(row)
+    gross, net = fields.pop("gross_return"), fields.pop("net_return")
+    return fields | {"side": SIDES[row["side"]], "gross_return_pct": 100 * gross, "net_return_pct": 100 * net}
 
 
 TRADES = View(

@@ -14,11 +14,13 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from core.errors import ConfigError
 from pipeline.resources import Resources
+from storage.views.record_pages import Span
 
 MOST_ROWS = 500  # of a page
 MOST_POINTS = 2_000  # of a page of a curve
 STREAMED_ROWS = 5_000  # read at once for an export
 NAMES = r"^[^\x00]+$"
+After = tuple[Any, ...] | None  # key of the last row of the page before
 
 
 class Row(BaseModel):
@@ -40,21 +42,29 @@ First = Annotated[dt.date | None, Field(description="First session (YYYY-MM-DD),
 Last = Annotated[dt.date | None, Field(description="Last session (YYYY-MM-DD), included.")]
 
 
-class RecordFilter(Filter):
-    """Rows of a book, a sleeve, a symbol and a span of sessions."""
+class SessionFilter(Filter):
+    """Rows of a sleeve, a symbol and a span of sessions."""
 
-    book: Book = None
     sleeve: Sleeve = None
     symbol: Symbol = None
     first: First = None
     last: Last = None
+
+    def span(self, after: After, limit: int) -> Span:
+        """Return the part of the record that is wanted: at most `limit` rows after a key."""
+        return Span(self.first, self.last, self.model_dump(exclude={"first", "last", "entries"}), after, limit)
+
+
+class RecordFilter(SessionFilter):
+    """Rows of a book, a sleeve, a symbol and a span of sessions."""
+
+    book: Book = None
 
 
 F = TypeVar("F", bound=Filter)
 R = TypeVar("R", bound=Row)
 F_contra = TypeVar("F_contra", bound=Filter, contravariant=True)
 R_co = TypeVar("R_co", bound=Row, covariant=True)
-After = tuple[Any, ...] | None
 
 
 class Read(Protocol[F_contra, R_co]):

@@ -19,7 +19,7 @@ from serving.routers.views import EXPORTED, Format, Limit, list_response
 from serving.schemas import SAYING, STRICT, Author, Reason
 from serving.state import state_of
 from serving.tagged import NOT_MODIFIED, Tagged
-from storage.trading.alert_log import Alert, AlertMoved, AlertState
+from storage.alerts.alert_log import Alert, AlertMoved, AlertState
 
 MAX_ID = 2**63 - 1
 READING: dict[int | str, dict[str, Any]] = NOT_MODIFIED | dict.fromkeys((*DENIED, 422, 503), PROBLEM)

@@ -8,8 +8,8 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, Query, Request, Response
 
 from core.errors import ConfigError
-from pipeline.views.performance.live_curve import MOST_POINTS
 from pipeline.views.performance.live_vs_backtest import LiveVsBacktest, read_live_vs_backtest
+from pipeline.views.view import MOST_POINTS
 from serving.access import reader
 from serving.problems import BacktestBusy, UnknownBook
 from serving.routers.views import READING, object_response

@@ -10,7 +10,6 @@ from pipeline.views.catalogue import RESEARCH_VIEWS
 from pipeline.views.research.comparison import MOST, RunsCompared, compare_runs
 from pipeline.views.research.heat_map import HeatMap, read_heat_map
 from pipeline.views.research.runs import (
-    MOST_POINTS,
     RUN_TRADES,
     RunCurve,
     RunDetail,
@@ -18,6 +17,7 @@ from pipeline.views.research.runs import (
     read_run,
     read_run_curve,
 )
+from pipeline.views.view import MOST_POINTS
 from serving.access import reader
 from serving.routers.performance import Points
 from serving.routers.views import PAGE, READING, After, Format, Limit, add_view, object_response, page_type, rows_response

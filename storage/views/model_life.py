@@ -9,21 +9,17 @@ import sqlalchemy as sa
 
 from storage.models.experiments import FINAL
 from storage.models.tables import ab_assignments, ab_decisions, drift, experiments, promotions
+from storage.views.reading import Reader, Rows, newest_first
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
-    Rows = list[Mapping[str, Any]]
+    from collections.abc import Sequence
 
 NEWEST_WITHIN: Final = dt.timedelta(days=30)  # a family that was not measured for longer is not the newest of anything
 DRIFT: Final = tuple(column.name for column in drift.c)
 
 
-class ModelPages:
+class ModelPages(Reader):
     """Rows of `ml.experiments` with `ab_decisions` and `ab_assignments`, of `ml.drift` and `ml.promotions`."""
-
-    def __init__(self, engine: sa.Engine) -> None:
-        self._engine = engine
 
     def ab_tests(self, model: str | None = None, after: Sequence[Any] | None = None, limit: int = 100) -> Rows:
         """Return A/B tests with their newest decision, the candidates of each arm, and whether the champion has moved since.
@@ -31,11 +27,9 @@ class ModelPages:
         Newest first; `after` is created_at and name of the last row of the page before.
         """
         test = experiments.c
-        wanted = sa.select(experiments).order_by(test.created_at.desc(), test.name.desc()).limit(limit)
+        wanted = newest_first(sa.select(experiments), (test.created_at, test.name), after).limit(limit)
         if model is not None:
             wanted = wanted.where(test.model_name == model)
-        if after is not None:
-            wanted = wanted.where(sa.tuple_(test.created_at, test.name) < sa.tuple_(*(sa.literal(each) for each in after)))
         page = wanted.subquery("page")
         decision, arms, moved = _newest_decision(page), _arms(page), _moved(page.c)
         query = (
@@ -63,14 +57,8 @@ class ModelPages:
     def promotions(self, model: str | None = None, after: Sequence[Any] | None = None, limit: int = 100) -> Rows:
         """Return moves of the champion's alias, newest first; `after` is the id of the last row of the page before."""
         row = promotions.c
-        query = sa.select(promotions).order_by(row.id.desc()).limit(limit)
-        if model is not None:
-            query = query.where(row.model_name == model)
-        return self._rows(query if after is None else query.where(row.id < after[0]))
-
-    def _rows(self, query: sa.Select[Any]) -> Rows:
-        with self._engine.connect() as connection:
-            return [dict(row) for row in connection.execute(query).mappings()]
+        query = newest_first(sa.select(promotions), (row.id,), after).limit(limit)
+        return self._rows(query if model is None else query.where(row.model_name == model))
 
 
 def _newest_decision(page: sa.Subquery) -> sa.Subquery:

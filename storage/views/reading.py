@@ -1,4 +1,4 @@
-"""Run the statements of a view: each on a connection of its own, or all of them on one snapshot of the database."""
+"""Run the statements of a view: each on a connection of its own, or all on one snapshot of the database; pages by key."""
 
 from __future__ import annotations
 
@@ -9,6 +9,9 @@ import sqlalchemy as sa
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
+
+
+Rows = list["Mapping[str, Any]"]
 
 
 class Reader:
@@ -25,10 +28,39 @@ class Reader:
 
     def _all(self, statement: sa.Executable, values: Mapping[str, Any]) -> Sequence[Any]:
         """Return every row of a statement."""
-        if isinstance(self._source, sa.Connection):
-            return self._source.execute(statement, values).all()
-        with self._source.connect() as connection:
+        with self._connection() as connection:
             return connection.execute(statement, values).all()
+
+    @contextmanager
+    def _connection(self) -> Iterator[sa.Connection]:
+        if isinstance(self._source, sa.Connection):
+            yield self._source
+        else:
+            with self._source.connect() as connection:
+                yield connection
+
+    def _rows(self, statement: sa.Select[Any]) -> Rows:
+        """Return every row of a statement, values by name."""
+        names = [str(each.key) for each in statement.selected_columns]
+        return [dict(zip(names, row, strict=True)) for row in self._all(statement, {})]
+
+
+def newest_first(
+    statement: sa.Select[Any], key: Sequence[sa.ColumnElement[Any]], after: Sequence[Any] | None = None
+) -> sa.Select[Any]:
+    """Return the statement in falling order of its key, from the row after `after` on.
+
+    Parameters
+    ----------
+    key
+        Columns of which no two rows share all values.
+    after
+        Values of the key in the last row of the page before; None for the first page.
+    """
+    if after is not None:
+        values = [sa.literal(value, column.type) for value, column in zip(after, key, strict=True)]
+        statement = statement.where(sa.tuple_(*key) < sa.tuple_(*values))
+    return statement.order_by(*(column.desc() for column in key))
 
 
 @contextmanager

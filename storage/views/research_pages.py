@@ -8,6 +8,7 @@ import sqlalchemy as sa
 
 from storage.research.tables import backtest_equity, backtest_runs, backtest_trades, shortlists
 from storage.views.packed import pack, unpacked
+from storage.views.reading import Reader, Rows, newest_first
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -16,7 +17,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     Array = NDArray[np.float64]
-    Rows = list[Mapping[str, Any]]
 
 LISTED: Final = (  # figures of a run that a list shows
     "trade_count", "total_return", "annual_return", "sharpe", "max_drawdown", "win_rate", "profit_per_trade", "cost_usd",
@@ -39,11 +39,8 @@ class Curves(NamedTuple):
     equity_usd: Array
 
 
-class ResearchPages:
+class ResearchPages(Reader):
     """Rows of `research.backtest_runs`, `backtest_trades`, `backtest_equity` and `shortlists`."""
-
-    def __init__(self, engine: sa.Engine) -> None:
-        self._engine = engine
 
     def runs(self, equal: Mapping[str, str | None] | None = None, after: Sequence[Any] | None = None, limit: int = 100) -> Rows:
         """Return runs, newest first: run_id, kind, created_at, `LISTED` of the metrics, and of `meta` what a list shows.
@@ -67,15 +64,13 @@ class ResearchPages:
         """Return the trades of a run, newest first; `after` is the key `NEWEST_TRADE` of the last row of the page before."""
         row = backtest_trades.c
         columns = [row[name] for name in NEWEST_TRADE]
-        query = sa.select(*(each for each in row if each.name != "run_id")).where(row.run_id == run_id)
-        if after is not None:
-            values = [sa.literal(value, column.type) for value, column in zip(after, columns, strict=True)]
-            query = query.where(sa.tuple_(*columns) < sa.tuple_(*values))
-        return self._rows(query.order_by(*(column.desc() for column in columns)).limit(limit))
+        fields = [each for each in row if each.name not in {"run_id", "strategy"}]
+        query = sa.select(row.strategy.label("sleeve"), *fields).where(row.run_id == run_id)
+        return self._rows(newest_first(query, columns, after).limit(limit))
 
     def curve(self, run_id: str) -> RunCurve:
         """Return the curve of a run; empty where it has none."""
-        with self._engine.connect() as connection:
+        with self._connection() as connection:
             sessions, (equity_usd, drawdowns) = unpacked(connection, CURVE, run=run_id)
         return RunCurve(sessions, equity_usd, drawdowns)
 
@@ -85,7 +80,7 @@ class ResearchPages:
         values = [sa.func.max(row.equity_usd).filter(row.run_id == run_id).label(str(k)) for k, run_id in enumerate(run_ids)]
         together = sa.select(row.session, *values).where(row.run_id.in_(run_ids)).group_by(row.session)
         shared = together.having(sa.func.count() == len(set(run_ids)))
-        with self._engine.connect() as connection:
+        with self._connection() as connection:
             return Curves(*unpacked(connection, pack(shared)))
 
     def shortlists(self, dataset: str | None = None, after: Sequence[Any] | None = None, limit: int = 100) -> Rows:
@@ -108,10 +103,6 @@ class ResearchPages:
             later_lists = sa.tuple_(row.created_at, row.key) < sa.tuple_(made, key)
             query = query.where(later_lists | ((row.created_at == made) & (row.key == key) & (each.c.rank > rank)))
         return self._rows(query.order_by(row.created_at.desc(), row.key.desc(), each.c.rank).limit(limit))
-
-    def _rows(self, query: sa.Select[Any]) -> Rows:
-        with self._engine.connect() as connection:
-            return [dict(row) for row in connection.execute(query).mappings()]
 
 
 def _figure(name: str) -> sa.ColumnElement[Any]:

@@ -12,11 +12,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from core.errors import ConfigError
-from storage.trading.alert_log import SEVERITIES, AlertLog, AlertMoved, AlertState, NewAlert, NoSuchAlert
+from storage.alerts.alert_log import SEVERITIES, AlertLog, AlertMoved, AlertState, NewAlert, NoSuchAlert
 from tests.properties import examples
 
 if TYPE_CHECKING:
-    from storage.trading.alert_log import Alert
+    from storage.alerts.alert_log import Alert
 
 pytestmark = pytest.mark.integration
 NOON = dt.datetime(2026, 11, 23, 17, tzinfo=dt.UTC)

@@ -12,7 +12,7 @@ from core.errors import ConfigError
 from desk.cli.app import cli
 from monitoring.alert_desk import Finding
 from pipeline.resources import Resources
-from storage.trading.alert_log import AlertMoved, NoSuchAlert
+from storage.alerts.alert_log import AlertMoved, NoSuchAlert
 from tests.standins.mail import free_port, mail_server
 from tests.standins.webhook import webhook
 

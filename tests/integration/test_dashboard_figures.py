@@ -20,8 +20,8 @@ from monitoring.dashboard.pages import overview, risk, trades
 from monitoring.dashboard.parts import limits, order_story
 from pipeline.resources import Resources
 from serving.app import create_app
+from storage.alerts.alert_log import NewAlert
 from storage.engine import open_engine
-from storage.trading.alert_log import NewAlert
 from storage.trading.evening_steps import Outcome
 from tests.standins.dashboard_api import free_port
 from tests.standins.shown_page import Tables, differences, html_of, panes_of

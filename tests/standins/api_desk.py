@@ -19,11 +19,11 @@ from ml.tracking.next_day_log import RegisteredNextDay
 from monitoring.alert_desk import AlertDesk
 from pipeline.sleeves import TradedSleeve
 from serving.app import create_app
+from storage.alerts.alert_log import AlertLog
 from storage.research.datasets import Datasets
 from storage.research.portfolios import Portfolios
 from storage.research.runs import Runs
 from storage.research.trials import Trials
-from storage.trading.alert_log import AlertLog
 from storage.trading.deployments import Deployments
 from storage.trading.evening_steps import EveningSteps
 from storage.trading.guard_findings import GuardFindings
@@ -31,7 +31,6 @@ from storage.trading.halts import Halts
 from storage.trading.ledger import Ledger
 from storage.trading.lineage import Lineage
 from storage.trading.position_rules import PositionRules
-from storage.trading.record_pages import RecordPages
 from storage.trading.served import ServedPredictions
 from storage.trading.strategy_params import StrategyParams
 from storage.views.bar_history import BarHistory
@@ -39,6 +38,7 @@ from storage.views.book_figures import BookFigures
 from storage.views.heartbeat_points import HeartbeatPoints
 from storage.views.live_record import LiveRecords
 from storage.views.model_life import ModelPages
+from storage.views.record_pages import RecordPages
 from storage.views.research_pages import ResearchPages
 from storage.views.trial_map import TrialMap
 from trading.strategies.registry import make_strategy

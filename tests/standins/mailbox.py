@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from storage.trading.alert_log import ChannelResult
+from storage.alerts.alert_log import ChannelResult
 
 
 class OneChannel:

@@ -9,14 +9,13 @@ from typing import TYPE_CHECKING, Annotated, Final
 import numpy as np
 from pydantic import Field
 
-from pipeline.views.columns import Numbers, numbers, thinned
-from pipeline.views.view import Row
+from pipeline.views.columns import Numbers, numbers, on_sessions, since_first, thinned
+from pipeline.views.view import MOST_POINTS, Row
 
 if TYPE_CHECKING:
     from monitoring.performance.expectation import Expectation
     from storage.views.live_record import Array, CashMoved, Closes, Gaps, Sessions
 
-MOST_POINTS: Final = 2000
 INSIDE: Final = 1.96  # standard deviations of 95 %
 
 
@@ -56,7 +55,7 @@ def make_curve(
         Sessions and equity of a backtest of the same sessions, scaled here to the first live close; None: live less the gaps
         that were measured session by session.
     """
-    sessions, live = closes.sessions, closes.equity_usd - _since_first(cash.cash_usd, cash.sessions, closes.sessions)
+    sessions, live = closes.sessions, closes.equity_usd - since_first(cash.cash_usd, cash.sessions, closes.sessions)
     causes = np.cumsum(on_sessions(gaps.usd, gaps.sessions, sessions), axis=0)
     measured = causes.sum(axis=1)
     theirs = live - measured if backtest is None else _scaled(*backtest, sessions, live)
@@ -76,23 +75,6 @@ def make_curve(
     at = thinned(len(sessions), most)
     shown = {name: numbers(values, at) for name, values in columns.items()}
     return LiveCurve(session=sessions[at].tolist(), **shown)
-
-
-def on_sessions(values: Array, days: Sessions, sessions: Sessions) -> Array:
-    """Return the sum of the values of each session; a day between two counts to the later one, one after the last to none."""
-    summed = np.zeros((len(sessions), *values.shape[1:]))
-    at = np.searchsorted(sessions, days)
-    inside = at < len(sessions)
-    np.add.at(summed, at[inside], values[inside])
-    return summed
-
-
-def _since_first(cash: Array, days: Sessions, sessions: Sessions) -> Array:
-    """Return the cash that moved after the first session, up to each."""
-    moved = on_sessions(cash, days, sessions)
-    if len(moved):
-        moved[0] = 0.0
-    return np.asarray(np.cumsum(moved), dtype=np.float64)
 
 
 def _scaled(days: Sessions, equity: Array, sessions: Sessions, live: Array) -> Array:

@@ -13,7 +13,7 @@ from core.deployments import label_of
 from monitoring.performance.comparisons import FEWEST_PROMISED, YEARLY
 from monitoring.performance.expectation import SUM
 from monitoring.performance.sequential import FEWEST
-from pipeline.views.performance.live_curve import on_sessions
+from pipeline.views.columns import on_sessions
 from pipeline.views.view import Row
 from research.statistics import mean_interval, sharpe_interval, sharpe_ratio
 

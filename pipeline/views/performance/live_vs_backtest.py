@@ -10,9 +10,9 @@ from pydantic import Field
 from core.errors import ConfigError
 from monitoring.performance.expectation import SUM
 from pipeline.resources import Resources, live
-from pipeline.views.performance.live_curve import MOST_POINTS, LiveCurve, make_curve
+from pipeline.views.performance.live_curve import LiveCurve, make_curve
 from pipeline.views.performance.live_figures import LiveComparison, compare_book
-from pipeline.views.view import Row
+from pipeline.views.view import MOST_POINTS, Row
 
 if TYPE_CHECKING:
     from core.deployments import Deployment

@@ -13,8 +13,7 @@ from backtest.metrics import COUNTS, FIGURES
 from core.errors import ConfigError
 from pipeline.resources import Resources, live
 from pipeline.views.columns import Numbers, numbers, thinned
-from pipeline.views.research.runs import MOST_POINTS
-from pipeline.views.view import Row
+from pipeline.views.view import MOST_POINTS, Row
 
 if TYPE_CHECKING:
     from storage.research.runs import Run

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any, Final
+from typing import Annotated, Any
 
 from pydantic import Field
 
 from pipeline.resources import Resources, live
-from pipeline.views.view import MOST_ROWS, After, Filter, Row, View
+from pipeline.views.trades import Side, trade_fields
+from pipeline.views.view import MOST_POINTS, MOST_ROWS, After, Filter, Row, View
 
-MOST_POINTS: Final = 2000
-SIDES: Final = {1: "long", -1: "short"}
 Text = Annotated[str | None, Field(max_length=200, pattern=r"^[^\x00]+$")]
 Undefined = Annotated[float | None, Field(description="null: not defined.")]
 
@@ -58,7 +57,7 @@ class RunTradeRow(Row):
 
     sleeve: str
     symbol: str
-    side: str
+    side: Side
     quantity: float
     decision_session: dt.date
     entry_session: dt.date
@@ -116,7 +115,7 @@ def read_run_trades(
     rows = resources.research_pages.trades(wanted.run, after, limit)
     if not rows:
         resources.runs.find(wanted.run)
-    return [_trade(dict(row)) for row in rows]
+    return [RunTradeRow(**trade_fields(row)) for row in rows]
 
 
 def read_run(run_id: str, *, resources: Resources | None = None) -> RunDetail:
@@ -165,11 +164,6 @@ def _run(row: Mapping[str, Any]) -> RunRow:
             for name in ("total_return", "annual_return", "max_drawdown", "win_rate", "profit_per_trade")
         },
     )
-
-
-def _trade(row: dict[str, Any]) -> RunTradeRow:
-    gross, net, side, sleeve = (row.pop(name) for name in ("gross_return", "net_return", "side", "strategy"))
-    return RunTradeRow(**row, sleeve=sleeve, side=SIDES[side], gross_return_pct=100 * gross, net_return_pct=100 * net)
 
 
 RUNS = View(

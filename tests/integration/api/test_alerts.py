@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from storage.trading.alert_log import NewAlert
+from storage.alerts.alert_log import NewAlert
 from tests.standins.api_desk import CONTROL_KEY
 
 if TYPE_CHECKING:

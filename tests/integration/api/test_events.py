@@ -26,12 +26,12 @@ from core.deployments import Deployment, Sleeve, Stage, State
 from serving import change_feed
 from serving.app import create_app
 from serving.routers import events as events_route
-from storage.trading.alert_log import NewAlert
-from storage.trading.changes import KINDS
+from storage.alerts.alert_log import NewAlert
 from storage.trading.evening_steps import EveningSteps, Outcome
 from storage.trading.heartbeats import Heartbeat, Heartbeats
 from storage.trading.ledger import Ledger
 from storage.trading.tables import fills, order_events
+from storage.views.changes import KINDS
 from tests.standins.api_desk import READ_KEY, wait_for
 from trading.orders import entry_order
 

@@ -12,7 +12,7 @@ import pytest
 
 from pipeline.execution.evening_mails import EveningMails, StoredMail
 from pipeline.views.catalogue import VIEWS
-from storage.trading.alert_log import NewAlert
+from storage.alerts.alert_log import NewAlert
 from storage.trading.evening_steps import EveningSteps, Outcome
 from tests.standins.long_record import write_long_record
 from tests.standins.present_desk import write_present

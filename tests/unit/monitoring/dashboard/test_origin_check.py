@@ -1,4 +1,4 @@
-"""Requests that another site makes a browser send: refused on every path and on the websocket of Streamlit's own application."""
+"""Requests that another site makes a browser send: refused on every path and on the websocket of Streamlit's application."""
 
 from __future__ import annotations
 

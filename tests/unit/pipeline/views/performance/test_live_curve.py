@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from monitoring.performance.expectation import Expectation
-from pipeline.views.columns import thinned
-from pipeline.views.performance.live_curve import make_curve, on_sessions
+from pipeline.views.columns import on_sessions, thinned
+from pipeline.views.performance.live_curve import make_curve
 from storage.views.live_record import CashMoved, Closes, Gaps
 
 DAYS = np.array(["2018-12-24", "2018-12-26", "2018-12-27", "2018-12-28"], dtype="datetime64[D]")

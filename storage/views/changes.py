@@ -17,7 +17,7 @@ from typing import Any, Final
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import ARRAY
 
-from storage.trading.alert_tables import alert_events, alerts
+from storage.alerts.tables import alert_events, alerts
 from storage.trading.control_tables import halts, risk_heartbeats
 from storage.trading.deployment_tables import deployments
 from storage.trading.evening_tables import evening_steps

@@ -14,6 +14,7 @@ import sqlalchemy as sa
 from core.frames import BAND_COLUMNS
 from storage.trading.control_tables import risk_events
 from storage.trading.tables import equity, fills, order_events, order_intents, orders, predictions, signals, trades
+from storage.views.reading import Reader, Rows, newest_first
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
 
     from sqlalchemy.sql.selectable import LateralFromClause
 
-Rows = list["Mapping[str, Any]"]
 Column = sa.ColumnElement[Any]
 ENTRY: Final = "entry"
 
@@ -45,11 +45,8 @@ class Span:
     limit: int = 100
 
 
-class RecordPages:
+class RecordPages(Reader):
     """Pages of the tables of the schema `trading`."""
-
-    def __init__(self, engine: sa.Engine) -> None:
-        self._engine = engine
 
     def orders(self, span: Span) -> Rows:
         """Return orders with their state and what filled; key: session, created_at, client_order_id."""
@@ -151,12 +148,6 @@ class RecordPages:
         columns = (*page.c, *answer.c, *refusals.c, *order.c)
         return self._rows(sa.select(*columns).select_from(joined).order_by(*_newest(page.c, key)))
 
-    def _rows(self, query: sa.Select[Any]) -> Rows:
-        with self._engine.connect() as connection:
-            result = connection.execute(query)
-            names = tuple(result.keys())
-            return [dict(zip(names, row, strict=True)) for row in result.all()]
-
 
 def _named(columns: sa.ColumnCollection[str, Any], *names: str) -> list[Column]:
     """Return columns by name, exact numbers as floats: people read these rows, nobody calculates an order from them."""
@@ -186,11 +177,7 @@ def _page(statement: sa.Select[Any], span: Span, key: Sequence[str], session: Co
         statement = statement.where(session >= span.first)
     if span.last is not None:
         statement = statement.where(session <= span.last)
-    columns = [fields[name] for name in key]
-    if span.after is not None:
-        values = [sa.literal(value, column.type) for value, column in zip(span.after, columns, strict=True)]
-        statement = statement.where(sa.tuple_(*columns) < sa.tuple_(*values))
-    return statement.order_by(*(column.desc() for column in columns)).limit(span.limit)
+    return newest_first(statement, [fields[name] for name in key], span.after).limit(span.limit)
 
 
 def _filled(client_order_id: Column) -> LateralFromClause:

@@ -15,7 +15,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import insert
 
 from core.errors import ConfigError, DataError
-from storage.trading.alert_tables import alert_events, alerts
+from storage.alerts.tables import alert_events, alerts
 
 if TYPE_CHECKING:
     import datetime as dt

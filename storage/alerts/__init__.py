@@ -1,0 +1,1 @@
+"""Alerts with a life, and what happened to each: tables and their store."""
