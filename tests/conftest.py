@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import tempfile
 import uuid
 from pathlib import Path
@@ -10,17 +9,20 @@ from typing import TYPE_CHECKING
 
 import prometheus_client  # noqa: F401  # before Feast, which would have it keep all counts of a process in shared files
 import pytest
-import sqlalchemy as sa
 import structlog
 
 from core.sessions import correct_calendars
-from core.settings import Settings
-from storage.engine import cluster_url, open_engine
+from storage.engine import open_engine
+from tests.databases import fresh_databases
 from tests.isolation import leave_the_developers_desk
 from tests.properties import load_profile
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    import sqlalchemy as sa
+
+    from core.settings import Settings
 
 leave_the_developers_desk()  # both before a test module is imported
 load_profile()
@@ -60,25 +62,6 @@ def calendars_by_rule() -> Iterator[None]:
     """A test that corrects calendars does so for itself alone."""
     yield
     correct_calendars({})
-
-
-@contextlib.contextmanager
-def fresh_databases(cluster_dir: Path, data_dir: Path) -> Iterator[Settings]:
-    """Settings of a desk with databases of its own, dropped afterwards, and the data folder given."""
-    name = f"t{uuid.uuid4().hex[:12]}"
-    server = cluster_url(Settings.of(data_dir=cluster_dir, database__url=None), name)
-    yield Settings.of(
-        data_dir=data_dir,
-        database__url=server,
-        database__name=name,
-        database__feast_name=f"{name}_feast",
-        database__mlflow_name=f"{name}_mlflow",
-        database__airflow_name=f"{name}_airflow",
-    )
-    admin = sa.create_engine(sa.make_url(server).set(database="postgres"), isolation_level="AUTOCOMMIT", poolclass=sa.NullPool)
-    with admin.connect() as connection:
-        for suffix in ("", "_feast", "_mlflow", "_airflow"):
-            connection.execute(sa.text(f'DROP DATABASE IF EXISTS "{name}{suffix}" WITH (FORCE)'))
 
 
 @pytest.fixture

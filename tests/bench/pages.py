@@ -23,7 +23,7 @@ import uvicorn
 from serving.app import create_app
 from storage.engine import open_engine
 from tests.bench.peers.document import measured_on, table, write_section
-from tests.conftest import fresh_databases
+from tests.databases import fresh_databases
 from tests.standins.api_desk import Desk
 from tests.standins.long_record import write_long_record
 from tests.standins.years_of_research import write_years_of_research

@@ -17,7 +17,7 @@ import pytest
 from core.models import Leg
 from core.sessions import close_of, next_session, sessions_between
 from pipeline import sessions
-from tests.conftest import fresh_databases
+from tests.databases import fresh_databases
 from tests.standins.desk_life import CASH, STEPS, Life, life, market
 
 if TYPE_CHECKING:

@@ -33,7 +33,7 @@ from pipeline.execution.entry_blocks import entry_blocks
 from pipeline.research import chain
 from pipeline.resources import live
 from serving.app import create_app
-from tests.conftest import fresh_databases
+from tests.databases import fresh_databases
 from tests.standins.api_desk import CONTROL_KEY, NextDayRegistry, Registry
 from tests.standins.deployed_market import Mailbox, evening
 from tests.standins.evidence import vouch

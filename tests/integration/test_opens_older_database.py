@@ -28,7 +28,8 @@ from pipeline.data import ingest
 from pipeline.execution import daily_trade
 from pipeline.execution.entry_blocks import entry_blocks
 from pipeline.resources import Resources
-from storage.engine import MIGRATIONS
+from storage.engine import MIGRATIONS, cluster_url
+from tests.databases import fresh_databases
 from tests.standins.dump_desk import LAST, LOADED, PROGRAMS
 from tests.standins.predictions import PredictionStandIn
 
@@ -49,16 +50,16 @@ NERVOUS = PATIENT | {"stop_pct": 1.0, "target_pct": 1.5}
 
 
 @pytest.fixture(scope="module")
-def desk(module_settings: Settings) -> Iterator[Resources]:
+def desk(cluster_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Resources]:
     """The older desk, opened by this release, to read."""
-    with opened(module_settings) as found:
+    with fresh_databases(cluster_dir, tmp_path_factory.mktemp("desk"), empty=True) as settings, opened(settings) as found:
         yield found
 
 
 @pytest.fixture
-def trading(database_settings: Settings) -> Iterator[Resources]:
+def trading(cluster_dir: Path, tmp_path: Path) -> Iterator[Resources]:
     """The older desk, opened by this release, to trade on."""
-    with opened(database_settings) as found:
+    with fresh_databases(cluster_dir, tmp_path, empty=True) as settings, opened(settings) as found:
         yield found
 
 
@@ -68,6 +69,7 @@ def opened(settings: Settings) -> Iterator[Resources]:
     assert settings.database.url is not None
     url = sa.make_url(settings.database.url.get_secret_value()).set(drivername="postgresql")
     target = url.render_as_string(hide_password=False)
+    cluster_url(settings, settings.database.name)  # makes it
     command = [PROGRAMS / "psql", "-q", "-X", "-v", "ON_ERROR_STOP=1", "-o", "/dev/null", target]
     subprocess.run(command, input=gzip.decompress(DUMP.read_bytes()), check=True)
     with PredictionStandIn(NEXT.isoformat()) as api:
