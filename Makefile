@@ -8,8 +8,10 @@ COMPILE_ANY := $(BIN)/uv pip compile -q --universal --python-version 3.11 --gene
 COMPILE := $(COMPILE_ANY) --group dev pyproject.toml
 COMPILE_PEERS := $(COMPILE_ANY) requirements-peers.in
 
+CHROMIUM := command -v chromium > /dev/null || { test "$$(id -u)" = 0 && apt-get -qq update && apt-get -qq install -y --no-install-recommends chromium fonts-dejavu-core; } || { echo "Chromium is missing and only root may install it. Run 'apt-get install chromium', then this again."; exit 1; }
+
 .DEFAULT_GOAL := help
-.PHONY: help install demo up test coverage test-deep test-browser bench bench-views bench-serving bench-peers simulate-ab simulate-performance oracle peers chaos wheel configuration lint check format lock lock-check clean
+.PHONY: help install demo up test coverage test-deep test-browser bench bench-views bench-dashboard bench-serving bench-peers simulate-ab simulate-performance oracle peers chaos wheel configuration lint check format lock lock-check clean
 
 help:  ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -42,8 +44,7 @@ test-deep: install  ## Property tests on ten times the examples, and the tests t
 	@HYPOTHESIS_PROFILE=deep $(SUITE) -m "hypothesis or deep"
 
 test-browser: install  ## The dashboard in a real browser; installs Debian's Chromium when it is missing
-	@command -v chromium > /dev/null || test "$$(id -u)" = 0 || { echo "Chromium is missing and only root may install it. Run 'apt-get install chromium', then this again."; exit 1; }
-	@command -v chromium > /dev/null || { apt-get -qq update && apt-get -qq install -y --no-install-recommends chromium fonts-dejavu-core; }
+	@$(CHROMIUM)
 	@BROWSER_TESTS=1 $(BIN)/python -m pytest -q tests/browser
 
 bench: install  ## Time the bar store, the features, the feature store, the replay of past sessions
@@ -57,6 +58,10 @@ simulate-ab: install  ## Simulate A/B tests and write the tables of docs/ab-test
 
 bench-views: install  ## Time the views of money and risk over ten years of three books
 	@$(BIN)/python -m tests.bench.views
+
+bench-dashboard: install  ## Time the dashboard in Chromium and write the tables of docs/dashboard.md (DAY=1: a day of refreshes)
+	@$(CHROMIUM)
+	@$(BIN)/python -m tests.bench.dashboard $(if $(DAY),--day)
 
 bench-serving: install  ## Time the API beside an empty route and mlflow, and write the table of docs/serving.md
 	@$(BIN)/python -m tests.bench.serving

@@ -34,7 +34,7 @@ class Environment(BaseModel):
     api_url: str = "http://127.0.0.1:8000"
     read_key: SecretStr | None = None
     timeout_seconds: float = Field(10.0, gt=0)
-    refresh_seconds: float = Field(30.0, ge=1)
+    refresh_seconds: float = Field(30.0, gt=0)
     hosts: tuple[str, ...] = ()
     airflow_url: str = ""
     mlflow_url: str = ""

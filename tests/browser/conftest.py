@@ -6,10 +6,6 @@ Screenshots stand in `.local/screenshots`, one a name, for a person to look at.
 from __future__ import annotations
 
 import os
-import shutil
-import subprocess
-import sys
-import time
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,15 +13,14 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from desk.ops.up import wait_until_ready
-from tests.standins.dashboard_api import StandIn, free_port
+from tests.standins.dashboard_api import StandIn
+from tests.standins.dashboard_process import ROOT, chromium, served
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from playwright.sync_api import Browser, ConsoleMessage, Page
 
-ROOT = Path(__file__).parents[2]
 SCREENSHOTS = ROOT / ".local" / "screenshots"
 LOOPBACK = ("http://127.0.0.1", "ws://127.0.0.1", "blob:", "data:")
 PHONE, DESKTOP = (390, 844), (1280, 1500)
@@ -91,36 +86,13 @@ class Dashboard:
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Browser]:
     """Chromium, without a window."""
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        running = playwright.chromium.launch(executable_path=shutil.which("chromium"))
+    with chromium() as running:
         yield running
-        running.close()
-
-
-@contextmanager
-def served(api_address: str, **variables: str) -> Iterator[str]:
-    """Run a dashboard on a free port until the end; yields its address."""
-    port = free_port()
-    command = [sys.executable, "-m", "uvicorn", "monitoring.dashboard.server:create_app", "--factory", "--no-access-log"]
-    process = subprocess.Popen(
-        [*command, "--host", "127.0.0.1", "--port", str(port)],
-        cwd=ROOT,
-        env={**os.environ, "DASHBOARD__API_URL": api_address, **variables},
-        stdout=subprocess.DEVNULL,
-    )
-    try:
-        assert wait_until_ready(f"http://127.0.0.1:{port}/healthz", time.monotonic() + 60)
-        yield f"http://127.0.0.1:{port}"
-    finally:
-        process.terminate()
-        process.wait(20)
 
 
 @pytest.fixture
 def dashboard(browser: Browser) -> Iterator[Dashboard]:
     """A dashboard that refreshes each second, on an API with three years of a desk."""
     api = StandIn()
-    with api.served() as api_address, served(api_address, DASHBOARD__REFRESH_SECONDS="1") as address:
-        yield Dashboard(address, api, browser)
+    with api.served() as api_address, served(api_address, DASHBOARD__REFRESH_SECONDS="1") as dashboard:
+        yield Dashboard(dashboard.address, api, browser)

@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.browser.conftest import DESKTOP, PHONE, Dashboard, served
+from tests.browser.conftest import DESKTOP, PHONE, Dashboard
 from tests.standins.dashboard_answers import PagesApi
+from tests.standins.dashboard_process import served
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -28,8 +29,8 @@ SIZES: dict[str, dict[str, Any]] = {
 def pages(browser: Browser) -> Iterator[Dashboard]:
     """A dashboard on an API with three years of a book, models and research."""
     api = PagesApi()
-    with api.served() as api_address, served(api_address) as address:
-        yield Dashboard(address, api, browser)
+    with api.served() as api_address, served(api_address) as dashboard:
+        yield Dashboard(dashboard.address, api, browser)
 
 
 def photographed(window: Window, name: str) -> None:

@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.browser.conftest import PHONE, Dashboard, served
+from tests.browser.conftest import PHONE, Dashboard
 from tests.browser.test_pages_of_research import photographed
 from tests.standins.dashboard_api import CONTROL_KEY
+from tests.standins.dashboard_process import served
 from tests.standins.steering_api import SteeringApi, defaults
 
 if TYPE_CHECKING:
@@ -22,8 +23,8 @@ if TYPE_CHECKING:
 def steering(browser: Browser) -> Iterator[Dashboard]:
     """A dashboard on an API that keeps parameters and moves alerts."""
     api = SteeringApi()
-    with api.served() as api_address, served(api_address, DASHBOARD__AIRFLOW_URL="http://127.0.0.1:8080") as address:
-        yield Dashboard(address, api, browser)
+    with api.served() as api_address, served(api_address, DASHBOARD__AIRFLOW_URL="http://127.0.0.1:8080") as dashboard:
+        yield Dashboard(dashboard.address, api, browser)
 
 
 def test_two_people_edit_a_parameter_and_the_second_sees_who_was_first(steering: Dashboard) -> None:
