@@ -56,7 +56,7 @@ class UnknownSymbol(DataError):
     """No bars are known for the symbol."""
 
     def __init__(self, symbol: str, symbols: Iterable[str] = ()) -> None:
-        near = get_close_matches(symbol, list(symbols), n=1)
+        near = get_close_matches(symbol, [each for each in symbols if each != symbol], n=1)
         hint = f" Did you mean {near[0]}?" if near else " Load it first: `desk ingest --symbols ...`."
         super().__init__(f"Unknown symbol {symbol!r}.{hint}")
         self.symbol = symbol

@@ -94,7 +94,7 @@ def show_calibration(
 
 
 for each in MODEL_VIEWS:
-    models.command(name=each.name, help=each.summary)(verb_of(each))
+    models.command(name=each.name, help=each.summary)(verb_of(each, "models"))
 
 
 @models.command("show")

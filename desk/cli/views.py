@@ -29,11 +29,12 @@ After = Annotated[str | None, typer.Option(help="Cursor: the `next` of the page 
 Export = Annotated[Path | None, typer.Option(help="Write every row to this file: .csv or .parquet.")]
 
 
-def verb_of(view: View[Any, Any]) -> Callable[..., None]:
-    """Return the verb of a view, its filter's fields as options."""
+def verb_of(view: View[Any, Any], group: str = "") -> Callable[..., None]:
+    """Return the verb of a view, its filter's fields as options; it may stand in a group of verbs, such as `models`."""
+    command = f"desk {group} {view.name}" if group else f"desk {view.name}"
 
     def verb(*, limit: int, as_json: bool, after: str | None, export: Path | None, **values: Any) -> None:  # noqa: ANN401
-        wanted = filter_of(view, values)
+        wanted = filter_of(view, values, command)
         if export is not None:
             write(view, wanted, export)
             return
@@ -60,7 +61,7 @@ def print_json(view: View[Any, Any], page: Page[Any]) -> None:
     typer.echo(f'{{"rows":{view.rows_adapter.dump_json(list(page.rows)).decode()},"next":{_quoted(page.after)}}}')
 
 
-def filter_of(view: View[Any, Any], values: dict[str, Any]) -> Filter:
+def filter_of(view: View[Any, Any], values: dict[str, Any], command: str) -> Filter:
     """Return the filter that options describe.
 
     Raises
@@ -73,7 +74,7 @@ def filter_of(view: View[Any, Any], values: dict[str, Any]) -> Filter:
         wanted: Filter = view.filter.model_validate(days)
     except ValidationError as error:
         problems = [f"--{each['loc'][0]}: {each['msg'].lower()}, found {each['input']!r}" for each in error.errors()]
-        raise ConfigError("; ".join(problems) + f". See `desk {view.name} --help`.") from error
+        raise ConfigError("; ".join(problems) + f". See `{command} --help`.") from error
     return wanted
 
 

@@ -62,7 +62,7 @@ def draw(
     fields: Callable[[], tuple[Mapping[str, object], str]] | None = None,
     on_conflict: Callable[[], None] | None = None,
 ) -> Any | None:  # noqa: ANN401  # whatever JSON the route answers
-    """Draw the form; return the API's answer in the run in which the change was made, None in every other.
+    """Draw the form; return the API's answer once, in the run after the change, which has an empty form. None in every other.
 
     Parameters
     ----------
@@ -72,6 +72,9 @@ def draw(
         Draws what a person needs when somebody else was first.
     """
     session = st.session_state
+    answer = session.pop(f"{change.name}-answer", None)
+    if answer is not None:
+        session[f"{change.name}-{change.reason_field}"] = session[f"{change.name}-typed"] = ""
     with st.form(change.name, border=True):
         added, wrong = fields() if fields else ({}, "")
         author = st.text_input("Your name", session.get(HELD_AUTHOR, ""), max_chars=100, key=f"{change.name}-author")
@@ -85,13 +88,16 @@ def draw(
             entered = st.text_input("Control key", type="password", key=f"{change.name}-key", autocomplete="off")
         pressed = st.form_submit_button(change.button)
     if not pressed:
-        return None
+        if answer is not None:
+            st.success(change.done)
+        return answer
     key = SecretStr(entered) if entered else session.get(HELD_KEY)
     if fault := wrong or _fault(change, author, reason, typed, key):
         st.error(fault)
         return None
     body = {**change.body, **added, change.reason_field: reason.strip(), "author": author.strip()}
-    return _send(change, body, key, on_conflict)
+    _send(change, body, key, on_conflict)
+    return None
 
 
 def _fault(change: Change, author: str, reason: str, typed: str, key: SecretStr | None) -> str | None:
@@ -104,9 +110,8 @@ def _fault(change: Change, author: str, reason: str, typed: str, key: SecretStr 
     return None if key else "Expected a control key: one of API__CONTROL_KEYS. Nothing was changed."
 
 
-def _send(
-    change: Change, body: Mapping[str, object], key: SecretStr | None, on_conflict: Callable[[], None] | None
-) -> Any | None:  # noqa: ANN401
+def _send(change: Change, body: Mapping[str, object], key: SecretStr | None, on_conflict: Callable[[], None] | None) -> None:
+    """Make the change and draw the page anew; draw why it was not made."""
     session = st.session_state
     try:
         answer = api().control(change.method, change.path, body, key)
@@ -117,7 +122,7 @@ def _send(
         st.error(f"{error} {after}".strip())
         if error.is_conflict and on_conflict:
             on_conflict()
-        return None
+        return
     session[HELD_KEY], session[HELD_AUTHOR] = key, body["author"]
-    st.success(change.done)
-    return answer
+    session[f"{change.name}-answer"] = answer
+    st.rerun()

@@ -21,6 +21,7 @@ from monitoring.dashboard import first_page
 from monitoring.dashboard.app import PAGES, path_of
 from monitoring.dashboard.environment import Environment
 from monitoring.dashboard.origin_check import LOOPBACK, OriginCheck
+from monitoring.dashboard.palette import PALETTE
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -40,6 +41,8 @@ OPTIONS: Final[dict[str, Any]] = {
     "server.fileWatcherType": "none",
     "server.headless": True,
     "server.maxUploadSize": 1,
+    "theme.dark.primaryColor": PALETTE["blue"][1],  # Streamlit's red reads as an alarm
+    "theme.light.primaryColor": PALETTE["blue"][0],
 }
 
 

@@ -15,5 +15,9 @@ def test_an_unknown_symbol_without_neighbours_says_how_to_load_it() -> None:
     assert "desk ingest" in str(UnknownSymbol("ZZZZ"))
 
 
+def test_a_known_symbol_without_bars_is_not_suggested_for_itself() -> None:
+    assert "desk ingest" in str(UnknownSymbol("^GSPC", ["^GSPC"]))
+
+
 def test_every_error_has_one_root() -> None:
     assert issubclass(NoChampion, DeskError)
