@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 ENV := $(if $(PROVIDER),PROVIDER=$(PROVIDER))
 CODE := core storage ingestion features trading backtest research ml monitoring pipeline desk serving dags feature_repo tests setup.py
-SUITE := $(BIN)/python -m pytest -n 4 --dist loadfile --no-loadscope-reorder -q
+SUITE := $(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder -q
 COMPILE_ANY := $(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --no-emit-index-url --no-emit-find-links
 COMPILE := $(COMPILE_ANY) --group dev pyproject.toml
 COMPILE_PEERS := $(COMPILE_ANY) requirements-peers.in

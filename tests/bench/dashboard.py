@@ -1,6 +1,6 @@
 """Time of the dashboard in Chromium, over a real API with 20 years and 5,000 trades; `--day` adds a day of refreshes.
 
-Cold is a first visit: a new browser profile, an empty cache, a running server. Warm is the same page loaded again. The times are
+Cold is a first visit: a new browser profile, an empty cache, a running server. Warm is the same page loaded again. Times are
 from the request of the address to the first drawn chart, and until Streamlit has nothing left to do. The day is 2,880 refreshes
 of one page, five a second asked for; memory is read after the first 200, and at the end, of the server and of the page after a
 collection.

@@ -30,7 +30,13 @@ HALF_DAY, HOLIDAY = dt.date(2018, 12, 24), dt.date(2018, 12, 25)
 DAG = Path(__file__).resolve().parents[2] / "dags" / "trading_execution.py"
 
 
-@pytest.fixture(scope="module", params=[True, False], ids=["children at the venue", "fractions of shares"])
+@pytest.fixture(
+    scope="module",
+    params=[
+        pytest.param(True, id="children at the venue"),
+        pytest.param(False, id="fractions of shares", marks=pytest.mark.deep),
+    ],
+)
 def lived(
     request: pytest.FixtureRequest, cluster_dir: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[tuple[Life, bool]]:

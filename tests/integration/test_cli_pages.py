@@ -123,6 +123,8 @@ def test_models_without_mlflow_set_up_have_no_version_and_what_is_on_record_is_s
     assert call("models", "drift").strip() == "No row."
     with pytest.raises(ConfigError, match="entry or next_day"):
         call("models", "versions", "--kind", "other")
+    with pytest.raises(ConfigError, match="See `desk models drift --help`"):
+        call("models", "drift", "--kind", "x" * 100)
 
 
 def test_runs_rankings_and_heat_maps_are_tables_and_json() -> None:

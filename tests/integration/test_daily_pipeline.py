@@ -153,7 +153,7 @@ def test_the_api_serves_the_latest_backtest(desk: Resources, api: str) -> None:
 @pytest.mark.usefixtures("api")
 def test_a_month_of_days_leaves_the_trades_of_the_backtest(desk: Resources) -> None:
     """Each day at its close, online features of that day: orders, fills and equity on record."""
-    first, last = dt.date(2018, 10, 1), dt.date(2018, 12, 31)
+    first, last = dt.date(2018, 11, 19), dt.date(2018, 12, 31)
     for stamp in sessions_between(first, last):
         day = stamp.date().isoformat()
         feature_step.materialise(day, resources=desk)

@@ -213,16 +213,19 @@ def loop(desk: Resources, market: Market, counts: dict[str, int]) -> None:
         own = desk_of(name, resources=desk)
         found = parity.compare_ledger(None, None, resources=own)
         assert found.sessions == count
-        assert found.trades >= count / 20
+        assert found.trades >= count // 20
         assert found.differences.to_dict("records") == []
         assert found.equity_gap_usd < 1e-6
         assert entry_blocks(sessions[count - 1], resources=own) == []
     assert desk.ledger.fills(desk.desk_portfolio) == [], "no other book has traded"
 
 
-def test_research_is_deployed_three_ways_and_each_trades_its_backtest(module_settings: Settings) -> None:
-    with process(module_settings, SYMBOLS) as desk:
-        loop(desk, swinging_market(desk), {"by-cli": 60, "by-rest": 20, "by-dag": 20})
+@pytest.mark.parametrize(("most", "fewest"), [(20, 8), pytest.param(60, 20, marks=pytest.mark.deep)])
+def test_research_is_deployed_three_ways_and_each_trades_its_backtest(
+    database_settings: Settings, most: int, fewest: int
+) -> None:
+    with process(database_settings, SYMBOLS) as desk:
+        loop(desk, swinging_market(desk), {"by-cli": most, "by-rest": fewest, "by-dag": fewest})
 
 
 @pytest.mark.corpus

@@ -17,6 +17,7 @@ from pipeline import sessions
 from pipeline.bars import VIX, load_bars
 from pipeline.data import build_features, ingest
 from pipeline.resources import Resources
+from tests.properties import DEEP, PROFILE
 from tests.standins.feed import Feed, walk
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.integration
 START, FRIDAY, MONDAY = dt.date(2018, 6, 1), dt.date(2018, 12, 14), dt.date(2018, 12, 17)
+EVENINGS = 14 if PROFILE == DEEP else 8
 
 
 @dataclass
@@ -212,16 +214,16 @@ def test_a_split_that_arrives_unadjusted_is_refused(desk: Desk) -> None:
 
 
 def evenings(desk: Desk, spoil: Callable[[pd.DataFrame], pd.DataFrame], symbol: str) -> list[ingest.LoadResult]:
-    """Load 14 evenings of one symbol from a feed that serves `spoil(bars up to that evening)`."""
+    """Load `EVENINGS` evenings of one symbol from a feed that serves `spoil(bars up to that evening)`."""
     whole = desk.feed.table
     desk.feed.table = whole[whole["session"] <= pd.Timestamp("2018-11-23")].reset_index(drop=True)
     desk.load(dt.date(2018, 11, 23), symbol, full_history=True)
     loads = []
-    for session in sessions_between(dt.date(2018, 11, 26), FRIDAY):
+    for session in sessions_between(dt.date(2018, 11, 26), FRIDAY)[:EVENINGS]:
         day = session.date()
         desk.feed.table = spoil(whole[whole["session"] <= session].reset_index(drop=True))
         loads.append(desk.at_close(day).load(day, symbol))
-    assert len(loads) == 14
+    assert len(loads) == EVENINGS
     return loads
 
 
@@ -240,39 +242,39 @@ def same_last(bars: pd.DataFrame) -> pd.DataFrame:
 
 
 @pytest.mark.parametrize("symbol", ["AAA", pytest.param(VIX, marks=pytest.mark.deep)])
-def test_a_null_bar_does_not_stop_a_symbol_on_any_of_14_evenings(desk: Desk, symbol: str) -> None:
+def test_a_null_bar_does_not_stop_a_symbol_on_any_later_evening(desk: Desk, symbol: str) -> None:
     loads = evenings(desk, null_on("2018-11-28"), symbol)
 
-    assert [load.new for load in loads] == [1, 1, 0] + [1] * 11
-    assert [load.quarantined for load in loads] == [0, 0, 1] + [0] * 11, "quarantined once"
+    assert [load.new for load in loads] == [1, 1, 0] + [1] * (EVENINGS - 3)
+    assert [load.quarantined for load in loads] == [0, 0, 1] + [0] * (EVENINGS - 3), "quarantined once"
     assert len(desk.resources.bars.quarantine()) == 1
 
 
 def test_a_past_bar_that_turns_null_is_quarantined_once_and_the_stored_one_stays(desk: Desk) -> None:
     loads = evenings(desk, null_on("2018-11-21"), "AAA")
 
-    assert [load.new for load in loads] == [1] * 14
-    assert [load.quarantined for load in loads] == [1] + [0] * 13
+    assert [load.new for load in loads] == [1] * EVENINGS
+    assert [load.quarantined for load in loads] == [1] + [0] * (EVENINGS - 1)
     assert pd.Timestamp("2018-11-21") in set(desk.resources.bars.read(["AAA"])["session"])
 
 
 @pytest.mark.parametrize(
     ("spoil", "stored_at_once"), [(doubled_last, False), pytest.param(same_last, True, marks=pytest.mark.deep)]
 )
-def test_a_doubled_last_row_does_not_stop_a_symbol_on_any_of_14_evenings(
+def test_a_doubled_last_row_does_not_stop_a_symbol_on_any_later_evening(
     desk: Desk, spoil: Callable[[pd.DataFrame], pd.DataFrame], stored_at_once: bool
 ) -> None:
     loads = evenings(desk, spoil, "AAA")
 
-    assert [load.new for load in loads] == [1] * 14 if stored_at_once else [0, *[1] * 13]
-    assert [load.quarantined for load in loads] == [1] * 14
+    assert [load.new for load in loads] == [1] * EVENINGS if stored_at_once else [0, *[1] * (EVENINGS - 1)]
+    assert [load.quarantined for load in loads] == [1] * EVENINGS
 
 
 def test_a_source_that_sends_nulls_every_evening_is_stale_and_not_a_failure(desk: Desk) -> None:
     loads = evenings(desk, lambda bars: null_on(*(f"{day}" for day in bars["session"] if day.month == 12))(bars), VIX)
 
-    assert [load.new for load in loads] == [1] * 5 + [0] * 9
-    assert [load.quarantined for load in loads] == [0] * 5 + [1] * 9
+    assert [load.new for load in loads] == [1] * 5 + [0] * (EVENINGS - 5)
+    assert [load.quarantined for load in loads] == [0] * 5 + [1] * (EVENINGS - 5)
     assert "Stale: {'^VIX': '2018-11-30'}" in desk.mail.sent[-1][1]
 
 

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from tests.standins.api_desk import Desk
 
 pytestmark = pytest.mark.integration
-EXAMPLES = examples(12)
+EXAMPLES = examples(8)
 OPERATIONS = {GenerationMode.POSITIVE: 64, GenerationMode.NEGATIVE: 57}  # the others take nothing that could be wrong
 STREAMS = {"/events"}  # an answer without an end: test_events.py
 CHECKS = (

@@ -47,7 +47,9 @@ def test_a_change_goes_to_the_api_and_the_key_stays_in_the_session(api: StandIn)
 
     page.run()
     assert "Control key" not in [each.label for each in page.text_input], "typed once a session"
-    assert [page.text_input(key=f"halt-{name}").value for name in ("typed", "reason")] == ["", ""], "each change is confirmed anew"
+    assert [page.text_input(key=f"halt-{name}").value for name in ("typed", "reason")] == ["", ""], (
+        "each change is confirmed anew"
+    )
     submitted(page, typed="HALT main", reason="again")
     assert len(api.changes) == 2
 
