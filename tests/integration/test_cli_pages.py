@@ -2,35 +2,23 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import json
 from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
 import pytest
 from typer.testing import CliRunner
 
-from core.deployments import Deployment, Sleeve, Stage, State
 from core.errors import ConfigError
-from core.frames import TRADES
 from core.settings import Settings, get_settings
 from desk.cli import app
-from monitoring.performance.expectation import Expectation
-from monitoring.performance.sequential import Promise
 from pipeline.resources import live
-from storage.models.experiments import Experiment
-from storage.models.promotions import Promotion
-from tests.standins.long_record import write_long_record
+from tests.standins.researched_desk import write_researched
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 pytestmark = pytest.mark.integration
-FIRST, LAST = dt.date(2024, 1, 2), dt.date(2024, 3, 28)
-PROMISE = Expectation(
-    "", 1000, 400, Promise(0.01, 0.03, 400, 40), 0.6, 0.0005, 0.01, Promise(0.05, 1.0, 1000, 48), None, None, 0
-)
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -44,44 +32,11 @@ def environment(module_settings: Settings) -> Iterator[None]:
         patch.setenv("PORTFOLIO", "main")
         get_settings.cache_clear()
         live.cache_clear()
-        write()
+        write_researched(live())
         yield
         live().engine.dispose()
     get_settings.cache_clear()
     live.cache_clear()
-
-
-def write() -> None:
-    """Write two books, one of them a deployment with a promise and a measured gap; a run, trials and an A/B test."""
-    desk = live()
-    days = write_long_record(desk.engine, FIRST, LAST, books=("main", "trio"), width=5)
-    sleeve = Sleeve("trio/bollinger", "bollinger", ("SYM1",), 100_000.0)
-    promise = {"": PROMISE.as_dict(), "trio/bollinger": PROMISE.as_dict()}
-    made = Deployment("trio", 1, Stage.PAPER, State.ACTIVE, (sleeve,), 100_000.0, "desk", None, promise, "ann", "why")
-    desk.deployments.add(made)
-    causes = {"signal_usd": 0.0, "fill_usd": -3.0, "cost_usd": -1.0, "missed_usd": 0.0}
-    counts = {name.replace("_usd", "_differences"): 0 for name in causes}
-    about = {"portfolio": "trio", "strategy": "s", "session": days[-1], "record_usd": 1.0, "backtest_usd": 5.0, "details": []}
-    desk.parity_ledger.add({**about, **causes, **counts})
-    curve = pd.DataFrame({"session": pd.date_range("2024-01-02", periods=3), "equity_usd": [1.0, 2.0, 3.0], "drawdown": 0.0})
-    meta = {"strategy": "rsi", "symbols": ["AAPL"], "first_session": "2024-01-02", "last_session": "2024-01-04"}
-    desk.runs.save(kind="unfiltered", meta=meta, metrics={"sharpe": 1.5}, trades=TRADES.empty(), equity=curve)
-    span = {"first_session": FIRST, "last_session": LAST, "error": None}
-    desk.trials.record(
-        {
-            "key": f"k{number}",
-            "strategy": "rsi",
-            "symbol": "AAPL",
-            "params": {"oversold": 20 + number % 2, "stop_pct": None},
-            "kind": "sweep",
-            "metrics": {"sharpe": float(number), "trade_count": 40, "profit_per_trade": 0.01 * number},
-            **span,
-        }
-        for number in range(4)
-    )
-    desk.experiments.begin(Experiment("entry-filter:1-vs-2", "entry-filter", "1", ("2",), {}, FIRST))
-    with desk.promotions.one_at_a_time("entry-filter") as connection:
-        desk.promotions.add(connection, Promotion("entry-filter", "promote", "1", "2", "better", "ann"))
 
 
 def call(*arguments: str) -> str:
@@ -124,7 +79,7 @@ def test_models_without_mlflow_set_up_have_no_version_and_what_is_on_record_is_s
     with pytest.raises(ConfigError, match="entry or next_day"):
         call("models", "versions", "--kind", "other")
     with pytest.raises(ConfigError, match="See `desk models drift --help`"):
-        call("models", "drift", "--kind", "x" * 100)
+        call("models", "drift", "--family", "x" * 100)
 
 
 def test_runs_rankings_and_heat_maps_are_tables_and_json() -> None:

@@ -4,31 +4,26 @@ from __future__ import annotations
 
 import datetime as dt
 import html
-import threading
-import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import httpx
 import pytest
-import streamlit as st
-import uvicorn
-from streamlit.testing.v1 import AppTest
 
 from core.sessions import close_of
 from monitoring.dashboard import figures
 from monitoring.dashboard.pages import overview, risk, trades
 from monitoring.dashboard.parts import limits, order_story
 from pipeline.resources import Resources
-from serving.app import create_app
 from storage.alerts.alert_log import NewAlert
 from storage.engine import open_engine
 from storage.trading.evening_steps import Outcome
-from tests.standins.dashboard_api import free_port
-from tests.standins.shown_page import Tables, differences, html_of, panes_of
+from tests.standins.served_api import dashboard_of, rows_of, served_api
+from tests.standins.shown_page import Tables, differences, html_of, opened, panes_of
 from tests.standins.traded_years import Shape, write_record
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
+
+    import httpx
 
     from core.settings import Settings
 
@@ -46,26 +41,15 @@ def api(module_settings: Settings) -> Iterator[httpx.Client]:
     desk.alert_log.raise_alert(NewAlert("k", "orders", "main", "critical", "Order <b>x</b> is unknown", "", {}), NOW)
     step = desk.evening_steps.start(book="main", session=SHAPE.last, step="place", at=NOW)
     desk.evening_steps.end(step, Outcome.FAILED, {"message": "no venue"}, at=NOW)
-    config = uvicorn.Config(create_app(desk), port=free_port(), log_config=None, access_log=False, lifespan="off")
-    server = uvicorn.Server(config)
-    thread = threading.Thread(target=server.run, daemon=True)
-    thread.start()
-    while not server.started:
-        time.sleep(0.01)
-    with httpx.Client(base_url=f"http://127.0.0.1:{server.config.port}", timeout=60) as client:
+    with served_api(desk) as client:
         yield client
-    server.should_exit = True
-    thread.join(10)
 
 
 @pytest.fixture(autouse=True)
-def fresh_process(api: httpx.Client, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """The dashboard of this API, without an answer of another test."""
-    monkeypatch.setenv("DASHBOARD__API_URL", str(api.base_url).rstrip("/"))
-    monkeypatch.setenv("DASHBOARD__TIMEOUT_SECONDS", "60")
-    st.cache_resource.clear()
-    yield
-    st.cache_resource.clear()
+def fresh_process(api: httpx.Client) -> Iterator[None]:
+    """The dashboard of this API."""
+    with dashboard_of(api):
+        yield
 
 
 def overview_page() -> None:
@@ -84,21 +68,6 @@ def trades_page() -> None:
     from monitoring.dashboard.pages import trades
 
     trades.draw("main")
-
-
-def opened(script: Callable[[], None]) -> AppTest:
-    page = AppTest.from_function(script, default_timeout=120).run()
-    assert [each.value for each in page.exception] == []
-    assert 'role="alert"' not in html_of(page), "every read of the page has an answer"
-    return page
-
-
-def rows_of(api: httpx.Client, path: str, **query: str | int | None) -> list[dict[str, Any]]:
-    parameters = {name: value for name, value in ({"book": "main"} | query).items() if value is not None}
-    answer = api.get(path, params=parameters)
-    assert answer.status_code == 200, answer.text
-    content = answer.json()
-    return list(content["rows"] if isinstance(content, dict) else content)
 
 
 def test_the_overview_shows_the_apis_figures(api: httpx.Client) -> None:

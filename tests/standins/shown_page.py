@@ -8,12 +8,12 @@ from dataclasses import dataclass, field
 from html.parser import HTMLParser
 from typing import TYPE_CHECKING, Any
 
+from streamlit.testing.v1 import AppTest
+
 from monitoring.dashboard import figures, table
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
-    from streamlit.testing.v1 import AppTest
+    from collections.abc import Callable, Mapping, Sequence
 
     from monitoring.dashboard.table import Column
 
@@ -64,6 +64,14 @@ class Tables(HTMLParser):
         return ShownTable(shown.caption, shown.rows[0], shown.rows[1:])
 
 
+def opened(script: Callable[[], None], *, problems: int = 0) -> AppTest:
+    """Run the page that a script draws; every read of it has an answer, and so many problems of the desk are told."""
+    page = AppTest.from_function(script, default_timeout=120).run()
+    assert [each.value for each in page.exception] == []
+    assert html_of(page).count('role="alert"') == problems
+    return page
+
+
 def html_of(page: AppTest) -> str:
     """The HTML of the page's own tables, cards and messages."""
     return "\n".join(each.proto.body for each in page.get("html"))
@@ -71,9 +79,13 @@ def html_of(page: AppTest) -> str:
 
 def panes_of(page: AppTest) -> list[dict[str, Any]]:
     """The panes of the page's chart."""
-    (component,) = page.get("bidi_component")
-    content: dict[str, Any] = json.loads(json.loads(component.proto.json)["spec"])
-    return list(content["panes"])
+    (chart,) = charts_of(page)
+    return list(chart["panes"])
+
+
+def charts_of(page: AppTest) -> list[dict[str, Any]]:
+    """What each chart of the page draws."""
+    return [json.loads(json.loads(each.proto.json)["spec"]) for each in page.get("bidi_component")]
 
 
 def differences(shown: ShownTable, columns: Sequence[Column], rows: Sequence[Mapping[str, Any]]) -> list[str]:
@@ -100,6 +112,8 @@ def shows(cell: str, column: Column, value: Any) -> bool:
     if column.is_number:
         decimals = 6 if column.kind == "quantity" else column.decimals
         return math.isclose(float(cell.replace(",", "")), float(value), abs_tol=0.5001 * 10**-decimals)
+    if column.kind == "flag":
+        return cell == ("yes" if value else "no")
     if column.kind == "instant":
         return cell == f"{str(value)[:19].replace('T', ' ')} UTC"
     return cell == str(value)
