@@ -15,6 +15,7 @@ from monitoring.dashboard.reading import api
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+SIDEBAR = 220  # pixels: wide enough for the names of the pages
 STYLE = Path(__file__).with_name("style.css")
 PAGES: dict[str, Callable[[str | None], None]] = {
     "Overview": overview.draw,
@@ -31,7 +32,7 @@ PAGES: dict[str, Callable[[str | None], None]] = {
 
 def main() -> None:
     """Draw the page that the address names, for the book that is chosen."""
-    st.set_page_config(page_title="Reversion desk", layout="wide")
+    st.set_page_config(page_title="Reversion desk", layout="wide", initial_sidebar_state=SIDEBAR)
     st.html(f"<style>{STYLE.read_text('utf-8')}</style>")
     book = _chosen_book()
     pages = [

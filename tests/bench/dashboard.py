@@ -33,7 +33,7 @@ from tests.bench.peers.document import measured_on, table, write_section
 from tests.databases import fresh_databases
 from tests.standins.dashboard_api import free_port
 from tests.standins.dashboard_process import chromium, served
-from tests.standins.traded_years import Shape, write_record
+from tests.standins.traded_years import CASH, Shape, write_record
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -145,7 +145,7 @@ def main() -> None:
         folder, port = Path(name), free_port()
         folder.chmod(0o755)
         with fresh_databases(folder, folder) as databases:
-            settings = databases.with_changes(strategies=SHAPE.rules)
+            settings = databases.with_changes(strategies=SHAPE.rules, venue__initial_cash_usd=CASH)
             engine = open_engine(settings)
             write_record(engine, SHAPE)
             engine.dispose()

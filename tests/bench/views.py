@@ -59,6 +59,8 @@ def main() -> None:
         rules = ",".join(Shape().rules)
         desk = Resources(Settings.of(data_dir=Path(folder), database__url=None, strategies=rules, initial_cash_usd=CASH))
         rows = write_record(desk.engine)
+        gc.collect()
+        gc.freeze()  # as the API does after its start
         table = Table(
             "View", "Rows", "Bytes", "CPU ms", "p50 ms", "p99 ms", title=", ".join(f"{n:,} {name}" for name, n in rows.items())
         )

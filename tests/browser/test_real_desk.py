@@ -17,7 +17,7 @@ from tests.browser.conftest import Dashboard
 from tests.databases import fresh_databases
 from tests.standins.dashboard_process import served
 from tests.standins.served_api import served_api
-from tests.standins.traded_years import Shape, write_record
+from tests.standins.traded_years import CASH, Shape, write_record
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -56,7 +56,7 @@ def empty(cluster_dir: Path, tmp_path_factory: pytest.TempPathFactory, browser: 
 def ten_years(cluster_dir: Path, tmp_path_factory: pytest.TempPathFactory, browser: Browser) -> Iterator[tuple[Dashboard, Any]]:
     """Ten years of two books, and the settings of their desk."""
     with fresh_databases(cluster_dir, tmp_path_factory.mktemp("desk")) as databases:
-        settings = databases.with_changes(strategies=SHAPE.rules, risk__max_positions=8)
+        settings = databases.with_changes(strategies=SHAPE.rules, risk__max_positions=8, venue__initial_cash_usd=CASH)
         engine = open_engine(settings)
         write_record(engine, SHAPE)
         engine.dispose()
