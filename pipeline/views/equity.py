@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import lru_cache
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -57,24 +57,33 @@ def read_equity(
     """Return a book's closes, oldest first."""
     resources = resources or live()
     book = wanted.book or resources.settings.portfolio
-    closes = resources.record_pages.equity(book)
-    if not closes:
+    closes = resources.record_pages.closes(book)
+    sessions = closes.sessions
+    if not len(sessions):
         return []
     moved = [event for event in resources.ledger.book_events(book) if event.kind in TRANSFERS]
-    sessions = np.array([each["session"] for each in closes], "datetime64[D]")
     profit, drawdown = measured(
         sessions,
-        np.array([each["equity_usd"] for each in closes]),
+        closes.equity_usd,
         np.array([each.session for each in moved], "datetime64[D]"),
         np.array([float(each.cash_usd) for each in moved]),
     )
     begin = 0 if wanted.first is None else int(np.searchsorted(sessions, np.datetime64(wanted.first)))
     end = len(sessions) if wanted.last is None else int(np.searchsorted(sessions, np.datetime64(wanted.last), "right"))
-    starts = begin + period_starts(sessions[begin:end], wanted.resolution)
-    ends = np.append(starts[1:], end) - 1
+    if end <= begin:
+        return []
+    starts = period_starts(sessions[begin:end], wanted.resolution)
+    deepest, ends = np.maximum.reduceat(drawdown[begin:end], starts), begin + np.append(starts[1:], end - begin) - 1
     seen = 0 if after is None else int(np.searchsorted(sessions[ends], np.datetime64(after[0]), "right"))
-    points = list(zip(starts, ends, strict=True))[seen : seen + limit] if end > begin else []
-    return [_row(book, closes[last], profit[last], drawdown[first : last + 1].max()) for first, last in points]
+    ends, deepest = ends[seen : seen + limit], deepest[seen : seen + limit]
+    columns = {name: values[ends].tolist() for name, values in closes._asdict().items() if name != "sessions"}
+    columns |= {"profit_usd": profit[ends].tolist(), "drawdown_pct": deepest.tolist()}
+    return EQUITY.rows(
+        [
+            {"book": book, "session": session, **_closing_times(session), **dict(zip(columns, values, strict=True))}
+            for session, *values in zip(sessions[ends].tolist(), *columns.values(), strict=True)
+        ]
+    )
 
 
 def measured(sessions: Sessions, equity_usd: Floats, moved_on: Sessions, moved_usd: Floats) -> tuple[Floats, Floats]:
@@ -116,23 +125,11 @@ def period_starts(sessions: Sessions, resolution: Resolution) -> Indices:
     return np.flatnonzero(np.diff(period, prepend=period[0] - 1)) if len(period) else np.arange(0)
 
 
-def _row(book: str, close: Mapping[str, Any], profit_usd: float, drawdown_pct: float) -> EquityRow:
-    closed_at, at_the_exchange = _closing_times(close["session"])
-    return EquityRow(
-        book=book,
-        **close,
-        closed_at=closed_at,
-        closed_at_exchange=at_the_exchange,
-        profit_usd=profit_usd,
-        drawdown_pct=drawdown_pct,
-    )
-
-
 @lru_cache(maxsize=20_000)
-def _closing_times(session: dt.date) -> tuple[dt.datetime, dt.datetime]:
+def _closing_times(session: dt.date) -> dict[str, dt.datetime]:
     """Return the close of a session in UTC and at the exchange; a day of a round-the-clock book ends at midnight."""
     closed_at = close_of(session) if is_session(session) else close_of(session, "24/7")
-    return closed_at, at_exchange(closed_at)
+    return {"closed_at": closed_at, "closed_at_exchange": at_exchange(closed_at)}
 
 
 EQUITY = View(

@@ -7,13 +7,16 @@ A page starts after a key, not at an offset, so that the thousandth costs what t
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
+import numpy as np
 import sqlalchemy as sa
+from numpy.typing import NDArray
 
 from core.frames import BAND_COLUMNS
 from storage.trading.control_tables import risk_events
 from storage.trading.tables import equity, fills, order_events, order_intents, orders, predictions, signals, trades
+from storage.views.packed import pack, unpacked
 from storage.views.reading import Reader, Rows, newest_first
 
 if TYPE_CHECKING:
@@ -23,7 +26,13 @@ if TYPE_CHECKING:
     from sqlalchemy.sql.selectable import LateralFromClause
 
 Column = sa.ColumnElement[Any]
+Floats = NDArray[np.float64]
 ENTRY: Final = "entry"
+CLOSES: Final = pack(
+    sa.select(*(equity.c[name] for name in ("session", "equity_usd", "cash_usd", "exposure_usd", "positions"))).where(
+        equity.c.portfolio == sa.bindparam("book")
+    )
+)
 
 
 @dataclass(frozen=True)
@@ -43,6 +52,16 @@ class Span:
     equal: Mapping[str, Any] | None = None
     after: Sequence[Any] | None = None
     limit: int = 100
+
+
+class Closes(NamedTuple):
+    """Closes of a book, oldest first: columns of equal length; money in US dollars."""
+
+    sessions: NDArray[np.datetime64]
+    equity_usd: Floats
+    cash_usd: Floats
+    exposure_usd: Floats
+    positions: Floats
 
 
 class RecordPages(Reader):
@@ -122,11 +141,11 @@ class RecordPages(Reader):
         query = sa.select(*page.c, *entry.c, *bands).select_from(joined).order_by(*_newest(page.c, key))
         return self._rows(query)
 
-    def equity(self, book: str) -> Rows:
+    def closes(self, book: str) -> Closes:
         """Return the value of a book at each close on record, oldest first."""
-        row = equity.c
-        names = ("session", "equity_usd", "cash_usd", "exposure_usd", "positions")
-        return self._rows(sa.select(*_named(row, *names)).where(row.portfolio == book).order_by(row.session))
+        with self._connection() as connection:
+            sessions, columns = unpacked(connection, CLOSES, book=book)
+        return Closes(sessions, *columns)
 
     def signals(self, span: Span, *, entries: bool) -> Rows:
         """Return signals, those with an entry alone where wanted; key: session, sleeve, symbol."""
