@@ -39,10 +39,10 @@ class Reader:
             with self._source.connect() as connection:
                 yield connection
 
-    def _rows(self, statement: sa.Select[Any]) -> Rows:
+    def _rows(self, statement: sa.Select[Any], values: Mapping[str, Any] | None = None) -> Rows:
         """Return every row of a statement, values by name."""
         names = [str(each.key) for each in statement.selected_columns]
-        return [dict(zip(names, row, strict=True)) for row in self._all(statement, {})]
+        return [dict(zip(names, row, strict=True)) for row in self._all(statement, values or {})]
 
 
 def newest_first(
@@ -55,10 +55,13 @@ def newest_first(
     key
         Columns of which no two rows share all values.
     after
-        Values of the key in the last row of the page before; None for the first page.
+        Values of the key in the last row of the page before, or parameters for them; None for the first page.
     """
     if after is not None:
-        values = [sa.literal(value, column.type) for value, column in zip(after, key, strict=True)]
+        values = [
+            value if isinstance(value, sa.BindParameter) else sa.literal(value, column.type)
+            for value, column in zip(after, key, strict=True)
+        ]
         statement = statement.where(sa.tuple_(*key) < sa.tuple_(*values))
     return statement.order_by(*(column.desc() for column in key))
 

@@ -7,6 +7,7 @@ A page starts after a key, not at an offset, so that the thousandth costs what t
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
@@ -53,6 +54,28 @@ class Span:
     after: Sequence[Any] | None = None
     limit: int = 100
 
+    @property
+    def shape(self) -> Shape:
+        """The comparisons of a statement for these rows; their values are `values`."""
+        equal = tuple(name for name, value in (self.equal or {}).items() if value is not None)
+        return Shape(equal, self.first is not None, self.last is not None, self.after is not None)
+
+    @property
+    def values(self) -> dict[str, Any]:
+        """The values of the parameters of a statement of its shape."""
+        found = {f"equal_{name}": value for name, value in (self.equal or {}).items() if value is not None}
+        found |= {f"after_{place}": value for place, value in enumerate(self.after or ())}
+        return found | {"first": self.first, "last": self.last, "most": self.limit}
+
+
+class Shape(NamedTuple):
+    """The comparisons of a statement. Statements are built once a shape: building one takes as long as its answer."""
+
+    equal: tuple[str, ...]
+    first: bool
+    last: bool
+    after: bool
+
 
 class Closes(NamedTuple):
     """Closes of a book, oldest first: columns of equal length; money in US dollars."""
@@ -69,77 +92,15 @@ class RecordPages(Reader):
 
     def orders(self, span: Span) -> Rows:
         """Return orders with their state and what filled; key: session, created_at, client_order_id."""
-        intent, order = order_intents.c, orders.c
-        wanted = sa.select(
-            intent.client_order_id,
-            intent.portfolio.label("book"),
-            intent.strategy.label("sleeve"),
-            *_named(intent, "symbol", "session", "decision_session", "leg", "side", "order_type", "stop_pct", "target_pct"),
-            *_named(intent, "max_sessions", "origin", "arm", "entry_order_id", "created_at", "code_commit", "dag_run"),
-            _present("quantity"),
-            _present("limit_price"),
-            _present("stop_price"),
-            *_named(order, "state", "updated_at"),
-        ).join_from(order_intents, orders)
-        page = _page(wanted, span, ("session", "created_at", "client_order_id"), intent.session).subquery("page")
-        filled = _filled(page.c.client_order_id)
-        event = (
-            sa.select(order_events.c.reason)
-            .where(order_events.c.client_order_id == page.c.client_order_id)
-            .order_by(order_events.c.id.desc())
-            .limit(1)
-            .lateral()
-        )
-        query = (
-            sa.select(*page.c, event.c.reason, *filled.c)
-            .select_from(page.outerjoin(event, sa.true()).outerjoin(filled, sa.true()))
-            .order_by(*_newest(page.c, ("session", "created_at", "client_order_id")))
-        )
-        return self._rows(query)
+        return self._rows(_orders(span.shape), span.values)
 
     def fills(self, span: Span) -> Rows:
         """Return fills with what their order was; key: session, filled_at, fill_id."""
-        fill, intent = fills.c, order_intents.c
-        wanted = sa.select(
-            *_named(fill, "fill_id", "client_order_id", "symbol", "side", "quantity", "price", "raw_price", "commission_usd"),
-            *_named(fill, "session", "filled_at", "reason"),
-            intent.portfolio.label("book"),
-            intent.strategy.label("sleeve"),
-            intent.leg,
-        ).join_from(fills, order_intents)
-        return self._rows(_page(wanted, span, ("session", "filled_at", "fill_id"), fill.session))
+        return self._rows(_fills(span.shape), span.values)
 
     def trades(self, span: Span) -> Rows:
         """Return closed trades with the orders that made them; key: exit_session, entry_session, book, sleeve, symbol."""
-        trade, intent = trades.c, order_intents.c
-        key = ("exit_session", "entry_session", "book", "sleeve", "symbol")
-        wanted = sa.select(
-            trade.portfolio.label("book"),
-            trade.strategy.label("sleeve"),
-            *(each for each in trade if each.name not in {"portfolio", "strategy"}),
-        )
-        page = _page(wanted, span, key, trade.exit_session).subquery("page")
-        entry = (
-            sa.select(intent.client_order_id.label("entry_order_id"), intent.stop_pct, intent.target_pct)
-            .where(
-                intent.portfolio == page.c.book,
-                intent.strategy == page.c.sleeve,
-                intent.symbol == page.c.symbol,
-                intent.decision_session == page.c.decision_session,
-                intent.leg == ENTRY,
-            )
-            .limit(1)
-            .lateral()
-        )
-        decided = (
-            (signals.c.strategy == page.c.sleeve)
-            & (signals.c.symbol == page.c.symbol)
-            & (signals.c.session == page.c.decision_session)
-        )
-        joined = page.outerjoin(entry, sa.true()).outerjoin(signals, decided)
-        bands = (signals.c[name] for name in BAND_COLUMNS)
-        query = sa.select(*page.c, *entry.c, *bands).select_from(joined).order_by(*_newest(page.c, key))
-        return self._rows(query)
+        return self._rows(_trades(span.shape), span.values)
 
     def closes(self, book: str) -> Closes:
         """Return the value of a book at each close on record, oldest first."""
@@ -149,23 +110,108 @@ class RecordPages(Reader):
 
     def signals(self, span: Span, *, entries: bool) -> Rows:
         """Return signals, those with an entry alone where wanted; key: session, sleeve, symbol."""
-        row = signals.c
-        wanted = sa.select(row.strategy.label("sleeve"), *(each for each in row if each.name != "strategy"))
-        wanted = wanted.where(row.entry != 0) if entries else wanted
-        return self._rows(_page(wanted, span, ("session", "sleeve", "symbol"), row.session))
+        return self._rows(_signals(span.shape, entries=entries), span.values)
 
     def decisions(self, span: Span) -> Rows:
         """Return candidates with the filter's answer, the refusals and the order; key: session, sleeve, symbol."""
-        row, key = signals.c, ("session", "sleeve", "symbol")
-        wanted = sa.select(
-            row.strategy.label("sleeve"),
-            *_named(row, "symbol", "session", "entry", "strength", "close", "filtered", "created_at"),
-        ).where(row.entry != 0)
-        page = _page(wanted, span, key, row.session).subquery("page")
-        answer, refusals, order = _answer(page.c), _refusals(page.c), _entry_order(page.c)
-        joined = page.outerjoin(answer, sa.true()).outerjoin(refusals, sa.true()).outerjoin(order, sa.true())
-        columns = (*page.c, *answer.c, *refusals.c, *order.c)
-        return self._rows(sa.select(*columns).select_from(joined).order_by(*_newest(page.c, key)))
+        return self._rows(_decisions(span.shape), span.values)
+
+
+@lru_cache(maxsize=100)
+def _orders(shape: Shape) -> sa.Select[Any]:
+    intent, order = order_intents.c, orders.c
+    wanted = sa.select(
+        intent.client_order_id,
+        intent.portfolio.label("book"),
+        intent.strategy.label("sleeve"),
+        *_named(intent, "symbol", "session", "decision_session", "leg", "side", "order_type", "stop_pct", "target_pct"),
+        *_named(intent, "max_sessions", "origin", "arm", "entry_order_id", "created_at", "code_commit", "dag_run"),
+        _present("quantity"),
+        _present("limit_price"),
+        _present("stop_price"),
+        *_named(order, "state", "updated_at"),
+    ).join_from(order_intents, orders)
+    page = _page(wanted, shape, ("session", "created_at", "client_order_id"), intent.session).subquery("page")
+    filled = _filled(page.c.client_order_id)
+    event = (
+        sa.select(order_events.c.reason)
+        .where(order_events.c.client_order_id == page.c.client_order_id)
+        .order_by(order_events.c.id.desc())
+        .limit(1)
+        .lateral()
+    )
+    return (
+        sa.select(*page.c, event.c.reason, *filled.c)
+        .select_from(page.outerjoin(event, sa.true()).outerjoin(filled, sa.true()))
+        .order_by(*_newest(page.c, ("session", "created_at", "client_order_id")))
+    )
+
+
+@lru_cache(maxsize=100)
+def _fills(shape: Shape) -> sa.Select[Any]:
+    fill, intent = fills.c, order_intents.c
+    wanted = sa.select(
+        *_named(fill, "fill_id", "client_order_id", "symbol", "side", "quantity", "price", "raw_price", "commission_usd"),
+        *_named(fill, "session", "filled_at", "reason"),
+        intent.portfolio.label("book"),
+        intent.strategy.label("sleeve"),
+        intent.leg,
+    ).join_from(fills, order_intents)
+    return _page(wanted, shape, ("session", "filled_at", "fill_id"), fill.session)
+
+
+@lru_cache(maxsize=100)
+def _trades(shape: Shape) -> sa.Select[Any]:
+    trade, intent = trades.c, order_intents.c
+    key = ("exit_session", "entry_session", "book", "sleeve", "symbol")
+    wanted = sa.select(
+        trade.portfolio.label("book"),
+        trade.strategy.label("sleeve"),
+        *(each for each in trade if each.name not in {"portfolio", "strategy"}),
+    )
+    page = _page(wanted, shape, key, trade.exit_session).subquery("page")
+    entry = (
+        sa.select(intent.client_order_id.label("entry_order_id"), intent.stop_pct, intent.target_pct)
+        .where(
+            intent.portfolio == page.c.book,
+            intent.strategy == page.c.sleeve,
+            intent.symbol == page.c.symbol,
+            intent.decision_session == page.c.decision_session,
+            intent.leg == ENTRY,
+        )
+        .limit(1)
+        .lateral()
+    )
+    decided = (
+        (signals.c.strategy == page.c.sleeve)
+        & (signals.c.symbol == page.c.symbol)
+        & (signals.c.session == page.c.decision_session)
+    )
+    joined = page.outerjoin(entry, sa.true()).outerjoin(signals, decided)
+    bands = (signals.c[name] for name in BAND_COLUMNS)
+    return sa.select(*page.c, *entry.c, *bands).select_from(joined).order_by(*_newest(page.c, key))
+
+
+@lru_cache(maxsize=100)
+def _signals(shape: Shape, *, entries: bool) -> sa.Select[Any]:
+    row = signals.c
+    wanted = sa.select(row.strategy.label("sleeve"), *(each for each in row if each.name != "strategy"))
+    wanted = wanted.where(row.entry != 0) if entries else wanted
+    return _page(wanted, shape, ("session", "sleeve", "symbol"), row.session)
+
+
+@lru_cache(maxsize=100)
+def _decisions(shape: Shape) -> sa.Select[Any]:
+    row, key = signals.c, ("session", "sleeve", "symbol")
+    wanted = sa.select(
+        row.strategy.label("sleeve"),
+        *_named(row, "symbol", "session", "entry", "strength", "close", "filtered", "created_at"),
+    ).where(row.entry != 0)
+    page = _page(wanted, shape, key, row.session).subquery("page")
+    answer, refusals, order = _answer(page.c), _refusals(page.c), _entry_order(page.c)
+    joined = page.outerjoin(answer, sa.true()).outerjoin(refusals, sa.true()).outerjoin(order, sa.true())
+    columns = (*page.c, *answer.c, *refusals.c, *order.c)
+    return sa.select(*columns).select_from(joined).order_by(*_newest(page.c, key))
 
 
 def _named(columns: sa.ColumnCollection[str, Any], *names: str) -> list[Column]:
@@ -186,17 +232,18 @@ def _newest(columns: Any, key: Sequence[str]) -> list[Column]:  # noqa: ANN401  
     return [columns[name].desc() for name in key]
 
 
-def _page(statement: sa.Select[Any], span: Span, key: Sequence[str], session: Column) -> sa.Select[Any]:
-    """Return the statement for one page, newest first by the key."""
+def _page(statement: sa.Select[Any], shape: Shape, key: Sequence[str], session: Column) -> sa.Select[Any]:
+    """Return the statement for one page, newest first by the key; `Span.values` are its parameters."""
     fields = {each.key: each.element if isinstance(each, sa.Label) else each for each in statement.selected_columns}
-    for name, value in (span.equal or {}).items():
-        if value is not None:
-            statement = statement.where(fields[name] == value)
-    if span.first is not None:
-        statement = statement.where(session >= span.first)
-    if span.last is not None:
-        statement = statement.where(session <= span.last)
-    return newest_first(statement, [fields[name] for name in key], span.after).limit(span.limit)
+    for name in shape.equal:
+        statement = statement.where(fields[name] == sa.bindparam(f"equal_{name}", type_=fields[name].type))
+    if shape.first:
+        statement = statement.where(session >= sa.bindparam("first", type_=session.type))
+    if shape.last:
+        statement = statement.where(session <= sa.bindparam("last", type_=session.type))
+    columns = [fields[name] for name in key]
+    after = [sa.bindparam(f"after_{place}", type_=column.type) for place, column in enumerate(columns)]
+    return newest_first(statement, columns, after if shape.after else None).limit(sa.bindparam("most", type_=sa.Integer))
 
 
 def _filled(client_order_id: Column) -> LateralFromClause:

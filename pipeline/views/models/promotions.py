@@ -37,7 +37,7 @@ def read_promotions(
     """Return moves of the champion's alias, newest first."""
     resources = resources or live()
     rows = (dict(row) for row in resources.model_pages.promotions(wanted.model, after, limit))
-    return [PromotionRow(model=row.pop("model_name"), **row) for row in rows]
+    return PROMOTIONS.rows([{"model": row.pop("model_name"), **row} for row in rows])
 
 
 PROMOTIONS = View(

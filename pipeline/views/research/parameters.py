@@ -102,7 +102,7 @@ def read_parameters(
     require_name(wanted.strategy)
     symbol = require_symbol(wanted.symbol, resources.bars, resources.universe)
     rows = resources.parameters.versions(wanted.strategy, symbol, None if after is None else after[0], limit)
-    return [_version(dict(row)) for row in rows]
+    return PARAMETERS.rows([_version(dict(row)) for row in rows])
 
 
 def strategy_schema(strategy: str) -> StrategySchema:
@@ -150,9 +150,10 @@ def unit_of(name: str) -> str | None:
     return UNITS.get(parts[-1]) or UNITS.get(parts[0])
 
 
-def _version(row: dict[str, Any]) -> ParameterVersionRow:
+def _version(row: dict[str, Any]) -> dict[str, Any]:
+    """Return the fields of a version's row."""
     before = row.pop("before")
-    return ParameterVersionRow(**row, changed=_changed(before, row["params"]))
+    return {**row, "changed": _changed(before, row["params"])}
 
 
 def _field(name: str, schema: Mapping[str, Any], description: str) -> ParameterField:

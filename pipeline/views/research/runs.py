@@ -98,7 +98,7 @@ def read_runs(
 ) -> Sequence[RunRow]:
     """Return runs, newest first."""
     resources = resources or live()
-    return [_run(row) for row in resources.research_pages.runs(wanted.model_dump(), after, limit)]
+    return RUNS.rows([_run(row) for row in resources.research_pages.runs(wanted.model_dump(), after, limit)])
 
 
 def read_run_trades(
@@ -115,7 +115,7 @@ def read_run_trades(
     rows = resources.research_pages.trades(wanted.run, after, limit)
     if not rows:
         resources.runs.find(wanted.run)
-    return [RunTradeRow(**trade_fields(row)) for row in rows]
+    return RUN_TRADES.rows([trade_fields(row) for row in rows])
 
 
 def read_run(run_id: str, *, resources: Resources | None = None) -> RunDetail:
@@ -145,25 +145,19 @@ def percent(value: float | None) -> float | None:
     return None if value is None else 100 * value
 
 
-def _run(row: Mapping[str, Any]) -> RunRow:
-    return RunRow(
-        run_id=row["run_id"],
-        kind=row["kind"],
-        created_at=row["created_at"],
-        strategy=row["strategy"] or "",
-        symbols=row["symbols"] or [],
-        first=row["first_session"],
-        last=row["last_session"],
-        dataset=row["dataset"],
-        trades=None if row["trade_count"] is None else int(row["trade_count"]),
-        sharpe=row["sharpe"],
-        cost_usd=row["cost_usd"],
-        deflated_sharpe=row["deflated_sharpe"],
-        **{
-            f"{name}_pct": percent(row[name])
-            for name in ("total_return", "annual_return", "max_drawdown", "win_rate", "profit_per_trade")
-        },
-    )
+def _run(row: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the fields of a run's row."""
+    as_stored = ("run_id", "kind", "created_at", "dataset", "sharpe", "cost_usd", "deflated_sharpe")
+    fractions = ("total_return", "annual_return", "max_drawdown", "win_rate", "profit_per_trade")
+    return {
+        **{name: row[name] for name in as_stored},
+        **{f"{name}_pct": percent(row[name]) for name in fractions},
+        "strategy": row["strategy"] or "",
+        "symbols": row["symbols"] or [],
+        "first": row["first_session"],
+        "last": row["last_session"],
+        "trades": row["trade_count"],
+    }
 
 
 RUNS = View(
