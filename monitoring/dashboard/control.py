@@ -72,8 +72,9 @@ def draw(
         Draws what a person needs when somebody else was first.
     """
     session = st.session_state
+    made = f"{change.name}-answer" in session
     answer = session.pop(f"{change.name}-answer", None)
-    if answer is not None:
+    if made:
         session[f"{change.name}-{change.reason_field}"] = session[f"{change.name}-typed"] = ""
     with st.form(change.name, border=True):
         added, wrong = fields() if fields else ({}, "")
@@ -88,7 +89,7 @@ def draw(
             entered = st.text_input("Control key", type="password", key=f"{change.name}-key", autocomplete="off")
         pressed = st.form_submit_button(change.button)
     if not pressed:
-        if answer is not None:
+        if made:
             st.success(change.done)
         return answer
     key = SecretStr(entered) if entered else session.get(HELD_KEY)

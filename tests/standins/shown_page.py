@@ -84,7 +84,7 @@ def panes_of(page: AppTest) -> list[dict[str, Any]]:
 
 
 def charts_of(page: AppTest) -> list[dict[str, Any]]:
-    """What each chart of the page draws."""
+    """Return the description of each chart of the page."""
     return [json.loads(json.loads(each.proto.json)["spec"]) for each in page.get("bidi_component")]
 
 
