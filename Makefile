@@ -8,7 +8,7 @@ COMPILE_ANY := $(BIN)/uv pip compile -q --universal --python-version 3.11 --gene
 COMPILE := $(COMPILE_ANY) --group dev pyproject.toml
 COMPILE_PEERS := $(COMPILE_ANY) requirements-peers.in
 
-CHROMIUM := command -v chromium > /dev/null || { test "$$(id -u)" = 0 && apt-get -qq update && apt-get -qq install -y --no-install-recommends chromium fonts-dejavu-core; } || { echo "Chromium is missing and only root may install it. Run 'apt-get install chromium', then this again."; exit 1; }
+CHROMIUM := command -v chromium > /dev/null || { test "$$(id -u)" = 0 || { echo "Chromium is missing and only root may install it. Run 'apt-get install chromium', then this again."; exit 1; }; apt-get -qq update && apt-get -qq install -y --no-install-recommends chromium fonts-dejavu-core; }
 
 .DEFAULT_GOAL := help
 .PHONY: help install demo up test coverage test-deep test-browser bench bench-views bench-dashboard bench-serving bench-peers simulate-ab simulate-performance oracle peers chaos wheel configuration lint check format lock lock-check clean
